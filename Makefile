@@ -1,0 +1,72 @@
+# Everything a contributor or a machine runs, from a fresh clone. `make` alone lists the targets.
+
+PYTHON      ?= python3
+PYTEST_ARGS ?=
+BENCH_ARGS  ?=
+
+VENV  := .venv
+STAMP := $(VENV)/.made-from-pyproject
+BIN   := $(VENV)/bin
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS   += --no-print-directory
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help venv test check format types nightly demo manual bench wheel-test clean
+
+help:  ## list the targets
+	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+venv: $(STAMP)  ## make the environment .venv
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cimc needs Python 3.11 or newer, this is %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
+	@echo "making the environment $(VENV) (once; a few minutes on a slow connection)"
+	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+test: $(STAMP)  ## run the test suite; PYTEST_ARGS="-k name" narrows it
+	@$(BIN)/pytest -q -n 2 $(PYTEST_ARGS)
+
+check: $(STAMP)  ## format, lint, types and tests: what a change must pass
+	@$(BIN)/ruff format --check --output-format concise --quiet . || { echo "run make format" >&2; exit 1; }
+	@$(BIN)/ruff check --output-format concise --quiet .
+	@$(MAKE) types
+	@$(MAKE) test
+
+format: $(STAMP)  ## format the code and sort its imports
+	@$(BIN)/ruff check --quiet --select I --fix .
+	@$(BIN)/ruff format --quiet .
+
+types: $(STAMP)  ## check the types strictly, over a link tree of the four folders
+	@rm -rf build/types && mkdir -p build/types/cimc
+	@cd build/types/cimc && ln -s ../../../compiler/* ../../../passes ../../../backends ../../../isa .
+	@$(BIN)/mypy | sed -E 's#^build/types/cimc/(passes|backends|isa)/#\1/#; s#^build/types/cimc/#compiler/#'
+
+nightly: $(STAMP)  ## run every test, the slow ones as well
+	@$(BIN)/pytest -q -n 2 -m "nightly or not nightly" $(PYTEST_ARGS)
+
+demo: $(STAMP)  ## compile, run, score and verify the sample model
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/demo.py
+
+manual: $(STAMP)  ## regenerate docs/isa.md from the instruction table
+	@mkdir -p build docs
+	@$(BIN)/python -m cimc.isa.manual > build/isa.md
+	@mv build/isa.md docs/isa.md
+
+bench: $(STAMP)  ## measure compile time, memory and start-up; BENCH_ARGS="MODEL.onnx CALIB.npz" for another model
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench.py $(BENCH_ARGS)
+
+wheel-test:  ## build the wheel and run the suite against it in a clean environment
+	@rm -rf build/lib build/bdist.* build/wheel && mkdir -p build/wheel/away
+	@$(PYTHON) -m venv build/wheel/venv
+	@build/wheel/venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	@build/wheel/venv/bin/python -m pip install --quiet "$$(echo build/wheel/cimc-*.whl)[dev]"
+	@cd build/wheel/away && ../venv/bin/pytest -q -n 2 -c ../../../pyproject.toml --rootdir ../../.. ../../../tests $(PYTEST_ARGS)
+
+clean:  ## remove the environment, builds and caches
+	@rm -rf $(VENV) build cimc.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find compiler passes backends isa tests samples -name __pycache__ -type d -prune -exec rm -rf {} +

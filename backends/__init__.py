@@ -1,0 +1,1 @@
+"""Back ends: emit a program from the tile IR, and execute, cost and trace programs."""

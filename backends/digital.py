@@ -1,0 +1,199 @@
+"""The digital unit element by element: affine, add, mul, lut, softmax, move and fill over a chunk of images."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from cimc.backends import checks
+from cimc.backends.exact import Epilogue, epilogue, exact_type, half_even
+from cimc.backends.memory import Array, Chunk
+from cimc.backends.plan_state import PlanState, Write, magnitude, rounding
+from cimc.backends.ports import DTYPES
+from cimc.isa.program import Instruction
+from cimc.isa.streams import StreamState
+
+INT64 = np.dtype(np.int64)
+
+
+@dataclass(frozen=True)
+class Affine:
+    """Elements times and plus tables that repeat along the stream."""
+
+    source: StreamState
+    epilogue: Epilogue
+
+    def __call__(self, chunk: Chunk) -> Array:
+        elements = chunk.vectors(self.source, self.epilogue.dtype)
+        return self.epilogue([elements.reshape(chunk.images, -1, len(self.epilogue.offsets))])
+
+
+def affine(state: PlanState, i: Instruction, _: int) -> Write:
+    source, out, period = state.source(i["in"]), state.out(i["out"]), i["period"]
+    checks.some("the table", period)
+    tables = state.multipliers(i["scale"], period), state.biases(i["bias"], period)
+    checks.count("the output", out.elements, source.elements)
+    if source.elements % period:
+        tables = np.resize(tables[0], source.elements), np.resize(tables[1], source.elements)
+    exact = epilogue(tables[:1], tables[1], rounding(i), [magnitude(source)])
+    return Write(out, Affine(source, exact), i["low"], i["high"])
+
+
+@dataclass(frozen=True)
+class Add:
+    """Weighted sum of two streams."""
+
+    a: StreamState
+    b: StreamState
+    epilogue: Epilogue
+
+    def __call__(self, chunk: Chunk) -> Array:
+        a = chunk.vectors(self.a, self.epilogue.dtype, "a").reshape(chunk.images, -1)
+        b = chunk.vectors(self.b, self.epilogue.dtype, "b").reshape(chunk.images, -1)
+        return self.epilogue([a, b])
+
+
+def add(state: PlanState, i: Instruction, _: int) -> Write:
+    a, b, out = _operands(state, i)
+    exact = epilogue(
+        [_single(i["ma"]), _single(i["mb"])], _single(i["bias"]), rounding(i), [magnitude(a), magnitude(b)]
+    )
+    return Write(out, Add(a, b, exact), i["low"], i["high"])
+
+
+@dataclass(frozen=True)
+class Mul:
+    """Product of two streams less their zero points, in a type exact for it."""
+
+    a: StreamState
+    b: StreamState
+    zeros: tuple[int, int]
+    dtype: np.dtype[Any]
+    epilogue: Epilogue
+
+    def __call__(self, chunk: Chunk) -> Array:
+        a = chunk.vectors(self.a, self.dtype, "a").reshape(chunk.images, -1)
+        b = chunk.vectors(self.b, self.dtype, "b").reshape(chunk.images, -1)
+        a -= self.zeros[0]
+        b -= self.zeros[1]
+        a *= b
+        return self.epilogue([a])
+
+
+def mul(state: PlanState, i: Instruction, _: int) -> Write:
+    a, b, out = _operands(state, i)
+    bound = (magnitude(a) + abs(i["za"])) * (magnitude(b) + abs(i["zb"]))
+    exact = epilogue([_single(i["m"])], _single(i["bias"]), rounding(i), [bound])
+    return Write(out, Mul(a, b, (i["za"], i["zb"]), exact_type(bound), exact), i["low"], i["high"])
+
+
+@dataclass(frozen=True)
+class Lut:
+    """Table look-up; the table's first entry stands for the code `first`."""
+
+    source: StreamState
+    table: Array
+    first: int
+
+    def __call__(self, chunk: Chunk) -> Array:
+        codes = chunk.vectors(self.source, INT64)
+        if codes.size:
+            checks.entry(int(codes.min()), self.first, len(self.table))
+            checks.entry(int(codes.max()), self.first, len(self.table))
+        entries: Array = self.table[codes - self.first]
+        return entries
+
+
+def lut(state: PlanState, i: Instruction, _: int) -> Write:
+    source, out = state.source(i["in"]), state.out(i["out"])
+    table = state.constant(i["table"], i.choice("type"), i["entries"])
+    checks.count("the output", out.elements, source.elements)
+    return Write(out, Lut(source, table, i["first"]), int(table.min(initial=0)), int(table.max(initial=0)))
+
+
+@dataclass(frozen=True)
+class Softmax:
+    """Exponentials from a table, each divided by their sum over the vector; all of it fits int64."""
+
+    source: StreamState
+    table: Array
+    numerator: int
+    zero: int
+    low: int
+    high: int
+
+    def __call__(self, chunk: Chunk) -> Array:
+        codes = chunk.vectors(self.source, INT64)
+        if not codes.size:
+            return codes
+        below = codes.max(axis=2, keepdims=True).view(np.uint64) - codes.view(np.uint64)
+        e = self.table[np.minimum(below, len(self.table) - 1).astype(np.intp)]
+        quotients = half_even(e * self.numerator, e.sum(axis=2, keepdims=True))
+        results: Array = np.clip(quotients + self.zero, self.low, self.high)
+        return results
+
+
+def softmax(state: PlanState, i: Instruction, _: int) -> Write:
+    source, out = state.source(i["in"]), state.out(i["out"])
+    checks.some("the table", i["entries"])
+    table = state.constant(i["table"], "i32", i["entries"])
+    checks.exponentials(table.tolist())
+    checks.count("the output", out.elements, source.elements)
+    compute = Softmax(source, table.astype(np.int64), i["numerator"], i["zero"], i["low"], i["high"])
+    return Write(out, compute, i["low"], i["high"])
+
+
+@dataclass(frozen=True)
+class Move:
+    """The elements as they are; all inputs are read before any output is written, so overlapping streams are fine."""
+
+    source: StreamState
+    dtype: np.dtype[Any]
+
+    def __call__(self, chunk: Chunk) -> Array:
+        return chunk.vectors(self.source, self.dtype)
+
+
+def move(state: PlanState, i: Instruction, _: int) -> Write:
+    source, out = state.source(i["in"]), state.out(i["out"])
+    checks.count("the output", out.elements, source.elements)
+    fill = source.window.fill if source.window else source.lowest
+    low, high = min(source.lowest, fill), max(source.highest, fill)
+    return Write(out, Move(source, integer_type(source)), low, high)
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value in every element, the same for all images."""
+
+    value: int
+    elements: int
+
+    def __call__(self, chunk: Chunk) -> Array:
+        return np.broadcast_to(np.int64(self.value), (chunk.images, self.elements))
+
+
+def constant(out: StreamState, value: int) -> Write:
+    """Return a write of one value known beforehand to every element of `out`."""
+    return Write(out, Value(value, out.elements), value, value)
+
+
+def fill(state: PlanState, i: Instruction, _: int) -> Write:
+    return constant(state.out(i["out"]), i["value"])
+
+
+def integer_type(source: StreamState) -> np.dtype[Any]:
+    """Return the stream's own type, or int64 where its padding code does not fit it."""
+    fits = source.window is None or source.lowest <= source.window.fill <= source.highest
+    return DTYPES[source.type] if fits else INT64
+
+
+def _operands(state: PlanState, i: Instruction) -> tuple[StreamState, StreamState, StreamState]:
+    a, b, out = state.source(i["a"]), state.source(i["b"]), state.out(i["out"])
+    checks.count("the second operand", b.elements, a.elements)
+    checks.count("the output", out.elements, a.elements)
+    return a, b, out
+
+
+def _single(value: int) -> Array:
+    return np.array([value], INT64)

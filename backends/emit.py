@@ -1,0 +1,405 @@
+"""Emit: scheduled tile IR -> program. One function per operation; nothing is decided here."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from cimc.backends.constants import ConstantMemory
+from cimc.ir import xbar
+from cimc.ir.attributes import int_value, int_values
+from cimc.ir.graph import Graph
+from cimc.ir.location import names_of
+from cimc.ir.nn import Computed, InputOp, OutputOp
+from cimc.ir.types import CodeType, code_of, shape_of
+from cimc.isa.program import Instruction, Operand, Port, Program, instruction
+
+IN, OUT, SECOND = 0, 1, 2
+"""Streams used: every layer defines its own, nothing is kept between layers."""
+
+Shape = Sequence[int]
+
+
+@dataclass(frozen=True)
+class Write:
+    """Where one instruction's results go inside a value: flat element start + i * pitch[0] + ... in stream order."""
+
+    label: str
+    start: int
+    shape: tuple[int, ...]
+    pitch: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Emission:
+    """A program, which value each writing instruction fills (`writes`), and names for addresses (`constants`, `cells`)."""
+
+    program: Program
+    writes: Mapping[int, Write]
+    constants: Sequence[tuple[int, int, str]]
+    cells: Sequence[tuple[int, int, int, str]]
+    """(byte offset, rows, columns, name) of each block in the conductance section."""
+
+
+@dataclass
+class _Builder:
+    graph: Graph
+    instructions: list[Instruction] = field(default_factory=list)
+    locations: list[tuple[str, ...]] = field(default_factory=list)
+    writes: dict[int, Write] = field(default_factory=dict)
+    constants: ConstantMemory = field(default_factory=ConstantMemory)
+    conductances: list[bytes] = field(default_factory=list)
+    cells: list[tuple[int, int, int, str]] = field(default_factory=list)
+    names: tuple[str, ...] = ()
+
+    def put(self, name: str, **operands: Operand | str) -> None:
+        self.instructions.append(instruction(name, **operands))
+        self.locations.append(self.names)
+
+    def table(self, op: Operation, key: str, dtype: str) -> int:
+        ref: Any = op.properties[key]
+        return self.constants.add(self.graph.weights.get(ref), dtype, f"{key} of {', '.join(self.names)}")
+
+    def stream(self, number: int, value: SSAValue, shape: Shape, pitch: Shape, start: int = 0) -> None:
+        """Define a stream over a value: counts and pitches in elements, innermost last, up to four axes."""
+        code = code_of(value)
+        lead = 4 - len(shape)
+        self.put(
+            "tensor",
+            stream=number,
+            space="act",
+            type=code.element_type,
+            base=address_of(value) + start * element_bytes(code),
+            shape=(1,) * lead + tuple(shape),
+            pitch=(0,) * lead + tuple(pitch),
+        )
+
+    def result(self, op: Computed, shape: Shape, pitch: Shape, start: int = 0) -> None:
+        """Define the output stream over (a part of) the result of `op`, and note that the next instruction but this one writes it."""
+        self.stream(OUT, op.out, shape, pitch, start)
+        self.writes[len(self.instructions)] = Write(op.label.data, start, tuple(shape), tuple(pitch))
+
+    def window(self, op: Any, fill: int, channels: int, start: int = 0) -> None:
+        """Define the input stream as the op's im2col window over `channels` channels from element `start` on."""
+        height, width, depth = shape_of(op.x)
+        self.stream(IN, op.x, (1, height, width, channels), (0, width * depth, depth, 1), start)
+        w = int_values(op.window)
+        self.put("window", stream=IN, kernel=w[0:2], stride=w[2:4], dilation=w[4:6], pad=w[6:8], out=w[8:10], fill=fill)
+
+
+def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emission:
+    """Return the program of a scheduled graph. Array programming comes first, then the layers in order, then halt."""
+    builder = _Builder(graph)
+    operations = list(graph.module.ops)
+    layers = [op for op in operations if isinstance(op, xbar.MvmOp)]
+    for op in layers:
+        builder.names = names_of(op.location)
+        _program(builder, op)
+    _gain(builder, layers)
+    for op in operations:
+        builder.names = names_of(op.location)
+        emitter = EMITTERS.get(type(op))
+        if emitter is None:
+            raise NotImplementedError(f"no instruction for {op.name}")
+        emitter(builder, op)
+    builder.put("halt")
+    return Emission(
+        _assemble(builder, operations, meta, activation_bytes), builder.writes, builder.constants.names, builder.cells
+    )
+
+
+def _assemble(
+    builder: _Builder, operations: Iterable[Operation], meta: Mapping[str, Any], activation_bytes: int
+) -> Program:
+    return Program(
+        instructions=tuple(builder.instructions),
+        locations=tuple(builder.locations),
+        inputs=tuple(_port(op, op.out) for op in operations if isinstance(op, InputOp)),
+        outputs=tuple(_port(op, op.x) for op in operations if isinstance(op, OutputOp)),
+        constants=builder.constants.content(),
+        conductances=b"".join(builder.conductances),
+        activation_bytes=activation_bytes,
+        meta=meta,
+    )
+
+
+def address_of(value: SSAValue) -> int:
+    owner = value.owner
+    assert isinstance(owner, Computed) and owner.address is not None
+    return int_value(owner.address)
+
+
+def element_bytes(code: CodeType) -> int:
+    return 1 if code.element_type.endswith("8") else 2
+
+
+def dense(shape: Shape) -> list[int]:
+    """Return the pitches of a contiguous tensor."""
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def vectors(shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (vectors, length) and pitches of a contiguous tensor read as vectors of its last axis."""
+    length = shape[-1] if shape else 1
+    return (math.prod(shape[:-1]), length), (length, 1)
+
+
+def _port(op: InputOp | OutputOp, value: SSAValue) -> Port:
+    code = code_of(value)
+    return Port(
+        name=op.label.data,
+        base=address_of(value),
+        type=code.element_type,
+        shape=shape_of(value),
+        model_shape=int_values(op.model_shape),
+        order=int_values(op.order),
+        scale=code.scale.data,
+        zero=code.zero.data,
+        low=code.low.data,
+        high=code.high.data,
+    )
+
+
+def _program(builder: _Builder, op: xbar.MvmOp) -> None:
+    assert op.conductance is not None and op.first_block is not None
+    levels = builder.graph.weights.get(op.conductance)
+    rows, cols, spots = int_values(op.row_cuts), int_values(op.col_cuts), int_values(op.blocks)
+    number = int_value(op.first_block)
+    for group in range(levels.shape[0]):
+        for c0, c1 in zip(cols, cols[1:], strict=False):
+            for part, (r0, r1) in enumerate(zip(rows, rows[1:], strict=False)):
+                where = 3 * (number - int_value(op.first_block))
+                tile, row, col = spots[where : where + 3]
+                data = sum(len(chunk) for chunk in builder.conductances[-1:]) and builder.cells[-1][0] + len(
+                    builder.conductances[-1]
+                )
+                builder.put(
+                    "program",
+                    block=number,
+                    tile=tile,
+                    row=row,
+                    col=col,
+                    rows=r1 - r0,
+                    cols=c1 - c0,
+                    data=data,
+                    zeros="program",
+                )
+                name = f"conductance of {', '.join(builder.names)}, group {group}, columns {c0}..{c1 - 1}, row block {part}"
+                builder.cells.append((data, r1 - r0, c1 - c0, name))
+                builder.conductances.append(levels[group, r0:r1, c0:c1].astype("<i2").tobytes())
+                number += 1
+
+
+def _gain(builder: _Builder, layers: Sequence[xbar.MvmOp]) -> None:
+    if not layers:
+        return
+    first = layers[0]
+    assert first.adc_multiplier is not None and first.adc_shift is not None
+    builder.names = tuple(dict.fromkeys(name for op in layers for name in names_of(op.location)))[:1]
+    builder.put(
+        "gain", tile=0, scope="all", multiplier=int_value(first.adc_multiplier), divide=int_value(first.adc_shift)
+    )
+
+
+def _rounding(op: Any) -> dict[str, int]:
+    return {"shift": int_value(op.shift), "low": int_value(op.low), "high": int_value(op.high)}
+
+
+def _nothing(builder: _Builder, op: Operation) -> None:
+    """Inputs, outputs and views need no instruction."""
+
+
+def _mvm(builder: _Builder, op: xbar.MvmOp) -> None:
+    assert op.scale is not None and op.offset is not None and op.first_block is not None
+    scale, offset = builder.graph.weights.get(op.scale), builder.graph.weights.get(op.offset)
+    group, rows, cols = op.matrix
+    parts, cuts = len(int_values(op.row_cuts)) - 1, int_values(op.col_cuts)
+    block = int_value(op.first_block)
+    for number in range(group):
+        _mvm_input(builder, op, number, rows)
+        for c0, c1 in zip(cuts, cuts[1:], strict=False):
+            label = f"of {', '.join(builder.names)}, group {number}, columns {c0}..{c1 - 1}"
+            scales = builder.constants.add(scale[number, :, c0:c1], "i4", f"scale {label}")
+            biases = builder.constants.add(offset[number * cols + c0 : number * cols + c1], "i8", f"offset {label}")
+            count, pitch = math.prod(shape_of(op.out)[:-1]), shape_of(op.out)[-1]
+            builder.result(op, (count, c1 - c0), (pitch, 1), number * cols + c0)
+            builder.put("mvm", in_=IN, out=OUT, block=block, blocks=parts, scale=scales, bias=biases, **_rounding(op))
+            block += parts
+
+
+def _mvm_input(builder: _Builder, op: xbar.MvmOp, number: int, rows: int) -> None:
+    group, (count, depth) = op.matrix[0], vectors(shape_of(op.x))[0]
+    channels = depth // group
+    if op.window is None:
+        builder.stream(IN, op.x, (count, channels), (depth, 1), number * channels)
+    else:
+        builder.window(op, code_of(op.x).zero.data, channels, number * channels)
+
+
+def _whole_result(builder: _Builder, op: Computed) -> None:
+    shape, pitch = vectors(shape_of(op.out))
+    builder.result(op, shape, pitch)
+
+
+def _whole_input(builder: _Builder, op: Any) -> None:
+    shape, pitch = vectors(shape_of(op.x))
+    builder.stream(IN, op.x, shape, pitch)
+
+
+def _depthwise(builder: _Builder, op: xbar.DepthwiseOp) -> None:
+    builder.window(op, code_of(op.x).zero.data, shape_of(op.x)[2])
+    _whole_result(builder, op)
+    weights = builder.table(op, "weights", "i1")
+    scale, bias = builder.table(op, "scale", "i4"), builder.table(op, "offset", "i8")
+    builder.put(
+        "depthwise",
+        in_=IN,
+        out=OUT,
+        weights=weights,
+        multiplier=op.weights.dims[2],
+        scale=scale,
+        bias=bias,
+        **_rounding(op),
+    )
+
+
+def _pool_max(builder: _Builder, op: xbar.PoolMaxOp) -> None:
+    builder.window(op, code_of(op.x).low.data, shape_of(op.x)[2])
+    _whole_result(builder, op)
+    builder.put("poolmax", in_=IN, out=OUT, low=int_value(op.low), high=int_value(op.high))
+
+
+def _pool_sum(builder: _Builder, op: xbar.PoolSumOp) -> None:
+    builder.window(op, code_of(op.x).zero.data, shape_of(op.x)[2])
+    _whole_result(builder, op)
+    per = "all" if op.scale.dims == (1,) else "position"
+    scale, bias = builder.table(op, "scale", "i4"), builder.table(op, "offset", "i8")
+    builder.put("poolsum", in_=IN, out=OUT, per=per, scale=scale, bias=bias, **_rounding(op))
+
+
+def _affine(builder: _Builder, op: xbar.AffineOp) -> None:
+    _whole_input(builder, op)
+    _whole_result(builder, op)
+    scale, bias = builder.table(op, "scale", "i4"), builder.table(op, "offset", "i8")
+    builder.put("affine", in_=IN, out=OUT, period=op.scale.dims[0], scale=scale, bias=bias, **_rounding(op))
+
+
+def _broadcast(builder: _Builder, number: int, value: SSAValue, shape: Shape) -> None:
+    """Define a stream that repeats a value along the axes where it has size 1."""
+    own = shape_of(value)
+    own = (1,) * (len(shape) - len(own)) + own
+    pitch = [0 if size == 1 else step for size, step in zip(own, dense(own), strict=True)]
+    builder.stream(number, value, shape, pitch)
+
+
+def _operands(builder: _Builder, op: xbar.AddOp | xbar.MulOp) -> None:
+    shape = shape_of(op.out)
+    if shape_of(op.a) == shape_of(op.b) == shape:
+        for number, value in ((IN, op.a), (SECOND, op.b)):
+            builder.stream(number, value, *vectors(shape))
+        _whole_result(builder, op)
+        return
+    _broadcast(builder, IN, op.a, shape)
+    _broadcast(builder, SECOND, op.b, shape)
+    builder.result(op, shape, dense(shape))
+
+
+def _add(builder: _Builder, op: xbar.AddOp) -> None:
+    _operands(builder, op)
+    constants = {"ma": int_value(op.ma), "mb": int_value(op.mb), "bias": int_value(op.bias)}
+    builder.put("add", a=IN, b=SECOND, out=OUT, **constants, **_rounding(op))
+
+
+def _mul(builder: _Builder, op: xbar.MulOp) -> None:
+    _operands(builder, op)
+    constants = {"za": int_value(op.za), "zb": int_value(op.zb), "m": int_value(op.m), "bias": int_value(op.bias)}
+    builder.put("mul", a=IN, b=SECOND, out=OUT, **constants, **_rounding(op))
+
+
+def _lut(builder: _Builder, op: xbar.LutOp) -> None:
+    _whole_input(builder, op)
+    _whole_result(builder, op)
+    kind = {"|i1": "i8", "<i2": "i16"}[op.table.dtype.data]
+    table = builder.table(op, "table", {"i8": "i1", "i16": "i2"}[kind])
+    builder.put("lut", in_=IN, out=OUT, table=table, type=kind, first=int_value(op.first), entries=op.table.dims[0])
+
+
+def _softmax(builder: _Builder, op: xbar.SoftmaxOp) -> None:
+    _whole_input(builder, op)
+    _whole_result(builder, op)
+    builder.put(
+        "softmax",
+        in_=IN,
+        out=OUT,
+        table=builder.table(op, "table", "i4"),
+        entries=op.table.dims[0],
+        numerator=int_value(op.numerator),
+        zero=int_value(op.zero),
+        low=int_value(op.low),
+        high=int_value(op.high),
+    )
+
+
+def _move(builder: _Builder, op: xbar.MoveOp) -> None:
+    shape, pitch = _folded(shape_of(op.out), int_values(op.pitch))
+    builder.stream(IN, op.x, shape, pitch, int_value(op.start))
+    builder.result(op, shape, dense(shape))
+    builder.put("move", in_=IN, out=OUT)
+
+
+def _folded(shape: Shape, pitch: Shape) -> tuple[list[int], list[int]]:
+    """Merge neighbouring axes that one pitch walks, so that long shapes fit four axes."""
+    sizes, steps = [1], [1]
+    for size, step in zip(shape, pitch, strict=True):
+        if size == 1:
+            continue
+        if steps[-1] == size * step:
+            sizes[-1], steps[-1] = sizes[-1] * size, step
+        else:
+            sizes.append(size)
+            steps.append(step)
+    return (sizes[1:], steps[1:]) if sizes[0] == 1 and len(sizes) > 1 else (sizes, steps)
+
+
+def _concat(builder: _Builder, op: xbar.ConcatOp) -> None:
+    axis, shape = int_value(op.axis), shape_of(op.out)
+    outer, row, start = math.prod(shape[:axis]), math.prod(shape[axis:]), 0
+    for part in op.parts:
+        length = math.prod(shape_of(part)[axis:])
+        builder.stream(IN, part, (outer, length), (length, 1))
+        builder.result(op, (outer, length), (row, 1), start)
+        builder.put("move", in_=IN, out=OUT)
+        start += length
+
+
+def _pad(builder: _Builder, op: xbar.PadOp) -> None:
+    shape, inner, pitch = shape_of(op.out), shape_of(op.x), dense(shape_of(op.out))
+    _whole_result(builder, op)
+    builder.put("fill", out=OUT, value=int_value(op.value))
+    builder.stream(IN, op.x, inner, dense(inner))
+    builder.result(
+        op, inner, pitch, sum(before * step for before, step in zip(int_values(op.before), pitch, strict=True))
+    )
+    builder.put("move", in_=IN, out=OUT)
+
+
+EMITTERS: Mapping[type[Operation], Callable[[_Builder, Any], None]] = {
+    InputOp: _nothing,
+    OutputOp: _nothing,
+    xbar.ViewOp: _nothing,
+    xbar.MvmOp: _mvm,
+    xbar.DepthwiseOp: _depthwise,
+    xbar.PoolMaxOp: _pool_max,
+    xbar.PoolSumOp: _pool_sum,
+    xbar.AffineOp: _affine,
+    xbar.AddOp: _add,
+    xbar.MulOp: _mul,
+    xbar.LutOp: _lut,
+    xbar.SoftmaxOp: _softmax,
+    xbar.MoveOp: _move,
+    xbar.ConcatOp: _concat,
+    xbar.PadOp: _pad,
+}

@@ -1,0 +1,333 @@
+"""The reference interpreter: what each instruction does, in plain integers, one sample at a time."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from cimc.backends import checks
+from cimc.backends.machine import ACCUMULATOR_LIMIT, machine, region
+from cimc.backends.ports import require_in_memory, require_names, require_port
+from cimc.backends.reference_array import Array, Block, drift_factor
+from cimc.backends.reference_memory import Memory
+from cimc.backends.rounding import clamp, half_even
+from cimc.backends.traps import Trap
+from cimc.isa.program import Instruction, Program
+from cimc.isa.streams import StreamState, advanced, define, with_window
+from cimc.isa.table import FACTOR_ONE
+
+Watch = Callable[[int, list[int]], None]
+
+
+def run(program: Program, inputs: Mapping[str, Sequence[Any]], watch: Watch | None = None) -> dict[str, list[int]]:
+    """Run one sample and return each output's codes in memory order.
+
+    `inputs` holds each input's codes in memory order, nested or flat. `watch(index, values)` is called after each
+    instruction that writes, with the elements written in stream order. Raises Trap on a fault of the program.
+    """
+    return Reference(program, watch).run(inputs)
+
+
+class Reference:
+    """A machine running one program on one sample; each method below `run` is the instruction of its name."""
+
+    def __init__(self, program: Program, watch: Watch | None = None) -> None:
+        self.code = program
+        self.watch = watch
+        self.memory = Memory(program)
+        self.array = Array(machine(program.meta))
+        self.streams: dict[int, StreamState] = {}
+        self.loops: list[tuple[int, int]] = []
+        self.index = 0
+        self.next: int | None = 0
+
+    def run(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[int]]:
+        require_in_memory(self.code)
+        require_names(self.code, inputs)
+        for port in self.code.inputs:
+            codes = flat(inputs[port.name])
+            require_port(port, codes)
+            self.memory.load(port, codes)
+        while self.next is not None:
+            self.index = self.next
+            self._step()
+        return {port.name: self.memory.result(port) for port in self.code.outputs}
+
+    def _step(self) -> None:
+        if self.index >= len(self.code.instructions):
+            raise Trap("CIM0508", "the program has no `halt` where it ends")
+        self.next = self.index + 1
+        current = self.code.instructions[self.index]
+        try:
+            getattr(self, current.name)(current)
+        except Trap as trap:
+            raise trap.at(self.index, self.code.locations[self.index]) from None
+
+    # The instructions, in table order.
+
+    def halt(self, _: Instruction) -> None:
+        self.next = None
+
+    def nop(self, _: Instruction) -> None:
+        pass
+
+    def loop(self, i: Instruction) -> None:
+        checks.loop(i, len(self.loops))
+        self.loops.append((self.index + 1, i["count"]))
+
+    def endloop(self, _: Instruction) -> None:
+        checks.endloop(len(self.loops))
+        start, left = self.loops.pop()
+        if left > 1:
+            self.loops.append((start, left - 1))
+            self.next = start
+
+    def tensor(self, i: Instruction) -> None:
+        self.streams[i["stream"]] = define(i)
+
+    def window(self, i: Instruction) -> None:
+        state = checks.defined(self.streams, i["stream"])
+        checks.windowable(state)
+        self.streams[i["stream"]] = with_window(state, i)
+
+    def advance(self, i: Instruction) -> None:
+        self.streams[i["stream"]] = advanced(checks.defined(self.streams, i["stream"]), i)
+
+    def gain(self, i: Instruction) -> None:
+        self.array.load_gain(i["tile"], checks.gain(i), i.choice("scope") == "all")
+
+    def program(self, i: Instruction) -> None:
+        cells = region(i)
+        self.array.machine.require_region(cells)
+        values = iter(self._targets(i["data"], cells.rows * cells.cols))
+        for row in range(cells.row, cells.row + cells.rows):
+            for col in range(cells.col, cells.col + cells.cols):
+                value = next(values)
+                for polarity, target in (("plus", max(value, 0)), ("minus", max(-value, 0))):
+                    if target or i.choice("zeros") == "program":
+                        self.array.write((cells.tile, row, col, polarity), target)
+        self.array.define(i["block"], cells)
+
+    def pattern(self, i: Instruction) -> None:
+        cells = region(i)
+        self.array.machine.require_region(cells)
+        checks.targets((i["plus"], i["minus"]), self.array.machine.highest_target)
+        for row in range(cells.row, cells.row + cells.rows):
+            for col in range(cells.col, cells.col + cells.cols):
+                self.array.write((cells.tile, row, col, "plus"), i["plus"])
+                self.array.write((cells.tile, row, col, "minus"), i["minus"])
+
+    def verify(self, i: Instruction) -> None:
+        cells = self.array.block(i["block"]).cells
+        values = iter(self._targets(i["data"], cells.rows * cells.cols))
+        out = self._out(i["out"], 1)
+        wrong = 0
+        for row in range(cells.row, cells.row + cells.rows):
+            for col in range(cells.col, cells.col + cells.cols):
+                value = next(values)
+                for polarity, target in (("plus", max(value, 0)), ("minus", max(-value, 0))):
+                    wrong += abs(self.array.programmed((cells.tile, row, col, polarity)) - target) > i["tolerance"]
+        self._write(out, [wrong])
+
+    def readcell(self, i: Instruction) -> None:
+        self.array.machine.require_cell(i["tile"], i["row"], i["col"])
+        out = self._out(i["out"], 1)
+        self._write(out, [self.array.programmed((i["tile"], i["row"], i["col"], i.choice("polarity")))])
+
+    def time(self, i: Instruction) -> None:
+        self.array.seconds = i["seconds"]
+
+    def calibrate(self, i: Instruction) -> None:
+        source, blocks = self._in(i["in"]), self._blocks(i["block"], i["blocks"])
+        cols, per_column = blocks[0].cells.cols, i.choice("per") == "column"
+        references = self.memory.constant(i["reference"], "i64", len(blocks) * (cols if per_column else 1))
+        codes = self._codes(source, blocks)
+        for t, block in enumerate(blocks):
+            sums = [sum(abs(code[t][j]) for code in codes) for j in range(cols)]
+            if per_column:
+                block.factors = [drift_factor(references[t * cols + j], sums[j]) for j in range(cols)]
+            else:
+                block.factors = [drift_factor(references[t], sum(sums))] * cols
+
+    def mvm(self, i: Instruction) -> None:
+        source, out, blocks = self._in(i["in"]), self._out(i["out"]), self._blocks(i["block"], i["blocks"])
+        cols = blocks[0].cells.cols
+        scales, biases = self._multipliers(i["scale"], len(blocks) * cols), self._biases(i["bias"], cols)
+        checks.count("the output", out.elements, source.vectors * cols)
+        results = []
+        for codes in self._codes(source, blocks):
+            for j in range(cols):
+                total = biases[j]
+                for t, block in enumerate(blocks):
+                    total += codes[t][j] * half_even(scales[t * cols + j] * block.factors[j], FACTOR_ONE)
+                results.append(_requantise(total, i))
+        self._write(out, results)
+
+    def capture(self, i: Instruction) -> None:
+        source, out, blocks = self._in(i["in"]), self._out(i["out"]), self._blocks(i["block"], 1)
+        checks.count("the output", out.elements, source.vectors * blocks[0].cells.cols)
+        self._write(out, [code for codes in self._codes(source, blocks) for code in codes[0]])
+
+    def selftest(self, i: Instruction) -> None:
+        self.array.machine.require_cell(i["tile"], 0, i["col"])
+        out = self._out(i["out"], 1)
+        self._write(out, [self.array.convert(i["value"], self.array.gain(i["tile"]))])
+
+    def depthwise(self, i: Instruction) -> None:
+        source, out = self._window(i["in"]), self._out(i["out"])
+        channels, multiplier = source.shape[3], i["multiplier"]
+        weights = self.memory.constant(i["weights"], "i8", source.length * multiplier)
+        scales, biases = (
+            self._multipliers(i["scale"], channels * multiplier),
+            self._biases(i["bias"], channels * multiplier),
+        )
+        checks.count("the output", out.elements, source.vectors * channels * multiplier)
+        results = []
+        for x in self.memory.read(source):
+            for o in range(channels * multiplier):
+                c, n = divmod(o, multiplier)
+                total = sum(x[k] * weights[k * multiplier + n] for k in range(c, len(x), channels))
+                results.append(_requantise(total * scales[o] + biases[o], i))
+        self._write(out, results)
+
+    def poolmax(self, i: Instruction) -> None:
+        source, out = self._window(i["in"]), self._out(i["out"])
+        checks.some("the window", source.window.taps if source.window else 0)
+        channels = source.shape[3]
+        checks.count("the output", out.elements, source.vectors * channels)
+        self._write(
+            out,
+            [
+                clamp(max(x[c::channels]), i["low"], i["high"])
+                for x in self.memory.read(source)
+                for c in range(channels)
+            ],
+        )
+
+    def poolsum(self, i: Instruction) -> None:
+        source, out = self._window(i["in"]), self._out(i["out"])
+        channels, per_position = source.shape[3], i.choice("per") == "position"
+        entries = source.vectors if per_position else 1
+        scales, biases = self._multipliers(i["scale"], entries), self._biases(i["bias"], entries)
+        checks.count("the output", out.elements, source.vectors * channels)
+        results = []
+        for position, x in enumerate(self.memory.read(source)):
+            p = position if per_position else 0
+            results += [_requantise(sum(x[c::channels]) * scales[p] + biases[p], i) for c in range(channels)]
+        self._write(out, results)
+
+    def affine(self, i: Instruction) -> None:
+        source, out, period = self._in(i["in"]), self._out(i["out"]), i["period"]
+        checks.some("the table", period)
+        scales, biases = self._multipliers(i["scale"], period), self._biases(i["bias"], period)
+        checks.count("the output", out.elements, source.elements)
+        elements = flat(self.memory.read(source))
+        self._write(out, [_requantise(x * scales[n % period] + biases[n % period], i) for n, x in enumerate(elements)])
+
+    def add(self, i: Instruction) -> None:
+        a, b, out = self._in(i["a"]), self._in(i["b"]), self._out(i["out"])
+        pairs = self._pairs(a, b, out)
+        self._write(out, [_requantise(x * i["ma"] + y * i["mb"] + i["bias"], i) for x, y in pairs])
+
+    def mul(self, i: Instruction) -> None:
+        a, b, out = self._in(i["a"]), self._in(i["b"]), self._out(i["out"])
+        pairs = self._pairs(a, b, out)
+        self._write(out, [_requantise((x - i["za"]) * (y - i["zb"]) * i["m"] + i["bias"], i) for x, y in pairs])
+
+    def lut(self, i: Instruction) -> None:
+        source, out = self._in(i["in"]), self._out(i["out"])
+        table = self.memory.constant(i["table"], i.choice("type"), i["entries"])
+        checks.count("the output", out.elements, source.elements)
+        codes = flat(self.memory.read(source))
+        for x in codes:
+            checks.entry(x, i["first"], len(table))
+        self._write(out, [table[x - i["first"]] for x in codes])
+
+    def softmax(self, i: Instruction) -> None:
+        source, out = self._in(i["in"]), self._out(i["out"])
+        checks.some("the table", i["entries"])
+        table = self.memory.constant(i["table"], "i32", i["entries"])
+        checks.exponentials(table)
+        checks.count("the output", out.elements, source.elements)
+        results = []
+        for x in self.memory.read(source):
+            e = [table[min(max(x) - value, i["entries"] - 1)] for value in x]
+            results += [
+                clamp(half_even(value * i["numerator"], sum(e)) + i["zero"], i["low"], i["high"]) for value in e
+            ]
+        self._write(out, results)
+
+    def move(self, i: Instruction) -> None:
+        source, out = self._in(i["in"]), self._out(i["out"])
+        checks.count("the output", out.elements, source.elements)
+        self._write(out, flat(self.memory.read(source)))
+
+    def fill(self, i: Instruction) -> None:
+        out = self._out(i["out"])
+        self._write(out, [i["value"]] * out.elements)
+
+    # Operands, each with its checks.
+
+    def _in(self, number: int) -> StreamState:
+        state = checks.defined(self.streams, number)
+        checks.readable(state, self.memory.sizes)
+        return state
+
+    def _window(self, number: int) -> StreamState:
+        state = self._in(number)
+        checks.windowed(state)
+        return state
+
+    def _out(self, number: int, elements: int | None = None) -> StreamState:
+        state = checks.defined(self.streams, number)
+        checks.writable(state, self.memory.sizes)
+        if elements is not None:
+            checks.count("the output", state.elements, elements)
+        return state
+
+    def _blocks(self, first: int, count: int) -> list[Block]:
+        checks.some("the list of blocks", count)
+        blocks = [self.array.block(number) for number in range(first, first + count)]
+        for block in blocks:
+            self.array.gain(block.cells.tile)
+            checks.count("a block's row of columns", block.cells.cols, blocks[0].cells.cols)
+        return blocks
+
+    def _targets(self, address: int, count: int) -> list[int]:
+        return self.memory.targets(address, count, self.array.machine.highest_target)
+
+    def _multipliers(self, address: int, count: int) -> list[int]:
+        values = self.memory.constant(address, "i32", count)
+        checks.multipliers(values)
+        return values
+
+    def _biases(self, address: int, count: int) -> list[int]:
+        return self.memory.constant(address, "i64", count)
+
+    def _codes(self, source: StreamState, blocks: list[Block]) -> list[list[list[int]]]:
+        checks.count("a vector", source.length, sum(block.cells.rows for block in blocks))
+        vectors = self.memory.read(source)
+        self.array.require_inputs(vectors)
+        return self.array.codes(vectors, blocks)
+
+    def _pairs(self, a: StreamState, b: StreamState, out: StreamState) -> Iterable[tuple[int, int]]:
+        checks.count("the second operand", b.elements, a.elements)
+        checks.count("the output", out.elements, a.elements)
+        return zip(flat(self.memory.read(a)), flat(self.memory.read(b)), strict=True)
+
+    def _write(self, out: StreamState, values: list[int]) -> None:
+        self.memory.write(out, values)
+        if self.watch:
+            self.watch(self.index, values)
+
+
+def _requantise(total: int, i: Instruction) -> int:
+    """Return clamp(round(total / 2^shift), low, high), the digital unit's only rounding."""
+    if abs(total) >= ACCUMULATOR_LIMIT:
+        raise Trap("CIM0515", f"the accumulator holds {total}", "larger right shifts or smaller offsets would help")
+    return clamp(half_even(total, 1 << i["shift"]), i["low"], i["high"])
+
+
+def flat(values: Any) -> list[Any]:
+    """Return the numbers of nested sequences, in order."""
+    if not isinstance(values, Sequence):
+        return [values]
+    return [number for value in values for number in flat(value)]

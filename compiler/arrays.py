@@ -1,0 +1,89 @@
+"""Input arrays: .npz and .npy files matched to a model's inputs by name, scaled, reshaped, checked."""
+
+import math
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.diagnostics import fail
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Feeding:
+    """How raw arrays become inputs: real value = (x + offset) * scale, the first `limit` rows."""
+
+    offset: float = 0.0
+    scale: float = 1.0
+    limit: int | None = None
+
+
+def load_arrays(path: str) -> dict[str, Array]:
+    """Return the arrays of an .npz file, or the one of an .npy file as `x`. Raises CimcError CIM0001, CIM0201."""
+    try:
+        loaded = np.load(Path(path), allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return {"x": loaded}
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except OSError as error:
+        raise fail("CIM0001", f"cannot read {path}: {error.strerror or error}") from None
+    except (ValueError, EOFError, zipfile.BadZipFile, KeyError, MemoryError) as error:
+        raise fail("CIM0201", f"{path} is not an .npz or .npy file of numbers: {error}") from None
+
+
+def feed(arrays: Mapping[str, Array], inputs: Sequence[tuple[str, tuple[int, ...]]], feeding: Feeding, path: str) -> dict[str, Array]:
+    """Return float32 [N, *shape] for every (name, per-sample shape) in `inputs`. Raises CimcError CIM0201 to CIM0203."""
+    result = {}
+    for name, shape in inputs:
+        raw = _pick(arrays, name, len(inputs) == 1, path)
+        result[name] = _prepared(raw[: feeding.limit], name, shape, feeding, path)
+    counts = {len(array) for array in result.values()}
+    if len(counts) > 1:
+        raise fail("CIM0202", f"{path}: the inputs have different numbers of samples: {sorted(counts)}")
+    return result
+
+
+def _pick(arrays: Mapping[str, Array], name: str, alone: bool, path: str) -> Array:
+    if name in arrays:
+        return arrays[name]
+    if alone and "x" in arrays:
+        return arrays["x"]
+    wanted = f"{name!r} or 'x'" if alone else repr(name)
+    raise fail("CIM0201", f"{path} has no array {wanted}; it has {', '.join(map(repr, arrays)) or 'none'}", hint=f"save the input with numpy.savez(..., {name if name.isidentifier() else 'x'}=array)")
+
+
+def _prepared(raw: Array, name: str, shape: tuple[int, ...], feeding: Feeding, path: str) -> Array:
+    if raw.dtype.kind not in "biuf":
+        raise fail("CIM0201", f"{path}: array for {name!r} holds {raw.dtype}, not numbers")
+    if raw.ndim == 0 or len(raw) == 0:
+        raise fail("CIM0202", f"{path}: array for {name!r} has no samples (shape {raw.shape})")
+    fitted = _fitted(raw, name, shape, path)
+    real = ((fitted.astype(np.float64) + feeding.offset) * feeding.scale).astype(np.float32)
+    if not np.isfinite(real).all():
+        where = tuple(int(i) for i in np.argwhere(~np.isfinite(real))[0])
+        raise fail("CIM0203", f"{path}: array for {name!r} is {real[where]} at index {where}", hint="clean the data first")
+    return real
+
+
+def _fitted(raw: Array, name: str, shape: tuple[int, ...], path: str) -> Array:
+    """Return `raw` as [N, *shape]: as it is, channels moved where only their place differs, or reshaped where the size fits."""
+    own = raw.shape[1:]
+    if own == shape:
+        return raw
+    if len(own) == len(shape) and len(shape) >= 2:
+        if (own[-1], *own[:-1]) == shape:
+            return np.moveaxis(raw, -1, 1)
+        if (*own[1:], own[0]) == shape:
+            return np.moveaxis(raw, 1, -1)
+    if math.prod(own) == math.prod(shape):
+        return raw.reshape(len(raw), *shape)
+    if raw.shape == shape:
+        return raw[np.newaxis]
+    raise fail("CIM0202", f"{path}: array for {name!r} has shape {raw.shape}, the model wants (N, {', '.join(map(str, shape))})", hint=f"each sample needs {math.prod(shape)} values, here it has {math.prod(own)}")

@@ -1,0 +1,124 @@
+"""cimc compile, export-onnx and opt."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from cimc.arrays import Feeding, feed, load_arrays
+from cimc.command_line.observing import Observer
+from cimc.diagnostics import CimcError, fail
+from cimc.driver import Request, compile_model, compile_to_stage, run_pipeline
+from cimc.ir.graph import Graph
+from cimc.ir.text import parse_module, print_module
+from cimc.isa.atomic import write_files
+from cimc.isa.container import save_binary, save_text
+from cimc.passes.pipeline import DEFAULT, STAGES
+from cimc.passes.ranges import Ranges
+from cimc.targets import load_target
+
+
+def request_of(options: argparse.Namespace, pipeline: str) -> Request:
+    """Return what the options ask for; calibration arrays are read once the model's inputs are known."""
+    if options.calib and options.ranges:
+        raise fail("CIM0003", "--calib and --ranges both give ranges", hint="use one of them")
+
+    def data(inputs: list[tuple[str, tuple[int, ...]]]) -> Any:
+        return feed(load_arrays(options.calib), inputs, feeding_of(options), options.calib)
+
+    return Request(
+        target=load_target(options.target),
+        pipeline=pipeline,
+        ranges=read_ranges(options.ranges) if options.ranges else None,
+        data=data if options.calib else None,
+        observer=Observer(options.print_ir_after, options.timing),
+    )
+
+
+def feeding_of(options: argparse.Namespace) -> Feeding:
+    return Feeding(options.offset, options.scale, options.limit)
+
+
+def read_ranges(path: str) -> Ranges:
+    """Return the ranges of a JSON file. Raises CimcError CIM0204."""
+    try:
+        return Ranges.from_json(json.loads(Path(path).read_text()))
+    except ValueError as error:
+        raise fail("CIM0204", f"{path} is not JSON: {error}") from None
+
+
+def compile_command(options: argparse.Namespace) -> int:
+    from cimc.summary import render_summary, summarise, synthetic_warning
+
+    request = request_of(options, options.pass_pipeline or DEFAULT)
+    if options.compile_to != "program":
+        if options.compile_to not in STAGES:
+            raise fail("CIM0305", f"there is no stage {options.compile_to!r}", hint=f"stages: {', '.join(STAGES)}")
+        write_graph(compile_to_stage(options.model, request, options.compile_to), Path(options.output))
+        return 0
+    compilation = compile_model(options.model, request)
+    save(compilation.emission.program, options.output)
+    if options.write_ranges:
+        write_files({Path(options.write_ranges): [(json.dumps(compilation.ranges.to_json(), indent=1) + "\n").encode()]})
+    if options.json:
+        print(json.dumps(summarise(compilation, request.target)))
+    else:
+        print(render_summary(compilation, request.target, options.output))
+    if compilation.synthetic:
+        print("\n" + synthetic_warning().render().replace("error[", "warning["), file=sys.stderr)
+    return 0
+
+
+def save(program: Any, output: str) -> None:
+    """Write a program as binary (.cimb) or text (any other name)."""
+    (save_binary if output.endswith(".cimb") else save_text)(program, output)
+
+
+def write_graph(graph: Graph, path: Path) -> None:
+    """Write IR text to `path` and its weights beside it as .safetensors."""
+    from safetensors.numpy import save as to_bytes
+
+    weights = {key: graph.weights.array(key) for key in graph.weights.keys()}  # noqa: SIM118
+    write_files({path: [print_module(graph.module).encode()], path.with_suffix(".safetensors"): [to_bytes(weights)]})
+
+
+def export_command(options: argparse.Namespace) -> int:
+    from cimc.evaluate import to_onnx
+    from cimc.ir.nn import Computed
+
+    graph = compile_to_stage(options.model, request_of(options, options.pass_pipeline or DEFAULT), "tile")
+    labels = [op.label.data for op in graph.module.ops if isinstance(op, Computed)] if options.codes else []
+    model = to_onnx(graph, values=labels, codes=options.codes)
+    write_files({Path(options.output): [model.SerializeToString(deterministic=True)]})
+    return 0
+
+
+def opt_command(options: argparse.Namespace) -> int:
+    graph = _read_graph(Path(options.module))
+    graph = run_pipeline(graph, request_of(options, options.pass_pipeline))
+    if options.output:
+        write_graph(graph, Path(options.output))
+    else:
+        sys.stdout.write(print_module(graph.module))
+    return 0
+
+
+def _read_graph(path: Path) -> Graph:
+    from xdsl.utils.exceptions import ParseError, VerifyException
+
+    from cimc.ir.verify import verify
+    from cimc.ir.weights import WeightStore
+
+    try:
+        module = parse_module(path.read_text(), str(path))
+        beside = path.with_suffix(".safetensors")
+        graph = Graph(module, WeightStore.load(beside) if beside.exists() else WeightStore(), path.stem)
+        problems = verify(graph)
+    except (ParseError, VerifyException) as error:
+        raise fail("CIM0306", f"{path}: {error}") from None
+    except UnicodeDecodeError:
+        raise fail("CIM0306", f"{path} is not text") from None
+    if problems:
+        raise CimcError([d for problem in problems for d in fail("CIM0306", f"{path}: {problem}").diagnostics])
+    return graph

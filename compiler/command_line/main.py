@@ -1,0 +1,83 @@
+"""Entry point: parse, run one command, turn every failure into a coded message and an exit status."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+from cimc.command_line.options import build_parser
+from cimc.diagnostics import INTERNAL, CimcError, Diagnostic
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status (0 ok, 1 compare failed, 2 usage, 3 to 6 the user's input, 70 a bug of ours)."""
+    options = build_parser().parse_args(arguments)
+    if options.run is None:
+        build_parser().print_help()
+        return 2
+    try:
+        status = int(options.run(options) or 0)
+        sys.stdout.flush()
+        return status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader has what it wanted; point stdout elsewhere so that the interpreter's exit does not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        return _report(error)
+
+
+def _report(error: Exception) -> int:
+    """Print an error for people and return its exit status."""
+    if isinstance(error, CimcError):
+        print(error, file=sys.stderr)
+        return error.status
+    if isinstance(error, OSError):
+        return _report(CimcError([_file_problem(error)]))
+    status, text = _foreign(error)
+    if status is not None:
+        print(text, file=sys.stderr)
+        return status
+    return _internal(error)
+
+
+def _foreign(error: Exception) -> tuple[int | None, str]:
+    """Return status and text of a coded error of the layers below, which do not know cimc.diagnostics."""
+    status, code = getattr(error, "status", None), getattr(error, "code", None)
+    if isinstance(status, int) and isinstance(code, str):
+        text = str(error)
+        return status, text if text.startswith("error[") else f"error[{code}]: {text}"
+    return None, ""
+
+
+def _file_problem(error: OSError) -> Diagnostic:
+    name = f" {error.filename}" if error.filename else ""
+    reading = isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)) or error.errno == 1
+    code, verb = ("CIM0001", "read") if reading else ("CIM0002", "read or write")
+    return Diagnostic(code, f"cannot {verb}{name}: {error.strerror or error}", hint="check the path, its permissions and the free space")
+
+
+def _internal(error: Exception) -> int:
+    import traceback
+
+    trace = "".join(traceback.format_exception(error))
+    content = f"cimc {_version()}\narguments: {sys.argv[1:]!r}\npython: {sys.version}\n\n{trace}"
+    name = f"cimc-bug-{os.getpid()}.txt"
+    written = ""
+    with contextlib.suppress(OSError):
+        with open(name, "w", encoding="utf-8") as file:  # noqa: PTH123
+            file.write(content)
+        written = f"; the details are in {name}, please send it with the report"
+    problem = Diagnostic("CIM0901", f"internal error: {type(error).__name__}: {error}{written}")
+    print(problem.render(), file=sys.stderr)
+    return INTERNAL
+
+
+def _version() -> str:
+    from cimc import __version__
+
+    return __version__

@@ -1,0 +1,159 @@
+"""Every command and option of the command line, as one table of parsers."""
+
+import argparse
+from collections.abc import Callable
+from importlib import import_module
+
+from cimc import __version__
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def _late(module: str, function: str) -> Command:
+    """Return a command that imports its module when it runs, so that --help stays fast."""
+
+    def command(options: argparse.Namespace) -> int:
+        found: Command = getattr(import_module(f"cimc.command_line.{module}"), function)
+        return found(options)
+
+    return command
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of `cimc`; the chosen command is in `options.run`."""
+    parser = argparse.ArgumentParser(prog="cimc", description="Compile trained ONNX models to programs for analog compute-in-memory tiles, run and verify them.")
+    parser.add_argument("--version", action="version", version=f"cimc {__version__}")
+    parser.set_defaults(run=None)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    for add in (_compile, _run, _verify, _eval, _export, _asm, _objdump, _lint, _opt, _check, _target, _explain):
+        add(commands)
+    return parser
+
+
+Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def _command(commands: "Commands", name: str, summary: str, run: Command) -> argparse.ArgumentParser:  # type: ignore[valid-type]
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)  # type: ignore[attr-defined]
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a positive number")
+    return value
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if value != value or value in (float("inf"), float("-inf")):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+    return value
+
+
+def _feeding(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--offset", type=_finite, default=0.0, metavar="O", help="feed (x + O) * S (default 0)")
+    parser.add_argument("--scale", type=_finite, default=1.0, metavar="S", help="feed (x + O) * S (default 1)")
+    parser.add_argument("--limit", type=_count, metavar="N", help="take the first N rows only")
+
+
+def _compiling(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL.onnx", help="the trained model")
+    parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml", help="the chip (default aon-cim; see `cimc target list`)")
+    parser.add_argument("--calib", metavar="DATA.npz", help="inputs to calibrate ranges on")
+    parser.add_argument("--ranges", metavar="FILE", help="ranges written by --write-ranges, instead of calibration")
+    parser.add_argument("--pass-pipeline", metavar="STR", help="passes and options instead of the default pipeline")
+    parser.add_argument("--print-ir-after", metavar="PASS|all|changed", help="print the IR behind this pass to stderr")
+    parser.add_argument("--timing", action="store_true", help="print the seconds of each pass to stderr")
+    _feeding(parser)
+
+
+def _compile(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "compile", "compile an ONNX model to a program", _late("compiling", "compile_command"))
+    _compiling(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="prog.asm (text, with prog.payload beside it) or prog.cimb (binary)")
+    parser.add_argument("--write-ranges", metavar="FILE", help="write the ranges found, for --ranges")
+    parser.add_argument("--compile-to", metavar="STAGE", default="program", help="stop at import, graph, quantised, tile or program (default); writes IR text and FILE.safetensors")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+
+
+def _run(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "run", "run a program on inputs", _late("running", "run_command"))
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
+    parser.add_argument("-o", "--output", required=True, metavar="Y.npz", help="outputs by the model's output names")
+    parser.add_argument("--codes", action="store_true", help="add the integer codes as NAME.codes")
+    _feeding(parser)
+
+
+def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "verify", "prove that a program is its model, tensor by tensor", _late("verifying", "verify_command"))
+    parser.add_argument("model", metavar="MODEL.onnx")
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("--input", required=True, metavar="X.npz", help="inputs to prove it on")
+    parser.add_argument("--reference-samples", type=int, metavar="N", help="samples given to the literal reference too (default: as many as about 10 s allow)")
+    _feeding(parser)
+
+
+def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "eval", "score a program on labelled data", _late("running", "eval_command"))
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("--data", required=True, metavar="D.npz", help="arrays x (or the input's name) and y")
+    parser.add_argument("--metric", choices=("accuracy", "mse"), default="accuracy", help="top-1 accuracy, or mean squared error against the input")
+    parser.add_argument("--json", action="store_true", help="print one JSON object with n and accuracy (or mse)")
+    _feeding(parser)
+
+
+def _export(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "export-onnx", "write the exact integer semantics as an ONNX graph", _late("compiling", "export_command"))
+    _compiling(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="golden.onnx")
+    parser.add_argument("--codes", action="store_true", help="also output the integer codes of every value")
+
+
+def _asm(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "asm", "assemble a text program to binary", _late("assembling", "asm_command"))
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("-o", "--output", required=True, metavar="prog.cimb")
+
+
+def _objdump(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "objdump", "print a program as text", _late("assembling", "objdump_command"))
+    parser.add_argument("program", metavar="prog.cimb")
+    parser.add_argument("-o", "--output", metavar="prog.asm", help="write text and payload files instead of printing")
+
+
+def _lint(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "lint", "look for faults in a program without running it", _late("assembling", "lint_command"))
+    parser.add_argument("program", metavar="prog.asm")
+
+
+def _opt(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "opt", "run passes on IR text", _late("compiling", "opt_command"))
+    parser.add_argument("module", metavar="IR.mlir", help="IR text; its weights lie beside it in IR.safetensors")
+    parser.add_argument("--pass-pipeline", default="", metavar="STR", help="passes and options; none: parse, verify, print")
+    parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml")
+    parser.add_argument("--calib", metavar="DATA.npz")
+    parser.add_argument("--ranges", metavar="FILE")
+    parser.add_argument("--print-ir-after", metavar="PASS|all|changed")
+    parser.add_argument("--timing", action="store_true")
+    parser.add_argument("-o", "--output", metavar="OUT.mlir", help="write text and weights instead of printing the text")
+    _feeding(parser)
+
+
+def _check(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "check", "list everything in a model that cannot be compiled", _late("inspecting", "check_command"))
+    parser.add_argument("model", metavar="MODEL.onnx")
+
+
+def _target(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "target", "list the targets, or show one", _late("inspecting", "target_command"))
+    parser.add_argument("action", choices=("list", "show"))
+    parser.add_argument("name", nargs="?", metavar="NAME|FILE.toml")
+
+
+def _explain(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "explain", "explain an error code", _late("inspecting", "explain_command"))
+    parser.add_argument("code", metavar="CIM0123")

@@ -1,0 +1,103 @@
+"""cimc run and eval."""
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.arrays import feed, load_arrays
+from cimc.backends import ports
+from cimc.backends.interpreter import Interpreter
+from cimc.command_line.compiling import feeding_of
+from cimc.command_line.progress import Progress
+from cimc.diagnostics import fail
+from cimc.isa.atomic import write_files
+from cimc.isa.container import load
+from cimc.isa.program import Program
+
+CHUNK = 256
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def run_command(options: argparse.Namespace) -> int:
+    program = load(options.program)
+    inputs = program_inputs(program, load_arrays(options.input), options, options.input)
+    parts: dict[str, list[NDArray[Any]]] = {}
+    for _, codes, real in _outputs(program, inputs):
+        for port in program.outputs:
+            parts.setdefault(port.name, []).append(real[port.name])
+            if options.codes:
+                parts.setdefault(f"{port.name}.codes", []).append(codes[port.name])
+    buffer = BytesIO()
+    np.savez(buffer, **{name: np.concatenate(arrays) for name, arrays in parts.items()})  # type: ignore[arg-type]
+    write_files({Path(options.output): [buffer.getvalue()]})
+    return 0
+
+
+def eval_command(options: argparse.Namespace) -> int:
+    program = load(options.program)
+    arrays = load_arrays(options.data)
+    inputs = program_inputs(program, arrays, options, options.data)
+    count = len(next(iter(inputs.values())))
+    score = _accuracy if options.metric == "accuracy" else _squared_error
+    labels = _labels(arrays, count, options.data) if options.metric == "accuracy" else np.zeros(0)
+    total = 0.0
+    for batch, _, real in _outputs(program, inputs):
+        first = next(iter(real.values()))
+        total += score(first, next(iter(batch.values())), labels[: len(first)])
+        labels = labels[len(first) :]
+    value = total / count
+    if options.json:
+        print(json.dumps({"n": count, "accuracy" if options.metric == "accuracy" else "mse": value}))
+    elif options.metric == "accuracy":
+        print(f"top-1 accuracy {100 * value:.2f} % on {count} samples")
+    else:
+        print(f"mean squared error {value:.6g} on {count} samples")
+    return 0
+
+
+def program_inputs(program: Program, arrays: Arrays, options: argparse.Namespace, path: str) -> dict[str, NDArray[Any]]:
+    """Return float32 inputs for every port of a program."""
+    wanted = [(port.name, port.model_shape) for port in program.inputs]
+    return feed(arrays, wanted, feeding_of(options), path)
+
+
+def _outputs(program: Program, inputs: Arrays) -> Iterator[tuple[Arrays, Arrays, Arrays]]:
+    """Yield (inputs, output codes in the model's layout, real outputs) chunk by chunk."""
+    interpreter = Interpreter(program)
+    count = len(next(iter(inputs.values())))
+    progress = Progress("running", count)
+    for first in range(0, count, CHUNK):
+        batch = {name: array[first : first + CHUNK] for name, array in inputs.items()}
+        codes = interpreter.run({port.name: ports.quantise(port, batch[port.name]) for port in program.inputs})
+        real = {port.name: ports.dequantise(port, codes[port.name]) for port in program.outputs}
+        ordered = {port.name: ports.model_order(port, codes[port.name]) for port in program.outputs}
+        yield batch, ordered, real
+        progress.at(min(first + CHUNK, count))
+    progress.done()
+
+
+def _labels(arrays: Arrays, count: int, path: str) -> NDArray[Any]:
+    if "y" not in arrays:
+        raise fail("CIM0201", f"{path} has no array 'y' of labels", hint="save x and y, or use --metric mse")
+    labels = arrays["y"][:count].reshape(-1)
+    if len(labels) != count or labels.dtype.kind not in "iu":
+        raise fail("CIM0202", f"{path}: y holds {len(labels)} labels of type {labels.dtype} for {count} samples", hint="y must be one whole number a sample")
+    return labels
+
+
+def _accuracy(real: NDArray[Any], given: NDArray[Any], labels: NDArray[Any]) -> float:
+    return float((real.reshape(len(real), -1).argmax(axis=1) == labels).sum())
+
+
+def _squared_error(real: NDArray[Any], given: NDArray[Any], labels: NDArray[Any]) -> float:
+    if real.size != given.size:
+        raise fail("CIM0202", f"the output has shape {real.shape[1:]}, the input {given.shape[1:]}: no error between them", hint="--metric mse suits models that rebuild their input")
+    difference = real.reshape(len(real), -1).astype(np.float64) - given.reshape(len(given), -1)
+    return float(np.square(difference).mean(axis=1).sum())

@@ -1,0 +1,91 @@
+"""cimc verify: the proof behind one command."""
+
+import argparse
+from typing import Any
+
+import numpy as np
+
+from cimc.arrays import load_arrays
+from cimc.command_line.progress import Progress
+from cimc.command_line.running import program_inputs
+from cimc.diagnostics import fail
+from cimc.driver import Compilation, Request, compile_model
+from cimc.isa.container import load
+from cimc.isa.program import Program
+from cimc.passes.ranges import Ranges
+from cimc.targets.target import target_of
+from cimc.verification import REFERENCE_MULTIPLIES, Difference, Prover, compare_programs
+
+
+def verify_command(options: argparse.Namespace) -> int:
+    from cimc.evaluate import selftest
+
+    program = load(options.program)
+    selftest()
+    compilation = recompile(options.model, program)
+    difference = compare_programs(compilation.emission, program)
+    if difference:
+        print(f"FAILED: {options.program} is not what {options.model} compiles to\n  {difference}")
+        return 1
+    print(f"program: {len(program.instructions)} instructions, {len(program.constants)} bytes of constants, {len(program.conductances)} bytes of conductances equal a fresh compile")
+    inputs = program_inputs(program, load_arrays(options.input), options, options.input)
+    return _prove(options, compilation, inputs)
+
+
+def recompile(model: str, program: Program) -> Compilation:
+    """Compile the model again with the options, ranges and target that the program carries. Raises CimcError."""
+    try:
+        meta = program.meta
+        request = Request(target_of(meta["target"]), meta["options"]["pipeline"], Ranges.from_json(meta["ranges"]))
+    except (KeyError, TypeError) as error:
+        raise fail("CIM0003", f"the program does not say how it was compiled: {error} is missing", hint="only programs written by `cimc compile` can be verified") from None
+    compilation = compile_model(model, request)
+    found = compilation.emission.program.meta
+    # Where ranges came from cannot be recomputed: it is taken over from the program, everything else is compared.
+    object.__setattr__(compilation.emission.program, "meta", {**found, "options": dict(meta["options"])})
+    return compilation
+
+
+def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[str, Any]) -> int:
+    count = len(next(iter(inputs.values())))
+    prover = Prover(compilation)
+    literal = options.reference_samples
+    if literal is None:
+        literal = max(1, REFERENCE_MULTIPLIES // max(prover.multiplies(), 1))
+    progress = Progress("verifying", count)
+    for step in prover.prove(inputs, literal):
+        if isinstance(step, Difference):
+            progress.done()
+            print(f"FAILED: {step}")
+            return 1
+        progress.at(step)
+    progress.done()
+    _print_table(prover)
+    _print_float_arrow(options, compilation, inputs)
+    print(f"ok: every tensor equal, {count} samples on integer graph and interpreter, {min(literal, count)} of them on the reference")
+    return 0
+
+
+def _print_table(prover: Prover) -> None:
+    rows = [("tensor", "shape", "graph = interpreter", "graph = reference")]
+    for row in prover.rows():
+        shape = "x".join(map(str, row.shape)) or "1"
+        rows.append((row.label if len(row.label) <= 44 else "..." + row.label[-41:], shape, str(row.interpreter or "same codes"), str(row.reference or "-")))
+    widths = [max(len(row[i]) for row in rows) for i in range(4)]
+    for cells in rows:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+
+
+def _print_float_arrow(options: argparse.Namespace, compilation: Compilation, inputs: dict[str, Any]) -> None:
+    """Print how far the integers are from the float model: the only arrow with a tolerance."""
+    from cimc.evaluate import evaluate
+    from cimc.frontend import run_float
+
+    exact, real = evaluate(compilation.graph, inputs), run_float(options.model, inputs)
+    for name, ours in exact.items():
+        theirs = real[name].reshape(ours.shape).astype(np.float64)
+        noise = np.square(ours - theirs).mean()
+        signal = np.square(theirs).mean()
+        decibels = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else float("inf")
+        agree = (ours.reshape(len(ours), -1).argmax(1) == theirs.reshape(len(theirs), -1).argmax(1)).mean()
+        print(f"float model: output {name!r}: signal to quantisation noise {decibels:.1f} dB, same top-1 on {100 * agree:.1f} %, largest difference {np.abs(ours - theirs).max():.4g}")

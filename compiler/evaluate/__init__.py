@@ -1,0 +1,41 @@
+"""Executes the IR of any level by lowering each operation to ONNX on onnxruntime."""
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from cimc.evaluate.session import Array, Evaluator
+from cimc.ir.graph import Graph
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+__all__ = ["Evaluator", "evaluate", "selftest", "to_onnx"]
+
+
+def evaluate(
+    graph: Graph, inputs: Mapping[str, Array], values: Collection[str] | None = None, batch: int = 32
+) -> dict[str, Array]:
+    """Return the model's outputs, or the values named by `values`, for arrays of shape [N, *model_shape] by input name.
+
+    Outputs are float32 in the model's own shapes. Named values are as they are at this level, [N, *shape] in memory
+    layout: float32, or integer codes. `batch` samples are computed at a time.
+    """
+    return Evaluator(graph, values, batch).run(inputs)
+
+
+def to_onnx(graph: Graph, values: Collection[str] = (), codes: bool = False) -> "ModelProto":
+    """Return the graph as an ONNX model with a dynamic first axis `batch` under the model's own input and output names.
+
+    Values named by `values`, and with `codes` every value that is codes, become extra outputs named LABEL:value.
+    The result gives the same bits at every optimisation level of onnxruntime where the graph is integer.
+    """
+    from cimc.evaluate.lower import lower
+
+    return lower(graph, values, codes)
+
+
+def selftest() -> None:
+    """Check that onnxruntime on this machine computes 8-bit extremes exactly. Raises CimcError where it does not."""
+    from cimc.evaluate.selftest import check_extremes
+
+    check_extremes()

@@ -1,0 +1,78 @@
+"""Collects the nodes and constants of one ONNX graph."""
+
+from collections.abc import Collection, Iterable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+from xdsl.ir import SSAValue
+
+from cimc.ir.types import WeightRef
+from cimc.ir.weights import WeightStore, digest
+
+Array = NDArray[Any]
+
+
+class Builder:
+    """An ONNX graph in the making. Tensors are named by text; every tensor has the batch as its first axis.
+
+    Codes travel as float32, which is exact for up to 16 bits. `label` prefixes the names of the nodes to come.
+    """
+
+    def __init__(self, weights: WeightStore, reserved: Collection[str]) -> None:
+        self.nodes: list[NodeProto] = []
+        self.constants: list[TensorProto] = []
+        self.names: dict[SSAValue, str] = {}
+        self.label = "graph"
+        self._weights = weights
+        self._taken = set(reserved)
+        self._by_digest: dict[str, str] = {}
+
+    def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
+        """Append a node with one output and return the output's name."""
+        name = self._fresh(f"{self.label}:{op_type}")
+        self.add(op_type, inputs, name, **attributes)
+        return name
+
+    def add(self, op_type: str, inputs: Iterable[str], output: str, **attributes: Any) -> None:
+        """Append a node whose output has a given name."""
+        self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=output, **attributes))
+
+    def constant(self, array: Array) -> str:
+        """Return the name of a constant tensor; equal arrays are kept once."""
+        content = digest(array)
+        if content not in self._by_digest:
+            name = self._fresh(f"constant:{content}")
+            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
+            self._by_digest[content] = name
+        return self._by_digest[content]
+
+    def ints(self, values: Iterable[int]) -> str:
+        return self.constant(np.array(list(values), dtype=np.int64))
+
+    def single(self, value: float | Array) -> str:
+        return self.constant(np.asarray(value, dtype=np.float32))
+
+    def double(self, value: float | Array) -> str:
+        return self.constant(np.asarray(value, dtype=np.float64))
+
+    def to_double(self, x: str) -> str:
+        return self.node("Cast", x, to=TensorProto.DOUBLE)
+
+    def to_single(self, x: str) -> str:
+        return self.node("Cast", x, to=TensorProto.FLOAT)
+
+    def real_weights(self, ref: WeightRef) -> Array:
+        return self._weights.get(ref).astype(np.float32)
+
+    def integers(self, ref: WeightRef) -> Array:
+        return self._weights.get(ref).astype(np.int64)
+
+    def _fresh(self, wish: str) -> str:
+        name, number = wish, 0
+        while name in self._taken:
+            number += 1
+            name = f"{wish}.{number}"
+        self._taken.add(name)
+        return name

@@ -1,0 +1,182 @@
+"""Lowers a graph of any level to one ONNX model, operation by operation."""
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from onnx import ModelProto, TensorProto, ValueInfoProto, helper
+from xdsl.ir import Operation
+
+from cimc.diagnostics import fail
+from cimc.evaluate import layout, nn_float, nn_move, nn_pool, xbar_digital, xbar_move, xbar_mvm
+from cimc.evaluate.builder import Builder
+from cimc.evaluate.codes import dequantise, quantise
+from cimc.ir import nn, xbar
+from cimc.ir.attributes import int_values
+from cimc.ir.graph import Graph
+from cimc.ir.location import names_of
+from cimc.ir.types import code_of, is_quantised, shape_of
+
+OPSET, IR_VERSION = 21, 10
+
+Lowering = Callable[[Builder, Any], str]
+
+REAL: Mapping[type[Operation], Lowering] = {
+    nn.ConvOp: nn_float.conv,
+    nn.DenseOp: nn_float.dense,
+    nn.AffineOp: nn_float.affine,
+    nn.ClampOp: nn_float.clamp,
+    nn.UnaryOp: nn_float.unary,
+    nn.AddOp: nn_float.add,
+    nn.SubOp: nn_float.sub,
+    nn.MulOp: nn_float.mul,
+    nn.SoftmaxOp: nn_float.softmax,
+    nn.RequantiseOp: nn_float.requantise,
+    nn.MaxPoolOp: nn_pool.max_pool,
+    nn.AvgPoolOp: nn_pool.avg_pool,
+}
+"""Operations on real values: their results are quantised where the result type is codes."""
+
+STORED: Mapping[type[Operation], Lowering] = {
+    nn.ConcatOp: nn_move.concat,
+    nn.PadOp: nn_move.pad,
+    nn.ReshapeOp: nn_move.reshape,
+    nn.TransposeOp: nn_move.transpose,
+    nn.SliceOp: nn_move.cut,
+    xbar.MvmOp: xbar_mvm.mvm,
+    xbar.DepthwiseOp: xbar_digital.depthwise,
+    xbar.PoolMaxOp: xbar_digital.pool_max,
+    xbar.PoolSumOp: xbar_digital.pool_sum,
+    xbar.AffineOp: xbar_digital.affine,
+    xbar.AddOp: xbar_digital.add,
+    xbar.MulOp: xbar_digital.mul,
+    xbar.LutOp: xbar_digital.lut,
+    xbar.SoftmaxOp: xbar_digital.softmax,
+    xbar.MoveOp: xbar_move.move,
+    xbar.ConcatOp: xbar_move.concat,
+    xbar.PadOp: xbar_move.pad,
+    xbar.ViewOp: xbar_move.view,
+}
+"""Operations on values as they are stored: floats or codes."""
+
+ELEMENTS = {"i8": TensorProto.INT8, "u8": TensorProto.UINT8, "i16": TensorProto.INT16, "u16": TensorProto.UINT16}
+
+
+def value_name(label: str) -> str:
+    """Return the name of the extra output that shows a labelled value."""
+    return f"{label}:value"
+
+
+def lower(graph: Graph, values: Collection[str] = (), codes: bool = False, outputs: bool = True) -> ModelProto:
+    """Return the ONNX model; see `cimc.evaluate.to_onnx`. Without `outputs` only what `values` need is in it.
+
+    Raises CimcError where a value is not in the graph, an operation is unknown or a number rule is broken.
+    """
+    shown = _shown(graph, values, codes)
+    ends = [op for op in graph.module.body.ops if isinstance(op, nn.OutputOp) and outputs]
+    needed = _needed([*shown, *ends])
+    b = Builder(graph.weights, _public_names(graph, shown))
+    inputs: list[ValueInfoProto] = []
+    results: list[ValueInfoProto] = []
+    for op in graph.module.body.ops:
+        if isinstance(op, nn.InputOp):
+            inputs.append(_info(op.label.data, TensorProto.FLOAT, int_values(op.model_shape)))
+        if op in needed:
+            results.extend(_lower_operation(b, op))
+        if isinstance(op, nn.Computed) and op in shown:
+            results.append(_show(b, op))
+    return _model(b, graph.name, inputs, results)
+
+
+def _shown(graph: Graph, values: Collection[str], codes: bool) -> list[nn.Computed]:
+    """Return the operations whose values become outputs; where labels repeat, the last operation is meant."""
+    labelled = {op.label.data: op for op in graph.module.body.ops if isinstance(op, nn.Computed)}
+    for label in values:
+        if label not in labelled:
+            raise fail("CIM0306", f"no operation of the graph computes a value labelled '{label}'")
+    return [op for label, op in labelled.items() if label in values or (codes and is_quantised(op.out))]
+
+
+def _needed(ends: list[Operation]) -> set[Operation]:
+    needed: set[Operation] = set()
+    stack = list(ends)
+    while stack:
+        op = stack.pop()
+        if op not in needed:
+            needed.add(op)
+            stack.extend(operand.owner for operand in op.operands if isinstance(operand.owner, Operation))
+    return needed
+
+
+def _public_names(graph: Graph, shown: list[nn.Computed]) -> set[str]:
+    ends = {op.label.data for op in graph.module.body.ops if isinstance(op, nn.InputOp | nn.OutputOp)}
+    return ends | {value_name(op.label.data) for op in shown}
+
+
+def _lower_operation(b: Builder, op: Operation) -> Iterator[ValueInfoProto]:
+    """Append the nodes of one operation; yield the description of a model output."""
+    if isinstance(op, nn.OutputOp):
+        b.label = op.label.data
+        yield _lower_output(b, op)
+    elif isinstance(op, nn.Computed):
+        b.label = op.label.data
+        b.names[op.out] = _lower_computed(b, op)
+    else:
+        raise _unknown(op)
+
+
+def _lower_computed(b: Builder, op: nn.Computed) -> str:
+    if isinstance(op, nn.InputOp):
+        return _lower_input(b, op)
+    if (stored := STORED.get(type(op))) is not None:
+        return stored(b, op)
+    if (on_reals := REAL.get(type(op))) is None:
+        raise _unknown(op)
+    y = on_reals(b, op)
+    return quantise(b, y, code_of(op.out)) if is_quantised(op.out) else y
+
+
+def _lower_input(b: Builder, op: nn.InputOp) -> str:
+    x, order, shape = op.label.data, int_values(op.order), int_values(op.model_shape)
+    if is_quantised(op.out):
+        x = quantise(b, x, code_of(op.out))
+    x = layout.transpose(b, x, order)
+    return x if shape_of(op.out) == tuple(shape[axis] for axis in order) else layout.reshape(b, x, shape_of(op.out))
+
+
+def _lower_output(b: Builder, op: nn.OutputOp) -> ValueInfoProto:
+    x, order, shape = b.names[op.x], int_values(op.order), int_values(op.model_shape)
+    x = dequantise(b, x, code_of(op.x)) if is_quantised(op.x) else x
+    in_memory = tuple(shape[axis] for axis in order)
+    x = x if shape_of(op.x) == in_memory else layout.reshape(b, x, in_memory)
+    b.add("Identity", [layout.transpose(b, x, [order.index(axis) for axis in range(len(order))])], op.label.data)
+    return _info(op.label.data, TensorProto.FLOAT, shape)
+
+
+def _show(b: Builder, op: nn.Computed) -> ValueInfoProto:
+    name, x = value_name(op.label.data), b.names[op.out]
+    if not is_quantised(op.out):
+        b.add("Identity", [x], name)
+        return _info(name, TensorProto.FLOAT, shape_of(op.out))
+    element = ELEMENTS[code_of(op.out).element_type]
+    b.add("Cast", [x], name, to=element)
+    return _info(name, element, shape_of(op.out))
+
+
+def _info(name: str, element: int, shape: tuple[int, ...]) -> ValueInfoProto:
+    return helper.make_tensor_value_info(name, element, ["batch", *shape])
+
+
+def _model(b: Builder, name: str, inputs: list[ValueInfoProto], results: list[ValueInfoProto]) -> ModelProto:
+    body = helper.make_graph(b.nodes, name, inputs, results, b.constants)
+    return helper.make_model(
+        body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="cimc"
+    )
+
+
+def _unknown(op: Operation) -> Exception:
+    return fail(
+        "CIM0306",
+        f"no meaning is known for operation {op.name}",
+        node=", ".join(names_of(op.location)),
+        operator=op.name,
+    )

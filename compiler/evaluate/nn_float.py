@@ -1,0 +1,126 @@
+"""Lowers the arithmetic of dialect `nn` on real values."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from xdsl.ir import SSAValue
+
+from cimc.evaluate import layout
+from cimc.evaluate.builder import Array, Builder
+from cimc.evaluate.codes import dequantise
+from cimc.ir import nn
+from cimc.ir.attributes import Floats, float_value, float_values, int_value, int_values
+from cimc.ir.types import code_of, is_quantised, shape_of
+
+
+def real(b: Builder, value: SSAValue) -> str:
+    """Return the real values of an operand: dequantised where it carries codes."""
+    name = b.names[value]
+    return dequantise(b, name, code_of(value)) if is_quantised(value) else name
+
+
+def bounded(b: Builder, x: str, clamp: Floats | None) -> str:
+    """Return x within a fused clamp."""
+    return x if clamp is None else _within(b, x, *float_values(clamp))
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """The geometry of a convolution; pads are top, left, bottom, right."""
+
+    stride: tuple[int, ...]
+    dilation: tuple[int, ...]
+    pads: tuple[int, ...]
+    group: int
+
+
+def convolution(b: Builder, x: str, weight: Array, bias: Array | None, how: Convolution) -> str:
+    """Return the convolution of x with weight (kernel height, kernel width, channels / group, outputs)."""
+    constants = [b.single(array) for array in (np.transpose(weight, (3, 2, 0, 1)), bias) if array is not None]
+    y = b.node(
+        "Conv",
+        layout.channels_first(b, x),
+        *constants,
+        kernel_shape=weight.shape[:2],
+        strides=how.stride,
+        dilations=how.dilation,
+        pads=how.pads,
+        group=how.group,
+    )
+    return layout.channels_last(b, y)
+
+
+def product(b: Builder, x: str, weight: Array, bias: Array | None) -> str:
+    """Return the product of the last axis with weight (inputs, outputs), plus bias."""
+    y = b.node("MatMul", x, b.single(weight))
+    return y if bias is None else b.node("Add", y, b.single(bias))
+
+
+def conv(b: Builder, op: nn.ConvOp) -> str:
+    how = Convolution(int_values(op.stride), int_values(op.dilation), int_values(op.pads), int_value(op.group))
+    bias = None if op.bias is None else b.real_weights(op.bias)
+    return bounded(b, convolution(b, real(b, op.x), b.real_weights(op.weight), bias, how), op.clamp)
+
+
+def dense(b: Builder, op: nn.DenseOp) -> str:
+    bias = None if op.bias is None else b.real_weights(op.bias)
+    return bounded(b, product(b, real(b, op.x), b.real_weights(op.weight), bias), op.clamp)
+
+
+def affine(b: Builder, op: nn.AffineOp) -> str:
+    scaled = b.node("Mul", real(b, op.x), b.single(b.real_weights(op.scale)[None]))
+    return bounded(b, b.node("Add", scaled, b.single(b.real_weights(op.bias)[None])), op.clamp)
+
+
+def clamp(b: Builder, op: nn.ClampOp) -> str:
+    return _within(b, real(b, op.x), float_value(op.low), float_value(op.high))
+
+
+def unary(b: Builder, op: nn.UnaryOp) -> str:
+    return _UNARY[op.function.data](b, real(b, op.x), float_values(op.parameters))
+
+
+def add(b: Builder, op: nn.AddOp) -> str:
+    return _binary(b, "Add", op)
+
+
+def sub(b: Builder, op: nn.SubOp) -> str:
+    return _binary(b, "Sub", op)
+
+
+def mul(b: Builder, op: nn.MulOp) -> str:
+    return _binary(b, "Mul", op)
+
+
+def softmax(b: Builder, op: nn.SoftmaxOp) -> str:
+    return b.node("Softmax", real(b, op.x), axis=-1)
+
+
+def requantise(b: Builder, op: nn.RequantiseOp) -> str:
+    return real(b, op.x)
+
+
+def _binary(b: Builder, op_type: str, op: nn.AddOp | nn.SubOp | nn.MulOp) -> str:
+    rank = len(shape_of(op.out))
+    left, right = (layout.with_rank(b, real(b, x), shape_of(x), rank) for x in (op.a, op.b))
+    return bounded(b, b.node(op_type, left, right), op.clamp)
+
+
+def _within(b: Builder, x: str, low: float, high: float) -> str:
+    bounds = [b.single(low) if low > -nn.UNBOUNDED else "", b.single(high) if high < nn.UNBOUNDED else ""]
+    if bounds == ["", ""]:
+        return x
+    if low == 0.0 and high >= nn.UNBOUNDED:
+        return b.node("Relu", x)
+    return b.node("Clip", x, *bounds)
+
+
+_UNARY: Mapping[str, Callable[[Builder, str, tuple[float, ...]], str]] = {
+    "leaky_relu": lambda b, x, p: b.node("LeakyRelu", x, alpha=p[0]),
+    "sigmoid": lambda b, x, p: b.node("Sigmoid", x),
+    "tanh": lambda b, x, p: b.node("Tanh", x),
+    "hard_sigmoid": lambda b, x, p: b.node("HardSigmoid", x, alpha=p[0], beta=p[1]),
+    "hard_swish": lambda b, x, p: b.node("HardSwish", x),
+}
+"""The functions of `cimc.ir.functions`, which says what they mean."""

@@ -1,0 +1,95 @@
+"""Runs a lowered graph on onnxruntime, some samples at a time."""
+
+import os
+from collections import deque
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.diagnostics import fail
+from cimc.ir.graph import Graph
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+Array = NDArray[Any]
+
+
+class Evaluator:
+    """A graph ready to run: lowered and loaded once.
+
+    `values` and `batch` are as in `cimc.evaluate.evaluate`. Each chunk runs on one thread and chunks run side by side,
+    so results do not depend on the number of cores.
+    """
+
+    def __init__(self, graph: Graph, values: Collection[str] | None = None, batch: int = 32) -> None:
+        from cimc.evaluate.lower import lower, value_name
+
+        model = lower(graph, values or (), outputs=values is None)
+        self._session = _session(model)
+        self._shapes = {entry.name: _sample_shape(entry) for entry in model.graph.input}
+        self._names = {value_name(label): label for label in values or ()}
+        self._batch = batch
+
+    def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return every requested array for all samples."""
+        chunks = list(self.stream(inputs))
+        return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
+
+    def stream(self, inputs: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+        """Yield the requested arrays chunk by chunk, in the order of the samples."""
+        feeds = {name: self._checked(inputs, name) for name in self._shapes}
+        count = _samples(feeds)
+        workers = os.cpu_count() or 1
+        pending: deque[Future[dict[str, Array]]] = deque()
+        with ThreadPoolExecutor(workers) as pool:
+            for start in range(0, max(count, 1), self._batch):
+                chunk = {name: array[start : start + self._batch] for name, array in feeds.items()}
+                pending.append(pool.submit(self._run_chunk, chunk))
+                if len(pending) > workers:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _run_chunk(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        names = [entry.name for entry in self._session.get_outputs()]
+        results = self._session.run(names, feeds)
+        return {self._names.get(name, name): np.asarray(array) for name, array in zip(names, results, strict=True)}
+
+    def _checked(self, inputs: Mapping[str, Array], name: str) -> Array:
+        if name not in inputs:
+            raise fail(
+                "CIM0201", f"no array for the model's input '{name}'; there are: {', '.join(sorted(inputs)) or 'none'}"
+            )
+        array = np.asarray(inputs[name], dtype=np.float32)
+        if array.shape[1:] != self._shapes[name]:
+            wanted = ", ".join(["N", *map(str, self._shapes[name])])
+            raise fail("CIM0202", f"the array for input '{name}' has shape {array.shape}, the model wants ({wanted})")
+        return array
+
+
+def _session(model: "ModelProto") -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def _sample_shape(entry: Any) -> tuple[int, ...]:
+    return tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim[1:])
+
+
+def _samples(feeds: Mapping[str, Array]) -> int:
+    counts = {len(array) for array in feeds.values()}
+    if len(counts) != 1:
+        raise fail(
+            "CIM0202",
+            "the arrays of the model's inputs have different numbers of samples: "
+            + ", ".join(map(str, sorted(counts))),
+        )
+    return counts.pop()

@@ -1,0 +1,28 @@
+"""Lowers the movements of dialect `xbar`: codes go where they go, unchanged."""
+
+import numpy as np
+
+from cimc.evaluate import layout
+from cimc.evaluate.builder import Builder
+from cimc.ir import xbar
+from cimc.ir.attributes import int_value, int_values
+from cimc.ir.types import shape_of
+
+
+def move(b: Builder, op: xbar.MoveOp) -> str:
+    steps = np.indices(shape_of(op.out))
+    flat = int_value(op.start) + np.tensordot(np.array(int_values(op.pitch), dtype=np.int64), steps, 1)
+    return b.node("Gather", layout.reshape(b, b.names[op.x], (-1,)), b.constant(flat), axis=1)
+
+
+def concat(b: Builder, op: xbar.ConcatOp) -> str:
+    rank = len(shape_of(op.out))
+    return b.node("Concat", *(b.names[part] for part in op.parts), axis=int_value(op.axis) % rank + 1)
+
+
+def pad(b: Builder, op: xbar.PadOp) -> str:
+    return layout.pad(b, b.names[op.x], int_values(op.before), int_values(op.after), int_value(op.value))
+
+
+def view(b: Builder, op: xbar.ViewOp) -> str:
+    return layout.reshape(b, b.names[op.x], shape_of(op.out))

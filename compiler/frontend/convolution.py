@@ -1,0 +1,29 @@
+"""Conv: one and two spatial axes, any stride, padding, dilation and group."""
+
+from xdsl.ir import SSAValue
+
+from cimc.frontend.site import Site
+from cimc.frontend.spatial import channels_first, channels_last, height_width, place
+from cimc.ir import build
+from cimc.ir.types import shape_of
+
+
+def convolution(at: Site) -> SSAValue:
+    x, kernel = at.activation(0), at.reals(1)
+    rank = len(shape_of(x))
+    if kernel.ndim != rank + 1:
+        raise at.refuse("CIM0104", f"a weight of rank {kernel.ndim} does not fit {rank - 1} spatial axes")
+    last = channels_last(at, x)
+    placement = place(at, kernel.shape[2:], height_width(last)[3 - rank :])
+    _require_result(at, placement.window.out(height_width(last)))
+    if rank == 2:
+        kernel = kernel[:, :, None, :]
+    weight = at.weight(kernel.transpose(2, 3, 1, 0), at.node.inputs[1])
+    bias = at.weight(at.reals(2), at.node.inputs[2]) if at.node.has(2) else None
+    op = build.conv(last, weight, bias, placement.window, at.node.integer("group", 1), at.label)
+    return channels_first(at, op, rank)
+
+
+def _require_result(at: Site, positions: tuple[int, int]) -> None:
+    if min(positions) < 1:
+        raise at.refuse("CIM0107", f"the kernel is larger than the padded data: {positions} positions")

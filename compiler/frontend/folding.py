@@ -1,0 +1,159 @@
+"""Shapes of all tensors and values of all constants, found in one walk over the nodes in order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx
+import onnx.shape_inference
+from onnx.reference import ReferenceEvaluator
+
+from cimc.diagnostics import Diagnostic
+from cimc.frontend.node import Node
+from cimc.frontend.preparation import Prepared, real_inputs
+from cimc.ir.weights import Array
+
+LARGEST_VALUE = 1 << 31
+"""Elements one tensor may have."""
+
+IMPURE = frozenset({"RandomNormal", "RandomUniform", "Bernoulli", "Multinomial"})
+SMALL = 4096
+"""Constants of up to this many elements are shown to shape inference: shapes, axes, pads."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A tensor known when compiling; `other` is its value at another batch size, the same object where equal."""
+
+    value: Array
+    other: Array
+
+    @property
+    def free_of_batch(self) -> bool:
+        return self.value is self.other or (
+            self.value.shape == self.other.shape and bool(np.array_equal(self.value, self.other))
+        )
+
+
+@dataclass
+class Facts:
+    """What is known of each tensor by name; `problems` are nodes that break ONNX's rules."""
+
+    constants: dict[str, Constant] = field(default_factory=dict)
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    types: dict[str, onnx.TypeProto] = field(default_factory=dict)
+    problems: dict[str, Diagnostic] = field(default_factory=dict)
+
+    def note_type(self, name: str, kind: onnx.TypeProto) -> None:
+        self.types[name] = kind
+        shape = kind.tensor_type.shape if kind.tensor_type.HasField("shape") else None
+        if shape is not None and all(dim.HasField("dim_value") for dim in shape.dim):
+            self.shapes[name] = tuple(int(dim.dim_value) for dim in shape.dim)
+
+    def note_constant(self, name: str, constant: Constant) -> None:
+        self.constants[name] = constant
+        kind = onnx.helper.np_dtype_to_tensor_dtype(constant.value.dtype)
+        self.note_type(name, onnx.helper.make_tensor_type_proto(kind, constant.value.shape))
+
+
+def gather_facts(prepared: Prepared, nodes: Sequence[Node]) -> Facts:
+    """Return shapes at the prepared batch size and constants at that size and another one."""
+    facts, graph = Facts(), prepared.model.graph
+    for tensor in graph.initializer:
+        array = onnx.numpy_helper.to_array(tensor)
+        facts.note_constant(tensor.name, Constant(array, array))
+    for value in real_inputs(graph):
+        facts.note_type(value.name, value.type)
+    for node in nodes:
+        problem = _visit(prepared, node, facts)
+        if problem is not None:
+            facts.problems[node.name] = problem
+    return facts
+
+
+def _visit(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
+    if node.operator in ("Shape", "Size") and node.inputs[0] in facts.shapes:
+        _fold_shape(prepared, node, facts)
+        return None
+    problem = _infer(prepared, node, facts)
+    if problem is None and _is_foldable(node, facts):
+        problem = _fold(prepared, node, facts)
+    return problem
+
+
+def _is_foldable(node: Node, facts: Facts) -> bool:
+    nested = any(attribute.HasField("g") for attribute in node.proto.attribute)
+    known = all(name in facts.constants for name in node.inputs if name)
+    return known and not nested and node.operator not in IMPURE and node.operator.count(".") == 0
+
+
+def _fold_shape(prepared: Prepared, node: Node, facts: Facts) -> None:
+    shape = facts.shapes[node.inputs[0]]
+    is_activation = node.inputs[0] not in facts.constants
+    other = (shape[0] + 1, *shape[1:]) if prepared.free and is_activation and shape else shape
+    start, end = node.integer("start", 0), node.attributes.get("end")
+    values = [np.array(dims[start:end], np.int64) for dims in (shape, other)]
+    if node.operator == "Size":
+        values = [np.array(np.prod(dims), np.int64) for dims in (shape, other)]
+    facts.note_constant(node.outputs[0], Constant(values[0], values[0] if shape == other else values[1]))
+
+
+def _infer(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
+    """Note the result types of a node, or say what onnx finds wrong with it."""
+    given = [name for name in node.inputs if name]
+    if any(name not in facts.types for name in given) or "." in node.operator:
+        return None
+    small = {name: facts.constants[name].value for name in given if name in facts.constants}
+    data = {name: onnx.numpy_helper.from_array(array, name) for name, array in small.items() if array.size <= SMALL}
+    try:
+        schema = onnx.defs.get_schema(node.proto.op_type, prepared.opset, "")
+        kinds = onnx.shape_inference.infer_node_outputs(
+            schema,
+            node.proto,
+            {name: facts.types[name] for name in given},
+            data,
+            opset_imports=list(prepared.model.opset_import),
+            ir_version=prepared.model.ir_version,
+        )
+    except Exception as error:  # whatever onnx's C++ raises for a malformed node
+        shapes = ", ".join(str(facts.shapes.get(name, "?")) for name in given)
+        message = f"shape inference fails on input shapes {shapes}: {str(error).strip().splitlines()[0]}"
+        return Diagnostic("CIM0102", message, node.name, node.operator)
+    for name, kind in kinds.items():
+        facts.note_type(name, kind)
+    return _oversized(node, facts)
+
+
+def _oversized(node: Node, facts: Facts) -> Diagnostic | None:
+    for name in node.outputs:
+        count = 1
+        for size in facts.shapes.get(name, ()):
+            count *= size
+        if count > LARGEST_VALUE:
+            message = f"result '{name}' has shape {facts.shapes.pop(name)}: {count:,} elements"
+            return Diagnostic("CIM0111", f"{message}, the limit is {LARGEST_VALUE:,}", node.name, node.operator)
+    return None
+
+
+def _fold(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
+    inputs = {name: facts.constants[name] for name in node.inputs if name}
+    first = {name: constant.value for name, constant in inputs.items()}
+    try:
+        values = _evaluated(node, first, prepared.opset)
+        others = values
+        if any(not constant.free_of_batch for constant in inputs.values()):
+            second = {name: constant.other for name, constant in inputs.items()}
+            others = _evaluated(node, second, prepared.opset)
+    except Exception as error:  # the reference evaluator raises whatever numpy does
+        shapes = ", ".join(str(array.shape) for array in first.values())
+        message = f"cannot be evaluated on constants of shapes {shapes}: {error}"
+        return Diagnostic("CIM0102", message, node.name, node.operator)
+    for name, value, other in zip(node.outputs, values, others, strict=False):
+        facts.note_constant(name, Constant(value, other))
+    return None
+
+
+def _evaluated(node: Node, inputs: Mapping[str, Array], opset: int) -> list[Array]:
+    with np.errstate(all="ignore"):
+        results = ReferenceEvaluator(node.proto, opsets={"": opset}).run(None, dict(inputs))
+    return [np.asarray(result) for result in results]

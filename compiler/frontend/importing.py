@@ -1,0 +1,159 @@
+"""ONNX model in, graph of `nn` operations out; every node that cannot be translated is reported at once."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Region, SSAValue
+
+from cimc.diagnostics import CimcError, Diagnostic
+from cimc.frontend.folding import Facts, gather_facts
+from cimc.frontend.node import Node, node_of
+from cimc.frontend.operators import OPERATORS
+from cimc.frontend.preparation import Prepared, prepare, real_inputs
+from cimc.frontend.reading import read
+from cimc.frontend.site import Canvas, Site
+from cimc.ir import build, nn
+from cimc.ir.attributes import ints, text
+from cimc.ir.graph import Graph
+from cimc.ir.location import named
+from cimc.ir.types import float_tensor, shape_of
+
+
+def load(path: Path) -> Graph:
+    """Return the graph of an ONNX file, which is only read. Raises CimcError with every problem of the model."""
+    prepared = prepare(read(path))
+    nodes = live([node_of(proto) for proto in prepared.model.graph.node], _outputs(prepared))
+    facts = gather_facts(prepared, nodes)
+    computed = live([node for node in nodes if not _is_folded(node, facts)], _outputs(prepared))
+    canvas = Canvas(prepared.batch, facts, _names(prepared, nodes))
+    _add_inputs(canvas, prepared)
+    problems = [*_translate_all(canvas, computed), *_add_outputs(canvas, prepared)]
+    if problems:
+        raise CimcError(problems)
+    return Graph(ModuleOp(Region(canvas.block)), canvas.weights, path.stem)
+
+
+def check(path: Path) -> list[Diagnostic]:
+    """Return every problem that `load` would raise; empty for a model it takes."""
+    try:
+        load(path)
+    except CimcError as error:
+        return list(error.diagnostics)
+    return []
+
+
+def live(nodes: Sequence[Node], outputs: Iterable[str]) -> list[Node]:
+    """Return the nodes that some output depends on, in order."""
+    wanted, kept = set(outputs), []
+    for node in reversed(nodes):
+        if wanted.intersection(name for name in node.outputs if name):
+            wanted.update(node.inputs)
+            wanted.update(_captured(node))
+            kept.append(node)
+    return kept[::-1]
+
+
+def _captured(node: Node) -> set[str]:
+    """Return every tensor name that the subgraphs of a node read."""
+    graphs = [attribute.g for attribute in node.proto.attribute if attribute.HasField("g")]
+    inner = [node_of(proto) for graph in graphs for proto in graph.node]
+    return {name for graph_node in inner for name in (*graph_node.inputs, *_captured(graph_node))}
+
+
+def _is_folded(node: Node, facts: Facts) -> bool:
+    return all(name in facts.constants for name in node.outputs if name)
+
+
+def _outputs(prepared: Prepared) -> list[str]:
+    return list(dict.fromkeys(value.name for value in prepared.model.graph.output))
+
+
+def _names(prepared: Prepared, nodes: Iterable[Node]) -> set[str]:
+    names = {name for node in nodes for name in (*node.inputs, *node.outputs)}
+    return names | {value.name for value in prepared.model.graph.input}
+
+
+def _add_inputs(canvas: Canvas, prepared: Prepared) -> None:
+    for value in real_inputs(prepared.model.graph):
+        shape = canvas.facts.shapes[value.name][1:]
+        _add_input(canvas, value.name, shape)
+
+
+def _add_input(canvas: Canvas, name: str, shape: tuple[int, ...]) -> None:
+    properties = {"label": text(name), "model_shape": ints(shape), "order": ints(range(len(shape)))}
+    op = nn.InputOp(properties=properties, result_types=[float_tensor(shape)])
+    op.location = named(name)
+    canvas.block.add_op(op)
+    canvas.values[name] = op.out
+
+
+def _add_outputs(canvas: Canvas, prepared: Prepared) -> Iterable[Diagnostic]:
+    for name in _outputs(prepared):
+        if name in canvas.values:
+            op = build.output(canvas.values[name], name)
+            op.location = named(name)
+            canvas.block.add_op(op)
+        elif name in canvas.facts.constants:
+            yield Diagnostic("CIM0110", f"output '{name}' does not depend on any input")
+
+
+def _translate_all(canvas: Canvas, nodes: Iterable[Node]) -> list[Diagnostic]:
+    """Translate node after node; a refused one leaves values of its shapes, so that the rest is still checked."""
+    problems: list[Diagnostic] = []
+    for node in nodes:
+        known = all(name in canvas.values or name in canvas.facts.constants for name in node.inputs if name)
+        try:
+            if node.operator not in OPERATORS:
+                raise CimcError([_unsupported(node)])
+            if known:
+                _translate(Site(node, canvas))
+        except CimcError as error:
+            problems.extend(error.diagnostics)
+            _stand_in(canvas, node)
+    return problems
+
+
+def _unsupported(node: Node) -> Diagnostic:
+    hint = "docs list the supported operators; replace the node or cut the model before it"
+    return Diagnostic("CIM0103", "no lowering exists for this operator", node.name, node.operator, hint)
+
+
+def _stand_in(canvas: Canvas, node: Node) -> None:
+    for name in node.outputs:
+        shape = canvas.facts.shapes.get(name, ())
+        if name and name not in canvas.values and shape[:1] == (canvas.batch,) and 0 not in shape:
+            _add_input(canvas, name, shape[1:])
+
+
+def _translate(site: Site) -> None:
+    node, facts = site.node, site.canvas.facts
+    if node.name in facts.problems:
+        raise CimcError([facts.problems[node.name]])
+    _check_shapes(site)
+    made = OPERATORS[node.operator](site)
+    values: tuple[SSAValue, ...] = made if isinstance(made, tuple) else (made,)
+    for name, value in zip(node.outputs, values, strict=False):
+        _check_result(site, name, value)
+        site.canvas.values[name] = value
+
+
+def _check_shapes(site: Site) -> None:
+    """Refuse results without a known shape, with a zero in it, or without the batch in front."""
+    for name in (output for output in site.node.outputs if output):
+        shape = site.canvas.facts.shapes.get(name)
+        if shape is None:
+            raise site.refuse("CIM0105", f"the shape of result '{name}' is not known", hint="export with fixed sizes")
+        if 0 in shape:
+            raise site.refuse("CIM0107", f"result '{name}' has shape {shape}")
+        if shape[:1] != (site.canvas.batch,):
+            raise site.refuse("CIM0109", f"result '{name}' has shape {shape} for a batch of {site.canvas.batch}")
+
+
+def _check_result(site: Site, name: str, value: SSAValue) -> None:
+    want = site.full_shape(name)[1:]
+    if shape_of(value) != want:
+        message = f"result '{name}' has per-sample shape {shape_of(value)} and in ONNX {want}: the batch moves"
+        raise site.refuse("CIM0109", message)
+
+

@@ -1,0 +1,119 @@
+"""Brings a model to one form: functions inlined, the batch fixed, opset 21, checked by onnx."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import onnx
+import onnx.checker
+import onnx.inliner
+import onnx.version_converter
+
+from cimc.diagnostics import CimcError, Diagnostic, fail
+
+OPSET = 21
+"""Older models are converted to this opset; newer ones are taken where their operators are the same."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A checked model; `batch` is the size its shapes are inferred at, `free` says the file left it open."""
+
+    model: onnx.ModelProto
+    batch: int
+    free: bool
+
+    @property
+    def opset(self) -> int:
+        return next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
+
+
+def prepare(model: onnx.ModelProto) -> Prepared:
+    """Return the prepared model; `model` itself is changed. Raises CimcError with every bad input at once."""
+    _check(model)
+    if model.functions:
+        model = onnx.inliner.inline_local_functions(model)
+    inputs = list(real_inputs(model.graph))
+    found = [diagnostic for value in inputs for diagnostic in _input_problems(value)]
+    if found:
+        raise CimcError(found)
+    batch, free = _batch(inputs)
+    _fix_batch(model.graph, inputs, batch)
+    return Prepared(_converted(model), batch, free)
+
+
+def real_inputs(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
+    """Yield the inputs a user feeds: those that are not initialisers too."""
+    constants = {tensor.name for tensor in graph.initializer}
+    return (value for value in graph.input if value.name not in constants)
+
+
+def _check(model: onnx.ModelProto) -> None:
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise fail("CIM0102", _first_lines(error)) from None
+    if model.graph.sparse_initializer:
+        names = ", ".join(f"'{sparse.values.name}'" for sparse in model.graph.sparse_initializer)
+        raise fail("CIM0104", f"sparse initialisers: {names}", hint="export dense weights")
+    if not model.graph.output:
+        raise fail("CIM0110", "the model has no output")
+
+
+def _first_lines(error: Exception, count: int = 3) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines[:count]) or type(error).__name__
+
+
+def _input_problems(value: onnx.ValueInfoProto) -> Iterator[Diagnostic]:
+    name, tensor = f"input '{value.name}'", value.type.tensor_type
+    if not value.type.HasField("tensor_type") or tensor.elem_type != onnx.TensorProto.FLOAT:
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type else "no tensor"
+        hint = "export the float model; cimc quantises it"
+        yield Diagnostic("CIM0104", f"{name} is {kind}, only FLOAT can be fed", hint=hint)
+        return
+    if not tensor.HasField("shape"):
+        yield Diagnostic("CIM0105", f"{name} has no shape")
+        return
+    shape = [_size(dim) for dim in tensor.shape.dim]
+    shown = tuple("?" if size is None else size for size in shape)
+    if not shape:
+        yield Diagnostic("CIM0109", f"{name} is a scalar: it has no batch axis")
+    elif None in shape[1:]:
+        hint = "fix it with onnxruntime.tools.make_dynamic_shape_fixed"
+        yield Diagnostic("CIM0105", f"{name} has shape {shown}: only the first axis may be open", hint=hint)
+    if 0 in shape:
+        yield Diagnostic("CIM0107", f"{name} has shape {shown}")
+
+
+def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
+    known = dim.HasField("dim_value") and dim.dim_value >= 0
+    return int(dim.dim_value) if known else None
+
+
+def _batch(inputs: list[onnx.ValueInfoProto]) -> tuple[int, bool]:
+    """Return the batch size of the shapes, and whether no input fixes it."""
+    sizes = {value.name: _size(value.type.tensor_type.shape.dim[0]) for value in inputs}
+    fixed = {size for size in sizes.values() if size is not None}
+    if len(fixed) > 1:
+        listed = ", ".join(f"'{name}': {size or 'open'}" for name, size in sizes.items())
+        raise fail("CIM0109", f"the inputs have different first axes ({listed}); the first axis is the batch")
+    return next(iter(fixed), 1), not fixed
+
+
+def _fix_batch(graph: onnx.GraphProto, inputs: list[onnx.ValueInfoProto], batch: int) -> None:
+    del graph.value_info[:]
+    for value in inputs:
+        value.type.tensor_type.shape.dim[0].dim_value = batch
+    for value in graph.output:
+        value.type.tensor_type.ClearField("shape")
+
+
+def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
+    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
+    if opset >= OPSET:
+        return model
+    try:
+        return onnx.version_converter.convert_version(model, OPSET)
+    except Exception as error:  # the converter raises whatever its C++ does
+        message = f"opset {opset} cannot be converted to {OPSET}: {_first_lines(error)}"
+        raise fail("CIM0108", message, hint=f"export the model with opset {OPSET}") from None

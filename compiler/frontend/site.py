@@ -1,0 +1,136 @@
+"""What a translation works with: one node, its tensors, and the block that operations are added to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import UnknownLoc
+from xdsl.ir import Block, SSAValue
+
+from cimc.diagnostics import CimcError, fail
+from cimc.frontend.folding import Facts
+from cimc.frontend.node import Node
+from cimc.ir import build, nn
+from cimc.ir.types import WeightRef, shape_of
+from cimc.ir.weights import Array, WeightStore
+
+Reals = NDArray[np.float64]
+
+
+@dataclass
+class Canvas:
+    """The graph under construction: its block, weights, and the value of every ONNX tensor so far."""
+
+    batch: int
+    facts: Facts
+    taken: set[str]
+    block: Block = field(default_factory=Block)
+    weights: WeightStore = field(default_factory=WeightStore)
+    values: dict[str, SSAValue] = field(default_factory=dict)
+
+    def unique(self, label: str) -> str:
+        """Return `label`, or label.2, label.3 ... where a tensor or another helper has that name."""
+        candidate, number = label, 1
+        while candidate in self.taken:
+            number += 1
+            candidate = f"{label}.{number}"
+        self.taken.add(candidate)
+        return candidate
+
+
+@dataclass(frozen=True)
+class Site:
+    """One node while it is translated."""
+
+    node: Node
+    canvas: Canvas
+
+    @property
+    def label(self) -> str:
+        return self.node.outputs[0]
+
+    def helper(self, suffix: str) -> str:
+        """Return a fresh label for a value that ONNX does not name."""
+        return self.canvas.unique(f"{self.label}.{suffix}")
+
+    def add(self, op: nn.Computed) -> SSAValue:
+        """Append an operation of this node and return its result."""
+        if isinstance(op.location, UnknownLoc):
+            op.location = self.node.location
+        self.canvas.block.add_op(op)
+        return op.out
+
+    def is_constant(self, index: int) -> bool:
+        return self.node.has(index) and self.node.inputs[index] in self.canvas.facts.constants
+
+    def activation(self, index: int) -> SSAValue:
+        """Return the value of an input that depends on the model's inputs."""
+        if self.is_constant(index) or not self.node.has(index):
+            raise self.refuse("CIM0104", f"input {index} must be computed, it is a constant")
+        return self.canvas.values[self.node.inputs[index]]
+
+    def full_shape(self, name: str) -> tuple[int, ...]:
+        return self.canvas.facts.shapes[name]
+
+    def result_shape(self, index: int = 0) -> tuple[int, ...]:
+        """Return the per-sample shape of a result, as ONNX infers it."""
+        return self.full_shape(self.node.outputs[index])[1:]
+
+    def constant(self, index: int) -> Array:
+        """Return the value of a constant input that does not depend on the batch size."""
+        if not self.is_constant(index):
+            raise self.refuse("CIM0104", f"input {index} must be a constant, it is computed")
+        name = self.node.inputs[index]
+        found = self.canvas.facts.constants[name]
+        if not found.free_of_batch:
+            raise self.refuse("CIM0109", f"constant '{name}' depends on the batch size")
+        return found.value
+
+    def reals(self, index: int) -> Reals:
+        """Return a constant input as finite float64. Raises CIM0106 or CIM0107."""
+        array = self.constant(index).astype(np.float64)
+        name = self.node.inputs[index]
+        if array.size == 0:
+            raise self.refuse("CIM0107", f"constant '{name}' has shape {array.shape}")
+        bad = np.argwhere(~np.isfinite(array))
+        if bad.size:
+            where = tuple(int(i) for i in bad[0])
+            raise self.refuse("CIM0106", f"constant '{name}' is {array[where]} at {where}, {len(bad)} such values")
+        return array
+
+    def integers(self, index: int) -> tuple[int, ...]:
+        """Return a constant input of shape numbers."""
+        return tuple(int(value) for value in self.constant(index).reshape(-1))
+
+    def weight(self, array: Array, name: str) -> WeightRef:
+        """Keep a float32 weight under `name`. Raises CIM0106 where folding made it infinite."""
+        with np.errstate(over="ignore"):
+            single = np.asarray(array, np.float32)
+        if not np.all(np.isfinite(single)):
+            raise self.refuse("CIM0106", f"constant '{name}' leaves the range of float32 once folded")
+        return self.canvas.weights.add(name, single)
+
+    def axis(self, axis: int, rank: int) -> int:
+        """Return an ONNX axis as a per-sample axis. Raises CIM0109 for the batch axis."""
+        full = axis + rank + 1 if axis < 0 else axis
+        if full == 0:
+            raise self.refuse("CIM0109", f"axis {axis} is the batch")
+        return full - 1
+
+    def transposed(self, x: SSAValue, order: Sequence[int], suffix: str) -> SSAValue:
+        """Return `x` with its axes in `order`; `x` itself where they already are."""
+        if list(order) == sorted(order):
+            return x
+        return self.add(build.transpose(x, order, self.helper(suffix)))
+
+    def reshaped(self, x: SSAValue, shape: Sequence[int], suffix: str) -> SSAValue:
+        """Return `x` under another shape; `x` itself where it has it."""
+        if tuple(shape) == shape_of(x):
+            return x
+        return self.add(build.reshape(x, shape, self.helper(suffix)))
+
+    def refuse(self, code: str, message: str, hint: str = "") -> CimcError:
+        """Return the error for this node, with its input shapes, to be raised by the caller."""
+        shapes = ", ".join(f"{self.canvas.facts.shapes.get(name, '?')}" for name in self.node.inputs if name)
+        return fail(code, f"{message} (input shapes {shapes})", node=self.node.name, operator=self.node.operator, hint=hint)

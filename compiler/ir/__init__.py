@@ -1,0 +1,1 @@
+"""The IR: our xDSL dialects, types, locations and the weights beside them."""

@@ -1,0 +1,49 @@
+"""Short constructors and readers for the builtin attributes our dialects use."""
+
+from collections.abc import Iterable
+
+from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, StringAttr, f64, i64
+
+Ints = DenseArrayBase
+Integer = IntegerAttr
+Floats = DenseArrayBase
+Real = FloatAttr
+Text = StringAttr
+
+
+def ints(values: Iterable[int]) -> Ints:
+    return DenseArrayBase.from_list(i64, [int(value) for value in values])
+
+
+def floats(values: Iterable[float]) -> Floats:
+    return DenseArrayBase.from_list(f64, [float(value) for value in values])
+
+
+def integer(value: int) -> Integer:
+    return IntegerAttr(int(value), i64)
+
+
+def real(value: float) -> Real:
+    return FloatAttr(float(value), f64)
+
+
+def text(value: str) -> Text:
+    return StringAttr(value)
+
+
+def int_values(attribute: Ints | None) -> tuple[int, ...]:
+    """Return the integers of a dense array; empty where the attribute is left out."""
+    return () if attribute is None else tuple(int(value) for value in attribute.get_values())
+
+
+def float_values(attribute: Floats | None) -> tuple[float, ...]:
+    """Return the floats of a dense array; empty where the attribute is left out."""
+    return () if attribute is None else tuple(float(value) for value in attribute.get_values())
+
+
+def int_value(attribute: Integer) -> int:
+    return int(attribute.value.data)
+
+
+def float_value(attribute: Real) -> float:
+    return float(attribute.value.data)

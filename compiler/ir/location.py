@@ -1,0 +1,41 @@
+"""Provenance: which ONNX nodes an operation comes from, carried through every rewrite."""
+
+from collections.abc import Iterable, Sequence
+
+from xdsl.dialects.builtin import ArrayAttr, FusedLoc, LocationAttr, NameLoc, NoneAttr, StringAttr, UnknownLoc
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.rewriter import Rewriter
+
+
+def named(name: str) -> LocationAttr:
+    """Return the location of one ONNX node."""
+    return NameLoc(StringAttr(name), NoneAttr())
+
+
+def names_of(location: Attribute) -> tuple[str, ...]:
+    """Return the ONNX node names of a location, in order, each once; empty for an unknown location."""
+    if isinstance(location, NameLoc):
+        return (location.desc.data,)
+    if isinstance(location, FusedLoc) and isinstance(location.locations, ArrayAttr):
+        return tuple(dict.fromkeys(name for part in location.locations for name in names_of(part)))
+    return ()
+
+
+def fused(locations: Iterable[Attribute]) -> LocationAttr:
+    """Return one location that names every node of the given ones."""
+    names = tuple(dict.fromkeys(name for location in locations for name in names_of(location)))
+    if not names:
+        return UnknownLoc()
+    return named(names[0]) if len(names) == 1 else FusedLoc([named(name) for name in names], NoneAttr())
+
+
+def replace(old: Operation, new: Sequence[Operation], results: Sequence[SSAValue] | None = None, also: Sequence[Operation] = ()) -> None:
+    """Put `new` in place of `old`, giving each new operation that has none the fused location of `old` and `also`.
+
+    `results` (default: those of the last new operation) take over the uses of old's results; `also` are not removed.
+    """
+    location = fused([old.location, *(op.location for op in also)])
+    for op in new:
+        if isinstance(op.location, UnknownLoc):
+            op.location = location
+    Rewriter.replace_op(old, list(new), list(results) if results is not None else None)

@@ -1,0 +1,310 @@
+"""Dialect `nn`: the canonical tensor graph. Shapes are per sample (no batch axis) and channels come last.
+
+Values are float tensors before `quantise` and code tensors after it; on codes an operation means: take the real
+values, compute, quantise to the result's codes. `label` names the value an operation computes, after the ONNX tensor.
+`clamp` (low, high) is a fused activation on real values. 1-D data has height 1.
+"""
+
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Dialect
+from xdsl.irdl import (
+    IRDLOperation,
+    OpResult,
+    Operand,
+    VarOperand,
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    prop_def,
+    result_def,
+    var_operand_def,
+)
+from xdsl.utils.exceptions import VerifyException
+
+from cimc.ir.attributes import Floats, Integer, Ints, Real, Text, int_value, int_values
+from cimc.ir.types import CodeType, WeightRef, code_of, is_quantised, shape_of
+
+UNBOUNDED = 3.4028234663852886e38
+"""The largest float32: stands for "no bound" in clamps."""
+
+
+def window_out(size: int, before: int, after: int, kernel: int, stride: int, dilation: int) -> int:
+    """Return how many window positions fit along one axis."""
+    return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
+
+
+class Computed(IRDLOperation):
+    """An operation with one tensor result and a label; `address` is its activation address in bytes once scheduled."""
+
+    label: Text = prop_def(Text)
+    address: Integer | None = opt_prop_def(Integer)
+    out: OpResult = result_def(TensorType)
+
+
+@irdl_op_definition
+class InputOp(Computed):
+    """A model input: memory axis a of the value is axis order[a] of the model's own per-sample shape."""
+
+    name = "nn.input"
+    model_shape: Ints = prop_def(Ints)
+    order: Ints = prop_def(Ints)
+
+
+@irdl_op_definition
+class OutputOp(IRDLOperation):
+    """A model output under its ONNX name, with shape and axis order as for an input."""
+
+    name = "nn.output"
+    x: Operand = operand_def(TensorType)
+    label: Text = prop_def(Text)
+    model_shape: Ints = prop_def(Ints)
+    order: Ints = prop_def(Ints)
+
+
+@irdl_op_definition
+class ConvOp(Computed):
+    """2-D convolution of (height, width, channels); weight (kernel height, kernel width, channels / group, outputs)."""
+
+    name = "nn.conv"
+    x: Operand = operand_def(TensorType)
+    weight: WeightRef = prop_def(WeightRef)
+    bias: WeightRef | None = opt_prop_def(WeightRef)
+    stride: Ints = prop_def(Ints)
+    dilation: Ints = prop_def(Ints)
+    pads: Ints = prop_def(Ints)
+    """top, left, bottom, right"""
+    group: Integer = prop_def(Integer)
+    clamp: Floats | None = opt_prop_def(Floats)
+
+    def verify_(self) -> None:
+        shape, kernel = shape_of(self.x), self.weight.dims
+        if len(shape) != 3 or len(kernel) != 4 or shape[2] != kernel[2] * int_value(self.group):
+            raise VerifyException(f"weight {kernel} in {int_value(self.group)} groups does not fit input {shape}")
+        _verify_window(self, (shape[0], shape[1]), (kernel[0], kernel[1]), kernel[3])
+
+
+@irdl_op_definition
+class DenseOp(Computed):
+    """Matrix product of the last axis with weight (inputs, outputs)."""
+
+    name = "nn.dense"
+    x: Operand = operand_def(TensorType)
+    weight: WeightRef = prop_def(WeightRef)
+    bias: WeightRef | None = opt_prop_def(WeightRef)
+    clamp: Floats | None = opt_prop_def(Floats)
+
+    def verify_(self) -> None:
+        if (*shape_of(self.x)[:-1], self.weight.dims[1]) != shape_of(self.out) or shape_of(self.x)[-1] != self.weight.dims[0]:
+            raise VerifyException(f"weight {self.weight.dims} does not take {shape_of(self.x)} to {shape_of(self.out)}")
+
+
+@irdl_op_definition
+class AffineOp(Computed):
+    """x * scale + bias with constants of x's rank that broadcast to x."""
+
+    name = "nn.affine"
+    x: Operand = operand_def(TensorType)
+    scale: WeightRef = prop_def(WeightRef)
+    bias: WeightRef = prop_def(WeightRef)
+    clamp: Floats | None = opt_prop_def(Floats)
+
+    def verify_(self) -> None:
+        for dims in (self.scale.dims, self.bias.dims):
+            fits = len(dims) == len(shape_of(self.x)) and all(a in (1, b) for a, b in zip(dims, shape_of(self.x), strict=True))
+            if not fits:
+                raise VerifyException(f"constant {dims} does not broadcast to {shape_of(self.x)}")
+
+
+@irdl_op_definition
+class ClampOp(Computed):
+    """min(max(x, low), high): Relu, Relu6, Clip; +-UNBOUNDED is no bound (the textual form has no infinity)."""
+
+    name = "nn.clamp"
+    x: Operand = operand_def(TensorType)
+    low: Real = prop_def(Real)
+    high: Real = prop_def(Real)
+
+
+@irdl_op_definition
+class UnaryOp(Computed):
+    """An elementwise function by its name in `cimc.ir.functions`, with up to two parameters."""
+
+    name = "nn.unary"
+    x: Operand = operand_def(TensorType)
+    function: Text = prop_def(Text)
+    parameters: Floats = prop_def(Floats)
+
+
+@irdl_op_definition
+class AddOp(Computed):
+    """a + b, shapes broadcast as in numpy."""
+
+    name = "nn.add"
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+    clamp: Floats | None = opt_prop_def(Floats)
+
+
+@irdl_op_definition
+class SubOp(Computed):
+    """a - b, shapes broadcast as in numpy."""
+
+    name = "nn.sub"
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+    clamp: Floats | None = opt_prop_def(Floats)
+
+
+@irdl_op_definition
+class MulOp(Computed):
+    """a * b of two activations, shapes broadcast as in numpy."""
+
+    name = "nn.mul"
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+    clamp: Floats | None = opt_prop_def(Floats)
+
+
+@irdl_op_definition
+class MaxPoolOp(Computed):
+    """Maximum over windows of (height, width, channels); padding never wins."""
+
+    name = "nn.max_pool"
+    x: Operand = operand_def(TensorType)
+    kernel: Ints = prop_def(Ints)
+    stride: Ints = prop_def(Ints)
+    dilation: Ints = prop_def(Ints)
+    pads: Ints = prop_def(Ints)
+    clamp: Floats | None = opt_prop_def(Floats)
+
+    def verify_(self) -> None:
+        shape, kernel = shape_of(self.x), int_values(self.kernel)
+        _verify_window(self, (shape[0], shape[1]), (kernel[0], kernel[1]), shape[2])
+        if is_quantised(self.x) and code_of(self.x) != code_of(self.out):
+            raise VerifyException("input and output of a maximum must have the same codes")
+
+
+@irdl_op_definition
+class AvgPoolOp(Computed):
+    """Mean over windows of (height, width, channels); taps within `counted` pads (top, left, bottom, right) enter the divisor."""
+
+    name = "nn.avg_pool"
+    x: Operand = operand_def(TensorType)
+    kernel: Ints = prop_def(Ints)
+    stride: Ints = prop_def(Ints)
+    dilation: Ints = prop_def(Ints)
+    pads: Ints = prop_def(Ints)
+    counted: Ints = prop_def(Ints)
+    clamp: Floats | None = opt_prop_def(Floats)
+
+    def verify_(self) -> None:
+        shape, kernel = shape_of(self.x), int_values(self.kernel)
+        _verify_window(self, (shape[0], shape[1]), (kernel[0], kernel[1]), shape[2])
+
+
+@irdl_op_definition
+class SoftmaxOp(Computed):
+    """Softmax over the last axis."""
+
+    name = "nn.softmax"
+    x: Operand = operand_def(TensorType)
+
+
+@irdl_op_definition
+class RequantiseOp(Computed):
+    """The same real values in other codes."""
+
+    name = "nn.requantise"
+    x: Operand = operand_def(TensorType)
+
+
+class Movement(Computed):
+    """An operation that only moves values: codes stay what they are."""
+
+    def verify_(self) -> None:
+        for operand in self.operands:
+            if is_quantised(self.out) and (not is_quantised(operand) or code_of(operand) != code_of(self.out)):
+                raise VerifyException("a movement cannot change codes")
+
+
+@irdl_op_definition
+class ConcatOp(Movement):
+    """Concatenation along `axis`."""
+
+    name = "nn.concat"
+    parts: VarOperand = var_operand_def(TensorType)
+    axis: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class PadOp(Movement):
+    """Constant padding: `before` and `after` per axis, real value `value`."""
+
+    name = "nn.pad"
+    x: Operand = operand_def(TensorType)
+    before: Ints = prop_def(Ints)
+    after: Ints = prop_def(Ints)
+    value: Real = prop_def(Real)
+
+
+@irdl_op_definition
+class ReshapeOp(Movement):
+    """The same elements in the same order under another shape."""
+
+    name = "nn.reshape"
+    x: Operand = operand_def(TensorType)
+
+
+@irdl_op_definition
+class TransposeOp(Movement):
+    """Result axis a is operand axis order[a]."""
+
+    name = "nn.transpose"
+    x: Operand = operand_def(TensorType)
+    order: Ints = prop_def(Ints)
+
+
+@irdl_op_definition
+class SliceOp(Movement):
+    """Elements begin, begin + step ... along each axis; the result type says how many."""
+
+    name = "nn.slice"
+    x: Operand = operand_def(TensorType)
+    begin: Ints = prop_def(Ints)
+    step: Ints = prop_def(Ints)
+
+
+def _verify_window(op: ConvOp | MaxPoolOp | AvgPoolOp, size: tuple[int, int], kernel: tuple[int, int], channels: int) -> None:
+    stride, dilation, pads = int_values(op.stride), int_values(op.dilation), int_values(op.pads)
+    want = [window_out(size[a], pads[a], pads[a + 2], kernel[a], stride[a], dilation[a]) for a in (0, 1)]
+    if (*want, channels) != shape_of(op.out):
+        raise VerifyException(f"window gives {(*want, channels)}, the result type says {shape_of(op.out)}")
+
+
+Nn = Dialect(
+    "nn",
+    [
+        InputOp,
+        OutputOp,
+        ConvOp,
+        DenseOp,
+        AffineOp,
+        ClampOp,
+        UnaryOp,
+        AddOp,
+        SubOp,
+        MulOp,
+        MaxPoolOp,
+        AvgPoolOp,
+        SoftmaxOp,
+        RequantiseOp,
+        ConcatOp,
+        PadOp,
+        ReshapeOp,
+        TransposeOp,
+        SliceOp,
+    ],
+    [],
+)
+
+Codes = Dialect("cim", [], [CodeType, WeightRef])

@@ -1,0 +1,112 @@
+"""Types of the IR: integer codes with a scale, references to weights, and small readers of tensor types."""
+
+from collections.abc import Sequence
+
+from xdsl.dialects.builtin import Float32Type, FloatData, IntAttr, StringAttr, TensorType, f32
+from xdsl.ir import Attribute, ParametrizedAttribute, SSAValue, TypeAttribute
+from xdsl.irdl import irdl_attr_definition
+from xdsl.parser import AttrParser
+from xdsl.printer import Printer
+from xdsl.utils.exceptions import VerifyException
+
+
+@irdl_attr_definition
+class CodeType(ParametrizedAttribute, TypeAttribute):
+    """Integer codes low..high, stored in `bits` bits; the real value is scale * (code - zero)."""
+
+    name = "cim.code"
+    bits: IntAttr
+    low: IntAttr
+    high: IntAttr
+    zero: IntAttr
+    scale: FloatData
+
+    @staticmethod
+    def of(bits: int, low: int, high: int, zero: int, scale: float) -> "CodeType":
+        return CodeType(IntAttr(bits), IntAttr(low), IntAttr(high), IntAttr(zero), FloatData(scale))
+
+    def verify(self) -> None:
+        low, high, zero, bits = self.low.data, self.high.data, self.zero.data, self.bits.data
+        if not (2 <= bits <= 16 and -(1 << (bits - 1)) <= low < high < (1 << bits)):
+            raise VerifyException(f"codes {low}..{high} do not fit {bits} bits (2 to 16)")
+        if low < 0 and high >= 1 << (bits - 1):
+            raise VerifyException(f"codes {low}..{high} do not fit {bits} signed bits")
+        if not low <= zero <= high:
+            raise VerifyException(f"zero point {zero} is outside the codes {low}..{high}")
+        if not 0.0 < self.scale.data < float("inf"):
+            raise VerifyException(f"scale {self.scale.data} is not a positive number")
+
+    @property
+    def element_type(self) -> str:
+        """The memory element type of the instruction set: i8, u8, i16 or u16."""
+        low, high = self.low.data, self.high.data
+        if low < 0:
+            return "i8" if -128 <= low and high <= 127 else "i16"
+        return "i8" if high <= 127 else "u8" if high <= 255 else "i16" if high <= 32767 else "u16"
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
+        with parser.in_angle_brackets():
+            bits = parser.parse_integer()
+            parser.parse_punctuation(":")
+            low = parser.parse_integer()
+            parser.parse_punctuation(",")
+            high = parser.parse_integer()
+            parser.parse_punctuation(",")
+            zero = parser.parse_integer()
+            parser.parse_punctuation(",")
+            scale = float(parser.parse_number())
+        return (IntAttr(bits), IntAttr(low), IntAttr(high), IntAttr(zero), FloatData(scale))
+
+    def print_parameters(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            parts = (self.low.data, self.high.data, self.zero.data, self.scale.data)
+            printer.print_string(f"{self.bits.data} : " + ", ".join(repr(part) for part in parts))
+
+
+@irdl_attr_definition
+class WeightRef(ParametrizedAttribute):
+    """A constant array beside the IR: its name in the weight store, numpy dtype, shape and content hash."""
+
+    name = "cim.weight"
+    key: StringAttr
+    dtype: StringAttr
+    shape: StringAttr
+    digest: StringAttr
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        text = self.shape.data
+        return tuple(int(part) for part in text.split("x")) if text else ()
+
+
+def float_tensor(shape: Sequence[int]) -> TensorType[Float32Type]:
+    return TensorType(f32, list(shape))
+
+
+def code_tensor(shape: Sequence[int], code: CodeType) -> TensorType[CodeType]:
+    return TensorType(code, list(shape))
+
+
+def tensor_of(value: SSAValue) -> TensorType[Attribute]:
+    """Return the tensor type of a value; every value of our IR has one."""
+    if not isinstance(value.type, TensorType):
+        raise VerifyException(f"{value} is not a tensor")
+    return value.type
+
+
+def shape_of(value: SSAValue) -> tuple[int, ...]:
+    """Return the per-sample shape: the batch is never part of a type."""
+    return tensor_of(value).get_shape()
+
+
+def code_of(value: SSAValue) -> CodeType:
+    """Return the code type of a quantised value; raises VerifyException for a float one."""
+    element = tensor_of(value).element_type
+    if not isinstance(element, CodeType):
+        raise VerifyException(f"{value} carries {element}, not codes")
+    return element
+
+
+def is_quantised(value: SSAValue) -> bool:
+    return isinstance(tensor_of(value).element_type, CodeType)

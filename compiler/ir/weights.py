@@ -1,0 +1,82 @@
+"""The weight store: constant arrays beside the IR, addressed by name, held to their hash."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import StringAttr
+
+from cimc.ir.types import WeightRef
+
+Array = NDArray[np.generic]
+
+
+def digest(array: Array) -> str:
+    """Return the first 16 hexadecimal digits of the sha256 of dtype, shape and little-endian bytes."""
+    head = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
+
+
+class WeightStore:
+    """Named arrays. Adding returns the reference that IR operations carry; arrays are never changed in place."""
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Array] = {}
+        self._digests: dict[str, str] = {}
+
+    def add(self, name: str, array: Array) -> WeightRef:
+        """Keep `array` under `name`, or under name.1, name.2 ... where another array has that name already."""
+        array = np.ascontiguousarray(array).reshape(array.shape)
+        array.flags.writeable = False
+        content = digest(array)
+        key, number = name, 0
+        while key in self._arrays and self._digests[key] != content:
+            number += 1
+            key = f"{name}.{number}"
+        self._arrays[key], self._digests[key] = array, content
+        shape = "x".join(str(dim) for dim in array.shape)
+        return WeightRef(StringAttr(key), StringAttr(array.dtype.str), StringAttr(shape), StringAttr(content))
+
+    def get(self, ref: WeightRef) -> Array:
+        """Return the array of a reference. Raises KeyError where it is missing."""
+        array = self._arrays.get(ref.key.data)
+        if array is None:
+            raise KeyError(f"no weight {ref.key.data!r} beside the IR")
+        return array
+
+    def array(self, key: str) -> Array:
+        """Return the array kept under a name. Raises KeyError."""
+        return self._arrays[key]
+
+    def check(self, ref: WeightRef) -> str | None:
+        """Return what is wrong with a reference, or None."""
+        found = self._digests.get(ref.key.data)
+        if found is None:
+            return f"weight {ref.key.data!r} is not in the weight store"
+        return None if found == ref.digest.data else f"weight {ref.key.data!r} has hash {found}, the IR wants {ref.digest.data}"
+
+    def keys(self) -> Iterator[str]:
+        return iter(sorted(self._arrays))
+
+    def keep(self, keys: set[str]) -> None:
+        """Drop every array whose name is not in `keys`."""
+        self._arrays = {key: array for key, array in self._arrays.items() if key in keys}
+        self._digests = {key: content for key, content in self._digests.items() if key in keys}
+
+    def save(self, path: Path) -> None:
+        """Write all arrays as one safetensors file."""
+        from safetensors.numpy import save_file
+
+        save_file({key: np.ascontiguousarray(self._arrays[key]) for key in self.keys()}, path)
+
+    @staticmethod
+    def load(path: Path) -> "WeightStore":
+        """Read a safetensors file written by `save`."""
+        from safetensors.numpy import load_file
+
+        store = WeightStore()
+        for key, array in sorted(load_file(path).items()):
+            store.add(key, array)
+        return store

@@ -1,0 +1,227 @@
+"""Dialect `xbar`: the tile IR. Every operation is integer arithmetic on codes, as the machine will do it.
+
+All values are code tensors, per sample, channels last. `low` and `high` clamp results in codes. A `window` is
+(kernel height, kernel width, stride down, stride across, dilation down, dilation across, padding above, padding left,
+output height, output width); an im2col vector runs over (kernel row, kernel column, channel), outside the tensor it
+reads the zero point. round is half to even. Before `conductance` an mvm still carries real weights and means: take the
+real values, multiply, add the bias, quantise.
+"""
+
+from xdsl.dialects.builtin import TensorType
+from xdsl.ir import Dialect
+from xdsl.irdl import (
+    Operand,
+    VarOperand,
+    irdl_op_definition,
+    operand_def,
+    opt_prop_def,
+    prop_def,
+    var_operand_def,
+)
+from xdsl.utils.exceptions import VerifyException
+
+from cimc.ir.attributes import Integer, Ints, int_value, int_values
+from cimc.ir.nn import Computed
+from cimc.ir.types import WeightRef, code_of, shape_of
+
+
+class Clamped(Computed):
+    """An operation whose results are clamped to low..high."""
+
+    low: Integer = prop_def(Integer)
+    high: Integer = prop_def(Integer)
+
+    def verify_(self) -> None:
+        code, low, high = code_of(self.out), int_value(self.low), int_value(self.high)
+        if not code.low.data <= low <= high <= code.high.data:
+            raise VerifyException(f"clamp {low}..{high} leaves the codes {code.low.data}..{code.high.data}")
+
+
+@irdl_op_definition
+class MvmOp(Clamped):
+    """A layer on the crossbar: vectors of x times a matrix, one or more groups of equal size side by side.
+
+    weight (group, rows, cols) float, bias (group * cols) float; group g reads input channels g * (channels / group) on.
+    row_cuts and col_cuts split each group's matrix into blocks. With conductance G (group, rows, cols, i16):
+    code_t = clip(round(s_t * adc_multiplier / 2^adc_shift)), s_t = sum of x * G over the rows of block t;
+    y = clamp(round((sum_t code_t * scale[group, t, col] + offset[group * cols + col]) / 2^shift)).
+    blocks lists (tile, row, col) for each group, column block, row block, in this order; first_block numbers the first.
+    """
+
+    name = "xbar.mvm"
+    x: Operand = operand_def(TensorType)
+    window: Ints | None = opt_prop_def(Ints)
+    weight: WeightRef | None = opt_prop_def(WeightRef)
+    bias: WeightRef | None = opt_prop_def(WeightRef)
+    row_cuts: Ints | None = opt_prop_def(Ints)
+    col_cuts: Ints | None = opt_prop_def(Ints)
+    conductance: WeightRef | None = opt_prop_def(WeightRef)
+    adc_multiplier: Integer | None = opt_prop_def(Integer)
+    adc_shift: Integer | None = opt_prop_def(Integer)
+    adc_low: Integer | None = opt_prop_def(Integer)
+    adc_high: Integer | None = opt_prop_def(Integer)
+    scale: WeightRef | None = opt_prop_def(WeightRef)
+    offset: WeightRef | None = opt_prop_def(WeightRef)
+    shift: Integer | None = opt_prop_def(Integer)
+    blocks: Ints | None = opt_prop_def(Ints)
+    first_block: Integer | None = opt_prop_def(Integer)
+
+    @property
+    def matrix(self) -> tuple[int, int, int]:
+        """(group, rows, cols) of the layer."""
+        ref = self.conductance or self.weight
+        if ref is None or len(ref.dims) != 3:
+            raise VerifyException("an mvm needs a weight or a conductance of shape (group, rows, cols)")
+        return ref.dims[0], ref.dims[1], ref.dims[2]
+
+    def verify_(self) -> None:
+        Clamped.verify_(self)
+        group, rows, cols = self.matrix
+        shape, window = shape_of(self.x), int_values(self.window)
+        taps = window[0] * window[1] if window else 1
+        if shape[-1] * taps != rows * group:
+            raise VerifyException(f"{group} groups of {rows} rows do not fit input {shape} with {taps} taps")
+        lead = window[8:] if window else shape[:-1]
+        if (*lead, group * cols) != shape_of(self.out):
+            raise VerifyException(f"result {shape_of(self.out)} is not {(*lead, group * cols)}")
+
+
+@irdl_op_definition
+class DepthwiseOp(Clamped):
+    """Depthwise convolution on the digital unit: weights (taps, channels, multiplier) i8, scale and offset per output channel.
+
+    y = clamp(round((sum over taps of x * w * scale + offset) / 2^shift)), output channel c * multiplier + n.
+    """
+
+    name = "xbar.depthwise"
+    x: Operand = operand_def(TensorType)
+    window: Ints = prop_def(Ints)
+    weights: WeightRef = prop_def(WeightRef)
+    scale: WeightRef = prop_def(WeightRef)
+    offset: WeightRef = prop_def(WeightRef)
+    shift: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class PoolMaxOp(Clamped):
+    """Maximum over windows; padding reads the lowest code of x."""
+
+    name = "xbar.pool_max"
+    x: Operand = operand_def(TensorType)
+    window: Ints = prop_def(Ints)
+
+
+@irdl_op_definition
+class PoolSumOp(Clamped):
+    """y = clamp(round((sum over taps of x * scale + offset) / 2^shift)); scale and offset have one entry, or one per output position."""
+
+    name = "xbar.pool_sum"
+    x: Operand = operand_def(TensorType)
+    window: Ints = prop_def(Ints)
+    scale: WeightRef = prop_def(WeightRef)
+    offset: WeightRef = prop_def(WeightRef)
+    shift: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class AffineOp(Clamped):
+    """y_n = clamp(round((x_n * scale[n mod period] + offset[n mod period]) / 2^shift)) over the flattened elements."""
+
+    name = "xbar.affine"
+    x: Operand = operand_def(TensorType)
+    scale: WeightRef = prop_def(WeightRef)
+    offset: WeightRef = prop_def(WeightRef)
+    shift: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class AddOp(Clamped):
+    """y = clamp(round((a * ma + b * mb + bias) / 2^shift)); shapes broadcast as in numpy."""
+
+    name = "xbar.add"
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+    ma: Integer = prop_def(Integer)
+    mb: Integer = prop_def(Integer)
+    bias: Integer = prop_def(Integer)
+    shift: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class MulOp(Clamped):
+    """y = clamp(round(((a - za) * (b - zb) * m + bias) / 2^shift)); shapes broadcast as in numpy."""
+
+    name = "xbar.mul"
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+    za: Integer = prop_def(Integer)
+    zb: Integer = prop_def(Integer)
+    m: Integer = prop_def(Integer)
+    bias: Integer = prop_def(Integer)
+    shift: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class LutOp(Computed):
+    """y = table[x - first]; the table covers every code of x's type."""
+
+    name = "xbar.lut"
+    x: Operand = operand_def(TensorType)
+    table: WeightRef = prop_def(WeightRef)
+    first: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class SoftmaxOp(Clamped):
+    """Over the last axis: e_i = table[min(max(x) - x_i, entries - 1)] (i32), y_i = clamp(round(e_i * numerator / sum(e)) + zero)."""
+
+    name = "xbar.softmax"
+    x: Operand = operand_def(TensorType)
+    table: WeightRef = prop_def(WeightRef)
+    numerator: Integer = prop_def(Integer)
+    zero: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class MoveOp(Computed):
+    """Strided copy: result element (i, j, ...) is flat element start + i * pitch[0] + j * pitch[1] + ... of x."""
+
+    name = "xbar.move"
+    x: Operand = operand_def(TensorType)
+    start: Integer = prop_def(Integer)
+    pitch: Ints = prop_def(Ints)
+
+
+@irdl_op_definition
+class ConcatOp(Computed):
+    """Concatenation along `axis`; all parts have the codes of the result."""
+
+    name = "xbar.concat"
+    parts: VarOperand = var_operand_def(TensorType)
+    axis: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class PadOp(Computed):
+    """x with `before` and `after` elements of code `value` along each axis."""
+
+    name = "xbar.pad"
+    x: Operand = operand_def(TensorType)
+    before: Ints = prop_def(Ints)
+    after: Ints = prop_def(Ints)
+    value: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class ViewOp(Computed):
+    """The same codes at the same address under another shape: no instruction."""
+
+    name = "xbar.view"
+    x: Operand = operand_def(TensorType)
+
+
+Xbar = Dialect(
+    "xbar",
+    [MvmOp, DepthwiseOp, PoolMaxOp, PoolSumOp, AffineOp, AddOp, MulOp, LutOp, SoftmaxOp, MoveOp, ConcatOp, PadOp, ViewOp],
+    [],
+)

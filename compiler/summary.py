@@ -1,0 +1,83 @@
+"""The one-screen summary of a compile, as text and as one JSON object."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from cimc.diagnostics import Diagnostic
+from cimc.driver import Compilation
+from cimc.ir.attributes import int_values
+from cimc.ir.location import names_of
+from cimc.ir.types import shape_of
+from cimc.ir.xbar import DepthwiseOp, MvmOp
+from cimc.targets import Target
+
+SHOWN_LAYERS = 12
+
+
+def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
+    """Return layers, tiles, utilisation (0 to 1), static_instructions, mvms (per sample), activation_bytes, payload_bytes."""
+    layers = [op for op in compilation.graph.module.ops if isinstance(op, MvmOp)]
+    used = {spot for op in layers for spot in int_values(op.blocks)[::3]}
+    cells = sum(math.prod(op.matrix) for op in layers)
+    program = compilation.emission.program
+    return {
+        "layers": len(layers),
+        "tiles": len(used),
+        "utilisation": round(cells / max(len(used) * target.rows * target.columns, 1), 4),
+        "static_instructions": len(program.instructions),
+        "mvms": sum(_products(op) for op in layers),
+        "activation_bytes": program.activation_bytes,
+        "payload_bytes": len(program.constants) + len(program.conductances),
+    }
+
+
+def render_summary(compilation: Compilation, target: Target, output: str) -> str:
+    """Return the summary for people."""
+    facts = summarise(compilation, target)
+    layers = [op for op in compilation.graph.module.ops if isinstance(op, MvmOp)]
+    tiles = "unbounded" if target.tiles is None else str(target.tiles)
+    lines = [
+        f"{compilation.graph.name} -> {output}",
+        f"  target                   {target.name}: {tiles} x ({target.rows} x {target.columns}), {target.summary}",
+        f"  layers on the crossbar   {facts['layers']}, {_depthwise(compilation)} depthwise on the digital unit",
+        f"  tiles used               {facts['tiles']} of {tiles}, array utilisation {100 * facts['utilisation']:.1f} %",
+        f"  static instructions      {facts['static_instructions']}",
+        f"  matrix-vector products   {facts['mvms']} a sample",
+        f"  activation memory        {facts['activation_bytes']} bytes",
+        f"  payload                  {facts['payload_bytes']} bytes (conductance targets and constants)",
+        "",
+        *_layer_table(layers),
+    ]
+    return "\n".join(lines)
+
+
+def synthetic_warning() -> Diagnostic:
+    """Return the loud warning for ranges that come from made-up data."""
+    hint = "give real inputs with --calib DATA.npz, or stored ranges with --ranges FILE"
+    return Diagnostic("CIM0204", "NO CALIBRATION DATA: ranges come from seeded random inputs, accuracy means nothing", hint=hint)
+
+
+def _products(op: MvmOp) -> int:
+    blocks = len(int_values(op.blocks)) // 3
+    return math.prod(shape_of(op.out)[:-1]) * blocks
+
+
+def _depthwise(compilation: Compilation) -> int:
+    return sum(isinstance(op, DepthwiseOp) for op in compilation.graph.module.ops)
+
+
+def _layer_table(layers: Sequence[MvmOp]) -> list[str]:
+    rows = [("layer", "matrix", "blocks", "tiles", "vectors")]
+    for op in layers[:SHOWN_LAYERS]:
+        group, height, width = op.matrix
+        matrix = f"{height} x {width}" if group == 1 else f"{group} x {height} x {width}"
+        spots = int_values(op.blocks)
+        name = (names_of(op.location) or (op.label.data,))[0]
+        name = name if len(name) <= 40 else "..." + name[-37:]
+        rows.append((name, matrix, str(len(spots) // 3), str(len(set(spots[::3]))), str(math.prod(shape_of(op.out)[:-1]))))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    if len(layers) > SHOWN_LAYERS:
+        lines.append(f"  ... and {len(layers) - SHOWN_LAYERS} more")
+    return lines

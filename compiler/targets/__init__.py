@@ -1,0 +1,5 @@
+"""Targets: the chips we compile for, as schema-checked TOML files."""
+
+from cimc.targets.target import Target, built_in_names, load_target
+
+__all__ = ["Target", "built_in_names", "load_target"]

@@ -1,0 +1,58 @@
+"""What a target file may say: every constant with its unit and what values it takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+SOURCES = ("verified", "secondary", "derived", "unverified")
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One constant: its unit, its type, and its bounds or choices."""
+
+    unit: str
+    kind: type
+    low: float = 0
+    high: float = float(1 << 48)
+    choices: tuple[str, ...] = ()
+
+    def problem(self, value: object) -> str | None:
+        """Return what is wrong with a value, or None."""
+        if isinstance(value, str) and value in self.choices:
+            return None
+        number_wanted = self.kind in (int, float)
+        if number_wanted and isinstance(value, (int, float)) and not isinstance(value, bool):
+            if self.kind is int and not isinstance(value, int):
+                return f"{value} is not a whole number"
+            return None if self.low <= value <= self.high else f"{value} is outside {self.low:g}..{self.high:g}"
+        if self.kind is bool and isinstance(value, bool):
+            return None
+        wanted = f"one of {', '.join(self.choices)}" if self.choices else self.kind.__name__
+        return f"{value!r} is not {wanted}"
+
+
+CONSTANTS: Mapping[str, Constant] = {
+    "read_phases": Constant("reads per product", int, 1, 1),
+    "array.tiles": Constant("tiles", int, 1, 65535, ("unbounded",)),
+    "array.rows": Constant("rows", int, 1, 65535),
+    "array.columns": Constant("differential columns", int, 1, 65535),
+    "array.pairs_per_weight": Constant("device pairs", int, 1, 1),
+    "array.levels": Constant("levels per polarity", int, 1, 255),
+    "array.fraction_bits": Constant("bits below a level", int, 0, 8),
+    "array.unprogrammed": Constant("2^-fraction_bits levels", int, 0, 65535),
+    "array.g_max": Constant("uS", float),
+    "array.g_min": Constant("uS", float),
+    "dac.bits": Constant("bits", int, 2, 8),
+    "adc.bits": Constant("bits", int, 2, 33),
+    "adc.codes": Constant("code range", str, choices=("symmetric", "full")),
+    "adc.rounding": Constant("rounding", str, choices=("nearest-even", "floor")),
+    "adc.gain": Constant("granularity", str, choices=("array", "unity")),
+    "adc.multiplexing": Constant("columns per ADC", int, 1, 1024),
+    "digital.depthwise": Constant("capability", bool),
+    "memory.activation_bytes": Constant("bytes", int, 1, float(1 << 36)),
+    "memory.constant_bytes": Constant("bytes", int, 1, float(1 << 36)),
+    "timing.phase": Constant("ns", float),
+    "energy.product_fixed": Constant("nJ", float),
+    "energy.array_power": Constant("W", float),
+}
+"""Section.key -> constant. All are required."""

@@ -1,0 +1,168 @@
+"""A target: one chip's constants, read from TOML and held to the schema."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from cimc.diagnostics import CimcError, Diagnostic, fail
+from cimc.targets.schema import CONSTANTS, SOURCES
+
+FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Target:
+    """A chip. `constants` maps section.key to its value, `sources` to its tag (schema.CONSTANTS has the units)."""
+
+    name: str
+    summary: str
+    constants: Mapping[str, Any]
+    sources: Mapping[str, str]
+
+    @property
+    def tiles(self) -> int | None:
+        """Number of tiles, or None where there are as many as needed."""
+        return None if self.constants["array.tiles"] == "unbounded" else int(self.constants["array.tiles"])
+
+    @property
+    def rows(self) -> int:
+        return int(self.constants["array.rows"])
+
+    @property
+    def columns(self) -> int:
+        return int(self.constants["array.columns"])
+
+    @property
+    def full_conductance(self) -> int:
+        """The largest conductance target, in units of 2^-fraction_bits levels."""
+        return int(self.constants["array.levels"]) << int(self.constants["array.fraction_bits"])
+
+    @property
+    def dac_high(self) -> int:
+        """The largest input code; codes run from -dac_high to dac_high."""
+        return int((1 << (self.constants["dac.bits"] - 1)) - 1)
+
+    @property
+    def adc_range(self) -> tuple[int, int]:
+        """The lowest and highest ADC code."""
+        half = 1 << (self.constants["adc.bits"] - 1)
+        return (-half if self.constants["adc.codes"] == "full" else 1 - half, half - 1)
+
+    @property
+    def activation_bytes(self) -> int:
+        return int(self.constants["memory.activation_bytes"])
+
+    @property
+    def constant_bytes(self) -> int:
+        return int(self.constants["memory.constant_bytes"])
+
+    def sections(self) -> dict[str, Any]:
+        """Return the nested plain values that a program embeds, with the tags beside them."""
+        result: dict[str, Any] = {"name": self.name, "summary": self.summary, "sources": dict(self.sources)}
+        for key, value in self.constants.items():
+            section, _, name = key.rpartition(".")
+            (result.setdefault(section, {}) if section else result)[name] = value
+        return result
+
+    def render(self) -> str:
+        """Return the target as a TOML text that `load_target` reads back."""
+        lines = [f'name = "{self.name}"', f'summary = "{self.summary}"']
+        section = ""
+        for key, value in self.constants.items():
+            head, _, name = key.rpartition(".")
+            if head != section:
+                lines += ["", f"[{head}]"]
+                section = head
+            shown = str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
+            lines.append(f'{name} = {{ value = {shown}, unit = "{CONSTANTS[key].unit}", source = "{self.sources[key]}" }}')
+        return "\n".join(lines) + "\n"
+
+
+def built_in_names() -> list[str]:
+    """Return the names of the built-in targets, variants included."""
+    names = []
+    for path in sorted(FOLDER.glob("*.toml")):
+        names.append(path.stem)
+        names += [f"{path.stem}-{variant}" for variant in _read(path.read_text(), path.name).get("variants", {})]
+    return names
+
+
+def load_target(name: str) -> Target:
+    """Return a built-in target by name, or one from a .toml file by path. Raises CimcError CIM0301 or CIM0302."""
+    if name.endswith(".toml"):
+        try:
+            return parse_target(Path(name).read_text(), name)
+        except OSError as error:
+            raise fail("CIM0001", f"cannot read the target file {name}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise fail("CIM0301", f"{name} is not UTF-8 text") from None
+    if name not in built_in_names():
+        near = get_close_matches(name, built_in_names(), 1)
+        hint = f"did you mean {near[0]}?" if near else f"known targets: {', '.join(built_in_names())}"
+        raise fail("CIM0302", f"there is no target named {name!r}", hint=hint)
+    path = FOLDER / f"{name}.toml"
+    if path.exists():
+        return parse_target(path.read_text(), path.name)
+    base, _, variant = name.rpartition("-")
+    return parse_target((FOLDER / f"{base}.toml").read_text(), f"{base}.toml", variant)
+
+
+def parse_target(source: str, file: str, variant: str = "") -> Target:
+    """Return the target of a TOML text, with one of its variants applied. Raises CimcError CIM0301 listing every problem."""
+    data = _read(source, file)
+    variants = data.pop("variants", {})
+    name, summary = str(data.pop("name", "")), str(data.pop("summary", ""))
+    entries = _flatten(data)
+    if variant:
+        name = f"{name}-{variant}"
+        entries.update(_flatten(variants[variant]))
+    problems = [_problem(key, entries.get(key)) for key in CONSTANTS]
+    problems += [f"there is no constant {key!r}" for key in entries if key not in CONSTANTS]
+    if not name:
+        problems.append('a target needs a name = "..."')
+    found = [problem for problem in problems if problem]
+    if found:
+        raise CimcError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in found])
+    return Target(name, summary, {key: entries[key]["value"] for key in CONSTANTS}, {key: entries[key]["source"] for key in CONSTANTS})
+
+
+def target_of(sections: Mapping[str, Any]) -> Target:
+    """Return the target that a program embeds (the inverse of Target.sections)."""
+    values: dict[str, Any] = {}
+    for key in CONSTANTS:
+        section, _, name = key.rpartition(".")
+        values[key] = (sections[section] if section else sections)[name]
+    return Target(sections["name"], sections["summary"], values, dict(sections["sources"]))
+
+
+def _read(source: str, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(source)
+    except tomllib.TOMLDecodeError as error:
+        raise fail("CIM0301", f"{file}: {error}", hint="a target is a TOML file") from None
+
+
+def _flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    entries: dict[str, Any] = {}
+    for key, value in data.items():
+        if isinstance(value, dict) and "value" not in value:
+            entries.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            entries[prefix + key] = value
+    return entries
+
+
+def _problem(key: str, entry: object) -> str | None:
+    if entry is None:
+        return f"constant {key!r} is missing"
+    if not isinstance(entry, dict) or "value" not in entry:
+        return f"{key} must be written {{ value = ..., unit = ..., source = ... }}"
+    if entry.get("unit") != CONSTANTS[key].unit:
+        return f"{key} has unit {entry.get('unit')!r}, the schema says {CONSTANTS[key].unit!r}"
+    if entry.get("source") not in SOURCES:
+        return f"{key} has source {entry.get('source')!r}, not one of {', '.join(SOURCES)}"
+    problem = CONSTANTS[key].problem(entry["value"])
+    return f"{key}: {problem}" if problem else None

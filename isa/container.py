@@ -1,0 +1,69 @@
+"""Programs as files: binary or text by content on loading; whole files, with fresh checksums, on saving."""
+
+import os
+from pathlib import Path
+from typing import BinaryIO
+
+from cimc.isa import binary
+from cimc.isa.atomic import write_files
+from cimc.isa.disassemble import render
+from cimc.isa.errors import IsaError
+from cimc.isa.program import Program
+
+TEXT_LIMIT = 1 << 30
+"""Bytes beyond which a file is no program text (payload lies in a file of its own)."""
+
+
+def load(path: str | os.PathLike[str]) -> Program:
+    """Return the program of a binary or text file. Raises IsaError on what is no whole program, OSError."""
+    path = Path(path)
+    with path.open("rb") as file:
+        start = file.read(len(binary.MAGIC))
+        file.seek(0)
+        try:
+            if binary.is_container(start):
+                return binary.read(file)
+            text = _text(file)
+        except IsaError as error:
+            raise error.at(f"{path}: {error.place}" if error.place else str(path)) from None
+    return _parse(text, path)
+
+
+def save_binary(program: Program, path: str | os.PathLike[str]) -> None:
+    """Write the binary file of a program. Raises IsaError, or OSError with nothing left behind."""
+    write_files({Path(path): binary.to_parts(program)})
+
+
+def save_text(program: Program, path: str | os.PathLike[str]) -> None:
+    """Write program text, and `<stem>.payload` beside it if there is payload.
+
+    Raises as `save_binary` does, and IsaError CIM0427 if both names agree.
+    """
+    path = Path(path)
+    payload = path.with_name(f"{path.stem}.payload")
+    if payload == path:
+        raise IsaError(
+            "CIM0427",
+            f"program text cannot be saved as {path.name!r}, the name of its payload file",
+            "choose a name that ends in .asm",
+        )
+    text = {path: (render(program, payload.name).encode(),)}
+    has_payload = bool(program.constants or program.conductances)
+    write_files({payload: (program.constants, program.conductances), **text} if has_payload else text)
+
+
+def _text(file: BinaryIO) -> str:
+    data = file.read(TEXT_LIMIT)
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise IsaError("CIM0420", f"neither a binary program nor text: byte {error.start} is no UTF-8") from None
+    if not text.strip():
+        raise IsaError("CIM0420", "the file is empty, wanted a program")
+    return text
+
+
+def _parse(text: str, path: Path) -> Program:
+    from cimc.isa.assemble import parse
+
+    return parse(text, lambda name: (path.parent / name).open("rb"), str(path))

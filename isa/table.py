@@ -1,0 +1,388 @@
+"""The instruction set as one table: every other file of this package derives from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+VERSION = 1
+WORD_BITS = 256
+WORD_BYTES = WORD_BITS // 8
+OPCODE_BITS = 8
+STREAMS = 16
+LOOP_DEPTH = 4
+FACTOR_ONE = 1 << 14
+
+ELEMENT_TYPES: Mapping[str, tuple[int, bool]] = {
+    "i8": (1, True),
+    "u8": (1, False),
+    "i16": (2, True),
+    "u16": (2, False),
+    "i32": (4, True),
+    "i64": (8, True),
+}
+"""Element type -> (bytes, signed). Little-endian in every memory."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """One operand: `bits` wide each, `count` of them; `signed` is two's complement, `names` lists an enumeration's members."""
+
+    name: str
+    bits: int
+    meaning: str
+    signed: bool = False
+    count: int = 1
+    prefix: str = ""
+    names: tuple[str, ...] = ()
+    hexadecimal: bool = False
+
+    @property
+    def width(self) -> int:
+        return self.bits * self.count
+
+    @property
+    def lowest(self) -> int:
+        return -(1 << (self.bits - 1)) if self.signed else 0
+
+    @property
+    def highest(self) -> int:
+        if self.names:
+            return len(self.names) - 1
+        return (1 << (self.bits - self.signed)) - 1
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One instruction: its opcode, its operands from bit 8 upwards in this order, and what it does."""
+
+    name: str
+    opcode: int
+    fields: tuple[Field, ...]
+    summary: str
+    meaning: str
+
+    def field(self, name: str) -> Field:
+        return next(f for f in self.fields if f.name == name)
+
+
+def _stream(name: str, meaning: str) -> Field:
+    return Field(name, 4, meaning, prefix="s")
+
+
+def _block(name: str, meaning: str) -> Field:
+    return Field(name, 16, meaning, prefix="b")
+
+
+def _constant(name: str, meaning: str) -> Field:
+    return Field(name, 36, meaning, hexadecimal=True)
+
+
+def _signed(name: str, bits: int, meaning: str, count: int = 1) -> Field:
+    return Field(name, bits, meaning, signed=True, count=count)
+
+
+_IN = _stream("in", "vectors read")
+_OUT = _stream("out", "vectors written")
+_SHIFT = Field("shift", 6, "right shift k of the rounding")
+_LOW = _signed("low", 33, "lowest result")
+_HIGH = _signed("high", 33, "highest result")
+_ROUND = (_SHIFT, _LOW, _HIGH)
+_TILE = Field("tile", 16, "tile number")
+_REGION = (
+    _TILE,
+    Field("row", 16, "first row"),
+    Field("col", 16, "first column"),
+    Field("rows", 16, "rows"),
+    Field("cols", 16, "columns"),
+)
+_DATA = Field("data", 44, "byte address in the conductance section", hexadecimal=True)
+_TYPE = Field("type", 3, "element type", names=tuple(ELEMENT_TYPES))
+_SCALES = _constant("scale", "constant address of the multipliers M, i32 each, |M| < 2^16")
+_BIASES = _constant("bias", "constant address of the offsets B, i64 each")
+
+TABLE: tuple[Spec, ...] = (
+    Spec("halt", 0x01, (), "end of the program", "Stops the machine."),
+    Spec("nop", 0x02, (), "nothing", "Does nothing."),
+    Spec(
+        "loop",
+        0x03,
+        (Field("count", 24, "times the body runs, at least 1"),),
+        "start a counted loop",
+        "Runs the instructions up to the matching `endloop` `count` times. Loops nest four deep.",
+    ),
+    Spec(
+        "endloop",
+        0x04,
+        (),
+        "end of the innermost loop",
+        "Jumps back to the innermost `loop` until its count is used up.",
+    ),
+    Spec(
+        "tensor",
+        0x10,
+        (
+            _stream("stream", "stream defined"),
+            Field("space", 1, "memory", names=("act", "const")),
+            _TYPE,
+            Field("base", 36, "byte address of element (0, 0, 0, 0)", hexadecimal=True),
+            Field("shape", 20, "counts, outermost first", count=4),
+            _signed("pitch", 28, "distance between neighbours along each axis, in elements", count=4),
+        ),
+        "define a stream over a strided tensor",
+        "The stream yields shape[0] * shape[1] * shape[2] vectors of shape[3] elements, last axis fastest; element (a, b, c, d) lies at "
+        "base + size * (a * pitch[0] + b * pitch[1] + c * pitch[2] + d * pitch[3]). Any earlier window of the stream is gone.",
+    ),
+    Spec(
+        "window",
+        0x11,
+        (
+            _stream("stream", "stream changed"),
+            Field("kernel", 12, "kernel height, width", count=2),
+            Field("stride", 12, "stride down, across", count=2),
+            Field("dilation", 12, "dilation down, across", count=2),
+            _signed("pad", 13, "padding above, left", count=2),
+            Field("out", 20, "output height, width", count=2),
+            _signed("fill", 17, "code read outside the tensor"),
+        ),
+        "turn a stream into an im2col window",
+        "The tensor's shape is read as (1, height, width, channels). The stream now yields out[0] * out[1] vectors, output row by output row, "
+        "each of kernel[0] * kernel[1] * channels elements in the order (kernel row, kernel column, channel). Kernel tap (i, j) of output "
+        "(y, x) is tensor row y * stride[0] - pad[0] + i * dilation[0] and column x * stride[1] - pad[1] + j * dilation[1]; outside the "
+        "tensor it reads `fill`. Windows are read only.",
+    ),
+    Spec(
+        "advance",
+        0x12,
+        (_stream("stream", "stream moved"), _signed("by", 36, "distance in elements")),
+        "move a stream's base",
+        "Adds `by` elements to the base address of the stream: the affine addresses of loops.",
+    ),
+    Spec(
+        "gain",
+        0x20,
+        (
+            _TILE,
+            Field("scope", 1, "one tile, or every tile", names=("tile", "all")),
+            Field("multiplier", 16, "m, 2^15 or more"),
+            Field("divide", 6, "k"),
+        ),
+        "load an ADC gain",
+        "From now on the ADCs of the tile (of every tile where scope is `all`; then tile is 0) give "
+        "code = clip(round(s * m / 2^k)), with rounding and range of the target.",
+    ),
+    Spec(
+        "program",
+        0x21,
+        (
+            _block("block", "block defined"),
+            *_REGION,
+            _DATA,
+            Field("zeros", 1, "devices with target zero: pulsed to zero, or left alone", names=("program", "skip")),
+        ),
+        "programme a block of devices",
+        "Reads rows * cols conductance differences (i16, row by row, in units of 2^-F levels) and programmes each cell: plus device max(v, 0), "
+        "minus device max(-v, 0). The block number then names this region of this tile.",
+    ),
+    Spec(
+        "pattern",
+        0x22,
+        (*_REGION, Field("plus", 16, "value of every plus device"), Field("minus", 16, "value of every minus device")),
+        "write one raw value pair to a region",
+        "Programmes every cell of the region to the two values, in units of 2^-F levels.",
+    ),
+    Spec(
+        "verify",
+        0x23,
+        (_block("block", "block compared"), _DATA, Field("tolerance", 16, "largest accepted difference"), _OUT),
+        "count wrongly programmed devices",
+        "Compares both devices of every cell of the block with the conductance section as `program` would set them; writes the number of devices that "
+        "differ by more than `tolerance` as the one element of `out`.",
+    ),
+    Spec(
+        "readcell",
+        0x24,
+        (
+            _TILE,
+            Field("row", 16, "row"),
+            Field("col", 16, "column"),
+            Field("polarity", 1, "device of the pair", names=("plus", "minus")),
+            _OUT,
+        ),
+        "read one device",
+        "Writes the programmed value of one device, in units of 2^-F levels, as the one element of `out`.",
+    ),
+    Spec(
+        "time",
+        0x25,
+        (Field("seconds", 40, "seconds since programming"),),
+        "select the time of evaluation",
+        "Array reads from now on happen this long after programming. Without device noise nothing changes.",
+    ),
+    Spec(
+        "calibrate",
+        0x26,
+        (
+            _IN,
+            _block("block", "first block"),
+            Field("blocks", 12, "blocks side by side along the rows"),
+            _constant("reference", "constant address of the expected sums, i64: blocks * cols, or one per block"),
+            Field("per", 1, "one factor per block, or per column", names=("block", "column")),
+        ),
+        "set digital drift factors",
+        "Streams the vectors of `in` through the blocks as `mvm` does and sums |code| per column (over all columns for `block`). "
+        "Each factor becomes F = clamp(round(2^14 * reference / sum), 1, 65535), or 2^14 where the sum is 0; `mvm` then uses "
+        "round(M * F / 2^14) for M. `program` resets the factors of its block to 2^14.",
+    ),
+    Spec(
+        "mvm",
+        0x30,
+        (
+            _IN,
+            _OUT,
+            _block("block", "first block"),
+            Field("blocks", 12, "blocks that share the outputs, numbered consecutively"),
+            _SCALES,
+            _BIASES,
+            *_ROUND,
+        ),
+        "stream matrix-vector products through blocks",
+        "For each vector x of `in`: block t takes the next rows_t elements of x, the array gives s_tj = sum_i x_i (G+_ij - G-_ij), the ADC code_tj; "
+        "y_j = clamp(round((sum_t code_tj * M_tj + B_j) / 2^shift), low, high) is written to `out`. M is stored as blocks x cols, B as cols.",
+    ),
+    Spec(
+        "capture",
+        0x31,
+        (_IN, _OUT, _block("block", "block read")),
+        "stream vectors and keep the raw ADC codes",
+        "Like `mvm` with one block, without the digital epilogue: writes code_j itself.",
+    ),
+    Spec(
+        "selftest",
+        0x32,
+        (_TILE, Field("col", 16, "column"), _signed("value", 48, "array sum put at the ADC's input"), _OUT),
+        "convert a known value",
+        "Writes the code that the ADC of this column gives for the value, as the one element of `out`.",
+    ),
+    Spec(
+        "depthwise",
+        0x40,
+        (
+            _IN,
+            _OUT,
+            _constant("weights", "constant address of the weights, i8, taps x channels x multiplier"),
+            Field("multiplier", 12, "outputs per channel"),
+            _SCALES,
+            _BIASES,
+            *_ROUND,
+        ),
+        "depthwise convolution on the digital unit",
+        "`in` is a window over C channels. a = sum over taps of x[tap, c] * w[tap, c, n]; "
+        "output channel o = c * multiplier + n is clamp(round((a * M_o + B_o) / 2^shift), low, high).",
+    ),
+    Spec(
+        "poolmax",
+        0x41,
+        (_IN, _OUT, _LOW, _HIGH),
+        "maximum pooling",
+        "`in` is a window over C channels: output channel c is clamp(max over taps of x[tap, c], low, high).",
+    ),
+    Spec(
+        "poolsum",
+        0x42,
+        (
+            _IN,
+            _OUT,
+            Field("per", 1, "one M and B for all outputs, or per output position", names=("all", "position")),
+            _SCALES,
+            _BIASES,
+            *_ROUND,
+        ),
+        "sum or average pooling",
+        "`in` is a window over C channels: output channel c at position p is clamp(round((sum over taps of x[tap, c] * M_p + B_p) / 2^shift), low, high).",
+    ),
+    Spec(
+        "affine",
+        0x43,
+        (_IN, _OUT, Field("period", 20, "length of both tables"), _SCALES, _BIASES, *_ROUND),
+        "multiply and add constants, requantise",
+        "Element n of the stream, counted over the whole stream: clamp(round((x_n * M[n mod period] + B[n mod period]) / 2^shift), low, high).",
+    ),
+    Spec(
+        "add",
+        0x44,
+        (
+            _stream("a", "first operand"),
+            _stream("b", "second operand"),
+            _OUT,
+            _signed("ma", 18, "multiplier of a"),
+            _signed("mb", 18, "multiplier of b"),
+            _signed("bias", 54, "offset B"),
+            *_ROUND,
+        ),
+        "weighted sum of two tensors",
+        "clamp(round((a_n * ma + b_n * mb + B) / 2^shift), low, high), element by element.",
+    ),
+    Spec(
+        "mul",
+        0x45,
+        (
+            _stream("a", "first operand"),
+            _stream("b", "second operand"),
+            _OUT,
+            _signed("za", 17, "zero point of a"),
+            _signed("zb", 17, "zero point of b"),
+            _signed("m", 18, "multiplier"),
+            _signed("bias", 54, "offset B"),
+            *_ROUND,
+        ),
+        "product of two tensors",
+        "clamp(round(((a_n - za) * (b_n - zb) * m + B) / 2^shift), low, high), element by element.",
+    ),
+    Spec(
+        "lut",
+        0x46,
+        (
+            _IN,
+            _OUT,
+            _constant("table", "constant address of the table"),
+            _TYPE,
+            _signed("first", 17, "code of entry 0"),
+            Field("entries", 17, "length"),
+        ),
+        "look codes up in a table",
+        "Each element becomes table[x - first]; `type` is the element type of the table.",
+    ),
+    Spec(
+        "softmax",
+        0x47,
+        (
+            _IN,
+            _OUT,
+            _constant("table", "constant address of the exponentials, i32 each, all >= 0, the first > 0"),
+            Field("entries", 17, "length of the table"),
+            Field("numerator", 32, "steps of the output for the value 1"),
+            _signed("zero", 33, "output code of the value 0"),
+            _LOW,
+            _HIGH,
+        ),
+        "softmax of each vector",
+        "For each vector: e_i = table[min(max(x) - x_i, entries - 1)]; y_i = clamp(round(e_i * numerator / sum(e)) + zero, low, high), "
+        "the quotient rounded half to even.",
+    ),
+    Spec(
+        "move",
+        0x48,
+        (_IN, _OUT),
+        "copy",
+        "Copies element by element in stream order; the element types may differ if every value fits.",
+    ),
+    Spec(
+        "fill",
+        0x49,
+        (_OUT, _signed("value", 33, "value written")),
+        "set every element",
+        "Writes `value` to every element of `out`.",
+    ),
+)
+
+BY_NAME: Mapping[str, Spec] = {spec.name: spec for spec in TABLE}
+BY_OPCODE: Mapping[int, Spec] = {spec.opcode: spec for spec in TABLE}

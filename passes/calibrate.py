@@ -1,0 +1,87 @@
+"""Calibrate activations: the range of every value from data, a percentile of |x| by a deterministic histogram."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.diagnostics import fail
+from cimc.evaluate import Evaluator
+from cimc.ir.attributes import floats
+from cimc.ir.graph import Graph
+from cimc.ir.location import names_of
+from cimc.ir.nn import Computed
+from cimc.passes.ranges import Ranges, rounded
+
+RANGE = "cim.range"
+BINS = 4096
+
+Batch = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Calibrate:
+    """Write `cim.range` (low, high) on every operation; stored `ranges` win over data."""
+
+    name: ClassVar[str] = "calibrate"
+    data: Batch = field(default_factory=dict, repr=False)
+    ranges: Ranges | None = field(default=None, repr=False)
+    method: str = "percentile"
+    percentile: float = 99.99
+
+    def __call__(self, graph: Graph) -> Graph:
+        computed = [op for op in graph.module.ops if isinstance(op, Computed)]
+        found = self._stored(computed) if self.ranges else self._measured(graph, computed)
+        for op in computed:
+            op.attributes[RANGE] = floats(found[op.label.data])
+        return graph
+
+    def _stored(self, computed: list[Computed]) -> Mapping[str, tuple[float, float]]:
+        assert self.ranges is not None
+        known = self.ranges.activations
+        for op in computed:
+            if op.label.data not in known:
+                node = ", ".join(names_of(op.location))
+                raise fail("CIM0204", f"the ranges have no entry for value {op.label.data!r}", node=node, hint="they belong to another model or version")
+        return known
+
+    def _measured(self, graph: Graph, computed: list[Computed]) -> dict[str, tuple[float, float]]:
+        labels = [op.label.data for op in computed]
+        evaluator = Evaluator(graph, values=labels)
+        bounds = {label: [math.inf, -math.inf] for label in labels}
+        for chunk in evaluator.stream(self.data):
+            for label, array in chunk.items():
+                low, high = float(array.min()), float(array.max())
+                if not math.isfinite(low + high):
+                    raise fail("CIM0203", f"value {label!r} is not finite on the calibration data", hint="check the calibration data and its --scale and --offset")
+                bounds[label] = [min(bounds[label][0], low), max(bounds[label][1], high)]
+        reach = {label: self._reach(max(abs(low), abs(high))) for label, (low, high) in bounds.items()}
+        if self.method == "percentile":
+            reach = self._percentiles(evaluator, reach)
+        return {label: _range(*bounds[label], reach[label]) for label in labels}
+
+    def _reach(self, largest: float) -> float:
+        """Return the range used for a value that is zero on all the data: 1, by definition."""
+        return largest if largest > 0.0 else 1.0
+
+    def _percentiles(self, evaluator: Evaluator, largest: dict[str, float]) -> dict[str, float]:
+        counts = {label: np.zeros(BINS, np.int64) for label in largest}
+        for chunk in evaluator.stream(self.data):
+            for label, array in chunk.items():
+                bins = np.minimum((np.abs(array.ravel()) * np.float32(BINS / largest[label])).astype(np.int64), BINS - 1)
+                counts[label] += np.bincount(bins, minlength=BINS)
+        return {label: self._percentile(counts[label], largest[label]) for label in largest}
+
+    def _percentile(self, counts: NDArray[np.int64], largest: float) -> float:
+        """Return the upper edge of the bin in which the wanted share of |x| is reached."""
+        wanted = self.percentile / 100.0 * int(counts.sum())
+        index = int(np.searchsorted(np.cumsum(counts), wanted))
+        return largest * (min(index, BINS - 1) + 1) / BINS
+
+
+def _range(low: float, high: float, reach: float) -> tuple[float, float]:
+    reach = rounded(reach)
+    return (0.0 if low >= 0.0 else -reach, 0.0 if high <= 0.0 < -low else reach)

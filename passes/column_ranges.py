@@ -1,0 +1,193 @@
+"""Calibrate columns: the largest array sum of every column on data, and the one ADC gain that suits all layers."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.diagnostics import fail
+from cimc.evaluate import Evaluator
+from cimc.ir.attributes import int_values, ints
+from cimc.ir.graph import Graph
+from cimc.ir.location import names_of
+from cimc.ir.types import code_of
+from cimc.ir.xbar import MvmOp
+from cimc.passes.calibrate import Batch
+from cimc.passes.ranges import Ranges, rounded
+from cimc.targets import Target
+
+PEAKS = "cim.peaks"
+GAIN = "cim.gain"
+UNITY_GAIN = (1 << 15, 15)
+VECTORS_PER_SAMPLE = 1024
+STEPS_PER_OCTAVE = 8
+
+Reals = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ColumnRanges:
+    """Write `cim.peaks` (group, row block, column) on every mvm and `cim.gain` (m, k) on the module; stored `ranges` win over data."""
+
+    name: ClassVar[str] = "column-ranges"
+    target: Target
+    data: Batch = field(default_factory=dict, repr=False)
+    ranges: Ranges | None = field(default=None, repr=False)
+
+    def __call__(self, graph: Graph) -> Graph:
+        layers = [op for op in graph.module.ops if isinstance(op, MvmOp)]
+        if self.target.constants["adc.gain"] == "unity":
+            peaks = {op.label.data: np.zeros(_peak_shape(op), np.int64) for op in layers}
+            gain = UNITY_GAIN
+        elif self.ranges is not None:
+            peaks, gain = self._stored(layers), self.ranges.gain or UNITY_GAIN
+        else:
+            statistics = _measured(graph, layers, self.data, self.target)
+            peaks = {label: found.peaks() for label, found in statistics.items()}
+            gain = _common_gain(list(statistics.values()), self.target)
+        for op in layers:
+            op.attributes[PEAKS] = graph.weights.add(f"{op.label.data}.peaks", peaks[op.label.data])
+        graph.module.attributes[GAIN] = ints(gain)
+        return graph
+
+    def _stored(self, layers: list[MvmOp]) -> dict[str, NDArray[np.int64]]:
+        assert self.ranges is not None
+        found = {}
+        for op in layers:
+            stored = self.ranges.columns.get(op.label.data, ())
+            shape = _peak_shape(op)
+            if len(stored) != math.prod(shape):
+                node = ", ".join(names_of(op.location))
+                raise fail("CIM0204", f"the ranges hold {len(stored)} columns for {op.label.data!r}, the layer has {math.prod(shape)}", node=node, hint="they belong to another model, target or version")
+            found[op.label.data] = np.array(stored, np.int64).reshape(shape)
+        return found
+
+
+def full_scale_weights(op: MvmOp, weight: NDArray[np.generic], full: int) -> tuple[Reals, Reals]:
+    """Return W / w_max * full, unrounded, and w_max (group, row block, column): each column of each block fills the device range."""
+    cuts = int_values(op.row_cuts)
+    real = np.asarray(weight, np.float64)
+    largest = np.stack([np.abs(real[:, a:b]).max(axis=1) for a, b in zip(cuts, cuts[1:], strict=False)], axis=1)
+    step = np.where(largest > 0.0, largest, 1.0) / full
+    return real / np.repeat(step, np.diff(cuts), axis=1), largest
+
+
+def _peak_shape(op: MvmOp) -> tuple[int, int, int]:
+    group, _, cols = op.matrix
+    return group, len(int_values(op.row_cuts)) - 1, cols
+
+
+class _Statistics:
+    """What one layer's array sums do on the data, at full conductance (units: codes x conductance)."""
+
+    def __init__(self, op: MvmOp, weight: NDArray[np.generic], full: int) -> None:
+        self.zero = code_of(op.x).zero.data
+        self.cuts = int_values(op.row_cuts)
+        scaled, largest = full_scale_weights(op, weight, full)
+        self.matrix = np.rint(scaled).astype(np.float32)
+        self.step = largest / full
+        self.largest = np.zeros(_peak_shape(op))
+        self.energy = np.zeros(_peak_shape(op)[:2])
+        self.count = 0
+        self.sum = np.zeros((self.matrix.shape[0], self.matrix.shape[2]))
+        self.squares = np.zeros_like(self.sum)
+
+    def add(self, vectors: NDArray[np.float32]) -> None:
+        """Take in im2col vectors (group, vector, row) of codes."""
+        self.count += vectors.shape[1]
+        for group, rows in enumerate(vectors):
+            output = np.zeros((rows.shape[0], self.matrix.shape[2]))
+            for block, (a, b) in enumerate(zip(self.cuts, self.cuts[1:], strict=False)):
+                part = self.matrix[group, a:b]
+                sums = rows[:, a:b] @ part
+                self.largest[group, block] = np.maximum(self.largest[group, block], np.abs(sums).max(axis=0))
+                self.energy[group, block] += float(np.square(rows[:, a:b] - self.zero, dtype=np.float64).sum())
+                output += (sums - self.zero * part.sum(axis=0, dtype=np.float64)) * self.step[group, block]
+            self.sum[group] += output.sum(axis=0)
+            self.squares[group] += np.square(output).sum(axis=0)
+
+    def peaks(self) -> NDArray[np.int64]:
+        return np.vectorize(lambda peak: int(rounded(float(peak))), otypes=[np.int64])(self.largest)
+
+    def noise_share(self, full_scale: float, adc_high: int) -> float:
+        """Return (ADC rounding + conductance rounding) power over signal power for a common full scale."""
+        factor = np.minimum(1.0, full_scale / np.maximum(self.largest, 1.0))
+        step = self.step / factor
+        converter = np.square(full_scale / adc_high * step).sum()
+        conductance = (np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]).sum()
+        signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
+        return float((converter + conductance) / 12.0 / signal) if signal > 0.0 else 0.0
+
+
+def _measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target) -> dict[str, _Statistics]:
+    found = {}
+    for op in layers:
+        assert op.weight is not None
+        found[op.label.data] = _Statistics(op, graph.weights.get(op.weight), target.full_conductance)
+    inputs = {op.label.data: _label_of_input(op) for op in layers}
+    for chunk in Evaluator(graph, values=sorted(set(inputs.values()))).stream(data):
+        for op in layers:
+            for sample in chunk[inputs[op.label.data]]:
+                found[op.label.data].add(_vectors(op, np.asarray(sample, np.float32)))
+    return found
+
+
+def _label_of_input(op: MvmOp) -> str:
+    owner = op.x.owner
+    return owner.label.data  # type: ignore[union-attr]
+
+
+def _vectors(op: MvmOp, sample: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return up to VECTORS_PER_SAMPLE evenly spaced im2col vectors of one sample, (group, vector, row)."""
+    group, rows, _ = op.matrix
+    window = int_values(op.window)
+    if not window:
+        flat = sample.reshape(-1, sample.shape[-1])
+        return flat[_spread(len(flat))][np.newaxis]
+    kernel, stride, dilation, pad, out = (window[index : index + 2] for index in (0, 2, 4, 6, 8))
+    picked = _spread(out[0] * out[1])
+    high = np.maximum([stride[a] * (out[a] - 1) + dilation[a] * (kernel[a] - 1) + 1 - pad[a] - sample.shape[a] for a in (0, 1)], 0)
+    zero = code_of(op.x).zero.data
+    padded = np.pad(sample, ((pad[0], int(high[0])), (pad[1], int(high[1])), (0, 0)), constant_values=zero)
+    y, x = picked // out[1] * stride[0], picked % out[1] * stride[1]
+    taps = [padded[y + i * dilation[0], x + j * dilation[1]] for i in range(kernel[0]) for j in range(kernel[1])]
+    stacked = np.stack(taps, axis=1).reshape(len(picked), len(taps), group, -1)
+    return np.ascontiguousarray(np.moveaxis(stacked, 2, 0)).reshape(group, len(picked), rows)
+
+
+def _spread(count: int) -> NDArray[np.int64]:
+    if count <= VECTORS_PER_SAMPLE:
+        return np.arange(count)
+    return np.arange(VECTORS_PER_SAMPLE) * count // VECTORS_PER_SAMPLE
+
+
+def _common_gain(layers: list[_Statistics], target: Target) -> tuple[int, int]:
+    """Return (m, k) of the full scale with the least summed noise share over all layers."""
+    peaks = [float(peak) for layer in layers for peak in layer.largest.ravel() if peak > 0.0]
+    if not peaks:
+        return UNITY_GAIN
+    adc_high = target.adc_range[1]
+    best = min(_candidates(max(peaks)), key=lambda scale: sum(layer.noise_share(scale, adc_high) for layer in layers))
+    return normalised_gain(adc_high / best)
+
+
+def _candidates(largest: float) -> Iterator[float]:
+    top = math.ceil(math.log2(largest) * STEPS_PER_OCTAVE)
+    return (2.0 ** (step / STEPS_PER_OCTAVE) for step in range(top, max(top - 10 * STEPS_PER_OCTAVE, 0), -1))
+
+
+def normalised_gain(ratio: float) -> tuple[int, int]:
+    """Return (m, k) with m / 2^k nearest to `ratio`, 2^15 <= m < 2^16."""
+    shift = 16 - math.frexp(ratio)[1]
+    multiplier = round(math.ldexp(ratio, shift))
+    if multiplier == 1 << 16:
+        multiplier, shift = multiplier >> 1, shift - 1
+    return multiplier, shift
+
+
+def stored_columns(peaks: Mapping[str, NDArray[np.int64]]) -> dict[str, tuple[int, ...]]:
+    """Return peaks as the flat tuples that Ranges keeps."""
+    return {label: tuple(int(value) for value in array.ravel()) for label, array in peaks.items()}

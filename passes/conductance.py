@@ -1,0 +1,87 @@
+"""Conductance range per column: device targets, the digital inverse scale, and the epilogue of every layer."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.diagnostics import fail
+from cimc.ir.attributes import int_values, integer
+from cimc.ir.graph import Graph
+from cimc.ir.location import names_of
+from cimc.ir.types import WeightRef, code_of
+from cimc.ir.xbar import MvmOp
+from cimc.passes.column_ranges import GAIN, PEAKS, full_scale_weights
+from cimc.passes.requantise import ACCUMULATOR_BITS, multipliers, offsets
+from cimc.targets import Target
+
+SUM_BITS = 32
+
+
+@dataclass(frozen=True)
+class Conductance:
+    """Turn real weights into conductance differences, multipliers, offsets and the ADC gain of every xbar.mvm.
+
+    Column j of block t is scaled by g = min(1, full scale / peak), so that its largest sum just fills the ADC.
+    """
+
+    name: ClassVar[str] = "conductance"
+    target: Target
+
+    def __call__(self, graph: Graph) -> Graph:
+        gain = int_values(graph.module.attributes.pop(GAIN, None))  # type: ignore[arg-type]
+        for op in graph.module.ops:
+            if isinstance(op, MvmOp):
+                self._program(graph, op, (gain[0], gain[1]))
+        return graph
+
+    def _program(self, graph: Graph, op: MvmOp, gain: tuple[int, int]) -> None:
+        peaks = op.attributes.pop(PEAKS)
+        assert isinstance(peaks, WeightRef) and op.weight is not None and op.bias is not None
+        factor = self._range_factors(graph.weights.get(peaks), gain)
+        unrounded, largest = full_scale_weights(op, graph.weights.get(op.weight), self.target.full_conductance)
+        rows = np.diff(int_values(op.row_cuts))
+        levels = np.rint(unrounded * np.repeat(factor, rows, axis=1)).astype(np.int64)
+        self._epilogue(graph, op, levels, largest / (self.target.full_conductance * factor), gain)
+        self._check_bounds(graph, op, levels)
+
+    def _range_factors(self, peaks: NDArray[np.generic], gain: tuple[int, int]) -> NDArray[np.float64]:
+        full_scale = self.target.adc_range[1] * 2.0 ** gain[1] / gain[0]
+        return np.minimum(1.0, full_scale / np.maximum(np.asarray(peaks, np.float64), 1.0))
+
+    def _epilogue(self, graph: Graph, op: MvmOp, levels: NDArray[np.int64], step: NDArray[np.float64], gain: tuple[int, int]) -> None:
+        label, x, y = op.label.data, code_of(op.x), code_of(op.out)
+        assert op.bias is not None
+        code_value = 2.0 ** gain[1] / gain[0]
+        scale, shift = multipliers(step * (x.scale.data * code_value / y.scale.data), label)
+        bias = graph.weights.get(op.bias).astype(np.float64)
+        cuts = int_values(op.row_cuts)
+        sums = np.stack([levels[:, a:b].sum(axis=1) for a, b in zip(cuts, cuts[1:], strict=False)], axis=1)
+        zeros = np.rint(x.zero.data * (sums / code_value * scale).sum(axis=1)).astype(np.int64).ravel()
+        offset = offsets(bias / y.scale.data + y.zero.data, shift, label) - zeros
+        low, high = self.target.adc_range
+        op.properties |= {
+            "conductance": graph.weights.add(f"{label}.conductance", levels.astype(np.int16)),
+            "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
+            "offset": graph.weights.add(f"{label}.offset", offset),
+            "shift": integer(shift),
+            "adc_multiplier": integer(gain[0]),
+            "adc_shift": integer(gain[1]),
+            "adc_low": integer(low),
+            "adc_high": integer(high),
+        }
+        del op.properties["weight"], op.properties["bias"]
+
+    def _check_bounds(self, graph: Graph, op: MvmOp, levels: NDArray[np.int64]) -> None:
+        """Refuse a layer whose array sums or accumulators could leave the machine's integers."""
+        assert op.scale is not None and op.offset is not None
+        high = max(abs(code_of(op.x).low.data), abs(code_of(op.x).high.data))
+        cuts = int_values(op.row_cuts)
+        sums = np.stack([np.abs(levels[:, a:b]).sum(axis=1) for a, b in zip(cuts, cuts[1:], strict=False)], axis=1) * high
+        codes = min(self.target.adc_range[1] + 1, int(sums.max(initial=0)) + 1)
+        total = (np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1) * codes).ravel() + np.abs(graph.weights.get(op.offset))
+        if int(sums.max(initial=0)) >= 1 << SUM_BITS or int(total.max(initial=0)) >= 1 << ACCUMULATOR_BITS:
+            node = ", ".join(names_of(op.location))
+            found = f"array sums reach {int(sums.max())}, the accumulator {int(total.max())}"
+            raise fail("CIM0304", f"{found}; the limits are 2^{SUM_BITS} and 2^{ACCUMULATOR_BITS}", node=node, hint="use smaller tiles or check the ranges")

@@ -1,0 +1,201 @@
+"""Map everything that is not a matrix product to integer operations of the digital unit."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.ir import Attribute, Operation
+
+from cimc.ir import functions, nn, xbar
+from cimc.ir.attributes import float_value, float_values, int_values, integer, ints, text
+from cimc.ir.graph import Graph
+from cimc.ir.location import replace
+from cimc.ir.types import code_of, shape_of
+from cimc.passes.im2col import window_of
+from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised
+
+EXPONENTIAL_BITS = 20
+"""Softmax sums stay below 2^35 for vectors up to 2^15 long, so that a double division rounds as the exact one."""
+
+Made = list[Operation]
+
+
+@dataclass(frozen=True)
+class Digital:
+    """Every `nn` operation left after im2col -> `xbar` operations with integer parameters."""
+
+    name: ClassVar[str] = "digital"
+
+    def __call__(self, graph: Graph) -> Graph:
+        for op in list(graph.module.ops):
+            lower = LOWERINGS.get(type(op))
+            if lower is not None:
+                replace(op, lower(graph, op))
+        return graph
+
+
+def _made(kind: type[nn.Computed], op: nn.Computed, **properties: Attribute) -> Made:
+    """Return the one operation that takes over operands, result and label of `op`."""
+    properties["label"] = text(op.label.data)
+    return [kind.create(operands=list(op.operands), result_types=[op.out.type], properties=properties)]
+
+
+def _rounding(graph: Graph, op: nn.Computed, scale: NDArray[Any], offset: NDArray[Any], shift: int) -> dict[str, Attribute]:
+    label = op.label.data
+    return {
+        "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
+        "offset": graph.weights.add(f"{label}.offset", offset.astype(np.int64)),
+        "shift": integer(shift),
+    }
+
+
+def _clamped(op: Any) -> dict[str, Attribute]:
+    low, high = code_clamp(op.clamp, code_of(op.out))
+    return {"low": integer(low), "high": integer(high)}
+
+
+def _affine_constants(graph: Graph, op: nn.Computed, scale: NDArray[np.float64], bias: NDArray[np.float64]) -> dict[str, Attribute]:
+    x, y = code_of(op.operands[0]), code_of(op.out)
+    factors, shift = multipliers(scale * x.scale.data / y.scale.data, op.label.data)
+    offset = offsets(bias / y.scale.data + y.zero.data, shift, op.label.data) - x.zero.data * factors
+    return _rounding(graph, op, factors, offset, shift)
+
+
+def _requantise(graph: Graph, op: nn.RequantiseOp) -> Made:
+    y = code_of(op.out)
+    constants = _affine_constants(graph, op, np.ones(1), np.zeros(1))
+    return _made(xbar.AffineOp, op, low=integer(y.low.data), high=integer(y.high.data), **constants)
+
+
+def _clamp(graph: Graph, op: nn.ClampOp) -> Made:
+    code = code_of(op.out)
+    bounds = np.clip([float_value(op.low), float_value(op.high)], -1e30, 1e30)
+    low, high = (int(bound) for bound in quantised(bounds, code))
+    constants = _affine_constants(graph, op, np.ones(1), np.zeros(1))
+    return _made(xbar.AffineOp, op, low=integer(low), high=integer(high), **constants)
+
+
+def _affine(graph: Graph, op: nn.AffineOp) -> Made:
+    scale, bias = (graph.weights.get(ref).astype(np.float64) for ref in (op.scale, op.bias))
+    scale, bias = np.broadcast_arrays(scale, bias)
+    inner = next((axis for axis, size in enumerate(scale.shape) if size > 1), scale.ndim)
+    period = shape_of(op.x)[inner:]
+    flat = [np.broadcast_to(constant.reshape(constant.shape[inner:]), period).ravel() for constant in (scale, bias)]
+    return _made(xbar.AffineOp, op, **_clamped(op), **_affine_constants(graph, op, flat[0], flat[1]))
+
+
+def _sum(graph: Graph, op: nn.AddOp | nn.SubOp) -> Made:
+    a, b, y = code_of(op.a), code_of(op.b), code_of(op.out)
+    sign = -1.0 if isinstance(op, nn.SubOp) else 1.0
+    factors, shift = multipliers(np.array([a.scale.data, sign * b.scale.data]) / y.scale.data, op.label.data)
+    ma, mb = int(factors[0]), int(factors[1])
+    bias = (y.zero.data << shift) - a.zero.data * ma - b.zero.data * mb
+    constants = {"ma": integer(ma), "mb": integer(mb), "bias": integer(bias), "shift": integer(shift)}
+    return _made(xbar.AddOp, op, **_clamped(op), **constants)
+
+
+def _product(graph: Graph, op: nn.MulOp) -> Made:
+    a, b, y = code_of(op.a), code_of(op.b), code_of(op.out)
+    factors, shift = multipliers(np.array([a.scale.data * b.scale.data / y.scale.data]), op.label.data)
+    constants = {"za": a.zero.data, "zb": b.zero.data, "m": int(factors[0]), "bias": y.zero.data << shift, "shift": shift}
+    return _made(xbar.MulOp, op, **_clamped(op), **{key: integer(value) for key, value in constants.items()})
+
+
+def _max_pool(graph: Graph, op: nn.MaxPoolOp) -> Made:
+    kernel = int_values(op.kernel)
+    return _made(xbar.PoolMaxOp, op, window=window_of(op, (kernel[0], kernel[1])), **_clamped(op))
+
+
+def _avg_pool(graph: Graph, op: nn.AvgPoolOp) -> Made:
+    x, y, kernel = code_of(op.x), code_of(op.out), int_values(op.kernel)
+    counts = _tap_counts(op)
+    counts = counts[:1] if np.all(counts == counts[0]) else counts
+    factors, shift = multipliers(x.scale.data / y.scale.data / counts, op.label.data)
+    offset = (y.zero.data << shift) - x.zero.data * kernel[0] * kernel[1] * factors
+    window = window_of(op, (kernel[0], kernel[1]))
+    return _made(xbar.PoolSumOp, op, window=window, **_clamped(op), **_rounding(graph, op, factors, offset, shift))
+
+
+def _tap_counts(op: nn.AvgPoolOp) -> NDArray[np.float64]:
+    """Return the divisor of each output position, row by row."""
+    axes: list[NDArray[np.int64]] = []
+    kernel, stride, dilation, pads, counted = (int_values(part) for part in (op.kernel, op.stride, op.dilation, op.pads, op.counted))
+    for axis in (0, 1):
+        size = shape_of(op.x)[axis]
+        first = np.arange(shape_of(op.out)[axis]) * stride[axis] - pads[axis]
+        taps = first[:, np.newaxis] + np.arange(kernel[axis]) * dilation[axis]
+        axes.append(((taps >= -counted[axis]) & (taps < size + counted[axis + 2])).sum(axis=1))
+    return np.maximum(np.outer(axes[0], axes[1]).ravel(), 1).astype(np.float64)
+
+
+def _unary(graph: Graph, op: nn.UnaryOp) -> Made:
+    x, y = code_of(op.x), code_of(op.out)
+    codes = np.arange(x.low.data, x.high.data + 1)
+    values = functions.apply(op.function.data, (codes - x.zero.data) * x.scale.data, float_values(op.parameters))
+    table = quantised(values, y).astype(np.int16 if y.element_type == "i16" else np.int8)
+    return _made(xbar.LutOp, op, table=graph.weights.add(f"{op.label.data}.table", table), first=integer(x.low.data))
+
+
+def _softmax(graph: Graph, op: nn.SoftmaxOp) -> Made:
+    x, y = code_of(op.x), code_of(op.out)
+    steps = np.arange(x.high.data - x.low.data + 1)
+    table = np.rint(np.exp(-steps * x.scale.data) * (1 << EXPONENTIAL_BITS)).astype(np.int32)
+    table = table[: int(np.count_nonzero(table)) + 1]
+    properties = {
+        "table": graph.weights.add(f"{op.label.data}.table", table),
+        "numerator": integer(round(1.0 / y.scale.data)),
+        "zero": integer(y.zero.data),
+        "low": integer(y.low.data),
+        "high": integer(y.high.data),
+    }
+    return _made(xbar.SoftmaxOp, op, **properties)
+
+
+def _concat(graph: Graph, op: nn.ConcatOp) -> Made:
+    return _made(xbar.ConcatOp, op, axis=op.axis)
+
+
+def _pad(graph: Graph, op: nn.PadOp) -> Made:
+    value = int(quantised(np.array([float_value(op.value)]), code_of(op.out))[0])
+    return _made(xbar.PadOp, op, before=op.before, after=op.after, value=integer(value))
+
+
+def _reshape(graph: Graph, op: nn.ReshapeOp) -> Made:
+    return _made(xbar.ViewOp, op)
+
+
+def _pitches(shape: tuple[int, ...]) -> list[int]:
+    """Return the distance between neighbours along each axis of a dense tensor."""
+    return [int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape))]
+
+
+def _transpose(graph: Graph, op: nn.TransposeOp) -> Made:
+    pitches = _pitches(shape_of(op.x))
+    return _made(xbar.MoveOp, op, start=integer(0), pitch=ints(pitches[axis] for axis in int_values(op.order)))
+
+
+def _slice(graph: Graph, op: nn.SliceOp) -> Made:
+    pitches, begin, step = _pitches(shape_of(op.x)), int_values(op.begin), int_values(op.step)
+    start = sum(first * pitch for first, pitch in zip(begin, pitches, strict=True))
+    return _made(xbar.MoveOp, op, start=integer(start), pitch=ints(s * pitch for s, pitch in zip(step, pitches, strict=True)))
+
+
+LOWERINGS: Mapping[type[Operation], Callable[[Graph, Any], Made]] = {
+    nn.RequantiseOp: _requantise,
+    nn.ClampOp: _clamp,
+    nn.AffineOp: _affine,
+    nn.AddOp: _sum,
+    nn.SubOp: _sum,
+    nn.MulOp: _product,
+    nn.MaxPoolOp: _max_pool,
+    nn.AvgPoolOp: _avg_pool,
+    nn.UnaryOp: _unary,
+    nn.SoftmaxOp: _softmax,
+    nn.ConcatOp: _concat,
+    nn.PadOp: _pad,
+    nn.ReshapeOp: _reshape,
+    nn.TransposeOp: _transpose,
+    nn.SliceOp: _slice,
+}

@@ -1,0 +1,61 @@
+"""Integer ranges: everything calibration decides, rounded so that it can be stored, compared and reused."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cimc.diagnostics import fail
+
+FORMAT = 1
+SIGNIFICANT_BITS = 10
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """`activations`: label -> (low, high) real values; `columns`: mvm label -> largest |array sum| per (group, row block,
+    column) at full conductance; `gain`: the ADC gain (m, k) of m / 2^k, or None where the target fixes it."""
+
+    activations: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    gain: tuple[int, int] | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON object that `from_json` reads back."""
+        return {
+            "format": FORMAT,
+            "activations": {label: list(bounds) for label, bounds in sorted(self.activations.items())},
+            "columns": {label: list(peaks) for label, peaks in sorted(self.columns.items())},
+            "gain": None if self.gain is None else list(self.gain),
+        }
+
+    @staticmethod
+    def from_json(data: object) -> "Ranges":
+        """Return the ranges of a JSON object. Raises CimcError CIM0204."""
+        try:
+            return _parse(data)
+        except (KeyError, TypeError, ValueError) as error:
+            raise fail("CIM0204", f"the ranges are malformed: {error}", hint="write them with `cimc compile --write-ranges FILE`") from None
+
+
+def _parse(data: Any) -> Ranges:
+    if data["format"] != FORMAT:
+        raise ValueError(f"format {data['format']!r}, this version reads {FORMAT}")
+    activations = {str(label): (float(low), float(high)) for label, (low, high) in data["activations"].items()}
+    for label, (low, high) in activations.items():
+        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+            raise ValueError(f"range of {label!r} is {low}..{high}")
+    columns = {str(label): tuple(int(peak) for peak in peaks) for label, peaks in data["columns"].items()}
+    gain = data["gain"]
+    if gain is not None:
+        gain = (int(gain[0]), int(gain[1]))
+        if not (1 << 15 <= gain[0] < 1 << 16 and 0 <= gain[1] < 64):
+            raise ValueError(f"gain {gain} is not a 16-bit normalised multiplier and a shift below 64")
+    return Ranges(activations, columns, gain)
+
+
+def rounded(value: float) -> float:
+    """Return `value` rounded to 10 significant bits."""
+    mantissa, exponent = math.frexp(value)
+    scale = 1 << SIGNIFICANT_BITS
+    return math.ldexp(round(mantissa * scale) / scale, exponent)

@@ -1,0 +1,112 @@
+"""Layer-serial schedule: activation addresses by liveness; operations run in module order."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xdsl.ir import Operation, SSAValue
+
+from cimc.diagnostics import fail
+from cimc.ir.attributes import integer
+from cimc.ir.graph import Graph
+from cimc.ir.location import names_of
+from cimc.ir.nn import Computed, InputOp, OutputOp
+from cimc.ir.types import WeightRef, code_of, shape_of
+from cimc.ir.xbar import ViewOp
+from cimc.targets import Target
+
+ALIGNMENT = 16
+MEMORY = "cim.activation_bytes"
+ELEMENT_BYTES = {"i8": 1, "u8": 1, "i16": 2, "u16": 2}
+MACHINE_CONSTANTS = ("scale", "offset", "table", "weights")
+
+
+@dataclass
+class _Buffer:
+    """Bytes alive from operation `first` to operation `last`."""
+
+    size: int
+    first: int
+    last: int
+    address: int = -1
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Give every value an activation address such that values alive together do not overlap; views share their operand's."""
+
+    name: ClassVar[str] = "schedule"
+    target: Target
+
+    def __call__(self, graph: Graph) -> Graph:
+        operations = list(graph.module.ops)
+        buffers = _buffers(operations)
+        _assign(_unique(buffers))
+        for op in operations:
+            if isinstance(op, Computed):
+                op.properties["address"] = integer(buffers[op.out].address)
+        total = max((buffer.address + buffer.size for buffer in buffers.values()), default=0)
+        self._check(graph, operations, buffers, total)
+        graph.module.attributes[MEMORY] = integer(total)
+        return graph
+
+    def _check(self, graph: Graph, operations: list[Operation], buffers: dict[SSAValue, _Buffer], total: int) -> None:
+        constants = constant_bytes(operations)
+        if total > self.target.activation_bytes:
+            largest = sorted((op for op in operations if isinstance(op, Computed)), key=lambda op: -buffers[op.out].size)[:5]
+            rows = "\n".join(f"    {', '.join(names_of(op.location))}: {buffers[op.out].size} bytes" for op in largest)
+            raise fail("CIM0303", f"activations need {total} bytes, target {self.target.name} has {self.target.activation_bytes}; largest values:\n{rows}", hint="smaller inputs, or a target with more activation memory")
+        if constants > self.target.constant_bytes:
+            raise fail("CIM0303", f"constants need {constants} bytes, target {self.target.name} has {self.target.constant_bytes}", hint="a target with more constant memory")
+
+
+def byte_size(value: SSAValue) -> int:
+    """Return the bytes of a code tensor in activation memory."""
+    size = ELEMENT_BYTES[code_of(value).element_type]
+    for dim in shape_of(value):
+        size *= dim
+    return size
+
+
+def constant_bytes(operations: list[Operation]) -> int:
+    """Return an upper bound of the constant memory that the operations need."""
+    total = 0
+    for op in operations:
+        for key in MACHINE_CONSTANTS:
+            ref = op.properties.get(key)
+            if isinstance(ref, WeightRef):
+                count = 1
+                for dim in ref.dims:
+                    count *= dim
+                total += count * int(ref.dtype.data[2:]) + ALIGNMENT
+    return total
+
+
+def _buffers(operations: list[Operation]) -> dict[SSAValue, _Buffer]:
+    found: dict[SSAValue, _Buffer] = {}
+    for time, op in enumerate(operations):
+        for operand in op.operands:
+            found[operand].last = len(operations) if isinstance(op, OutputOp) else max(found[operand].last, time)
+        if isinstance(op, ViewOp):
+            found[op.out] = found[op.x]
+        elif isinstance(op, Computed):
+            first = 0 if isinstance(op, InputOp) else time
+            found[op.out] = _Buffer(byte_size(op.out), first, time)
+    return found
+
+
+def _unique(buffers: dict[SSAValue, _Buffer]) -> list[_Buffer]:
+    return list({id(buffer): buffer for buffer in buffers.values()}.values())
+
+
+def _assign(buffers: list[_Buffer]) -> None:
+    """Place large buffers first, each at the lowest address free during its whole life."""
+    placed: list[_Buffer] = []
+    for buffer in sorted(buffers, key=lambda b: (-b.size, b.first)):
+        rivals = sorted((b for b in placed if b.first <= buffer.last and buffer.first <= b.last), key=lambda b: b.address)
+        address = 0
+        for rival in rivals:
+            if address + buffer.size <= rival.address:
+                break
+            address = max(address, -(-(rival.address + rival.size) // ALIGNMENT) * ALIGNMENT)
+        buffer.address = address
+        placed.append(buffer)

@@ -1,0 +1,17 @@
+; run: lint
+.cimc 1
+.input {"base":0,"high":127,"low":-128,"model_shape":[4],"name":"x","order":[0],"scale":0.5,"shape":[4],"type":"i8","zero":0}
+.output {"base":8,"high":127,"low":-128,"model_shape":[4],"name":"y","order":[0],"scale":0.5,"shape":[4],"type":"i8","zero":0}
+.activation 16
+.meta "target" {"array":{"columns":8,"rows":8,"tiles":1},"memory":{"activation_bytes":16,"constant_bytes":64}}
+.payload "00000100x1-00x60-00x64"
+.constants 64
+.conductances 64
+    program b0, tile=0, row=0, col=0, rows=4, cols=4, data=0x0, zeros=program
+    tensor s0, space=act, type=i8, base=0, shape=[1, 1, 1, 4], pitch=[4, 4, 4, 1]
+    tensor s1, space=act, type=i8, base=8, shape=[1, 1, 1, 4], pitch=[4, 4, 4, 1]
+    mvm in=s0, out=s1, block=b0, blocks=1, scale=0x0, bias=0x20, shift=4, low=-128, high=127
+    halt
+
+; expect:
+; instruction 3: error[CIM0437]: multiplier 0 is 65536, wanted |M| < 65536

@@ -1,0 +1,13 @@
+; run: lint
+.cimc 1
+.input {"base":0,"high":127,"low":-128,"model_shape":[4],"name":"x","order":[0],"scale":0.5,"shape":[4],"type":"i8","zero":0}
+.output {"base":8,"high":127,"low":-128,"model_shape":[4],"name":"y","order":[0],"scale":0.5,"shape":[4],"type":"i8","zero":0}
+.activation 16
+    tensor s0, space=act, type=i8, base=0, shape=[1, 4, 1, 1], pitch=[4, 1, 1, 1]
+    window s0, kernel=[3, 1], stride=[1, 1], dilation=[1, 1], pad=[1, 0], out=[4, 1], fill=-128
+    tensor s1, space=act, type=i8, base=8, shape=[1, 4, 1, 1], pitch=[4, 1, 1, 1]
+    poolmax in=s0, out=s1, low=-128, high=127
+    halt
+
+; expect:
+; clean
