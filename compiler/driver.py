@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ class Compilation:
     synthetic: bool
 
 
-def compile_model(path: str, request: Request) -> Compilation:
+def compile_model(path: Path, request: Request) -> Compilation:
     """Compile an ONNX file. Raises CimcError for anything the user can mend."""
     started = time.perf_counter()
     graph = load(path)
@@ -85,7 +86,7 @@ def compile_model(path: str, request: Request) -> Compilation:
     return Compilation(graph, emission, ranges, synthetic)
 
 
-def compile_to_stage(path: str, request: Request, stage: str) -> Graph:
+def compile_to_stage(path: Path, request: Request, stage: str) -> Graph:
     """Return the graph at a stage of the pipeline (passes.pipeline.STAGES)."""
     graph = load(path)
     text = up_to_stage(request.pipeline, stage)
@@ -110,7 +111,7 @@ def synthetic_data(shapes: list[tuple[str, tuple[int, ...]]]) -> Batch:
     return {name: generator.standard_normal((SYNTHETIC_SAMPLES, *shape), np.float32) for name, shape in shapes}
 
 
-def program_meta(path: str, graph: Graph, request: Request, ranges: Ranges, synthetic: bool) -> Mapping[str, Any]:
+def program_meta(path: Path, graph: Graph, request: Request, ranges: Ranges, synthetic: bool) -> Mapping[str, Any]:
     """Return what a program says about its origin: enough to compile it again without the calibration data."""
     from cimc.frontend import model_digest
 

@@ -105,7 +105,7 @@ def _payload(header: Header, open_payload: PayloadOpener) -> tuple[bytes, bytes]
         if constants or conductances:
             raise IsaError("CIM0405", "the header states constants or conductances and no .payload")
         return b"", b""
-    place = f"payload {header.payload}"
+    place = str(header.lines["payload"])
     if PurePath(header.payload).name != header.payload or "\\" in header.payload or "\0" in header.payload:
         raise IsaError(
             "CIM0426", f"payload file {header.payload!r}, wanted a plain file name", place=str(header.lines["payload"])

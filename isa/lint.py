@@ -37,7 +37,7 @@ def _operands_fit(state: State) -> bool:
         except IsaError as error:
             state.report(error.code, error.message)
     state.index = None
-    return all(index is None for _, index in state.findings)
+    return all(index is None for _, index, _ in state.findings)
 
 
 def _loops(state: State) -> dict[int, int]:
@@ -59,7 +59,7 @@ def _loops(state: State) -> dict[int, int]:
     for state.index in open_loops:
         state.report("CIM0438", "loop without an endloop")
     state.index = None
-    return {} if any(code == "CIM0438" for code, _ in state.findings) else starts
+    return {} if any(code == "CIM0438" for code, _, _ in state.findings) else starts
 
 
 def _check_halt(state: State) -> None:

@@ -67,7 +67,7 @@ class State:
     streams: dict[int, StreamState] = field(default_factory=dict)
     blocks: dict[int, Region] = field(default_factory=dict)
     kinds: list[Codes | None] = field(default_factory=lambda: [None, None])
-    findings: dict[tuple[str, int | None], Finding] = field(default_factory=dict)
+    findings: dict[tuple[str, int | None, str], Finding] = field(default_factory=dict)
     written: Coverage | None = None
     work: int = 0
 
@@ -84,9 +84,10 @@ class State:
                 self._mark([run], Codes(port.low, port.high))
 
     def report(self, code: str, message: str) -> None:
-        """Record a finding at the current instruction; the first of each code there counts."""
+        """Record a finding at the current instruction, where the first of each code counts, or about the program."""
         locations = () if self.index is None else self.program.locations[self.index]
-        self.findings.setdefault((code, self.index), Finding(code, self.index, locations, message))
+        key = (code, self.index, message if self.index is None else "")
+        self.findings.setdefault(key, Finding(code, self.index, locations, message))
 
     def give_up(self, message: str) -> None:
         """Record that something was not followed; what depends on it is not reported from then on."""
@@ -145,8 +146,8 @@ class State:
         ]
         if 0 <= run[0] <= run[1] <= size:
             return True
-        memory = {"act": "activation memory", "const": "constants", "data": "conductances"}[space]
-        self.report("CIM0430", f"{what} touches bytes {run[0]}..{run[1] - 1}, the {memory} have {size} bytes")
+        memory = {"act": "activation memory", "const": "constant memory", "data": "conductance section"}[space]
+        self.report("CIM0430", f"{what} touches bytes {run[0]}..{run[1] - 1}, the {memory} has {size}")
         return False
 
     def runs(self, stream: StreamState) -> list[Run]:

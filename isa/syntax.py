@@ -65,7 +65,7 @@ def _operand_error(spec: Spec, line: str, column: int) -> IsaError:
     operand_due = before.endswith(",") or before.strip() == spec.name
     if index >= len(spec.fields) or (not operand_due and index == len(spec.fields) - 1):
         return IsaError(
-            "CIM0403", f"{spec.name} goes on with {piece or ','!r} after its last operand, wanted the end of the line"
+            "CIM0403", f"{spec.name} goes on with {piece or line[column - 1 :].strip()!r} after its last operand, wanted the end of the line"
         )
     if not operand_due:
         return (

@@ -55,9 +55,9 @@ def compile_command(options: argparse.Namespace) -> int:
     if options.compile_to != "program":
         if options.compile_to not in STAGES:
             raise fail("CIM0305", f"there is no stage {options.compile_to!r}", hint=f"stages: {', '.join(STAGES)}")
-        write_graph(compile_to_stage(options.model, request, options.compile_to), Path(options.output))
+        write_graph(compile_to_stage(Path(options.model), request, options.compile_to), Path(options.output))
         return 0
-    compilation = compile_model(options.model, request)
+    compilation = compile_model(Path(options.model), request)
     save(compilation.emission.program, options.output)
     if options.write_ranges:
         write_files({Path(options.write_ranges): [(json.dumps(compilation.ranges.to_json(), indent=1) + "\n").encode()]})
@@ -87,7 +87,7 @@ def export_command(options: argparse.Namespace) -> int:
     from cimc.evaluate import to_onnx
     from cimc.ir.nn import Computed
 
-    graph = compile_to_stage(options.model, request_of(options, options.pass_pipeline or DEFAULT), "tile")
+    graph = compile_to_stage(Path(options.model), request_of(options, options.pass_pipeline or DEFAULT), "tile")
     labels = [op.label.data for op in graph.module.ops if isinstance(op, Computed)] if options.codes else []
     model = to_onnx(graph, values=labels, codes=options.codes)
     write_files({Path(options.output): [model.SerializeToString(deterministic=True)]})

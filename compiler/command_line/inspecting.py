@@ -3,6 +3,7 @@
 import argparse
 import sys
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from cimc.diagnostics import CODES, CimcError, fail
@@ -11,7 +12,7 @@ from cimc.diagnostics import CODES, CimcError, fail
 def check_command(options: argparse.Namespace) -> int:
     from cimc.frontend import check
 
-    problems = check(options.model)
+    problems = check(Path(options.model))
     if problems:
         raise CimcError(problems)
     print(f"{options.model}: everything in this model can be compiled")

@@ -1,6 +1,7 @@
 """cimc verify: the proof behind one command."""
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,7 @@ def recompile(model: str, program: Program) -> Compilation:
         request = Request(target_of(meta["target"]), meta["options"]["pipeline"], Ranges.from_json(meta["ranges"]))
     except (KeyError, TypeError) as error:
         raise fail("CIM0003", f"the program does not say how it was compiled: {error} is missing", hint="only programs written by `cimc compile` can be verified") from None
-    compilation = compile_model(model, request)
+    compilation = compile_model(Path(model), request)
     found = compilation.emission.program.meta
     # Where ranges came from cannot be recomputed: it is taken over from the program, everything else is compared.
     object.__setattr__(compilation.emission.program, "meta", {**found, "options": dict(meta["options"])})
@@ -81,7 +82,7 @@ def _print_float_arrow(options: argparse.Namespace, compilation: Compilation, in
     from cimc.evaluate import evaluate
     from cimc.frontend import run_float
 
-    exact, real = evaluate(compilation.graph, inputs), run_float(options.model, inputs)
+    exact, real = evaluate(compilation.graph, inputs), run_float(Path(options.model), inputs)
     for name, ours in exact.items():
         theirs = real[name].reshape(ours.shape).astype(np.float64)
         noise = np.square(ours - theirs).mean()

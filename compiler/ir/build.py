@@ -49,6 +49,14 @@ def broadcast(a: SSAValue, b: SSAValue) -> Shape:
     return np.broadcast_shapes(shape_of(a), shape_of(b))
 
 
+def again(
+    op: nn.Computed, operands: Sequence[SSAValue], shape: Sequence[int], **changes: Attribute | None
+) -> nn.Computed:
+    """Return an operation like `op` on other operands, with some properties changed; None drops one."""
+    properties = {name: value for name, value in {**op.properties, **changes}.items() if value is not None}
+    return type(op).create(operands=operands, properties=properties, result_types=[typed(op.out, shape)])
+
+
 def output(x: SSAValue, label: str) -> nn.OutputOp:
     """Return the model output `label` in the axis order of `x`."""
     shape = shape_of(x)

@@ -1,9 +1,13 @@
 """The value that passes take and return: a module and the weights beside it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Attribute, Operation, SSAValue
 
+from cimc.ir.nn import Computed
+from cimc.ir.types import WeightRef
 from cimc.ir.weights import WeightStore
 
 
@@ -14,3 +18,43 @@ class Graph:
     module: ModuleOp
     weights: WeightStore
     name: str = "model"
+
+
+class Labels:
+    """Fresh labels for values that a pass inserts."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._taken = {op.label.data for op in graph.module.ops if isinstance(op, Computed)}
+
+    def fresh(self, stem: str, suffix: str) -> str:
+        """Return stem.suffix, or stem.suffix.2, stem.suffix.3 ... where that is taken."""
+        candidate, number = f"{stem}.{suffix}", 1
+        while candidate in self._taken:
+            number += 1
+            candidate = f"{stem}.{suffix}.{number}"
+        self._taken.add(candidate)
+        return candidate
+
+
+def users(value: SSAValue) -> list[Operation]:
+    """Return the operations that use a value, each as often as it does."""
+    return [use.operation for use in value.uses]
+
+
+def only_user(value: SSAValue) -> Operation | None:
+    """Return the operation that uses a value where it is the only use."""
+    found = users(value)
+    return found[0] if len(found) == 1 else None
+
+
+def producer(value: SSAValue) -> Operation:
+    """Return the operation that computes a value: our IR has no block arguments."""
+    if not isinstance(value.owner, Operation):
+        raise TypeError(f"{value} is a block argument")
+    return value.owner
+
+
+def weight_refs(op: Operation) -> Iterator[tuple[str, WeightRef]]:
+    """Yield the names and references of the weights that an operation carries."""
+    properties: dict[str, Attribute] = op.properties
+    return ((name, ref) for name, ref in properties.items() if isinstance(ref, WeightRef))

@@ -78,7 +78,7 @@ def test_nested_loops_with_advancing_streams(new, ask):
     sketch.tensor(2, (12,)).tensor(3, (12,), 32).put("move", in_=2, out=3)
     writes, _ = ask(sketch)
     assert [values for _, values in writes[:6]] == [[0], [1], [2], [3], [4], [5]]
-    assert writes[-1] == (12, [0, 0, 1, 0, 2, 3, 0, 4, 0, 5, 0, 0])
+    assert writes[-1] == (13, [0, 0, 1, 0, 2, 3, 0, 4, 0, 5, 0, 0])
 
 
 def test_advance_counts_in_elements(new, written):

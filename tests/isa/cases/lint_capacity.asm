@@ -13,3 +13,4 @@
 
 ; expect:
 ; program: error[CIM0443]: activation bytes are 17, the target has 16
+; program: error[CIM0443]: constant bytes are 65, the target has 64

@@ -14,4 +14,4 @@
     halt
 
 ; expect:
-; instruction 0: error[CIM0430]: block b0 touches bytes 33..64, the conductances have 64 bytes
+; instruction 0: error[CIM0430]: block b0 touches bytes 33..64, the conductance section has 64

@@ -12,4 +12,4 @@
     halt
 
 ; expect:
-; instruction 3: error[CIM0430]: stream s1 (out) touches bytes 16..16, the activation memory have 16 bytes
+; instruction 3: error[CIM0430]: stream s1 (out) touches bytes 16..16, the activation memory has 16

@@ -9,4 +9,4 @@
     halt
 
 ; expect:
-; instruction 2: error[CIM0430]: stream s0 (in) touches bytes 14..17, the activation memory have 16 bytes
+; instruction 2: error[CIM0430]: stream s0 (in) touches bytes 14..17, the activation memory has 16

@@ -11,4 +11,4 @@
     halt
 
 ; expect:
-; instruction 2: error[CIM0430]: stream s0 (in) touches bytes 60..67, the constants have 64 bytes
+; instruction 2: error[CIM0430]: stream s0 (in) touches bytes 60..67, the constant memory has 64

@@ -8,8 +8,8 @@
 .conductances 64
     tensor s0, space=act, type=i8, base=0, shape=[1, 1, 1, 4], pitch=[4, 4, 4, 1]
     tensor s1, space=act, type=i8, base=8, shape=[1, 1, 1, 4], pitch=[4, 4, 4, 1]
-    affine in=s0, out=s1, period=0, scale=0x0, bias=0x8, shift=0, low=1, high=0
+    affine in=s0, out=s1, period=1, scale=0x0, bias=0x8, shift=0, low=1, high=0
     halt
 
 ; expect:
-; instruction 2: error[CIM0445]: affine with period 0, wanted at least 1
+; instruction 2: error[CIM0445]: low is 1, above high, 0

@@ -14,4 +14,4 @@
     halt
 
 ; expect:
-; instruction 3: error[CIM0430]: table of offsets B touches bytes 33..64, the constants have 64 bytes
+; instruction 3: error[CIM0430]: table of offsets B touches bytes 33..64, the constant memory has 64

@@ -1,0 +1,66 @@
+"""Checks a graph: every operation's own rules, dominance, locations, labels and weights; collects all faults."""
+
+from collections.abc import Iterator
+
+from xdsl.ir import Operation
+from xdsl.utils.exceptions import VerifyException
+
+from cimc.ir.graph import Graph, weight_refs
+from cimc.ir.location import names_of
+from cimc.ir.nn import Computed, OutputOp
+
+
+class BrokenGraph(RuntimeError):
+    """A pass or the front end made a graph that breaks its rules: our bug, never the user's."""
+
+
+def verify(graph: Graph) -> list[str]:
+    """Return one sentence per fault; empty for a sound graph."""
+    return [*_operations(graph), *_dominance(graph), *_labels(graph)]
+
+
+def require_sound(graph: Graph, stage: str) -> None:
+    """Raise BrokenGraph with every fault, naming the stage that left them."""
+    faults = verify(graph)
+    if faults:
+        raise BrokenGraph("\n".join([f"after {stage} the graph has {len(faults)} faults:", *faults]))
+
+
+def _described(op: Operation) -> str:
+    label = f" '{op.label.data}'" if isinstance(op, Computed | OutputOp) else ""
+    places = ", ".join(names_of(op.location))
+    return f"{op.name}{label} (from {places or 'an unknown node'})"
+
+
+def _operations(graph: Graph) -> Iterator[str]:
+    for op in graph.module.ops:
+        try:
+            op.verify_()
+        except (VerifyException, ValueError, IndexError) as error:
+            yield f"{_described(op)}: {error}"
+        if not names_of(op.location):
+            yield f"{_described(op)}: its location is unknown"
+        for name, ref in weight_refs(op):
+            fault = graph.weights.check(ref)
+            if fault is not None:
+                yield f"{_described(op)}: {name}: {fault}"
+
+
+def _dominance(graph: Graph) -> Iterator[str]:
+    seen: set[Operation] = set()
+    for op in graph.module.ops:
+        for index, operand in enumerate(op.operands):
+            if operand.owner not in seen:
+                yield f"{_described(op)}: operand {index} is used before it is defined"
+        seen.add(op)
+
+
+def _labels(graph: Graph) -> Iterator[str]:
+    for kind in (Computed, OutputOp):
+        labels: set[str] = set()
+        for op in graph.module.ops:
+            if isinstance(op, kind):
+                label = op.label.data
+                if label in labels:
+                    yield f"{_described(op)}: another operation has this label"
+                labels.add(label)

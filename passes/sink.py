@@ -1,0 +1,199 @@
+"""Moves transposes and reshapes towards the outputs, until they meet their inverse or can be absorbed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from xdsl.ir import Operation, SSAValue
+
+from cimc.ir import build, nn
+from cimc.ir.attributes import int_values, ints
+from cimc.ir.build import again
+from cimc.ir.graph import Graph, Labels, only_user, producer
+from cimc.ir.location import replace
+from cimc.ir.types import WeightRef, shape_of
+from cimc.ir.weights import Array
+from cimc.passes.movable import is_movable, permuted
+from cimc.passes.permutation import (
+    Order,
+    composed,
+    groups,
+    inverse,
+    is_identity,
+    keeps_elements,
+    reshape_first,
+)
+
+
+def sink(graph: Graph, labels: Labels) -> None:
+    """Move every transpose down as far as it goes."""
+    while any([_step(graph, labels, op) for op in list(graph.module.ops)]):
+        pass
+
+
+def _step(graph: Graph, labels: Labels, op: Operation) -> bool:
+    if isinstance(op, nn.OutputOp):
+        return _into_output(op)
+    if isinstance(op, nn.TransposeOp):
+        return _merge(op)
+    if isinstance(op, nn.ReshapeOp):
+        return _below_reshape(labels, op)
+    if isinstance(op, nn.DenseOp) and _into_rows(graph, op):
+        return True
+    if not isinstance(op, nn.Computed):
+        return False
+    return _below(graph, labels, op) or _reshape_below(graph, labels, op)
+
+
+def order_of(value: SSAValue) -> Order | None:
+    """Return the order of the transpose that computes a value; None where something else does."""
+    op = value.owner
+    return int_values(op.order) if isinstance(op, nn.TransposeOp) else None
+
+
+def _source(value: SSAValue) -> SSAValue:
+    return producer(value).operands[0]
+
+
+def _into_output(op: nn.OutputOp) -> bool:
+    """The program's outputs may have any axis order: the file format says which."""
+    order = order_of(op.x)
+    if order is None:
+        return False
+    model = int_values(op.order)
+    op.properties["order"] = ints(model[axis] for axis in inverse(order))
+    op.operands[0] = _source(op.x)
+    return True
+
+
+def _merge(op: nn.TransposeOp) -> bool:
+    first = order_of(op.x)
+    order = int_values(op.order)
+    if first is None:
+        if is_identity(order):
+            replace(op, [], [op.x])
+            return True
+        return False
+    before = producer(op.x)
+    both = composed(first, order)
+    if is_identity(both):
+        replace(op, [], [_source(op.x)])
+    else:
+        replace(op, [build.transpose(_source(op.x), both, op.label.data)], also=[before])
+    return True
+
+
+def _below_reshape(labels: Labels, op: nn.ReshapeOp) -> bool:
+    order = order_of(op.x)
+    if order is None:
+        return False
+    source, before = _source(op.x), producer(op.x)
+    swapped = reshape_first(order, shape_of(source), shape_of(op.out))
+    if swapped is None:
+        return False
+    shape, after = swapped
+    if is_identity(after):
+        replace(op, [build.reshape(source, shape, op.label.data)], also=[before])
+    else:
+        first = build.reshape(source, shape, labels.fresh(op.label.data, "grouped"))
+        replace(op, [first, build.transpose(first.out, after, op.label.data)], also=[before])
+    return True
+
+
+def _below(graph: Graph, labels: Labels, op: nn.Computed) -> bool:
+    """f(transpose(x)) -> transpose(f(x)), where every operand is transposed alike or costs nothing to turn."""
+    orders = [order for order in map(order_of, op.operands) if order is not None]
+    if not orders or not is_movable(op, orders[0]):
+        return False
+    order = orders[0]
+    if not all(order_of(x) == order or _is_free(x, inverse(order)) for x in op.operands):
+        return False
+    turned: list[nn.Computed] = []
+    operands = [_turned(labels, x, order, turned) for x in op.operands]
+    moved = permuted(graph, op, order, operands)
+    back = build.transpose(moved.out, order, labels.fresh(op.label.data, "order"))
+    replace(op, [*turned, moved, back], also=[producer(x) for x in op.operands if order_of(x)])
+    return True
+
+
+def _is_free(x: SSAValue, order: Order) -> bool:
+    if len(order) != len(shape_of(x)):
+        return False
+    return keeps_elements(order, shape_of(x)) or (isinstance(x.owner, nn.InputOp) and only_user(x) is not None)
+
+
+def _turned(labels: Labels, x: SSAValue, order: Order, new: list[nn.Computed]) -> SSAValue:
+    """Return the operand in the order before the transpose; operations needed for it are appended to `new`."""
+    if order_of(x) == order:
+        return _source(x)
+    stem = producer(x).properties["label"].data  # type: ignore[attr-defined]
+    shape = [shape_of(x)[axis] for axis in inverse(order)]
+    if keeps_elements(inverse(order), shape_of(x)):
+        new.append(build.reshape(x, shape, labels.fresh(stem, "view")))
+    else:
+        new.append(build.transpose(x, inverse(order), labels.fresh(stem, "order")))
+    return new[-1].out
+
+
+def _into_rows(graph: Graph, op: nn.DenseOp) -> bool:
+    """dense(flatten(transpose(x))) -> dense(flatten(x)) with the weight's rows in the order of x."""
+    flat = op.x.owner
+    if not isinstance(flat, nn.ReshapeOp) or shape_of(flat.out)[-1] != int(np.prod(shape_of(flat.out))):
+        return False
+    order = order_of(flat.x)
+    if order is None:
+        return False
+    source = _source(flat.x)
+    places = np.arange(shape_of(flat.out)[-1]).reshape(shape_of(source)).transpose(order).reshape(-1)
+    weight = graph.weights.get(op.weight)
+    rows = np.empty_like(weight)
+    rows[places] = weight
+    again_flat = again(flat, [source], shape_of(flat.out))
+    ref = graph.weights.add(op.weight.key.data, rows)
+    moved = again(op, [again_flat.out], shape_of(op.out), weight=ref)
+    turn = producer(flat.x)
+    again_flat.location = flat.location
+    replace(op, [again_flat, moved], also=[turn])
+    if not list(flat.out.uses):
+        flat.detach()
+        flat.erase()
+    else:
+        again_flat.properties["label"] = build.text(f"{flat.label.data}.{op.label.data}")
+    return True
+
+
+def _reshape_below(graph: Graph, labels: Labels, op: nn.Computed) -> bool:
+    """f(reshape(x)) -> reshape(f(x)) for elementwise f, so that transposes above the reshape can go on."""
+    kinds = (nn.ClampOp, nn.UnaryOp, nn.AffineOp, nn.AddOp, nn.SubOp, nn.MulOp)
+    if not isinstance(op, kinds) or not all(isinstance(x.owner, nn.ReshapeOp) for x in op.operands):
+        return False
+    sources = [_source(x) for x in op.operands]
+    if len({shape_of(x) for x in (*sources,)}) > 1 or any(shape_of(x) != shape_of(op.out) for x in op.operands):
+        return False
+    shape = shape_of(sources[0])
+    changes = {}
+    if isinstance(op, nn.AffineOp):
+        changes = {
+            "scale": _regrouped(graph, op.scale, shape, shape_of(op.out)),
+            "bias": _regrouped(graph, op.bias, shape, shape_of(op.out)),
+        }
+    moved = again(op, sources, shape, **changes)
+    back = build.reshape(moved.out, shape_of(op.out), labels.fresh(op.label.data, "view"))
+    replace(op, [moved, back], also=[producer(x) for x in op.operands])
+    return True
+
+
+def _regrouped(graph: Graph, ref: WeightRef, before: Sequence[int], after: Sequence[int]) -> WeightRef:
+    """Return a constant that broadcasts to shape `after` as one that broadcasts to shape `before`."""
+    return graph.weights.add(ref.key.data, _regrouped_array(graph.weights.get(ref), before, after))
+
+
+def _regrouped_array(array: Array, before: Sequence[int], after: Sequence[int]) -> Array:
+    full, short = list(after), [1] * len(before)
+    for group in groups(before, after):
+        if all(array.shape[axis] == 1 for axis in group.after):
+            for axis in group.after:
+                full[axis] = 1
+        else:
+            for axis in group.before:
+                short[axis] = before[axis]
+    return np.array(np.broadcast_to(array, full)).reshape(short)

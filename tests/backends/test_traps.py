@@ -1,0 +1,239 @@
+"""Every fault of a program is the same trap on both interpreters."""
+
+import numpy as np
+import pytest
+
+from cimc.backends import reference
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.ports import PortError
+from cimc.backends.traps import CODES, Trap
+
+WIDE = {"low": -(2**32), "high": 2**32 - 1}
+NEUTRAL = {"multiplier": 1 << 15, "divide": 15}
+
+
+def plain(new, values=(1, 2), type_name="i8", **sections):
+    """Return a program that has values in stream 0 and a tensor of as many i8 in stream 1."""
+    return new(**sections).data(0, values, (len(values),), type_name).tensor(1, (len(values),))
+
+
+def affine(sketch, scale=1, bias=0, shift=0, period=1, **facts):
+    tables = {"scale": sketch.table([scale], "i32"), "bias": sketch.table([bias], "i64")}
+    return sketch.put("affine", in_=0, out=1, period=period, shift=shift, **tables, **(WIDE | facts))
+
+
+def product(sketch, scale=1, bias=0, **facts):
+    tables = {"scale": sketch.table([scale], "i32"), "bias": sketch.table([bias], "i64")}
+    return sketch.put("mvm", in_=0, out=1, block=0, blocks=1, shift=0, **tables, **(WIDE | facts))
+
+
+@pytest.mark.parametrize("base", [-1, 511])
+def test_address_out_of_bounds(new, trapped, base):
+    sketch = new().tensor(0, (2,)).put("advance", stream=0, by=base)
+    assert trapped(sketch.put("fill", out=0, value=1)) == "CIM0501"
+
+
+def test_constant_out_of_bounds(new, trapped):
+    sketch = plain(new)
+    facts = {"scale": 0, "bias": 1 << 20, "shift": 0}
+    assert trapped(sketch.put("affine", in_=0, out=1, period=1, **facts, **WIDE)) == "CIM0501"
+
+
+def test_conductances_out_of_bounds(new, trapped):
+    assert trapped(new().block(0, [[1]], data=2)) == "CIM0501"
+
+
+def test_stream_undefined(new, trapped):
+    assert trapped(new().put("advance", stream=3, by=1)) == "CIM0502"
+    assert trapped(new().put("fill", out=3, value=1)) == "CIM0502"
+
+
+def test_constants_and_windows_are_read_only(new, trapped):
+    assert trapped(plain(new).put("move", in_=1, out=0)) == "CIM0503"
+    sketch = plain(new).tensor(1, (2, 1, 1)[::-1]).window(1, (1, 1), (1, 1))
+    assert trapped(sketch.put("fill", out=1, value=1)) == "CIM0503"
+
+
+def test_windows_are_needed_and_need_a_single_image(new, trapped):
+    assert trapped(plain(new).put("poolmax", in_=0, out=1, **WIDE)) == "CIM0504"
+    assert trapped(new().tensor(0, (2, 1, 1, 1)).window(0, (1, 1), (1, 1))) == "CIM0504"
+
+
+def test_counts_differ(new, trapped):
+    assert trapped(plain(new).tensor(1, (3,)).put("move", in_=0, out=1)) == "CIM0505"
+    assert trapped(product(plain(new).gain().block(0, [[1], [1], [1]]).tensor(1, (1,)))) == "CIM0505"
+    sketch = plain(new).gain().block(0, [[1, 1]]).block(1, [[1]], (0, 1, 0))
+    assert trapped(product(sketch, blocks=2)) == "CIM0505"
+
+
+@pytest.mark.parametrize("bias", [128, -129])
+def test_value_does_not_fit(new, trapped, bias):
+    assert trapped(affine(plain(new, (0,)), bias=bias)) == "CIM0506"
+    assert trapped(new().tensor(0, (1,)).put("fill", out=0, value=bias)) == "CIM0506"
+
+
+def test_loops(new, trapped):
+    assert trapped(new().put("loop", count=0)) == "CIM0507"
+    assert trapped(new().put("endloop")) == "CIM0507"
+    sketch = new()
+    for _ in range(5):
+        sketch.put("loop", count=1)
+    assert trapped(sketch) == "CIM0507"
+
+
+def test_end_without_halt(new):
+    program = new().put("nop").program(halt=False)
+    for run in (lambda: reference.run(program, {}), lambda: Interpreter(program).run({})):
+        with pytest.raises(Trap, match="CIM0508"):
+            run()
+
+
+def test_nothing_to_compute(new, trapped):
+    assert trapped(affine(plain(new), period=0)) == "CIM0509"
+    assert trapped(product(plain(new), blocks=0)) == "CIM0509"
+    sketch = plain(new).tensor(0, (1, 1, 1)).window(0, (0, 1), (1, 1)).tensor(1, (1,))
+    assert trapped(sketch.put("poolmax", in_=0, out=1, **WIDE)) == "CIM0509"
+
+
+def test_outside_the_array(new, trapped):
+    assert trapped(new().put("gain", tile=2, scope="tile", **NEUTRAL)) == "CIM0510"
+    assert trapped(new().block(0, [[1]], (2, 0, 0))) == "CIM0510"
+    assert trapped(new().block(0, [[1], [1]], (0, 15, 0))) == "CIM0510"
+    assert trapped(new().tensor(0, (1,)).put("readcell", tile=0, row=0, col=8, polarity="plus", out=0)) == "CIM0510"
+
+
+def test_block_not_programmed(new, trapped):
+    assert trapped(product(plain(new).gain())) == "CIM0511"
+
+
+def test_gain_not_loaded(new, trapped):
+    assert trapped(product(plain(new).block(0, [[1]]))) == "CIM0512"
+    sketch = plain(new).put("gain", tile=1, scope="tile", **NEUTRAL).tensor(1, (1,))
+    assert trapped(sketch.put("selftest", tile=0, col=0, value=1, out=1)) == "CIM0512"
+
+
+@pytest.mark.parametrize(("bits", "value"), [(8, -128), (6, 32), (4, -8)])
+def test_input_outside_the_dac(new, trapped, bits, value):
+    sketch = plain(new, (0, value), dac={"bits": bits}).gain().block(0, [[1], [1]]).tensor(1, (1,))
+    assert trapped(product(sketch)) == "CIM0513"
+
+
+def test_a_fill_outside_the_dac_traps_where_it_is_read(new, trapped, written):
+    sketch = new().gain().block(0, [[1]]).data(0, [1], (1, 1, 1)).tensor(1, (1,), type="i16")
+    assert written(product(sketch.window(0, (1, 1), (1, 1), fill=200))) == [1]
+    assert trapped(product(sketch.window(0, (1, 1), (1, 1), pad=(1, 0), fill=200))) == "CIM0513"
+
+
+def test_an_unread_element_outside_the_dac_is_no_fault(new, written):
+    sketch = new().gain().block(0, [[1]]).data(0, [1, -128, 3], (1, 3, 1)).tensor(1, (2,))
+    assert written(product(sketch.window(0, (1, 1), (1, 2), stride=(1, 2)))) == [1, 3]
+
+
+def test_array_sum_too_large(new, trapped):
+    sketch = new().gain().tensor(0, (1,))
+    assert trapped(sketch.put("selftest", tile=0, col=0, value=-(2**32), out=0)) == "CIM0514"
+    wide = {"array": {"levels": 32767, "fraction_bits": 0}, "dac": {"bits": 16}}
+    rows, values = [[32767]] * 5, [32767] * 5
+    assert trapped(product(plain(new, values, "i16", **wide).gain().block(0, rows).tensor(1, (1,)))) == "CIM0514"
+
+
+@pytest.mark.parametrize("bias", [2**52, -(2**52), 2**63 - 1, -(2**63)])
+def test_accumulator_too_large(new, trapped, bias):
+    assert trapped(affine(plain(new, (0,)), bias=bias, shift=40)) == "CIM0515"
+
+
+def test_the_largest_accumulators_are_no_fault(new, written):
+    sketch = new().data(0, [2**20], (1,), "i32").tensor(1, (1,), type="i64")
+    assert written(affine(sketch, scale=1, bias=2**52 - 1 - 2**20, shift=21)) == [2**31]
+
+
+def test_conductance_too_large(new, trapped):
+    assert trapped(new().block(0, [[508, -509]])) == "CIM0516"
+    assert trapped(new().put("pattern", tile=0, row=0, col=0, rows=1, cols=1, plus=509, minus=0)) == "CIM0516"
+
+
+def test_operand_out_of_range(new, trapped):
+    assert trapped(affine(plain(new), scale=1 << 16)) == "CIM0517"
+    assert trapped(new().put("gain", tile=0, scope="all", multiplier=(1 << 15) - 1, divide=3)) == "CIM0517"
+    for table in ([0, 1], [1, -1]):
+        sketch = plain(new)
+        facts = {"table": sketch.table(table, "i32"), "entries": 2, "numerator": 1, "zero": 0}
+        assert trapped(sketch.put("softmax", in_=0, out=1, **facts, **WIDE)) == "CIM0517"
+
+
+@pytest.mark.parametrize("code", [0, 3, -(2**63)])
+def test_table_index_out_of_range(new, trapped, code):
+    sketch = plain(new, (1, code), "i64")
+    facts = {"table": sketch.table([1, 2], "i8"), "type": "i8", "first": 1, "entries": 2}
+    assert trapped(sketch.put("lut", in_=0, out=1, **facts)) == "CIM0518"
+
+
+def test_faults_come_in_execution_order(new, trapped):
+    sketch = affine(plain(new, (0,)), bias=128)
+    writes_nothing_more = sketch
+    assert trapped(writes_nothing_more) == "CIM0506"
+    program = sketch.put("endloop").program()
+    with pytest.raises(Trap, match="CIM0506"):
+        Interpreter(program).run({})
+
+
+def test_a_program_that_runs_too_long_is_refused_by_the_fast_interpreter(new):
+    sketch = new()
+    for _ in range(3):
+        sketch.put("loop", count=1000)
+    for _ in range(3):
+        sketch.put("endloop")
+    with pytest.raises(Trap, match="CIM0519"):
+        Interpreter(sketch.program()).run({})
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [("array", "rows", None), ("array", "tiles", True), ("dac", "bits", 40), ("adc", "codes", "odd"), ("adc", "rounding", 1)],
+)
+def test_unusable_targets(new, section, name, value):
+    program = new(**{section: {name: value}}).program()
+    with pytest.raises(Trap, match="CIM0500"):
+        reference.run(program, {})
+    with pytest.raises(Trap, match="CIM0500"):
+        Interpreter(program)
+
+
+def test_several_read_phases_are_refused(new):
+    sketch = new()
+    sketch.target["read_phases"] = 4
+    with pytest.raises(Trap, match="CIM0520"):
+        Interpreter(sketch.program())
+
+
+def test_ports_outside_memory(new):
+    program = new(memory=4).port("x", (5,), 0).program()
+    for run in (lambda: reference.run(program, {}), lambda: Interpreter(program).run({})):
+        with pytest.raises(Trap, match="CIM0501"):
+            run()
+
+
+@pytest.mark.parametrize(
+    ("given", "code"),
+    [
+        ({}, "CIM0550"),
+        ({"x": [1, 2], "y": [1]}, "CIM0550"),
+        ({"x": [1, 2, 3]}, "CIM0551"),
+        ({"x": [1, 128]}, "CIM0553"),
+    ],
+)
+def test_wrong_inputs(new, given, code):
+    program = new().port("x", (2,), 0).program()
+    with pytest.raises(PortError, match=code):
+        reference.run(program, given)
+    with pytest.raises(PortError, match=code):
+        Interpreter(program).run({name: np.array([values]) for name, values in given.items()})
+
+
+def test_every_code_says_what_it_is():
+    for code, (title, status, explanation) in CODES.items():
+        assert code.startswith("CIM05"), code
+        assert title, code
+        assert status in (3, 4, 5), code
+        assert explanation.endswith("."), code
+    assert str(Trap("CIM0501", "a", "b", 3, ("n", "m"))) == "trap[CIM0501] at instruction 3 (n, m): a; b"
