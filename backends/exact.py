@@ -143,7 +143,7 @@ def epilogue(multipliers: Sequence[Array], offsets: Array, rounding: Rounding, m
     tables = [as_integers(table) for table in multipliers]
     wide_offsets = as_integers(offsets)
     bounds = sum((abs(t) * magnitude for t, magnitude in zip(tables, magnitudes, strict=True)), abs(wide_offsets))
-    dtype = exact_type(int(np.max(bounds, initial=0)))
+    dtype = exact_type(max(int(np.max(bounds, initial=0)), *magnitudes))
     if dtype == OBJECT:
         return Epilogue(dtype, tuple(tables), wide_offsets, rounding)
     scale = dtype.type(2.0**-rounding.shift)

@@ -69,7 +69,7 @@ class Interpreter:
             try:
                 _perform(step, chunk, watch)
             except Trap as trap:
-                raise trap.at(step.index, self.program.locations[step.index]) from None
+                raise trap.at(step.index, self.program.locations) from None
 
 
 def _perform(step: Step, chunk: Chunk, watch: Watch | None) -> None:

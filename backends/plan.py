@@ -120,8 +120,7 @@ def plan(program: Program, machine: Machine) -> list[Step]:
     try:
         walk.to_halt()
     except Trap as trap:
-        locations = program.locations[walk.index] if walk.index < len(program.instructions) else ()
-        walk.steps.append(Step(walk.index, trap.at(walk.index, locations)))
+        walk.steps.append(Step(walk.index, trap.at(walk.index, program.locations)))
     return walk.steps
 
 

@@ -130,10 +130,14 @@ def dequantise(port: Port, codes: NDArray[Any]) -> NDArray[np.float32]:
         raise PortError(
             "CIM0551", port.name, f"the array's shape is {codes.shape}, (N, {_counts(port.shape)}) is needed"
         )
-    real = ((codes.astype(np.float64) - port.zero) * port.scale).astype(np.float32)
+    return model_order(port, ((codes.astype(np.float64) - port.zero) * port.scale).astype(np.float32))
+
+
+def model_order(port: Port, array: NDArray[Any]) -> NDArray[Any]:
+    """Return [N, *port.shape] in memory order as [N, *port.model_shape] in the model's order."""
     model_axes = sorted(range(len(port.order)), key=lambda axis: port.order[axis])
     permuted = tuple(port.model_shape[axis] for axis in port.order)
-    return real.reshape(len(codes), *permuted).transpose(0, *(axis + 1 for axis in model_axes)).copy()
+    return array.reshape(len(array), *permuted).transpose(0, *(axis + 1 for axis in model_axes)).copy()
 
 
 def _counts(shape: tuple[int, ...]) -> str:

@@ -52,14 +52,14 @@ class Reference:
         return {port.name: self.memory.result(port) for port in self.code.outputs}
 
     def _step(self) -> None:
-        if self.index >= len(self.code.instructions):
-            raise Trap("CIM0508", "the program has no `halt` where it ends")
-        self.next = self.index + 1
-        current = self.code.instructions[self.index]
         try:
+            if self.index >= len(self.code.instructions):
+                raise Trap("CIM0508", "the program has no `halt` where it ends")
+            self.next = self.index + 1
+            current = self.code.instructions[self.index]
             getattr(self, current.name)(current)
         except Trap as trap:
-            raise trap.at(self.index, self.code.locations[self.index]) from None
+            raise trap.at(self.index, self.code.locations) from None
 
     # The instructions, in table order.
 

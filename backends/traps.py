@@ -1,6 +1,6 @@
 """Traps: a program's own faults, each with a code, the instruction and the ONNX nodes it came from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from cimc.isa.errors import Code
@@ -72,10 +72,11 @@ class Trap(Exception):
         """Exit status of a command that meets this trap."""
         return CODES[self.code].status
 
-    def at(self, index: int, locations: tuple[str, ...]) -> Self:
-        """Return the trap placed at an instruction, unless it has a place already."""
+    def at(self, index: int, locations: Sequence[tuple[str, ...]]) -> Self:
+        """Return the trap placed at an instruction of a program with these locations, unless it has a place already."""
         if self.index is None:
-            self.index, self.locations = index, locations
+            self.index = index
+            self.locations = locations[index] if index < len(locations) else ()
         return self
 
     def __str__(self) -> str:

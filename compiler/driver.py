@@ -13,7 +13,7 @@ from cimc.frontend import load
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp
-from cimc.ir.verify import require_valid
+from cimc.ir.verify import require_sound
 from cimc.passes.calibrate import RANGE, Batch
 from cimc.passes.column_ranges import GAIN, PEAKS, stored_columns
 from cimc.passes.pipeline import DEFAULT, STAGES, Pass, Setting, parse_pipeline, run, up_to_stage
@@ -134,7 +134,7 @@ def _lowered(graph: Graph, request: Request, data: Batch, notes: _Notes) -> Grap
     clock = [time.perf_counter()]
 
     def after(one: Pass, current: Graph) -> None:
-        require_valid(current, one.name)
+        require_sound(current, one.name)
         notes.take(one.name, current)
         if request.observer:
             request.observer(one.name, current, time.perf_counter() - clock[0])

@@ -1,5 +1,6 @@
 """The proof: the program equals its recompilation, and every tensor is equal along integer graph, reference and interpreter."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,9 +14,11 @@ from cimc.backends.emit import Emission, Write
 from cimc.backends.interpreter import Interpreter
 from cimc.driver import Compilation
 from cimc.evaluate import Evaluator
+from cimc.ir.attributes import int_values
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, InputOp
 from cimc.ir.types import shape_of
+from cimc.ir.xbar import DepthwiseOp, MvmOp, PoolMaxOp, PoolSumOp
 from cimc.isa.disassemble import render_instruction
 from cimc.isa.program import Program
 
@@ -135,6 +138,10 @@ class Prover:
         self.interpreter = Interpreter(self.program)
         self.compared: dict[str, list[int]] = {op.label.data: [0, 0] for op in self.operations}
 
+    def multiplies(self) -> int:
+        """Return the multiplications the literal reference does for one sample."""
+        return sum(_multiplies(op) for op in self.operations)
+
     def prove(self, inputs: Mapping[str, NDArray[Any]], reference_samples: int) -> Iterator[Difference | int]:
         """Yield samples done after each batch, or the first Difference and stop."""
         count = len(next(iter(inputs.values())))
@@ -209,6 +216,15 @@ class Prover:
         index = max((i for i, write in self.emission.writes.items() if write.label == label), default=-1)
         place = f"tensor {label!r} (node {', '.join(names_of(op.location))}, instruction {index}) of the {who}, sample {first + where[0]}, element {where[1:]}"
         return Difference(place, f"code {want[where]}", f"code {found[where]}")
+
+
+def _multiplies(op: Computed) -> int:
+    if isinstance(op, MvmOp):
+        return math.prod(shape_of(op.out)) * op.matrix[1]
+    if isinstance(op, (DepthwiseOp, PoolMaxOp, PoolSumOp)):
+        window = int_values(op.window)
+        return math.prod(shape_of(op.out)) * window[0] * window[1]
+    return math.prod(shape_of(op.out))
 
 
 class _Tensors:

@@ -107,9 +107,7 @@ def _payload(header: Header, open_payload: PayloadOpener) -> tuple[bytes, bytes]
         return b"", b""
     place = str(header.lines["payload"])
     if PurePath(header.payload).name != header.payload or "\\" in header.payload or "\0" in header.payload:
-        raise IsaError(
-            "CIM0426", f"payload file {header.payload!r}, wanted a plain file name", place=str(header.lines["payload"])
-        )
+        raise IsaError("CIM0426", f"payload file {header.payload!r}, wanted a plain file name", place=place)
     try:
         file = open_payload(header.payload)
     except FileNotFoundError:

@@ -96,7 +96,7 @@ def _order(state: StreamState) -> list[tuple[int, int]]:
     for count, pitch in zip(state.shape, state.pitch, strict=True):
         if axes and axes[-1][1] == count * pitch:
             axes[-1] = (axes[-1][0] * count, pitch)
-        elif count > 1:
+        elif count != 1:
             axes.append((count, pitch))
     return axes
 

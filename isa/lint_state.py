@@ -126,6 +126,7 @@ class State:
             return
         if not self.inside(stream.extent(), "act", f"stream s{at['out']} (out)"):
             return
+        self._check_once(stream)
         runs = self.runs(stream)
         for name, read in reads.items():
             if read is None or read.space != "act" or same_elements(read, stream):
@@ -202,10 +203,7 @@ class State:
             self.report("CIM0444", "the output stream lies in the constants, which are read only")
         elif stream.window:
             self.report("CIM0436", "the output stream has a window, which is read only")
-        else:
-            self._check_once(stream)
-            return True
-        return False
+        return stream.space == "act" and stream.window is None
 
     def _check_once(self, stream: StreamState) -> None:
         try:

@@ -64,15 +64,12 @@ def _operand_error(spec: Spec, line: str, column: int) -> IsaError:
     index = len(re.findall(r",(?![^\[]*\])", before))
     operand_due = before.endswith(",") or before.strip() == spec.name
     if index >= len(spec.fields) or (not operand_due and index == len(spec.fields) - 1):
-        return IsaError(
-            "CIM0403", f"{spec.name} goes on with {piece or line[column - 1 :].strip()!r} after its last operand, wanted the end of the line"
-        )
+        rest = piece or line[column - 1 :].strip()
+        return IsaError("CIM0403", f"{spec.name} goes on with {rest!r} after its last operand, wanted the line's end")
+    if not operand_due and piece:
+        return IsaError("CIM0401", f"found {piece!r}, wanted a comma")
     if not operand_due:
-        return (
-            _missing(spec, spec.fields[index + 1])
-            if not piece
-            else IsaError("CIM0401", f"found {piece!r}, wanted a comma")
-        )
+        return _missing(spec, spec.fields[index + 1])
     return _wrong_operand(spec, spec.fields[index], piece, bare=index == 0 and positional(spec))
 
 

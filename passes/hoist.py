@@ -1,7 +1,5 @@
 """Moves the transposes that are left towards the inputs, where that makes them disappear."""
 
-from collections.abc import Sequence
-
 from xdsl.ir import SSAValue
 
 from cimc.ir import build, nn
@@ -11,7 +9,7 @@ from cimc.ir.graph import Graph, only_user, producer, users
 from cimc.ir.location import fused, replace
 from cimc.ir.types import shape_of
 from cimc.passes.movable import is_movable, permuted
-from cimc.passes.permutation import Order, composed, inverse, keeps_elements, reshape_first
+from cimc.passes.permutation import Order, composed, inverse, is_identity, keeps_elements, reshape_first
 from cimc.passes.sink import order_of
 
 
@@ -22,10 +20,8 @@ def hoist(graph: Graph) -> bool:
         if isinstance(op, nn.InputOp):
             changed |= _absorb(op)
     for op in list(graph.module.ops):
-        if isinstance(op, nn.TransposeOp) and op.parent is not None and _can_turn(op.x, int_values(op.order)):
-            order = int_values(op.order)
-            value = _turn(graph, op.x, order)
-            replace(op, [], [value])
+        if isinstance(op, nn.TransposeOp) and op.parent is not None and _is_worth_turning(op):
+            replace(op, [], [_turn(graph, op.x, int_values(op.order))])
             changed = True
     return changed
 
@@ -54,6 +50,11 @@ def replace_input(old: nn.InputOp, new: nn.Computed) -> None:
     block.insert_op_before(new, old)
     old.out.replace_all_uses_with(new.out)
     block.erase_op(old)
+
+
+def _is_worth_turning(op: nn.TransposeOp) -> bool:
+    order = int_values(op.order)
+    return not keeps_elements(order, shape_of(op.x)) and _can_turn(op.x, order)
 
 
 def _can_turn(x: SSAValue, order: Order) -> bool:
@@ -103,8 +104,8 @@ def _turn(graph: Graph, x: SSAValue, order: Order) -> SSAValue:
 
 
 def _turn_transpose(op: nn.TransposeOp, order: Order) -> SSAValue:
-    both: Sequence[int] = composed(int_values(op.order), order)
-    if tuple(both) == tuple(range(len(both))):
+    both = composed(int_values(op.order), order)
+    if is_identity(both):
         source = op.x
         replace(op, [], [source])
         return source
@@ -112,5 +113,3 @@ def _turn_transpose(op: nn.TransposeOp, order: Order) -> SSAValue:
     replace(op, [made])
     return made.out
 
-
-__all__ = ["hoist", "keeps_elements"]

@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 
 import numpy as np
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
 
 from cimc.ir import build, nn
 from cimc.ir.attributes import int_values, ints
 from cimc.ir.build import again
-from cimc.ir.graph import Graph, Labels, only_user, producer
+from cimc.ir.graph import Graph, Labels, label_of, only_user, producer
 from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
 from cimc.ir.weights import Array
@@ -37,7 +37,7 @@ def _step(graph: Graph, labels: Labels, op: Operation) -> bool:
         return _merge(op)
     if isinstance(op, nn.ReshapeOp):
         return _below_reshape(labels, op)
-    if isinstance(op, nn.DenseOp) and _into_rows(graph, op):
+    if isinstance(op, nn.DenseOp) and _into_rows(graph, labels, op):
         return True
     if not isinstance(op, nn.Computed):
         return False
@@ -105,7 +105,7 @@ def _below(graph: Graph, labels: Labels, op: nn.Computed) -> bool:
     if not orders or not is_movable(op, orders[0]):
         return False
     order = orders[0]
-    if not all(order_of(x) == order or _is_free(x, inverse(order)) for x in op.operands):
+    if not all(order_of(x) == order or _is_free(x, inverse(order), op.operands) for x in op.operands):
         return False
     turned: list[nn.Computed] = []
     operands = [_turned(labels, x, order, turned) for x in op.operands]
@@ -115,17 +115,21 @@ def _below(graph: Graph, labels: Labels, op: nn.Computed) -> bool:
     return True
 
 
-def _is_free(x: SSAValue, order: Order) -> bool:
+def _is_free(x: SSAValue, order: Order, others: Sequence[SSAValue]) -> bool:
+    """Say whether turning an operand is a view, or can be absorbed by an input without turning another input back."""
     if len(order) != len(shape_of(x)):
         return False
-    return keeps_elements(order, shape_of(x)) or (isinstance(x.owner, nn.InputOp) and only_user(x) is not None)
+    if keeps_elements(order, shape_of(x)):
+        return True
+    from_inputs = any(order_of(y) is not None and isinstance(_source(y).owner, nn.InputOp) for y in others)
+    return isinstance(x.owner, nn.InputOp) and only_user(x) is not None and not from_inputs
 
 
 def _turned(labels: Labels, x: SSAValue, order: Order, new: list[nn.Computed]) -> SSAValue:
     """Return the operand in the order before the transpose; operations needed for it are appended to `new`."""
     if order_of(x) == order:
         return _source(x)
-    stem = producer(x).properties["label"].data  # type: ignore[attr-defined]
+    stem = label_of(x)
     shape = [shape_of(x)[axis] for axis in inverse(order)]
     if keeps_elements(inverse(order), shape_of(x)):
         new.append(build.reshape(x, shape, labels.fresh(stem, "view")))
@@ -134,7 +138,7 @@ def _turned(labels: Labels, x: SSAValue, order: Order, new: list[nn.Computed]) -
     return new[-1].out
 
 
-def _into_rows(graph: Graph, op: nn.DenseOp) -> bool:
+def _into_rows(graph: Graph, labels: Labels, op: nn.DenseOp) -> bool:
     """dense(flatten(transpose(x))) -> dense(flatten(x)) with the weight's rows in the order of x."""
     flat = op.x.owner
     if not isinstance(flat, nn.ReshapeOp) or shape_of(flat.out)[-1] != int(np.prod(shape_of(flat.out))):
@@ -142,23 +146,19 @@ def _into_rows(graph: Graph, op: nn.DenseOp) -> bool:
     order = order_of(flat.x)
     if order is None:
         return False
-    source = _source(flat.x)
-    places = np.arange(shape_of(flat.out)[-1]).reshape(shape_of(source)).transpose(order).reshape(-1)
-    weight = graph.weights.get(op.weight)
-    rows = np.empty_like(weight)
-    rows[places] = weight
-    again_flat = again(flat, [source], shape_of(flat.out))
-    ref = graph.weights.add(op.weight.key.data, rows)
-    moved = again(op, [again_flat.out], shape_of(op.out), weight=ref)
-    turn = producer(flat.x)
-    again_flat.location = flat.location
-    replace(op, [again_flat, moved], also=[turn])
-    if not list(flat.out.uses):
-        flat.detach()
-        flat.erase()
-    else:
-        again_flat.properties["label"] = build.text(f"{flat.label.data}.{op.label.data}")
+    source, turn = _source(flat.x), producer(flat.x)
+    weight = _with_rows_in_order(graph, op.weight, order, shape_of(source))
+    straight = build.reshape(source, shape_of(flat.out), labels.fresh(flat.label.data, "rows"))
+    replace(op, [straight, again(op, [straight.out], shape_of(op.out), weight=weight)], also=[flat, turn])
     return True
+
+
+def _with_rows_in_order(graph: Graph, ref: WeightRef, order: Order, shape: tuple[int, ...]) -> WeightRef:
+    """Return a weight for flattened data of `shape` from one for the same data transposed by `order`."""
+    weight = graph.weights.get(ref)
+    rows = np.empty_like(weight)
+    rows[np.arange(len(weight)).reshape(shape).transpose(order).reshape(-1)] = weight
+    return graph.weights.add(ref.key.data, rows)
 
 
 def _reshape_below(graph: Graph, labels: Labels, op: nn.Computed) -> bool:
@@ -167,15 +167,13 @@ def _reshape_below(graph: Graph, labels: Labels, op: nn.Computed) -> bool:
     if not isinstance(op, kinds) or not all(isinstance(x.owner, nn.ReshapeOp) for x in op.operands):
         return False
     sources = [_source(x) for x in op.operands]
-    if len({shape_of(x) for x in (*sources,)}) > 1 or any(shape_of(x) != shape_of(op.out) for x in op.operands):
+    if len({shape_of(x) for x in sources}) > 1 or any(shape_of(x) != shape_of(op.out) for x in op.operands):
         return False
     shape = shape_of(sources[0])
-    changes = {}
+    changes: dict[str, Attribute | None] = {}
     if isinstance(op, nn.AffineOp):
-        changes = {
-            "scale": _regrouped(graph, op.scale, shape, shape_of(op.out)),
-            "bias": _regrouped(graph, op.bias, shape, shape_of(op.out)),
-        }
+        changes["scale"] = _regrouped(graph, op.scale, shape, shape_of(op.out))
+        changes["bias"] = _regrouped(graph, op.bias, shape, shape_of(op.out))
     moved = again(op, sources, shape, **changes)
     back = build.reshape(moved.out, shape_of(op.out), labels.fresh(op.label.data, "view"))
     replace(op, [moved, back], also=[producer(x) for x in op.operands])

@@ -1,5 +1,7 @@
 """Options and profiles of the whole suite."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
@@ -16,3 +18,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def bless(request: pytest.FixtureRequest) -> bool:
     """Whether expected outputs are to be rewritten."""
     return bool(request.config.getoption("--bless"))
+
+
+SHARED_MODELS = Path(__file__).resolve().parents[2] / "shared" / "models"
+
+
+@pytest.fixture(scope="session")
+def shared_models() -> Path:
+    """The folder of real trained models; tests that need it are skipped where it is absent."""
+    if not SHARED_MODELS.is_dir():
+        pytest.skip(f"no real models: {SHARED_MODELS.parent.name}/{SHARED_MODELS.name} beside the repository is absent")
+    return SHARED_MODELS

@@ -80,7 +80,7 @@ def _print_table(prover: Prover) -> None:
 def _print_float_arrow(options: argparse.Namespace, compilation: Compilation, inputs: dict[str, Any]) -> None:
     """Print how far the integers are from the float model: the only arrow with a tolerance."""
     from cimc.evaluate import evaluate
-    from cimc.frontend import run_float
+    from cimc.float_model import run_float
 
     exact, real = evaluate(compilation.graph, inputs), run_float(Path(options.model), inputs)
     for name, ours in exact.items():

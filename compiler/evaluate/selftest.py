@@ -19,19 +19,29 @@ CODES = CodeType.of(8, -127, 127, 0, 1.0)
 RESULTS = CodeType.of(16, -32767, 32767, 0, 1.0)
 FULL = 127 << 2
 """The largest conductance of 8 bits with two fraction bits."""
-COLUMNS = 3
+COLUMNS = 6
+ADC_HIGH = 1 << 30
+"""More than any sum."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """One matrix size and ADC: 260 rows stay below 2^24 and are multiplied in float32, 1024 in double."""
+    """Matrix rows, ADC and epilogue. 260 rows stay below 2^24 and are multiplied in float32, 1024 in double."""
 
     rows: int
     multiplier: int
+    adc_shift: int
     shift: int
 
 
-CASES = (Case(260, 1, 0), Case(260, 65535, 25), Case(1024, 1, 0), Case(1024, 65535, 27))
+CASES = (
+    Case(260, 1, 0, 0),
+    Case(260, 1, 0, 10),
+    Case(260, 65535, 25, 0),
+    Case(1024, 1, 0, 0),
+    Case(1024, 1, 0, 12),
+    Case(1024, 65535, 27, 0),
+)
 
 
 def check_extremes() -> None:
@@ -55,17 +65,27 @@ def _vectors(rows: int) -> Array:
 
 
 def _matrix(rows: int) -> Array:
+    """Return three columns at the extremes and three that cancel."""
     alternating = np.where(np.arange(rows) % 2 == 0, FULL, -FULL)
-    return np.stack([np.full(rows, FULL), alternating, np.arange(rows) % (2 * FULL + 1) - FULL], axis=1)
+    ramp = np.arange(rows) % (2 * FULL + 1) - FULL
+    return np.stack(
+        [np.full(rows, FULL), alternating, ramp, *(_cancelling(rows, period) for period in (3, 5, 7))], axis=1
+    )
+
+
+def _cancelling(rows: int, period: int) -> Array:
+    """Return a column whose partial sums grow as large and odd as they can before the total ends near zero."""
+    index = np.arange(rows)
+    high = FULL - period // 2 - index % period
+    return np.where(index < rows // 2, high, -high)
 
 
 def _expected(case: Case, vectors: Array, matrix: Array) -> Iterator[tuple[int, int, int]]:
     for row, vector in enumerate(vectors.tolist()):
         for column, weights in enumerate(matrix.T.tolist()):
             total = sum(x * g for x, g in zip(vector, weights, strict=True)) * case.multiplier
-            low, high = -(1 << 30), 1 << 30
-            code = min(max(_round_half_even(total, case.shift), low), high)
-            yield row, column, min(max(_round_half_even(code, _epilogue_shift(case)), -32767), 32767)
+            code = _round_half_even(total, case.adc_shift)
+            yield row, column, min(max(_round_half_even(code, case.shift), -32767), 32767)
 
 
 def _round_half_even(value: int, shift: int) -> int:
@@ -75,11 +95,6 @@ def _round_half_even(value: int, shift: int) -> int:
     quotient, rest = value >> shift, value & ((1 << shift) - 1)
     half = 1 << (shift - 1)
     return quotient + (rest > half or (rest == half and quotient % 2 == 1))
-
-
-def _epilogue_shift(case: Case) -> int:
-    """Return the shift that brings the largest code into 16 bits."""
-    return max((case.rows * 127 * FULL * case.multiplier >> case.shift).bit_length() - 15, 0)
 
 
 def _graph(case: Case, matrix: Array) -> Graph:
@@ -95,12 +110,12 @@ def _graph(case: Case, matrix: Array) -> Graph:
             "high": integer(32767),
             "conductance": store.add("conductance", matrix[None].astype(np.int16)),
             "adc_multiplier": integer(case.multiplier),
-            "adc_shift": integer(case.shift),
-            "adc_low": integer(-(1 << 30)),
-            "adc_high": integer(1 << 30),
+            "adc_shift": integer(case.adc_shift),
+            "adc_low": integer(-ADC_HIGH),
+            "adc_high": integer(ADC_HIGH),
             "scale": store.add("scale", np.ones((1, 1, COLUMNS), np.int32)),
             "offset": store.add("offset", np.zeros(COLUMNS, np.int64)),
-            "shift": integer(_epilogue_shift(case)),
+            "shift": integer(case.shift),
         },
     )
     return Graph(ModuleOp([x, y]), store, "selftest")

@@ -29,7 +29,7 @@ class Evaluator:
         from cimc.evaluate.lower import lower, value_name
 
         model = lower(graph, values or (), outputs=values is None)
-        self._session = _session(model)
+        self._session = _session(model) if model.graph.output else None
         self._shapes = {entry.name: _sample_shape(entry) for entry in model.graph.input}
         self._names = {value_name(label): label for label in values or ()}
         self._batch = batch
@@ -55,6 +55,8 @@ class Evaluator:
                 yield pending.popleft().result()
 
     def _run_chunk(self, feeds: dict[str, Array]) -> dict[str, Array]:
+        if self._session is None:
+            return {}
         names = [entry.name for entry in self._session.get_outputs()]
         results = self._session.run(names, feeds)
         return {self._names.get(name, name): np.asarray(array) for name, array in zip(names, results, strict=True)}

@@ -6,8 +6,10 @@ onnxruntime's optimiser (scales folded into products, other orders of summation)
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TypeVar
 
 import numpy as np
+from xdsl.ir import Attribute
 
 from cimc.diagnostics import fail
 from cimc.evaluate import bounds, layout
@@ -18,6 +20,8 @@ from cimc.evaluate.window import Window, im2col
 from cimc.ir import xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.types import code_of, shape_of
+
+Given = TypeVar("Given", bound=Attribute)
 
 
 def mvm(b: Builder, op: xbar.MvmOp) -> str:
@@ -36,7 +40,7 @@ class Adc:
     @staticmethod
     def of(op: xbar.MvmOp) -> "Adc":
         given = (op.adc_multiplier, op.adc_shift, op.adc_low, op.adc_high)
-        return Adc(*(int_value(part) for part in given if part is not None))
+        return Adc(*(int_value(_required(op, part)) for part in given))
 
     def convert(self, b: Builder, sums: str) -> str:
         """Return double codes of double sums."""
@@ -51,30 +55,16 @@ class Adc:
 
 def _simulated(b: Builder, op: xbar.MvmOp) -> str:
     """The layer before it has conductances: real weights on the real values of x."""
-    if op.weight is None:
-        raise fail("CIM0306", f"the mvm of '{op.label.data}' has neither weights nor conductances")
+    weight = b.real_weights(_required(op, op.weight))
     vectors = _vectors(b, op, real(b, op.x), 0.0)
-    y = _merged(b, op, b.node("MatMul", vectors, b.single(_of_groups(b.real_weights(op.weight)))))
+    y = _merged(b, op, b.node("MatMul", vectors, b.single(_of_groups(weight))))
     y = y if op.bias is None else b.node("Add", y, b.single(b.real_weights(op.bias)))
     return quantise(b, y, code_of(op.out), (int_value(op.low), int_value(op.high)))
 
 
 def _crossbar(b: Builder, op: xbar.MvmOp) -> str:
-    if None in (
-        op.conductance,
-        op.adc_multiplier,
-        op.adc_shift,
-        op.adc_low,
-        op.adc_high,
-        op.scale,
-        op.offset,
-        op.shift,
-    ):
-        raise fail(
-            "CIM0306", f"the mvm of '{op.label.data}' has conductances but not all of its ADC, scale, offset and shift"
-        )
-    assert op.conductance is not None and op.scale is not None and op.offset is not None and op.shift is not None
-    conductance, scale, offset = (b.integers(ref) for ref in (op.conductance, op.scale, op.offset))
+    refs = (op.conductance, op.scale, op.offset)
+    conductance, scale, offset = (b.integers(_required(op, ref)) for ref in refs)
     offset = offset.reshape(conductance.shape[0], -1)
     vectors = _vectors(b, op, b.names[op.x], code_of(op.x).zero.data)
     adc, blocks = Adc.of(op), _row_blocks(op)
@@ -86,7 +76,14 @@ def _crossbar(b: Builder, op: xbar.MvmOp) -> str:
         terms.append(b.node("Mul", codes, b.double(_of_groups(scale[:, number, None]))))
     total = terms[0] if len(terms) == 1 else b.node("Sum", *terms)
     total = b.node("Add", total, b.double(_of_groups(offset[:, None])))
-    return _merged(b, op, rescale(b, total, int_value(op.shift), int_value(op.low), int_value(op.high)))
+    return _merged(b, op, rescale(b, total, int_value(_required(op, op.shift)), int_value(op.low), int_value(op.high)))
+
+
+def _required(op: xbar.MvmOp, attribute: Given | None) -> Given:
+    if attribute is None:
+        wanted = "a weight, or a conductance with ADC, scale, offset and shift"
+        raise fail("CIM0306", f"the mvm of '{op.label.data}' is half described: it needs {wanted}", operator=op.name)
+    return attribute
 
 
 def _exact_product(b: Builder, op: xbar.MvmOp, vectors: str, block: Array) -> str:

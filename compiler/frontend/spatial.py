@@ -1,9 +1,10 @@
-"""Layout and windows of ONNX's spatial operators: channels-first data of one or two spatial axes, padding rules."""
+"""Layout and windows of ONNX's spatial operators: channels-first data of one or two spatial axes."""
 
 from dataclasses import dataclass
 
 from xdsl.ir import SSAValue
 
+from cimc.frontend.motion import motion_of
 from cimc.frontend.site import Site
 from cimc.ir.build import Window
 from cimc.ir.nn import Computed
@@ -37,63 +38,21 @@ class Placement:
 
 def place(at: Site, kernel: tuple[int, ...], size: tuple[int, ...]) -> Placement:
     """Return how a node's kernel moves over data of spatial `size`, from its attributes."""
-    rank = len(kernel)
-    stride, dilation = at.node.ints("strides", (1,) * rank), at.node.ints("dilations", (1,) * rank)
-    stated = _stated_pads(at, kernel, size, stride, dilation)
-    if any(value < 1 for value in (*kernel, *stride, *dilation)) or min(stated) < 0:
-        raise at.refuse("CIM0104", f"kernel {kernel}, strides {stride}, dilations {dilation}, pads {stated}")
-    ceil = at.node.integer("ceil_mode", 0) == 1
-    after = [
-        _after(size[a], stated[a], stated[a + rank], kernel[a], stride[a], dilation[a], ceil) for a in range(rank)
-    ]
-    pads = (*stated[:rank], *after)
-    window = Window(
-        _pair(kernel, 1), _pair(stride, 1), _pair(dilation, 1), _quad(pads)
-    )
-    counted = _quad(tuple(min(a, b) for a, b in zip(stated, pads, strict=True)))
-    return Placement(window, counted)
+    motion = motion_of(at.node, kernel, size)
+    if not motion.is_sound:
+        raise at.refuse("CIM0104", f"unusable window: {motion}")
+    stated = motion.stated_pads(size)
+    pads = motion.pads(size)
+    window = Window(_pair(kernel), _pair(motion.stride), _pair(motion.dilation), _quad(pads))
+    return Placement(window, _quad(tuple(min(a, b) for a, b in zip(stated, pads, strict=True))))
 
 
-def _pair(values: tuple[int, ...], first: int) -> tuple[int, int]:
-    return (values[0], values[1]) if len(values) == 2 else (first, values[0])
+def _pair(values: tuple[int, ...]) -> tuple[int, int]:
+    return (values[0], values[1]) if len(values) == 2 else (1, values[0])
 
 
 def _quad(pads: tuple[int, ...]) -> tuple[int, int, int, int]:
     return (pads[0], pads[1], pads[2], pads[3]) if len(pads) == 4 else (0, pads[0], 0, pads[1])
-
-
-def _stated_pads(
-    at: Site, kernel: tuple[int, ...], size: tuple[int, ...], stride: tuple[int, ...], dilation: tuple[int, ...]
-) -> tuple[int, ...]:
-    rank, rule = len(kernel), at.node.text("auto_pad", "NOTSET")
-    if rule == "NOTSET":
-        return at.node.ints("pads", (0,) * (2 * rank))
-    if rule == "VALID":
-        return (0,) * (2 * rank)
-    before, after = [], []
-    for a in range(rank):
-        out = -(-size[a] // stride[a])
-        total = max((out - 1) * stride[a] + dilation[a] * (kernel[a] - 1) + 1 - size[a], 0)
-        small, large = total // 2, total - total // 2
-        before.append(small if rule == "SAME_UPPER" else large)
-        after.append(large if rule == "SAME_UPPER" else small)
-    return (*before, *after)
-
-
-def _after(size: int, before: int, after: int, kernel: int, stride: int, dilation: int, ceil: bool) -> int:
-    """Return the padding behind the data with which the rounded-down count of positions is ONNX's.
-
-    With ceil_mode the last position may hang over the end, but must not start behind the data and the padding before it.
-    """
-    reach = dilation * (kernel - 1) + 1
-    if not ceil:
-        return after
-    positions = -(-(size + before + after - reach) // stride) + 1
-    if (positions - 1) * stride >= size + before:
-        positions -= 1
-    needed = max((positions - 1) * stride + reach - size - before, 0)
-    exact = (size + before + after - reach) // stride + 1 == positions
-    return after if exact else needed
 
 
 def require_data(at: Site, placement: Placement, size: tuple[int, int]) -> None:

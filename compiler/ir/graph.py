@@ -54,6 +54,14 @@ def producer(value: SSAValue) -> Operation:
     return value.owner
 
 
+def label_of(value: SSAValue) -> str:
+    """Return the label of a value."""
+    op = producer(value)
+    if not isinstance(op, Computed):
+        raise TypeError(f"{op.name} computes nothing")
+    return op.label.data
+
+
 def weight_refs(op: Operation) -> Iterator[tuple[str, WeightRef]]:
     """Yield the names and references of the weights that an operation carries."""
     properties: dict[str, Attribute] = op.properties

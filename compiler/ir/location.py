@@ -8,8 +8,14 @@ from xdsl.rewriter import Rewriter
 
 
 def named(name: str) -> LocationAttr:
-    """Return the location of one ONNX node."""
-    return NameLoc(StringAttr(name), NoneAttr())
+    """Return the location of one ONNX node; characters that the textual form cannot carry become %XX."""
+    return NameLoc(StringAttr("".join(map(_plain, name))), NoneAttr())
+
+
+def _plain(character: str) -> str:
+    if character.isascii() and character.isprintable() and character not in '"\\':
+        return character
+    return "".join(f"%{byte:02X}" for byte in character.encode())
 
 
 def names_of(location: Attribute) -> tuple[str, ...]:

@@ -73,7 +73,9 @@ class Sketch:
         operands = {"stride": (1, 1), "dilation": (1, 1), "pad": (0, 0), "fill": 0} | facts
         return self.put("window", stream=stream, kernel=kernel, out=out, **operands)
 
-    def block(self, number: int, rows: Sequence[Sequence[int]], at: tuple[int, int, int] = (0, 0, 0), **facts: Any) -> "Sketch":
+    def block(
+        self, number: int, rows: Sequence[Sequence[int]], at: tuple[int, int, int] = (0, 0, 0), **facts: Any
+    ) -> "Sketch":
         """Programme a block at (tile, row, column)."""
         tile, row, col = at
         operands = {"zeros": "program", "data": self.matrix(rows)} | facts
@@ -84,7 +86,9 @@ class Sketch:
         """Load one gain for all tiles: 1 where nothing else is said."""
         return self.put("gain", tile=0, scope="all", multiplier=multiplier, divide=divide)
 
-    def port(self, name: str, shape: tuple[int, ...], base: int, type_name: str = "i8", output: bool = False) -> "Sketch":
+    def port(
+        self, name: str, shape: tuple[int, ...], base: int, type_name: str = "i8", output: bool = False
+    ) -> "Sketch":
         """Append an input or output port that takes every code of its type."""
         limits = np.iinfo(DTYPES[type_name])
         facts = {"model_shape": shape, "order": tuple(range(len(shape))), "scale": 1.0, "zero": 0}

@@ -89,7 +89,9 @@ def test_a_block_sees_what_is_programmed_over_it_later(new, written):
 
 
 def test_never_programmed_devices_conduct_what_the_target_says(new, written):
-    sketch = new(array={"unprogrammed": 3}).gain().block(0, [[0, 9, -9]], zeros="skip").data(0, [1], (1,)).tensor(1, (3,))
+    sketch = (
+        new(array={"unprogrammed": 3}).gain().block(0, [[0, 9, -9]], zeros="skip").data(0, [1], (1,)).tensor(1, (3,))
+    )
     assert written(sketch.put("capture", in_=0, out=1, block=0)) == [0, 6, -6]
 
 
@@ -97,7 +99,9 @@ def test_time_changes_nothing_without_noise(new, written):
     assert written(mvm(loaded(new).put("time", seconds=10**9), (2,))) == [-2, 127]
 
 
-@pytest.mark.parametrize(("per", "references", "factors"), [("column", [3, 150], [1.5, 0.75]), ("block", [404], [2, 2])])
+@pytest.mark.parametrize(
+    ("per", "references", "factors"), [("column", [3, 150], [1.5, 0.75]), ("block", [404], [2, 2])]
+)
 def test_calibration_scales_the_multipliers(new, written, per, references, factors):
     sketch = new().gain().block(0, [[2, 100], [0, 100]]).data(0, [1, 0, 0, 1], (2, 2))
     sketch.put("calibrate", in_=0, block=0, blocks=1, reference=sketch.table(references, "i64"), per=per)

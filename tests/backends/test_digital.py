@@ -56,7 +56,9 @@ def test_mul_subtracts_zero_points(new, written):
 
 
 def test_the_largest_operands_of_mul_are_exact(new, written):
-    sketch = new().data(0, [-32768, 32767], (2,), "i16").data(1, [-32768, -32768], (2,), "i16").tensor(2, (2,), type="i64")
+    sketch = (
+        new().data(0, [-32768, 32767], (2,), "i16").data(1, [-32768, -32768], (2,), "i16").tensor(2, (2,), type="i64")
+    )
     sketch.put("mul", a=0, b=1, out=2, za=65535, zb=65535, m=1, bias=2**40 + 1, shift=2, **WIDE)
     exact = [(-32768 - 65535) * (-32768 - 65535) + 2**40 + 1, (32767 - 65535) * (-32768 - 65535) + 2**40 + 1]
     assert written(sketch) == [min(round(value / 4), 2**32 - 1) for value in exact]
@@ -81,13 +83,15 @@ def test_softmax_with_the_largest_numbers(new, written):
     largest = 2**31 - 1
     table = sketch.table([largest, largest, 1], "i32")
     sketch.put("softmax", in_=0, out=1, table=table, entries=3, numerator=2**32 - 1, zero=0, **WIDE)
-    assert written(sketch) == [2, 2**31 - 1, 2**31 - 1]
+    assert written(sketch) == [1, 2**31 - 1, 2**31 - 1]
 
 
 def test_depthwise(new, written):
     sketch = windowed(new)
     weights = sketch.table([1, 10] * 3 + [0, -1], "i8")
-    sketch.put("depthwise", in_=0, out=1, weights=weights, multiplier=1, shift=0, **constants(sketch, [1, 2], [5, 0]), **WIDE)
+    sketch.put(
+        "depthwise", in_=0, out=1, weights=weights, multiplier=1, shift=0, **constants(sketch, [1, 2], [5, 0]), **WIDE
+    )
     assert written(sketch) == [0 + 2 + 6 + 5, 2 * (10 + 30 + 70 - 9), 2 + 4 + 8 + 5, 2 * (30 + 50 + 90 - 11)]
 
 
@@ -102,7 +106,9 @@ def test_depthwise_with_several_outputs_a_channel(new, written):
 def test_depthwise_with_padding_and_stride(new, written):
     sketch = windowed(new, (3, 3), (1, 2), stride=(1, 2), pad=(1, 1), fill=-7)
     weights = sketch.table([1, 1] * 9, "i8")
-    sketch.put("depthwise", in_=0, out=1, weights=weights, multiplier=1, shift=0, **constants(sketch, [1, 1], [0, 0]), **WIDE)
+    sketch.put(
+        "depthwise", in_=0, out=1, weights=weights, multiplier=1, shift=0, **constants(sketch, [1, 1], [0, 0]), **WIDE
+    )
     assert written(sketch) == [0 + 2 + 6 + 8 - 35, 1 + 3 + 7 + 9 - 35, 2 + 4 + 8 + 10 - 35, 3 + 5 + 9 + 11 - 35]
 
 
@@ -134,4 +140,4 @@ def test_poolsum_per_position(new, written):
 def test_wide_sums_are_exact(new, written):
     sketch = new().data(0, [2**50 - 1, -(2**51) + 1], (2,), "i64").tensor(1, (2,), type="i64")
     sketch.put("affine", in_=0, out=1, period=1, shift=19, **constants(sketch, [2], [1]), **WIDE)
-    assert written(sketch) == [2**32 - 1, round((-(2**52) + 3) / 2**19)]
+    assert written(sketch) == [2**32 - 1, -(2**32)]

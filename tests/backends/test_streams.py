@@ -21,7 +21,9 @@ def test_pitch_zero_repeats_on_reading(new, written):
 
 
 def test_the_last_of_several_writes_to_one_address_stays(new, written):
-    sketch = new().data(0, [1, 2, 3, 4, 5, 6], (2, 3)).tensor(1, (2, 3), 4, pitch=(0, 0, 1, 1)).put("move", in_=0, out=1)
+    sketch = (
+        new().data(0, [1, 2, 3, 4, 5, 6], (2, 3)).tensor(1, (2, 3), 4, pitch=(0, 0, 1, 1)).put("move", in_=0, out=1)
+    )
     assert written(sketch.tensor(2, (4,), 4).tensor(3, (4,), 32).put("move", in_=2, out=3)) == [1, 4, 5, 6]
 
 

@@ -24,7 +24,7 @@ def affine(sketch, scale=1, bias=0, shift=0, period=1, **facts):
 
 def product(sketch, scale=1, bias=0, **facts):
     tables = {"scale": sketch.table([scale], "i32"), "bias": sketch.table([bias], "i64")}
-    return sketch.put("mvm", in_=0, out=1, block=0, blocks=1, shift=0, **tables, **(WIDE | facts))
+    return sketch.put("mvm", in_=0, out=1, block=0, shift=0, **tables, **({"blocks": 1} | WIDE | facts))
 
 
 @pytest.mark.parametrize("base", [-1, 511])
@@ -170,11 +170,9 @@ def test_table_index_out_of_range(new, trapped, code):
 
 def test_faults_come_in_execution_order(new, trapped):
     sketch = affine(plain(new, (0,)), bias=128)
-    writes_nothing_more = sketch
-    assert trapped(writes_nothing_more) == "CIM0506"
-    program = sketch.put("endloop").program()
+    assert trapped(sketch) == "CIM0506"
     with pytest.raises(Trap, match="CIM0506"):
-        Interpreter(program).run({})
+        Interpreter(sketch.put("endloop").program()).run({})
 
 
 def test_a_program_that_runs_too_long_is_refused_by_the_fast_interpreter(new):
@@ -189,7 +187,13 @@ def test_a_program_that_runs_too_long_is_refused_by_the_fast_interpreter(new):
 
 @pytest.mark.parametrize(
     ("section", "name", "value"),
-    [("array", "rows", None), ("array", "tiles", True), ("dac", "bits", 40), ("adc", "codes", "odd"), ("adc", "rounding", 1)],
+    [
+        ("array", "rows", None),
+        ("array", "tiles", True),
+        ("dac", "bits", 40),
+        ("adc", "codes", "odd"),
+        ("adc", "rounding", 1),
+    ],
 )
 def test_unusable_targets(new, section, name, value):
     program = new(**{section: {name: value}}).program()

@@ -87,6 +87,10 @@ def test_values_alone_leave_out_what_they_do_not_need() -> None:
     assert sorted(evaluate(b.graph(), {"x": X[:, 0, 0]}, ["p"])) == ["p"]
 
 
+def test_no_values_are_no_trouble() -> None:
+    assert evaluate(channels_first_graph(), {"x": X}, []) == {}
+
+
 def test_a_model_name_may_look_like_ours() -> None:
     b = GraphBuilder()
     b.output(b.op(nn.ClampOp, [b.input((4,), label="y:Clip")], (4,), label="y", low=0.0, high=1.0), "y:Clip.1")

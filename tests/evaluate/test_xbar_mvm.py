@@ -1,6 +1,7 @@
 """`xbar.mvm` bit for bit against int64, at every optimisation level of onnxruntime."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from cimc.ir.types import CodeType
 Array = NDArray[Any]
 U8 = codes(0, 255, 9)
 I16 = codes(-32768, 32767, 5)
+TINY = codes(-7, 7)
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,8 @@ class Layer:
     largest: int = 508
     adc: tuple[int, int, int, int] = (40000, 24, -127, 127)
     shift: int = 12
+    scales: int = 3000
+    offsets: int = 1 << 18
 
     @property
     def rows(self) -> int:
@@ -45,8 +49,8 @@ class Layer:
         """Return conductance, scale and offset."""
         rng = np.random.default_rng(1)
         g = rng.integers(-self.largest, self.largest + 1, (self.group, self.rows, self.cols)).astype(np.int16)
-        scale = rng.integers(-3000, 3000, (self.group, len(self.cuts) + 1, self.cols)).astype(np.int32)
-        return g, scale, rng.integers(-(1 << 18), 1 << 18, self.group * self.cols)
+        scale = rng.integers(-self.scales, self.scales, (self.group, len(self.cuts) + 1, self.cols)).astype(np.int32)
+        return g, scale, rng.integers(-self.offsets, self.offsets, self.group * self.cols)
 
     def graph(self) -> Any:
         g, scale, offset = self.constants()
@@ -77,7 +81,7 @@ class Layer:
         vectors = np.moveaxis(vectors, -2, -3).reshape(*lead, self.group, self.rows)
         total = offset.reshape(self.group, self.cols)
         edges = (0, *self.cuts, self.rows)
-        for t, (first, last) in enumerate(zip(edges, edges[1:], strict=False)):
+        for t, (first, last) in enumerate(pairwise(edges)):
             sums = np.einsum("...gr,grc->...gc", vectors[..., first:last], g[:, first:last].astype(np.int64))
             total = total + np.clip(half_even(sums * multiplier, shift), low, high) * scale[:, t]
         return np.clip(half_even(total, self.shift), -100, 120).reshape(*lead, self.group * self.cols)
@@ -95,12 +99,14 @@ LAYERS = {
     "one position": Layer((5, 6, 4), window=(3, 3, 1, 1, 2, 2, 1, 1, 1, 1), code=U8),
     "groups in blocks": Layer((5, 6, 8), window=(3, 3, 2, 1, 1, 1, 1, 1, 3, 6), group=4, cols=3, cuts=(10,), code=U8),
     "block-diagonal depthwise": Layer((5, 6, 8), window=(3, 3, 1, 1, 1, 1, 1, 1, 5, 6), group=8, cols=1),
-    "double": Layer((64,), code=I16, largest=32767, adc=(40000, 40, -127, 127)),
+    "double": Layer((64,), code=I16, largest=2000, adc=(40000, 40, -127, 127)),
     "double in groups and blocks": Layer(
-        (3, 128), group=2, cuts=(20,), code=I16, largest=32767, adc=(65535, 40, -300, 300)
+        (3, 128), group=2, cuts=(20,), code=I16, largest=2000, adc=(65535, 40, -300, 300)
     ),
-    "ties at the ADC": Layer((4,), largest=3, adc=(1, 1, -(1 << 20), 1 << 20), shift=4),
-    "ties at the epilogue": Layer((4,), largest=3, adc=(1, 0, -(1 << 20), 1 << 20), shift=1),
+    "ties at the ADC": Layer((4,), cols=40, code=TINY, largest=3, adc=(1, 1, -40, 40), shift=0, scales=4, offsets=9),
+    "ties at the epilogue": Layer(
+        (4,), cols=40, code=TINY, largest=3, adc=(1, 0, -90, 90), shift=1, scales=4, offsets=9
+    ),
     "wide ADC that never clips": Layer((64,), adc=(1 << 15, 15, -(1 << 31), (1 << 31) - 1), shift=28),
 }
 
@@ -139,10 +145,14 @@ def test_bounds_name_the_layer() -> None:
     with pytest.raises(CimcError, match=r"error\[CIM0304\] node 'y' \(xbar.mvm\): in 'y', the array sum can reach"):
         run_one(Layer((512,), code=I16, largest=32767).graph(), np.zeros((1, 512)))
     with pytest.raises(CimcError, match="the accumulator can reach"):
-        offsets = Layer((8,)).graph()
         heavy = one(
             xbar.MvmOp, [((8,), S8)], (1,), S8, low=-1, high=1, conductance=np.ones((1, 8, 1), np.int16), shift=3,
             adc_multiplier=1, adc_shift=0, adc_low=-8, adc_high=7, scale=np.ones((1, 1, 1)), offset=np.array([1 << 52]),
         )  # fmt: skip
-        assert offsets
         run_one(heavy, np.zeros((1, 8)))
+
+
+def test_a_half_described_mvm_is_refused() -> None:
+    graph = one(xbar.MvmOp, [((8,), S8)], (1,), S8, low=-1, high=1, conductance=np.ones((1, 8, 1), np.int16))
+    with pytest.raises(CimcError, match="the mvm of 'y' is half described"):
+        run_one(graph, np.zeros((1, 8)))

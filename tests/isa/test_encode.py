@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimc.isa.encode import decode, decode_all, encode, encode_all, isa_hash
+from cimc.isa.encode import decode, decode_all, encode, encode_all
 from cimc.isa.errors import CODES, IsaError
 from cimc.isa.fuzz import bins, bins_hit, boundary_instructions, boundary_values, random_instructions
 from cimc.isa.layout import LAYOUT, USED_BITS
@@ -119,11 +119,6 @@ def test_the_table_fits_the_word() -> None:
     assert max(USED_BITS.values()) <= WORD_BITS
     assert len(BY_OPCODE) == len(TABLE)
     assert all(len(field.names) <= 1 << field.bits for spec in TABLE for field in spec.fields)
-
-
-def test_the_hash_is_of_this_version() -> None:
-    """Whoever changes an encoding changes VERSION and this line."""
-    assert isa_hash() == "61d1180f5c6aaa725992903d7a6e234f48646d62ee40bcd5002423be8c937823"
 
 
 def test_fuzz_repeats_by_seed() -> None:

@@ -1,0 +1,151 @@
+"""Fold batch normalisation, scales and biases into the weights next to them, where that is exact in real arithmetic."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.ir import Attribute
+
+from cimc.ir import nn
+from cimc.ir.attributes import int_value, int_values
+from cimc.ir.build import again
+from cimc.ir.graph import Graph, only_user
+from cimc.ir.location import replace
+from cimc.ir.types import WeightRef, shape_of
+from cimc.passes.dead_code import drop_unused
+
+Reals = NDArray[np.float64]
+Layer = nn.ConvOp | nn.DenseOp
+
+
+@dataclass(frozen=True)
+class FoldAffine:
+    """An affine map folds into the layer or affine map before it, or into the layer behind it where padding allows."""
+
+    name: ClassVar[str] = "fold-affine"
+
+    def __call__(self, graph: Graph) -> Graph:
+        for op in list(graph.module.ops):
+            if isinstance(op, nn.AffineOp):
+                _into_producer(graph, op)
+        for op in reversed(list(graph.module.ops)):
+            if isinstance(op, nn.AffineOp) and op.clamp is None:
+                _into_consumer(graph, op)
+        drop_unused(graph)
+        return graph
+
+
+def _reals(graph: Graph, ref: WeightRef) -> Reals:
+    return graph.weights.get(ref).astype(np.float64)
+
+
+def _kept(graph: Graph, name: str, array: Reals) -> WeightRef | None:
+    """Keep a folded constant as float32; None where it left float32's range."""
+    with np.errstate(over="ignore"):
+        single = array.astype(np.float32)
+    return graph.weights.add(name, single) if np.all(np.isfinite(single)) else None
+
+
+def _last_axis(array: Reals, size: int) -> Reals | None:
+    """Return a broadcasting constant as one value per entry of the last axis; None where other axes matter."""
+    if array.size != array.shape[-1]:
+        return None
+    return np.array(np.broadcast_to(array.reshape(-1), (size,)))
+
+
+def _into_producer(graph: Graph, op: nn.AffineOp) -> None:
+    before = op.x.owner
+    if not isinstance(before, nn.ConvOp | nn.DenseOp | nn.AffineOp) or only_user(op.x) is None:
+        return
+    if before.clamp is not None:
+        return
+    changes = _merged(graph, before, op) if isinstance(before, nn.AffineOp) else _scaled_outputs(graph, before, op)
+    if changes is None:
+        return
+    clamp = {} if op.clamp is None else {"clamp": op.clamp}
+    folded = again(before, before.operands, shape_of(op.out), label=op.label, **changes, **clamp)
+    replace(op, [folded], also=[before])
+    before.detach()
+    before.erase()
+
+
+def _merged(graph: Graph, first: nn.AffineOp, second: nn.AffineOp) -> dict[str, Attribute] | None:
+    """(x * s + b) * t + c is x * (s * t) + (b * t + c)."""
+    scale = _reals(graph, first.scale) * _reals(graph, second.scale)
+    bias = _reals(graph, first.bias) * _reals(graph, second.scale) + _reals(graph, second.bias)
+    return _constants(graph, second.label.data, scale=scale, bias=bias)
+
+
+def _scaled_outputs(graph: Graph, layer: Layer, op: nn.AffineOp) -> dict[str, Attribute] | None:
+    outputs = shape_of(op.out)[-1]
+    scale = _last_axis(_reals(graph, op.scale), outputs)
+    offset = _last_axis(_reals(graph, op.bias), outputs)
+    if scale is None or offset is None:
+        return None
+    weight = _reals(graph, layer.weight) * scale
+    old = np.zeros(outputs) if layer.bias is None else _reals(graph, layer.bias)
+    return _constants(graph, op.label.data, weight=weight, bias=old * scale + offset)
+
+
+def _constants(graph: Graph, label: str, **arrays: Reals) -> dict[str, Attribute] | None:
+    """Keep arrays as properties of the same names; None where one left float32's range."""
+    found = {name: _kept(graph, f"{label}.{name}", array) for name, array in arrays.items()}
+    kept: dict[str, Attribute] = {name: ref for name, ref in found.items() if ref is not None}
+    return kept if len(kept) == len(arrays) else None
+
+
+def _into_consumer(graph: Graph, op: nn.AffineOp) -> None:
+    view = only_user(op.out)
+    layer = only_user(view.out) if isinstance(view, nn.ReshapeOp) else view
+    if isinstance(layer, nn.ConvOp) and view is layer:
+        changes = _scaled_channels(graph, layer, op)
+    elif isinstance(layer, nn.DenseOp):
+        changes = _scaled_rows(graph, layer, op)
+    else:
+        return
+    if changes is None:
+        return
+    source = op.x
+    if isinstance(view, nn.ReshapeOp):
+        straight = again(view, [op.x], shape_of(view.out))
+        replace(view, [straight], also=[op])
+        source = straight.out
+    replace(layer, [again(layer, [source], shape_of(layer.out), **changes)], also=[op])
+
+
+def _scaled_channels(graph: Graph, layer: nn.ConvOp, op: nn.AffineOp) -> dict[str, Attribute] | None:
+    """Scale the input channels of a convolution; its padding must stay zero under the map."""
+    channels, group = shape_of(op.x)[-1], int_value(layer.group)
+    scale = _last_axis(_reals(graph, op.scale), channels)
+    offset = _last_axis(_reals(graph, op.bias), channels)
+    if scale is None or offset is None or (np.any(offset) and any(int_values(layer.pads))):
+        return None
+    weight = _reals(graph, layer.weight)
+    inputs, outputs = weight.shape[2], weight.shape[3]
+    row = np.arange(inputs)[:, None] + (np.arange(outputs) // (outputs // group) * inputs)[None, :]
+    bias = np.zeros(outputs) if layer.bias is None else _reals(graph, layer.bias)
+    bias = bias + (weight * offset[row]).sum(axis=(0, 1, 2))
+    return _constants(graph, layer.label.data, weight=weight * scale[row], bias=bias)
+
+
+def _scaled_rows(graph: Graph, layer: nn.DenseOp, op: nn.AffineOp) -> dict[str, Attribute] | None:
+    """Scale the rows of a matrix; the map may act on the data before it is flattened into one vector."""
+    inputs = layer.weight.dims[0]
+    scale = _per_row(_reals(graph, op.scale), shape_of(op.x), shape_of(layer.x))
+    offset = _per_row(_reals(graph, op.bias), shape_of(op.x), shape_of(layer.x))
+    if scale is None or offset is None:
+        return None
+    weight = _reals(graph, layer.weight)
+    bias = np.zeros(weight.shape[1]) if layer.bias is None else _reals(graph, layer.bias)
+    rows = np.broadcast_to(scale, (inputs,))[:, None]
+    return _constants(graph, layer.label.data, weight=weight * rows, bias=bias + offset @ weight)
+
+
+def _per_row(array: Reals, before: tuple[int, ...], flat: tuple[int, ...]) -> Reals | None:
+    """Return a constant of data of shape `before` as one value per matrix row; None where it varies otherwise."""
+    if before == flat:
+        return _last_axis(array, flat[-1])
+    if int(np.prod(before)) != flat[-1]:
+        return None
+    return np.array(np.broadcast_to(array, before)).reshape(-1)

@@ -1,0 +1,59 @@
+"""Fuse activations that clamp into the operation that computes their operand."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cimc.ir import build, nn
+from cimc.ir.attributes import Floats, float_value, float_values, floats, real
+from cimc.ir.graph import Graph, only_user
+from cimc.ir.location import replace
+from cimc.ir.types import shape_of
+
+CLAMPING = (nn.ConvOp, nn.DenseOp, nn.AffineOp, nn.AddOp, nn.SubOp, nn.MulOp, nn.MaxPoolOp, nn.AvgPoolOp)
+Bounds = tuple[float, float]
+UNBOUNDED: Bounds = (-nn.UNBOUNDED, nn.UNBOUNDED)
+
+
+@dataclass(frozen=True)
+class FuseClamp:
+    """Where the operand has no other use, its operation clamps itself; clamps of clamps become one."""
+
+    name: ClassVar[str] = "fuse-clamp"
+
+    def __call__(self, graph: Graph) -> Graph:
+        for op in list(graph.module.ops):
+            if isinstance(op, nn.ClampOp):
+                _fuse(op)
+        return graph
+
+
+def bounds_of(op: nn.Computed) -> Bounds:
+    """Return the bounds that an operation clamps its own result to."""
+    if isinstance(op, nn.ClampOp):
+        return float_value(op.low), float_value(op.high)
+    clamp = op.properties.get("clamp")
+    low, high = float_values(clamp) if isinstance(clamp, Floats) else UNBOUNDED
+    return low, high
+
+
+def both(first: Bounds, second: Bounds) -> Bounds:
+    """Return the bounds of clamping to `first` and then to `second`."""
+    low, high = (min(max(bound, second[0]), second[1]) for bound in first)
+    return low, high
+
+
+def _fuse(op: nn.ClampOp) -> None:
+    own, inner = bounds_of(op), op.x.owner
+    if own == UNBOUNDED:
+        replace(op, [], [op.x])
+        return
+    if not isinstance(inner, (*CLAMPING, nn.ClampOp)) or only_user(op.x) is None:
+        return
+    low, high = both(bounds_of(inner), own)
+    if isinstance(inner, nn.ClampOp):
+        merged = build.again(inner, inner.operands, shape_of(op.out), label=op.label, low=real(low), high=real(high))
+    else:
+        merged = build.again(inner, inner.operands, shape_of(op.out), label=op.label, clamp=floats((low, high)))
+    replace(op, [merged], also=[inner])
+    inner.detach()
+    inner.erase()

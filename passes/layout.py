@@ -1,0 +1,31 @@
+"""One layout: channels-last everywhere, with the transposes of channels-first models cancelled or absorbed."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from cimc.ir.graph import Graph, Labels
+from cimc.passes.dead_code import drop_unused
+from cimc.passes.hoist import hoist
+from cimc.passes.sink import sink
+
+ROUNDS = 100
+"""Sinking and hoisting alternate; real models need two or three rounds."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Move transposes down through operations that work in any axis order, into dense weights, inputs and outputs.
+
+    What is left is real data movement. The axis order of inputs and outputs is noted in their `order`.
+    """
+
+    name: ClassVar[str] = "layout"
+
+    def __call__(self, graph: Graph) -> Graph:
+        labels = Labels(graph)
+        for _ in range(ROUNDS):
+            sink(graph, labels)
+            drop_unused(graph)
+            if not hoist(graph):
+                break
+        return graph

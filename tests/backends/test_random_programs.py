@@ -1,0 +1,285 @@
+"""Random small programs do the same on both interpreters: every write, every output, every trap."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.ports import DTYPES
+
+MEMORY = 512
+LIMITS = ((-127, 127), (-128, 127), (0, 255), (-5, 60), (-(2**15), 2**15 - 1), (-(2**32), 2**32 - 1))
+
+small = st.integers(1, 4)
+types = st.sampled_from(["i8", "i8", "i8", "u8", "i16", "i32", "i64"])
+
+
+class Author:
+    """Draws instructions that mostly fit one another and appends them to a sketch."""
+
+    def __init__(self, draw, sketch):
+        self.draw = draw
+        self.sketch = sketch
+        self.blocks = []
+
+    def integers(self, low, high, count):
+        return self.draw(st.lists(st.integers(low, high), min_size=count, max_size=count))
+
+    def rounding(self):
+        low, high = self.draw(st.sampled_from(LIMITS))
+        return {"shift": self.draw(st.integers(0, 24)), "low": low, "high": high}
+
+    def tables(self, count):
+        magnitude = self.draw(st.sampled_from([3, 2**15, 2**16 - 1]))
+        offset = self.draw(st.sampled_from([0, 1000, 2**30, 2**51]))
+        scale, bias = self.integers(-magnitude, magnitude, count), self.integers(-offset, offset, count)
+        return {"scale": self.sketch.table(scale, "i32"), "bias": self.sketch.table(bias, "i64")}
+
+    def base(self, size, count):
+        """Return an address at which `count` elements mostly fit."""
+        last = max(MEMORY - size * count, 0)
+        return self.draw(st.one_of(st.integers(0, min(last, 64)), st.integers(0, last), st.integers(0, MEMORY)))
+
+    def tensor(self, stream, shape, type_name=None):
+        kind = type_name or self.draw(types)
+        count = int(np.prod(shape))
+        dense = (
+            [count, shape[2] * shape[3], shape[3], 1]
+            if shape[0] == 1
+            else [count // shape[0], shape[2] * shape[3], shape[3], 1]
+        )
+        pitch = self.draw(
+            st.one_of(st.just(dense), st.permutations(dense), st.lists(st.integers(-3, 9), min_size=4, max_size=4))
+        )
+        self.sketch.tensor(stream, shape, self.base(DTYPES[kind].itemsize, count), type=kind, pitch=tuple(pitch))
+
+    def source(self, stream, channels=None):
+        """Define a stream that is read; return its vectors and their length."""
+        shape = (1, self.draw(small), self.draw(small), channels or self.draw(st.integers(1, 3)))
+        if self.draw(st.booleans()):
+            values = self.integers(-127, 127, int(np.prod(shape)))
+            self.sketch.data(stream, values, shape, self.draw(st.sampled_from(["i8", "i16", "i64"])))
+        else:
+            self.tensor(stream, shape)
+        return shape
+
+    def window(self, stream, channels=None):
+        shape = self.source(stream, channels)
+        kernel, out = (self.draw(small), self.draw(small)), (self.draw(small), self.draw(small))
+        pair = st.tuples(st.integers(0, 2), st.integers(0, 2))
+        stride, dilation = self.draw(pair), self.draw(pair)
+        pad = self.draw(st.tuples(st.integers(-1, 2), st.integers(-1, 2)))
+        fill = self.draw(st.sampled_from([0, 0, -3, 127, -128, 300]))
+        self.sketch.window(stream, kernel, out, stride=stride, dilation=dilation, pad=pad, fill=fill)
+        return out[0] * out[1], kernel[0] * kernel[1], shape[3]
+
+    def out(self, stream, vectors, length):
+        self.tensor(
+            stream,
+            self.draw(st.sampled_from([(1, 1, vectors, length), (1, 1, 1, vectors * length), (vectors, 1, 1, length)])),
+        )
+
+    def any_source(self, stream):
+        """Define a plain stream or a window; return vectors and length."""
+        if self.draw(st.booleans()):
+            vectors, taps, channels = self.window(stream)
+            return vectors, taps * channels
+        shape = self.source(stream)
+        return shape[0] * shape[1] * shape[2], shape[3]
+
+    # One method an instruction (or a family).
+
+    def block(self):
+        rows, cols = self.draw(st.integers(1, 9)), self.draw(st.integers(1, 3))
+        level = self.draw(st.sampled_from([1, 20, 508]))
+        matrix = [self.integers(-level, level, cols) for _ in range(rows)]
+        at = (self.draw(st.integers(0, 1)), self.draw(st.integers(0, 7)), self.draw(st.integers(0, 5)))
+        number = self.draw(st.integers(0, 2))
+        self.sketch.block(number, matrix, at, zeros=self.draw(st.sampled_from(["program", "skip"])))
+        self.blocks = [known for known in self.blocks if known[0] != number] + [(number, rows, cols)]
+
+    def gain(self):
+        scope, tile = self.draw(st.sampled_from([("all", 0), ("tile", 0), ("tile", 1)]))
+        multiplier = self.draw(st.integers(2**15, 2**16 - 1))
+        self.sketch.put("gain", scope=scope, tile=tile, multiplier=multiplier, divide=self.draw(st.integers(12, 24)))
+
+    def pattern(self):
+        place = {
+            "tile": self.draw(st.integers(0, 1)),
+            "row": self.draw(st.integers(0, 9)),
+            "col": self.draw(st.integers(0, 5)),
+        }
+        plus, minus = self.integers(0, 508, 2)
+        self.sketch.put("pattern", rows=self.draw(small), cols=self.draw(small), plus=plus, minus=minus, **place)
+
+    def group(self):
+        """Return consecutive blocks of as many columns, as (number, rows, cols)."""
+        if not self.blocks:
+            self.block()
+        group = [self.draw(st.sampled_from(self.blocks))]
+        for known in sorted(self.blocks):
+            if known[0] == group[-1][0] + 1 and known[2] == group[0][2]:
+                group.append(known)
+        return group
+
+    def stream_for(self, group):
+        rows = sum(block[1] for block in group)
+        if self.draw(st.booleans()):
+            values = self.integers(-7, 7, 2 * rows)
+            self.sketch.data(0, values, (2, rows))
+            return 2
+        for taps in ((3, 3), (2, 2), (1, 3), (1, 2)):
+            if rows % (taps[0] * taps[1]) == 0:
+                self.source(0, rows // (taps[0] * taps[1]))
+                self.sketch.window(0, taps, (2, 2), pad=self.draw(st.tuples(st.integers(-1, 1), st.integers(-1, 1))))
+                return 4
+        return int(np.prod(self.source(0, rows)[:3]))
+
+    def mvm(self):
+        group = self.group()
+        vectors, cols = self.stream_for(group), group[0][2]
+        self.out(1, vectors, cols)
+        tables = self.tables(len(group) * cols)
+        self.sketch.put("mvm", in_=0, out=1, block=group[0][0], blocks=len(group), **tables, **self.rounding())
+
+    def calibrate(self):
+        group = self.group()
+        self.stream_for(group)
+        per = self.draw(st.sampled_from(["block", "column"]))
+        references = self.integers(0, 3000, len(group) * (group[0][2] if per == "column" else 1))
+        reference = self.sketch.table(references, "i64")
+        self.sketch.put("calibrate", in_=0, block=group[0][0], blocks=len(group), reference=reference, per=per)
+
+    def capture(self):
+        block = self.group()[:1]
+        self.out(1, self.stream_for(block), block[0][2])
+        self.sketch.put("capture", in_=0, out=1, block=block[0][0])
+
+    def depthwise(self):
+        vectors, taps, channels = self.window(0)
+        multiplier = self.draw(st.integers(1, 2))
+        self.out(1, vectors, channels * multiplier)
+        weights = self.sketch.table(self.integers(-128, 127, taps * channels * multiplier), "i8")
+        tables = self.tables(channels * multiplier)
+        self.sketch.put("depthwise", in_=0, out=1, weights=weights, multiplier=multiplier, **tables, **self.rounding())
+
+    def poolmax(self):
+        vectors, _, channels = self.window(0)
+        self.out(1, vectors, channels)
+        low, high = self.draw(st.sampled_from(LIMITS))
+        self.sketch.put("poolmax", in_=0, out=1, low=low, high=high)
+
+    def poolsum(self):
+        vectors, _, channels = self.window(0)
+        self.out(1, vectors, channels)
+        per = self.draw(st.sampled_from(["all", "position"]))
+        tables = self.tables(vectors if per == "position" else 1)
+        self.sketch.put("poolsum", in_=0, out=1, per=per, **tables, **self.rounding())
+
+    def affine(self):
+        self.out(1, *self.any_source(0))
+        period = self.draw(st.integers(1, 7))
+        self.sketch.put("affine", in_=0, out=1, period=period, **self.tables(period), **self.rounding())
+
+    def pair(self):
+        shape = self.source(0)
+        for stream in (1, 2):
+            self.tensor(stream, shape)
+        return {
+            "a": 0,
+            "b": self.draw(st.integers(0, 1)),
+            "out": 2,
+            "bias": self.draw(st.integers(-(2**53), 2**53)),
+            **self.rounding(),
+        }
+
+    def add(self):
+        ma, mb = self.integers(-(2**17), 2**17 - 1, 2)
+        self.sketch.put("add", ma=ma, mb=mb, **self.pair())
+
+    def mul(self):
+        za, zb = self.integers(-128, 127, 2)
+        self.sketch.put("mul", za=za, zb=zb, m=self.draw(st.integers(-(2**17), 2**17 - 1)), **self.pair())
+
+    def lut(self):
+        self.out(1, *self.any_source(0))
+        kind = self.draw(types)
+        table = self.sketch.table([(n * 37) % 100 for n in range(256)], kind)
+        self.sketch.put("lut", in_=0, out=1, table=table, type=kind, first=-128, entries=256)
+
+    def softmax(self):
+        self.out(1, *self.any_source(0))
+        table = self.sketch.table([1 << (30 - n) for n in range(31)], "i32")
+        low, high = self.draw(st.sampled_from(LIMITS))
+        numerator, zero = self.draw(st.sampled_from([(255, -128), (2**32 - 1, 5), (127, 0)]))
+        self.sketch.put(
+            "softmax", in_=0, out=1, table=table, entries=31, numerator=numerator, zero=zero, low=low, high=high
+        )
+
+    def move(self):
+        self.out(1, *self.any_source(0))
+        self.sketch.put("move", in_=0, out=1)
+
+    def fill(self):
+        self.out(1, self.draw(small), self.draw(small))
+        self.sketch.put("fill", out=1, value=self.draw(st.integers(-128, 127)))
+
+    def cells(self):
+        self.tensor(1, (1, 1, 1, 1), "i16")
+        place = {
+            "tile": self.draw(st.integers(0, 1)),
+            "row": self.draw(st.integers(0, 15)),
+            "col": self.draw(st.integers(0, 7)),
+        }
+        self.sketch.put("readcell", polarity=self.draw(st.sampled_from(["plus", "minus"])), out=1, **place)
+        self.sketch.put(
+            "selftest", tile=place["tile"], col=place["col"], value=self.draw(st.integers(-(2**33), 2**33)), out=1
+        )
+
+    def verify(self):
+        number, rows, cols = self.group()[0]
+        self.tensor(1, (1, 1, 1, 1), "i16")
+        data = self.sketch.matrix([self.integers(-3, 3, cols) for _ in range(rows)])
+        self.sketch.put("verify", block=number, data=data, tolerance=self.draw(st.integers(0, 9)), out=1)
+
+    def loop(self):
+        """A loop whose output moves on, by less than, as much as, or more than what it writes."""
+        self.out(1, *self.any_source(0))
+        self.sketch.put("loop", count=self.draw(small)).put("move", in_=0, out=1)
+        self.sketch.put("advance", stream=self.draw(st.integers(0, 1)), by=self.draw(st.integers(-2, 9))).put("endloop")
+
+
+ACTIONS = [name for name in vars(Author) if not name.startswith("_")]
+ACTIONS = ACTIONS[ACTIONS.index("block") :]
+ACTIONS = [name for name in ACTIONS if name not in ("group", "stream_for", "pair")]
+
+
+@st.composite
+def sketches(draw, new):
+    """Draw a program with one input of 24 codes at the start of memory and one output."""
+    target = {
+        "array": {"unprogrammed": draw(st.sampled_from([0, 0, 5]))},
+        "dac": {"bits": draw(st.sampled_from([4, 8, 8, 16]))},
+        "adc": {
+            "bits": draw(st.sampled_from([4, 8, 8, 12, 33])),
+            "codes": draw(st.sampled_from(["symmetric", "full"])),
+            "rounding": draw(st.sampled_from(["nearest-even", "floor"])),
+        },
+    }
+    sketch = new(MEMORY, **target).port("x", (24,), 0).port("y", (40,), 16, output=True)
+    author = Author(draw, sketch)
+    author.gain()
+    for name in draw(st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=6)):
+        getattr(author, name)()
+    return sketch
+
+
+@settings(derandomize=True, deadline=None, max_examples=600)
+@given(st.data())
+def test_both_interpreters_agree(new, ask, data):
+    sketch = data.draw(sketches(new))
+    samples = np.random.default_rng(len(sketch.instructions)).integers(-7, 8, (3, 24)).astype(np.int8)
+    ends = [ask(sketch, x=x)[1] for x in samples]
+    if all(isinstance(end, dict) for end in ends):
+        together = Interpreter(sketch.program(), 2).run({"x": samples})["y"]
+        assert together.tolist() == [end["y"] for end in ends]
