@@ -22,7 +22,9 @@ from cimc.targets import Target
 PEAKS = "cim.peaks"
 GAIN = "cim.gain"
 UNITY_GAIN = (1 << 15, 15)
-VECTORS_PER_SAMPLE = 1024
+VECTORS = 1 << 16
+FEWEST_VECTORS = 64
+"""Vectors looked at per layer, spread over all samples, and at least so many of each sample."""
 STEPS_PER_OCTAVE = 8
 
 Reals = NDArray[np.float64]
@@ -99,15 +101,21 @@ class _Statistics:
         """Take in im2col vectors (group, vector, row) of codes."""
         self.count += vectors.shape[1]
         for group, rows in enumerate(vectors):
-            output = np.zeros((rows.shape[0], self.matrix.shape[2]))
+            output = np.zeros((rows.shape[0], self.matrix.shape[2]), np.float32)
             for block, (a, b) in enumerate(zip(self.cuts, self.cuts[1:], strict=False)):
-                part = self.matrix[group, a:b]
-                sums = rows[:, a:b] @ part
-                self.largest[group, block] = np.maximum(self.largest[group, block], np.abs(sums).max(axis=0))
-                self.energy[group, block] += float(np.square(rows[:, a:b] - self.zero, dtype=np.float64).sum())
-                output += (sums - self.zero * part.sum(axis=0, dtype=np.float64)) * self.step[group, block]
-            self.sum[group] += output.sum(axis=0)
-            self.squares[group] += np.square(output).sum(axis=0)
+                matrix, part = self.matrix[group, a:b], rows[:, a:b]
+                sums = part @ matrix
+                found = np.maximum(sums.max(axis=0), -sums.min(axis=0))
+                self.largest[group, block] = np.maximum(self.largest[group, block], found)
+                self.energy[group, block] += self._energy(part)
+                output += (sums - self.zero * matrix.sum(axis=0)) * self.step[group, block].astype(np.float32)
+            self.sum[group] += output.sum(axis=0, dtype=np.float64)
+            self.squares[group] += np.einsum("ij,ij->j", output, output)
+
+    def _energy(self, rows: NDArray[np.float32]) -> float:
+        """Return the sum of (code - zero point)^2 over all vectors."""
+        flat = np.ascontiguousarray(rows).ravel()
+        return float(flat @ flat) - 2.0 * self.zero * float(flat.sum()) + self.zero**2 * flat.size
 
     def peaks(self) -> NDArray[np.int64]:
         return np.vectorize(lambda peak: int(rounded(float(peak))), otypes=[np.int64])(self.largest)
@@ -128,10 +136,10 @@ def _measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target) ->
         assert op.weight is not None
         found[op.label.data] = _Statistics(op, graph.weights.get(op.weight), target.full_conductance)
     inputs = {op.label.data: _label_of_input(op) for op in layers}
+    share = max(VECTORS // len(next(iter(data.values()))), FEWEST_VECTORS)
     for chunk in Evaluator(graph, values=sorted(set(inputs.values()))).stream(data):
         for op in layers:
-            for sample in chunk[inputs[op.label.data]]:
-                found[op.label.data].add(_vectors(op, np.asarray(sample, np.float32)))
+            found[op.label.data].add(_vectors(op, np.asarray(chunk[inputs[op.label.data]], np.float32), share))
     return found
 
 
@@ -140,28 +148,26 @@ def _label_of_input(op: MvmOp) -> str:
     return owner.label.data  # type: ignore[union-attr]
 
 
-def _vectors(op: MvmOp, sample: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return up to VECTORS_PER_SAMPLE evenly spaced im2col vectors of one sample, (group, vector, row)."""
+def _vectors(op: MvmOp, samples: NDArray[np.float32], share: int) -> NDArray[np.float32]:
+    """Return up to `share` evenly spaced im2col vectors of each sample, (group, vector, row)."""
     group, rows, _ = op.matrix
     window = int_values(op.window)
     if not window:
-        flat = sample.reshape(-1, sample.shape[-1])
-        return flat[_spread(len(flat))][np.newaxis]
+        flat = samples.reshape(len(samples), -1, samples.shape[-1])
+        return flat[:, _spread(flat.shape[1], share)].reshape(1, -1, rows)
     kernel, stride, dilation, pad, out = (window[index : index + 2] for index in (0, 2, 4, 6, 8))
-    picked = _spread(out[0] * out[1])
-    high = np.maximum([stride[a] * (out[a] - 1) + dilation[a] * (kernel[a] - 1) + 1 - pad[a] - sample.shape[a] for a in (0, 1)], 0)
-    zero = code_of(op.x).zero.data
-    padded = np.pad(sample, ((pad[0], int(high[0])), (pad[1], int(high[1])), (0, 0)), constant_values=zero)
+    picked = _spread(out[0] * out[1], share)
+    reach = [stride[a] * (out[a] - 1) + dilation[a] * (kernel[a] - 1) + 1 - pad[a] - samples.shape[a + 1] for a in (0, 1)]
+    edges = ((0, 0), (pad[0], max(reach[0], 0)), (pad[1], max(reach[1], 0)), (0, 0))
+    padded = np.pad(samples, edges, constant_values=code_of(op.x).zero.data)
     y, x = picked // out[1] * stride[0], picked % out[1] * stride[1]
-    taps = [padded[y + i * dilation[0], x + j * dilation[1]] for i in range(kernel[0]) for j in range(kernel[1])]
-    stacked = np.stack(taps, axis=1).reshape(len(picked), len(taps), group, -1)
-    return np.ascontiguousarray(np.moveaxis(stacked, 2, 0)).reshape(group, len(picked), rows)
+    taps = [padded[:, y + i * dilation[0], x + j * dilation[1]] for i in range(kernel[0]) for j in range(kernel[1])]
+    stacked = np.stack(taps, axis=2).reshape(len(samples) * len(picked), len(taps), group, -1)
+    return np.ascontiguousarray(np.moveaxis(stacked, 2, 0)).reshape(group, -1, rows)
 
 
-def _spread(count: int) -> NDArray[np.int64]:
-    if count <= VECTORS_PER_SAMPLE:
-        return np.arange(count)
-    return np.arange(VECTORS_PER_SAMPLE) * count // VECTORS_PER_SAMPLE
+def _spread(count: int, share: int) -> NDArray[np.int64]:
+    return np.arange(count) if count <= share else np.arange(share) * count // share
 
 
 def _common_gain(layers: list[_Statistics], target: Target) -> tuple[int, int]:

@@ -134,7 +134,7 @@ def _unary(graph: Graph, op: nn.UnaryOp) -> Made:
     x, y = code_of(op.x), code_of(op.out)
     codes = np.arange(x.low.data, x.high.data + 1)
     values = functions.apply(op.function.data, (codes - x.zero.data) * x.scale.data, float_values(op.parameters))
-    table = quantised(values, y).astype(np.int16 if y.element_type == "i16" else np.int8)
+    table = quantised(values, y).astype(f"{y.element_type[0]}{element_bytes(y)}")
     return _made(xbar.LutOp, op, table=graph.weights.add(f"{op.label.data}.table", table), first=integer(x.low.data))
 
 
