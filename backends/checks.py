@@ -8,6 +8,9 @@ from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
 from cimc.isa.table import LOOP_DEPTH
 
+MEMORY_BUDGET = 1 << 32
+"""Bytes that an interpreter allocates for one purpose at most."""
+
 MEMORIES = {"act": "activation memory", "const": "constant memory"}
 
 
@@ -129,3 +132,9 @@ def entry(code: int, first: int, entries: int) -> None:
     """Trap unless a look-up table that starts at code `first` holds the code."""
     if not first <= code < first + entries:
         raise Trap("CIM0518", f"the code {code} is looked up, the table holds {first} to {first + entries - 1}")
+
+
+def affordable(what: str, size: int) -> None:
+    """Trap unless `size` bytes are within the budget."""
+    if size > MEMORY_BUDGET:
+        raise Trap("CIM0521", f"{what} would take {size} bytes, the interpreters allow {MEMORY_BUDGET}")

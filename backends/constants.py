@@ -15,7 +15,10 @@ class ConstantMemory:
         self.names: list[tuple[int, int, str]] = []
 
     def add(self, array: NDArray[np.generic], dtype: str, name: str) -> int:
-        """Return the byte address of `array` stored as little-endian `dtype`. Raises OverflowError where a value does not fit."""
+        """Return the byte address of `array`, stored as little-endian `dtype`.
+
+        Raises OverflowError where a value does not fit.
+        """
         stored = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
         if not np.array_equal(stored, array):
             raise OverflowError(f"{name} does not fit {dtype}")

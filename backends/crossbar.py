@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.backends import checks
 from cimc.backends.exact import Converter, converter, exact_type, highest_code
 from cimc.backends.machine import SUM_LIMIT, Gain, Machine, Region
 from cimc.backends.traps import Trap
@@ -19,16 +20,21 @@ class Tile:
 
     def __init__(self, machine: Machine) -> None:
         shape = (2, machine.rows, machine.columns)
-        self.target = np.full(shape, NEVER, np.int32)
-        self.programmed = np.full(shape, NEVER, np.int32)
+        self.target = np.full(shape, NEVER, state_type(machine))
+        self.programmed = np.full(shape, NEVER, state_type(machine))
         self.version = 0
 
     def write(self, cells: Region, targets: Array, chosen: Array) -> None:
         """Programme the chosen devices of a region to targets [2, rows, cols]. Programming noise will enter here."""
         window = np.s_[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
-        np.copyto(self.target[window], targets, where=chosen)
-        np.copyto(self.programmed[window], targets, where=chosen)
+        np.copyto(self.target[window], targets, where=chosen, casting="unsafe")
+        np.copyto(self.programmed[window], targets, where=chosen, casting="unsafe")
         self.version += 1
+
+
+def state_type(machine: Machine) -> np.dtype[Any]:
+    """Return the smallest type that holds every device value and NEVER."""
+    return np.dtype(np.int16 if machine.highest_target < 1 << 15 else np.int32)
 
 
 class Crossbar:
@@ -46,6 +52,8 @@ class Crossbar:
     def tile(self, number: int) -> Tile:
         """Return a tile, made when it is first programmed."""
         if number not in self.tiles:
+            size = 2 * 2 * self.machine.rows * self.machine.columns * state_type(self.machine).itemsize
+            checks.affordable("the state of all devices", (len(self.tiles) + 1) * size)
             self.tiles[number] = Tile(self.machine)
         return self.tiles[number]
 
@@ -74,9 +82,8 @@ class Crossbar:
         """Return the values [2, rows, cols] that devices were left at."""
         if cells.tile not in self.tiles:
             return np.full((2, cells.rows, cells.cols), self.machine.unprogrammed, np.int32)
-        part = self.tiles[cells.tile].programmed[
-            :, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols
-        ]
+        rows, columns = slice(cells.row, cells.row + cells.rows), slice(cells.col, cells.col + cells.cols)
+        part = self.tiles[cells.tile].programmed[:, rows, columns].astype(np.int32)
         return np.where(part == NEVER, self.machine.unprogrammed, part)
 
     def conductances(self, cells: Region) -> Array:

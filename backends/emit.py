@@ -1,11 +1,11 @@
 """Emit: scheduled tile IR -> program. One function per operation; nothing is decided here."""
 
+import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from cimc.backends.constants import ConstantMemory
@@ -14,7 +14,7 @@ from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, InputOp, OutputOp
-from cimc.ir.types import CodeType, code_of, shape_of
+from cimc.ir.types import code_of, shape_of
 from cimc.isa.program import Instruction, Operand, Port, Program, instruction
 
 IN, OUT, SECOND = 0, 1, 2
@@ -35,7 +35,7 @@ class Write:
 
 @dataclass(frozen=True)
 class Emission:
-    """A program, which value each writing instruction fills (`writes`), and names for addresses (`constants`, `cells`)."""
+    """A program, which value each writing instruction fills (`writes`), names for addresses (`constants`, `cells`)."""
 
     program: Program
     writes: Mapping[int, Write]
@@ -52,6 +52,7 @@ class _Builder:
     writes: dict[int, Write] = field(default_factory=dict)
     constants: ConstantMemory = field(default_factory=ConstantMemory)
     conductances: list[bytes] = field(default_factory=list)
+    conductance_bytes: int = 0
     cells: list[tuple[int, int, int, str]] = field(default_factory=list)
     names: tuple[str, ...] = ()
 
@@ -72,13 +73,13 @@ class _Builder:
             stream=number,
             space="act",
             type=code.element_type,
-            base=address_of(value) + start * element_bytes(code),
+            base=address_of(value) + start * code.element_bytes,
             shape=(1,) * lead + tuple(shape),
             pitch=(0,) * lead + tuple(pitch),
         )
 
     def result(self, op: Computed, shape: Shape, pitch: Shape, start: int = 0) -> None:
-        """Define the output stream over (a part of) the result of `op`, and note that the next instruction but this one writes it."""
+        """Define the output stream over (a part of) the result of `op`; the instruction put next writes it."""
         self.stream(OUT, op.out, shape, pitch, start)
         self.writes[len(self.instructions)] = Write(op.label.data, start, tuple(shape), tuple(pitch))
 
@@ -95,9 +96,9 @@ def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emissi
     builder = _Builder(graph)
     operations = list(graph.module.ops)
     layers = [op for op in operations if isinstance(op, xbar.MvmOp)]
-    for op in layers:
-        builder.names = names_of(op.location)
-        _program(builder, op)
+    for layer in layers:
+        builder.names = names_of(layer.location)
+        _program(builder, layer)
     _gain(builder, layers)
     for op in operations:
         builder.names = names_of(op.location)
@@ -130,10 +131,6 @@ def address_of(value: SSAValue) -> int:
     owner = value.owner
     assert isinstance(owner, Computed) and owner.address is not None
     return int_value(owner.address)
-
-
-def element_bytes(code: CodeType) -> int:
-    return 1 if code.element_type.endswith("8") else 2
 
 
 def dense(shape: Shape) -> list[int]:
@@ -169,10 +166,10 @@ def _program(builder: _Builder, op: xbar.MvmOp) -> None:
     rows, cols, spots = int_values(op.row_cuts), int_values(op.col_cuts), int_values(op.blocks)
     number = int_value(op.first_block)
     for group in range(levels.shape[0]):
-        for c0, c1 in zip(cols, cols[1:], strict=False):
-            for part, (r0, r1) in enumerate(zip(rows, rows[1:], strict=False)):
-                where = 3 * (number - int_value(op.first_block))
-                tile, row, col = spots[where : where + 3]
+        for c0, c1 in itertools.pairwise(cols):
+            for part, (r0, r1) in enumerate(itertools.pairwise(rows)):
+                index = 3 * (number - int_value(op.first_block))
+                tile, row, col = spots[index : index + 3]
                 data = sum(len(chunk) for chunk in builder.conductances[-1:]) and builder.cells[-1][0] + len(
                     builder.conductances[-1]
                 )
@@ -187,9 +184,11 @@ def _program(builder: _Builder, op: xbar.MvmOp) -> None:
                     data=data,
                     zeros="program",
                 )
-                name = f"conductance of {', '.join(builder.names)}, group {group}, columns {c0}..{c1 - 1}, row block {part}"
+                where = f"group {group}, columns {c0}..{c1 - 1}, row block {part}"
+                name = f"conductance of {', '.join(builder.names)}, {where}"
                 builder.cells.append((data, r1 - r0, c1 - c0, name))
                 builder.conductances.append(levels[group, r0:r1, c0:c1].astype("<i2").tobytes())
+                builder.conductance_bytes += len(builder.conductances[-1])
                 number += 1
 
 
@@ -220,7 +219,7 @@ def _mvm(builder: _Builder, op: xbar.MvmOp) -> None:
     block = int_value(op.first_block)
     for number in range(group):
         _mvm_input(builder, op, number, rows)
-        for c0, c1 in zip(cuts, cuts[1:], strict=False):
+        for c0, c1 in itertools.pairwise(cuts):
             label = f"of {', '.join(builder.names)}, group {number}, columns {c0}..{c1 - 1}"
             scales = builder.constants.add(scale[number, :, c0:c1], "i4", f"scale {label}")
             biases = builder.constants.add(offset[number * cols + c0 : number * cols + c1], "i8", f"offset {label}")
@@ -322,9 +321,11 @@ def _mul(builder: _Builder, op: xbar.MulOp) -> None:
 def _lut(builder: _Builder, op: xbar.LutOp) -> None:
     _whole_input(builder, op)
     _whole_result(builder, op)
-    kind = {"|i1": "i8", "<i2": "i16"}[op.table.dtype.data]
-    table = builder.table(op, "table", {"i8": "i1", "i16": "i2"}[kind])
-    builder.put("lut", in_=IN, out=OUT, table=table, type=kind, first=int_value(op.first), entries=op.table.dims[0])
+    code = code_of(op.out)
+    table = builder.table(op, "table", code.dtype)
+    builder.put(
+        "lut", in_=IN, out=OUT, table=table, type=code.element_type, first=int_value(op.first), entries=op.table.dims[0]
+    )
 
 
 def _softmax(builder: _Builder, op: xbar.SoftmaxOp) -> None:
@@ -376,13 +377,12 @@ def _concat(builder: _Builder, op: xbar.ConcatOp) -> None:
 
 
 def _pad(builder: _Builder, op: xbar.PadOp) -> None:
-    shape, inner, pitch = shape_of(op.out), shape_of(op.x), dense(shape_of(op.out))
+    inner, pitch = shape_of(op.x), dense(shape_of(op.out))
+    start = sum(before * step for before, step in zip(int_values(op.before), pitch, strict=True))
     _whole_result(builder, op)
     builder.put("fill", out=OUT, value=int_value(op.value))
     builder.stream(IN, op.x, inner, dense(inner))
-    builder.result(
-        op, inner, pitch, sum(before * step for before, step in zip(int_values(op.before), pitch, strict=True))
-    )
+    builder.result(op, inner, pitch, start)
     builder.put("move", in_=IN, out=OUT)
 
 

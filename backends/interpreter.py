@@ -17,22 +17,25 @@ from cimc.isa.program import Program
 
 Array = NDArray[Any]
 Watch = Callable[[int, Array], None]
-CHUNK = 16
+MOST_IMAGES = 32
+CHUNK_ELEMENTS = 1 << 21
+"""A chunk has as many images, up to MOST_IMAGES, as keep its longest stream below this: it should stay in cache."""
 
 
 class Interpreter:
     """A program resolved once, to be run on any number of images.
 
-    `chunk` images are in flight at a time. With `count_clips`, `clips` holds per matrix-vector instruction how often
-    each ADC column clipped: int64 [blocks, 2, cols], negative first, over all runs.
+    `chunk` images are in flight at a time, by default as many as suit the processor's caches. With `count_clips`,
+    `clips` holds per matrix-vector instruction how often each ADC column clipped: int64 [blocks, 2, cols], negative
+    first, over all runs.
     """
 
-    def __init__(self, program: Program, chunk: int = CHUNK, count_clips: bool = False) -> None:
+    def __init__(self, program: Program, chunk: int | None = None, count_clips: bool = False) -> None:
         self.program = program
         self.clips: dict[int, Array] = {}
-        self._chunk_size = chunk
         self._count_clips = count_clips
-        self._steps = plan(program, machine(program.meta))
+        self._plan = plan(program, machine(program.meta))
+        self._chunk_size = chunk or min(max(CHUNK_ELEMENTS // self._plan.largest, 1), MOST_IMAGES)
 
     def run(self, inputs: Mapping[str, Array], watch: Watch | None = None) -> dict[str, Array]:
         """Return the output codes [N, *port.shape] for input codes [N, *port.shape], all by port name.
@@ -65,7 +68,7 @@ class Interpreter:
         return next(iter(counts.values()), 1)
 
     def _execute(self, chunk: Chunk, watch: Watch | None) -> None:
-        for step in self._steps:
+        for step in self._plan.steps:
             try:
                 _perform(step, chunk, watch)
             except Trap as trap:

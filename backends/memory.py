@@ -9,6 +9,7 @@ import numpy as np
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike, NDArray
 
+from cimc.backends import checks
 from cimc.backends.exact import OBJECT
 from cimc.backends.ports import DTYPES
 from cimc.isa.streams import StreamState, Window
@@ -24,6 +25,7 @@ class Chunk:
         self, capacity: int, activation_bytes: int, constants: bytes, clips: dict[int, Array] | None = None
     ) -> None:
         pitch = -(-max(activation_bytes, 1) // ALIGNMENT) * ALIGNMENT
+        checks.affordable("the activation memory of a chunk", capacity * pitch)
         self.images = capacity
         self.memories: Mapping[str, Array] = {
             "act": np.zeros((capacity, pitch), np.uint8),
@@ -42,9 +44,10 @@ class Chunk:
     def buffer(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return an uninitialised array; the buffer of a name is overwritten by the next request for it."""
         kind = np.dtype(dtype)
+        size = math.prod(shape) * kind.itemsize
+        checks.affordable("the elements of one instruction", size)
         if kind == OBJECT:
             return np.empty(shape, kind)
-        size = math.prod(shape) * kind.itemsize
         if name not in self._buffers or self._buffers[name].size < size:
             self._buffers[name] = np.empty(size, np.uint8)
         return self._buffers[name][:size].view(kind).reshape(shape)

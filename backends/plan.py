@@ -114,14 +114,22 @@ BUILDERS: Mapping[str, Builder] = {
 """Instruction -> what it does to the plan's state and the step it becomes; control flow is the walk itself."""
 
 
-def plan(program: Program, machine: Machine) -> list[Step]:
-    """Return the steps of a program in execution order; the first fault of its static facts becomes the last step."""
+@dataclass(frozen=True)
+class Plan:
+    """A program's steps in execution order; `largest` is the number of elements of the longest stream read."""
+
+    steps: list[Step]
+    largest: int
+
+
+def plan(program: Program, machine: Machine) -> Plan:
+    """Return the plan of a program; the first fault of its static facts becomes the last step."""
     walk = _Walk(program, PlanState(program, machine))
     try:
         walk.to_halt()
     except Trap as trap:
         walk.steps.append(Step(walk.index, trap.at(walk.index, program.locations)))
-    return walk.steps
+    return Plan(walk.steps, walk.state.largest)
 
 
 class _Walk:

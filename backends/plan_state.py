@@ -42,7 +42,10 @@ class Effect:
 
 
 class PlanState:
-    """Streams, arrays and operands at one point of the program; operands are checked as they are resolved."""
+    """Streams, arrays and operands at one point of the program; operands are checked as they are resolved.
+
+    `largest` is the number of elements of the longest stream read so far.
+    """
 
     def __init__(self, program: Program, machine: Machine) -> None:
         self.program = program
@@ -50,12 +53,14 @@ class PlanState:
         self.crossbar = Crossbar(machine)
         self.streams: dict[int, StreamState] = {}
         self.calibrated: set[int] = set()
+        self.largest = 1
         self.sizes = {"act": program.activation_bytes, "const": len(program.constants)}
 
     def source(self, number: int) -> StreamState:
         """Return a stream that is read."""
         state = checks.defined(self.streams, number)
         checks.readable(state, self.sizes)
+        self.largest = max(self.largest, state.elements)
         return state
 
     def window(self, number: int) -> StreamState:

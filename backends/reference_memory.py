@@ -13,6 +13,7 @@ class Memory:
     """Activation memory, all zero at first, the constants and the conductance section."""
 
     def __init__(self, program: Program) -> None:
+        checks.affordable("activation memory", program.activation_bytes)
         self.activations = bytearray(program.activation_bytes)
         self.constants = program.constants
         self.conductances = program.conductances

@@ -47,6 +47,9 @@ CODES: Mapping[str, Code] = {
         4,
         "The target reads its array in several phases, each rounded by the ADC on its own.",
     ),
+    "CIM0521": Code(
+        "too much memory needed", 5, "The program needs more memory than the interpreters allow themselves."
+    ),
     "CIM0550": Code("input missing or unknown", 3, "The arrays given do not go by the names of the program's inputs."),
     "CIM0551": Code("input has the wrong shape", 3, "An array's size does not match the port it is given to."),
     "CIM0552": Code("input is not a number", 3, "An input holds NaN or an infinity: it has no code."),

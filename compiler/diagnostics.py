@@ -17,32 +17,102 @@ class Code:
 
 
 CODES: Mapping[str, Code] = {
-    "CIM0001": Code("a file cannot be read", INVALID, "The path does not exist, is a folder, or this user may not read it."),
-    "CIM0002": Code("a file cannot be written", INVALID, "The folder is missing, the disk is full, or this user may not write there. Nothing was left half written."),
-    "CIM0003": Code("unusable options", USAGE, "The command line asks for something that does not exist or does not go together."),
-    "CIM0101": Code("not an ONNX model", INVALID, "The file is not a readable ONNX protobuf: it may be truncated, empty, or another format."),
-    "CIM0102": Code("the model breaks ONNX's rules", INVALID, "onnx.checker or shape inference refuses the model: cyclic graphs, undefined values, wrong attributes, inconsistent shapes."),
-    "CIM0103": Code("unsupported operator", UNSUPPORTED, "No lowering exists for this operator. `cimc check MODEL.onnx` lists every such node of a model at once."),
-    "CIM0104": Code("unsupported form of an operator", UNSUPPORTED, "The operator is known, but not with these attributes, shapes or inputs."),
-    "CIM0105": Code("unknown shape", UNSUPPORTED, "Apart from the batch, every dimension must be known when compiling. Fix it with onnxruntime's make_dynamic_shape_fixed tool or export with fixed sizes."),
-    "CIM0106": Code("not-a-number in the weights", INVALID, "A weight or constant is NaN or infinite; no conductance represents it."),
+    "CIM0001": Code(
+        "a file cannot be read", INVALID, "The path does not exist, is a folder, or this user may not read it."
+    ),
+    "CIM0002": Code(
+        "a file cannot be written",
+        INVALID,
+        "The folder is missing, the disk is full, or this user may not write there. Nothing was left half written.",
+    ),
+    "CIM0003": Code(
+        "unusable options", USAGE, "The command line asks for something that does not exist or does not go together."
+    ),
+    "CIM0101": Code(
+        "not an ONNX model",
+        INVALID,
+        "The file is not a readable ONNX protobuf: it may be truncated, empty, or another format.",
+    ),
+    "CIM0102": Code(
+        "the model breaks ONNX's rules",
+        INVALID,
+        "onnx.checker or shape inference refuses the model: cyclic graphs, undefined values, wrong attributes, inconsistent shapes.",
+    ),
+    "CIM0103": Code(
+        "unsupported operator",
+        UNSUPPORTED,
+        "No lowering exists for this operator. `cimc check MODEL.onnx` lists every such node of a model at once.",
+    ),
+    "CIM0104": Code(
+        "unsupported form of an operator",
+        UNSUPPORTED,
+        "The operator is known, but not with these attributes, shapes or inputs.",
+    ),
+    "CIM0105": Code(
+        "unknown shape",
+        UNSUPPORTED,
+        "Apart from the batch, every dimension must be known when compiling. Fix it with onnxruntime's make_dynamic_shape_fixed tool or export with fixed sizes.",
+    ),
+    "CIM0106": Code(
+        "not-a-number in the weights", INVALID, "A weight or constant is NaN or infinite; no conductance represents it."
+    ),
     "CIM0107": Code("empty tensor", INVALID, "A dimension of a tensor is zero: there is nothing to compute."),
-    "CIM0108": Code("unsupported opset or IR version", VERSION, "The model is newer than this version of cimc (or its onnx package) reads, or uses a custom domain."),
-    "CIM0109": Code("the batch is not the first axis", UNSUPPORTED, "Programs compute one sample; an operator that mixes or moves the batch axis cannot be expressed per sample."),
+    "CIM0108": Code(
+        "unsupported opset or IR version",
+        VERSION,
+        "The model is newer than this version of cimc (or its onnx package) reads, or uses a custom domain.",
+    ),
+    "CIM0109": Code(
+        "the batch is not the first axis",
+        UNSUPPORTED,
+        "Programs compute one sample; an operator that mixes or moves the batch axis cannot be expressed per sample.",
+    ),
     "CIM0110": Code("no compute", INVALID, "The model has no output, or an output does not depend on any input."),
-    "CIM0111": Code("tensor too large", BUDGET, "A tensor has more elements, or the model more bytes of constants, than cimc allocates."),
-    "CIM0201": Code("unusable data file", INVALID, "Data comes as .npz (or .npy) files with arrays named after the model's inputs, or `x` where there is one input."),
-    "CIM0202": Code("wrong array shape", INVALID, "An array must have the model's input shape, or a size that can be reshaped to it."),
+    "CIM0111": Code(
+        "tensor too large",
+        BUDGET,
+        "A tensor has more elements, or the model more bytes of constants, than cimc allocates.",
+    ),
+    "CIM0201": Code(
+        "unusable data file",
+        INVALID,
+        "Data comes as .npz (or .npy) files with arrays named after the model's inputs, or `x` where there is one input.",
+    ),
+    "CIM0202": Code(
+        "wrong array shape",
+        INVALID,
+        "An array must have the model's input shape, or a size that can be reshaped to it.",
+    ),
     "CIM0203": Code("not-a-number in the data", INVALID, "An input array holds NaN or infinite values."),
-    "CIM0204": Code("unusable ranges file", INVALID, "A ranges file must be written by `cimc compile --write-ranges` for the same model, bits and pipeline."),
-    "CIM0301": Code("unusable target", INVALID, "A target file must follow the schema: `cimc target show aon-cim` prints a complete one."),
-    "CIM0302": Code("unknown target", USAGE, "`cimc target list` names the built-in targets; a path to a .toml file works too."),
-    "CIM0303": Code("the model does not fit the target", BUDGET, "Crossbar cells, activation memory or constant memory do not suffice; the fit report says what each layer needs and what would help."),
-    "CIM0304": Code("a number rule cannot be kept", UNSUPPORTED, "A bound of the machine (32-bit array sum, 52-bit accumulator, 16-bit multiplier) would be exceeded."),
+    "CIM0204": Code(
+        "unusable ranges file",
+        INVALID,
+        "A ranges file must be written by `cimc compile --write-ranges` for the same model, bits and pipeline.",
+    ),
+    "CIM0301": Code(
+        "unusable target",
+        INVALID,
+        "A target file must follow the schema: `cimc target show aon-cim` prints a complete one.",
+    ),
+    "CIM0302": Code(
+        "unknown target", USAGE, "`cimc target list` names the built-in targets; a path to a .toml file works too."
+    ),
+    "CIM0303": Code(
+        "the model does not fit the target",
+        BUDGET,
+        "Crossbar cells, activation memory or constant memory do not suffice; the fit report says what each layer needs and what would help.",
+    ),
+    "CIM0304": Code(
+        "a number rule cannot be kept",
+        UNSUPPORTED,
+        "A bound of the machine (32-bit array sum, 52-bit accumulator, 16-bit multiplier) would be exceeded.",
+    ),
     "CIM0305": Code("unusable pass pipeline", USAGE, "The text names a pass or an option that does not exist."),
     "CIM0306": Code("unusable IR", INVALID, "The text is not IR of ours, or breaks its rules."),
     "CIM0601": Code("comparison failed", 1, "Two things that must be equal differ; the first difference is named."),
-    "CIM0901": Code("internal error", INTERNAL, "A bug in cimc. A reproducer file was written; please send it with the report."),
+    "CIM0901": Code(
+        "internal error", INTERNAL, "A bug in cimc. A reproducer file was written; please send it with the report."
+    ),
 }
 """Codes of the compiler; the instruction set (CIM04xx) and the machine (CIM05xx) keep their own tables."""
 

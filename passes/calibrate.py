@@ -45,7 +45,12 @@ class Calibrate:
         for op in computed:
             if op.label.data not in known:
                 node = ", ".join(names_of(op.location))
-                raise fail("CIM0204", f"the ranges have no entry for value {op.label.data!r}", node=node, hint="they belong to another model or version")
+                raise fail(
+                    "CIM0204",
+                    f"the ranges have no entry for value {op.label.data!r}",
+                    node=node,
+                    hint="they belong to another model or version",
+                )
         return known
 
     def _measured(self, graph: Graph, computed: list[Computed]) -> dict[str, tuple[float, float]]:
@@ -56,12 +61,16 @@ class Calibrate:
             for label, array in chunk.items():
                 low, high = float(array.min()), float(array.max())
                 if not math.isfinite(low + high):
-                    raise fail("CIM0203", f"value {label!r} is not finite on the calibration data", hint="check the calibration data and its --scale and --offset")
+                    raise fail(
+                        "CIM0203",
+                        f"value {label!r} is not finite on the calibration data",
+                        hint="check the calibration data and its --scale and --offset",
+                    )
                 bounds[label] = [min(bounds[label][0], low), max(bounds[label][1], high)]
         reach = {label: self._reach(max(abs(low), abs(high))) for label, (low, high) in bounds.items()}
         if self.method == "percentile":
             reach = self._percentiles(evaluator, reach)
-        return {label: _range(*bounds[label], reach[label]) for label in labels}
+        return {label: _range(bounds[label][0], bounds[label][1], reach[label]) for label in labels}
 
     def _reach(self, largest: float) -> float:
         """Return the range used for a value that is zero on all the data: 1, by definition."""
@@ -71,7 +80,9 @@ class Calibrate:
         counts = {label: np.zeros(BINS, np.int64) for label in largest}
         for chunk in evaluator.stream(self.data):
             for label, array in chunk.items():
-                bins = np.minimum((np.abs(array.ravel()) * np.float32(BINS / largest[label])).astype(np.int64), BINS - 1)
+                bins = np.minimum(
+                    (np.abs(array.ravel()) * np.float32(BINS / largest[label])).astype(np.int64), BINS - 1
+                )
                 counts[label] += np.bincount(bins, minlength=BINS)
         return {label: self._percentile(counts[label], largest[label]) for label in largest}
 

@@ -1,5 +1,6 @@
 """Calibrate columns: the largest array sum of every column on data, and the one ADC gain that suits all layers."""
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from cimc.evaluate import Evaluator
 from cimc.ir.attributes import int_values, ints
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
+from cimc.ir.nn import Computed
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.calibrate import Batch
@@ -32,7 +34,10 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ColumnRanges:
-    """Write `cim.peaks` (group, row block, column) on every mvm and `cim.gain` (m, k) on the module; stored `ranges` win over data."""
+    """Write `cim.peaks` (group, row block, column) on every mvm and `cim.gain` (m, k) on the module.
+
+    Stored `ranges` win over data.
+    """
 
     name: ClassVar[str] = "column-ranges"
     target: Target
@@ -63,16 +68,24 @@ class ColumnRanges:
             shape = _peak_shape(op)
             if len(stored) != math.prod(shape):
                 node = ", ".join(names_of(op.location))
-                raise fail("CIM0204", f"the ranges hold {len(stored)} columns for {op.label.data!r}, the layer has {math.prod(shape)}", node=node, hint="they belong to another model, target or version")
+                raise fail(
+                    "CIM0204",
+                    f"the ranges hold {len(stored)} columns for {op.label.data!r}, the layer has {math.prod(shape)}",
+                    node=node,
+                    hint="they belong to another model, target or version",
+                )
             found[op.label.data] = np.array(stored, np.int64).reshape(shape)
         return found
 
 
 def full_scale_weights(op: MvmOp, weight: NDArray[np.generic], full: int) -> tuple[Reals, Reals]:
-    """Return W / w_max * full, unrounded, and w_max (group, row block, column): each column of each block fills the device range."""
+    """Return W / w_max * full, unrounded, and w_max (group, row block, column).
+
+    So each column of each block fills the device range.
+    """
     cuts = int_values(op.row_cuts)
     real = np.asarray(weight, np.float64)
-    largest = np.stack([np.abs(real[:, a:b]).max(axis=1) for a, b in zip(cuts, cuts[1:], strict=False)], axis=1)
+    largest = np.stack([np.abs(real[:, a:b]).max(axis=1) for a, b in itertools.pairwise(cuts)], axis=1)
     step = np.where(largest > 0.0, largest, 1.0) / full
     return real / np.repeat(step, np.diff(cuts), axis=1), largest
 
@@ -118,7 +131,8 @@ class _Statistics:
         return float(flat @ flat) - 2.0 * self.zero * float(flat.sum()) + self.zero**2 * flat.size
 
     def peaks(self) -> NDArray[np.int64]:
-        return np.vectorize(lambda peak: int(rounded(float(peak))), otypes=[np.int64])(self.largest)
+        flat = [int(rounded(float(peak))) for peak in self.largest.ravel()]
+        return np.array(flat, np.int64).reshape(self.largest.shape)
 
     def noise_share(self, full_scale: float, adc_high: int) -> float:
         """Return (ADC rounding + conductance rounding) power over signal power for a common full scale."""
@@ -145,7 +159,8 @@ def _measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target) ->
 
 def _label_of_input(op: MvmOp) -> str:
     owner = op.x.owner
-    return owner.label.data  # type: ignore[union-attr]
+    assert isinstance(owner, Computed)
+    return str(owner.label.data)
 
 
 def _vectors(op: MvmOp, samples: NDArray[np.float32], share: int) -> NDArray[np.float32]:
@@ -157,7 +172,9 @@ def _vectors(op: MvmOp, samples: NDArray[np.float32], share: int) -> NDArray[np.
         return flat[:, _spread(flat.shape[1], share)].reshape(1, -1, rows)
     kernel, stride, dilation, pad, out = (window[index : index + 2] for index in (0, 2, 4, 6, 8))
     picked = _spread(out[0] * out[1], share)
-    reach = [stride[a] * (out[a] - 1) + dilation[a] * (kernel[a] - 1) + 1 - pad[a] - samples.shape[a + 1] for a in (0, 1)]
+    reach = [
+        stride[a] * (out[a] - 1) + dilation[a] * (kernel[a] - 1) + 1 - pad[a] - samples.shape[a + 1] for a in (0, 1)
+    ]
     edges = ((0, 0), (pad[0], max(reach[0], 0)), (pad[1], max(reach[1], 0)), (0, 0))
     padded = np.pad(samples, edges, constant_values=code_of(op.x).zero.data)
     y, x = picked // out[1] * stride[0], picked % out[1] * stride[1]

@@ -1,5 +1,6 @@
 """Conductance range per column: device targets, the digital inverse scale, and the epilogue of every layer."""
 
+import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -50,14 +51,16 @@ class Conductance:
         full_scale = self.target.adc_range[1] * 2.0 ** gain[1] / gain[0]
         return np.minimum(1.0, full_scale / np.maximum(np.asarray(peaks, np.float64), 1.0))
 
-    def _epilogue(self, graph: Graph, op: MvmOp, levels: NDArray[np.int64], step: NDArray[np.float64], gain: tuple[int, int]) -> None:
+    def _epilogue(
+        self, graph: Graph, op: MvmOp, levels: NDArray[np.int64], step: NDArray[np.float64], gain: tuple[int, int]
+    ) -> None:
         label, x, y = op.label.data, code_of(op.x), code_of(op.out)
         assert op.bias is not None
         code_value = 2.0 ** gain[1] / gain[0]
         scale, shift = multipliers(step * (x.scale.data * code_value / y.scale.data), label)
         bias = graph.weights.get(op.bias).astype(np.float64)
         cuts = int_values(op.row_cuts)
-        sums = np.stack([levels[:, a:b].sum(axis=1) for a, b in zip(cuts, cuts[1:], strict=False)], axis=1)
+        sums = np.stack([levels[:, a:b].sum(axis=1) for a, b in itertools.pairwise(cuts)], axis=1)
         zeros = np.rint(x.zero.data * (sums / code_value * scale).sum(axis=1)).astype(np.int64).ravel()
         offset = offsets(bias / y.scale.data + y.zero.data, shift, label) - zeros
         low, high = self.target.adc_range
@@ -78,10 +81,17 @@ class Conductance:
         assert op.scale is not None and op.offset is not None
         high = max(abs(code_of(op.x).low.data), abs(code_of(op.x).high.data))
         cuts = int_values(op.row_cuts)
-        sums = np.stack([np.abs(levels[:, a:b]).sum(axis=1) for a, b in zip(cuts, cuts[1:], strict=False)], axis=1) * high
+        sums = np.stack([np.abs(levels[:, a:b]).sum(axis=1) for a, b in itertools.pairwise(cuts)], axis=1) * high
         codes = min(self.target.adc_range[1] + 1, int(sums.max(initial=0)) + 1)
-        total = (np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1) * codes).ravel() + np.abs(graph.weights.get(op.offset))
+        total = (np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1) * codes).ravel() + np.abs(
+            graph.weights.get(op.offset)
+        )
         if int(sums.max(initial=0)) >= 1 << SUM_BITS or int(total.max(initial=0)) >= 1 << ACCUMULATOR_BITS:
             node = ", ".join(names_of(op.location))
             found = f"array sums reach {int(sums.max())}, the accumulator {int(total.max())}"
-            raise fail("CIM0304", f"{found}; the limits are 2^{SUM_BITS} and 2^{ACCUMULATOR_BITS}", node=node, hint="use smaller tiles or check the ranges")
+            raise fail(
+                "CIM0304",
+                f"{found}; the limits are 2^{SUM_BITS} and 2^{ACCUMULATOR_BITS}",
+                node=node,
+                hint="use smaller tiles or check the ranges",
+            )

@@ -42,7 +42,9 @@ def _made(kind: type[nn.Computed], op: nn.Computed, **properties: Attribute) -> 
     return [kind.create(operands=list(op.operands), result_types=[op.out.type], properties=properties)]
 
 
-def _rounding(graph: Graph, op: nn.Computed, scale: NDArray[Any], offset: NDArray[Any], shift: int) -> dict[str, Attribute]:
+def _rounding(
+    graph: Graph, op: nn.Computed, scale: NDArray[Any], offset: NDArray[Any], shift: int
+) -> dict[str, Attribute]:
     label = op.label.data
     return {
         "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
@@ -56,7 +58,9 @@ def _clamped(op: Any) -> dict[str, Attribute]:
     return {"low": integer(low), "high": integer(high)}
 
 
-def _affine_constants(graph: Graph, op: nn.Computed, scale: NDArray[np.float64], bias: NDArray[np.float64]) -> dict[str, Attribute]:
+def _affine_constants(
+    graph: Graph, op: nn.Computed, scale: NDArray[np.float64], bias: NDArray[np.float64]
+) -> dict[str, Attribute]:
     x, y = code_of(op.operands[0]), code_of(op.out)
     factors, shift = multipliers(scale * x.scale.data / y.scale.data, op.label.data)
     offset = offsets(bias / y.scale.data + y.zero.data, shift, op.label.data) - x.zero.data * factors
@@ -99,7 +103,13 @@ def _sum(graph: Graph, op: nn.AddOp | nn.SubOp) -> Made:
 def _product(graph: Graph, op: nn.MulOp) -> Made:
     a, b, y = code_of(op.a), code_of(op.b), code_of(op.out)
     factors, shift = multipliers(np.array([a.scale.data * b.scale.data / y.scale.data]), op.label.data)
-    constants = {"za": a.zero.data, "zb": b.zero.data, "m": int(factors[0]), "bias": y.zero.data << shift, "shift": shift}
+    constants = {
+        "za": a.zero.data,
+        "zb": b.zero.data,
+        "m": int(factors[0]),
+        "bias": y.zero.data << shift,
+        "shift": shift,
+    }
     return _made(xbar.MulOp, op, **_clamped(op), **{key: integer(value) for key, value in constants.items()})
 
 
@@ -121,7 +131,9 @@ def _avg_pool(graph: Graph, op: nn.AvgPoolOp) -> Made:
 def _tap_counts(op: nn.AvgPoolOp) -> NDArray[np.float64]:
     """Return the divisor of each output position, row by row."""
     axes: list[NDArray[np.int64]] = []
-    kernel, stride, dilation, pads, counted = (int_values(part) for part in (op.kernel, op.stride, op.dilation, op.pads, op.counted))
+    kernel, stride, dilation, pads, counted = (
+        int_values(part) for part in (op.kernel, op.stride, op.dilation, op.pads, op.counted)
+    )
     for axis in (0, 1):
         size = shape_of(op.x)[axis]
         first = np.arange(shape_of(op.out)[axis]) * stride[axis] - pads[axis]
@@ -134,7 +146,7 @@ def _unary(graph: Graph, op: nn.UnaryOp) -> Made:
     x, y = code_of(op.x), code_of(op.out)
     codes = np.arange(x.low.data, x.high.data + 1)
     values = functions.apply(op.function.data, (codes - x.zero.data) * x.scale.data, float_values(op.parameters))
-    table = quantised(values, y).astype(f"{y.element_type[0]}{element_bytes(y)}")
+    table = quantised(values, y).astype(y.dtype)
     return _made(xbar.LutOp, op, table=graph.weights.add(f"{op.label.data}.table", table), first=integer(x.low.data))
 
 
@@ -179,7 +191,9 @@ def _transpose(graph: Graph, op: nn.TransposeOp) -> Made:
 def _slice(graph: Graph, op: nn.SliceOp) -> Made:
     pitches, begin, step = _pitches(shape_of(op.x)), int_values(op.begin), int_values(op.step)
     start = sum(first * pitch for first, pitch in zip(begin, pitches, strict=True))
-    return _made(xbar.MoveOp, op, start=integer(start), pitch=ints(s * pitch for s, pitch in zip(step, pitches, strict=True)))
+    return _made(
+        xbar.MoveOp, op, start=integer(start), pitch=ints(s * pitch for s, pitch in zip(step, pitches, strict=True))
+    )
 
 
 LOWERINGS: Mapping[type[Operation], Callable[[Graph, Any], Made]] = {

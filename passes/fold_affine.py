@@ -66,8 +66,7 @@ def _into_producer(graph: Graph, op: nn.AffineOp) -> None:
     clamp = {} if op.clamp is None else {"clamp": op.clamp}
     folded = again(before, before.operands, shape_of(op.out), label=op.label, **changes, **clamp)
     replace(op, [folded], also=[before])
-    before.detach()
-    before.erase()
+    graph.module.body.block.erase_op(before)
 
 
 def _merged(graph: Graph, first: nn.AffineOp, second: nn.AffineOp) -> dict[str, Attribute] | None:

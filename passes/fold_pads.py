@@ -36,9 +36,7 @@ def _fold(op: nn.ConvOp | nn.AvgPoolOp, pad: nn.PadOp) -> None:
     elif any(int_values(op.pads)) and int_values(op.counted) != int_values(op.pads):
         return
     else:
-        wider = again(
-            op, [pad.x], shape_of(op.out), pads=_sum(op.pads, around), counted=_sum(op.counted, around)
-        )
+        wider = again(op, [pad.x], shape_of(op.out), pads=_sum(op.pads, around), counted=_sum(op.counted, around))
     replace(op, [wider], also=[pad])
 
 

@@ -23,7 +23,7 @@ class FuseClamp:
     def __call__(self, graph: Graph) -> Graph:
         for op in list(graph.module.ops):
             if isinstance(op, nn.ClampOp):
-                _fuse(op)
+                _fuse(graph, op)
         return graph
 
 
@@ -42,7 +42,7 @@ def both(first: Bounds, second: Bounds) -> Bounds:
     return low, high
 
 
-def _fuse(op: nn.ClampOp) -> None:
+def _fuse(graph: Graph, op: nn.ClampOp) -> None:
     own, inner = bounds_of(op), op.x.owner
     if own == UNBOUNDED:
         replace(op, [], [op.x])
@@ -55,5 +55,4 @@ def _fuse(op: nn.ClampOp) -> None:
     else:
         merged = build.again(inner, inner.operands, shape_of(op.out), label=op.label, clamp=floats((low, high)))
     replace(op, [merged], also=[inner])
-    inner.detach()
-    inner.erase()
+    graph.module.body.block.erase_op(inner)

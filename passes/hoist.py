@@ -112,4 +112,3 @@ def _turn_transpose(op: nn.TransposeOp, order: Order) -> SSAValue:
     made = build.transpose(op.x, both, op.label.data)
     replace(op, [made])
     return made.out
-

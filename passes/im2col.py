@@ -1,4 +1,4 @@
-"""Map convolutions and matrix products to matrix-vector streams; depthwise layers to the digital unit where it has one."""
+"""Map convolutions and matrix products to matrix-vector streams, depthwise layers to the digital unit if any."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -40,7 +40,9 @@ class Im2col:
         return graph
 
     def _is_digital(self, op: ConvOp) -> bool:
-        wanted = self.depthwise == "digital" or (self.depthwise == "auto" and bool(self.target.constants["digital.depthwise"]))
+        wanted = self.depthwise == "digital" or (
+            self.depthwise == "auto" and bool(self.target.constants["digital.depthwise"])
+        )
         return wanted and op.weight.dims[2] == 1 and int_value(op.group) > 1
 
 
@@ -94,7 +96,9 @@ def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:
         properties={
             "label": text(label),
             "window": window_of(op, (height, width)),
-            "weights": graph.weights.add(f"{label}.taps", codes.reshape(height * width, channels, outputs // channels).astype(np.int8)),
+            "weights": graph.weights.add(
+                f"{label}.taps", codes.reshape(height * width, channels, outputs // channels).astype(np.int8)
+            ),
             "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
             "offset": graph.weights.add(f"{label}.offset", offset),
             "shift": integer(shift),

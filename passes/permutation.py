@@ -66,9 +66,9 @@ def _matched(before: Sequence[int], after: Sequence[int], i: int, j: int) -> tup
 def reshape_first(
     order: Sequence[int], shape: Sequence[int], target: Sequence[int]
 ) -> tuple[tuple[int, ...], Order] | None:
-    """Return (shape, order) such that reshape and then transpose do what transpose by `order` and reshape to `target` do.
+    """Return (shape, order) of a reshape and a transpose behind it that do what transpose by `order`, reshape do.
 
-    `shape` is the operand's. None where an element group would have to be reordered inside.
+    `shape` is the operand's, `target` the result's. None where an element group would have to be reordered inside.
     """
     turned = [shape[axis] for axis in order]
     parts = groups(turned, target)

@@ -68,7 +68,13 @@ PASSES: tuple[Any, ...] = (
     Schedule,
 )
 
-STAGES: Mapping[str, str] = {"import": "", "graph": "dead-code", "quantised": "quantise", "tile": "schedule", "program": "schedule"}
+STAGES: Mapping[str, str] = {
+    "import": "",
+    "graph": "dead-code",
+    "quantised": "quantise",
+    "tile": "schedule",
+    "program": "schedule",
+}
 """Stage -> the pass of the default pipeline after which it is reached."""
 
 SETTING_FIELDS = ("target", "data", "ranges")
@@ -83,12 +89,14 @@ def parse_pipeline(text: str, setting: Setting) -> tuple[Pass, ...]:
     try:
         specs = list(parse(text))
     except ArgSpecParseError as error:
-        raise fail("CIM0305", f"cannot read the pipeline {text!r}: {error}", hint="write name{option=value},name") from None
+        raise fail(
+            "CIM0305", f"cannot read the pipeline {text!r}: {error}", hint="write name{option=value},name"
+        ) from None
     return tuple(_build(spec.name, spec.normalize_parameter_names().parameters, setting) for spec in specs)
 
 
 def up_to_stage(text: str, stage: str) -> str:
-    """Return the default pipeline's text up to a stage; other pipelines are returned whole. Raises CimcError CIM0305."""
+    """Return a pipeline's text up to a stage, or whole without the stage's pass. Raises CimcError CIM0305."""
     if stage not in STAGES:
         raise fail("CIM0305", f"there is no stage {stage!r}", hint=f"stages: {', '.join(STAGES)}")
     names = text.split(",")
@@ -110,12 +118,18 @@ def _build(name: str, parameters: Mapping[str, tuple[Any, ...]], setting: Settin
     if kind is None:
         known = [kind.name for kind in PASSES]
         near = get_close_matches(name, known, 1)
-        raise fail("CIM0305", f"there is no pass named {name!r}", hint=f"did you mean {near[0]}?" if near else f"passes: {', '.join(known)}")
+        raise fail(
+            "CIM0305",
+            f"there is no pass named {name!r}",
+            hint=f"did you mean {near[0]}?" if near else f"passes: {', '.join(known)}",
+        )
     options = {option.name: option for option in _options(kind)}
     values = {key: getattr(setting, key) for key in SETTING_FIELDS if key in {f.name for f in fields(kind)}}
     for key, value in parameters.items():
         if key not in options:
-            raise fail("CIM0305", f"pass {name} has no option {key!r}", hint=f"its options: {', '.join(options) or 'none'}")
+            raise fail(
+                "CIM0305", f"pass {name} has no option {key!r}", hint=f"its options: {', '.join(options) or 'none'}"
+            )
         values[key] = _converted(name, options[key], value)
     return kind(**values)  # type: ignore[no-any-return]
 

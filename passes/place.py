@@ -1,5 +1,6 @@
 """Placement: pack the blocks of all layers into the tiles, or say in full why they do not fit."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -24,7 +25,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Place:
-    """Set `blocks` (tile, row, col each) and `first_block` of every xbar.mvm. Blocks that fill a tile take one alone."""
+    """Set `blocks` (tile, row, col each) and `first_block` of every xbar.mvm; a block as large as a tile has it alone."""
 
     name: ClassVar[str] = "place"
     target: Target
@@ -34,7 +35,11 @@ class Place:
         blocks = [block for op in layers for block in blocks_of(op)]
         spots = self._pack(blocks)
         if spots is None:
-            raise fail("CIM0303", self._fit_report(layers, blocks), hint="choose a target with more or larger tiles, fewer bits do not help; `cimc target list` names the built-in ones")
+            raise fail(
+                "CIM0303",
+                self._fit_report(layers, blocks),
+                hint="take a target with more or larger tiles (`cimc target list`); fewer bits do not help",
+            )
         first = 0
         for op in layers:
             count = sum(1 for _ in blocks_of(op))
@@ -45,7 +50,9 @@ class Place:
 
     def _pack(self, blocks: list[Block]) -> list[tuple[int, int, int]] | None:
         """Return (tile, row, col) of every block, or None where they do not fit."""
-        whole = [i for i, block in enumerate(blocks) if (block.rows, block.cols) == (self.target.rows, self.target.columns)]
+        whole = [
+            i for i, block in enumerate(blocks) if (block.rows, block.cols) == (self.target.rows, self.target.columns)
+        ]
         tiles = self.target.tiles or MOST_TILES
         spots = {index: (tile, 0, 0) for tile, index in enumerate(whole)}
         rest = [(block.cols, block.rows, i) for i, block in enumerate(blocks) if i not in spots]
@@ -58,7 +65,9 @@ class Place:
                 spots[index] = (len(whole) + tile, row, col)
         return [spots[i] for i in range(len(blocks))] if len(spots) == len(blocks) else None
 
-    def _rectangles(self, rectangles: list[tuple[int, int, int]], tiles: int) -> list[tuple[int, int, int, int, int, int]]:
+    def _rectangles(
+        self, rectangles: list[tuple[int, int, int]], tiles: int
+    ) -> list[tuple[int, int, int, int, int, int]]:
         import rectpack
 
         packer = rectpack.newPacker(pack_algo=rectpack.MaxRectsBssf, sort_algo=rectpack.SORT_AREA, rotation=False)
@@ -71,12 +80,17 @@ class Place:
     def _fit_report(self, layers: list[MvmOp], blocks: list[Block]) -> str:
         capacity = (self.target.tiles or MOST_TILES) * self.target.rows * self.target.columns
         need = sum(block.rows * block.cols for block in blocks)
-        lines = [f"the blocks of {len(layers)} layers do not fit target {self.target.name}", f"    target has {self._tiles()} of {self.target.rows} x {self.target.columns} cells = {capacity} cells"]
+        lines = [
+            f"the blocks of {len(layers)} layers do not fit target {self.target.name}",
+            f"    target has {self._tiles()} of {self.target.rows} x {self.target.columns} cells = {capacity} cells",
+        ]
         lines.append(f"    model needs {need} cells in {len(blocks)} blocks")
         for op in layers:
             group, rows, cols = op.matrix
             count = sum(1 for _ in blocks_of(op))
-            lines.append(f"    {', '.join(names_of(op.location)) or op.label.data}: {group} x {rows} x {cols} = {group * rows * cols} cells, {count} blocks")
+            name = ", ".join(names_of(op.location)) or op.label.data
+            cells = f"{group} x {rows} x {cols} = {group * rows * cols} cells"
+            lines.append(f"    {name}: {cells}, {count} block{'' if count == 1 else 's'}")
         return "\n".join(lines)
 
     def _tiles(self) -> str:
@@ -87,6 +101,6 @@ def blocks_of(op: MvmOp) -> Iterator[Block]:
     """Yield a layer's blocks in the order group, column block, row block."""
     rows, cols = int_values(op.row_cuts), int_values(op.col_cuts)
     for _ in range(op.matrix[0]):
-        for c0, c1 in zip(cols, cols[1:], strict=False):
-            for r0, r1 in zip(rows, rows[1:], strict=False):
+        for c0, c1 in itertools.pairwise(cols):
+            for r0, r1 in itertools.pairwise(rows):
                 yield Block(r1 - r0, c1 - c0)

@@ -41,7 +41,11 @@ class Quantise:
         wide: set[SSAValue] = set()
         operations = list(graph.module.ops)
         for op in reversed(operations):
-            if isinstance(op, Computed) and op.out.uses and all(_keeps_wide(use.operation, wide) for use in op.out.uses):
+            if (
+                isinstance(op, Computed)
+                and op.out.uses
+                and all(_keeps_wide(use.operation, wide) for use in op.out.uses)
+            ):
                 wide.add(op.out)
         for op in operations:
             if isinstance(op, Computed):
@@ -68,7 +72,10 @@ class Quantise:
 
 
 def code_type(low: float, high: float, bits: int) -> CodeType:
-    """Return the codes for real values low..high: 2^bits - 1 of them, the zero point on 0 or at the end of a one-sided range."""
+    """Return the codes for real values low..high, 2^bits - 1 of them.
+
+    The zero point lies on code 0, or at the end of a one-sided range.
+    """
     top = (1 << (bits - 1)) - 1
     if low >= 0.0:
         return CodeType.of(bits, -top, top, -top, high / (2 * top))

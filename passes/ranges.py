@@ -13,8 +13,11 @@ SIGNIFICANT_BITS = 10
 
 @dataclass(frozen=True)
 class Ranges:
-    """`activations`: label -> (low, high) real values; `columns`: mvm label -> largest |array sum| per (group, row block,
-    column) at full conductance; `gain`: the ADC gain (m, k) of m / 2^k, or None where the target fixes it."""
+    """What calibration found.
+
+    `activations`: label -> (low, high), real values. `columns`: label of an mvm -> largest |array sum| of each
+    (group, row block, column) at full conductance. `gain`: the ADC gain m / 2^k as (m, k), None if the target fixes it.
+    """
 
     activations: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
@@ -35,7 +38,11 @@ class Ranges:
         try:
             return _parse(data)
         except (KeyError, TypeError, ValueError) as error:
-            raise fail("CIM0204", f"the ranges are malformed: {error}", hint="write them with `cimc compile --write-ranges FILE`") from None
+            raise fail(
+                "CIM0204",
+                f"the ranges are malformed: {error}",
+                hint="write them with `cimc compile --write-ranges FILE`",
+            ) from None
 
 
 def _parse(data: Any) -> Ranges:

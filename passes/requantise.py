@@ -24,14 +24,22 @@ def multipliers(ratios: Reals, label: str) -> tuple[Integers, int]:
     """
     largest = float(np.max(np.abs(ratios), initial=0.0))
     if not math.isfinite(largest) or largest >= 1 << MULTIPLIER_BITS:
-        raise fail("CIM0304", f"value '{label}': scale ratio {largest:g} does not fit a 16-bit multiplier", hint="check the ranges of this value")
+        raise fail(
+            "CIM0304",
+            f"value '{label}': scale ratio {largest:g} does not fit a 16-bit multiplier",
+            hint="check the ranges of this value",
+        )
     if largest == 0.0:
         return np.zeros(ratios.shape, np.int64), MULTIPLIER_BITS - 1
     shift = min(MULTIPLIER_BITS - math.frexp(largest)[1], LARGEST_SHIFT)
     if np.rint(math.ldexp(largest, shift)) >= 1 << MULTIPLIER_BITS:
         shift -= 1
     if shift < 0:
-        raise fail("CIM0304", f"value '{label}': scale ratio {largest:g} does not fit a 16-bit multiplier", hint="check the ranges of this value")
+        raise fail(
+            "CIM0304",
+            f"value '{label}': scale ratio {largest:g} does not fit a 16-bit multiplier",
+            hint="check the ranges of this value",
+        )
     return np.rint(np.ldexp(ratios, shift)).astype(np.int64), shift
 
 
@@ -39,14 +47,19 @@ def offsets(values: Reals, shift: int, label: str) -> Integers:
     """Return round(values * 2^shift) as the B of a rounding. Raises CimcError CIM0304 at 2^52 and above."""
     scaled = np.rint(np.ldexp(values, shift))
     if not np.all(np.abs(scaled) < 1 << ACCUMULATOR_BITS):
-        raise fail("CIM0304", f"value '{label}': an offset of {np.max(np.abs(scaled)):g} exceeds the 52-bit accumulator", hint="check bias and ranges of this value")
+        raise fail(
+            "CIM0304",
+            f"value '{label}': an offset of {np.max(np.abs(scaled)):g} exceeds the 52-bit accumulator",
+            hint="check bias and ranges of this value",
+        )
     return scaled.astype(np.int64)
 
 
 def quantised(values: Reals, code: CodeType) -> Integers:
     """Return the nearest codes of real values, clamped to the type's codes."""
     codes = np.rint(values / code.scale.data) + code.zero.data
-    return np.clip(codes, code.low.data, code.high.data).astype(np.int64)
+    clipped: Integers = np.clip(codes, code.low.data, code.high.data).astype(np.int64)
+    return clipped
 
 
 def code_clamp(clamp: Floats | None, code: CodeType) -> tuple[int, int]:

@@ -16,7 +16,6 @@ from cimc.targets import Target
 
 ALIGNMENT = 16
 MEMORY = "cim.activation_bytes"
-ELEMENT_BYTES = {"i8": 1, "u8": 1, "i16": 2, "u16": 2}
 MACHINE_CONSTANTS = ("scale", "offset", "table", "weights")
 
 
@@ -32,7 +31,7 @@ class _Buffer:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Give every value an activation address such that values alive together do not overlap; views share their operand's."""
+    """Give every value an activation address; values alive together do not overlap, views share their operand's."""
 
     name: ClassVar[str] = "schedule"
     target: Target
@@ -52,16 +51,27 @@ class Schedule:
     def _check(self, graph: Graph, operations: list[Operation], buffers: dict[SSAValue, _Buffer], total: int) -> None:
         constants = constant_bytes(operations)
         if total > self.target.activation_bytes:
-            largest = sorted((op for op in operations if isinstance(op, Computed)), key=lambda op: -buffers[op.out].size)[:5]
+            largest = sorted(
+                (op for op in operations if isinstance(op, Computed)), key=lambda op: -buffers[op.out].size
+            )[:5]
             rows = "\n".join(f"    {', '.join(names_of(op.location))}: {buffers[op.out].size} bytes" for op in largest)
-            raise fail("CIM0303", f"activations need {total} bytes, target {self.target.name} has {self.target.activation_bytes}; largest values:\n{rows}", hint="smaller inputs, or a target with more activation memory")
+            raise fail(
+                "CIM0303",
+                f"activations need {total} bytes, target {self.target.name} has {self.target.activation_bytes}; "
+                f"largest values:\n{rows}",
+                hint="smaller inputs, or a target with more activation memory",
+            )
         if constants > self.target.constant_bytes:
-            raise fail("CIM0303", f"constants need {constants} bytes, target {self.target.name} has {self.target.constant_bytes}", hint="a target with more constant memory")
+            raise fail(
+                "CIM0303",
+                f"constants need {constants} bytes, target {self.target.name} has {self.target.constant_bytes}",
+                hint="a target with more constant memory",
+            )
 
 
 def byte_size(value: SSAValue) -> int:
     """Return the bytes of a code tensor in activation memory."""
-    size = ELEMENT_BYTES[code_of(value).element_type]
+    size = code_of(value).element_bytes
     for dim in shape_of(value):
         size *= dim
     return size
@@ -102,7 +112,9 @@ def _assign(buffers: list[_Buffer]) -> None:
     """Place large buffers first, each at the lowest address free during its whole life."""
     placed: list[_Buffer] = []
     for buffer in sorted(buffers, key=lambda b: (-b.size, b.first)):
-        rivals = sorted((b for b in placed if b.first <= buffer.last and buffer.first <= b.last), key=lambda b: b.address)
+        rivals = sorted(
+            (b for b in placed if b.first <= buffer.last and buffer.first <= b.last), key=lambda b: b.address
+        )
         address = 0
         for rival in rivals:
             if address + buffer.size <= rival.address:

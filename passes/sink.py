@@ -26,8 +26,10 @@ from cimc.passes.permutation import (
 
 def sink(graph: Graph, labels: Labels) -> None:
     """Move every transpose down as far as it goes."""
-    while any([_step(graph, labels, op) for op in list(graph.module.ops)]):
-        pass
+    changed = True
+    while changed:
+        steps = [_step(graph, labels, op) for op in list(graph.module.ops)]
+        changed = any(steps)
 
 
 def _step(graph: Graph, labels: Labels, op: Operation) -> bool:

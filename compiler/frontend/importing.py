@@ -155,5 +155,3 @@ def _check_result(site: Site, name: str, value: SSAValue) -> None:
     if shape_of(value) != want:
         message = f"result '{name}' has per-sample shape {shape_of(value)} and in ONNX {want}: the batch moves"
         raise site.refuse("CIM0109", message)
-
-

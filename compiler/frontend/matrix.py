@@ -15,7 +15,11 @@ def gemm(at: Site) -> SSAValue:
     if at.node.integer("transB", 0):
         matrix = matrix.T
     weight = at.weight(matrix, at.node.inputs[1])
-    return at.add(build.dense(x, weight, None if not at.node.has(2) else at.weight(_gemm_bias(at, matrix), at.node.inputs[2]), at.label))
+    return at.add(
+        build.dense(
+            x, weight, None if not at.node.has(2) else at.weight(_gemm_bias(at, matrix), at.node.inputs[2]), at.label
+        )
+    )
 
 
 def _gemm_bias(at: Site, matrix: Reals) -> Reals:

@@ -1,5 +1,7 @@
 """Operators that only move values: shapes, axes, parts and padding."""
 
+from itertools import pairwise
+
 from xdsl.ir import SSAValue
 
 from cimc.frontend.site import Site
@@ -82,9 +84,7 @@ def _pads(at: Site, rank: int) -> tuple[list[int], list[int]]:
 
 def _cropped(at: Site, x: SSAValue, before: list[int], after: list[int]) -> SSAValue:
     begin = [max(-size, 0) for size in before]
-    shape = [
-        size - start - max(-end, 0) for size, start, end in zip(shape_of(x), begin, after, strict=True)
-    ]
+    shape = [size - start - max(-end, 0) for size, start, end in zip(shape_of(x), begin, after, strict=True)]
     if min(shape) < 1:
         raise at.refuse("CIM0107", f"negative pads leave shape {tuple(shape)}")
     return at.add(build.slice_(x, begin, [1] * len(begin), shape, at.helper("cropped")))
@@ -134,7 +134,7 @@ def gather(at: Site) -> SSAValue:
     axis, indices = at.axis(at.node.integer("axis", 0), rank), at.integers(1)
     places = [index % shape_of(x)[axis] for index in indices]
     step = places[1] - places[0] if len(places) > 1 else 1
-    if step < 1 or any(b - a != step for a, b in zip(places, places[1:], strict=False)):
+    if step < 1 or any(b - a != step for a, b in pairwise(places)):
         raise at.refuse("CIM0104", f"indices {indices[:8]} are not evenly spaced and ascending")
     begin, steps, shape = [0] * rank, [1] * rank, list(shape_of(x))
     begin[axis], steps[axis], shape[axis] = places[0], step, len(places)

@@ -42,6 +42,8 @@ def _placed(at: Site) -> tuple[SSAValue, Placement]:
     kernel = at.node.ints("kernel_shape", ())
     if len(kernel) != rank - 1:
         raise at.refuse("CIM0104", f"kernel {kernel} does not fit {rank - 1} spatial axes")
+    if at.node.text("auto_pad", "NOTSET")[:4] == "SAME" and max(at.node.ints("dilations", (1,))) > 1:
+        raise at.refuse("CIM0104", "auto_pad with dilations: runtimes disagree on its meaning", hint="state the pads")
     placement = place(at, kernel, height_width(last)[3 - rank :])
     require_data(at, placement, height_width(last))
     return last, placement
@@ -68,10 +70,7 @@ def reduce_mean(at: Site) -> SSAValue:
 
 def _reduced_axes(at: Site) -> list[int]:
     rank = len(shape_of(at.activation(0)))
-    if at.node.has(1):
-        axes = at.integers(1)
-    else:
-        axes = at.node.ints("axes", ())
+    axes = at.integers(1) if at.node.has(1) else ()
     if not axes and at.node.integer("noop_with_empty_axes", 0) == 0:
         raise at.refuse("CIM0109", "a mean over every axis mixes the batch")
     return sorted(at.axis(axis, rank) for axis in axes)

@@ -24,7 +24,7 @@ class Prepared:
 
     @property
     def opset(self) -> int:
-        return next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx"))
+        return int(next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx")))
 
 
 def prepare(model: onnx.ModelProto) -> Prepared:

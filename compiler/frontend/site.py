@@ -133,4 +133,6 @@ class Site:
     def refuse(self, code: str, message: str, hint: str = "") -> CimcError:
         """Return the error for this node, with its input shapes, to be raised by the caller."""
         shapes = ", ".join(f"{self.canvas.facts.shapes.get(name, '?')}" for name in self.node.inputs if name)
-        return fail(code, f"{message} (input shapes {shapes})", node=self.node.name, operator=self.node.operator, hint=hint)
+        return fail(
+            code, f"{message} (input shapes {shapes})", node=self.node.name, operator=self.node.operator, hint=hint
+        )

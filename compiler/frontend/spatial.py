@@ -69,5 +69,3 @@ def require_data(at: Site, placement: Placement, size: tuple[int, int]) -> None:
 def height_width(x: SSAValue) -> tuple[int, int]:
     height, width, _ = shape_of(x)
     return height, width
-
-

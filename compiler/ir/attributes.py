@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from xdsl.dialects.builtin import DenseArrayBase, FloatAttr, IntegerAttr, StringAttr, f64, i64
+from xdsl.dialects.builtin import DenseArrayBase, Float64Type, FloatAttr, IntegerAttr, IntegerType, StringAttr, f64, i64
 
-Ints = DenseArrayBase
+Ints = DenseArrayBase[IntegerType]
 Integer = IntegerAttr
-Floats = DenseArrayBase
+Floats = DenseArrayBase[Float64Type]
 Real = FloatAttr
 Text = StringAttr
 

@@ -27,9 +27,7 @@ class Window:
     def out(self, size: Sequence[int]) -> Pair:
         """Return how many positions fit over (height, width)."""
         rows, columns = (
-            nn.window_out(
-                size[a], self.pads[a], self.pads[a + 2], self.kernel[a], self.stride[a], self.dilation[a]
-            )
+            nn.window_out(size[a], self.pads[a], self.pads[a + 2], self.kernel[a], self.stride[a], self.dilation[a])
             for a in (0, 1)
         )
         return rows, columns
@@ -64,14 +62,10 @@ def output(x: SSAValue, label: str) -> nn.OutputOp:
     return nn.OutputOp(operands=[x], properties=properties)
 
 
-def conv(
-    x: SSAValue, weight: WeightRef, bias: WeightRef | None, window: Window, group: int, label: str
-) -> nn.ConvOp:
+def conv(x: SSAValue, weight: WeightRef, bias: WeightRef | None, window: Window, group: int, label: str) -> nn.ConvOp:
     shape = (*window.out(shape_of(x)), weight.dims[3])
     properties = {"label": text(label), "weight": weight, "bias": bias, "group": integer(group)}
-    return nn.ConvOp(
-        operands=[x], properties={**properties, **window.properties}, result_types=[typed(x, shape)]
-    )
+    return nn.ConvOp(operands=[x], properties={**properties, **window.properties}, result_types=[typed(x, shape)])
 
 
 def dense(x: SSAValue, weight: WeightRef, bias: WeightRef | None, label: str) -> nn.DenseOp:

@@ -32,10 +32,12 @@ def fused(locations: Iterable[Attribute]) -> LocationAttr:
     names = tuple(dict.fromkeys(name for location in locations for name in names_of(location)))
     if not names:
         return UnknownLoc()
-    return named(names[0]) if len(names) == 1 else FusedLoc([named(name) for name in names], NoneAttr())
+    return named(names[0]) if len(names) == 1 else FusedLoc(ArrayAttr([named(name) for name in names]), NoneAttr())
 
 
-def replace(old: Operation, new: Sequence[Operation], results: Sequence[SSAValue] | None = None, also: Sequence[Operation] = ()) -> None:
+def replace(
+    old: Operation, new: Sequence[Operation], results: Sequence[SSAValue] | None = None, also: Sequence[Operation] = ()
+) -> None:
     """Put `new` in place of `old`, giving each new operation that has none the fused location of `old` and `also`.
 
     `results` (default: those of the last new operation) take over the uses of old's results; `also` are not removed.

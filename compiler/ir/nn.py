@@ -6,10 +6,9 @@ values, compute, quantise to the result's codes. `label` names the value an oper
 """
 
 from xdsl.dialects.builtin import TensorType
-from xdsl.ir import Dialect
+from xdsl.ir import Dialect, OpResult
 from xdsl.irdl import (
     IRDLOperation,
-    OpResult,
     Operand,
     VarOperand,
     irdl_op_definition,
@@ -94,7 +93,9 @@ class DenseOp(Computed):
     clamp: Floats | None = opt_prop_def(Floats)
 
     def verify_(self) -> None:
-        if (*shape_of(self.x)[:-1], self.weight.dims[1]) != shape_of(self.out) or shape_of(self.x)[-1] != self.weight.dims[0]:
+        if (*shape_of(self.x)[:-1], self.weight.dims[1]) != shape_of(self.out) or shape_of(self.x)[
+            -1
+        ] != self.weight.dims[0]:
             raise VerifyException(f"weight {self.weight.dims} does not take {shape_of(self.x)} to {shape_of(self.out)}")
 
 
@@ -110,7 +111,9 @@ class AffineOp(Computed):
 
     def verify_(self) -> None:
         for dims in (self.scale.dims, self.bias.dims):
-            fits = len(dims) == len(shape_of(self.x)) and all(a in (1, b) for a, b in zip(dims, shape_of(self.x), strict=True))
+            fits = len(dims) == len(shape_of(self.x)) and all(
+                a in (1, b) for a, b in zip(dims, shape_of(self.x), strict=True)
+            )
             if not fits:
                 raise VerifyException(f"constant {dims} does not broadcast to {shape_of(self.x)}")
 
@@ -186,7 +189,10 @@ class MaxPoolOp(Computed):
 
 @irdl_op_definition
 class AvgPoolOp(Computed):
-    """Mean over windows of (height, width, channels); taps within `counted` pads (top, left, bottom, right) enter the divisor."""
+    """Mean over windows of (height, width, channels).
+
+    Taps within the `counted` pads (top, left, bottom, right) enter the divisor.
+    """
 
     name = "nn.avg_pool"
     x: Operand = operand_def(TensorType)
@@ -274,7 +280,9 @@ class SliceOp(Movement):
     step: Ints = prop_def(Ints)
 
 
-def _verify_window(op: ConvOp | MaxPoolOp | AvgPoolOp, size: tuple[int, int], kernel: tuple[int, int], channels: int) -> None:
+def _verify_window(
+    op: ConvOp | MaxPoolOp | AvgPoolOp, size: tuple[int, int], kernel: tuple[int, int], channels: int
+) -> None:
     stride, dilation, pads = int_values(op.stride), int_values(op.dilation), int_values(op.pads)
     want = [window_out(size[a], pads[a], pads[a + 2], kernel[a], stride[a], dilation[a]) for a in (0, 1)]
     if (*want, channels) != shape_of(op.out):

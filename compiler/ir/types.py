@@ -41,8 +41,17 @@ class CodeType(ParametrizedAttribute, TypeAttribute):
         """The memory element type of the instruction set: i8, u8, i16 or u16."""
         low, high = self.low.data, self.high.data
         if low < 0:
-            return "i8" if -128 <= low and high <= 127 else "i16"
+            return "i8" if low >= -128 and high <= 127 else "i16"
         return "i8" if high <= 127 else "u8" if high <= 255 else "i16" if high <= 32767 else "u16"
+
+    @property
+    def element_bytes(self) -> int:
+        return 1 if self.element_type.endswith("8") else 2
+
+    @property
+    def dtype(self) -> str:
+        """numpy's name of the element type."""
+        return f"{self.element_type[0]}{self.element_bytes}"
 
     @classmethod
     def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:

@@ -55,7 +55,11 @@ class WeightStore:
         found = self._digests.get(ref.key.data)
         if found is None:
             return f"weight {ref.key.data!r} is not in the weight store"
-        return None if found == ref.digest.data else f"weight {ref.key.data!r} has hash {found}, the IR wants {ref.digest.data}"
+        return (
+            None
+            if found == ref.digest.data
+            else f"weight {ref.key.data!r} has hash {found}, the IR wants {ref.digest.data}"
+        )
 
     def keys(self) -> Iterator[str]:
         return iter(sorted(self._arrays))

@@ -88,8 +88,9 @@ class MvmOp(Clamped):
 
 @irdl_op_definition
 class DepthwiseOp(Clamped):
-    """Depthwise convolution on the digital unit: weights (taps, channels, multiplier) i8, scale and offset per output channel.
+    """Depthwise convolution on the digital unit.
 
+    Weights are (taps, channels, multiplier) i8, scale and offset one per output channel.
     y = clamp(round((sum over taps of x * w * scale + offset) / 2^shift)), output channel c * multiplier + n.
     """
 
@@ -113,7 +114,10 @@ class PoolMaxOp(Clamped):
 
 @irdl_op_definition
 class PoolSumOp(Clamped):
-    """y = clamp(round((sum over taps of x * scale + offset) / 2^shift)); scale and offset have one entry, or one per output position."""
+    """y = clamp(round((sum over taps of x * scale + offset) / 2^shift)).
+
+    scale and offset have one entry, or one per output position.
+    """
 
     name = "xbar.pool_sum"
     x: Operand = operand_def(TensorType)
@@ -173,7 +177,10 @@ class LutOp(Computed):
 
 @irdl_op_definition
 class SoftmaxOp(Clamped):
-    """Over the last axis: e_i = table[min(max(x) - x_i, entries - 1)] (i32), y_i = clamp(round(e_i * numerator / sum(e)) + zero)."""
+    """Over the last axis: y_i = clamp(round(e_i * numerator / sum(e)) + zero).
+
+    e_i = table[min(max(x) - x_i, entries - 1)], i32.
+    """
 
     name = "xbar.softmax"
     x: Operand = operand_def(TensorType)
@@ -222,6 +229,20 @@ class ViewOp(Computed):
 
 Xbar = Dialect(
     "xbar",
-    [MvmOp, DepthwiseOp, PoolMaxOp, PoolSumOp, AffineOp, AddOp, MulOp, LutOp, SoftmaxOp, MoveOp, ConcatOp, PadOp, ViewOp],
+    [
+        MvmOp,
+        DepthwiseOp,
+        PoolMaxOp,
+        PoolSumOp,
+        AffineOp,
+        AddOp,
+        MulOp,
+        LutOp,
+        SoftmaxOp,
+        MoveOp,
+        ConcatOp,
+        PadOp,
+        ViewOp,
+    ],
     [],
 )

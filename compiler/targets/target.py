@@ -76,8 +76,16 @@ class Target:
             if head != section:
                 lines += ["", f"[{head}]"]
                 section = head
-            shown = str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
-            lines.append(f'{name} = {{ value = {shown}, unit = "{CONSTANTS[key].unit}", source = "{self.sources[key]}" }}')
+            shown = (
+                str(value).lower()
+                if isinstance(value, bool)
+                else f'"{value}"'
+                if isinstance(value, str)
+                else str(value)
+            )
+            lines.append(
+                f'{name} = {{ value = {shown}, unit = "{CONSTANTS[key].unit}", source = "{self.sources[key]}" }}'
+            )
         return "\n".join(lines) + "\n"
 
 
@@ -111,7 +119,7 @@ def load_target(name: str) -> Target:
 
 
 def parse_target(source: str, file: str, variant: str = "") -> Target:
-    """Return the target of a TOML text, with one of its variants applied. Raises CimcError CIM0301 listing every problem."""
+    """Return the target of a TOML text, one of its variants applied. Raises CimcError CIM0301 with every problem."""
     data = _read(source, file)
     variants = data.pop("variants", {})
     name, summary = str(data.pop("name", "")), str(data.pop("summary", ""))
@@ -126,7 +134,12 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
     found = [problem for problem in problems if problem]
     if found:
         raise CimcError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in found])
-    return Target(name, summary, {key: entries[key]["value"] for key in CONSTANTS}, {key: entries[key]["source"] for key in CONSTANTS})
+    return Target(
+        name,
+        summary,
+        {key: entries[key]["value"] for key in CONSTANTS},
+        {key: entries[key]["source"] for key in CONSTANTS},
+    )
 
 
 def target_of(sections: Mapping[str, Any]) -> Target:

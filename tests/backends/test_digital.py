@@ -141,3 +141,9 @@ def test_wide_sums_are_exact(new, written):
     sketch = new().data(0, [2**50 - 1, -(2**51) + 1], (2,), "i64").tensor(1, (2,), type="i64")
     sketch.put("affine", in_=0, out=1, period=1, shift=19, **constants(sketch, [2], [1]), **WIDE)
     assert written(sketch) == [2**32 - 1, -(2**32)]
+
+
+def test_a_wide_operand_times_zero(new, written):
+    sketch = new().data(0, [2**63 - 1, -(2**63)], (2,), "i64").tensor(1, (2,))
+    sketch.put("affine", in_=0, out=1, period=1, shift=0, **constants(sketch, [0], [7]), **WIDE)
+    assert written(sketch) == [7, 7]

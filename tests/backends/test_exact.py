@@ -123,7 +123,7 @@ def test_columns_at_the_edge_of_float32(new, ask, last, dtype):
     vectors = [[127] * 261, [-127] * 261, [127] * 260 + [126], [1 - i % 3 for i in range(261)]]
     sketch.data(0, [x for vector in vectors for x in vector], (4, 261)).tensor(1, (4,), type="i32")
     sketch.put("capture", in_=0, out=1, block=0)
-    stream = Interpreter(sketch.program())._steps[0].action.compute.stream
+    stream = Interpreter(sketch.program())._plan.steps[0].action.compute.stream
     assert stream.reads[0].matrix.dtype == dtype
     writes, _ = ask(sketch)
     assert writes[0][1] == [sum(g * x for g, x in zip(column, vector, strict=True)) for vector in vectors]

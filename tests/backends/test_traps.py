@@ -185,6 +185,18 @@ def test_a_program_that_runs_too_long_is_refused_by_the_fast_interpreter(new):
         Interpreter(sketch.program()).run({})
 
 
+def test_memory_budget(new):
+    huge = new(memory=1 << 33).program()
+    for run in (lambda: reference.run(huge, {}), lambda: Interpreter(huge).run({})):
+        with pytest.raises(Trap, match="CIM0521"):
+            run()
+    sketch = new().data(0, [1], (1, 1, 1)).tensor(1, (1,), type="i64")
+    sketch.window(0, (4095, 4095), (1, 1), dilation=(4095, 4095))
+    tables = {"scale": sketch.table([1], "i32"), "bias": sketch.table([0], "i64")}
+    with pytest.raises(Trap, match="CIM0521"):
+        Interpreter(sketch.put("poolsum", in_=0, out=1, per="all", shift=0, **tables, **WIDE).program()).run({})
+
+
 @pytest.mark.parametrize(
     ("section", "name", "value"),
     [

@@ -1,0 +1,199 @@
+"""Models and files that cannot be compiled: each gets its code and names the node; none shows a traceback."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from frontend.onnx_models import model, node, weights, written
+from onnx import TensorProto
+
+from cimc.frontend import check, load, model_digest
+
+ROW, IMAGE = {"x": ("N", 6)}, {"x": ("N", 4, 6, 5)}
+GOOD = model([node("Gemm", "x w", "y")], ROW, {"w": weights(6, 3)})
+
+
+def one(operator: str, inputs: str, shapes: Any = None, constants: Any = None, **attributes: Any) -> onnx.ModelProto:
+    return model([node(operator, inputs, "y", **attributes)], shapes or ROW, constants)
+
+
+def edited(change: Callable[[onnx.ModelProto], Any]) -> onnx.ModelProto:
+    """Return a copy of the good model after a change."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(GOOD)
+    change(copy)
+    return copy
+
+
+def with_opset(version: int, domain: str = "") -> onnx.ModelProto:
+    return edited(lambda m: m.opset_import.add(domain=domain, version=version) if domain else _set_opset(m, version))
+
+
+def _set_opset(proto: onnx.ModelProto, version: int) -> None:
+    proto.opset_import[0].version = version
+
+
+def poisoned(value: float) -> onnx.ModelProto:
+    array = weights(6, 3)
+    array[2, 1] = value
+    return one("Gemm", "x w", ROW, {"w": array})
+
+
+def oversized() -> onnx.ModelProto:
+    """A tensor whose shape claims 4 TiB and holds nothing."""
+
+    def change(proto: onnx.ModelProto) -> None:
+        proto.graph.initializer[0].dims[:] = [1 << 20, 1 << 20]
+        proto.graph.initializer[0].ClearField("raw_data")
+
+    return edited(change)
+
+
+def custom_domain() -> onnx.ModelProto:
+    proto = with_opset(1, "com.example")
+    proto.graph.node[0].domain = "com.example"
+    return proto
+
+
+def external(location: str) -> onnx.ModelProto:
+    def change(proto: onnx.ModelProto) -> None:
+        tensor = proto.graph.initializer[0]
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
+        tensor.external_data.add(key="location", value=location)
+
+    return edited(change)
+
+
+FILES: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "CIM0101"),
+    "text": (b"this is not a model\n" * 10, "CIM0101"),
+    "zeros": (bytes(1000), "CIM0101"),
+    "truncated": (GOOD.SerializeToString()[:-20], "CIM0101"),
+    "half": (GOOD.SerializeToString()[: len(GOOD.SerializeToString()) // 2], "CIM0101"),
+}
+
+MODELS: dict[str, tuple[onnx.ModelProto, str]] = {
+    "cyclic": (model([node("Add", "x z", "y"), node("Relu", "y", "z")], ROW), "CIM0102"),
+    "undefined_value": (model([node("Add", "x ghost", "y")], ROW), "CIM0102"),
+    "unknown_operator": (one("Frobnicate", "x"), "CIM0102"),
+    "wrong_attribute": (one("Relu", "x", alpha=1.0), "CIM0102"),
+    "shapes_do_not_fit": (one("MatMul", "x w", ROW, {"w": weights(7, 3)}), "CIM0102"),
+    "raw_data_too_short": (edited(lambda m: m.graph.initializer[0].dims.__setitem__(0, 7)), "CIM0102"),
+    "negative_size": (edited(lambda m: m.graph.initializer[0].dims.__setitem__(0, -6)), "CIM0102"),
+    "external_missing": (external("nowhere.bin"), "CIM0102"),
+    "external_outside": (external("../secret.bin"), "CIM0102"),
+    "unsupported": (one("Erf", "x"), "CIM0103"),
+    "custom_domain": (custom_domain(), "CIM0103"),
+    "integer_input": (model([node("Relu", "x", "y")], ROW, kind=TensorProto.INT32), "CIM0104"),
+    "two_activations": (model([node("Div", "x z", "y")], {"x": ("N", 3), "z": ("N", 3)}), "CIM0104"),
+    "computed_weight": (model([node("MatMul", "x z", "y")], {"x": ("N", 2, 3), "z": ("N", 3, 4)}), "CIM0104"),
+    "reflect_pad": (one("Pad", "x p", ROW, {"p": [0, 1, 0, 1]}, mode="reflect"), "CIM0104"),
+    "volume": (one("Conv", "x w", {"x": ("N", 2, 4, 4, 4)}, {"w": weights(2, 2, 3, 3, 3)}), "CIM0104"),
+    "negative_step": (one("Slice", "x s e a t", ROW, {"s": [5], "e": [0], "a": [1], "t": [-1]}), "CIM0104"),
+    "unknown_size": (one("Relu", "x", {"x": ("N", "height", 4)}), "CIM0105"),
+    "size_from_data": (one("Relu", "x", {"x": (None, None)}), "CIM0105"),
+    "nan_weight": (poisoned(np.nan), "CIM0106"),
+    "infinite_weight": (poisoned(np.inf), "CIM0106"),
+    "division_by_zero": (one("Div", "x c", ROW, {"c": np.zeros(6)}), "CIM0106"),
+    "empty_input": (one("Relu", "x", {"x": ("N", 0, 4)}), "CIM0107"),
+    "empty_result": (one("Slice", "x s e a", ROW, {"s": [3], "e": [3], "a": [1]}), "CIM0107"),
+    "kernel_too_large": (one("Conv", "x w", IMAGE, {"w": weights(2, 4, 7, 7)}), "CIM0107"),
+    "new_opset": (with_opset(999), "CIM0108"),
+    "new_ir": (edited(lambda m: setattr(m, "ir_version", 999)), "CIM0108"),
+    "batch_transposed": (one("Transpose", "x", IMAGE, perm=[1, 0, 2, 3]), "CIM0109"),
+    "batch_flattened": (one("Flatten", "x", IMAGE, axis=0), "CIM0109"),
+    "batch_reduced": (one("ReduceMean", "x a", IMAGE, {"a": [0]}), "CIM0109"),
+    "batch_folded": (one("Reshape", "x s", IMAGE, {"s": [-1, 5]}), "CIM0109"),
+    "batch_softmax": (one("Softmax", "x", ROW, axis=0), "CIM0109"),
+    "batch_concat": (one("Concat", "x x", ROW, axis=0), "CIM0109"),
+    "batch_weights": (one("Add", "x c", {"x": (2, 3)}, {"c": weights(2, 3)}), "CIM0109"),
+    "batch_size_as_value": (
+        model([node("Shape", "x", "s"), node("Cast", "s", "f", to=1), node("Mul", "x f", "y")], {"x": ("N", 2)}),
+        "CIM0109",
+    ),
+    "constant_output": (model([node("Relu", "c", "y")], ROW, {"c": weights(3)}), "CIM0110"),
+    "oversized": (oversized(), "CIM0111"),
+    "oversized_result": (one("Pad", "x p", ROW, {"p": [0, 1 << 40, 0, 0]}), "CIM0111"),
+    "oversized_constant": (
+        model(
+            [node("ConstantOfShape", "s", "c"), node("Add", "x c", "y")], {"x": ("N", 4)}, {"s": [1 << 20, 1 << 20]}
+        ),
+        "CIM0111",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_file(case: str, tmp_path: Path) -> None:
+    content, code = FILES[case]
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    assert [problem.code for problem in check(path)] == [code]
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_model(case: str, tmp_path: Path) -> None:
+    proto, code = MODELS[case]
+    found = check(written(proto, tmp_path))
+    assert {problem.code for problem in found} == {code}, [problem.render() for problem in found]
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    assert [problem.code for problem in check(tmp_path / "none.onnx")] == ["CIM0001"]
+    assert [problem.code for problem in check(tmp_path)] == ["CIM0001"]
+
+
+def test_all_problems_at_once(tmp_path: Path) -> None:
+    """Every offending node is named, also behind another one."""
+    nodes = [
+        node("Erf", "x", "a"),
+        node("Transpose", "a", "b", perm=[1, 0]),
+        node("Relu", "x", "c"),
+        node("Mul", "c w", "d"),
+        node("Sin", "d", "y"),
+        node("Cos", "d", "unused"),
+        node("Add", "b y", "z"),
+    ]
+    proto = model(nodes, ROW, {"w": np.full(6, np.nan)}, outputs=("z",))
+    found = {(problem.node, problem.operator, problem.code) for problem in check(written(proto, tmp_path))}
+    assert found == {
+        ("the_a", "Erf", "CIM0103"),
+        ("the_b", "Transpose", "CIM0109"),
+        ("the_d", "Mul", "CIM0106"),
+        ("the_y", "Sin", "CIM0103"),
+    }
+
+
+def test_the_message_names_the_initialiser_and_the_place(tmp_path: Path) -> None:
+    problem = check(written(poisoned(np.nan), tmp_path))[0]
+    assert "'w' is nan at (2, 1)" in problem.message
+    assert "(1, 6), (6, 3)" in problem.message
+
+
+def test_the_file_is_not_modified(tmp_path: Path) -> None:
+    path = written(GOOD, tmp_path)
+    before = path.read_bytes()
+    load(path)
+    assert path.read_bytes() == before
+
+
+def test_digest_covers_external_data(tmp_path: Path) -> None:
+    path = written(external("weights.bin"), tmp_path)
+    (tmp_path / "weights.bin").write_bytes(weights(6, 3).tobytes())
+    load(path)
+    before = model_digest(path)
+    (tmp_path / "weights.bin").write_bytes(weights(6, 3, seed=1).tobytes())
+    assert model_digest(path) != before
+
+
+@pytest.mark.parametrize("position", range(0, len(GOOD.SerializeToString()), 3))
+def test_one_damaged_byte_never_shows_a_traceback(position: int, tmp_path: Path) -> None:
+    content = bytearray(GOOD.SerializeToString())
+    content[position] ^= 0xFF
+    path = tmp_path / "model.onnx"
+    path.write_bytes(bytes(content))
+    check(path)
