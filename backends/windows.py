@@ -28,8 +28,7 @@ class Depthwise:
         product = chunk.buffer("product", shape, self.weights.dtype)
         total[...] = 0
         for tap, weight in zip(chunk.taps(self.source, self.weights.dtype), self.weights, strict=True):
-            aligned = product.reshape(*tap.shape, -1) if product.size else product
-            np.multiply(tap[..., None], weight, out=aligned)
+            np.multiply(tap[..., None], weight, out=product.reshape(*tap.shape, shape[3]))
             total += product
         return self.epilogue([total.reshape(*shape[:2], len(self.epilogue.offsets))])
 
@@ -40,11 +39,7 @@ def depthwise(state: PlanState, i: Instruction, _: int) -> Write:
     weights = state.constant(i["weights"], "i8", source.length * i["multiplier"]).astype(np.int64)
     multipliers, offsets = state.multipliers(i["scale"], outputs), state.biases(i["bias"], outputs)
     checks.count("the output", out.elements, source.vectors * outputs)
-    weights = (
-        weights.reshape(-1, channels, i["multiplier"])
-        if weights.size
-        else np.zeros((0, channels, i["multiplier"]), INT64)
-    )
+    weights = weights.reshape(source.window.taps if source.window else 0, channels, i["multiplier"])
     bound = int(np.abs(weights).sum(axis=0).max(initial=0)) * magnitude(source)
     exact = epilogue([multipliers], offsets, rounding(i), [bound])
     return Write(out, Depthwise(source, weights.astype(exact_type(bound)), exact), i["low"], i["high"])

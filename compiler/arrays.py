@@ -1,7 +1,10 @@
 """Input arrays: .npz and .npy files matched to a model's inputs by name, scaled, reshaped, checked."""
 
+import io
 import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,20 @@ from numpy.typing import NDArray
 from cimc.diagnostics import fail
 
 Array = NDArray[Any]
+
+DAMAGED = (
+    ValueError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    RuntimeError,
+    struct.error,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What numpy and zipfile raise on files that are damaged, encrypted, or something else."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +51,29 @@ def load_arrays(path: str) -> dict[str, Array]:
             return {name: loaded[name] for name in loaded.files}
     except OSError as error:
         raise fail("CIM0001", f"cannot read {path}: {error.strerror or error}") from None
-    except (ValueError, EOFError, zipfile.BadZipFile, KeyError, MemoryError) as error:
+    except DAMAGED as error:
         raise fail("CIM0201", f"{path} is not an .npz or .npy file of numbers: {error}") from None
 
 
-def feed(arrays: Mapping[str, Array], inputs: Sequence[tuple[str, tuple[int, ...]]], feeding: Feeding, path: str) -> dict[str, Array]:
+def to_npz(arrays: Mapping[str, Array]) -> bytes:
+    """Return the bytes of an .npz file, whatever the arrays are called; equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            content = io.BytesIO()
+            np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
+    return buffer.getvalue()
+
+
+def feed(
+    arrays: Mapping[str, Array], inputs: Sequence[tuple[str, tuple[int, ...]]], feeding: Feeding, path: str
+) -> dict[str, Array]:
     """Return float32 [N, *shape] for every (name, per-sample shape) in `inputs`. Raises CimcError CIM0201 to CIM0203."""
     result = {}
     for name, shape in inputs:
         raw = _pick(arrays, name, len(inputs) == 1, path)
-        result[name] = _prepared(raw[: feeding.limit], name, shape, feeding, path)
+        result[name] = _prepared(raw, name, shape, feeding, path)
     counts = {len(array) for array in result.values()}
     if len(counts) > 1:
         raise fail("CIM0202", f"{path}: the inputs have different numbers of samples: {sorted(counts)}")
@@ -56,7 +86,11 @@ def _pick(arrays: Mapping[str, Array], name: str, alone: bool, path: str) -> Arr
     if alone and "x" in arrays:
         return arrays["x"]
     wanted = f"{name!r} or 'x'" if alone else repr(name)
-    raise fail("CIM0201", f"{path} has no array {wanted}; it has {', '.join(map(repr, arrays)) or 'none'}", hint=f"save the input with numpy.savez(..., {name if name.isidentifier() else 'x'}=array)")
+    raise fail(
+        "CIM0201",
+        f"{path} has no array {wanted}; it has {', '.join(map(repr, arrays)) or 'none'}",
+        hint=f"save the input with numpy.savez(..., {name if name.isidentifier() else 'x'}=array)",
+    )
 
 
 def _prepared(raw: Array, name: str, shape: tuple[int, ...], feeding: Feeding, path: str) -> Array:
@@ -64,11 +98,14 @@ def _prepared(raw: Array, name: str, shape: tuple[int, ...], feeding: Feeding, p
         raise fail("CIM0201", f"{path}: array for {name!r} holds {raw.dtype}, not numbers")
     if raw.ndim == 0 or len(raw) == 0:
         raise fail("CIM0202", f"{path}: array for {name!r} has no samples (shape {raw.shape})")
-    fitted = _fitted(raw, name, shape, path)
-    real = ((fitted.astype(np.float64) + feeding.offset) * feeding.scale).astype(np.float32)
+    fitted = _fitted(raw, name, shape, path)[: feeding.limit]
+    with np.errstate(over="ignore", invalid="ignore"):
+        real = ((fitted.astype(np.float64) + feeding.offset) * feeding.scale).astype(np.float32)
     if not np.isfinite(real).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(real))[0])
-        raise fail("CIM0203", f"{path}: array for {name!r} is {real[where]} at index {where}", hint="clean the data first")
+        raise fail(
+            "CIM0203", f"{path}: array for {name!r} gives {real[where]} at index {where}", hint="clean the data first"
+        )
     return real
 
 
@@ -86,4 +123,8 @@ def _fitted(raw: Array, name: str, shape: tuple[int, ...], path: str) -> Array:
         return raw.reshape(len(raw), *shape)
     if raw.shape == shape:
         return raw[np.newaxis]
-    raise fail("CIM0202", f"{path}: array for {name!r} has shape {raw.shape}, the model wants (N, {', '.join(map(str, shape))})", hint=f"each sample needs {math.prod(shape)} values, here it has {math.prod(own)}")
+    raise fail(
+        "CIM0202",
+        f"{path}: array for {name!r} has shape {raw.shape}, the model wants (N, {', '.join(map(str, shape))})",
+        hint=f"each sample needs {math.prod(shape)} values, here it has {math.prod(own)}",
+    )

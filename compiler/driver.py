@@ -2,21 +2,23 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cimc.backends.emit import Emission, emit
+from cimc.diagnostics import CimcError, fail
 from cimc.frontend import load
-from cimc.ir.attributes import int_value, int_values
+from cimc.ir.attributes import float_values, int_value, int_values
 from cimc.ir.graph import Graph
-from cimc.ir.nn import InputOp
+from cimc.ir.nn import Computed, InputOp
+from cimc.ir.types import WeightRef
 from cimc.ir.verify import require_sound
-from cimc.passes.calibrate import RANGE, Batch
-from cimc.passes.column_ranges import GAIN, PEAKS, stored_columns
-from cimc.passes.pipeline import DEFAULT, STAGES, Pass, Setting, parse_pipeline, run, up_to_stage
+from cimc.passes.calibrate import RANGE, Batch, Calibrate
+from cimc.passes.column_ranges import GAIN, PEAKS, ColumnRanges, stored_columns
+from cimc.passes.pipeline import DEFAULT, STAGES, Pass, Setting, parse_pipeline, stems, up_to_stage
 from cimc.passes.ranges import Ranges
 from cimc.passes.schedule import MEMORY
 from cimc.targets import Target
@@ -44,20 +46,24 @@ class _Notes:
     """Ranges as the passes find them, taken down before later passes consume them."""
 
     activations: dict[str, tuple[float, float]] = field(default_factory=dict)
-    columns: dict[str, Any] = field(default_factory=dict)
+    columns: dict[str, tuple[int, ...]] = field(default_factory=dict)
     gain: tuple[int, int] | None = None
 
     def take(self, name: str, graph: Graph) -> None:
-        if name == "calibrate":
-            for op in graph.module.ops:
-                if RANGE in op.attributes:
-                    low, high = op.attributes[RANGE].get_values()  # type: ignore[attr-defined]
-                    self.activations[op.label.data] = (float(low), float(high))  # type: ignore[attr-defined]
-        if name == "column-ranges":
-            peaks = {op.label.data: graph.weights.get(op.attributes[PEAKS]) for op in graph.module.ops if PEAKS in op.attributes}  # type: ignore[attr-defined,arg-type]
-            self.columns = stored_columns(peaks)  # type: ignore[arg-type]
+        computed = [op for op in graph.module.ops if isinstance(op, Computed)]
+        if name == Calibrate.name:
+            for op in computed:
+                low, high = float_values(op.attributes[RANGE])  # type: ignore[arg-type]
+                self.activations[op.label.data] = (low, high)
+        if name == ColumnRanges.name:
+            peaks = {op.label.data: op.attributes[PEAKS] for op in computed if PEAKS in op.attributes}
+            arrays = {label: graph.weights.get(ref) for label, ref in peaks.items() if isinstance(ref, WeightRef)}
+            self.columns = stored_columns(arrays)  # type: ignore[arg-type]
             gain = int_values(graph.module.attributes[GAIN])  # type: ignore[arg-type]
             self.gain = (gain[0], gain[1])
+
+    def ranges(self) -> Ranges:
+        return Ranges(self.activations, self.columns, self.gain)
 
 
 @dataclass(frozen=True)
@@ -72,32 +78,30 @@ class Compilation:
 
 def compile_model(path: Path, request: Request) -> Compilation:
     """Compile an ONNX file. Raises CimcError for anything the user can mend."""
-    started = time.perf_counter()
-    graph = load(path)
-    if request.observer:
-        request.observer("import", graph, time.perf_counter() - started)
-    shapes = input_shapes(graph)
+    graph, notes = _lowered(_imported(path, request), request)
+    if MEMORY not in graph.module.attributes:
+        last = STAGES["program"]
+        raise fail("CIM0305", f"the pipeline does not end with {last!r}: there is no program to emit", hint=_order())
     synthetic = request.ranges is None and request.data is None
-    notes = _Notes()
-    graph = _lowered(graph, request, _data(request, shapes), notes)
-    ranges = Ranges(notes.activations, notes.columns, notes.gain)
-    memory = int_value(graph.module.attributes[MEMORY])  # type: ignore[arg-type]
-    emission = emit(graph, program_meta(path, graph, request, ranges, synthetic), memory)
-    return Compilation(graph, emission, ranges, synthetic)
+    meta = program_meta(path, graph, request, notes.ranges(), synthetic)
+    emission = emit(graph, meta, int_value(graph.module.attributes[MEMORY]))  # type: ignore[arg-type]
+    return Compilation(graph, emission, notes.ranges(), synthetic)
 
 
 def compile_to_stage(path: Path, request: Request, stage: str) -> Graph:
     """Return the graph at a stage of the pipeline (passes.pipeline.STAGES)."""
-    graph = load(path)
-    text = up_to_stage(request.pipeline, stage)
-    needs_data = "calibrate" in text
-    data = _data(request, input_shapes(graph)) if needs_data else {}
-    return _lowered(graph, Request(request.target, text, request.ranges, request.data, request.observer), data, _Notes())
+    part = replace(request, pipeline=up_to_stage(request.pipeline, stage))
+    return _lowered(_imported(path, request), part)[0]
 
 
 def run_pipeline(graph: Graph, request: Request) -> Graph:
     """Run the request's pipeline on a graph (what `cimc opt` does)."""
-    return _lowered(graph, request, _data(request, input_shapes(graph)), _Notes())
+    return _lowered(graph, request)[0]
+
+
+def needs_data(pipeline: str) -> bool:
+    """Return whether a pass of the pipeline looks at calibration data."""
+    return any(stem in (Calibrate.name, ColumnRanges.name) for stem in stems(pipeline))
 
 
 def input_shapes(graph: Graph) -> list[tuple[str, tuple[int, ...]]]:
@@ -123,24 +127,45 @@ def program_meta(path: Path, graph: Graph, request: Request, ranges: Ranges, syn
     }
 
 
-def _data(request: Request, shapes: list[tuple[str, tuple[int, ...]]]) -> Batch:
-    if request.ranges is not None:
+def _imported(path: Path, request: Request) -> Graph:
+    started = time.perf_counter()
+    graph = load(path)
+    if request.observer:
+        request.observer("import", graph, time.perf_counter() - started)
+    return graph
+
+
+def _data(request: Request, graph: Graph) -> Batch:
+    if request.ranges is not None or not needs_data(request.pipeline):
         return {}
+    shapes = input_shapes(graph)
     return request.data(shapes) if request.data else synthetic_data(shapes)
 
 
-def _lowered(graph: Graph, request: Request, data: Batch, notes: _Notes) -> Graph:
-    passes = parse_pipeline(request.pipeline, Setting(request.target, data, request.ranges))
-    clock = [time.perf_counter()]
-
-    def after(one: Pass, current: Graph) -> None:
-        require_sound(current, one.name)
-        notes.take(one.name, current)
+def _lowered(graph: Graph, request: Request) -> tuple[Graph, _Notes]:
+    """Run the request's pipeline with verification, notes and the observer behind every pass."""
+    notes = _Notes()
+    own_order = not DEFAULT.startswith(request.pipeline) and stems(request.pipeline) != stems(DEFAULT)
+    for one in parse_pipeline(request.pipeline, Setting(request.target, _data(request, graph), request.ranges)):
+        started = time.perf_counter()
+        graph = _guarded(one, graph) if own_order else one(graph)
+        require_sound(graph, one.name)
+        notes.take(one.name, graph)
         if request.observer:
-            request.observer(one.name, current, time.perf_counter() - clock[0])
-        clock[0] = time.perf_counter()
-
-    return run(graph, passes, after)
+            request.observer(one.name, graph, time.perf_counter() - started)
+    return graph, notes
 
 
-__all__ = ["STAGES", "Compilation", "Request", "compile_model", "compile_to_stage", "run_pipeline", "synthetic_data"]
+def _guarded(one: Pass, graph: Graph) -> Graph:
+    """Run a pass of a pipeline in the user's own order: what it does not find there is the user's to mend."""
+    try:
+        return one(graph)
+    except CimcError:
+        raise
+    except Exception as error:
+        message = f"pass {one.name} cannot run on this graph: {type(error).__name__}: {error}"
+        raise fail("CIM0305", message, hint=_order()) from None
+
+
+def _order() -> str:
+    return f"the order that works: {DEFAULT}"

@@ -55,7 +55,9 @@ def render_summary(compilation: Compilation, target: Target, output: str) -> str
 def synthetic_warning() -> Diagnostic:
     """Return the loud warning for ranges that come from made-up data."""
     hint = "give real inputs with --calib DATA.npz, or stored ranges with --ranges FILE"
-    return Diagnostic("CIM0204", "NO CALIBRATION DATA: ranges come from seeded random inputs, accuracy means nothing", hint=hint)
+    return Diagnostic(
+        "CIM0204", "NO CALIBRATION DATA: ranges come from seeded random inputs, accuracy means nothing", hint=hint
+    )
 
 
 def _products(op: MvmOp) -> int:
@@ -75,9 +77,13 @@ def _layer_table(layers: Sequence[MvmOp]) -> list[str]:
         spots = int_values(op.blocks)
         name = (names_of(op.location) or (op.label.data,))[0]
         name = name if len(name) <= 40 else "..." + name[-37:]
-        rows.append((name, matrix, str(len(spots) // 3), str(len(set(spots[::3]))), str(math.prod(shape_of(op.out)[:-1]))))
+        rows.append(
+            (name, matrix, str(len(spots) // 3), str(len(set(spots[::3]))), str(math.prod(shape_of(op.out)[:-1])))
+        )
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = ["  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [
+        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
     if len(layers) > SHOWN_LAYERS:
         lines.append(f"  ... and {len(layers) - SHOWN_LAYERS} more")
     return lines

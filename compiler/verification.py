@@ -55,7 +55,12 @@ class TensorRow:
 def compare_programs(expected: Emission, found: Program) -> Difference | None:
     """Return the first difference between a recompiled program and the one under test, naming instruction, cell or constant."""
     want = expected.program
-    for difference in (_instructions(want, found), _constants(expected, found), _conductances(expected, found), _frame(want, found)):
+    for difference in (
+        _instructions(want, found),
+        _constants(expected, found),
+        _conductances(expected, found),
+        _frame(want, found),
+    ):
         if difference:
             return difference
     return None
@@ -87,7 +92,10 @@ def _constants(expected: Emission, found: Program) -> Difference | None:
     at = _first_byte(want, found.constants)
     if at is None:
         return None
-    name = next((f"{name}, byte {at - start}" for start, size, name in expected.constants if start <= at < start + size), "alignment")
+    name = next(
+        (f"{name}, byte {at - start}" for start, size, name in expected.constants if start <= at < start + size),
+        "alignment",
+    )
     return Difference(f"constant memory byte {at} ({name})", *_bytes_at(want, found.constants, at))
 
 
@@ -100,7 +108,9 @@ def _conductances(expected: Emission, found: Program) -> Difference | None:
         if start <= at < start + 2 * rows * cols:
             row, col = divmod((at - start) // 2, cols)
             cell = start + 2 * (row * cols + col)
-            values = [str(int.from_bytes(data[cell : cell + 2], "little", signed=True)) for data in (want, found.conductances)]
+            values = [
+                str(int.from_bytes(data[cell : cell + 2], "little", signed=True)) for data in (want, found.conductances)
+            ]
             return Difference(f"{name}, cell row {row}, column {col}", values[0], values[1])
     return Difference(f"conductance byte {at}", *_bytes_at(want, found.conductances, at))
 
@@ -170,7 +180,9 @@ class Prover:
             difference = difference or self._literal(expected, codes, first, sample)
         return difference
 
-    def _inputs(self, expected: Mapping[str, Codes], codes: Mapping[str, NDArray[Any]], first: int) -> Difference | None:
+    def _inputs(
+        self, expected: Mapping[str, Codes], codes: Mapping[str, NDArray[Any]], first: int
+    ) -> Difference | None:
         for op in self.operations:
             if isinstance(op, InputOp):
                 label = op.label.data
@@ -188,17 +200,23 @@ class Prover:
         self.interpreter.run(codes, watch=watch)
         return self._tensors(expected, tensors, first, 0, "interpreter")
 
-    def _literal(self, expected: Mapping[str, Codes], codes: Mapping[str, NDArray[Any]], first: int, sample: int) -> Difference | None:
+    def _literal(
+        self, expected: Mapping[str, Codes], codes: Mapping[str, NDArray[Any]], first: int, sample: int
+    ) -> Difference | None:
         tensors = _Tensors(self.operations, 1)
 
         def watch(index: int, values: Sequence[int]) -> None:
             tensors.take(self.emission.writes[index], np.asarray(values, np.int64))
 
-        reference.run(self.program, {name: array[sample].ravel().tolist() for name, array in codes.items()}, watch=watch)
+        reference.run(
+            self.program, {name: array[sample].ravel().tolist() for name, array in codes.items()}, watch=watch
+        )
         one = {label: array[sample : sample + 1] for label, array in expected.items()}
         return self._tensors(one, tensors, first + sample, 1, "reference")
 
-    def _tensors(self, expected: Mapping[str, Codes], tensors: "_Tensors", first: int, column: int, who: str) -> Difference | None:
+    def _tensors(
+        self, expected: Mapping[str, Codes], tensors: "_Tensors", first: int, column: int, who: str
+    ) -> Difference | None:
         for op in self.operations:
             label = op.label.data
             if label in self.written:
@@ -231,7 +249,10 @@ class _Tensors:
     """Values put together from what single instructions write."""
 
     def __init__(self, operations: Sequence[Computed], samples: int) -> None:
-        self._arrays = {op.label.data: np.zeros((samples, int(np.prod(shape_of(op.out), dtype=np.int64))), np.int64) for op in operations}
+        self._arrays = {
+            op.label.data: np.zeros((samples, int(np.prod(shape_of(op.out), dtype=np.int64))), np.int64)
+            for op in operations
+        }
         self._shapes = {op.label.data: shape_of(op.out) for op in operations}
         self._samples = samples
 

@@ -9,19 +9,23 @@ from cimc.isa.table import LOOP_DEPTH
 
 __all__ = ["Finding", "lint"]
 
-STEP_LIMIT = 200_000
-WORK_LIMIT = 50_000_000
-"""Executed instructions, and pieces of memory looked at (some seconds), after which the linter stops and says so."""
+STEP_LIMIT = 50_000
+"""Executed instructions after which the linter stops by default."""
+WORK_LIMIT = 20_000_000
+"""Pieces of memory looked at, numbers read and blocks walked (some seconds) after which it stops as well."""
 
 
-def lint(program: Program) -> list[Finding]:
-    """Return what is wrong with a program, in order; of each code, one finding an instruction."""
+def lint(program: Program, steps: int = STEP_LIMIT) -> list[Finding]:
+    """Return what is wrong with a program, in order; of each code, one finding an instruction.
+
+    The walk stops after so many executed instructions, or when it took too long, and a finding CIM0447 says so.
+    """
     state = State(program)
     if _operands_fit(state):
         ends = _loops(state)
         _check_halt(state)
         _check_capacity(state)
-        _walk(state, ends)
+        _walk(state, ends, steps)
         _check_outputs(state)
     return sorted(
         state.findings.values(),
@@ -80,13 +84,13 @@ def _check_capacity(state: State) -> None:
             state.report("CIM0443", f"{name.replace('_', ' ')} are {used}, the target has {size}")
 
 
-def _walk(state: State, loop_starts: dict[int, int]) -> None:
+def _walk(state: State, loop_starts: dict[int, int], limit: int) -> None:
     instructions = state.program.instructions
     left: dict[int, int] = {}
     at = steps = 0
     while at < len(instructions) and instructions[at].name != "halt":
         instruction, state.index = instructions[at], at
-        if steps == STEP_LIMIT or state.work > WORK_LIMIT:
+        if steps == limit or state.work > WORK_LIMIT:
             state.give_up(f"the walk stopped here after {steps} steps")
             break
         RULES[instruction.name](state, instruction)

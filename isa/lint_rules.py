@@ -261,10 +261,13 @@ def _blocks(state: State, at: Instruction) -> list[Region]:
     """Return the regions of the blocks that share outputs; none, and a finding, if they do not fit."""
     if not at["blocks"]:
         state.report("CIM0445", f"{at.name} with 0 blocks, wanted at least 1")
-    found = [_block(state, at["block"] + t) for t in range(at["blocks"])]
-    regions = [region for region in found if region is not None]
-    if len(regions) < len(found):
-        return []
+    regions: list[Region] = []
+    for block in range(at["block"], at["block"] + at["blocks"]):
+        region = _block(state, block)
+        if region is None:
+            return []
+        regions.append(region)
+    state.work += len(regions)
     widths = sorted({region.cols for region in regions})
     if len(widths) > 1:
         state.report(

@@ -28,6 +28,8 @@ VECTORS = 1 << 16
 FEWEST_VECTORS = 64
 """Vectors looked at per layer, spread over all samples, and at least so many of each sample."""
 STEPS_PER_OCTAVE = 8
+SHORT_BITS = 17
+FEWEST_STEPS = 16
 
 Reals = NDArray[np.float64]
 
@@ -194,12 +196,18 @@ def _common_gain(layers: list[_Statistics], target: Target) -> tuple[int, int]:
         return UNITY_GAIN
     adc_high = target.adc_range[1]
     best = min(_candidates(max(peaks)), key=lambda scale: sum(layer.noise_share(scale, adc_high) for layer in layers))
-    return normalised_gain(adc_high / best)
+    return normalised_gain(short(adc_high / best))
 
 
 def _candidates(largest: float) -> Iterator[float]:
     top = math.ceil(math.log2(largest) * STEPS_PER_OCTAVE)
     return (2.0 ** (step / STEPS_PER_OCTAVE) for step in range(top, max(top - 10 * STEPS_PER_OCTAVE, 0), -1))
+
+
+def short(ratio: float) -> float:
+    """Return the ratio as a multiple of 2^-17 where that costs at most 3 %: a float32 ADC then has the exact bits."""
+    steps = round(ratio * (1 << SHORT_BITS))
+    return steps / (1 << SHORT_BITS) if steps >= FEWEST_STEPS else ratio
 
 
 def normalised_gain(ratio: float) -> tuple[int, int]:

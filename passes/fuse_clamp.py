@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cimc.ir import build, nn
-from cimc.ir.attributes import Floats, float_value, float_values, floats, real
+from cimc.ir.attributes import float_value, float_values, floats, real
 from cimc.ir.graph import Graph, only_user
 from cimc.ir.location import replace
 from cimc.ir.types import shape_of
@@ -31,8 +31,7 @@ def bounds_of(op: nn.Computed) -> Bounds:
     """Return the bounds that an operation clamps its own result to."""
     if isinstance(op, nn.ClampOp):
         return float_value(op.low), float_value(op.high)
-    clamp = op.properties.get("clamp")
-    low, high = float_values(clamp) if isinstance(clamp, Floats) else UNBOUNDED
+    low, high = (float_values(op.clamp) if isinstance(op, CLAMPING) else ()) or UNBOUNDED
     return low, high
 
 

@@ -1,6 +1,7 @@
 """The default pipeline, the registry of passes, and pipelines written as text."""
 
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, Protocol
@@ -99,18 +100,19 @@ def up_to_stage(text: str, stage: str) -> str:
     """Return a pipeline's text up to a stage, or whole without the stage's pass. Raises CimcError CIM0305."""
     if stage not in STAGES:
         raise fail("CIM0305", f"there is no stage {stage!r}", hint=f"stages: {', '.join(STAGES)}")
-    names = text.split(",")
-    last = STAGES[stage]
-    stems = [name.partition("{")[0] for name in names]
-    return ",".join(names[: stems.index(last) + 1]) if last in stems else "" if not last else text
+    names, last = _split(text), STAGES[stage]
+    found = stems(text)
+    return ",".join(names[: found.index(last) + 1]) if last in found else "" if not last else text
 
 
-def run(graph: Graph, passes: tuple[Pass, ...], after: Callable[[Pass, Graph], None]) -> Graph:
-    """Run the passes in order; `after` is called behind each (verification, printing, timing)."""
-    for one in passes:
-        graph = one(graph)
-        after(one, graph)
-    return graph
+def stems(text: str) -> list[str]:
+    """Return the names of the passes of a pipeline's text, without their options."""
+    return [name.partition("{")[0].strip() for name in _split(text)]
+
+
+def _split(text: str) -> list[str]:
+    """Return the parts of a pipeline's text; commas inside braces separate nothing."""
+    return re.findall(r"[^,{]+(?:\{[^}]*\})?", text)
 
 
 def _build(name: str, parameters: Mapping[str, tuple[Any, ...]], setting: Setting) -> Pass:
@@ -148,4 +150,4 @@ def _converted(name: str, option: "Field[Any]", value: tuple[Any, ...]) -> Any:
     return found
 
 
-__all__ = ["DEFAULT", "PASSES", "STAGES", "Pass", "Setting", "parse_pipeline", "run", "up_to_stage"]
+__all__ = ["DEFAULT", "PASSES", "STAGES", "Pass", "Setting", "parse_pipeline", "stems", "up_to_stage"]

@@ -8,7 +8,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from cimc.ir import build, nn
 from cimc.ir.attributes import int_values, ints
 from cimc.ir.build import again
-from cimc.ir.graph import Graph, Labels, label_of, only_user, producer
+from cimc.ir.graph import Graph, Labels, label_of, producer, users
 from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
 from cimc.ir.weights import Array
@@ -124,7 +124,14 @@ def _is_free(x: SSAValue, order: Order, others: Sequence[SSAValue]) -> bool:
     if keeps_elements(order, shape_of(x)):
         return True
     from_inputs = any(order_of(y) is not None and isinstance(_source(y).owner, nn.InputOp) for y in others)
-    return isinstance(x.owner, nn.InputOp) and only_user(x) is not None and not from_inputs
+    return isinstance(x.owner, nn.InputOp) and not from_inputs and all(_reads(op, order) for op in users(x))
+
+
+def _reads(op: Operation, order: Order) -> bool:
+    """Say whether an operation transposes its operand by `order`, or has another operand that is transposed back."""
+    if isinstance(op, nn.TransposeOp):
+        return int_values(op.order) == order
+    return any(order_of(x) == inverse(order) for x in op.operands)
 
 
 def _turned(labels: Labels, x: SSAValue, order: Order, new: list[nn.Computed]) -> SSAValue:

@@ -3,19 +3,27 @@
 import argparse
 import sys
 
+from cimc.command_line.files import keep_inputs, payload_beside, writing
 from cimc.isa.container import load, save_binary, save_text
 from cimc.isa.disassemble import render
 
 
 def asm_command(options: argparse.Namespace) -> int:
-    save_binary(load(options.program), options.output)
+    keep_inputs([options.output], [options.program, payload_beside(options.program)])
+    program = load(options.program)
+    with writing(options.output):
+        save_binary(program, options.output)
     return 0
 
 
 def objdump_command(options: argparse.Namespace) -> int:
+    if options.output:
+        outputs = [options.output, payload_beside(options.output)]
+        keep_inputs(outputs, [options.program, payload_beside(options.program)])
     program = load(options.program)
     if options.output:
-        save_text(program, options.output)
+        with writing(options.output):
+            save_text(program, options.output)
     else:
         sys.stdout.write(render(program, "prog.payload"))
     return 0

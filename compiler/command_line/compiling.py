@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from cimc.arrays import Feeding, feed, load_arrays
+from cimc.command_line.files import keep_inputs, payload_beside, weights_beside, write, writing
 from cimc.command_line.observing import Observer
 from cimc.diagnostics import CimcError, fail
-from cimc.driver import Request, compile_model, compile_to_stage, run_pipeline
+from cimc.driver import Request, compile_model, compile_to_stage, needs_data, run_pipeline
 from cimc.ir.graph import Graph
 from cimc.ir.text import parse_module, print_module
 from cimc.isa.atomic import write_files
 from cimc.isa.container import save_binary, save_text
-from cimc.passes.pipeline import DEFAULT, STAGES
+from cimc.isa.program import Program
+from cimc.passes.pipeline import DEFAULT, up_to_stage
 from cimc.passes.ranges import Ranges
 from cimc.targets import load_target
 
@@ -32,7 +34,7 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
         pipeline=pipeline,
         ranges=read_ranges(options.ranges) if options.ranges else None,
         data=data if options.calib else None,
-        observer=Observer(options.print_ir_after, options.timing),
+        observer=Observer.of(options.print_ir_after, options.timing),
     )
 
 
@@ -44,67 +46,95 @@ def read_ranges(path: str) -> Ranges:
     """Return the ranges of a JSON file. Raises CimcError CIM0204."""
     try:
         return Ranges.from_json(json.loads(Path(path).read_text()))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise fail("CIM0204", f"{path} is not JSON: {error}") from None
 
 
 def compile_command(options: argparse.Namespace) -> int:
-    from cimc.summary import render_summary, summarise, synthetic_warning
-
+    keep_inputs([options.output, options.write_ranges, payload_beside(options.output)], _inputs(options))
     request = request_of(options, options.pass_pipeline or DEFAULT)
-    if options.compile_to != "program":
-        if options.compile_to not in STAGES:
-            raise fail("CIM0305", f"there is no stage {options.compile_to!r}", hint=f"stages: {', '.join(STAGES)}")
-        write_graph(compile_to_stage(Path(options.model), request, options.compile_to), Path(options.output))
-        return 0
+    if options.compile_to == "program":
+        return _compile_program(options, request)
+    if options.write_ranges or options.json:
+        raise fail("CIM0003", "--write-ranges and --json come with a whole compile", hint="leave out --compile-to")
+    text = up_to_stage(request.pipeline, options.compile_to)
+    write_graph(compile_to_stage(Path(options.model), request, options.compile_to), Path(options.output))
+    _warn_without_data(request, text)
+    return 0
+
+
+def _compile_program(options: argparse.Namespace, request: Request) -> int:
+    from cimc.summary import render_summary, summarise
+
     compilation = compile_model(Path(options.model), request)
     save(compilation.emission.program, options.output)
     if options.write_ranges:
-        write_files({Path(options.write_ranges): [(json.dumps(compilation.ranges.to_json(), indent=1) + "\n").encode()]})
+        write(options.write_ranges, (json.dumps(compilation.ranges.to_json(), indent=1) + "\n").encode())
     if options.json:
         print(json.dumps(summarise(compilation, request.target)))
     else:
         print(render_summary(compilation, request.target, options.output))
-    if compilation.synthetic:
-        print("\n" + synthetic_warning().render().replace("error[", "warning["), file=sys.stderr)
+    _warn_without_data(request, request.pipeline)
     return 0
 
 
-def save(program: Any, output: str) -> None:
+def _inputs(options: argparse.Namespace) -> list[str | None]:
+    return [options.model, options.calib, options.ranges, options.target]
+
+
+def _warn_without_data(request: Request, pipeline: str) -> None:
+    from cimc.summary import synthetic_warning
+
+    if request.data is None and request.ranges is None and needs_data(pipeline):
+        print("\n" + synthetic_warning().render().replace("error[", "warning["), file=sys.stderr)
+
+
+def save(program: Program, output: str) -> None:
     """Write a program as binary (.cimb) or text (any other name)."""
-    (save_binary if output.endswith(".cimb") else save_text)(program, output)
+    with writing(output):
+        (save_binary if output.endswith(".cimb") else save_text)(program, output)
 
 
 def write_graph(graph: Graph, path: Path) -> None:
-    """Write IR text to `path` and its weights beside it as .safetensors."""
+    """Write IR text to `path` and its weights beside it."""
     from safetensors.numpy import save as to_bytes
 
     weights = {key: graph.weights.array(key) for key in graph.weights.keys()}  # noqa: SIM118
-    write_files({path: [print_module(graph.module).encode()], path.with_suffix(".safetensors"): [to_bytes(weights)]})
+    with writing(path):
+        write_files({weights_beside(path): [to_bytes(weights)], path: [print_module(graph.module).encode()]})
 
 
 def export_command(options: argparse.Namespace) -> int:
     from cimc.evaluate import to_onnx
     from cimc.ir.nn import Computed
 
-    graph = compile_to_stage(Path(options.model), request_of(options, options.pass_pipeline or DEFAULT), "tile")
+    keep_inputs([options.output], _inputs(options))
+    request = request_of(options, options.pass_pipeline or DEFAULT)
+    graph = compile_to_stage(Path(options.model), request, "tile")
     labels = [op.label.data for op in graph.module.ops if isinstance(op, Computed)] if options.codes else []
     model = to_onnx(graph, values=labels, codes=options.codes)
-    write_files({Path(options.output): [model.SerializeToString(deterministic=True)]})
+    write(options.output, model.SerializeToString(deterministic=True))
+    _warn_without_data(request, request.pipeline)
     return 0
 
 
 def opt_command(options: argparse.Namespace) -> int:
-    graph = _read_graph(Path(options.module))
-    graph = run_pipeline(graph, request_of(options, options.pass_pipeline))
+    path = Path(options.module)
+    if options.output:
+        outputs = [options.output, weights_beside(Path(options.output))]
+        keep_inputs(outputs, [path, weights_beside(path), options.calib, options.ranges])
+    request = request_of(options, options.pass_pipeline)
+    graph = run_pipeline(_read_graph(path), request)
     if options.output:
         write_graph(graph, Path(options.output))
     else:
         sys.stdout.write(print_module(graph.module))
+    _warn_without_data(request, request.pipeline)
     return 0
 
 
 def _read_graph(path: Path) -> Graph:
+    from safetensors import SafetensorError
     from xdsl.utils.exceptions import ParseError, VerifyException
 
     from cimc.ir.verify import verify
@@ -112,10 +142,10 @@ def _read_graph(path: Path) -> Graph:
 
     try:
         module = parse_module(path.read_text(), str(path))
-        beside = path.with_suffix(".safetensors")
+        beside = weights_beside(path)
         graph = Graph(module, WeightStore.load(beside) if beside.exists() else WeightStore(), path.stem)
         problems = verify(graph)
-    except (ParseError, VerifyException) as error:
+    except (ParseError, VerifyException, SafetensorError) as error:
         raise fail("CIM0306", f"{path}: {error}") from None
     except UnicodeDecodeError:
         raise fail("CIM0306", f"{path} is not text") from None

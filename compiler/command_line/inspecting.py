@@ -28,7 +28,9 @@ def target_command(options: argparse.Namespace) -> int:
             print(f"{name:{max(map(len, names))}}  {load_target(name).summary}")
         return 0
     if not options.name:
-        raise fail("CIM0003", "`cimc target show` needs a name", hint=f"one of {', '.join(built_in_names())}, or a .toml file")
+        raise fail(
+            "CIM0003", "`cimc target show` needs a name", hint=f"one of {', '.join(built_in_names())}, or a .toml file"
+        )
     sys.stdout.write(load_target(options.name).render())
     return 0
 
@@ -38,7 +40,11 @@ def explain_command(options: argparse.Namespace) -> int:
     found = codes.get(options.code.upper())
     if found is None:
         near = get_close_matches(options.code.upper(), codes, 3)
-        raise fail("CIM0003", f"there is no error code {options.code!r}", hint=f"did you mean {' or '.join(near)}?" if near else f"codes run from {min(codes)} to {max(codes)}")
+        raise fail(
+            "CIM0003",
+            f"there is no error code {options.code!r}",
+            hint=f"did you mean {' or '.join(near)}?" if near else f"codes run from {min(codes)} to {max(codes)}",
+        )
     print(f"{options.code.upper()}: {found.title} (exit status {found.status})\n\n{found.explanation}")
     return 0
 

@@ -12,23 +12,30 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status (0 ok, 1 compare failed, 2 usage, 3 to 6 the user's input, 70 a bug of ours)."""
+    """Run one command and return its exit status.
+
+    0 ok, 1 compare failed, 2 usage, 3 invalid input, 4 unsupported, 5 budget exceeded, 6 other version, 70 a bug of ours.
+    """
     options = build_parser().parse_args(arguments)
     if options.run is None:
         build_parser().print_help()
         return 2
     try:
         status = int(options.run(options) or 0)
-        sys.stdout.flush()
+        _flush()
         return status
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        # The reader has what it wanted; point stdout elsewhere so that the interpreter's exit does not complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # the reader has what it wanted
         return 0
     except Exception as error:
         return _report(error)
+
+
+def _discard_output() -> None:
+    """Point stdout elsewhere, so that the interpreter's own flush at exit has nothing to complain about."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _report(error: Exception) -> int:
@@ -54,11 +61,23 @@ def _foreign(error: Exception) -> tuple[int | None, str]:
     return None, ""
 
 
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _discard_output()
+        problem = Diagnostic("CIM0002", f"cannot write the output: {error.strerror or error}")
+        raise CimcError([problem]) from None
+
+
 def _file_problem(error: OSError) -> Diagnostic:
+    """Return the diagnostic for a file that could not be read; what is written reports for itself."""
     name = f" {error.filename}" if error.filename else ""
-    reading = isinstance(error, (FileNotFoundError, IsADirectoryError, NotADirectoryError)) or error.errno == 1
-    code, verb = ("CIM0001", "read") if reading else ("CIM0002", "read or write")
-    return Diagnostic(code, f"cannot {verb}{name}: {error.strerror or error}", hint="check the path, its permissions and the free space")
+    return Diagnostic(
+        "CIM0001", f"cannot read{name}: {error.strerror or error}", hint="check the path and its permissions"
+    )
 
 
 def _internal(error: Exception) -> int:

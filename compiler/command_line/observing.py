@@ -2,9 +2,12 @@
 
 import sys
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 
+from cimc.diagnostics import fail
 from cimc.ir.graph import Graph
 from cimc.ir.text import print_module
+from cimc.passes.pipeline import PASSES
 
 
 @dataclass
@@ -14,6 +17,16 @@ class Observer:
     wanted: str | None
     timing: bool
     _last: str = field(default="", repr=False)
+
+    @staticmethod
+    def of(wanted: str | None, timing: bool) -> "Observer":
+        """Return the observer of `--print-ir-after` and `--timing`. Raises CimcError CIM0003 on an unknown pass."""
+        known = ["all", "changed", "import", *(kind.name for kind in PASSES)]
+        if wanted is not None and wanted not in known:
+            near = get_close_matches(wanted, known, 1)
+            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+            raise fail("CIM0003", f"--print-ir-after: there is no pass named {wanted!r}", hint=hint)
+        return Observer(wanted, timing)
 
     def __call__(self, name: str, graph: Graph, seconds: float) -> None:
         if self.timing:

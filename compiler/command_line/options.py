@@ -21,7 +21,10 @@ def _late(module: str, function: str) -> Command:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `cimc`; the chosen command is in `options.run`."""
-    parser = argparse.ArgumentParser(prog="cimc", description="Compile trained ONNX models to programs for analog compute-in-memory tiles, run and verify them.")
+    parser = argparse.ArgumentParser(
+        prog="cimc",
+        description="Compile trained ONNX models to programs for analog compute-in-memory tiles, run and verify them.",
+    )
     parser.add_argument("--version", action="version", version=f"cimc {__version__}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
@@ -46,6 +49,13 @@ def _count(text: str) -> int:
     return value
 
 
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
 def _finite(text: str) -> float:
     value = float(text)
     if value != value or value in (float("inf"), float("-inf")):
@@ -61,7 +71,12 @@ def _feeding(parser: argparse.ArgumentParser) -> None:
 
 def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx", help="the trained model")
-    parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml", help="the chip (default aon-cim; see `cimc target list`)")
+    parser.add_argument(
+        "--target",
+        default="aon-cim",
+        metavar="NAME|FILE.toml",
+        help="the chip (default aon-cim; see `cimc target list`)",
+    )
     parser.add_argument("--calib", metavar="DATA.npz", help="inputs to calibrate ranges on")
     parser.add_argument("--ranges", metavar="FILE", help="ranges written by --write-ranges, instead of calibration")
     parser.add_argument("--pass-pipeline", metavar="STR", help="passes and options instead of the default pipeline")
@@ -73,9 +88,20 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
 def _compile(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(commands, "compile", "compile an ONNX model to a program", _late("compiling", "compile_command"))
     _compiling(parser)
-    parser.add_argument("-o", "--output", required=True, metavar="FILE", help="prog.asm (text, with prog.payload beside it) or prog.cimb (binary)")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="prog.asm (text, with prog.payload beside it) or prog.cimb (binary)",
+    )
     parser.add_argument("--write-ranges", metavar="FILE", help="write the ranges found, for --ranges")
-    parser.add_argument("--compile-to", metavar="STAGE", default="program", help="stop at import, graph, quantised, tile or program (default); writes IR text and FILE.safetensors")
+    parser.add_argument(
+        "--compile-to",
+        metavar="STAGE",
+        default="program",
+        help="stop at import, graph, quantised, tile or program (default); writes IR text, and its weights beside it as .safetensors",
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -89,11 +115,18 @@ def _run(commands: "Commands") -> None:  # type: ignore[valid-type]
 
 
 def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "verify", "prove that a program is its model, tensor by tensor", _late("verifying", "verify_command"))
+    parser = _command(
+        commands, "verify", "prove that a program is its model, tensor by tensor", _late("verifying", "verify_command")
+    )
     parser.add_argument("model", metavar="MODEL.onnx")
     parser.add_argument("program", metavar="prog.asm")
     parser.add_argument("--input", required=True, metavar="X.npz", help="inputs to prove it on")
-    parser.add_argument("--reference-samples", type=int, metavar="N", help="samples given to the literal reference too (default: as many as about 10 s allow)")
+    parser.add_argument(
+        "--reference-samples",
+        type=_whole,
+        metavar="N",
+        help="samples given to the literal reference too (default: as many as about 10 s allow)",
+    )
     _feeding(parser)
 
 
@@ -101,13 +134,23 @@ def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(commands, "eval", "score a program on labelled data", _late("running", "eval_command"))
     parser.add_argument("program", metavar="prog.asm")
     parser.add_argument("--data", required=True, metavar="D.npz", help="arrays x (or the input's name) and y")
-    parser.add_argument("--metric", choices=("accuracy", "mse"), default="accuracy", help="top-1 accuracy, or mean squared error against the input")
+    parser.add_argument(
+        "--metric",
+        choices=("accuracy", "mse"),
+        default="accuracy",
+        help="top-1 accuracy, or mean squared error against the input",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object with n and accuracy (or mse)")
     _feeding(parser)
 
 
 def _export(commands: "Commands") -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "export-onnx", "write the exact integer semantics as an ONNX graph", _late("compiling", "export_command"))
+    parser = _command(
+        commands,
+        "export-onnx",
+        "write the exact integer semantics as an ONNX graph",
+        _late("compiling", "export_command"),
+    )
     _compiling(parser)
     parser.add_argument("-o", "--output", required=True, metavar="golden.onnx")
     parser.add_argument("--codes", action="store_true", help="also output the integer codes of every value")
@@ -126,25 +169,33 @@ def _objdump(commands: "Commands") -> None:  # type: ignore[valid-type]
 
 
 def _lint(commands: "Commands") -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "lint", "look for faults in a program without running it", _late("assembling", "lint_command"))
+    parser = _command(
+        commands, "lint", "look for faults in a program without running it", _late("assembling", "lint_command")
+    )
     parser.add_argument("program", metavar="prog.asm")
 
 
 def _opt(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(commands, "opt", "run passes on IR text", _late("compiling", "opt_command"))
     parser.add_argument("module", metavar="IR.mlir", help="IR text; its weights lie beside it in IR.safetensors")
-    parser.add_argument("--pass-pipeline", default="", metavar="STR", help="passes and options; none: parse, verify, print")
+    parser.add_argument(
+        "--pass-pipeline", default="", metavar="STR", help="passes and options; none: parse, verify, print"
+    )
     parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml")
     parser.add_argument("--calib", metavar="DATA.npz")
     parser.add_argument("--ranges", metavar="FILE")
     parser.add_argument("--print-ir-after", metavar="PASS|all|changed")
     parser.add_argument("--timing", action="store_true")
-    parser.add_argument("-o", "--output", metavar="OUT.mlir", help="write text and weights instead of printing the text")
+    parser.add_argument(
+        "-o", "--output", metavar="OUT.mlir", help="write text and weights instead of printing the text"
+    )
     _feeding(parser)
 
 
 def _check(commands: "Commands") -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "check", "list everything in a model that cannot be compiled", _late("inspecting", "check_command"))
+    parser = _command(
+        commands, "check", "list everything in a model that cannot be compiled", _late("inspecting", "check_command")
+    )
     parser.add_argument("model", metavar="MODEL.onnx")
 
 

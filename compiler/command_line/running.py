@@ -3,20 +3,18 @@
 import argparse
 import json
 from collections.abc import Iterator, Mapping
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.arrays import feed, load_arrays
+from cimc.arrays import feed, load_arrays, to_npz
 from cimc.backends import ports
 from cimc.backends.interpreter import Interpreter
 from cimc.command_line.compiling import feeding_of
+from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
-from cimc.isa.atomic import write_files
 from cimc.isa.container import load
 from cimc.isa.program import Program
 
@@ -26,6 +24,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 def run_command(options: argparse.Namespace) -> int:
+    keep_inputs([options.output], [options.program, options.input])
     program = load(options.program)
     inputs = program_inputs(program, load_arrays(options.input), options, options.input)
     parts: dict[str, list[NDArray[Any]]] = {}
@@ -34,9 +33,7 @@ def run_command(options: argparse.Namespace) -> int:
             parts.setdefault(port.name, []).append(real[port.name])
             if options.codes:
                 parts.setdefault(f"{port.name}.codes", []).append(codes[port.name])
-    buffer = BytesIO()
-    np.savez(buffer, **{name: np.concatenate(arrays) for name, arrays in parts.items()})  # type: ignore[arg-type]
-    write_files({Path(options.output): [buffer.getvalue()]})
+    write(options.output, to_npz({name: np.concatenate(arrays) for name, arrays in parts.items()}))
     return 0
 
 
@@ -88,7 +85,11 @@ def _labels(arrays: Arrays, count: int, path: str) -> NDArray[Any]:
         raise fail("CIM0201", f"{path} has no array 'y' of labels", hint="save x and y, or use --metric mse")
     labels = arrays["y"][:count].reshape(-1)
     if len(labels) != count or labels.dtype.kind not in "iu":
-        raise fail("CIM0202", f"{path}: y holds {len(labels)} labels of type {labels.dtype} for {count} samples", hint="y must be one whole number a sample")
+        raise fail(
+            "CIM0202",
+            f"{path}: y holds {len(labels)} labels of type {labels.dtype} for {count} samples",
+            hint="y must be one whole number a sample",
+        )
     return labels
 
 
@@ -98,6 +99,10 @@ def _accuracy(real: NDArray[Any], given: NDArray[Any], labels: NDArray[Any]) -> 
 
 def _squared_error(real: NDArray[Any], given: NDArray[Any], labels: NDArray[Any]) -> float:
     if real.size != given.size:
-        raise fail("CIM0202", f"the output has shape {real.shape[1:]}, the input {given.shape[1:]}: no error between them", hint="--metric mse suits models that rebuild their input")
+        raise fail(
+            "CIM0202",
+            f"the output has shape {real.shape[1:]}, the input {given.shape[1:]}: no error between them",
+            hint="--metric mse suits models that rebuild their input",
+        )
     difference = real.reshape(len(real), -1).astype(np.float64) - given.reshape(len(given), -1)
     return float(np.square(difference).mean(axis=1).sum())

@@ -1,6 +1,7 @@
 """cimc verify: the proof behind one command."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 from cimc.arrays import load_arrays
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import program_inputs
-from cimc.diagnostics import fail
+from cimc.diagnostics import CimcError, fail
 from cimc.driver import Compilation, Request, compile_model
 from cimc.isa.container import load
 from cimc.isa.program import Program
@@ -23,12 +24,16 @@ def verify_command(options: argparse.Namespace) -> int:
 
     program = load(options.program)
     selftest()
-    compilation = recompile(options.model, program)
-    difference = compare_programs(compilation.emission, program)
+    difference = _other_model(options.model, program)
+    if not difference:
+        compilation = recompile(options.model, program)
+        difference = compare_programs(compilation.emission, program)
     if difference:
         print(f"FAILED: {options.program} is not what {options.model} compiles to\n  {difference}")
         return 1
-    print(f"program: {len(program.instructions)} instructions, {len(program.constants)} bytes of constants, {len(program.conductances)} bytes of conductances equal a fresh compile")
+    print(
+        f"program: {len(program.instructions)} instructions, {len(program.constants)} bytes of constants, {len(program.conductances)} bytes of conductances equal a fresh compile"
+    )
     inputs = program_inputs(program, load_arrays(options.input), options, options.input)
     return _prove(options, compilation, inputs)
 
@@ -39,12 +44,37 @@ def recompile(model: str, program: Program) -> Compilation:
         meta = program.meta
         request = Request(target_of(meta["target"]), meta["options"]["pipeline"], Ranges.from_json(meta["ranges"]))
     except (KeyError, TypeError) as error:
-        raise fail("CIM0003", f"the program does not say how it was compiled: {error} is missing", hint="only programs written by `cimc compile` can be verified") from None
+        raise _not_ours(error) from None
     compilation = compile_model(Path(model), request)
-    found = compilation.emission.program.meta
-    # Where ranges came from cannot be recomputed: it is taken over from the program, everything else is compared.
-    object.__setattr__(compilation.emission.program, "meta", {**found, "options": dict(meta["options"])})
-    return compilation
+    # The model's file name and where the ranges came from cannot be computed again: they are taken over.
+    made = compilation.emission.program
+    model_facts = {**made.meta["model"], "name": meta["model"].get("name")}
+    option_facts = {**made.meta["options"], "calibration": meta["options"].get("calibration")}
+    program_made = replace(made, meta={**made.meta, "model": model_facts, "options": option_facts})
+    return replace(compilation, emission=replace(compilation.emission, program=program_made))
+
+
+def _other_model(model: str, program: Program) -> Difference | None:
+    """Return the difference where the program says that it was compiled from another file."""
+    from cimc.frontend import model_digest
+
+    stated, found = _stated_digest(program), model_digest(Path(model))
+    return None if stated == found else Difference("sha256 of the model file", stated, found)
+
+
+def _stated_digest(program: Program) -> str:
+    try:
+        return str(program.meta["model"]["sha256"])
+    except (KeyError, TypeError):
+        raise _not_ours("model") from None
+
+
+def _not_ours(missing: object) -> CimcError:
+    return fail(
+        "CIM0003",
+        f"the program does not say how it was compiled: {missing} is missing",
+        hint="only programs written by `cimc compile` can be verified",
+    )
 
 
 def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[str, Any]) -> int:
@@ -62,8 +92,10 @@ def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[s
         progress.at(step)
     progress.done()
     _print_table(prover)
-    _print_float_arrow(options, compilation, inputs)
-    print(f"ok: every tensor equal, {count} samples on integer graph and interpreter, {min(literal, count)} of them on the reference")
+    _print_float_arrow(options.model, compilation, inputs)
+    print(
+        f"ok: every tensor equal, {count} samples on integer graph and interpreter, {min(literal, count)} of them on the reference"
+    )
     return 0
 
 
@@ -71,22 +103,31 @@ def _print_table(prover: Prover) -> None:
     rows = [("tensor", "shape", "graph = interpreter", "graph = reference")]
     for row in prover.rows():
         shape = "x".join(map(str, row.shape)) or "1"
-        rows.append((row.label if len(row.label) <= 44 else "..." + row.label[-41:], shape, str(row.interpreter or "same codes"), str(row.reference or "-")))
+        rows.append(
+            (
+                row.label if len(row.label) <= 44 else "..." + row.label[-41:],
+                shape,
+                str(row.interpreter or "same codes"),
+                str(row.reference or "-"),
+            )
+        )
     widths = [max(len(row[i]) for row in rows) for i in range(4)]
     for cells in rows:
         print("  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
 
 
-def _print_float_arrow(options: argparse.Namespace, compilation: Compilation, inputs: dict[str, Any]) -> None:
+def _print_float_arrow(model: str, compilation: Compilation, inputs: dict[str, Any]) -> None:
     """Print how far the integers are from the float model: the only arrow with a tolerance."""
     from cimc.evaluate import evaluate
     from cimc.float_model import run_float
 
-    exact, real = evaluate(compilation.graph, inputs), run_float(Path(options.model), inputs)
+    exact, real = evaluate(compilation.graph, inputs), run_float(Path(model), inputs)
     for name, ours in exact.items():
         theirs = real[name].reshape(ours.shape).astype(np.float64)
         noise = np.square(ours - theirs).mean()
         signal = np.square(theirs).mean()
         decibels = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else float("inf")
         agree = (ours.reshape(len(ours), -1).argmax(1) == theirs.reshape(len(theirs), -1).argmax(1)).mean()
-        print(f"float model: output {name!r}: signal to quantisation noise {decibels:.1f} dB, same top-1 on {100 * agree:.1f} %, largest difference {np.abs(ours - theirs).max():.4g}")
+        print(
+            f"float model: output {name!r}: signal to quantisation noise {decibels:.1f} dB, same top-1 on {100 * agree:.1f} %, largest difference {np.abs(ours - theirs).max():.4g}"
+        )

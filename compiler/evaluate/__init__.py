@@ -36,6 +36,6 @@ def to_onnx(graph: Graph, values: Collection[str] = (), codes: bool = False) -> 
 
 def selftest() -> None:
     """Check that onnxruntime on this machine computes 8-bit extremes exactly. Raises CimcError where it does not."""
-    from cimc.evaluate.selftest import check_extremes
+    from cimc.evaluate.extremes import check_extremes
 
     check_extremes()

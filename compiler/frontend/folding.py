@@ -142,6 +142,7 @@ def _oversized(node: Node, facts: Facts) -> Diagnostic | None:
         for size in facts.shapes.get(name, ()):
             count *= size
         if count > LARGEST_VALUE:
+            del facts.types[name]
             message = f"result '{name}' has shape {facts.shapes.pop(name)}: {count:,} elements"
             return Diagnostic("CIM0111", f"{message}, the limit is {LARGEST_VALUE:,}", node.name, node.operator)
     return None

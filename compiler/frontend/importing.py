@@ -104,6 +104,8 @@ def _translate_all(canvas: Canvas, nodes: Iterable[Node]) -> list[Diagnostic]:
     for node in nodes:
         known = all(name in canvas.values or name in canvas.facts.constants for name in node.inputs if name)
         try:
+            if node.outputs[0] in canvas.facts.problems:
+                raise CimcError([canvas.facts.problems[node.outputs[0]]])
             if node.operator not in OPERATORS:
                 raise CimcError([_unsupported(node)])
             if known:
@@ -127,13 +129,10 @@ def _stand_in(canvas: Canvas, node: Node) -> None:
 
 
 def _translate(site: Site) -> None:
-    node, facts = site.node, site.canvas.facts
-    if node.outputs[0] in facts.problems:
-        raise CimcError([facts.problems[node.outputs[0]]])
     _check_shapes(site)
-    made = OPERATORS[node.operator](site)
+    made = OPERATORS[site.node.operator](site)
     values: tuple[SSAValue, ...] = made if isinstance(made, tuple) else (made,)
-    for name, value in zip(node.outputs, values, strict=False):
+    for name, value in zip(site.node.outputs, values, strict=False):
         _check_result(site, name, value)
         site.canvas.values[name] = value
 

@@ -53,7 +53,7 @@ def _check(model: onnx.ModelProto) -> None:
             value.type.tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
+    except Exception as error:  # besides ValidationError, whatever the checker's C++ raises on damaged files
         raise fail("CIM0102", _first_lines(error)) from None
     if model.graph.sparse_initializer:
         names = ", ".join(f"'{sparse.values.name}'" for sparse in model.graph.sparse_initializer)

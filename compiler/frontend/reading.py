@@ -16,6 +16,7 @@ LARGEST_CONSTANTS = 4 << 30
 def read(path: Path) -> onnx.ModelProto:
     """Return the model with all its tensors. Raises CimcError CIM0001, CIM0101, CIM0102, CIM0108 or CIM0111."""
     model = _parse(path, _bytes(path))
+    _check_names(model.graph, path)
     check_versions(model)
     check_sizes(model)
     _load_external(model, path)
@@ -47,6 +48,16 @@ def _parse(path: Path, content: bytes) -> onnx.ModelProto:
         found = "the file is empty" if not content else "no ONNX graph in it"
         raise fail("CIM0101", f"{path}: {found}", hint="export the model again, or check the download")
     return model
+
+
+def _check_names(graph: onnx.GraphProto, path: Path) -> None:
+    """Protobuf gives names that are not UTF-8 as bytes: no name of such a file can be trusted."""
+    tensors_and_values = (*graph.initializer, *graph.input, *graph.output)
+    names = [name for node in graph.node for name in (node.name, node.op_type, *node.input, *node.output)]
+    names += [named.name for named in tensors_and_values]
+    bad = next((name for name in names if not isinstance(name, str)), None)
+    if bad is not None:
+        raise fail("CIM0101", f"{path}: the name {bad!r} is not UTF-8", hint="export the model again")
 
 
 def check_versions(model: onnx.ModelProto) -> None:

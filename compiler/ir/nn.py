@@ -5,6 +5,9 @@ values, compute, quantise to the result's codes. `label` names the value an oper
 `clamp` (low, high) is a fused activation on real values. 1-D data has height 1.
 """
 
+from collections.abc import Sequence
+from math import prod
+
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Dialect, OpResult
 from xdsl.irdl import (
@@ -48,6 +51,9 @@ class InputOp(Computed):
     model_shape: Ints = prop_def(Ints)
     order: Ints = prop_def(Ints)
 
+    def verify_(self) -> None:
+        _verify_order(self, shape_of(self.out))
+
 
 @irdl_op_definition
 class OutputOp(IRDLOperation):
@@ -58,6 +64,9 @@ class OutputOp(IRDLOperation):
     label: Text = prop_def(Text)
     model_shape: Ints = prop_def(Ints)
     order: Ints = prop_def(Ints)
+
+    def verify_(self) -> None:
+        _verify_order(self, shape_of(self.x))
 
 
 @irdl_op_definition
@@ -127,6 +136,9 @@ class ClampOp(Computed):
     low: Real = prop_def(Real)
     high: Real = prop_def(Real)
 
+    def verify_(self) -> None:
+        _verify_result(self, shape_of(self.x))
+
 
 @irdl_op_definition
 class UnaryOp(Computed):
@@ -136,6 +148,9 @@ class UnaryOp(Computed):
     x: Operand = operand_def(TensorType)
     function: Text = prop_def(Text)
     parameters: Floats = prop_def(Floats)
+
+    def verify_(self) -> None:
+        _verify_result(self, shape_of(self.x))
 
 
 @irdl_op_definition
@@ -147,6 +162,9 @@ class AddOp(Computed):
     b: Operand = operand_def(TensorType)
     clamp: Floats | None = opt_prop_def(Floats)
 
+    def verify_(self) -> None:
+        _verify_broadcast(self)
+
 
 @irdl_op_definition
 class SubOp(Computed):
@@ -157,6 +175,9 @@ class SubOp(Computed):
     b: Operand = operand_def(TensorType)
     clamp: Floats | None = opt_prop_def(Floats)
 
+    def verify_(self) -> None:
+        _verify_broadcast(self)
+
 
 @irdl_op_definition
 class MulOp(Computed):
@@ -166,6 +187,9 @@ class MulOp(Computed):
     a: Operand = operand_def(TensorType)
     b: Operand = operand_def(TensorType)
     clamp: Floats | None = opt_prop_def(Floats)
+
+    def verify_(self) -> None:
+        _verify_broadcast(self)
 
 
 @irdl_op_definition
@@ -215,6 +239,9 @@ class SoftmaxOp(Computed):
     name = "nn.softmax"
     x: Operand = operand_def(TensorType)
 
+    def verify_(self) -> None:
+        _verify_result(self, shape_of(self.x))
+
 
 @irdl_op_definition
 class RequantiseOp(Computed):
@@ -222,6 +249,9 @@ class RequantiseOp(Computed):
 
     name = "nn.requantise"
     x: Operand = operand_def(TensorType)
+
+    def verify_(self) -> None:
+        _verify_result(self, shape_of(self.x))
 
 
 class Movement(Computed):
@@ -241,6 +271,15 @@ class ConcatOp(Movement):
     parts: VarOperand = var_operand_def(TensorType)
     axis: Integer = prop_def(Integer)
 
+    def verify_(self) -> None:
+        Movement.verify_(self)
+        shapes, axis = [list(shape_of(part)) for part in self.parts], int_value(self.axis)
+        want = [*shapes[0][:axis], sum(shape[axis] for shape in shapes), *shapes[0][axis + 1 :]]
+        _verify_result(self, want)
+        for shape in shapes:
+            if shape[:axis] + shape[axis + 1 :] != want[:axis] + want[axis + 1 :]:
+                raise VerifyException(f"parts of shapes {shapes} do not line up along axis {axis}")
+
 
 @irdl_op_definition
 class PadOp(Movement):
@@ -252,6 +291,11 @@ class PadOp(Movement):
     after: Ints = prop_def(Ints)
     value: Real = prop_def(Real)
 
+    def verify_(self) -> None:
+        Movement.verify_(self)
+        parts = zip(int_values(self.before), shape_of(self.x), int_values(self.after), strict=True)
+        _verify_result(self, [sum(part) for part in parts])
+
 
 @irdl_op_definition
 class ReshapeOp(Movement):
@@ -259,6 +303,11 @@ class ReshapeOp(Movement):
 
     name = "nn.reshape"
     x: Operand = operand_def(TensorType)
+
+    def verify_(self) -> None:
+        Movement.verify_(self)
+        if prod(shape_of(self.x)) != prod(shape_of(self.out)):
+            raise VerifyException(f"{shape_of(self.x)} and {shape_of(self.out)} have different sizes")
 
 
 @irdl_op_definition
@@ -269,6 +318,13 @@ class TransposeOp(Movement):
     x: Operand = operand_def(TensorType)
     order: Ints = prop_def(Ints)
 
+    def verify_(self) -> None:
+        Movement.verify_(self)
+        shape, order = shape_of(self.x), int_values(self.order)
+        if sorted(order) != list(range(len(shape))):
+            raise VerifyException(f"order {order} is no permutation of {len(shape)} axes")
+        _verify_result(self, [shape[axis] for axis in order])
+
 
 @irdl_op_definition
 class SliceOp(Movement):
@@ -278,6 +334,33 @@ class SliceOp(Movement):
     x: Operand = operand_def(TensorType)
     begin: Ints = prop_def(Ints)
     step: Ints = prop_def(Ints)
+
+    def verify_(self) -> None:
+        Movement.verify_(self)
+        axes = zip(int_values(self.begin), int_values(self.step), shape_of(self.out), shape_of(self.x), strict=True)
+        for begin, step, count, size in axes:
+            if not (0 <= begin < size and 0 <= begin + (count - 1) * step < size):
+                raise VerifyException(f"{count} elements from {begin} in steps of {step} leave 0..{size - 1}")
+
+
+def _verify_result(op: Computed, want: Sequence[int]) -> None:
+    if tuple(want) != shape_of(op.out):
+        raise VerifyException(f"the result is {tuple(want)}, the result type says {shape_of(op.out)}")
+
+
+def _verify_broadcast(op: "AddOp | SubOp | MulOp") -> None:
+    shapes = [shape_of(op.a), shape_of(op.b)]
+    rank = max(map(len, shapes))
+    a, b = ((1,) * (rank - len(shape)) + shape for shape in shapes)
+    if any(left != right and 1 not in (left, right) for left, right in zip(a, b, strict=True)):
+        raise VerifyException(f"shapes {shapes[0]} and {shapes[1]} do not broadcast")
+    _verify_result(op, [max(left, right) for left, right in zip(a, b, strict=True)])
+
+
+def _verify_order(op: InputOp | OutputOp, shape: tuple[int, ...]) -> None:
+    model, order = int_values(op.model_shape), int_values(op.order)
+    if sorted(order) != list(range(len(model))) or tuple(model[axis] for axis in order) != shape:
+        raise VerifyException(f"order {order} does not take the model's shape {model} to {shape}")
 
 
 def _verify_window(

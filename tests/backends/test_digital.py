@@ -103,6 +103,15 @@ def test_depthwise_with_several_outputs_a_channel(new, written):
     assert written(sketch) == [0, 0, 3, 104, 2, 4, 9, 112]
 
 
+def test_depthwise_with_no_taps_or_no_outputs(new, written):
+    sketch = windowed(new, (0, 2), (1, 2))
+    tables = constants(sketch, [1, 1], [5, 6])
+    sketch.put("depthwise", in_=0, out=1, weights=0, multiplier=1, shift=0, **tables, **WIDE)
+    assert written(sketch) == [5, 6, 5, 6]
+    sketch.tensor(1, (0,)).put("depthwise", in_=0, out=1, weights=0, multiplier=0, shift=0, **tables, **WIDE)
+    assert written(sketch) == []
+
+
 def test_depthwise_with_padding_and_stride(new, written):
     sketch = windowed(new, (3, 3), (1, 2), stride=(1, 2), pad=(1, 1), fill=-7)
     weights = sketch.table([1, 1] * 9, "i8")

@@ -69,6 +69,14 @@ def test_one_step_beyond_the_bound_float32_would_change_codes(new):
     assert different > 0
 
 
+def test_the_bound_is_on_the_reduced_fraction(new):
+    facts, gain = adc(new), Gain(5 << 13, 17 + 13)
+    convert = exact.converter(facts, gain, exact.FLOAT32_LIMIT - 1)
+    assert convert.dtype == np.float32
+    sums = sums_near_boundaries(gain, facts.adc_high)
+    assert convert(sums.astype(np.float32)).tolist() == list(literal_codes(facts, gain, sums.tolist()))
+
+
 def test_an_exact_product_needs_no_bound_on_the_shift(new):
     facts = adc(new, 24)
     assert exact.converts_in_float32(facts, Gain(1 << 15, 15), exact.FLOAT32_LIMIT - 1)

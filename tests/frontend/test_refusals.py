@@ -119,9 +119,7 @@ MODELS: dict[str, tuple[onnx.ModelProto, str]] = {
     "oversized": (oversized(), "CIM0111"),
     "oversized_result": (one("Pad", "x p", ROW, {"p": [0, 1 << 40, 0, 0]}), "CIM0111"),
     "oversized_constant": (
-        model(
-            [node("ConstantOfShape", "s", "c"), node("Add", "x c", "y")], {"x": ("N", 4)}, {"s": [1 << 20, 1 << 20]}
-        ),
+        model([node("ConstantOfShape", "s", "c"), node("Add", "x c", "y")], {"x": ("N", 4)}, {"s": [1 << 20, 1 << 20]}),
         "CIM0111",
     ),
 }

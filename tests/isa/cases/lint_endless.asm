@@ -12,4 +12,4 @@
     halt
 
 ; expect:
-; instruction 4: error[CIM0447]: the walk stopped here after 200000 steps
+; instruction 4: error[CIM0447]: the walk stopped here after 50000 steps

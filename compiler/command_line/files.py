@@ -1,0 +1,49 @@
+"""Files that commands write: never over an input, never half, and with an error that names them."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cimc.diagnostics import fail
+
+
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn an OSError inside the block into CimcError CIM0002 about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise fail(
+            "CIM0002",
+            f"cannot write {path}: {error.strerror or error}",
+            hint="check the folder, its permissions and the free space",
+        ) from None
+
+
+def write(path: str | Path, *parts: bytes) -> None:
+    """Write one file, whole or not at all. Raises CimcError CIM0002."""
+    from cimc.isa.atomic import write_files
+
+    with writing(path):
+        write_files({Path(path): parts})
+
+
+def keep_inputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]) -> None:
+    """Raise CimcError CIM0003 where an output would replace an input file."""
+    kept = {Path(path).resolve() for path in inputs if path}
+    for path in outputs:
+        if path and Path(path).resolve() in kept:
+            raise fail(
+                "CIM0003", f"{path} is an input and would be overwritten", hint="give the output a name of its own"
+            )
+
+
+def weights_beside(path: Path) -> Path:
+    """Return where the weights of an IR text lie: IR.mlir -> IR.safetensors, any other name + .safetensors."""
+    stem = path.stem if path.suffix == ".mlir" else path.name
+    return path.with_name(f"{stem}.safetensors")
+
+
+def payload_beside(path: str) -> Path | None:
+    """Return the payload file that is written beside program text, None for a binary program."""
+    return None if path.endswith(".cimb") else Path(path).with_name(f"{Path(path).stem}.payload")
