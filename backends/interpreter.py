@@ -1,12 +1,16 @@
-"""The fast interpreter: the reference's bits, vectorised over images and chunk by chunk through reused buffers."""
+"""The fast interpreter: the reference's bits, chunk by chunk of images, by compiled kernels or vectorised in numpy."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends import checks
+from cimc.backends.kernels.library import library
+from cimc.backends.kernels.runs import Run, batch, cut
 from cimc.backends.machine import machine
 from cimc.backends.memory import Chunk
 from cimc.backends.plan import Step, plan
@@ -25,39 +29,83 @@ CHUNK_ELEMENTS = 1 << 21
 class Interpreter:
     """A program resolved once, to be run on any number of images.
 
-    `chunk` images are in flight at a time, by default as many as suit the processor's caches. With `count_clips`,
-    `clips` holds per matrix-vector instruction how often each ADC column clipped: int64 [blocks, 2, cols], negative
-    first, over all runs.
+    `chunk` images are in flight at a time on each of `threads`, by default as many as suit the processor's caches.
+    `kernels` names what performs the instructions: "numpy", a level of the compiled library (`levels`), or the best
+    there is. With `count_clips`, `clips` holds per matrix-vector instruction how often each ADC column clipped: int64
+    [blocks, 2, cols], negative first, over all runs; numpy then does all the work, on one thread.
     """
 
-    def __init__(self, program: Program, chunk: int | None = None, count_clips: bool = False) -> None:
+    def __init__(
+        self,
+        program: Program,
+        chunk: int | None = None,
+        count_clips: bool = False,
+        threads: int = 1,
+        kernels: str | None = None,
+    ) -> None:
         self.program = program
         self.clips: dict[int, Array] = {}
         self._count_clips = count_clips
+        self._threads = 1 if count_clips else threads
         self._plan = plan(program, machine(program.meta))
         self._chunk_size = chunk or min(max(CHUNK_ELEMENTS // self._plan.largest, 1), MOST_IMAGES)
+        kernels = "numpy" if count_clips else kernels or levels()[-1]
+        self._library = None if kernels == "numpy" else library()
+        self._level = levels().index(kernels) - 1
+        self._constants = np.frombuffer(program.constants or bytes(1), np.uint8)
+        self._runs = cut(self._plan.steps, self._constants, self._library)
+        self._scratch = max((run.scratch for run in self._runs), default=0)
+        self._chunks: SimpleQueue[Chunk] = SimpleQueue()
 
     def run(self, inputs: Mapping[str, Array], watch: Watch | None = None) -> dict[str, Array]:
         """Return the output codes [N, *port.shape] for input codes [N, *port.shape], all by port name.
 
         `watch(index, values)` is called for each chunk after each instruction that writes, with the elements written
-        [images, vectors, length]. Raises PortError for wrong inputs and Trap on a fault of the program.
+        [images, vectors, length], all on the calling thread. Raises PortError for wrong inputs and Trap on a fault of
+        the program.
         """
         count = self._require(inputs)
         outputs = {p.name: np.empty((count, *p.shape), DTYPES[p.type]) for p in self.program.outputs}
-        size = min(self._chunk_size, max(count, 1))
-        chunk = Chunk(
-            size, self.program.activation_bytes, self.program.constants, self.clips if self._count_clips else None
-        )
-        for first in range(0, count, size):
-            images = slice(first, min(first + size, count))
-            chunk.start(images.stop - first)
-            for port in self.program.inputs:
-                chunk.store(port_stream(port), inputs[port.name][images])
-            self._execute(chunk, watch)
-            for port in self.program.outputs:
-                outputs[port.name][images] = chunk.view(port_stream(port)).reshape(-1, *port.shape)
+        size = min(self._chunk_size, max(-(-count // self._threads), 1))
+        parts = [slice(first, min(first + size, count)) for first in range(0, count, size)]
+
+        def run_part(images: slice) -> None:
+            chunk = self._chunk()
+            try:
+                self._run_chunk(chunk, inputs, outputs, images, watch)
+            finally:
+                self._chunks.put(chunk)
+
+        if self._threads == 1 or len(parts) < 2 or watch:
+            for images in parts:
+                run_part(images)
+        else:
+            with ThreadPoolExecutor(self._threads) as pool:
+                list(pool.map(run_part, parts))
         return outputs
+
+    def _chunk(self) -> Chunk:
+        """Return a chunk that no thread uses."""
+        if not self._chunks.empty():
+            return self._chunks.get()
+        clips = self.clips if self._count_clips else None
+        return Chunk(self._chunk_size, self.program.activation_bytes, self.program.constants, clips)
+
+    def _run_chunk(
+        self,
+        chunk: Chunk,
+        inputs: Mapping[str, Array],
+        outputs: Mapping[str, Array],
+        images: slice,
+        watch: Watch | None,
+    ) -> None:
+        chunk.start(images.stop - images.start)
+        for port in self.program.inputs:
+            chunk.store(port_stream(port), inputs[port.name][images])
+        for run in self._runs:
+            self._execute(run, chunk, watch)
+        for port in self.program.outputs:
+            outputs[port.name][images] = chunk.view(port_stream(port)).reshape(-1, *port.shape)
 
     def _require(self, inputs: Mapping[str, Array]) -> int:
         """Return the number of images, the same for every input."""
@@ -67,12 +115,38 @@ class Interpreter:
         require_same_count(counts)
         return next(iter(counts.values()), 1)
 
-    def _execute(self, chunk: Chunk, watch: Watch | None) -> None:
-        for step in self._plan.steps:
-            try:
-                _perform(step, chunk, watch)
-            except Trap as trap:
-                raise trap.at(step.index, self.program.locations) from None
+    def _execute(self, run: Run, chunk: Chunk, watch: Watch | None) -> None:
+        """Perform a run's steps; numpy repeats a step in which a kernel has met a fault, and says which."""
+        done = 0
+        while done < len(run.steps):
+            if run.native and self._library:
+                last = done + 1 if watch else len(run.steps)
+                performed = self._library.run(run.native, batch(chunk, self._scratch), (done, last), self._level)
+                if watch and performed == last:
+                    _show(run.steps[done], chunk, watch)
+                done = performed
+                if done == last:
+                    continue
+            self._perform(run.steps[done], chunk, watch)
+            done += 1
+
+    def _perform(self, step: Step, chunk: Chunk, watch: Watch | None) -> None:
+        try:
+            _perform(step, chunk, watch)
+        except Trap as trap:
+            raise trap.at(step.index, self.program.locations) from None
+
+
+def levels() -> tuple[str, ...]:
+    """Return what can perform the instructions here, the fastest last."""
+    compiled = library()
+    return ("numpy", *(compiled.levels if compiled else ()))
+
+
+def _show(step: Step, chunk: Chunk, watch: Watch) -> None:
+    assert isinstance(step.action, Write)
+    out = step.action.out
+    watch(step.index, chunk.view(out).reshape(chunk.images, out.vectors, out.length).copy())
 
 
 def _perform(step: Step, chunk: Chunk, watch: Watch | None) -> None:

@@ -55,6 +55,7 @@ class Machine:
     adc_bits: int
     adc_codes: str
     adc_rounding: str
+    multiplexing: int
 
     @property
     def dac_limit(self) -> int:
@@ -145,4 +146,5 @@ def machine(meta: Mapping[str, Any]) -> Machine:
         adc_bits=_integer(adc, "bits", 2, 33),
         adc_codes=_choice(adc, "codes", ("symmetric", "full")),
         adc_rounding=_choice(adc, "rounding", ("nearest-even", "floor")),
+        multiplexing=_integer(adc, "multiplexing", 1, 1 << 16),
     )

@@ -27,6 +27,7 @@ class Chunk:
         pitch = -(-max(activation_bytes, 1) // ALIGNMENT) * ALIGNMENT
         checks.affordable("the activation memory of a chunk", capacity * pitch)
         self.images = capacity
+        self.first_sample = 0
         self.memories: Mapping[str, Array] = {
             "act": np.zeros((capacity, pitch), np.uint8),
             "const": np.frombuffer(constants, np.uint8)[None],
@@ -35,11 +36,17 @@ class Chunk:
         self._buffers: dict[str, Array] = {}
         self._clips = clips
 
-    def start(self, images: int) -> None:
-        """Begin with other images: memory is zero, no block is calibrated."""
+    def start(self, images: int, first_sample: int = 0) -> None:
+        """Begin with other images, numbered from `first_sample` on: memory is zero, no block is calibrated."""
         self.images = images
+        self.first_sample = first_sample
         self.memories["act"][:images] = 0
         self.factors.clear()
+
+    @property
+    def samples(self) -> Array:
+        """Numbers of the images in use: they address the noise of each product."""
+        return np.arange(self.first_sample, self.first_sample + self.images, dtype=np.uint64)
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return an uninitialised array; the buffer of a name is overwritten by the next request for it."""

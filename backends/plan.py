@@ -7,6 +7,7 @@ import numpy as np
 
 from cimc.backends import checks, digital, products, windows
 from cimc.backends.machine import Machine, region
+from cimc.backends.noise import Noise
 from cimc.backends.plan_state import Effect, PlanState, Write
 from cimc.backends.traps import Trap
 from cimc.isa.program import Instruction, Program
@@ -81,7 +82,7 @@ def _time(state: PlanState, i: Instruction, _: int) -> None:
 def _selftest(state: PlanState, i: Instruction, _: int) -> Write:
     state.machine.require_cell(i["tile"], 0, i["col"])
     out = state.single(i["out"])
-    return digital.constant(out, int(state.crossbar.convert(i["tile"], i["value"])))
+    return digital.constant(out, state.crossbar.convert(i["tile"], i["col"], i["value"]))
 
 
 Builder = Callable[[PlanState, Instruction, int], Write | Effect | None]
@@ -122,9 +123,9 @@ class Plan:
     largest: int
 
 
-def plan(program: Program, machine: Machine) -> Plan:
+def plan(program: Program, machine: Machine, noise: Noise | None = None) -> Plan:
     """Return the plan of a program; the first fault of its static facts becomes the last step."""
-    walk = _Walk(program, PlanState(program, machine))
+    walk = _Walk(program, PlanState(program, machine, noise))
     try:
         walk.to_halt()
     except Trap as trap:

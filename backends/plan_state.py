@@ -12,6 +12,7 @@ from cimc.backends.crossbar import Crossbar
 from cimc.backends.exact import Rounding
 from cimc.backends.machine import Machine, Region
 from cimc.backends.memory import Chunk
+from cimc.backends.noise import Noise
 from cimc.backends.ports import DTYPES
 from cimc.isa.program import Instruction, Program
 from cimc.isa.streams import StreamState
@@ -47,10 +48,10 @@ class PlanState:
     `largest` is the number of elements of the longest stream read so far.
     """
 
-    def __init__(self, program: Program, machine: Machine) -> None:
+    def __init__(self, program: Program, machine: Machine, noise: Noise | None = None) -> None:
         self.program = program
         self.machine = machine
-        self.crossbar = Crossbar(machine)
+        self.crossbar = Crossbar(machine, noise)
         self.streams: dict[int, StreamState] = {}
         self.calibrated: set[int] = set()
         self.largest = 1

@@ -1,22 +1,21 @@
 """Arrays of the reference interpreter: devices, blocks, gains and converters."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cimc.backends import draws
+from cimc.backends.conversion import ERROR_BITS, AdcErrors, adc_errors, convert, require_convertible
+from cimc.backends.fixed_point import FINE_BITS, NORMAL_BITS, rounded, scaled
 from cimc.backends.machine import FACTOR_HIGHEST, SUM_LIMIT, Gain, Machine, Region
+from cimc.backends.noise import Noise
+from cimc.backends.read_noise import cycle_shift, stream_of
+from cimc.backends.reference_devices import Cell, Device, Devices
 from cimc.backends.rounding import clamp, half_even
 from cimc.backends.traps import Trap
 from cimc.isa.table import FACTOR_ONE
 
-Cell = tuple[int, int, int, str]
-
-
-@dataclass
-class Device:
-    """One analog device: what it was asked for, and what it became."""
-
-    target: int
-    programmed: int
+PERFECT = AdcErrors()
 
 
 @dataclass
@@ -28,15 +27,18 @@ class Block:
 
 
 class Array:
-    """All tiles of the machine. A device that is not in `devices` was never programmed."""
+    """All tiles of the machine. A device that is not in `devices` was never programmed; without noise all are perfect."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, noise: Noise | None = None) -> None:
         self.machine = machine
+        self.noise = noise
+        self.laws = Devices(machine, noise) if noise else None
         self.devices: dict[Cell, Device] = {}
+        self.reads: dict[tuple[int, int, int], int] = {}
         self.blocks: dict[int, Block] = {}
         self.gains: dict[int, Gain] = {}
         self.common_gain: Gain | None = None
-        self.seconds = 0
+        self.seconds = noise.time_s if noise else 0
 
     def load_gain(self, tile: int, gain: Gain, everywhere: bool) -> None:
         """Set the ADC gain of one tile, or of every tile."""
@@ -64,17 +66,29 @@ class Array:
         return self.blocks[number]
 
     def write(self, cell: Cell, target: int) -> None:
-        """Programme one device. Programming noise will enter here."""
-        self.devices[cell] = Device(target, target)
+        """Programme one device."""
+        before = self.devices.get(cell)
+        if self.laws:
+            self.devices[cell] = self.laws.program(cell, target, before)
+        else:
+            self.devices[cell] = Device(target, target << FINE_BITS, 0, 1)
 
     def programmed(self, cell: Cell) -> int:
         """Return the value that a device was left at."""
         device = self.devices.get(cell)
-        return self.machine.unprogrammed if device is None else device.programmed
+        if self.laws:
+            return self.laws.programmed(cell, device)
+        return self.machine.unprogrammed if device is None else device.target
 
     def conductance(self, cell: Cell) -> int:
-        """Return what a device conducts. Drift and read noise will enter here."""
+        """Return what a device conducts at the present time."""
+        if self.laws:
+            return self.laws.conductance(cell, self.devices.get(cell), self.seconds)
         return self.programmed(cell)
+
+    def fluctuation(self, cell: Cell) -> int:
+        """Return the spread of a device from product to product, in fine units."""
+        return self.laws.cycle_sigma(cell, self.devices.get(cell), self.seconds) if self.laws else 0
 
     def columns(self, cells: Region) -> list[list[int]]:
         """Return, per column of a region, the differences of plus and minus conductances row by row."""
@@ -84,13 +98,24 @@ class Array:
         tile, row, col = cells.tile, cells.row + i, cells.col + j
         return self.conductance((tile, row, col, "plus")) - self.conductance((tile, row, col, "minus"))
 
-    def convert(self, total: int, gain: Gain) -> int:
+    def convert(self, total: int, gain: Gain, errors: AdcErrors = PERFECT, output: int = 0) -> int:
         """Return the ADC's code for an array sum. Further read phases would each come here with a sum of their own."""
         if abs(total) >= SUM_LIMIT:
             raise Trap("CIM0514", f"the array sum is {total}")
-        scaled, unit = total * gain.multiplier, 1 << gain.divide
-        code = scaled // unit if self.machine.adc_rounding == "floor" else half_even(scaled, unit)
+        if self.noise and (self.noise.has("adc") or self.noise.has("output")):
+            return convert(self.machine, gain, total, errors, output)
+        product, unit = total * gain.multiplier, 1 << gain.divide
+        code = product // unit if self.machine.adc_rounding == "floor" else half_even(product, unit)
         return clamp(code, self.machine.adc_low, self.machine.adc_high)
+
+    def selftest(self, tile: int, column: int, total: int) -> int:
+        """Return the code that a column's ADC gives for a known sum, noise of single products apart."""
+        gain = self.gain(tile)
+        if self.noise:
+            if abs(total) < SUM_LIMIT:
+                require_convertible(self.machine, self.noise, gain)
+            return self.convert(total, gain, adc_errors(self.machine, self.noise, tile, column))
+        return self.convert(total, gain)
 
     def require_inputs(self, vectors: Sequence[Sequence[int]]) -> None:
         """Trap unless every element is a code of the DAC."""
@@ -102,19 +127,80 @@ class Array:
 
     def codes(self, vectors: Sequence[Sequence[int]], blocks: Sequence[Block]) -> list[list[list[int]]]:
         """Return the ADC codes of each vector, block and column; the blocks share the elements of a vector in order."""
-        conductances = [self.columns(block.cells) for block in blocks]
-        gains = [self.gain(block.cells.tile) for block in blocks]
+        reads = [Read(self, block.cells) for block in blocks]
         result = []
-        for vector in vectors:
+        for position, vector in enumerate(vectors):
             start, codes = 0, []
-            for block, columns, gain in zip(blocks, conductances, gains, strict=True):
-                part = vector[start : start + block.cells.rows]
-                codes.append(
-                    [self.convert(sum(x * g for x, g in zip(part, column, strict=True)), gain) for column in columns]
-                )
+            for read, block in zip(reads, blocks, strict=True):
+                codes.append(read.codes(vector[start : start + block.cells.rows], position))
                 start += block.cells.rows
             result.append(codes)
         return result
+
+    def occurrence(self, cells: Region) -> int:
+        """Return how often the busiest of a region's columns was read from the same first row, and count this read."""
+        columns = [(cells.tile, cells.row, column) for column in range(cells.col, cells.col + cells.cols)]
+        occurrence = max((self.reads.get(column, 0) for column in columns), default=0)
+        self.reads.update(dict.fromkeys(columns, occurrence + 1))
+        return occurrence
+
+
+class Read:
+    """A block while vectors stream through it: its columns, its converters, and what disturbs each product."""
+
+    def __init__(self, array: Array, cells: Region) -> None:
+        self.array = array
+        self.cells = cells
+        self.columns = array.columns(cells)
+        self.gain = array.gain(cells.tile)
+        self.adcs = [PERFECT] * cells.cols
+        if array.noise:
+            require_convertible(array.machine, array.noise, self.gain)
+            self.adcs = [adc_errors(array.machine, array.noise, cells.tile, cells.col + j) for j in range(cells.cols)]
+            self.occurrence = array.occurrence(cells)
+            self.variances, self.unit_bits = self._variances(array) if array.noise.has("cycle") else ([], 0)
+
+    def codes(self, part: Sequence[int], position: int) -> list[int]:
+        """Return the code of each column for its part of a vector."""
+        return [self._code(part, position, j) for j in range(self.cells.cols)]
+
+    def _code(self, part: Sequence[int], position: int, j: int) -> int:
+        total, output = sum(x * g for x, g in zip(part, self.columns[j], strict=True)), 0
+        noise = self.array.noise
+        if noise and noise.has("cycle"):
+            if abs(total) >= SUM_LIMIT:
+                raise Trap("CIM0514", f"the array sum is {total}")
+            total += self._cycle(part, position, j)
+        if noise and noise.has("output"):
+            sigma = scaled(noise.profile.numbers["output.sigma"], ERROR_BITS)
+            output = rounded(sigma * self._normal(noise, draws.OUTPUT, position, j), NORMAL_BITS)
+        return self.array.convert(total, self.gain, self.adcs[j], output)
+
+    def _cycle(self, part: Sequence[int], position: int, j: int) -> int:
+        """Return the fluctuation of one product: a normal variable with the variance of the column's devices."""
+        assert self.array.noise
+        variance = sum(x * x * v for x, v in zip(part, self.variances[j], strict=True))
+        z = self._normal(self.array.noise, draws.CYCLE, position, j)
+        return round(math.sqrt(variance) * z * 2.0 ** -(NORMAL_BITS + self.unit_bits))
+
+    def _normal(self, noise: Noise, purpose: int, position: int, j: int) -> int:
+        vector = position + (self.occurrence << 32)
+        return draws.normal(noise.seed, purpose, stream_of(self.cells), noise.sample_offset, vector, self.cells.col + j)
+
+    def _variances(self, array: Array) -> tuple[list[list[int]], int]:
+        """Return the variance of each cell, column by column, and the bits of their unit below a code."""
+        cells = self.cells
+        sigmas = [
+            [
+                [array.fluctuation((cells.tile, cells.row + i, cells.col + j, p)) for p in draws.POLARITIES]
+                for i in range(cells.rows)
+            ]
+            for j in range(cells.cols)
+        ]
+        largest = max((sigma for column in sigmas for pair in column for sigma in pair), default=0)
+        shift = cycle_shift(largest, cells.rows, array.machine.dac_limit)
+        variances = [[sum(rounded(sigma, shift) ** 2 for sigma in pair) for pair in column] for column in sigmas]
+        return variances, FINE_BITS - shift
 
 
 def drift_factor(reference: int, total: int) -> int:

@@ -50,6 +50,22 @@ CODES: Mapping[str, Code] = {
     "CIM0521": Code(
         "too much memory needed", 5, "The program needs more memory than the interpreters allow themselves."
     ),
+    "CIM0530": Code(
+        "unusable noise profile",
+        3,
+        "A noise profile must follow the schema: every constant with value, unit and source. The built-in files are complete examples.",
+    ),
+    "CIM0531": Code("unknown noise", 2, "The noise profile, a source or a constant asked for does not exist."),
+    "CIM0532": Code(
+        "time not covered",
+        2,
+        "The profile knows its devices at other times only. Times count from the first read, in whole seconds, none negative.",
+    ),
+    "CIM0533": Code(
+        "noise out of range",
+        4,
+        "The target or a gain has more digits than the number formats of the noise machine hold.",
+    ),
     "CIM0550": Code("input missing or unknown", 3, "The arrays given do not go by the names of the program's inputs."),
     "CIM0551": Code("input has the wrong shape", 3, "An array's size does not match the port it is given to."),
     "CIM0552": Code("input is not a number", 3, "An input holds NaN or an infinity: it has no code."),

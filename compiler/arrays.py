@@ -17,6 +17,9 @@ from cimc.diagnostics import fail
 
 Array = NDArray[Any]
 
+ZIP, NPY = b"PK", b"\x93NUMPY"
+"""How .npz and .npy files start."""
+
 DAMAGED = (
     ValueError,
     EOFError,
@@ -44,11 +47,13 @@ class Feeding:
 def load_arrays(path: str) -> dict[str, Array]:
     """Return the arrays of an .npz file, or the one of an .npy file as `x`. Raises CimcError CIM0001, CIM0201."""
     try:
-        loaded = np.load(Path(path), allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return {"x": loaded}
-        with loaded:
-            return {name: loaded[name] for name in loaded.files}
+        with Path(path).open("rb") as file:
+            start = file.read(len(NPY))
+            file.seek(0)
+            if not start.startswith((ZIP, NPY)):
+                raise ValueError(f"it starts with {start!r}")
+            loaded = np.load(file, allow_pickle=False)
+            return {"x": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
     except OSError as error:
         raise fail("CIM0001", f"cannot read {path}: {error.strerror or error}") from None
     except DAMAGED as error:
@@ -61,7 +66,7 @@ def to_npz(arrays: Mapping[str, Array]) -> bytes:
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
             content = io.BytesIO()
-            np.lib.format.write_array(content, np.ascontiguousarray(array), allow_pickle=False)
+            np.lib.format.write_array(content, array, allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), content.getvalue())
     return buffer.getvalue()
 
@@ -69,7 +74,7 @@ def to_npz(arrays: Mapping[str, Array]) -> bytes:
 def feed(
     arrays: Mapping[str, Array], inputs: Sequence[tuple[str, tuple[int, ...]]], feeding: Feeding, path: str
 ) -> dict[str, Array]:
-    """Return float32 [N, *shape] for every (name, per-sample shape) in `inputs`. Raises CimcError CIM0201 to CIM0203."""
+    """Return float32 [N, *shape] for each (name, per-sample shape) of `inputs`. Raises CimcError CIM0201 to CIM0203."""
     result = {}
     for name, shape in inputs:
         raw = _pick(arrays, name, len(inputs) == 1, path)
@@ -110,7 +115,7 @@ def _prepared(raw: Array, name: str, shape: tuple[int, ...], feeding: Feeding, p
 
 
 def _fitted(raw: Array, name: str, shape: tuple[int, ...], path: str) -> Array:
-    """Return `raw` as [N, *shape]: as it is, channels moved where only their place differs, or reshaped where the size fits."""
+    """Return `raw` as [N, *shape]: as it is, with channels moved, or reshaped where the size fits."""
     own = raw.shape[1:]
     if own == shape:
         return raw

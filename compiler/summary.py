@@ -16,7 +16,7 @@ SHOWN_LAYERS = 12
 
 
 def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
-    """Return layers, tiles, utilisation (0 to 1), static_instructions, mvms (per sample), activation_bytes, payload_bytes."""
+    """Return the facts of a compile: `utilisation` is a share from 0 to 1, `mvms` counts for one sample."""
     layers = [op for op in compilation.graph.module.ops if isinstance(op, MvmOp)]
     used = {spot for op in layers for spot in int_values(op.blocks)[::3]}
     cells = sum(math.prod(op.matrix) for op in layers)

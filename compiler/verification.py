@@ -1,4 +1,4 @@
-"""The proof: the program equals its recompilation, and every tensor is equal along integer graph, reference and interpreter."""
+"""The proof: the program equals its recompilation, and every tensor is equal in graph, interpreter and reference."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +53,7 @@ class TensorRow:
 
 
 def compare_programs(expected: Emission, found: Program) -> Difference | None:
-    """Return the first difference between a recompiled program and the one under test, naming instruction, cell or constant."""
+    """Return the first difference of a program from its recompilation, named by instruction, cell or constant."""
     want = expected.program
     for difference in (
         _instructions(want, found),
@@ -232,8 +232,9 @@ class Prover:
         where = tuple(int(i) for i in np.argwhere(want != found)[0])
         op = next(op for op in self.operations if op.label.data == label)
         index = max((i for i, write in self.emission.writes.items() if write.label == label), default=-1)
-        place = f"tensor {label!r} (node {', '.join(names_of(op.location))}, instruction {index}) of the {who}, sample {first + where[0]}, element {where[1:]}"
-        return Difference(place, f"code {want[where]}", f"code {found[where]}")
+        place = f"tensor {label!r} (node {', '.join(names_of(op.location))}, instruction {index}) of the {who}"
+        element = f"sample {first + where[0]}, element {where[1:]}"
+        return Difference(f"{place}, {element}", f"code {want[where]}", f"code {found[where]}")
 
 
 def _multiplies(op: Computed) -> int:

@@ -13,7 +13,7 @@ from cimc.evaluate import Evaluator
 from cimc.ir.attributes import floats
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.nn import Computed
+from cimc.ir.nn import Computed, InputOp
 from cimc.passes.ranges import Ranges, rounded
 
 RANGE = "cim.range"
@@ -70,7 +70,9 @@ class Calibrate:
         reach = {label: self._reach(max(abs(low), abs(high))) for label, (low, high) in bounds.items()}
         if self.method == "percentile":
             reach = self._percentiles(evaluator, reach)
-        return {label: _range(bounds[label][0], bounds[label][1], reach[label]) for label in labels}
+        found = {label: _range(bounds[label][0], bounds[label][1], reach[label]) for label in labels}
+        inputs = [op.label.data for op in computed if isinstance(op, InputOp)]
+        return found | {label: _extremes(bounds[label][0], bounds[label][1]) for label in inputs}
 
     def _reach(self, largest: float) -> float:
         """Return the range used for a value that is zero on all the data: 1, by definition."""
@@ -91,6 +93,11 @@ class Calibrate:
         wanted = self.percentile / 100.0 * int(counts.sum())
         index = int(np.searchsorted(np.cumsum(counts), wanted))
         return largest * (min(index, BINS - 1) + 1) / BINS
+
+
+def _extremes(low: float, high: float) -> tuple[float, float]:
+    """Return the range of a model input: all of its data, zero included."""
+    return (min(rounded(low), 0.0), max(rounded(high), 0.0)) if low < high else (0.0, 1.0)
 
 
 def _range(low: float, high: float, reach: float) -> tuple[float, float]:

@@ -38,13 +38,15 @@ Reals = NDArray[np.float64]
 class ColumnRanges:
     """Write `cim.peaks` (group, row block, column) on every mvm and `cim.gain` (m, k) on the module.
 
-    Stored `ranges` win over data.
+    Stored `ranges` win over data. `device_sigma` is the programming error to allow for when the gain is chosen, in
+    conductance units (2^-fraction_bits levels): more of it keeps conductances large at the cost of ADC resolution.
     """
 
     name: ClassVar[str] = "column-ranges"
     target: Target
     data: Batch = field(default_factory=dict, repr=False)
     ranges: Ranges | None = field(default=None, repr=False)
+    device_sigma: float = 2.0
 
     def __call__(self, graph: Graph) -> Graph:
         layers = [op for op in graph.module.ops if isinstance(op, MvmOp)]
@@ -56,7 +58,7 @@ class ColumnRanges:
         else:
             statistics = _measured(graph, layers, self.data, self.target)
             peaks = {label: found.peaks() for label, found in statistics.items()}
-            gain = _common_gain(list(statistics.values()), self.target)
+            gain = _common_gain(list(statistics.values()), self.target, self.device_sigma)
         for op in layers:
             op.attributes[PEAKS] = graph.weights.add(f"{op.label.data}.peaks", peaks[op.label.data])
         graph.module.attributes[GAIN] = ints(gain)
@@ -136,12 +138,12 @@ class _Statistics:
         flat = [int(rounded(float(peak))) for peak in self.largest.ravel()]
         return np.array(flat, np.int64).reshape(self.largest.shape)
 
-    def noise_share(self, full_scale: float, adc_high: int) -> float:
+    def noise_share(self, full_scale: float, adc_high: int, sigma: float) -> float:
         """Return (ADC rounding + conductance rounding) power over signal power for a common full scale."""
         factor = np.minimum(1.0, full_scale / np.maximum(self.largest, 1.0))
         step = self.step / factor
         converter = np.square(full_scale / adc_high * step).sum()
-        conductance = (np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]).sum()
+        conductance = (1.0 + 12.0 * sigma**2) * (np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]).sum()
         signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
         return float((converter + conductance) / 12.0 / signal) if signal > 0.0 else 0.0
 
@@ -189,13 +191,13 @@ def _spread(count: int, share: int) -> NDArray[np.int64]:
     return np.arange(count) if count <= share else np.arange(share) * count // share
 
 
-def _common_gain(layers: list[_Statistics], target: Target) -> tuple[int, int]:
+def _common_gain(layers: list[_Statistics], target: Target, sigma: float) -> tuple[int, int]:
     """Return (m, k) of the full scale with the least summed noise share over all layers."""
     peaks = [float(peak) for layer in layers for peak in layer.largest.ravel() if peak > 0.0]
     if not peaks:
         return UNITY_GAIN
     adc_high = target.adc_range[1]
-    best = min(_candidates(max(peaks)), key=lambda scale: sum(layer.noise_share(scale, adc_high) for layer in layers))
+    best = min(_candidates(max(peaks)), key=lambda scale: sum(layer.noise_share(scale, adc_high, sigma) for layer in layers))
     return normalised_gain(short(adc_high / best))
 
 

@@ -45,7 +45,7 @@ class Setting:
 
 
 DEFAULT = (
-    "fold-affine,fold-pads,layout,fold-reshapes,fuse-clamp,dead-code,"
+    "layout,fold-affine,fold-pads,fold-reshapes,fuse-clamp,dead-code,"
     "calibrate,quantise,"
     "im2col,digital,split,column-ranges,conductance,place,schedule"
 )

@@ -6,12 +6,15 @@ from typing import ClassVar
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
-from cimc.ir.attributes import float_value, float_values, text
+from cimc.ir.attributes import float_value, float_values, int_value, text
 from cimc.ir.graph import Graph
 from cimc.ir.location import fused
 from cimc.ir.nn import (
     Computed,
     ConcatOp,
+    ConvOp,
+    DenseOp,
+    InputOp,
     MaxPoolOp,
     Movement,
     OutputOp,
@@ -30,36 +33,39 @@ WIDE_BITS = 16
 class Quantise:
     """Give every value codes: `bits` wide (default: the target's DAC), 16 where only outputs and softmax read it.
 
-    One-sided ranges use an offset code (zero point at the end of the range), others are symmetric.
+    Two-sided ranges are symmetric. A one-sided range uses all codes, its zero point at the end ("offset"), or only the
+    codes of its sign, zero at zero ("positive"). The default, "auto", takes the positive codes for what the crossbar
+    reads: zeros then drive no current, which spares the ADC's range and the devices' noise more than the bit is worth.
     """
 
     name: ClassVar[str] = "quantise"
     target: Target
     bits: int = 0
+    one_sided: str = "auto"
 
     def __call__(self, graph: Graph) -> Graph:
-        wide: set[SSAValue] = set()
-        operations = list(graph.module.ops)
-        for op in reversed(operations):
-            if (
-                isinstance(op, Computed)
-                and op.out.uses
-                and all(_keeps_wide(use.operation, wide) for use in op.out.uses)
-            ):
-                wide.add(op.out)
-        for op in operations:
-            if isinstance(op, Computed):
-                self._quantise(op, WIDE_BITS if op.out in wide else self._narrow())
+        computed = [op for op in graph.module.ops if isinstance(op, Computed)]
+        wide: set[Operation] = set()
+        streamed: set[Operation] = set()
+        for op in reversed(computed):
+            users = [use.operation for use in op.out.uses]
+            if users and all(isinstance(user, (OutputOp, SoftmaxOp)) or _passes_to(user, wide) for user in users):
+                wide.add(op)
+            if any(_is_product(user) or _passes_to(user, streamed) for user in users):
+                streamed.add(op)
+        for op in computed:
+            offset = self.one_sided == "offset" or (self.one_sided == "auto" and op not in streamed)
+            self._quantise(op, WIDE_BITS if op in wide else self._narrow(), offset)
         return graph
 
     def _narrow(self) -> int:
         return self.bits or int(self.target.constants["dac.bits"])
 
-    def _quantise(self, op: Computed, bits: int) -> None:
+    def _quantise(self, op: Computed, bits: int, offset: bool) -> None:
         low, high = float_values(op.attributes.pop(RANGE))  # type: ignore[arg-type]
         if isinstance(op, SoftmaxOp):
             low, high = 0.0, 1.0
-        code = code_type(low, high, bits)
+        code = input_type(low, high, bits) if isinstance(op, InputOp) else code_type(low, high, bits, offset)
         if isinstance(op, ConcatOp):
             _align_parts(op, code)
         elif isinstance(op, PadOp):
@@ -71,23 +77,34 @@ class Quantise:
         _set_type(op, code)
 
 
-def code_type(low: float, high: float, bits: int) -> CodeType:
-    """Return the codes for real values low..high, 2^bits - 1 of them.
-
-    The zero point lies on code 0, or at the end of a one-sided range.
-    """
+def input_type(low: float, high: float, bits: int) -> CodeType:
+    """Return codes that spend all steps on low..high, with the zero point wherever 0 then lies: for a model's inputs."""
     top = (1 << (bits - 1)) - 1
-    if low >= 0.0:
-        return CodeType.of(bits, -top, top, -top, high / (2 * top))
-    if high <= 0.0:
-        return CodeType.of(bits, -top, top, top, -low / (2 * top))
-    return CodeType.of(bits, -top, top, 0, max(-low, high) / top)
+    scale = (high - low) / (2 * top)
+    return CodeType.of(bits, -top, top, min(max(-top - round(low / scale), -top), top), scale)
 
 
-def _keeps_wide(user: Operation, wide: set[SSAValue]) -> bool:
-    if isinstance(user, (OutputOp, SoftmaxOp)):
-        return True
-    return isinstance(user, (Movement, MaxPoolOp)) and user.out in wide
+def code_type(low: float, high: float, bits: int, offset: bool) -> CodeType:
+    """Return codes for real values low..high, symmetric or, where the range is one-sided, as `offset` says."""
+    top = (1 << (bits - 1)) - 1
+    if low < 0.0 < high:
+        return CodeType.of(bits, -top, top, 0, max(-low, high) / top)
+    span = max(-low, high)
+    if offset:
+        return CodeType.of(bits, -top, top, -top if low >= 0.0 else top, span / (2 * top))
+    return CodeType.of(bits, 0 if low >= 0.0 else -top, top if low >= 0.0 else 0, 0, span / top)
+
+
+def _passes_to(user: Operation, chosen: set[Operation]) -> bool:
+    """Return whether a user hands the codes on, unchanged, to a value in `chosen`."""
+    return isinstance(user, (Movement, MaxPoolOp)) and user in chosen
+
+
+def _is_product(user: Operation) -> bool:
+    """Return whether the crossbar multiplies what this user reads; depthwise layers count as digital."""
+    if isinstance(user, ConvOp):
+        return user.weight.dims[2] > 1 or int_value(user.group) == 1
+    return isinstance(user, DenseOp)
 
 
 def _with_value(code: CodeType, value: float) -> CodeType:
@@ -96,7 +113,7 @@ def _with_value(code: CodeType, value: float) -> CodeType:
     if (code.low.data - zero) * scale <= value <= (code.high.data - zero) * scale:
         return code
     low, high = min((code.low.data - zero) * scale, value), max((code.high.data - zero) * scale, value)
-    return code_type(low, high, code.bits.data)
+    return code_type(low, high, code.bits.data, offset=zero != 0)
 
 
 def _set_type(op: Computed, code: CodeType) -> None:

@@ -20,6 +20,8 @@ from cimc.passes.pipeline import DEFAULT, up_to_stage
 from cimc.passes.ranges import Ranges
 from cimc.targets import load_target
 
+RANGES_HINT = "write them with `cimc compile --write-ranges FILE`"
+
 
 def request_of(options: argparse.Namespace, pipeline: str) -> Request:
     """Return what the options ask for; calibration arrays are read once the model's inputs are known."""
@@ -45,9 +47,13 @@ def feeding_of(options: argparse.Namespace) -> Feeding:
 def read_ranges(path: str) -> Ranges:
     """Return the ranges of a JSON file. Raises CimcError CIM0204."""
     try:
-        return Ranges.from_json(json.loads(Path(path).read_text()))
+        facts = json.loads(Path(path).read_text())
     except (ValueError, RecursionError) as error:
-        raise fail("CIM0204", f"{path} is not JSON: {error}") from None
+        raise fail("CIM0204", f"{path} is not JSON: {error}", hint=RANGES_HINT) from None
+    try:
+        return Ranges.from_json(facts)
+    except CimcError as error:
+        raise fail("CIM0204", f"{path}: {error.diagnostics[0].message}", hint=RANGES_HINT) from None
 
 
 def compile_command(options: argparse.Namespace) -> int:
@@ -146,7 +152,8 @@ def _read_graph(path: Path) -> Graph:
         graph = Graph(module, WeightStore.load(beside) if beside.exists() else WeightStore(), path.stem)
         problems = verify(graph)
     except (ParseError, VerifyException, SafetensorError) as error:
-        raise fail("CIM0306", f"{path}: {error}") from None
+        message = str(error).strip()
+        raise fail("CIM0306", message if message.startswith(str(path)) else f"{path}: {message}") from None
     except UnicodeDecodeError:
         raise fail("CIM0306", f"{path} is not text") from None
     if problems:

@@ -9,15 +9,14 @@ from cimc.diagnostics import fail
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
-    """Turn an OSError inside the block into CimcError CIM0002 about `path`."""
+    """Turn an OSError inside the block into CimcError CIM0002 about `path`, which must not be a folder."""
+    if Path(path).is_dir():
+        raise fail("CIM0002", f"cannot write {path}: it is a folder", hint="name a file in it")
     try:
         yield
     except OSError as error:
-        raise fail(
-            "CIM0002",
-            f"cannot write {path}: {error.strerror or error}",
-            hint="check the folder, its permissions and the free space",
-        ) from None
+        hint = "check the folder, its permissions and the free space"
+        raise fail("CIM0002", f"cannot write {path}: {error.strerror or error}", hint=hint) from None
 
 
 def write(path: str | Path, *parts: bytes) -> None:
@@ -41,9 +40,9 @@ def keep_inputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Pat
 def weights_beside(path: Path) -> Path:
     """Return where the weights of an IR text lie: IR.mlir -> IR.safetensors, any other name + .safetensors."""
     stem = path.stem if path.suffix == ".mlir" else path.name
-    return path.with_name(f"{stem}.safetensors")
+    return path.parent / f"{stem}.safetensors"
 
 
 def payload_beside(path: str) -> Path | None:
     """Return the payload file that is written beside program text, None for a binary program."""
-    return None if path.endswith(".cimb") else Path(path).with_name(f"{Path(path).stem}.payload")
+    return None if path.endswith(".cimb") else Path(path).parent / f"{Path(path).stem}.payload"

@@ -1,6 +1,7 @@
 """Entry point: parse, run one command, turn every failure into a coded message and an exit status."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -14,7 +15,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
-    0 ok, 1 compare failed, 2 usage, 3 invalid input, 4 unsupported, 5 budget exceeded, 6 other version, 70 a bug of ours.
+    0 ok, 1 compare failed, 2 usage, 3 invalid input, 4 unsupported, 5 budget exceeded, 6 other version, 70 our bug.
     """
     options = build_parser().parse_args(arguments)
     if options.run is None:
@@ -22,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     try:
         status = int(options.run(options) or 0)
-        _flush()
+        sys.stdout.flush()
         return status
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -57,23 +58,18 @@ def _foreign(error: Exception) -> tuple[int | None, str]:
     status, code = getattr(error, "status", None), getattr(error, "code", None)
     if isinstance(status, int) and isinstance(code, str):
         text = str(error)
-        return status, text if text.startswith("error[") else f"error[{code}]: {text}"
+        return status, text if f"error[{code}]" in text else f"error[{code}]: {text}"
     return None, ""
 
 
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        _discard_output()
-        problem = Diagnostic("CIM0002", f"cannot write the output: {error.strerror or error}")
-        raise CimcError([problem]) from None
-
-
 def _file_problem(error: OSError) -> Diagnostic:
-    """Return the diagnostic for a file that could not be read; what is written reports for itself."""
+    """Return the diagnostic for a file that could not be read, or a full disk behind standard output.
+
+    Files that are written report for themselves.
+    """
+    if error.filename is None and error.errno == errno.ENOSPC:
+        _discard_output()
+        return Diagnostic("CIM0002", f"cannot write the output: {error.strerror}", hint="free some space")
     name = f" {error.filename}" if error.filename else ""
     return Diagnostic(
         "CIM0001", f"cannot read{name}: {error.strerror or error}", hint="check the path and its permissions"

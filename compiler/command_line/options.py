@@ -100,7 +100,8 @@ def _compile(commands: "Commands") -> None:  # type: ignore[valid-type]
         "--compile-to",
         metavar="STAGE",
         default="program",
-        help="stop at import, graph, quantised, tile or program (default); writes IR text, and its weights beside it as .safetensors",
+        help="stop at import, graph, quantised, tile or program (default); "
+        "writes IR text, and its weights beside it as .safetensors",
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 

@@ -31,9 +31,8 @@ def verify_command(options: argparse.Namespace) -> int:
     if difference:
         print(f"FAILED: {options.program} is not what {options.model} compiles to\n  {difference}")
         return 1
-    print(
-        f"program: {len(program.instructions)} instructions, {len(program.constants)} bytes of constants, {len(program.conductances)} bytes of conductances equal a fresh compile"
-    )
+    parts = f"{len(program.constants)} bytes of constants, {len(program.conductances)} bytes of conductances"
+    print(f"program: {len(program.instructions)} instructions, {parts} equal a fresh compile")
     inputs = program_inputs(program, load_arrays(options.input), options, options.input)
     return _prove(options, compilation, inputs)
 
@@ -43,13 +42,14 @@ def recompile(model: str, program: Program) -> Compilation:
     try:
         meta = program.meta
         request = Request(target_of(meta["target"]), meta["options"]["pipeline"], Ranges.from_json(meta["ranges"]))
-    except (KeyError, TypeError) as error:
+        model_name, calibration = meta["model"].get("name"), meta["options"].get("calibration")
+    except (AttributeError, KeyError, TypeError) as error:
         raise _not_ours(error) from None
     compilation = compile_model(Path(model), request)
     # The model's file name and where the ranges came from cannot be computed again: they are taken over.
     made = compilation.emission.program
-    model_facts = {**made.meta["model"], "name": meta["model"].get("name")}
-    option_facts = {**made.meta["options"], "calibration": meta["options"].get("calibration")}
+    model_facts = {**made.meta["model"], "name": model_name}
+    option_facts = {**made.meta["options"], "calibration": calibration}
     program_made = replace(made, meta={**made.meta, "model": model_facts, "options": option_facts})
     return replace(compilation, emission=replace(compilation.emission, program=program_made))
 
@@ -66,7 +66,7 @@ def _stated_digest(program: Program) -> str:
     try:
         return str(program.meta["model"]["sha256"])
     except (KeyError, TypeError):
-        raise _not_ours("model") from None
+        raise _not_ours("the hash of its model") from None
 
 
 def _not_ours(missing: object) -> CimcError:
@@ -93,9 +93,8 @@ def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[s
     progress.done()
     _print_table(prover)
     _print_float_arrow(options.model, compilation, inputs)
-    print(
-        f"ok: every tensor equal, {count} samples on integer graph and interpreter, {min(literal, count)} of them on the reference"
-    )
+    both = f"{count} samples on integer graph and interpreter"
+    print(f"ok: every tensor equal, {both}, {min(literal, count)} of them on the reference")
     return 0
 
 
@@ -129,5 +128,6 @@ def _print_float_arrow(model: str, compilation: Compilation, inputs: dict[str, A
         decibels = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else float("inf")
         agree = (ours.reshape(len(ours), -1).argmax(1) == theirs.reshape(len(theirs), -1).argmax(1)).mean()
         print(
-            f"float model: output {name!r}: signal to quantisation noise {decibels:.1f} dB, same top-1 on {100 * agree:.1f} %, largest difference {np.abs(ours - theirs).max():.4g}"
+            f"float model: output {name!r}: signal to quantisation noise {decibels:.1f} dB, "
+            f"same top-1 on {100 * agree:.1f} %, largest difference {np.abs(ours - theirs).max():.4g}"
         )

@@ -143,11 +143,14 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
 
 
 def target_of(sections: Mapping[str, Any]) -> Target:
-    """Return the target that a program embeds (the inverse of Target.sections)."""
+    """Return the target that a program embeds (the inverse of Target.sections). Raises KeyError, CimcError CIM0301."""
     values: dict[str, Any] = {}
     for key in CONSTANTS:
         section, _, name = key.rpartition(".")
         values[key] = (sections[section] if section else sections)[name]
+    problems = [f"{key}: {problem}" for key, value in values.items() if (problem := CONSTANTS[key].problem(value))]
+    if problems:
+        raise CimcError([Diagnostic("CIM0301", f"the target inside the program: {problem}") for problem in problems])
     return Target(sections["name"], sections["summary"], values, dict(sections["sources"]))
 
 

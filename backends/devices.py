@@ -1,0 +1,191 @@
+"""Noisy devices of the fast interpreter: the laws of reference_devices.py on regions of a tile.
+
+Statistics: IBM/aihwkit's inference noise models. Conductances are int64 in fine units (2^-12 of a code), exponents and
+relative spreads in Q20, normal variables in Q16; regions are [2, rows, cols], plus then minus.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends import draws
+from cimc.backends.device_tables import Aging, Spread, aging, ceiling, device_tables
+from cimc.backends.exact import half_even
+from cimc.backends.fixed_point import (
+    EXPONENT_BITS,
+    FINE_BITS,
+    HALVING_BITS,
+    HALVING_CELLS,
+    NORMAL_BITS,
+    READ_BITS,
+    halvings,
+    rounded,
+    scaled,
+)
+from cimc.backends.machine import Machine, Region
+from cimc.backends.noise import Noise
+
+Array = NDArray[Any]
+DAC_BITS = 20
+LONGEST_SHIFT = 62
+FREE, LOW, HIGH = 0, 1, 2
+
+
+@dataclass
+class DeviceState:
+    """Per device [2, rows, cols]: target code, value in fine units, drift, and how often it was programmed."""
+
+    target: Array
+    value: Array
+    drift: Array
+    writes: Array
+
+    @staticmethod
+    def fresh(rows: int, columns: int) -> "DeviceState":
+        """Return devices that were never programmed."""
+        return DeviceState(*(np.zeros((2, rows, columns), np.int32) for _ in range(4)))
+
+    def part(self, cells: Region) -> "DeviceState":
+        """Return views of a region."""
+        window = np.s_[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
+        return DeviceState(self.target[window], self.value[window], self.drift[window], self.writes[window])
+
+
+class Devices:
+    """The laws of noisy devices; the state is the caller's."""
+
+    def __init__(self, machine: Machine, noise: Noise) -> None:
+        self.machine = machine
+        self.noise = noise
+        self.numbers = noise.profile.numbers
+        self.kind = noise.profile.choices["drift.kind"]
+        self.tables = device_tables(noise.profile, machine.highest_target)
+        self.full = machine.highest_target << FINE_BITS
+        self.ceiling = ceiling(noise.profile, machine.highest_target)
+
+    def program(self, state: DeviceState, cells: Region, targets: Array, chosen: Array) -> None:
+        """Programme the chosen devices of a region to targets [2, rows, cols]."""
+        part = state.part(cells)
+        value, drift = targets.astype(np.int64) << FINE_BITS, np.zeros_like(targets, np.int64)
+        if self.noise.has("programming"):
+            sigma = np.array(self.tables.programming)[targets]
+            z = self._by_writes(draws.PROGRAMMING, cells, part.writes)
+            value = np.clip(value + rounded(sigma * z, NORMAL_BITS), 0, self.ceiling)
+        if self.noise.has("drift"):
+            drift = self._by_writes(draws.DRIFT, cells, part.writes)
+            if self.kind == "power":
+                mean, sigma = (
+                    np.array(table)[targets] for table in (self.tables.exponent_mean, self.tables.exponent_sigma)
+                )
+                drift = np.abs(mean + rounded(sigma * drift, NORMAL_BITS))
+        for field, values in ((part.target, targets), (part.value, value), (part.drift, drift)):
+            np.copyto(field, values, where=chosen, casting="unsafe")
+        part.writes += chosen
+
+    def programmed(self, state: DeviceState, cells: Region) -> Array:
+        """Return programmed values as conductance codes."""
+        values = self._with_stuck(cells, self._values(state.part(cells)))
+        return half_even(values, 1 << FINE_BITS).astype(np.int32)
+
+    def conductances(self, state: DeviceState, cells: Region, seconds: int) -> Array:
+        """Return the conductance codes of a region at a time, the rows' DAC errors included."""
+        factors = (1 << DAC_BITS) + self._row_errors(cells)
+        return half_even(self.fine(state, cells, seconds) * factors[:, None], 1 << FINE_BITS + DAC_BITS)
+
+    def cycle_sigmas(self, state: DeviceState, cells: Region, seconds: int) -> Array:
+        """Return the spread of each device from product to product, in fine units."""
+        part = state.part(cells)
+        sigma = _sigmas(self.tables.cycle, part.value, self.fine(state, cells, seconds))
+        return np.where((part.writes > 0) & (self._stuck(cells) == FREE), sigma, 0)
+
+    def fine(self, state: DeviceState, cells: Region, seconds: int) -> Array:
+        """Return the conductances of a region at a time in fine units."""
+        part = state.part(cells)
+        values = self._values(part)
+        age = aging(self.noise.profile, self.machine.highest_target, seconds)
+        present = values
+        if self.noise.has("drift"):
+            present = np.clip(self._drifted(part, cells, age, seconds), 0, self.ceiling)
+        if self.noise.has("read"):
+            sigma = _sigmas(age.read, values, present)
+            present = present + rounded(sigma * self._normals(draws.READ, cells, seconds), NORMAL_BITS)
+        present = np.clip(present, 0, self.ceiling)
+        return self._with_stuck(cells, np.where(part.writes > 0, present, values))
+
+    def _values(self, part: DeviceState) -> Array:
+        return np.where(part.writes > 0, part.value.astype(np.int64), self.machine.unprogrammed << FINE_BITS)
+
+    def _drifted(self, part: DeviceState, cells: Region, age: Aging, seconds: int) -> Array:
+        values = part.value.astype(np.int64)
+        if age.redraw is not None:
+            z = self._normals(draws.REDRAW, cells, seconds)
+            sigma = np.array(age.redraw)[part.target]
+            return (part.target.astype(np.int64) << FINE_BITS) + rounded(sigma * z, NORMAL_BITS)
+        if self.kind == "logarithm":
+            return values - age.shift + rounded(age.relaxation * part.drift.astype(np.int64), NORMAL_BITS)
+        return _decayed(values, part.drift.astype(np.int64) * age.exponent) if self.kind == "power" else values
+
+    def _with_stuck(self, cells: Region, values: Array) -> Array:
+        stuck = self._stuck(cells)
+        return np.where(stuck == FREE, values, np.where(stuck == HIGH, self.full, 0))
+
+    def _stuck(self, cells: Region) -> Array:
+        if not self.noise.has("stuck"):
+            return np.zeros((2, cells.rows, cells.cols), np.int8)
+        words = _by_polarity(draws.words(self.noise.seed, draws.STUCK, cells.tile, *_grid(0, cells)), cells)
+        low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
+        return np.where(words < low, LOW, np.where(words < low + high, HIGH, FREE))
+
+    def _row_errors(self, cells: Region) -> Array:
+        if not self.noise.has("dac"):
+            return np.zeros(cells.rows, np.int64)
+        rows = range(cells.row, cells.row + cells.rows)
+        z = draws.normals(self.noise.seed, draws.DAC, cells.tile, np.zeros(1), np.zeros(1), rows)[0, 0]
+        return np.asarray(rounded(scaled(self.numbers["dac.gain"], DAC_BITS) * z, NORMAL_BITS))
+
+    def _by_writes(self, purpose: int, cells: Region, writes: Array) -> Array:
+        """Return normal variables of devices that were programmed `writes` times before."""
+        result = np.zeros(writes.shape, np.int64)
+        for count in np.unique(writes):
+            np.copyto(result, self._normals(purpose, cells, int(count)), where=writes == count)
+        return result
+
+    def _normals(self, purpose: int, cells: Region, sample: int) -> Array:
+        return _by_polarity(draws.normals(self.noise.seed, purpose, cells.tile, *_grid(sample, cells)), cells)
+
+
+def _grid(sample: int, cells: Region) -> tuple[Array, Array, range]:
+    """Return the addresses of a region's devices: sample, rows, and columns with their polarities."""
+    rows = np.arange(cells.row, cells.row + cells.rows)
+    return np.array([sample]), rows, range(2 * cells.col, 2 * (cells.col + cells.cols))
+
+
+def _by_polarity(values: Array, cells: Region) -> Array:
+    """Return values [1, rows, 2 * cols] as [2, rows, cols]."""
+    return np.ascontiguousarray(values.reshape(cells.rows, cells.cols, 2).transpose(2, 0, 1))
+
+
+def _sigmas(spread: Spread, programmed: Array, present: Array) -> Array:
+    """Return spreads in fine units, interpolated between the codes around each value."""
+    table = np.array(spread.table)
+    last = (len(table) - 1 << FINE_BITS) - 1
+    values = np.clip((programmed if spread.relative else present).astype(np.int64), 0, last)
+    codes, rest = values >> FINE_BITS, values & (1 << FINE_BITS) - 1
+    low, high = table[codes], table[codes + 1]
+    sigma = low + rounded((high - low) * rest, FINE_BITS)
+    return np.asarray(rounded(present * sigma, READ_BITS) if spread.relative else sigma)
+
+
+def _decayed(values: Array, halvings_passed: Array) -> Array:
+    """Return values * 2^-h for h in Q40, by a table of 1025 entries and linear interpolation."""
+    h = rounded(halvings_passed, 2 * EXPONENT_BITS - HALVING_BITS)
+    whole, part = h >> HALVING_BITS, h & (1 << HALVING_BITS) - 1
+    rest_bits = HALVING_BITS - HALVING_CELLS
+    cell, rest = part >> rest_bits, part & (1 << rest_bits) - 1
+    table = np.array(halvings())
+    start, end = table[cell], table[cell + 1]
+    factor = start - rounded((start - end) * rest, rest_bits)
+    shift = np.minimum(HALVING_BITS + whole, LONGEST_SHIFT)
+    return (values * factor + (np.int64(1) << shift - 1)) >> shift

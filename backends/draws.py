@@ -1,0 +1,60 @@
+"""Where each random word of the machine lies: purposes and addresses.
+
+key = (seed, 0); counter = (index // 8, vector, sample, purpose | stream << 32); index mod 8 chooses one of a block's
+eight 32-bit words. What the four numbers are is fixed per purpose:
+
+| purpose | index | vector | sample | stream |
+| --- | --- | --- | --- | --- |
+| programming, drift | 2 * column + polarity | row | times the device was programmed before | tile |
+| redraw, read | 2 * column + polarity | row | seconds since programming | tile |
+| stuck | 2 * column + polarity | row | 0 | tile |
+| adc offset, gain, inl | ADC | read phase | 0 | tile |
+| dac | row | 0 | 0 | tile |
+| cycle, output | column | vector of the stream, bits 32 up: occurrence | sample in the input file | tile * 2^16 + first row |
+
+The occurrence counts earlier reads of the same columns from the same first row, so that layers that share a tile, or
+come and go elsewhere in a program, leave each other's draws alone.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends import gaussian, philox
+
+Array = NDArray[Any]
+
+PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT = range(1, 12)
+POLARITIES = ("plus", "minus")
+
+
+def word(seed: int, purpose: int, stream: int, sample: int, vector: int, index: int) -> int:
+    """Return the 32-bit word at one address."""
+    counter = (index // philox.DRAWS, vector, sample, purpose | stream << 32)
+    return philox.draws(counter, (seed, 0))[index % philox.DRAWS]
+
+
+def normal(seed: int, purpose: int, stream: int, sample: int, vector: int, index: int) -> int:
+    """Return the normal variable at one address, in units of 2^-16."""
+    return gaussian.of_word(word(seed, purpose, stream, sample, vector, index))
+
+
+def words(seed: int, purpose: int, stream: int, samples: Array, vectors: Array, indices: range) -> Array:
+    """Return the words [samples, vectors, indices] of a grid of addresses."""
+    first, last = indices.start // philox.DRAWS, -(-indices.stop // philox.DRAWS)
+    counters = (
+        np.arange(first, last, dtype=np.uint64),
+        np.asarray(vectors, np.uint64)[:, None],
+        np.asarray(samples, np.uint64)[:, None, None],
+        np.uint64(purpose | stream << 32),
+    )
+    found = philox.bulk(counters, (seed, 0))
+    line = found.reshape(*found.shape[:2], (last - first) * philox.DRAWS)
+    start = first * philox.DRAWS
+    return line[..., indices.start - start : indices.stop - start]
+
+
+def normals(seed: int, purpose: int, stream: int, samples: Array, vectors: Array, indices: range) -> Array:
+    """Return the normal variables [samples, vectors, indices] of a grid of addresses, in units of 2^-16."""
+    return gaussian.of_words(words(seed, purpose, stream, samples, vectors, indices))

@@ -1,0 +1,59 @@
+"""Fixed-point numbers of the noise machine, derived with exact or correctly rounded arithmetic: no libm."""
+
+from decimal import Decimal, localcontext
+from fractions import Fraction
+from functools import cache
+from typing import Any
+
+DIGITS = 40
+FINE_BITS = 12
+"""A device's state is kept in fine units of 2^-12 of a conductance code."""
+EXPONENT_BITS = 20
+READ_BITS = 20
+FLICKER_BITS = 16
+NORMAL_BITS = 16
+HALVING_BITS = 30
+HALVING_CELLS = 10
+LOG_GUARD = 128
+
+
+def rounded(value: Any, bits: int) -> Any:
+    """Return value / 2^bits rounded to the nearest integer, ties upwards: for integers and for arrays of int64."""
+    return value + (1 << bits >> 1) >> bits
+
+
+def scaled(value: Decimal, bits: int) -> int:
+    """Return round(value * 2^bits)."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        return int((value * (1 << bits)).to_integral_value())
+
+
+def log2(ratio: Fraction) -> int:
+    """Return floor(2^20 * log2(ratio)) for a ratio of at least 1: the integer part by halving, each bit by squaring."""
+    whole = max((ratio.numerator // ratio.denominator).bit_length() - 1, 0)
+    mantissa = (ratio.numerator << LOG_GUARD) // (ratio.denominator << whole)
+    result = whole
+    for _ in range(EXPONENT_BITS):
+        mantissa = mantissa * mantissa >> LOG_GUARD
+        bit = mantissa >> LOG_GUARD + 1
+        mantissa >>= bit
+        result = result << 1 | bit
+    return result
+
+
+def flicker(seconds: Decimal, duration: Decimal) -> int:
+    """Return round(2^16 * sqrt(ln((t + t_read) / (2 t_read)))), the growth of 1/f noise until t; 0 before t_read."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        ratio = (seconds + duration) / (2 * duration)
+        return scaled(ratio.ln().sqrt(), FLICKER_BITS) if ratio > 1 else 0
+
+
+@cache
+def halvings() -> tuple[int, ...]:
+    """Return round(2^30 * 2^-(i / 1024)) for i = 0..1024."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        step = Decimal(2).ln() / (1 << HALVING_CELLS)
+        return tuple(scaled((-step * i).exp(), HALVING_BITS) for i in range((1 << HALVING_CELLS) + 1))

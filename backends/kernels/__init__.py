@@ -1,0 +1,1 @@
+"""Compiled kernels of the fast interpreter: the same bits as numpy, sooner; optional."""

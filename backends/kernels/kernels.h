@@ -1,0 +1,324 @@
+/* The kernels, included once for each level of the processor after its lanes.
+ *
+ * A step goes over the images in groups. Each tensor of a group is first spread into a padded rectangle of its own, so
+ * that every window is a set of offsets from one place; then a tile of vectors and columns is summed in registers and
+ * leaves them as results: array sums, ADC and epilogue never reach memory.
+ */
+
+typedef struct {
+    const uint8_t *place[ROWS]; /* of each vector in the rectangle */
+    uint8_t *out[ROWS];
+    int rows;                   /* in use; the others repeat the last */
+} LEVEL(Tile);
+#define Tile LEVEL(Tile)
+
+INLINE TARGET Floats LEVEL(floats)(const float *from) {
+    Floats values;
+    memcpy(&values, from, sizeof values);
+    return values;
+}
+INLINE TARGET Doubles LEVEL(doubles)(const double *from) {
+    Doubles values;
+    memcpy(&values, from, sizeof values);
+    return values;
+}
+INLINE TARGET Ints LEVEL(ints)(const void *from) {
+    Ints values;
+    memcpy(&values, from, sizeof values);
+    return values;
+}
+
+/* Rounding to the nearest integer, ties to even: adding 1.5 * 2^52 leaves no bit below 1. */
+INLINE TARGET Doubles LEVEL(round)(Doubles a) { return a + 0x1.8p52 - 0x1.8p52; }
+
+/* Step to the tile that starts at vector `index` of `total`, counted over the images of the group. */
+INLINE TARGET void LEVEL(at)(Tile *tile, const Step *s, const uint8_t *rectangles, int64_t image_bytes, int size,
+                             const Batch *b, int64_t first_image, int64_t index, int64_t total) {
+    int64_t image = index / s->vectors, vector = index - image * s->vectors;
+    tile->rows = total - index < ROWS ? (int)(total - index) : ROWS;
+    for (int r = 0; r < ROWS; r++) {
+        tile->place[r] = rectangles + image * image_bytes + (int64_t)s->places[vector] * size;
+        tile->out[r] = b->memory + (first_image + image) * b->pitch + s->out_base + vector * s->out_step;
+        if (r + 1 < tile->rows && ++vector == s->vectors) vector = 0, image++;
+    }
+}
+
+/* sum_i x_i G_ij of a tile: `vectors` vectors of columns from `weights` on. */
+INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Tile *tile, const Part *part, const int16_t *weights,
+                               const int vectors) {
+    const uint8_t *place[ROWS];
+    for (int r = 0; r < ROWS; r++) {
+        place[r] = tile->place[r];
+        for (int v = 0; v < vectors; v++) sum[r][v] = (Ints){0};
+    }
+    const int64_t block_bytes = (int64_t)part->pairs * BLOCK * 4;
+    const uint8_t *at = (const uint8_t *)weights;
+    for (int32_t p = 0; p < part->pairs; p++, at += BLOCK * 4) {
+        const int64_t offset = (int64_t)part->offsets[p] * 2;
+        Ints g[VECTORS];
+        for (int v = 0; v < vectors; v++)
+            g[v] = LEVEL(ints)(at + (v * LANES / BLOCK) * block_bytes + v * LANES % BLOCK * 4);
+        for (int r = 0; r < ROWS; r++) {
+            int32_t pair;
+            memcpy(&pair, place[r] + offset, sizeof pair);
+            for (int v = 0; v < vectors; v++) sum[r][v] = LEVEL(dot)(sum[r][v], pair, g[v]);
+        }
+    }
+}
+
+/* The codes of sums below 2^24. The fused product and addition rounds the exact s * m / 2^k once, to a multiple of 1
+ * wherever it matters: with 1.5 * 2^23 added, floats of magnitude below 2^22 are whole, and the others clip. */
+INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part) {
+    const float magic = 0x1.8p23f;
+    Floats zero = {0}, scaled = LEVEL(fused)(__builtin_convertvector(sum, Floats), zero + (float)part->factor, zero + magic);
+    scaled = LEVEL(most)(scaled, zero + ((float)part->low + magic));
+    return LEVEL(least)(scaled, zero + ((float)part->high + magic)) - magic;
+}
+
+/* The same for any sum in 32 bits, as doubles: the product has at most 47 digits. */
+INLINE TARGET Doubles LEVEL(wide_codes)(Doubles sum, const Part *part) {
+    Doubles code = LEVEL(clip)(sum * part->factor, part->low, part->high);
+    if (!part->floor) return LEVEL(round)(code);
+    for (int i = 0; i < LANES / 2; i++) code[i] = __builtin_floor(code[i]);
+    return code;
+}
+
+/* Clip, round and store results held as floats; below 2^22, the float's own bits hold the rounded integer. */
+INLINE TARGET void LEVEL(put)(const Step *s, uint8_t *out, int column, Floats result) {
+    const Floats zero = {0}, magic = zero + 0x1.8p23f;
+    result = LEVEL(least)(LEVEL(most)(result, zero + (float)s->low), zero + (float)s->high);
+    int count = s->columns - column;
+    LEVEL(store)(out + column * bytes_of(s->out_type), s->out_type, (Ints)(result + magic) - (Ints)magic,
+                 count < LANES ? count : LANES);
+}
+
+INLINE TARGET void LEVEL(put_wide)(const Step *s, uint8_t *out, int column, Doubles low, Doubles high) {
+    low = LEVEL(round)(LEVEL(clip)(low, s->low, s->high));
+    high = LEVEL(round)(LEVEL(clip)(high, s->low, s->high));
+    int count = s->columns - column;
+    LEVEL(store)(out + column * bytes_of(s->out_type), s->out_type, LEVEL(joined)(low, high),
+                 count < LANES ? count : LANES);
+}
+
+/* One tile of a PRODUCT in floats: `vectors` vectors of columns from block `block` on. */
+INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const int vectors) {
+    const int column = block * BLOCK;
+    Floats total[ROWS][VECTORS] = {{{0}}};
+    for (int t = 0; t < s->count; t++) {
+        const Part *part = s->parts + t;
+        Ints sum[ROWS][VECTORS];
+        LEVEL(sums)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, vectors);
+        for (int v = 0; v < vectors; v++) {
+            Floats multipliers = LEVEL(floats)(part->narrow + column + v * LANES);
+            for (int r = 0; r < ROWS; r++) total[r][v] += LEVEL(codes)(sum[r][v], part) * multipliers;
+        }
+    }
+    for (int v = 0; v < vectors; v++) {
+        const int at = column + v * LANES;
+        if (at >= s->columns) break;
+        Floats offsets = LEVEL(floats)(s->narrow_offsets + at);
+        for (int r = 0; r < tile->rows; r++) LEVEL(put)(s, tile->out[r], at, total[r][v] + offsets);
+    }
+}
+
+/* The same in doubles; the codes still come from floats where the sums allow it. */
+INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int block, const int vectors) {
+    const int column = block * BLOCK, half = LANES / 2;
+    Doubles total[ROWS][VECTORS][2] = {{{{0}}}};
+    for (int t = 0; t < s->count; t++) {
+        const Part *part = s->parts + t;
+        Ints sum[ROWS][VECTORS];
+        LEVEL(sums)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, vectors);
+        for (int v = 0; v < vectors; v++) {
+            const double *multipliers = part->multipliers + column + v * LANES;
+            for (int r = 0; r < ROWS; r++) {
+                Doubles low, high;
+                if (FLOAT_IS_EXACT && part->narrow_sums) {
+                    Floats codes = LEVEL(codes)(sum[r][v], part);
+                    low = LEVEL(low_doubles)(codes), high = LEVEL(high_doubles)(codes);
+                } else {
+                    low = LEVEL(wide_codes)(LEVEL(low_wide)(sum[r][v]), part);
+                    high = LEVEL(wide_codes)(LEVEL(high_wide)(sum[r][v]), part);
+                }
+                total[r][v][0] += low * LEVEL(doubles)(multipliers);
+                total[r][v][1] += high * LEVEL(doubles)(multipliers + half);
+            }
+        }
+    }
+    for (int v = 0; v < vectors; v++) {
+        const int at = column + v * LANES;
+        if (at >= s->columns) break;
+        Doubles low = LEVEL(doubles)(s->offsets + at), high = LEVEL(doubles)(s->offsets + at + half);
+        for (int r = 0; r < tile->rows; r++)
+            LEVEL(put_wide)(s, tile->out[r], at, total[r][v][0] + low, total[r][v][1] + high);
+    }
+}
+
+TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
+    const int64_t total = images * s->vectors;
+    const int narrow = FLOAT_IS_EXACT && s->narrow;
+    const int blocks = (s->columns + BLOCK - 1) / BLOCK, step = VECTORS * LANES / BLOCK;
+    for (int block = 0; block < blocks; block += step) {
+        const int full = block + step <= blocks;
+        for (int64_t index = 0; index < total; index += ROWS) {
+            Tile tile;
+            LEVEL(at)(&tile, s, b->scratch, image_bytes, 2, b, first, index, total);
+            if (narrow && full) LEVEL(product)(s, &tile, block, VECTORS);
+            else if (narrow) LEVEL(product)(s, &tile, block, BLOCK / LANES);
+            else if (full) LEVEL(wide_product)(s, &tile, block, VECTORS);
+            else LEVEL(wide_product)(s, &tile, block, BLOCK / LANES);
+        }
+    }
+}
+
+/* Sums or maxima over taps, each channel on its own: all in floats, which hold them exactly. */
+INLINE TARGET void LEVEL(tap_tile)(const Step *s, const Tile *tile, int channel, const int maximum) {
+    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK;
+    Floats total[ROWS];
+    for (int r = 0; r < ROWS; r++) total[r] = (Floats){0};
+    for (int tap = 0; tap < s->count; tap++) {
+        const int64_t offset = ((int64_t)s->taps[tap] + channel) * 4;
+        Floats weights = {0};
+        if (!maximum) weights = LEVEL(floats)(s->weights + (int64_t)tap * padded + channel);
+        for (int r = 0; r < ROWS; r++) {
+            Floats x = LEVEL(floats)((const float *)(tile->place[r] + offset));
+            if (!maximum) total[r] = FLOAT_IS_EXACT ? LEVEL(fused)(x, weights, total[r]) : total[r] + x * weights;
+            else total[r] = tap ? LEVEL(most)(total[r], x) : x;
+        }
+    }
+    for (int r = 0; r < tile->rows; r++) {
+        if (maximum)
+            LEVEL(put)(s, tile->out[r], channel, total[r]);
+        else if (s->narrow)
+            LEVEL(put)(s, tile->out[r], channel, total[r] * LEVEL(floats)(s->narrow_multipliers + channel) +
+                                                     LEVEL(floats)(s->narrow_offsets + channel));
+        else
+            LEVEL(put_wide)(s, tile->out[r], channel,
+                            LEVEL(low_doubles)(total[r]) * LEVEL(doubles)(s->multipliers + channel) +
+                                LEVEL(doubles)(s->offsets + channel),
+                            LEVEL(high_doubles)(total[r]) * LEVEL(doubles)(s->multipliers + channel + LANES / 2) +
+                                LEVEL(doubles)(s->offsets + channel + LANES / 2));
+    }
+}
+
+TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
+    const int64_t total = images * s->vectors;
+    for (int64_t index = 0; index < total; index += ROWS) {
+        Tile tile;
+        LEVEL(at)(&tile, s, b->scratch, image_bytes, 4, b, first, index, total);
+        for (int channel = 0; channel < s->columns; channel += LANES)
+            if (s->kind == MAXIMUM) LEVEL(tap_tile)(s, &tile, channel, 1);
+            else LEVEL(tap_tile)(s, &tile, channel, 0);
+    }
+}
+
+/* Spread rows of elements into the rectangle; return whether any lies outside the source's limits. */
+#define SPREAD(from, to)                                                                                     \
+    INLINE TARGET int LEVEL(spread_##from##_##to)(const uint8_t *in, int64_t pitch, to##_t *out, int64_t count, \
+                                                  int32_t low, int32_t high) {                               \
+        int32_t outside = 0;                                                                                 \
+        if (pitch == (int64_t)sizeof(from##_t)) {                                                            \
+            for (int64_t i = 0; i < count; i++) {                                                            \
+                from##_t x;                                                                                  \
+                memcpy(&x, in + i * (int64_t)sizeof x, sizeof x);                                            \
+                outside |= (x < low) | (x > high);                                                           \
+                out[i] = (to##_t)x;                                                                          \
+            }                                                                                                \
+        } else {                                                                                             \
+            for (int64_t i = 0; i < count; i++) {                                                            \
+                from##_t x;                                                                                  \
+                memcpy(&x, in + i * pitch, sizeof x);                                                        \
+                outside |= (x < low) | (x > high);                                                           \
+                out[i] = (to##_t)x;                                                                          \
+            }                                                                                                \
+        }                                                                                                    \
+        return outside;                                                                                      \
+    }
+SPREAD(int8, int16)
+SPREAD(uint8, int16)
+SPREAD(int16, int16)
+SPREAD(int8, real32)
+SPREAD(uint8, real32)
+SPREAD(int16, real32)
+SPREAD(uint16, real32)
+#undef SPREAD
+
+#define RECTANGLE(to)                                                                                            \
+    TARGET static int LEVEL(rectangle_##to)(const Source *source, const uint8_t *memory, to##_t *out) {          \
+        const uint8_t *in = (source->constant ? source->constant : memory) + source->base;                       \
+        const int64_t channels = source->count[2], line = source->size[1] * channels;                            \
+        const int filled = source->size[0] != source->count[0] || source->size[1] != source->count[1];           \
+        const int dense = source->pitch[1] == channels * source->pitch[2];                                       \
+        if (filled)                                                                                              \
+            for (int64_t i = 0; i < source->size[0] * line; i++) out[i] = (to##_t)source->fill;                  \
+        int fault = 0;                                                                                           \
+        for (int32_t y = 0; y < source->count[0]; y++) {                                                         \
+            to##_t *row = out + (source->first[0] + y) * line + source->first[1] * channels;                     \
+            const uint8_t *from = in + y * source->pitch[0];                                                     \
+            const int32_t runs = dense ? 1 : source->count[1];                                                   \
+            const int64_t run = dense ? source->count[1] * channels : channels;                                  \
+            for (int32_t x = 0; x < runs; x++)                                                                   \
+                fault |= LEVEL(run_##to)(source, from + x * source->pitch[1], row + x * channels, run);          \
+        }                                                                                                        \
+        return fault;                                                                                            \
+    }
+#define RUN(type, from, to)                                                                                      \
+    case type: return LEVEL(spread_##from##_##to)(in, source->pitch[2], out, count, source->low, source->high);
+INLINE TARGET int LEVEL(run_int16)(const Source *source, const uint8_t *in, int16_t *out, int64_t count) {
+    switch (source->type) {
+        RUN(I8, int8, int16)
+        RUN(U8, uint8, int16)
+        RUN(I16, int16, int16)
+    }
+    return 1;
+}
+INLINE TARGET int LEVEL(run_real32)(const Source *source, const uint8_t *in, real32_t *out, int64_t count) {
+    switch (source->type) {
+        RUN(I8, int8, real32)
+        RUN(U8, uint8, real32)
+        RUN(I16, int16, real32)
+        RUN(U16, uint16, real32)
+    }
+    return 1;
+}
+RECTANGLE(int16)
+RECTANGLE(real32)
+#undef RUN
+#undef RECTANGLE
+
+/* Perform a step; return whether it met a fault, which the caller then finds by itself. */
+TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
+    const int size = s->kind == PRODUCT ? 2 : 4;
+    const int64_t image_bytes = ((int64_t)s->room * size + 63) / 64 * 64;
+    int64_t group = s->kind == PRODUCT ? b->scratch_bytes / image_bytes : 1;
+    group = group < 1 ? 1 : group > b->images ? b->images : group;
+    for (int64_t first = 0; first < b->images; first += group) {
+        const int64_t images = b->images - first < group ? b->images - first : group;
+        for (int64_t i = 0; i < images; i++) {
+            uint8_t *out = b->scratch + i * image_bytes;
+            const uint8_t *memory = b->memory + (first + i) * b->pitch;
+            for (int k = 0; k < s->sources; k++) {
+                const Source *source = s->source + k;
+                if (size == 2 ? LEVEL(rectangle_int16)(source, memory, (int16_t *)out)
+                              : LEVEL(rectangle_real32)(source, memory, (float *)out))
+                    return 1;
+                out += (int64_t)source->size[0] * source->size[1] * source->count[2] * size;
+            }
+        }
+        if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes);
+        else if (s->kind == SUM || s->kind == MAXIMUM) LEVEL(taps)(s, b, first, images, image_bytes);
+        else if (scalar(s, b, first)) return 1;
+    }
+    return 0;
+}
+
+#undef Ints
+#undef Floats
+#undef Doubles
+#undef Tile
+#undef LEVEL
+#undef TARGET
+#undef LANES
+#undef VECTORS
+#undef ROWS
+#undef FLOAT_IS_EXACT

@@ -1,0 +1,45 @@
+/* Eight lanes of AVX2 with FMA. */
+#define LEVEL(name) name##_avx2
+#define TARGET __attribute__((target("avx2,fma")))
+#define LANES 8
+#define VECTORS 2
+#define ROWS 4
+#define FLOAT_IS_EXACT 1
+
+typedef int32_t LEVEL(Ints) __attribute__((vector_size(32)));
+typedef float LEVEL(Floats) __attribute__((vector_size(32)));
+typedef double LEVEL(Doubles) __attribute__((vector_size(32)));
+#define Ints LEVEL(Ints)
+#define Floats LEVEL(Floats)
+#define Doubles LEVEL(Doubles)
+
+INLINE TARGET Ints LEVEL(dot)(Ints sum, int32_t pair, Ints weights) {
+    return sum + (Ints)_mm256_madd_epi16(_mm256_set1_epi32(pair), (__m256i)weights);
+}
+INLINE TARGET Floats LEVEL(fused)(Floats a, Floats b, Floats c) { return (Floats)_mm256_fmadd_ps(a, b, c); }
+INLINE TARGET Floats LEVEL(least)(Floats a, Floats b) { return (Floats)_mm256_min_ps(a, b); }
+INLINE TARGET Floats LEVEL(most)(Floats a, Floats b) { return (Floats)_mm256_max_ps(a, b); }
+INLINE TARGET Doubles LEVEL(clip)(Doubles a, double low, double high) {
+    return (Doubles)_mm256_min_pd(_mm256_max_pd(a, _mm256_set1_pd(low)), _mm256_set1_pd(high));
+}
+INLINE TARGET Doubles LEVEL(low_doubles)(Floats a) { return (Doubles)_mm256_cvtps_pd(_mm256_castps256_ps128(a)); }
+INLINE TARGET Doubles LEVEL(high_doubles)(Floats a) { return (Doubles)_mm256_cvtps_pd(_mm256_extractf128_ps(a, 1)); }
+INLINE TARGET Doubles LEVEL(low_wide)(Ints a) {
+    return (Doubles)_mm256_cvtepi32_pd(_mm256_castsi256_si128((__m256i)a));
+}
+INLINE TARGET Doubles LEVEL(high_wide)(Ints a) {
+    return (Doubles)_mm256_cvtepi32_pd(_mm256_extracti128_si256((__m256i)a, 1));
+}
+INLINE TARGET Ints LEVEL(joined)(Doubles low, Doubles high) {
+    return (Ints)_mm256_set_m128i(_mm256_cvtpd_epi32(high), _mm256_cvtpd_epi32(low));
+}
+INLINE TARGET void LEVEL(store)(uint8_t *out, int type, Ints values, int count) {
+    if (count == LANES && type == I8) {
+        __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)values), _mm256_extracti128_si256((__m256i)values, 1));
+        _mm_storel_epi64((__m128i *)out, _mm_packs_epi16(words, words));
+        return;
+    }
+    int32_t lanes[LANES];
+    memcpy(lanes, &values, sizeof lanes);
+    store_lanes(out, type, lanes, count);
+}

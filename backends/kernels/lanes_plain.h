@@ -1,0 +1,40 @@
+/* Four lanes in plain C: what any processor does. Float is left aside: without a fused multiply-add it proves less. */
+#define LEVEL(name) name##_plain
+#define TARGET
+#define LANES 4
+#define VECTORS 4 /* of LANES columns, handled together */
+#define ROWS 1    /* vectors of the stream, handled together */
+#define FLOAT_IS_EXACT 0
+
+typedef int32_t LEVEL(Ints) __attribute__((vector_size(16)));
+typedef float LEVEL(Floats) __attribute__((vector_size(16)));
+typedef double LEVEL(Doubles) __attribute__((vector_size(16)));
+#define Ints LEVEL(Ints)
+#define Floats LEVEL(Floats)
+#define Doubles LEVEL(Doubles)
+
+static inline Ints LEVEL(dot)(Ints sum, int32_t pair, Ints weights) {
+    return sum + (weights << 16 >> 16) * (int16_t)pair + (weights >> 16) * (pair >> 16);
+}
+static inline Floats LEVEL(fused)(Floats a, Floats b, Floats c) { return a * b + c; }
+static inline Floats LEVEL(least)(Floats a, Floats b) {
+    Ints first = a < b;
+    return (Floats)(((Ints)a & first) | ((Ints)b & ~first));
+}
+static inline Floats LEVEL(most)(Floats a, Floats b) { return -LEVEL(least)(-a, -b); }
+static inline Doubles LEVEL(clip)(Doubles a, double low, double high) {
+    for (int i = 0; i < LANES / 2; i++) a[i] = a[i] < low ? low : a[i] > high ? high : a[i];
+    return a;
+}
+static inline Doubles LEVEL(low_doubles)(Floats a) { return (Doubles){a[0], a[1]}; }
+static inline Doubles LEVEL(high_doubles)(Floats a) { return (Doubles){a[2], a[3]}; }
+static inline Doubles LEVEL(low_wide)(Ints a) { return (Doubles){a[0], a[1]}; }
+static inline Doubles LEVEL(high_wide)(Ints a) { return (Doubles){a[2], a[3]}; }
+static inline Ints LEVEL(joined)(Doubles low, Doubles high) {
+    return (Ints){(int32_t)low[0], (int32_t)low[1], (int32_t)high[0], (int32_t)high[1]};
+}
+static inline void LEVEL(store)(uint8_t *out, int type, Ints values, int count) {
+    int32_t lanes[LANES];
+    memcpy(lanes, &values, sizeof lanes);
+    store_lanes(out, type, lanes, count);
+}

@@ -1,0 +1,116 @@
+"""Where the elements of streams lie for the kernels: padded rectangles that are read, evenly spaced vectors that are written."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from cimc.backends.kernels.library import TYPES, Source, address
+from cimc.backends.memory import Array, span
+from cimc.isa.streams import StreamState, Window
+
+
+@dataclass(frozen=True)
+class Rectangle:
+    """A tensor's padded rectangle; `places` [vectors] and `elements` [length] are offsets that add up to an element."""
+
+    source: Source
+    size: int
+    places: Array
+    elements: Array
+
+
+def rectangle(state: StreamState, constants: Array) -> Rectangle | None:
+    """Return the rectangle that a stream is read from, None where its axes are too many."""
+    tensor = _subsampled(state) if state.window else _three_axes(state)
+    if tensor is None or not tensor.elements or tensor.type not in TYPES:
+        return None
+    w = tensor.window or Window((1, 1), (1, 1), (1, 1), (0, 0), (tensor.shape[1], tensor.shape[2]), 0)
+    touched = replace(tensor, window=w).touched()
+    rows, columns, channels = span(w, 0), span(w, 1), tensor.shape[3]
+    first = touched[1].start * tensor.pitch[1] + touched[2].start * tensor.pitch[2]
+    source = Source(
+        constant=address(constants) if tensor.space == "const" else None,
+        base=tensor.base + tensor.size * first,
+        pitch=tuple(tensor.size * pitch for pitch in tensor.pitch[1:]),
+        count=(len(touched[1]), len(touched[2]), channels),
+        size=(rows, columns),
+        first=(touched[1].start + w.pad[0], touched[2].start + w.pad[1]),
+        type=TYPES[tensor.type],
+        fill=w.fill,
+        low=-(1 << 31),
+        high=(1 << 31) - 1,
+    )
+    places = _offsets(w.out, w.stride, columns) * channels
+    taps = _offsets(w.kernel, w.dilation, columns) * channels
+    elements = (taps[:, None] + np.arange(channels)).ravel()
+    return Rectangle(source, rows * columns * channels, places, elements)
+
+
+def _offsets(counts: tuple[int, int], steps: tuple[int, int], columns: int) -> Array:
+    """Return the offsets, in columns, of a grid of places row by row."""
+    down, across = (np.arange(count) * step for count, step in zip(counts, steps, strict=True))
+    return (down[:, None] * columns + across).ravel()
+
+
+def _subsampled(state: StreamState) -> StreamState:
+    """Return the same stream with the rows and columns left out that a kernel of size 1 strides over."""
+    w, shape, pitch, stride = state.window, list(state.shape), list(state.pitch), [0, 0]
+    assert w
+    for axis in (0, 1):
+        stride[axis] = w.stride[axis]
+        if w.kernel[axis] == 1 and w.pad[axis] == 0 and 0 <= (w.out[axis] - 1) * w.stride[axis] < shape[axis + 1]:
+            shape[axis + 1] = w.out[axis]
+            pitch[axis + 1] *= w.stride[axis]
+            stride[axis] = 1
+    window = replace(w, stride=(stride[0], stride[1]))
+    return replace(state, shape=tuple(shape), pitch=tuple(pitch), window=window)
+
+
+def _three_axes(state: StreamState) -> StreamState | None:
+    """Return the same stream with a first axis of one, None where it has four axes that do not join."""
+    axes = joined(state)
+    if len(axes) > 3:
+        return None
+    shape, pitch = zip(*([(1, 0)] * (4 - len(axes)) + axes), strict=True)
+    if axes and len(axes) < 4 and shape[3] != state.shape[3]:
+        length, reach = state.shape[3], state.pitch[3]
+        outer = _split(axes, length, reach)
+        if outer is None or len(outer) > 2:
+            return None
+        shape, pitch = zip(*([(1, 0)] * (3 - len(outer)) + outer + [(length, reach)]), strict=True)
+    return replace(state, shape=shape, pitch=pitch)
+
+
+def _split(axes: list[tuple[int, int]], length: int, reach: int) -> list[tuple[int, int]] | None:
+    """Return the axes outside vectors of `length`, where the innermost axis is made of such vectors."""
+    count, pitch = axes[-1]
+    if length == 1:
+        return axes
+    return [*axes[:-1], (count // length, pitch * length)] if pitch == reach and count % length == 0 else None
+
+
+def joined(state: StreamState) -> list[tuple[int, int]]:
+    """Return (count, pitch) of a stream's axes, outermost first, axes joined where they make one line."""
+    axes: list[tuple[int, int]] = []
+    for count, pitch in zip(state.shape, state.pitch, strict=True):
+        if count == 1:
+            continue
+        if axes and axes[-1][1] == count * pitch:
+            axes[-1] = (axes[-1][0] * count, pitch)
+        else:
+            axes.append((count, pitch))
+    return axes
+
+
+def even_step(out: StreamState, columns: int) -> int | None:
+    """Return the bytes from each `columns` elements written to the next, None where they are not so evenly spaced."""
+    axes = joined(out)
+    if not axes:
+        return out.size * columns
+    if axes == [(out.elements, 1)]:
+        return out.size * columns
+    if columns == 1 and len(axes) == 1 and axes[0][1]:
+        return out.size * axes[0][1]
+    if len(axes) == 2 and axes[1] == (columns, 1) and abs(axes[0][1]) >= columns:
+        return out.size * axes[0][1]
+    return None

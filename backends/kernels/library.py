@@ -1,0 +1,132 @@
+"""The compiled library behind ctypes: structures as in native.h, the levels of this processor, one call to run steps."""
+
+import ctypes
+from collections.abc import Sequence
+from functools import cache
+from importlib.util import find_spec
+
+from cimc.backends.memory import Array
+
+BLOCK = 16
+PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP = range(5)
+TYPES = {"i8": 0, "u8": 1, "i16": 2, "u16": 3, "i32": 4}
+LEVELS = ("plain", "avx2", "avx512", "vnni")
+
+_int32, _int64, _double, _address = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+
+
+class Source(ctypes.Structure):
+    """A tensor, and the padded rectangle that is made of it."""
+
+    _fields_ = (
+        ("constant", _address),
+        ("base", _int64),
+        ("pitch", _int64 * 3),
+        ("count", _int32 * 3),
+        ("size", _int32 * 2),
+        ("first", _int32 * 2),
+        ("type", _int32),
+        ("fill", _int32),
+        ("low", _int32),
+        ("high", _int32),
+    )
+
+
+class Part(ctypes.Structure):
+    """One block of rows in a product."""
+
+    _fields_ = (
+        ("offsets", _address),
+        ("weights", _address),
+        ("multipliers", _address),
+        ("narrow", _address),
+        ("factor", _double),
+        ("low", _double),
+        ("high", _double),
+        ("pairs", _int32),
+        ("narrow_sums", _int32),
+        ("floor", _int32),
+    )
+
+
+class Step(ctypes.Structure):
+    """One instruction."""
+
+    _fields_ = (
+        ("kind", _int32),
+        ("sources", _int32),
+        ("source", Source * 2),
+        ("places", _address),
+        ("vectors", _int32),
+        ("columns", _int32),
+        ("parts", _address),
+        ("taps", _address),
+        ("weights", _address),
+        ("table", _address),
+        ("count", _int32),
+        ("narrow", _int32),
+        ("multipliers", _address),
+        ("offsets", _address),
+        ("narrow_multipliers", _address),
+        ("narrow_offsets", _address),
+        ("low", _double),
+        ("high", _double),
+        ("numerator", _int64),
+        ("zero", _int64),
+        ("out_base", _int64),
+        ("out_step", _int64),
+        ("out_type", _int32),
+        ("room", _int32),
+    )
+
+
+class Batch(ctypes.Structure):
+    """The images in flight."""
+
+    _fields_ = (
+        ("memory", _address),
+        ("pitch", _int64),
+        ("images", _int64),
+        ("scratch", _address),
+        ("scratch_bytes", _int64),
+    )
+
+
+class Library:
+    """The loaded library; `levels` of instruction sets work here, the last is the fastest."""
+
+    def __init__(self, path: str) -> None:
+        loaded = ctypes.CDLL(path)
+        loaded.cimc_run.argtypes = (_address, ctypes.c_int, _address, ctypes.c_int)
+        sizes = [loaded.cimc_sizes(which) for which in range(3)]
+        assert sizes == [ctypes.sizeof(kind) for kind in (Step, Part, Batch)], "native.h and library.py differ"
+        self.levels = LEVELS[: loaded.cimc_levels()]
+        self._run = loaded.cimc_run
+
+    def run(self, steps: "Steps", batch: Batch, part: tuple[int, int], level: int) -> int:
+        """Perform steps from part[0] up to part[1]; return the index of the first that met a fault, or part[1]."""
+        first, last = part
+        at = steps.address + first * ctypes.sizeof(_address)
+        return first + int(self._run(at, last - first, ctypes.addressof(batch), level))
+
+
+class Steps:
+    """Steps in a row, ready for the library; `kept` holds the arrays that they point into."""
+
+    def __init__(self, steps: Sequence[Step], kept: object) -> None:
+        self._kept = (*steps, kept)
+        self._table = (_address * len(steps))(*(ctypes.addressof(step) for step in steps))
+        self.address = ctypes.addressof(self._table)
+        self.count = len(steps)
+
+
+@cache
+def library() -> Library | None:
+    """Return the library, None where it was not built."""
+    found = find_spec("cimc.backends.kernels._native")
+    return Library(found.origin) if found and found.origin else None
+
+
+def address(array: Array) -> int:
+    """Return where an array's elements lie."""
+    return int(array.ctypes.data)

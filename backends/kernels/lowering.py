@@ -1,0 +1,337 @@
+"""From a planned instruction to a native step: the same arithmetic, with every exactness proved once more."""
+
+import ctypes
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from cimc.backends.digital import Add, Affine, Lut, Move, Softmax
+from cimc.backends.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
+from cimc.backends.kernels.library import (
+    BLOCK,
+    LOOKUP,
+    MAXIMUM,
+    PRODUCT,
+    SOFTMAX,
+    SUM,
+    TYPES,
+    Part,
+    Step,
+    address,
+)
+from cimc.backends.kernels.layout import even_step, joined, rectangle
+from cimc.backends.memory import Array
+from cimc.backends.plan_state import Write, magnitude
+from cimc.backends.products import Capture, Mvm, Stream
+from cimc.backends.windows import Depthwise, PoolMax, PoolSum
+from cimc.isa.streams import StreamState
+
+SLACK = 2 * BLOCK
+"""Elements behind a rectangle that a kernel may read, though nothing comes of them."""
+WIDE = 64
+"""Elements of a plain stream are taken at least this many at a time, where they divide so."""
+LARGEST = 1 << 22
+"""Results up to this magnitude are rounded in float."""
+SUM32_LIMIT = 1 << 31
+
+
+class Unsuitable(Exception):
+    """The instruction stays with numpy."""
+
+
+@dataclass
+class Lowered:
+    """A step, the bytes of scratch that one image needs, and the arrays that the step points into."""
+
+    step: Step
+    kept: list[Any] = field(default_factory=list)
+
+    def pointer(self, array: Array, dtype: Any) -> int:
+        """Return the address of an array's elements as `dtype`, and keep them alive."""
+        held = np.ascontiguousarray(array, dtype)
+        self.kept.append(held)
+        return address(held)
+
+    @property
+    def scratch(self) -> int:
+        size = 2 if self.step.kind == PRODUCT else 4
+        return -(-self.step.room * size // 64) * 64
+
+
+def lowered(write: Write, constants: Array) -> Lowered | None:
+    """Return the native step of an instruction, None where it stays with numpy."""
+    lower = _LOWERINGS.get(type(write.compute))
+    if lower is None or not write.always_fits or not write.out.elements or write.out.type not in TYPES:
+        return None
+    result = Lowered(Step())
+    try:
+        lower(result, write, write.compute, constants)
+    except Unsuitable:
+        return None
+    return result
+
+
+def _require(condition: bool) -> None:
+    if not condition:
+        raise Unsuitable
+
+
+def _product(result: Lowered, write: Write, compute: Mvm, constants: Array) -> None:
+    stream, e = compute.stream, compute.epilogue
+    _results(result, write, e, stream.reads[0].columns, [_largest(m, r.highest) for m, r in zip(e.multipliers, stream.reads, strict=True)])
+    _parts(result, write, stream, e.multipliers, constants)
+
+
+def _capture(result: Lowered, write: Write, compute: Capture, constants: Array) -> None:
+    read = compute.stream.reads[0]
+    one = np.ones(read.columns)
+    step = result.step
+    step.narrow = read.highest < LARGEST
+    step.offsets = result.pointer(np.zeros(_padded(read.columns)), np.float64)
+    step.narrow_offsets = result.pointer(np.zeros(_padded(read.columns)), np.float32)
+    step.low, step.high = read.adc.low, read.adc.high
+    _parts(result, write, compute.stream, (one,), constants)
+
+
+def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Array, ...], constants: Array) -> None:
+    step, state, columns = result.step, stream.source, stream.reads[0].columns
+    step.kind, step.count = PRODUCT, len(stream.reads)
+    elements = _rectangles(result, [state], constants, ("i8", "u8", "i16"), (-stream.limit, stream.limit))
+    _require(stream.limit < 1 << 15 and _apart(state, write.out))
+    _vectors(result, state, write.out, columns)
+    parts = (Part * len(stream.reads))()
+    result.kept.append(parts)
+    for part, read, table in zip(parts, stream.reads, multipliers, strict=True):
+        _require(read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
+        offsets, weights = _pairs(elements[read.rows], np.asarray(read.matrix).astype(np.int16))
+        part.pairs = len(offsets)
+        part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
+        part.multipliers = result.pointer(_pad(table, columns), np.float64)
+        part.narrow = result.pointer(_pad(table, columns), np.float32)
+        part.factor, part.low, part.high = read.adc.factor, read.adc.low, read.adc.high
+        part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and -read.adc.low < LARGEST
+        part.floor = read.adc.floor
+        step.narrow = bool(step.narrow and part.narrow_sums)
+    step.parts = ctypes.addressof(parts)
+
+
+def _pairs(offsets: Array, matrix: Array) -> tuple[Array, Array]:
+    """Return the offset of each pair of neighbouring elements, and weights [columns / BLOCK, pairs, BLOCK, 2].
+
+    An element whose successor is no neighbour makes a pair with a weight of zero.
+    """
+    rows, columns = matrix.shape
+    starts, seconds, n = [], [], 0
+    while n < rows:
+        together = n + 1 < rows and offsets[n + 1] == offsets[n] + 1
+        starts.append(n)
+        seconds.append(n + 1 if together else -1)
+        n += 2 if together else 1
+    padded = np.zeros((rows + 1, _padded(columns)), np.int16)
+    padded[:rows, :columns] = matrix
+    pairs = np.stack([padded[starts], padded[seconds]], axis=-1).reshape(len(starts), -1, BLOCK, 2)
+    return offsets[starts], pairs.transpose(1, 0, 2, 3)
+
+
+def _depthwise(result: Lowered, write: Write, compute: Depthwise, constants: Array) -> None:
+    _require(compute.weights.shape[2] == 1)
+    _sum(result, write, compute.source, compute.weights[:, :, 0], compute.epilogue, constants)
+
+
+def _poolsum(result: Lowered, write: Write, compute: PoolSum, constants: Array) -> None:
+    _require(len(compute.epilogue.offsets) == 1 and compute.source.window is not None)
+    assert compute.source.window
+    _sum(result, write, compute.source, np.ones((compute.source.window.taps, 1)), compute.epilogue, constants)
+
+
+def _sum(result: Lowered, write: Write, state: StreamState, weights: Array, e: Epilogue, constants: Array) -> None:
+    step, channels = result.step, state.shape[3]
+    wide = np.broadcast_to(weights.astype(np.float64), (len(weights), channels))
+    bound = int(np.abs(wide).sum(axis=0).max(initial=0)) * magnitude(state)
+    _require(bound < FLOAT32_LIMIT)
+    _results(result, write, e, channels, [_largest(e.multipliers[0], bound)])
+    step.kind, step.count = SUM, len(weights)
+    elements = _rectangles(result, [state], constants)
+    step.taps = result.pointer(elements[::channels], np.int32)
+    step.weights = result.pointer(_pad(wide, channels), np.float32)
+    table = np.broadcast_to(e.multipliers[0].ravel(), channels)
+    step.multipliers = result.pointer(_pad(table, channels), np.float64)
+    step.narrow_multipliers = result.pointer(_pad(table, channels), np.float32)
+    _vectors(result, state, write.out, channels)
+
+
+def _poolmax(result: Lowered, write: Write, compute: PoolMax, constants: Array) -> None:
+    step, state = result.step, compute.source
+    _require(max(abs(write.low), abs(write.high)) < LARGEST)
+    step.kind, step.count = MAXIMUM, state.window.taps if state.window else 0
+    elements = _rectangles(result, [state], constants)
+    step.taps = result.pointer(elements[:: state.shape[3]], np.int32)
+    step.low, step.high = write.low, write.high
+    _vectors(result, state, write.out, state.shape[3])
+
+
+def _add(result: Lowered, write: Write, compute: Add, constants: Array) -> None:
+    e = compute.epilogue
+    _elementwise(result, write, [compute.a, compute.b], list(e.multipliers), e, constants)
+
+
+def _affine(result: Lowered, write: Write, compute: Affine, constants: Array) -> None:
+    e = compute.epilogue
+    _elementwise(result, write, [compute.source], list(e.multipliers), e, constants)
+
+
+def _elementwise(
+    result: Lowered, write: Write, states: list[StreamState], tables: list[Array], e: Epilogue, constants: Array
+) -> None:
+    """Sources times tables that repeat along the stream: a SUM whose taps are the sources."""
+    _require(all(state.window is None for state in states))
+    step, columns = result.step, _columns(write.out, len(e.offsets))
+    bound = sum(_largest(table, magnitude(s)) for table, s in zip(tables, states, strict=True))
+    _require(e.dtype != OBJECT and bound * 2.0**e.rounding.shift < FLOAT32_LIMIT)
+    repeated = replace(e, offsets=np.resize(e.offsets, columns))
+    _results(result, write, repeated, columns, [bound])
+    step.kind, step.count = SUM, len(states)
+    _rectangles(result, states, constants)
+    taps = np.cumsum([0, *(s.elements for s in states[:-1])])
+    step.taps = result.pointer(taps, np.int32)
+    step.weights = result.pointer(np.stack([_pad(np.resize(t, columns), columns) for t in tables]), np.float32)
+    ones = _pad(np.ones(columns), columns)
+    step.multipliers, step.narrow_multipliers = result.pointer(ones, np.float64), result.pointer(ones, np.float32)
+    _flat(result, write.out, columns)
+
+
+def _move(result: Lowered, write: Write, compute: Move, constants: Array) -> None:
+    e = Epilogue(np.dtype(np.float64), (np.ones(1),), np.zeros(1), Rounding(0, write.low, write.high))
+    _elementwise(result, write, [compute.source], [np.ones(1)], e, constants)
+
+
+def _softmax(result: Lowered, write: Write, compute: Softmax, constants: Array) -> None:
+    step, state = result.step, compute.source
+    step.kind, step.count = SOFTMAX, len(compute.table)
+    step.table = result.pointer(compute.table, np.int32)
+    step.numerator, step.zero = compute.numerator, compute.zero
+    step.low, step.high = compute.low, compute.high
+    _rectangles(result, [state], constants)
+    _require(state.window is None)
+    _vectors(result, state, write.out, state.length)
+
+
+def _lut(result: Lowered, write: Write, compute: Lut, constants: Array) -> None:
+    step, state = result.step, compute.source
+    _require(state.window is None and len(compute.table) > 0 and compute.table.dtype.itemsize <= 4 and _apart(state, write.out))
+    step.kind, step.count = LOOKUP, len(compute.table)
+    step.table = result.pointer(compute.table, np.int32)
+    step.zero = compute.first
+    _rectangles(result, [state], constants)
+    _flat(result, write.out, state.elements)
+
+
+def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: list[float]) -> None:
+    """Fill in the end of the epilogue for terms of the given largest magnitudes, as multiples of 2^-shift.
+
+    It may be computed in float where each partial sum, B and the limits are multiples of 2^-shift below 2^24 of them:
+    then only the last addition may round, and only where the result clips.
+    """
+    _require(e.dtype != OBJECT)
+    step, unit = result.step, 2.0**e.rounding.shift
+    step.low, step.high = write.low, write.high
+    limit = max(abs(write.low), abs(write.high))
+    offsets = _pad(np.broadcast_to(e.offsets.ravel(), columns), columns)
+    exact = bool(np.all(offsets.astype(np.float32) == offsets))
+    step.narrow = exact and sum(bounds) * unit < FLOAT32_LIMIT and limit * unit <= FLOAT32_LIMIT and limit < LARGEST
+    step.offsets, step.narrow_offsets = result.pointer(offsets, np.float64), result.pointer(offsets, np.float32)
+
+
+def _rectangles(
+    result: Lowered,
+    states: list[StreamState],
+    constants: Array,
+    types: tuple[str, ...] = ("i8", "u8", "i16", "u16"),
+    limits: tuple[int, int] | None = None,
+) -> Array:
+    """Fill in the sources; return where the elements of a vector of the first lie from its place on."""
+    step, room = result.step, 0
+    step.sources = len(states)
+    found = [rectangle(state, constants) for state in states]
+    for n, (state, part) in enumerate(zip(states, found, strict=True)):
+        _require(part is not None and state.type in types)
+        assert part
+        fill = state.window.fill if state.window else 0
+        if limits:
+            part.source.low, part.source.high = limits
+            _require(limits[0] <= fill <= limits[1])
+        step.source[n] = part.source
+        room += part.size
+    step.room = room + SLACK
+    _require(room < 1 << 28)
+    assert found[0]
+    step.places = result.pointer(found[0].places, np.int32)
+    step.vectors = len(found[0].places)
+    return found[0].elements
+
+
+def _vectors(result: Lowered, state: StreamState, out: StreamState, columns: int) -> None:
+    """Fill in where the vectors of results go, one for each vector of `state`."""
+    step = result.step
+    spacing = even_step(out, columns)
+    _require(spacing is not None and step.vectors == state.vectors)
+    step.columns, step.out_type, step.out_base, step.out_step = columns, TYPES[out.type], out.base, spacing
+
+
+def _flat(result: Lowered, out: StreamState, columns: int) -> None:
+    """The same for streams taken element by element, `columns` at a time."""
+    step = result.step
+    spacing = even_step(out, columns)
+    _require(spacing is not None and out.elements % columns == 0)
+    step.columns, step.out_type, step.out_base, step.out_step = columns, TYPES[out.type], out.base, spacing
+    step.vectors = out.elements // columns
+    step.places = result.pointer(np.arange(step.vectors) * columns, np.int32)
+
+
+def _columns(out: StreamState, period: int) -> int:
+    """Return how many elements to take at a time so that tables of this period repeat with them."""
+    axes = joined(out)
+    if len(axes) > 1:
+        _require(axes[-1][0] % period == 0)
+        return axes[-1][0]
+    for count in range(period, min(out.elements, 4 * WIDE + period) + 1, period):
+        if count >= WIDE and out.elements % count == 0:
+            return count
+    _require(out.elements % period == 0)
+    return period
+
+
+def _apart(a: StreamState, b: StreamState) -> bool:
+    """Return whether writing one stream leaves the other as it is."""
+    (low, high), (first, last) = a.extent(), b.extent()
+    return a.space != b.space or high <= first or last <= low
+
+
+def _largest(table: Array, magnitude: int) -> float:
+    return float(np.abs(table.astype(np.float64)).max(initial=0)) * magnitude
+
+
+def _padded(columns: int) -> int:
+    return -(-columns // BLOCK) * BLOCK
+
+
+def _pad(table: Array, columns: int) -> Array:
+    """Return a table [..., columns] with zeros behind it, up to what the kernels read."""
+    return np.pad(table.astype(np.float64), [(0, 0)] * (table.ndim - 1) + [(0, _padded(columns) - columns)])
+
+
+_LOWERINGS: dict[type, Callable[[Lowered, Write, Any, Array], None]] = {
+    Mvm: _product,
+    Capture: _capture,
+    Depthwise: _depthwise,
+    PoolSum: _poolsum,
+    PoolMax: _poolmax,
+    Add: _add,
+    Affine: _affine,
+    Move: _move,
+    Softmax: _softmax,
+    Lut: _lut,
+}
+"""What computes a write in numpy -> what fills in the native step that does the same."""

@@ -1,0 +1,69 @@
+/* What Python hands to the kernels: one Step an instruction. backends/kernels/library.py mirrors these structures. */
+#ifndef CIMC_NATIVE_H
+#define CIMC_NATIVE_H
+
+#include <stdint.h>
+
+enum { BLOCK = 16 };  /* columns or channels are handled in blocks of this many; every table is padded to them */
+
+enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP };
+
+enum Type { I8, U8, I16, U16, I32 };
+
+/* A tensor as it lies in memory, and the padded rectangle [rows][columns][channels] that is made of it. */
+typedef struct {
+    const uint8_t *constant;  /* NULL: the tensor lies in the activation memory of each image */
+    int64_t base;             /* byte offset of the first element touched */
+    int64_t pitch[3];         /* bytes from row to row, column to column, channel to channel */
+    int32_t count[3];         /* rows, columns and channels touched */
+    int32_t size[2];          /* rows and columns of the rectangle */
+    int32_t first[2];         /* where in the rectangle the tensor begins */
+    int32_t type, fill;       /* element type, and the code outside the tensor */
+    int32_t low, high;        /* an element outside these is a fault */
+} Source;
+
+/* One block of rows in a product: the sum over pairs of rows, then the ADC. */
+typedef struct {
+    const int32_t *offsets;     /* [pairs]: where each pair of elements lies from a vector's place on */
+    const int16_t *weights;     /* [columns / BLOCK][pairs][BLOCK][2] */
+    const double *multipliers;  /* [columns]: M / 2^shift */
+    const float *narrow;        /* the same */
+    double factor;              /* m / 2^k */
+    double low, high;           /* of the codes */
+    int32_t pairs;
+    int32_t narrow_sums;        /* sums stay below 2^24 */
+    int32_t floor;
+} Part;
+
+typedef struct {
+    int32_t kind;
+    int32_t sources;            /* 1, or 2: the rectangles lie one behind the other */
+    Source source[2];
+    const int32_t *places;      /* [vectors]: where each vector lies in the rectangle */
+    int32_t vectors, columns;   /* vectors an image, results a vector */
+    const Part *parts;          /* of a PRODUCT */
+    const int32_t *taps;        /* of SUM and MAXIMUM: where each element lies from a vector's place on */
+    const float *weights;       /* of SUM: [taps][columns] */
+    const int32_t *table;       /* of SOFTMAX and LOOKUP */
+    int32_t count;              /* of parts, taps or table entries */
+    int32_t narrow;             /* the epilogue may be computed in float */
+    const double *multipliers;  /* of SUM: [columns], M / 2^shift */
+    const double *offsets;      /* [columns]: B / 2^shift */
+    const float *narrow_multipliers, *narrow_offsets;
+    double low, high;           /* of the results */
+    int64_t numerator, zero;    /* of SOFTMAX; zero is also the first code of a LOOKUP */
+    int64_t out_base, out_step; /* bytes: where the results lie, and from one vector's to the next's */
+    int32_t out_type;
+    int32_t room;               /* elements of the rectangles, with slack */
+} Step;
+
+/* The images in flight: their memories lie `pitch` bytes apart; `scratch` has room for the step that needs most. */
+typedef struct {
+    uint8_t *memory;
+    int64_t pitch;
+    int64_t images;
+    uint8_t *scratch;
+    int64_t scratch_bytes;
+} Batch;
+
+#endif

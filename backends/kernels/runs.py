@@ -1,0 +1,52 @@
+"""A plan cut into runs: neighbouring steps that the library performs in one call, and single steps for numpy."""
+
+from dataclasses import dataclass
+
+from cimc.backends.kernels.library import Batch, Library, Steps, address
+from cimc.backends.kernels.lowering import lowered
+from cimc.backends.memory import Array, Chunk
+from cimc.backends.plan import Step
+from cimc.backends.plan_state import Write
+
+SCRATCH_BYTES = 1 << 16
+"""Rectangles of so many images as fit into this are made together: it should stay in the nearest caches."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Neighbouring steps of a plan; `native` are the same steps for the library, None where numpy performs them."""
+
+    steps: list[Step]
+    native: Steps | None = None
+    scratch: int = 0
+
+
+def cut(steps: list[Step], constants: Array, library: Library | None) -> list[Run]:
+    """Return the runs of a plan: alternately native and not."""
+    runs: list[Run] = []
+    pending: list[Step] = []
+    native: list[object] = []
+
+    for step in steps:
+        found = lowered(step.action, constants) if library and isinstance(step.action, Write) else None
+        if bool(found) != bool(native) and pending:
+            runs.append(_run(pending, native))
+            pending, native = [], []
+        pending.append(step)
+        if found:
+            native.append(found)
+    return [*runs, _run(pending, native)] if pending else runs
+
+
+def _run(steps, native):
+    if not native:
+        return Run(steps)
+    return Run(steps, Steps([n.step for n in native], native), max(n.scratch for n in native))
+
+
+def batch(chunk: Chunk, scratch: int) -> Batch:
+    """Return the library's view of a chunk."""
+    size = max(scratch, SCRATCH_BYTES)
+    memory, room = chunk.memories["act"], chunk.buffer("native", (size + 64,), "u1")
+    start = -address(room) % 64 + address(room)
+    return Batch(memory=address(memory), pitch=memory.strides[0], images=chunk.images, scratch=start, scratch_bytes=size)

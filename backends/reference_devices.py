@@ -1,0 +1,151 @@
+"""Noisy devices of the reference interpreter, one at a time in Python integers.
+
+Statistics: IBM/aihwkit's inference noise models; the profile has the constants. All numbers are integers: conductances
+in fine units (2^-12 of a code), exponents and relative spreads in Q20, normal variables in Q16.
+"""
+
+from dataclasses import dataclass
+
+from cimc.backends import draws
+from cimc.backends.device_tables import Aging, Spread, aging, ceiling, device_tables
+from cimc.backends.fixed_point import (
+    EXPONENT_BITS,
+    FINE_BITS,
+    HALVING_BITS,
+    HALVING_CELLS,
+    NORMAL_BITS,
+    READ_BITS,
+    halvings,
+    rounded,
+    scaled,
+)
+from cimc.backends.machine import Machine
+from cimc.backends.noise import Noise
+from cimc.backends.rounding import clamp, half_even
+
+Cell = tuple[int, int, int, str]
+DAC_BITS = 20
+
+
+@dataclass
+class Device:
+    """What a device was asked for, what it became (fine units), how it drifts, and how often it was programmed.
+
+    `drift` is its exponent (Q20) where drift is a power of time, its own normal variable (Q16) where it relaxes.
+    """
+
+    target: int
+    value: int
+    drift: int
+    writes: int
+
+
+class Devices:
+    """The laws of noisy devices; the devices themselves are the caller's. None is one that was never programmed."""
+
+    def __init__(self, machine: Machine, noise: Noise) -> None:
+        self.machine = machine
+        self.noise = noise
+        self.numbers = noise.profile.numbers
+        self.kind = noise.profile.choices["drift.kind"]
+        self.tables = device_tables(noise.profile, machine.highest_target)
+        self.full = machine.highest_target << FINE_BITS
+        self.ceiling = ceiling(noise.profile, machine.highest_target)
+
+    def program(self, cell: Cell, target: int, before: Device | None) -> Device:
+        """Return the device that programming leaves."""
+        writes = before.writes if before else 0
+        value, drift = target << FINE_BITS, 0
+        if self.noise.has("programming"):
+            z = self._normal(draws.PROGRAMMING, cell, writes)
+            value = clamp(value + rounded(self.tables.programming[target] * z, NORMAL_BITS), 0, self.ceiling)
+        if self.noise.has("drift"):
+            drift = self._normal(draws.DRIFT, cell, writes)
+            if self.kind == "power":
+                mean, sigma = self.tables.exponent_mean[target], self.tables.exponent_sigma[target]
+                drift = abs(mean + rounded(sigma * drift, NORMAL_BITS))
+        return Device(target, value, drift, writes + 1)
+
+    def programmed(self, cell: Cell, device: Device | None) -> int:
+        """Return a device's programmed value as a conductance code."""
+        return half_even(self._stuck_or(cell, self._value(device)), 1 << FINE_BITS)
+
+    def conductance(self, cell: Cell, device: Device | None, seconds: int) -> int:
+        """Return the conductance code of a device at a time, its row's DAC error included."""
+        factor = (1 << DAC_BITS) + self._row_error(cell)
+        return half_even(self._conductance(cell, device, seconds) * factor, 1 << FINE_BITS + DAC_BITS)
+
+    def cycle_sigma(self, cell: Cell, device: Device | None, seconds: int) -> int:
+        """Return the spread of a device from product to product, in fine units."""
+        if device is None or self._stuck(cell) is not None:
+            return 0
+        return _sigma(self.tables.cycle, device.value, self._conductance(cell, device, seconds))
+
+    def _value(self, device: Device | None) -> int:
+        return self.machine.unprogrammed << FINE_BITS if device is None else device.value
+
+    def _conductance(self, cell: Cell, device: Device | None, seconds: int) -> int:
+        value = self._value(device)
+        if device is not None:
+            age = aging(self.noise.profile, self.machine.highest_target, seconds)
+            if self.noise.has("drift"):
+                value = clamp(self._drifted(cell, device, age, seconds), 0, self.ceiling)
+            if self.noise.has("read"):
+                z = self._normal(draws.READ, cell, seconds)
+                value += rounded(_sigma(age.read, device.value, value) * z, NORMAL_BITS)
+            value = clamp(value, 0, self.ceiling)
+        return self._stuck_or(cell, value)
+
+    def _drifted(self, cell: Cell, device: Device, age: Aging, seconds: int) -> int:
+        if age.redraw is not None:
+            z = self._normal(draws.REDRAW, cell, seconds)
+            return (device.target << FINE_BITS) + rounded(age.redraw[device.target] * z, NORMAL_BITS)
+        if self.kind == "logarithm":
+            return device.value - age.shift + rounded(age.relaxation * device.drift, NORMAL_BITS)
+        return _decayed(device.value, device.drift * age.exponent) if self.kind == "power" else device.value
+
+    def _stuck_or(self, cell: Cell, value: int) -> int:
+        stuck = self._stuck(cell)
+        return value if stuck is None else stuck
+
+    def _stuck(self, cell: Cell) -> int | None:
+        if not self.noise.has("stuck"):
+            return None
+        tile, row, col, polarity = cell
+        index = 2 * col + draws.POLARITIES.index(polarity)
+        word = draws.word(self.noise.seed, draws.STUCK, tile, 0, row, index)
+        low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
+        if word < low:
+            return 0
+        return self.full if word < low + high else None
+
+    def _row_error(self, cell: Cell) -> int:
+        if not self.noise.has("dac"):
+            return 0
+        z = draws.normal(self.noise.seed, draws.DAC, cell[0], 0, 0, cell[1])
+        return rounded(scaled(self.numbers["dac.gain"], DAC_BITS) * z, NORMAL_BITS)
+
+    def _normal(self, purpose: int, cell: Cell, sample: int) -> int:
+        tile, row, col, polarity = cell
+        return draws.normal(self.noise.seed, purpose, tile, sample, row, 2 * col + draws.POLARITIES.index(polarity))
+
+
+def _sigma(spread: Spread, programmed: int, present: int) -> int:
+    """Return a spread in fine units, interpolated between the codes around a value."""
+    last = (len(spread.table) - 1 << FINE_BITS) - 1
+    value = min(max(programmed if spread.relative else present, 0), last)
+    code, rest = value >> FINE_BITS, value & (1 << FINE_BITS) - 1
+    low, high = spread.table[code : code + 2]
+    sigma = low + rounded((high - low) * rest, FINE_BITS)
+    return rounded(present * sigma, READ_BITS) if spread.relative else sigma
+
+
+def _decayed(value: int, halvings_passed: int) -> int:
+    """Return value * 2^-h for h in Q40, by a table of 1025 entries and linear interpolation."""
+    h = rounded(halvings_passed, 2 * EXPONENT_BITS - HALVING_BITS)
+    whole, part = h >> HALVING_BITS, h & (1 << HALVING_BITS) - 1
+    rest_bits = HALVING_BITS - HALVING_CELLS
+    cell, rest = part >> rest_bits, part & (1 << rest_bits) - 1
+    start, end = halvings()[cell : cell + 2]
+    factor = start - rounded((start - end) * rest, rest_bits)
+    return rounded(value * factor, HALVING_BITS + whole)

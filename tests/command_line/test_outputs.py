@@ -1,0 +1,145 @@
+"""What is written: whole or not at all, under every name, with nothing left behind and no input changed."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line.conftest import Command
+from command_line.files import lay
+
+import cimc.command_line.inspecting
+from cimc.isa import atomic
+
+CALIBRATED = "--calib digits_calib.npz --scale 0.0625"
+WRITING = {
+    "text": f"compile digits.onnx {CALIBRATED} -o out.asm",
+    "binary": f"compile digits.onnx {CALIBRATED} -o out.cimb",
+    "ir": f"compile digits.onnx {CALIBRATED} --compile-to tile -o out.mlir",
+    "golden": f"export-onnx digits.onnx {CALIBRATED} -o out.onnx",
+    "outputs": "run digits.asm --input images.npz -o out.npz",
+    "assembled": "asm digits.asm -o out.cimb",
+    "dumped": "objdump digits.cimb -o out.asm",
+    "optimised": "opt graph.mlir -o out.mlir",
+}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("words", WRITING.values(), ids=WRITING)
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO], ids=errno.errorcode.get)
+def test_a_failing_disk_leaves_everything_as_it_was(
+    words: str, number: int, cimc: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert cimc(words)[0] == 0
+    before = contents(folder)
+
+    def fails(file: object, parts: object) -> None:
+        Path(str(file)).write_bytes(b"half")
+        raise OSError(number, os.strerror(number), str(file))
+
+    monkeypatch.setattr(atomic, "_write", fails)
+    status, output = cimc(words)
+    assert status == 3
+    assert f"error[CIM0002]: cannot write out.{words.rpartition('.')[2]}: {os.strerror(number)}" in output
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("words", WRITING.values(), ids=WRITING)
+def test_a_full_disk_leaves_no_new_file(
+    words: str, cimc: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in words.split():
+        cimc(f"explain {name}")  # lays the files that are named
+    before = contents(folder)
+    monkeypatch.setattr(os, "fsync", full)
+    assert cimc(words)[0] == 3
+    assert contents(folder).keys() <= before.keys() | {"digits.payload", "graph.safetensors"}
+
+
+def test_an_interrupted_write_leaves_nothing(cimc: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    assert cimc(f"compile digits.onnx {CALIBRATED} -o out.asm") == (130, "")
+    assert sorted(contents(folder)) == ["digits.onnx", "digits_calib.npz"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write into every folder")
+def test_a_folder_without_permission(cimc: Command, folder: Path) -> None:
+    (folder / "closed").mkdir(mode=0o500)
+    status, output = cimc("asm digits.asm -o closed/out.cimb")
+    assert (status, "error[CIM0002]" in output) == (3, True)
+
+
+def test_inputs_are_never_changed(cimc: Command, folder: Path) -> None:
+    for name in ("digits.onnx", "digits_calib.npz", "digits.asm", "images.npz", "graph.mlir"):
+        lay(name, folder)
+    before = contents(folder)
+    for words in WRITING.values():
+        assert cimc(words)[0] == 0
+    assert contents(folder).items() >= before.items()
+
+
+def test_outputs_have_the_models_names_and_shapes(cimc: Command, folder: Path) -> None:
+    assert cimc("run digits.asm --input images.npz --codes -o out.npz")[0] == 0
+    with np.load(folder / "out.npz") as found:
+        assert {name: (array.dtype.str, array.shape) for name, array in found.items()} == {
+            "logits": ("<f4", (2, 10)),
+            "logits.codes": ("<i2", (2, 10)),
+        }
+
+
+def test_a_run_gives_the_same_bytes_again(cimc: Command, folder: Path) -> None:
+    for name in ("a.npz", "b.npz"):
+        assert cimc(f"run digits.asm --input images.npz -o {name}")[0] == 0
+    assert (folder / "a.npz").read_bytes() == (folder / "b.npz").read_bytes()
+
+
+def shell(words: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a shell line in which `cimc` is this Python's command line."""
+    code = "import sys; from cimc.command_line import main; sys.exit(main())"
+    line = f"set -o pipefail; cimc() {{ {sys.executable} -c '{code}' \"$@\"; }}; {words}"
+    return subprocess.run(["bash", "-c", line], cwd=folder, capture_output=True, text=True)
+
+
+def test_a_reader_that_leaves_early_is_no_error(folder: Path) -> None:
+    lay("digits.asm", folder)
+    found = shell("cimc objdump digits.asm | head -1", folder)
+    assert (found.returncode, found.stdout, found.stderr) == (0, ".cimc 1\n", "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", ["objdump digits.asm", "target list", "opt graph.mlir"])
+def test_a_full_disk_behind_standard_output(words: str, folder: Path) -> None:
+    lay("digits.asm", folder)
+    lay("graph.mlir", folder)
+    found = shell(f"cimc {words} > /dev/full", folder)
+    assert found.returncode == 3
+    problem = "error[CIM0002]: cannot write the output: No space left on device\n  hint: free some space\n"
+    assert found.stderr == problem
+
+
+def test_a_bug_of_ours_leaves_a_report(cimc: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: object) -> int:
+        raise ZeroDivisionError("of our making")
+
+    monkeypatch.setattr(cimc_inspecting, "explain_command", broken)
+    status, output = cimc("explain CIM0001")
+    report = next(folder.glob("cimc-bug-*.txt"))
+    assert status == 70
+    assert output.startswith("error[CIM0901]: internal error: ZeroDivisionError: of our making; the details are in")
+    assert "Traceback" not in output
+    assert "ZeroDivisionError: of our making" in report.read_text()
+
+
+cimc_inspecting = cimc.command_line.inspecting

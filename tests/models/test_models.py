@@ -1,0 +1,93 @@
+"""Real trained models through the command line: calibrated on one set, scored on another, proved, every target."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line.test_cases import run
+from models.models import MODELS, SHORT, Job, Model
+
+from cimc.arrays import Feeding, feed, load_arrays
+from cimc.driver import input_shapes
+from cimc.float_model import run_float
+from cimc.frontend import load
+
+WIDE_TARGETS = ("aon-cim", "ideal", "hermes-64")
+NARROW_TARGETS = ("aon-cim-6b", "aon-cim-4b")
+
+Start = Callable[[Model, str, str], Job]
+
+
+def cases(targets: tuple[str, ...]) -> Iterator[object]:
+    """Yield (model, layout, target); the second layout only by night where another target has shown it already."""
+    for target in targets:
+        for model in MODELS:
+            if target == "hermes-64" and model.stem not in SHORT:
+                continue
+            for layout in model.layouts:
+                marks = [pytest.mark.nightly] if layout and target != "aon-cim" else []
+                yield pytest.param(model, layout, target, id=f"{model.stem}{layout}-{target}", marks=marks)
+
+
+@pytest.fixture
+def start(shared_models: Path, tmp_path: Path) -> Start:
+    return lambda model, layout, target: Job(model, layout, target, shared_models, tmp_path)
+
+
+@pytest.mark.parametrize(("model", "layout", "target"), [*cases(WIDE_TARGETS)])
+def test_score(model: Model, layout: str, target: str, start: Start) -> None:
+    job = start(model, layout, target)
+    job.compile()
+    found = json.loads(job.test("eval", job.program, "--metric", model.metric, "--json"))
+    assert model.low <= found[model.metric] <= model.high
+    assert found["n"] == len(load_arrays(job.data(model.test))["x"])
+    if model.agreement:
+        assert agreement(job) >= model.agreement
+
+
+def agreement(job: Job) -> float:
+    """Return the share of the test set on which the program and the float model have the same top-1."""
+    outputs = job.folder / "y.npz"
+    job.test("run", job.program, "-o", str(outputs))
+    offsets = dict(zip(job.model.feeding[::2], map(float, job.model.feeding[1::2]), strict=True))
+    feeding = Feeding(offsets.get("--offset", 0.0), offsets.get("--scale", 1.0))
+    path = job.data(job.model.test)
+    inputs = feed(load_arrays(path), input_shapes(load(Path(job.file))), feeding, path)
+    (name, real), *_ = run_float(Path(job.file), inputs).items()
+    with np.load(outputs) as found:
+        return float((found[name].argmax(axis=1) == real.argmax(axis=1)).mean())
+
+
+@pytest.mark.parametrize(("model", "layout", "target"), [*cases(WIDE_TARGETS + NARROW_TARGETS)])
+def test_proof(model: Model, layout: str, target: str, start: Start) -> None:
+    job = start(model, layout, target)
+    summary = json.loads(job.compile("--json"))
+    assert summary["static_instructions"] < 500
+    job.test("run", job.program, "-o", str(job.folder / "y.npz"), "--limit", "4")
+    output = job.test("verify", job.file, job.program, "--limit", "2", "--reference-samples", "1")
+    assert "ok: every tensor equal, 2 samples on integer graph and interpreter, 1 of them on the reference" in output
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
+def test_a_compile_gives_the_same_bytes_on_any_hash_seed_and_thread_count(model: Model, start: Start) -> None:
+    job = start(model, "", "aon-cim")
+    code = "import sys; from cimc.command_line import main; sys.exit(main())"
+    data = ["--calib", job.data(model.calibration), *model.feeding, "--limit", "32"]
+    for seed, threads in ((0, 1), (99, 2)):
+        command = [sys.executable, "-c", code, "compile", job.file, *data, "-o", f"{seed}.cimb"]
+        environment = {**os.environ, "PYTHONHASHSEED": str(seed), "OMP_NUM_THREADS": str(threads)}
+        subprocess.run(command, cwd=job.folder, env=environment, check=True, capture_output=True)
+    assert len({path.read_bytes() for path in job.folder.glob("*.cimb")}) == 1
+
+
+@pytest.mark.parametrize("stem", ["mnist_lstm64_fp32", "kws_dscnn_int8_qdq", "resnet8_cifar10_int8_qdq"])
+def test_what_is_not_supported_yet_is_refused(stem: str, shared_models: Path, tmp_path: Path) -> None:
+    output = str(tmp_path / "p.asm")
+    status, text = run(["compile", str(shared_models / f"{stem}.onnx"), "-o", output])
+    assert (status, text.startswith("error[CIM01")) == (4, True), text
+    assert not list(tmp_path.iterdir())
