@@ -7,8 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends import checks
+from cimc.backends.conversion import adc_errors, convert
+from cimc.backends.devices import Devices, DeviceState
 from cimc.backends.exact import Converter, converter, exact_type, highest_code
 from cimc.backends.machine import SUM_LIMIT, Gain, Machine, Region
+from cimc.backends.noise import Noise
+from cimc.backends.read_noise import (
+    Address,
+    Cycle,
+    NoisyConverter,
+    ReadNoise,
+    cycle_noise,
+    noisy_converter,
+    require_sums,
+)
 from cimc.backends.traps import Trap
 
 Array = NDArray[Any]
@@ -16,20 +28,55 @@ NEVER = -1
 
 
 class Tile:
-    """Devices [2, rows, columns], plus then minus: what each was asked for and what it became, or NEVER programmed."""
+    """Perfect devices [2, rows, columns], plus then minus: what each was programmed to, or NEVER programmed."""
 
     def __init__(self, machine: Machine) -> None:
-        shape = (2, machine.rows, machine.columns)
-        self.target = np.full(shape, NEVER, state_type(machine))
-        self.programmed = np.full(shape, NEVER, state_type(machine))
+        self.machine = machine
+        self.targets = np.full((2, machine.rows, machine.columns), NEVER, state_type(machine))
         self.version = 0
 
     def write(self, cells: Region, targets: Array, chosen: Array) -> None:
-        """Programme the chosen devices of a region to targets [2, rows, cols]. Programming noise will enter here."""
-        window = np.s_[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
-        np.copyto(self.target[window], targets, where=chosen, casting="unsafe")
-        np.copyto(self.programmed[window], targets, where=chosen, casting="unsafe")
+        """Programme the chosen devices of a region to targets [2, rows, cols]."""
+        np.copyto(self._part(cells), targets, where=chosen, casting="unsafe")
         self.version += 1
+
+    def programmed(self, cells: Region) -> Array:
+        """Return the values [2, rows, cols] that devices were left at."""
+        part = self._part(cells).astype(np.int32)
+        return np.where(part == NEVER, self.machine.unprogrammed, part)
+
+    def conductances(self, cells: Region, seconds: int) -> Array:
+        """Return what devices [2, rows, cols] conduct at a time."""
+        return self.programmed(cells)
+
+    def _part(self, cells: Region) -> Array:
+        return self.targets[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
+
+
+class NoisyTile:
+    """Devices that programming, time and reading disturb."""
+
+    def __init__(self, machine: Machine, devices: Devices) -> None:
+        self.devices = devices
+        self.state = DeviceState.fresh(machine.rows, machine.columns)
+        self.version = 0
+
+    def write(self, cells: Region, targets: Array, chosen: Array) -> None:
+        """Programme the chosen devices of a region to targets [2, rows, cols]."""
+        self.devices.program(self.state, cells, targets, chosen)
+        self.version += 1
+
+    def programmed(self, cells: Region) -> Array:
+        """Return the values [2, rows, cols] that devices were left at."""
+        return self.devices.programmed(self.state, cells)
+
+    def conductances(self, cells: Region, seconds: int) -> Array:
+        """Return what devices [2, rows, cols] conduct at a time."""
+        return self.devices.conductances(self.state, cells, seconds)
+
+    def cycle(self, cells: Region, seconds: int, largest_input: int) -> Cycle:
+        """Return the fluctuation of a region's products at a time."""
+        return cycle_noise(self.devices.cycle_sigmas(self.state, cells, seconds), largest_input)
 
 
 def state_type(machine: Machine) -> np.dtype[Any]:
@@ -40,21 +87,25 @@ def state_type(machine: Machine) -> np.dtype[Any]:
 class Crossbar:
     """All tiles, blocks and gains, as the program has left them."""
 
-    def __init__(self, machine: Machine) -> None:
+    def __init__(self, machine: Machine, noise: Noise | None = None) -> None:
         self.machine = machine
-        self.tiles: dict[int, Tile] = {}
+        self.noise = noise
+        self.devices = Devices(machine, noise) if noise else None
+        self.tiles: dict[int, Tile | NoisyTile] = {}
         self.blocks: dict[int, Region] = {}
         self.gains: dict[int, Gain] = {}
         self.common_gain: Gain | None = None
-        self.seconds = 0
-        self._products: dict[Region, tuple[int, Array, int]] = {}
+        self.seconds = noise.time_s if noise else 0
+        self._products: dict[Region, tuple[tuple[int, int], Array, int]] = {}
+        self._reads: dict[tuple[int, int], Array] = {}
 
-    def tile(self, number: int) -> Tile:
-        """Return a tile, made when it is first programmed."""
+    def tile(self, number: int) -> Tile | NoisyTile:
+        """Return a tile, made when it is first used."""
         if number not in self.tiles:
-            size = 2 * 2 * self.machine.rows * self.machine.columns * state_type(self.machine).itemsize
+            device = DeviceState.bytes_each if self.devices else state_type(self.machine).itemsize
+            size = 2 * self.machine.rows * self.machine.columns * device
             checks.affordable("the state of all devices", (len(self.tiles) + 1) * size)
-            self.tiles[number] = Tile(self.machine)
+            self.tiles[number] = NoisyTile(self.machine, self.devices) if self.devices else Tile(self.machine)
         return self.tiles[number]
 
     def load_gain(self, tile: int, gain: Gain, everywhere: bool) -> None:
@@ -80,38 +131,56 @@ class Crossbar:
 
     def programmed(self, cells: Region) -> Array:
         """Return the values [2, rows, cols] that devices were left at."""
-        if cells.tile not in self.tiles:
-            return np.full((2, cells.rows, cells.cols), self.machine.unprogrammed, np.int32)
-        rows, columns = slice(cells.row, cells.row + cells.rows), slice(cells.col, cells.col + cells.cols)
-        part = self.tiles[cells.tile].programmed[:, rows, columns].astype(np.int32)
-        return np.where(part == NEVER, self.machine.unprogrammed, part)
+        return self.tile(cells.tile).programmed(cells)
 
-    def conductances(self, cells: Region) -> Array:
-        """Return what devices [2, rows, cols] conduct. Drift and read noise will enter here."""
-        return self.programmed(cells)
-
-    def convert(self, tile: int, total: int) -> float:
-        """Return the code that the ADCs of a tile give for one array sum."""
+    def convert(self, tile: int, column: int, total: int) -> int:
+        """Return the code that a column's ADC gives for one array sum, noise of single products apart."""
         gain = self.gain(tile)
         if abs(total) >= SUM_LIMIT:
             raise Trap("CIM0514", f"the array sum is {total}")
-        return float(converter(self.machine, gain, abs(total))(np.array(float(total)).reshape(1))[0])
+        if self.noise and noisy_converter(self.machine, self.noise, gain, Region(tile, 0, column, 1, 1)):
+            return convert(self.machine, gain, total, adc_errors(self.machine, self.noise, tile, column))
+        return int(converter(self.machine, gain, abs(total))(np.array(float(total)).reshape(1))[0])
 
     def read(self, number: int, start: int) -> "BlockRead":
         """Return how vectors are read through a block that takes elements `start` onwards of each."""
         cells = self.block(number)
         gain = self.gain(cells.tile)
         matrix, bound = self._product(cells)
+        noise = self._read_noise(cells, gain)
+        if noise and noise.cycle:
+            bound += noise.cycle.peak
+            matrix = matrix.astype(exact_type(bound))
         adc = converter(self.machine, gain, bound)
         rows = slice(start, start + cells.rows)
-        return BlockRead(number, rows, matrix, adc, bound, highest_code(self.machine, gain, bound))
+        highest = -self.machine.adc_low if noise else highest_code(self.machine, gain, bound)
+        return BlockRead(number, rows, matrix, adc, bound, highest, noise)
+
+    def _read_noise(self, cells: Region, gain: Gain) -> ReadNoise | None:
+        """Return the noise of the next products of a region, None where each product is exact."""
+        tile = self.tile(cells.tile)
+        if not self.noise or not isinstance(tile, NoisyTile):
+            return None
+        cycle = tile.cycle(cells, self.seconds, self.machine.dac_limit) if self.noise.has("cycle") else None
+        adc = noisy_converter(self.machine, self.noise, gain, cells)
+        address = Address.of(self.noise, cells, self._occurrence(cells))
+        return ReadNoise(address, cycle, adc) if cycle or adc else None
+
+    def _occurrence(self, cells: Region) -> int:
+        """Return how often the busiest of a region's columns was read from the same first row, and count this read."""
+        counts = self._reads.setdefault((cells.tile, cells.row), np.zeros(self.machine.columns, np.int64))
+        part = counts[cells.col : cells.col + cells.cols]
+        occurrence = int(part.max(initial=0))
+        part[...] = occurrence + 1
+        return occurrence
 
     def _product(self, cells: Region) -> tuple[Array, int]:
         """Return the differences [rows, cols] in a type exact for every input, and the bound of their sums."""
-        version = self.tiles[cells.tile].version if cells.tile in self.tiles else 0
+        tile = self.tile(cells.tile)
+        version = (tile.version, self.seconds)
         known = self._products.get(cells)
         if known is None or known[0] != version:
-            plus, minus = self.conductances(cells).astype(np.int64)
+            plus, minus = tile.conductances(cells, self.seconds).astype(np.int64)
             difference = plus - minus
             bound = int(np.abs(difference).sum(axis=0).max(initial=0)) * self.machine.dac_limit
             known = (version, difference.astype(exact_type(bound)), bound)
@@ -129,23 +198,39 @@ class BlockRead:
     adc: Converter
     bound: int
     highest: int
+    noise: ReadNoise | None = None
 
     @property
     def columns(self) -> int:
         return int(self.matrix.shape[1])
 
     def sums(self, vectors: Array, out: Array) -> Array:
-        """Return the array sums [vectors, cols] of vectors [vectors, length]. Noise per product will enter here."""
+        """Return the array sums [vectors, cols] of vectors [vectors, length]."""
         np.matmul(vectors[:, self.rows], self.matrix, out=out)
-        if self.bound >= SUM_LIMIT and max(-out.min(initial=0), out.max(initial=0)) >= SUM_LIMIT:
-            raise Trap("CIM0514", "the magnitude of an array sum reaches 2^32")
+        if self.bound >= SUM_LIMIT:
+            require_sums(out, SUM_LIMIT)
         return out
 
     def codes(self, sums: Array, clips: Array | None = None) -> Array:
         """Return the ADC's codes of sums, which are overwritten; `clips` [2, cols] counts what it clips."""
         if clips is None:
             return self.adc(sums)
-        rounded = self.adc.rounded(sums)
-        clips[0] += (rounded < self.adc.low).sum(axis=0)
-        clips[1] += (rounded > self.adc.high).sum(axis=0)
-        return np.clip(rounded, self.adc.low, self.adc.high, out=rounded)
+        return _clipped(self.adc.rounded(sums), self.adc, clips)
+
+    def noisy_codes(self, vectors: Array, out: Array, samples: Array, clips: Array | None = None) -> Array:
+        """Return the codes of vectors [samples * vectors, length] with the noise of each product."""
+        assert self.noise
+        sums = self.noise.disturb(self.sums(vectors, out), vectors[:, self.rows], samples)
+        if self.bound >= SUM_LIMIT:
+            require_sums(sums, SUM_LIMIT)
+        if self.noise.converter is None:
+            return self.codes(sums, clips)
+        return _clipped(self.noise.rounded(self.noise.converter, sums, samples), self.noise.converter, clips)
+
+
+def _clipped(rounded: Array, adc: Converter | NoisyConverter, clips: Array | None) -> Array:
+    """Clip codes in place; `clips` [2, cols] counts how many were clipped."""
+    if clips is not None:
+        clips[0] += (rounded < adc.low).sum(axis=0)
+        clips[1] += (rounded > adc.high).sum(axis=0)
+    return np.clip(rounded, adc.low, adc.high, out=rounded)

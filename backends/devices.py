@@ -42,6 +42,8 @@ class DeviceState:
     drift: Array
     writes: Array
 
+    bytes_each = 16
+
     @staticmethod
     def fresh(rows: int, columns: int) -> "DeviceState":
         """Return devices that were never programmed."""

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends import checks
-from cimc.backends.kernels.library import library
+from cimc.backends.kernels.library import Batch, library
 from cimc.backends.kernels.runs import Run, batch, cut
 from cimc.backends.machine import machine
 from cimc.backends.memory import Chunk
+from cimc.backends.noise import Noise
 from cimc.backends.plan import Step, plan
 from cimc.backends.plan_state import Effect, Write
 from cimc.backends.ports import DTYPES, port_stream, require_batch, require_in_memory, require_names, require_same_count
@@ -32,7 +33,8 @@ class Interpreter:
     `chunk` images are in flight at a time on each of `threads`, by default as many as suit the processor's caches.
     `kernels` names what performs the instructions: "numpy", a level of the compiled library (`levels`), or the best
     there is. With `count_clips`, `clips` holds per matrix-vector instruction how often each ADC column clipped: int64
-    [blocks, 2, cols], negative first, over all runs; numpy then does all the work, on one thread.
+    [blocks, 2, cols], negative first, over all runs; numpy then does all the work, on one thread. `noise` disturbs
+    devices and converters; without it everything is exact.
     """
 
     def __init__(
@@ -42,12 +44,14 @@ class Interpreter:
         count_clips: bool = False,
         threads: int = 1,
         kernels: str | None = None,
+        noise: Noise | None = None,
     ) -> None:
         self.program = program
+        self.noise = noise
         self.clips: dict[int, Array] = {}
         self._count_clips = count_clips
         self._threads = 1 if count_clips else threads
-        self._plan = plan(program, machine(program.meta))
+        self._plan = plan(program, machine(program.meta), noise)
         self._chunk_size = chunk or min(max(CHUNK_ELEMENTS // self._plan.largest, 1), MOST_IMAGES)
         kernels = "numpy" if count_clips else kernels or levels()[-1]
         self._library = None if kernels == "numpy" else library()
@@ -55,26 +59,31 @@ class Interpreter:
         self._constants = np.frombuffer(program.constants or bytes(1), np.uint8)
         self._runs = cut(self._plan.steps, self._constants, self._library)
         self._scratch = max((run.scratch for run in self._runs), default=0)
-        self._chunks: SimpleQueue[Chunk] = SimpleQueue()
+        self._free: SimpleQueue[tuple[Chunk, Batch]] = SimpleQueue()
+        self._streams = {port.name: port_stream(port) for port in (*program.inputs, *program.outputs)}
 
-    def run(self, inputs: Mapping[str, Array], watch: Watch | None = None) -> dict[str, Array]:
+    def run(self, inputs: Mapping[str, Array], watch: Watch | None = None, first: int = 0) -> dict[str, Array]:
         """Return the output codes [N, *port.shape] for input codes [N, *port.shape], all by port name.
 
         `watch(index, values)` is called for each chunk after each instruction that writes, with the elements written
-        [images, vectors, length], all on the calling thread. Raises PortError for wrong inputs and Trap on a fault of
-        the program.
+        [images, vectors, length], all on the calling thread. `first` is the number of the first image within its file,
+        for noise that is drawn anew for each sample. Raises PortError for wrong inputs and Trap on a fault of the
+        program.
         """
         count = self._require(inputs)
         outputs = {p.name: np.empty((count, *p.shape), DTYPES[p.type]) for p in self.program.outputs}
         size = min(self._chunk_size, max(-(-count // self._threads), 1))
-        parts = [slice(first, min(first + size, count)) for first in range(0, count, size)]
+        parts = [slice(start, min(start + size, count)) for start in range(0, count, size)]
+        number = first + (self.noise.sample_offset if self.noise else 0)
 
         def run_part(images: slice) -> None:
-            chunk = self._chunk()
+            chunk, native = self._free.get() if not self._free.empty() else self._new_chunk()
             try:
-                self._run_chunk(chunk, inputs, outputs, images, watch)
+                chunk.start(images.stop - images.start, number + images.start)
+                native.images, native.sample = chunk.images, number + images.start
+                self._run_chunk(chunk, native, inputs, outputs, images, watch)
             finally:
-                self._chunks.put(chunk)
+                self._free.put((chunk, native))
 
         if self._threads == 1 or len(parts) < 2 or watch:
             for images in parts:
@@ -84,44 +93,43 @@ class Interpreter:
                 list(pool.map(run_part, parts))
         return outputs
 
-    def _chunk(self) -> Chunk:
-        """Return a chunk that no thread uses."""
-        if not self._chunks.empty():
-            return self._chunks.get()
+    def _new_chunk(self) -> tuple[Chunk, Batch]:
         clips = self.clips if self._count_clips else None
-        return Chunk(self._chunk_size, self.program.activation_bytes, self.program.constants, clips)
+        chunk = Chunk(self._chunk_size, self.program.activation_bytes, self.program.constants, clips)
+        return chunk, batch(chunk, self._scratch)
 
     def _run_chunk(
         self,
         chunk: Chunk,
+        native: Batch,
         inputs: Mapping[str, Array],
         outputs: Mapping[str, Array],
         images: slice,
         watch: Watch | None,
     ) -> None:
-        chunk.start(images.stop - images.start)
         for port in self.program.inputs:
-            chunk.store(port_stream(port), inputs[port.name][images])
+            chunk.store(self._streams[port.name], inputs[port.name][images])
         for run in self._runs:
-            self._execute(run, chunk, watch)
+            self._execute(run, chunk, native, watch)
         for port in self.program.outputs:
-            outputs[port.name][images] = chunk.view(port_stream(port)).reshape(-1, *port.shape)
+            outputs[port.name][images] = chunk.view(self._streams[port.name]).reshape(-1, *port.shape)
 
     def _require(self, inputs: Mapping[str, Array]) -> int:
         """Return the number of images, the same for every input."""
-        require_in_memory(self.program)
+        if self._free.empty():  # nothing has run yet
+            require_in_memory(self.program)
         require_names(self.program, inputs)
         counts = {port.name: require_batch(port, inputs[port.name]) for port in self.program.inputs}
         require_same_count(counts)
         return next(iter(counts.values()), 1)
 
-    def _execute(self, run: Run, chunk: Chunk, watch: Watch | None) -> None:
+    def _execute(self, run: Run, chunk: Chunk, native: Batch, watch: Watch | None) -> None:
         """Perform a run's steps; numpy repeats a step in which a kernel has met a fault, and says which."""
         done = 0
         while done < len(run.steps):
             if run.native and self._library:
                 last = done + 1 if watch else len(run.steps)
-                performed = self._library.run(run.native, batch(chunk, self._scratch), (done, last), self._level)
+                performed = self._library.run(run.native, native, (done, last), self._level)
                 if watch and performed == last:
                     _show(run.steps[done], chunk, watch)
                 done = performed

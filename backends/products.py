@@ -36,7 +36,10 @@ class Stream:
     def _codes(self, chunk: Chunk, t: int, read: BlockRead, vectors: Array) -> Array:
         sums = chunk.buffer(f"sums {t}", (len(vectors), read.columns), read.matrix.dtype)
         clips = chunk.clips(self.index, len(self.reads), read.columns)
-        return read.codes(read.sums(vectors, sums), None if clips is None else clips[t])
+        counters = None if clips is None else clips[t]
+        if read.noise:
+            return read.noisy_codes(vectors, sums, chunk.samples, counters)
+        return read.codes(read.sums(vectors, sums), counters)
 
     def _require_inputs(self, chunk: Chunk, vectors: Array) -> None:
         """Trap unless every element is a code of the DAC; the tensor is smaller than its patches, so it comes first."""

@@ -5,6 +5,7 @@ from typing import Any
 
 from cimc.backends import checks
 from cimc.backends.machine import ACCUMULATOR_LIMIT, machine, region
+from cimc.backends.noise import Noise
 from cimc.backends.ports import require_in_memory, require_names, require_port
 from cimc.backends.reference_array import Array, Block, drift_factor
 from cimc.backends.reference_memory import Memory
@@ -17,23 +18,29 @@ from cimc.isa.table import FACTOR_ONE
 Watch = Callable[[int, list[int]], None]
 
 
-def run(program: Program, inputs: Mapping[str, Sequence[Any]], watch: Watch | None = None) -> dict[str, list[int]]:
+def run(
+    program: Program,
+    inputs: Mapping[str, Sequence[Any]],
+    watch: Watch | None = None,
+    noise: Noise | None = None,
+) -> dict[str, list[int]]:
     """Run one sample and return each output's codes in memory order.
 
     `inputs` holds each input's codes in memory order, nested or flat. `watch(index, values)` is called after each
-    instruction that writes, with the elements written in stream order. Raises Trap on a fault of the program.
+    instruction that writes, with the elements written in stream order. `noise` disturbs devices and converters; the
+    sample's number is its sample offset. Raises Trap on a fault of the program.
     """
-    return Reference(program, watch).run(inputs)
+    return Reference(program, watch, noise).run(inputs)
 
 
 class Reference:
     """A machine running one program on one sample; each method below `run` is the instruction of its name."""
 
-    def __init__(self, program: Program, watch: Watch | None = None) -> None:
+    def __init__(self, program: Program, watch: Watch | None = None, noise: Noise | None = None) -> None:
         self.code = program
         self.watch = watch
         self.memory = Memory(program)
-        self.array = Array(machine(program.meta))
+        self.array = Array(machine(program.meta), noise)
         self.streams: dict[int, StreamState] = {}
         self.loops: list[tuple[int, int]] = []
         self.index = 0
@@ -169,7 +176,7 @@ class Reference:
     def selftest(self, i: Instruction) -> None:
         self.array.machine.require_cell(i["tile"], 0, i["col"])
         out = self._out(i["out"], 1)
-        self._write(out, [self.array.convert(i["value"], self.array.gain(i["tile"]))])
+        self._write(out, [self.array.selftest(i["tile"], i["col"], i["value"])])
 
     def depthwise(self, i: Instruction) -> None:
         source, out = self._window(i["in"]), self._out(i["out"])

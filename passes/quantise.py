@@ -10,6 +10,8 @@ from cimc.ir.attributes import float_value, float_values, int_value, text
 from cimc.ir.graph import Graph
 from cimc.ir.location import fused
 from cimc.ir.nn import (
+    AddOp,
+    AvgPoolOp,
     Computed,
     ConcatOp,
     ConvOp,
@@ -17,21 +19,25 @@ from cimc.ir.nn import (
     InputOp,
     MaxPoolOp,
     Movement,
+    MulOp,
     OutputOp,
     PadOp,
     RequantiseOp,
     SoftmaxOp,
+    SubOp,
 )
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.passes.calibrate import RANGE
 from cimc.targets import Target
 
 WIDE_BITS = 16
+WIDE_READERS = (OutputOp, SoftmaxOp, AddOp, SubOp, MulOp, AvgPoolOp)
+"""Operations of the digital unit that read 16-bit codes at no cost but memory."""
 
 
 @dataclass(frozen=True)
 class Quantise:
-    """Give every value codes: `bits` wide (default: the target's DAC), 16 where only outputs and softmax read it.
+    """Give every value codes: `bits` wide (default: the target's DAC), 16 where only outputs and sums read it.
 
     Two-sided ranges are symmetric. A one-sided range uses all codes, its zero point at the end ("offset"), or only the
     codes of its sign, zero at zero ("positive"). The default, "auto", takes the positive codes for what the crossbar
@@ -49,7 +55,7 @@ class Quantise:
         streamed: set[Operation] = set()
         for op in reversed(computed):
             users = [use.operation for use in op.out.uses]
-            if users and all(isinstance(user, (OutputOp, SoftmaxOp)) or _passes_to(user, wide) for user in users):
+            if users and all(isinstance(user, WIDE_READERS) or _passes_to(user, wide) for user in users):
                 wide.add(op)
             if any(_is_product(user) or _passes_to(user, streamed) for user in users):
                 streamed.add(op)
@@ -78,7 +84,7 @@ class Quantise:
 
 
 def input_type(low: float, high: float, bits: int) -> CodeType:
-    """Return codes that spend all steps on low..high, with the zero point wherever 0 then lies: for a model's inputs."""
+    """Return codes that spend all steps on low..high, the zero point wherever 0 then lies: for a model's inputs."""
     top = (1 << (bits - 1)) - 1
     scale = (high - low) / (2 * top)
     return CodeType.of(bits, -top, top, min(max(-top - round(low / scale), -top), top), scale)

@@ -94,12 +94,13 @@ def test_every_package_folder_has_an_init_file():
 
 
 def test_every_data_file_is_listed_in_pyproject():
+    """C sources and what is built of them are no data."""
     patterns = setuptools_table()["package-data"]
     unlisted = [
         str(path.relative_to(ROOT))
         for name, folder in package_folders().items()
         for path in folder.iterdir()
-        if path.is_file() and path.suffix not in {".py", ".pyc"} and not path.name.startswith(".")
+        if path.is_file() and path.suffix not in {".py", ".pyc", ".so", ".c", ".h"} and not path.name.startswith(".")
         if not any(fnmatch(path.name, pattern) for pattern in patterns.get(name, []))
     ]
     assert unlisted == []

@@ -8,6 +8,7 @@
 typedef struct {
     const uint8_t *place[ROWS]; /* of each vector in the rectangle */
     uint8_t *out[ROWS];
+    int64_t image[ROWS], vector[ROWS];
     int rows;                   /* in use; the others repeat the last */
 } LEVEL(Tile);
 #define Tile LEVEL(Tile)
@@ -38,17 +39,18 @@ INLINE TARGET void LEVEL(at)(Tile *tile, const Step *s, const uint8_t *rectangle
     tile->rows = total - index < ROWS ? (int)(total - index) : ROWS;
     for (int r = 0; r < ROWS; r++) {
         tile->place[r] = rectangles + image * image_bytes + (int64_t)s->places[vector] * size;
+        tile->image[r] = first_image + image, tile->vector[r] = vector;
         tile->out[r] = b->memory + (first_image + image) * b->pitch + s->out_base + vector * s->out_step;
         if (r + 1 < tile->rows && ++vector == s->vectors) vector = 0, image++;
     }
 }
 
-/* sum_i x_i G_ij of a tile: `vectors` vectors of columns from `weights` on. */
-INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Tile *tile, const Part *part, const int16_t *weights,
-                               const int vectors) {
+/* sum_i x_i G_ij of a tile: `vectors` vectors of columns from `weights` on; x lies `shift` bytes behind its place. */
+INLINE TARGET void LEVEL(dots)(Ints sum[ROWS][VECTORS], const Tile *tile, const Part *part, const int16_t *weights,
+                               int64_t shift, const int vectors) {
     const uint8_t *place[ROWS];
     for (int r = 0; r < ROWS; r++) {
-        place[r] = tile->place[r];
+        place[r] = tile->place[r] + shift;
         for (int v = 0; v < vectors; v++) sum[r][v] = (Ints){0};
     }
     const int64_t block_bytes = (int64_t)part->pairs * BLOCK * 4;
@@ -66,6 +68,43 @@ INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Tile *tile, const 
     }
 }
 
+/* Add the noise of each product: rint(sqrt(variance) * z * scale), in doubles operation by operation as in numpy. */
+TARGET static void LEVEL(disturb)(Ints sum[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part, int block,
+                                  const Batch *b, const int vectors) {
+    const Noise *noise = part->noise;
+    const int64_t size = (int64_t)part->pairs * BLOCK * 2, blocks = (s->columns + BLOCK - 1) / BLOCK;
+    const int half = LANES / 2, left = s->columns - block * BLOCK;
+    const int columns = left < vectors * LANES ? left : vectors * LANES;
+    Doubles variance[ROWS][VECTORS][2] = {{{{0}}}};
+    double unit = 1;
+    for (int d = 0; d < noise->count; d++, unit *= 1 << noise->bits) {
+        Ints part_sum[ROWS][VECTORS];
+        LEVEL(dots)(part_sum, tile, part, noise->digits + (d * blocks + block) * size, (int64_t)s->room * 2, vectors);
+        for (int r = 0; r < ROWS; r++)
+            for (int v = 0; v < vectors; v++) {
+                Ints centred = part_sum[r][v] ^ INT32_MIN; /* sums reach 2^32 */
+                variance[r][v][0] += (LEVEL(low_wide)(centred) + 0x1p31) * unit;
+                variance[r][v][1] += (LEVEL(high_wide)(centred) + 0x1p31) * unit;
+            }
+    }
+    for (int r = 0; r < tile->rows; r++) {
+        double z[VECTORS * LANES];
+        normals(noise, b->sample + tile->image[r], tile->vector[r], block * BLOCK, columns, z);
+        for (int v = 0; v < vectors; v++) {
+            Doubles low = LEVEL(root)(variance[r][v][0]) * LEVEL(doubles)(z + v * LANES) * noise->scale;
+            Doubles high = LEVEL(root)(variance[r][v][1]) * LEVEL(doubles)(z + v * LANES + half) * noise->scale;
+            sum[r][v] += LEVEL(joined)(LEVEL(round)(low), LEVEL(round)(high));
+        }
+    }
+}
+
+/* The array sums of a tile, noise included. */
+INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part, int block,
+                               const Batch *b, const int vectors) {
+    LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, 0, vectors);
+    if (part->noise) LEVEL(disturb)(sum, s, tile, part, block, b, vectors);
+}
+
 /* The codes of sums below 2^24. The fused product and addition rounds the exact s * m / 2^k once, to a multiple of 1
  * wherever it matters: with 1.5 * 2^23 added, floats of magnitude below 2^22 are whole, and the others clip. */
 INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part) {
@@ -79,8 +118,9 @@ INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part) {
 INLINE TARGET Doubles LEVEL(wide_codes)(Doubles sum, const Part *part) {
     Doubles code = LEVEL(clip)(sum * part->factor, part->low, part->high);
     if (!part->floor) return LEVEL(round)(code);
-    for (int i = 0; i < LANES / 2; i++) code[i] = __builtin_floor(code[i]);
-    return code;
+    Doubles whole = LEVEL(round)(code);
+    for (int i = 0; i < LANES / 2; i++) whole[i] -= whole[i] > code[i];
+    return whole;
 }
 
 /* Clip, round and store results held as floats; below 2^22, the float's own bits hold the rounded integer. */
@@ -101,13 +141,13 @@ INLINE TARGET void LEVEL(put_wide)(const Step *s, uint8_t *out, int column, Doub
 }
 
 /* One tile of a PRODUCT in floats: `vectors` vectors of columns from block `block` on. */
-INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const int vectors) {
+INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors) {
     const int column = block * BLOCK;
     Floats total[ROWS][VECTORS] = {{{0}}};
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
         Ints sum[ROWS][VECTORS];
-        LEVEL(sums)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, vectors);
+        LEVEL(sums)(sum, s, tile, part, block, b, vectors);
         for (int v = 0; v < vectors; v++) {
             Floats multipliers = LEVEL(floats)(part->narrow + column + v * LANES);
             for (int r = 0; r < ROWS; r++) total[r][v] += LEVEL(codes)(sum[r][v], part) * multipliers;
@@ -122,13 +162,14 @@ INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, co
 }
 
 /* The same in doubles; the codes still come from floats where the sums allow it. */
-INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int block, const int vectors) {
+INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int block, const Batch *b,
+                                       const int vectors) {
     const int column = block * BLOCK, half = LANES / 2;
     Doubles total[ROWS][VECTORS][2] = {{{{0}}}};
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
         Ints sum[ROWS][VECTORS];
-        LEVEL(sums)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, vectors);
+        LEVEL(sums)(sum, s, tile, part, block, b, vectors);
         for (int v = 0; v < vectors; v++) {
             const double *multipliers = part->multipliers + column + v * LANES;
             for (int r = 0; r < ROWS; r++) {
@@ -163,10 +204,10 @@ TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first,
         for (int64_t index = 0; index < total; index += ROWS) {
             Tile tile;
             LEVEL(at)(&tile, s, b->scratch, image_bytes, 2, b, first, index, total);
-            if (narrow && full) LEVEL(product)(s, &tile, block, VECTORS);
-            else if (narrow) LEVEL(product)(s, &tile, block, BLOCK / LANES);
-            else if (full) LEVEL(wide_product)(s, &tile, block, VECTORS);
-            else LEVEL(wide_product)(s, &tile, block, BLOCK / LANES);
+            if (narrow && full) LEVEL(product)(s, &tile, block, b, VECTORS);
+            else if (narrow) LEVEL(product)(s, &tile, block, b, BLOCK / LANES);
+            else if (full) LEVEL(wide_product)(s, &tile, block, b, VECTORS);
+            else LEVEL(wide_product)(s, &tile, block, b, BLOCK / LANES);
         }
     }
 }
@@ -289,7 +330,7 @@ RECTANGLE(real32)
 /* Perform a step; return whether it met a fault, which the caller then finds by itself. */
 TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
     const int size = s->kind == PRODUCT ? 2 : 4;
-    const int64_t image_bytes = ((int64_t)s->room * size + 63) / 64 * 64;
+    const int64_t image_bytes = ((int64_t)s->room * size * (s->squares ? 2 : 1) + 63) / 64 * 64;
     int64_t group = s->kind == PRODUCT ? b->scratch_bytes / image_bytes : 1;
     group = group < 1 ? 1 : group > b->images ? b->images : group;
     for (int64_t first = 0; first < b->images; first += group) {
@@ -304,6 +345,8 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
                     return 1;
                 out += (int64_t)source->size[0] * source->size[1] * source->count[2] * size;
             }
+            int16_t *x = (int16_t *)(b->scratch + i * image_bytes);
+            for (int32_t n = 0; s->squares && n < s->room; n++) x[s->room + n] = (int16_t)(x[n] * x[n]);
         }
         if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes);
         else if (s->kind == SUM || s->kind == MAXIMUM) LEVEL(taps)(s, b, first, images, image_bytes);

@@ -32,6 +32,22 @@ class Source(ctypes.Structure):
     )
 
 
+class Noise(ctypes.Structure):
+    """Noise of each product of a block."""
+
+    _fields_ = (
+        ("digits", _address),
+        ("normals", _address),
+        ("count", _int32),
+        ("bits", _int32),
+        ("scale", _double),
+        ("seed", ctypes.c_uint64),
+        ("vector", ctypes.c_uint64),
+        ("purpose", ctypes.c_uint64),
+        ("column", _int64),
+    )
+
+
 class Part(ctypes.Structure):
     """One block of rows in a product."""
 
@@ -43,6 +59,7 @@ class Part(ctypes.Structure):
         ("factor", _double),
         ("low", _double),
         ("high", _double),
+        ("noise", _address),
         ("pairs", _int32),
         ("narrow_sums", _int32),
         ("floor", _int32),
@@ -77,6 +94,7 @@ class Step(ctypes.Structure):
         ("out_step", _int64),
         ("out_type", _int32),
         ("room", _int32),
+        ("squares", _int32),
     )
 
 
@@ -87,6 +105,7 @@ class Batch(ctypes.Structure):
         ("memory", _address),
         ("pitch", _int64),
         ("images", _int64),
+        ("sample", _int64),
         ("scratch", _address),
         ("scratch_bytes", _int64),
     )
@@ -98,8 +117,8 @@ class Library:
     def __init__(self, path: str) -> None:
         loaded = ctypes.CDLL(path)
         loaded.cimc_run.argtypes = (_address, ctypes.c_int, _address, ctypes.c_int)
-        sizes = [loaded.cimc_sizes(which) for which in range(3)]
-        assert sizes == [ctypes.sizeof(kind) for kind in (Step, Part, Batch)], "native.h and library.py differ"
+        sizes = [loaded.cimc_sizes(which) for which in range(4)]
+        assert sizes == [ctypes.sizeof(kind) for kind in (Step, Part, Batch, Noise)], "native.h and library.py differ"
         self.levels = LEVELS[: loaded.cimc_levels()]
         self._run = loaded.cimc_run
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from cimc.backends import draws, gaussian
+from cimc.backends.crossbar import BlockRead
 from cimc.backends.digital import Add, Affine, Lut, Move, Softmax
 from cimc.backends.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
 from cimc.backends.kernels.library import (
@@ -17,10 +19,12 @@ from cimc.backends.kernels.library import (
     SOFTMAX,
     SUM,
     TYPES,
+    Noise,
     Part,
     Step,
     address,
 )
+from cimc.backends.fixed_point import NORMAL_BITS
 from cimc.backends.kernels.layout import even_step, joined, rectangle
 from cimc.backends.memory import Array
 from cimc.backends.plan_state import Write, magnitude
@@ -56,7 +60,7 @@ class Lowered:
 
     @property
     def scratch(self) -> int:
-        size = 2 if self.step.kind == PRODUCT else 4
+        size = 4 if self.step.kind != PRODUCT or self.step.squares else 2
         return -(-self.step.room * size // 64) * 64
 
 
@@ -105,6 +109,8 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     result.kept.append(parts)
     for part, read, table in zip(parts, stream.reads, multipliers, strict=True):
         _require(read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
+        if read.noise:
+            part.noise = _noise(result, read, elements[read.rows], stream.limit)
         offsets, weights = _pairs(elements[read.rows], np.asarray(read.matrix).astype(np.int16))
         part.pairs = len(offsets)
         part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
@@ -115,6 +121,44 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
         part.floor = read.adc.floor
         step.narrow = bool(step.narrow and part.narrow_sums)
     step.parts = ctypes.addressof(parts)
+
+
+def _noise(result: Lowered, read: BlockRead, offsets: Array, limit: int) -> int:
+    """Return the address of the noise of each product of a block; converters with errors stay with numpy."""
+    assert read.noise
+    cycle, place = read.noise.cycle, read.noise.address
+    _require(cycle is not None and read.noise.converter is None and limit**2 < 1 << 15)
+    assert cycle
+    digits, bits = _digits(cycle.variances.astype(np.int64), limit**2)
+    noise = Noise(
+        digits=result.pointer(np.stack([_pairs(offsets, digit.astype(np.int16))[1] for digit in digits]), np.int16),
+        normals=result.pointer(np.stack(gaussian.cells(), axis=-1), np.int32),
+        count=len(digits),
+        bits=bits,
+        scale=2.0 ** -(NORMAL_BITS + cycle.unit_bits),
+        seed=place.seed,
+        vector=place.occurrence << 32,
+        purpose=draws.CYCLE | place.stream << 32,
+        column=place.columns.start,
+    )
+    result.kept.append(noise)
+    result.step.squares = 1
+    return ctypes.addressof(noise)
+
+
+def _digits(variances: Array, largest_square: int) -> tuple[list[Array], int]:
+    """Return the fewest digits of variances, and their bits, whose sums stay below 2^32."""
+    for count in range(1, 6):
+        for bits in range(1, 16):
+            digits = [variances >> bits * d & ((1 << bits) - 1) for d in range(count - 1)]
+            digits.append(variances >> bits * (count - 1))
+            if all(d.max(initial=0) < 1 << 15 and _column_sum(d) * largest_square < 1 << 32 for d in digits):
+                return digits, bits
+    raise Unsuitable
+
+
+def _column_sum(values: Array) -> int:
+    return int(values.sum(axis=0).max(initial=0))
 
 
 def _pairs(offsets: Array, matrix: Array) -> tuple[Array, Array]:

@@ -23,6 +23,45 @@ INLINE void store_lanes(uint8_t *out, int type, const int32_t *lanes, int count)
     }
 }
 
+/* Philox4x64-10 as in philox.py: the eight 32-bit words at a counter. */
+INLINE void philox(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t key, uint32_t words[8]) {
+    uint64_t other = 0;
+    for (int i = 0; i < 10; i++) {
+        unsigned __int128 first = (unsigned __int128)0xD2E7470EE14C6C93u * a;
+        unsigned __int128 second = (unsigned __int128)0xCA5A826395121157u * c;
+        a = (uint64_t)(second >> 64) ^ b ^ key, c = (uint64_t)(first >> 64) ^ d ^ other;
+        b = (uint64_t)second, d = (uint64_t)first;
+        key += 0x9E3779B97F4A7C15u, other += 0xBB67AE8584CAA73Bu;
+    }
+    const uint64_t result[4] = {a, b, c, d};
+    for (int i = 0; i < 8; i++) words[i] = (uint32_t)(result[i / 2] >> (i % 2 * 32));
+}
+
+/* The integer Gaussian of gaussian.py. */
+INLINE double normal(const int32_t *cells, uint32_t word) {
+    uint32_t u = word & 0x7FFFFFFF, zeros;
+    u = u ? u : 1;
+    zeros = (uint32_t)__builtin_clz(u) - 1;
+    const uint32_t digits = u << zeros;
+    const int32_t *cell = cells + 2 * (zeros * 32 + (digits >> 25 & 31));
+    const int64_t fall = (int64_t)cell[1] * (digits & 0x1FFFFFF) + (1 << 24);
+    const int32_t magnitude = cell[0] - (int32_t)(fall >> 25), sign = -(int32_t)(word >> 31);
+    return (magnitude ^ sign) - sign;
+}
+
+/* The variables of a vector's columns from `column` of the block on. */
+static void normals(const Noise *noise, int64_t sample, int64_t vector, int column, int columns, double *z) {
+    const int64_t start = noise->column + column, stop = start + columns;
+    for (int64_t block = start / 8; block * 8 < stop; block++) {
+        uint32_t words[8];
+        philox((uint64_t)block, noise->vector + (uint64_t)vector, (uint64_t)sample, noise->purpose, noise->seed, words);
+        for (int64_t i = 0; i < 8; i++) {
+            const int64_t at = block * 8 + i;
+            if (at >= start && at < stop) z[at - start] = normal(noise->normals, words[i]);
+        }
+    }
+}
+
 /* The steps of few elements, in integers: SOFTMAX and LOOKUP. */
 static int scalar(const Step *s, const Batch *b, int64_t image) {
     const float *x = (const float *)b->scratch;
@@ -103,7 +142,7 @@ EXPORT int cimc_levels(void) {
 #endif
 }
 
-EXPORT int cimc_sizes(int which) { return (int)(which == 0 ? sizeof(Step) : which == 1 ? sizeof(Part) : sizeof(Batch)); }
+EXPORT int cimc_sizes(int which) { return (int)(which == 0 ? sizeof(Step) : which == 1 ? sizeof(Part) : which == 2 ? sizeof(Batch) : sizeof(Noise)); }
 
 /* Perform steps one after the other; return how many of them went well. */
 EXPORT int cimc_run(const Step *const *steps, int count, const Batch *batch, int level) {

@@ -22,6 +22,16 @@ typedef struct {
     int32_t low, high;        /* an element outside these is a fault */
 } Source;
 
+/* Noise of each product: normal with the variance sum_i x_i^2 v_ij, which is summed digit by digit of v. */
+typedef struct {
+    const int16_t *digits;      /* [count][columns / BLOCK][pairs][BLOCK][2]: digits of `bits` bits, lowest first */
+    const int32_t *normals;     /* the cells of gaussian.py: [CELLS][2], first entry and fall */
+    int32_t count, bits;
+    double scale;               /* unit of the product of spread and normal variable */
+    uint64_t seed, vector, purpose; /* key, and counter words 1 and 3 without the vector; draws.py has the table */
+    int64_t column;             /* physical column of the block's first */
+} Noise;
+
 /* One block of rows in a product: the sum over pairs of rows, then the ADC. */
 typedef struct {
     const int32_t *offsets;     /* [pairs]: where each pair of elements lies from a vector's place on */
@@ -30,6 +40,7 @@ typedef struct {
     const float *narrow;        /* the same */
     double factor;              /* m / 2^k */
     double low, high;           /* of the codes */
+    const Noise *noise;         /* NULL: none */
     int32_t pairs;
     int32_t narrow_sums;        /* sums stay below 2^24 */
     int32_t floor;
@@ -55,6 +66,7 @@ typedef struct {
     int64_t out_base, out_step; /* bytes: where the results lie, and from one vector's to the next's */
     int32_t out_type;
     int32_t room;               /* elements of the rectangles, with slack */
+    int32_t squares;            /* whether the squares of the elements follow, for noise */
 } Step;
 
 /* The images in flight: their memories lie `pitch` bytes apart; `scratch` has room for the step that needs most. */
@@ -62,6 +74,7 @@ typedef struct {
     uint8_t *memory;
     int64_t pitch;
     int64_t images;
+    int64_t sample;  /* number of the first image within its file */
     uint8_t *scratch;
     int64_t scratch_bytes;
 } Batch;

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from cimc import __version__
+from cimc.command_line.noise_options import add_noise_options
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -69,6 +70,10 @@ def _feeding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_count, metavar="N", help="take the first N rows only")
 
 
+def _threads(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--threads", type=_count, metavar="N", help="images go over N threads (default: all cores)")
+
+
 def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx", help="the trained model")
     parser.add_argument(
@@ -112,6 +117,8 @@ def _run(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
     parser.add_argument("-o", "--output", required=True, metavar="Y.npz", help="outputs by the model's output names")
     parser.add_argument("--codes", action="store_true", help="add the integer codes as NAME.codes")
+    _threads(parser)
+    add_noise_options(parser)
     _feeding(parser)
 
 
@@ -142,6 +149,8 @@ def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
         help="top-1 accuracy, or mean squared error against the input",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object with n and accuracy (or mse)")
+    _threads(parser)
+    add_noise_options(parser)
     _feeding(parser)
 
 

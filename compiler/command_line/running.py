@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import os
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -10,9 +12,10 @@ from numpy.typing import NDArray
 
 from cimc.arrays import feed, load_arrays, to_npz
 from cimc.backends import ports
-from cimc.backends.interpreter import Interpreter
+from cimc.backends.interpreter import Interpreter, levels
 from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.isa.container import load
@@ -28,7 +31,7 @@ def run_command(options: argparse.Namespace) -> int:
     program = load(options.program)
     inputs = program_inputs(program, load_arrays(options.input), options, options.input)
     parts: dict[str, list[NDArray[Any]]] = {}
-    for _, codes, real in _outputs(program, inputs):
+    for _, codes, real in _outputs(program, inputs, options):
         for port in program.outputs:
             parts.setdefault(port.name, []).append(real[port.name])
             if options.codes:
@@ -45,7 +48,7 @@ def eval_command(options: argparse.Namespace) -> int:
     score = _accuracy if options.metric == "accuracy" else _squared_error
     labels = _labels(arrays, count, options.data) if options.metric == "accuracy" else np.zeros(0)
     total = 0.0
-    for batch, _, real in _outputs(program, inputs):
+    for batch, _, real in _outputs(program, inputs, options):
         first = next(iter(real.values()))
         total += score(first, next(iter(batch.values())), labels[: len(first)])
         labels = labels[len(first) :]
@@ -65,19 +68,32 @@ def program_inputs(program: Program, arrays: Arrays, options: argparse.Namespace
     return feed(arrays, wanted, feeding_of(options), path)
 
 
-def _outputs(program: Program, inputs: Arrays) -> Iterator[tuple[Arrays, Arrays, Arrays]]:
+def _outputs(program: Program, inputs: Arrays, options: argparse.Namespace) -> Iterator[tuple[Arrays, Arrays, Arrays]]:
     """Yield (inputs, output codes in the model's layout, real outputs) chunk by chunk."""
-    interpreter = Interpreter(program)
+    interpreter = Interpreter(program, threads=options.threads or _cores(), noise=noise_of(options))
+    _say_if_slow()
     count = len(next(iter(inputs.values())))
     progress = Progress("running", count)
     for first in range(0, count, CHUNK):
         batch = {name: array[first : first + CHUNK] for name, array in inputs.items()}
-        codes = interpreter.run({port.name: ports.quantise(port, batch[port.name]) for port in program.inputs})
+        codes = interpreter.run(
+            {port.name: ports.quantise(port, batch[port.name]) for port in program.inputs}, first=first
+        )
         real = {port.name: ports.dequantise(port, codes[port.name]) for port in program.outputs}
         ordered = {port.name: ports.model_order(port, codes[port.name]) for port in program.outputs}
         yield batch, ordered, real
         progress.at(min(first + CHUNK, count))
     progress.done()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _say_if_slow() -> None:
+    """Say on stderr that the compiled kernels are missing."""
+    if levels() == ("numpy",):
+        print("cimc: the compiled kernels were not built here, numpy does their work more slowly", file=sys.stderr)
 
 
 def _labels(arrays: Arrays, count: int, path: str) -> NDArray[Any]:

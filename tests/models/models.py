@@ -2,8 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from command_line.test_cases import run
+from numpy.typing import NDArray
+
+from cimc.arrays import Feeding, feed, load_arrays
+from cimc.driver import input_shapes
+from cimc.frontend import load
 
 UNIT = ("--scale", "0.00392156862745098")
 
@@ -65,6 +71,13 @@ class Job:
 
     def data(self, name: str) -> str:
         return str(self.shared / "data" / f"{name}.npz")
+
+    def inputs(self) -> dict[str, NDArray[Any]]:
+        """Return the test set as the model wants it."""
+        given = dict(zip(self.model.feeding[::2], map(float, self.model.feeding[1::2]), strict=True))
+        feeding = Feeding(given.get("--offset", 0.0), given.get("--scale", 1.0))
+        path = self.data(self.model.test)
+        return feed(load_arrays(path), input_shapes(load(Path(self.file))), feeding, path)
 
     def ok(self, command: str, *arguments: str) -> str:
         """Run a command, which must end well; return its output."""

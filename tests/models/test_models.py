@@ -12,10 +12,8 @@ import pytest
 from command_line.test_cases import run
 from models.models import MODELS, SHORT, Job, Model
 
-from cimc.arrays import Feeding, feed, load_arrays
-from cimc.driver import input_shapes
+from cimc.arrays import load_arrays
 from cimc.float_model import run_float
-from cimc.frontend import load
 
 WIDE_TARGETS = ("aon-cim", "ideal", "hermes-64")
 NARROW_TARGETS = ("aon-cim-6b", "aon-cim-4b")
@@ -54,11 +52,7 @@ def agreement(job: Job) -> float:
     """Return the share of the test set on which the program and the float model have the same top-1."""
     outputs = job.folder / "y.npz"
     job.test("run", job.program, "-o", str(outputs))
-    offsets = dict(zip(job.model.feeding[::2], map(float, job.model.feeding[1::2]), strict=True))
-    feeding = Feeding(offsets.get("--offset", 0.0), offsets.get("--scale", 1.0))
-    path = job.data(job.model.test)
-    inputs = feed(load_arrays(path), input_shapes(load(Path(job.file))), feeding, path)
-    (name, real), *_ = run_float(Path(job.file), inputs).items()
+    (name, real), *_ = run_float(Path(job.file), job.inputs()).items()
     with np.load(outputs) as found:
         return float((found[name].argmax(axis=1) == real.argmax(axis=1)).mean())
 

@@ -1,0 +1,70 @@
+"""The noise options of run and eval: --noise, --seed, --time, --sources and --sample-offset."""
+
+import argparse
+import re
+from typing import TYPE_CHECKING
+
+from cimc.diagnostics import fail
+
+if TYPE_CHECKING:
+    from cimc.backends.noise import Noise
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
+GIVEN_WITH_NOISE = ("seed", "time", "sources", "sample_offset")
+
+
+def add_noise_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that make a run noisy."""
+    group = parser.add_argument_group("noise")
+    group.add_argument(
+        "--noise",
+        metavar="PROFILE[,KEY=VALUE...]",
+        help="disturb the chip as this profile says (pcm, hermes, reram-wan, reram-cmo, generic or FILE.toml)",
+    )
+    group.add_argument("--seed", metavar="N", help="the chip drawn (default 0)")
+    group.add_argument("--time", metavar="T", help="time since the first read: 25s, 1h, 1d, 30d, 1y (default 0s)")
+    group.add_argument(
+        "--sources",
+        metavar="A,B,...",
+        help="what is noisy: programming, drift, read (these by default), cycle, output, adc, dac, stuck",
+    )
+    group.add_argument("--sample-offset", metavar="K", help="number of the first sample, for shards (default 0)")
+
+
+def noise_of(options: argparse.Namespace) -> "Noise | None":
+    """Return the noise that the options ask for, None without --noise. Raises CimcError CIM0003 and Trap CIM053x."""
+    if options.noise is None:
+        given = [name for name in GIVEN_WITH_NOISE if getattr(options, name) is not None]
+        if given:
+            name = given[0].replace("_", "-")
+            raise fail("CIM0003", f"--{name} says how noise is drawn, but there is no --noise", hint="add --noise pcm")
+        return None
+    from cimc.backends.noise import DEFAULT_SOURCES, Noise
+    from cimc.backends.profiles import load_profile
+
+    sources = DEFAULT_SOURCES if options.sources is None else frozenset(filter(None, options.sources.split(",")))
+    return Noise(
+        load_profile(options.noise),
+        _whole(options.seed, "--seed"),
+        seconds(options.time or "0s"),
+        sources,
+        _whole(options.sample_offset, "--sample-offset"),
+    )
+
+
+def seconds(text: str) -> int:
+    """Return a time in whole seconds. Raises CimcError CIM0003."""
+    match = re.fullmatch(r"(\d{1,13})([smhdy])", text)
+    if not match:
+        raise fail(
+            "CIM0003",
+            f"--time: {text!r} is no time",
+            hint="write a whole number and a unit: 25s, 10m, 1h, 1d, 30d, 1y",
+        )
+    return int(match[1]) * UNITS[match[2]]
+
+
+def _whole(text: str | None, option: str) -> int:
+    if text is not None and not re.fullmatch(r"\d{1,20}", text):
+        raise fail("CIM0003", f"{option}: {text!r} is not a whole number, 0 or more")
+    return int(text or 0)

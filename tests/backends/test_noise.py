@@ -1,0 +1,256 @@
+"""The noise machine: both interpreters agree on every source, nothing depends on batches, and no noise is exact."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cimc.backends import reference
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.noise import SOURCES, Noise
+from cimc.backends.profiles import built_in_names, load_profile
+from cimc.backends.traps import Trap
+
+EVERYTHING = frozenset(SOURCES)
+WIDE = {"shift": 4, "low": -(2**31), "high": 2**31 - 1}
+TIMES = {"reram-wan": 86400}
+
+
+def network(new, zeros="program", **sections):
+    """Return a program that uses every array instruction: two stacked blocks, a loop, a re-programmed block."""
+    rng = np.random.default_rng(5)
+    sketch = new(2048, **sections).port("x", (6, 24), 0).port("y", (64,), 512, "i32", output=True)
+    sketch.gain(40000, 21)
+    for number, at in ((0, (0, 0, 0)), (1, (1, 2, 3)), (2, (0, 4, 3))):
+        sketch.block(number, rng.integers(-508, 509, (12, 5)) * (rng.random((12, 5)) < 0.8), at, zeros=zeros)
+    sketch.block(2, rng.integers(-508, 509, (12, 5)), (0, 4, 3))
+    tables = {"scale": sketch.table([900] * 10, "i32"), "bias": sketch.table([7] * 5, "i64")}
+    reference_sums = sketch.table([400, 300], "i64")
+    sketch.tensor(0, (6, 24)).tensor(1, (6, 5), 512, type="i32").tensor(2, (6, 12), 0, pitch=(1, 1, 24, 1))
+    sketch.put("loop", count=2).put("mvm", in_=0, out=1, block=0, blocks=2, **tables, **WIDE)
+    sketch.put("advance", stream=1, by=30).put("endloop")
+    sketch.tensor(1, (6, 5), 768, type="i32").put("capture", in_=2, out=1, block=2)
+    sketch.put("calibrate", in_=0, block=0, blocks=2, reference=reference_sums, per="block")
+    sketch.put("time", seconds=172800 if sketch.memory == 2047 else 86400)
+    sketch.tensor(1, (6, 5), 1024, type="i32").put("mvm", in_=0, out=1, block=0, blocks=2, **tables, **WIDE)
+    for k, polarity in enumerate(("plus", "minus")):
+        sketch.tensor(1, (1,), 1400 + 4 * k, type="i32")
+        sketch.put("readcell", tile=0, row=1, col=2, polarity=polarity, out=1)
+    sketch.tensor(1, (1,), 1420, type="i32").put("selftest", tile=1, col=6, value=123456, out=1)
+    sketch.tensor(1, (1,), 1424, type="i32")
+    return sketch.put("verify", block=1, data=0, tolerance=9, out=1).program()
+
+
+def images(count=3):
+    return np.random.default_rng(3).integers(-127, 128, (count, 6, 24)).astype(np.int8)
+
+
+def writes_of_reference(program, x, noise):
+    writes = []
+    for n, image in enumerate(x):
+        shifted = noise and replace(noise, sample_offset=noise.sample_offset + n)
+        seen = []
+        reference.run(
+            program, {"x": image.tolist()}, lambda i, values, seen=seen: seen.append((i, list(values))), shifted
+        )
+        writes.append(seen)
+    return writes
+
+
+def writes_of_interpreter(program, x, noise, chunk=None):
+    writes = [[] for _ in x]
+    done = 0
+
+    def watch(index, values):
+        nonlocal done
+        for n, one in enumerate(values):
+            writes[first[0] + n].append((index, one.ravel().tolist()))
+
+    first = [0]
+    size = chunk or len(x)
+    for start in range(0, len(x), size):
+        first[0] = start
+        Interpreter(program, chunk, noise=noise).run({"x": x[start : start + size]}, watch, first=start)
+    return writes
+
+
+@pytest.mark.parametrize("profile", built_in_names())
+@pytest.mark.parametrize("source", [*SOURCES, "default", "all"])
+def test_both_interpreters_agree(new, profile, source):
+    sources = {"default": Noise(load_profile(profile)).sources, "all": EVERYTHING}.get(source, frozenset({source}))
+    noise = Noise(load_profile(profile), 11, TIMES.get(profile, 3600), sources, 5)
+    program = network(new)
+    assert writes_of_interpreter(program, images(2), noise) == writes_of_reference(program, images(2), noise)
+
+
+@pytest.mark.parametrize(
+    "sections",
+    [
+        {"adc": {"rounding": "floor", "codes": "full"}},
+        {"adc": {"bits": 14, "multiplexing": 1}},
+        {"dac": {"bits": 16}},
+        {"array": {"fraction_bits": 8, "levels": 255, "unprogrammed": 3}},
+        {"array": {"fraction_bits": 2, "unprogrammed": 40}},
+    ],
+    ids=str,
+)
+def test_both_interpreters_agree_on_other_machines(new, sections):
+    noise = Noise(load_profile("pcm"), 2**64 - 1, 31536000, EVERYTHING)
+    program = network(new, "skip", **sections)
+    assert writes_of_interpreter(program, images(2), noise) == writes_of_reference(program, images(2), noise)
+
+
+def test_both_interpreters_agree_on_violent_noise(new):
+    changes = "programming.scale=1000,drift.scale=30,read.scale=1000,cycle.scale=1000,output.sigma=64,adc.offset=64"
+    noise = Noise(load_profile(f"pcm,{changes},adc.gain=0.125,dac.gain=0.125,adc.inl=64"), 1, 86400, EVERYTHING)
+    program = network(new)
+    assert writes_of_interpreter(program, images(2), noise) == writes_of_reference(program, images(2), noise)
+
+
+@pytest.mark.parametrize("profile", built_in_names())
+@pytest.mark.parametrize("zeros", ["program", "skip"])
+def test_zero_noise_is_exact(new, profile, zeros):
+    program = network(new, zeros, array={"unprogrammed": 3})
+    noise = Noise(load_profile(profile).silent(), 3, TIMES.get(profile, 3600), EVERYTHING)
+    exact = writes_of_interpreter(program, images(), None)
+    assert writes_of_interpreter(program, images(), noise) == exact
+    assert writes_of_reference(program, images(1), noise) == exact[:1]
+
+
+def test_no_source_is_exact(new):
+    program = network(new)
+    noise = Noise(load_profile("pcm"), 3, 3600, frozenset())
+    assert writes_of_interpreter(program, images(), noise) == writes_of_interpreter(program, images(), None)
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 5])
+def test_bits_do_not_depend_on_the_chunk(new, chunk):
+    program, x = network(new), images(5)
+    noise = Noise(load_profile("pcm"), 3, 3600, EVERYTHING, 7)
+    whole = Interpreter(program, 5, noise=noise).run({"x": x})["y"]
+    assert np.array_equal(Interpreter(program, chunk, noise=noise).run({"x": x})["y"], whole)
+
+
+def test_bits_do_not_depend_on_threads(new):
+    program, x = network(new), images(6)
+    noise = Noise(load_profile("pcm"), 3, 3600, EVERYTHING)
+    whole = Interpreter(program, 6, noise=noise).run({"x": x})["y"]
+    assert np.array_equal(Interpreter(program, 1, threads=3, noise=noise).run({"x": x})["y"], whole)
+
+
+def test_a_shard_agrees_with_the_whole(new):
+    program, x = network(new), images(5)
+    noise = Noise(load_profile("pcm"), 3, 3600, EVERYTHING, 2)
+    whole = Interpreter(program, noise=noise).run({"x": x})["y"]
+    shard = Interpreter(program, noise=replace(noise, sample_offset=5)).run({"x": x[3:]})["y"]
+    assert np.array_equal(shard, whole[3:])
+    assert np.array_equal(Interpreter(program, noise=noise).run({"x": x[3:]}, first=3)["y"], whole[3:])
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_every_source_and_seed_makes_a_difference(new, source):
+    program, x = network(new), images()
+    profile = load_profile("pcm,stuck.low=0.2")
+    results = [Interpreter(program).run({"x": x})["y"]]
+    results += [
+        Interpreter(program, noise=Noise(profile, seed, 3600, frozenset({source}))).run({"x": x})["y"]
+        for seed in (0, 1)
+    ]
+    assert len({result.tobytes() for result in results}) == 3
+
+
+def test_order_of_tiles_does_not_matter(new):
+    """The same blocks, programmed in either order, with another layer's products in between."""
+    outputs = []
+    for order in ((0, 1), (1, 0)):
+        sketch = new().gain(40000, 21).port("x", (4,), 0).port("y", (3,), 64, "i32", output=True)
+        for number in order:
+            sketch.block(number, [[300 - 40 * number * j, -17 * j, 90] for j in range(4)], (number, number, 2))
+        sketch.tensor(0, (4,))
+        for number in order:
+            sketch.tensor(1, (3,), 64 if number == 0 else 128, type="i32").put("capture", in_=0, out=1, block=number)
+        noise = Noise(load_profile("pcm"), 3, 3600, EVERYTHING)
+        x = np.array([[100, -50, 30, 7]], np.int8)
+        outputs.append(Interpreter(sketch.program(), noise=noise).run({"x": x})["y"].tolist())
+    assert outputs[0] == outputs[1]
+
+
+def test_programming_twice_draws_twice(new):
+    def left_at(times):
+        sketch = new().gain()
+        for _ in range(times):
+            sketch.block(0, [[400]])
+        sketch.tensor(0, (1,), type="i32").put("readcell", tile=0, row=0, col=0, polarity="plus", out=0)
+        sketch.port("y", (1,), 0, "i32", output=True)
+        noise = Noise(load_profile("pcm"), 3)
+        return Interpreter(sketch.program(), noise=noise).run({})["y"].item()
+
+    assert len({left_at(times) for times in (1, 2, 3)}) == 3
+
+
+def test_an_unused_device_stays_silent(new):
+    """zeros=skip: what was never programmed conducts what the target says, at any time, without noise."""
+    sketch = (
+        new(array={"unprogrammed": 5}).gain().block(0, [[0, 3]], zeros="skip").port("y", (2,), 0, "i32", output=True)
+    )
+    sketch.data(0, [100], (1,)).tensor(1, (2,), type="i32").put("capture", in_=0, out=1, block=0)
+    noise = Noise(load_profile("pcm"), 3, 86400)
+    assert Interpreter(sketch.program(), noise=noise).run({})["y"][0, 0] == 0
+
+
+SCRIPT = """
+import hashlib
+import sys
+sys.path.insert(0, sys.argv[1])
+from conftest import Sketch
+from test_noise import EVERYTHING, images, network
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.noise import Noise
+from cimc.backends.profiles import load_profile
+noise = Noise(load_profile("pcm"), 3, 3600, EVERYTHING)
+result = Interpreter(network(Sketch), noise=noise, kernels="numpy").run({"x": images(4)})["y"]
+print(hashlib.sha256(result.tobytes()).hexdigest())
+"""
+
+
+def test_bits_do_not_depend_on_the_processor():
+    """numpy without its vector instructions computes the same."""
+    features = np.show_config("dicts")["SIMD Extensions"]["found"]
+    results = []
+    for disabled in ("", " ".join(features)):
+        environment = os.environ | {"NPY_DISABLE_CPU_FEATURES": disabled}
+        run = [sys.executable, "-W", "ignore", "-c", SCRIPT, str(Path(__file__).parent)]
+        done = subprocess.run(run, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        results.append(done.stdout)
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"seed": -1}, "CIM0531"),
+        ({"time_s": -1}, "CIM0532"),
+        ({"sources": frozenset({"drfit"})}, "CIM0531"),
+        ({"sample_offset": -1}, "CIM0531"),
+    ],
+)
+def test_impossible_noise_is_refused(facts, code):
+    with pytest.raises(Trap) as trap:
+        Noise(load_profile("pcm"), **facts)
+    assert trap.value.code == code
+
+
+def test_a_time_that_the_profile_does_not_know_is_refused(new):
+    noise = Noise(load_profile("reram-wan"), 0, 60)
+    for run in (
+        lambda: Interpreter(network(new), noise=noise).run({"x": images(1)}),
+        lambda: writes_of_reference(network(new), images(1), noise),
+    ):
+        with pytest.raises(Trap) as trap:
+            run()
+        assert trap.value.code == "CIM0532"

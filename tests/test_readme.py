@@ -1,0 +1,88 @@
+"""The README shows what really comes out, and the documents name what really is there."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from command_line.test_cases import run
+
+from cimc.command_line.options import build_parser
+from cimc.passes.pipeline import DEFAULT, PASSES, STAGES
+from cimc.targets import built_in_names
+
+ROOT = Path(__file__).parent.parent
+README = ROOT / "README.md"
+PROMPT, INDENT = "    $ ", "    "
+LAYER = "<!-- first layer -->"
+
+
+def first_screen(text: str) -> list[str]:
+    """Return the lines of the first block of commands and output."""
+    lines = text.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.startswith(PROMPT))
+    end = next(index for index, line in enumerate(lines) if index > start and line[:1] not in ("", " "))
+    return lines[start:end]
+
+
+def played(commands: list[str]) -> Iterator[str]:
+    for command in commands:
+        yield command
+        status, output = run(command.removeprefix(PROMPT).split()[1:])
+        assert status == 0, output
+        yield from (f"{INDENT}{line}".rstrip() for line in output.splitlines())
+        yield ""
+
+
+def first_layer(program: str) -> list[str]:
+    """Return the instructions of the first layer, the one behind the gain."""
+    lines = program.splitlines()
+    start = next(index for index, line in enumerate(lines) if line.lstrip().startswith("gain")) + 1
+    end = next(index for index, line in enumerate(lines) if index > start and line.startswith(".loc"))
+    return [f"{INDENT}{line}" for line in lines[start:end]]
+
+
+def masked(lines: list[str]) -> list[str]:
+    """Return lines without the numbers: those may differ in the last digit from machine to machine."""
+    return [re.sub(r"-?\d+(\.\d+)?", "#", line) for line in lines]
+
+
+def test_the_first_screen_is_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bless: bool) -> None:
+    shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    monkeypatch.chdir(tmp_path)
+    text = README.read_text()
+    shown = first_screen(text)
+    found = list(played([line for line in shown if line.startswith(PROMPT)]))
+    layer = first_layer((tmp_path / "digits.asm").read_text())
+    before, mark, after = text.partition(f"{LAYER}\n\n")
+    assert mark
+    shown_layer = after.partition("\n\n")[0].splitlines()
+    if bless:
+        text = before + mark + after.replace("\n".join(shown_layer), "\n".join(layer), 1)
+        README.write_text(text.replace("\n".join(shown), "\n".join(found), 1))
+    else:
+        assert masked(shown) == masked(found), "run pytest --bless if the new output is right"
+        assert masked(shown_layer) == masked(layer), "run pytest --bless if the new output is right"
+
+
+def test_the_architecture_page_has_every_pass_and_stage_in_order() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    rows = re.findall(r"^\| `([a-z0-9-]+)` \|", text, re.MULTILINE)
+    assert rows == [*STAGES, *DEFAULT.split(",")]
+    assert {kind.name for kind in PASSES} == set(DEFAULT.split(","))
+
+
+def test_the_readme_names_every_command_and_target() -> None:
+    text = README.read_text()
+    choices = next(action.choices for action in build_parser()._actions if action.choices)
+    assert [name for name in choices or () if f"cimc {name}" not in text] == []
+    assert [name for name in built_in_names() if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(
+    "path", [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))], ids=lambda path: path.name
+)
+def test_links_lead_somewhere(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
+    assert [link for link in links if not (path.parent / link).exists()] == []
