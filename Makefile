@@ -14,7 +14,7 @@ MAKEFLAGS   += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test check format types nightly demo manual bench wheel-test clean
+.PHONY: help venv test check format types nightly demo manual bench bench-speed wheel-test clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -58,7 +58,10 @@ manual: $(STAMP)  ## regenerate docs/isa.md from the instruction table
 	@mv build/isa.md docs/isa.md
 
 bench: $(STAMP)  ## measure compile time, memory and start-up; BENCH_ARGS="MODEL.onnx CALIB.npz" for another model
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench.py $(BENCH_ARGS)
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/compiling.py $(BENCH_ARGS)
+
+bench-speed: $(STAMP)  ## measure the interpreter against onnxruntime; BENCH_ARGS="--models FOLDER" for real models
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/speed.py $(BENCH_ARGS)
 
 wheel-test:  ## build the wheel and run the suite against it in a clean environment
 	@rm -rf build/lib build/bdist.* build/wheel && mkdir -p build/wheel/away

@@ -23,7 +23,7 @@ from cimc.backends.fixed_point import (
 from cimc.backends.profiles import Profile
 from cimc.backends.profiles.curve import Curve
 from cimc.backends.profiles.schema import RANGE
-from cimc.backends.traps import Trap
+from cimc.backends.traps import Refusal
 
 HIGHEST = 1 << 16
 """Codes beyond this would overflow 64-bit products."""
@@ -81,7 +81,7 @@ class Aging:
 def device_tables(profile: Profile, highest: int) -> DeviceTables:
     """Return a profile's tables for codes 0..highest."""
     if highest > HIGHEST:
-        raise Trap("CIM0533", f"the highest conductance code is {highest}, noise is modelled up to {HIGHEST}")
+        raise Refusal("CIM0533", f"the highest conductance code is {highest}, noise is modelled up to {HIGHEST}")
     with localcontext() as context:
         context.prec = DIGITS
         programming = profile.numbers["programming.scale"] * _unit(highest)
@@ -97,7 +97,7 @@ def device_tables(profile: Profile, highest: int) -> DeviceTables:
 
 @cache
 def aging(profile: Profile, highest: int, seconds: int) -> Aging:
-    """Return a profile at a time in seconds since the first read. Raises Trap CIM0532 where it knows no such time."""
+    """Return a profile at a time in seconds since the first read. Raises Refusal CIM0532 where it knows none."""
     tables = device_tables(profile, highest)
     kind, scale = profile.choices["drift.kind"], profile.numbers["drift.scale"]
     start = profile.numbers["drift.start"] if kind == "power" else Decimal(0)
@@ -133,12 +133,12 @@ def _unit(highest: int) -> Decimal:
 def _values(
     profile: Profile, curve: Curve, factor: Decimal, highest: int, limit: int, last: int | None = None
 ) -> tuple[int, ...]:
-    """Return round(curve * factor) at the codes 0..last, by default 0..highest; trap where the limit is exceeded."""
+    """Return round(curve * factor) at the codes 0..last, by default 0..highest. Raises Refusal CIM0533."""
     lowest, top = profile.numbers["device.lowest"], profile.numbers["device.highest"]
     codes = (Decimal(code) / highest for code in range((highest if last is None else last) + 1))
     values = tuple(int((curve.at(code, lowest, top) * factor).to_integral_value()) for code in codes)
     if max(values) > limit:
-        raise Trap("CIM0533", f"a spread of profile {profile.name} is {max(values)} units, {limit} is the most")
+        raise Refusal("CIM0533", f"a spread of profile {profile.name} is {max(values)} units, {limit} is the most")
     return values
 
 
@@ -155,7 +155,7 @@ def _redraw(profile: Profile, seconds: int) -> Curve:
         if time == seconds:
             return curve
     known = ", ".join(f"{time} s" for time, _ in profile.redraws)
-    raise Trap("CIM0532", f"profile {profile.name} knows its devices at 0 s, {known}, not at {seconds} s")
+    raise Refusal("CIM0532", f"profile {profile.name} knows its devices at 0 s, {known}, not at {seconds} s")
 
 
 def _logarithmic(profile: Profile, key: str, seconds: int) -> Decimal:

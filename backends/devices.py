@@ -145,7 +145,7 @@ class Devices:
             return np.zeros(cells.rows, np.int64)
         rows = range(cells.row, cells.row + cells.rows)
         z = draws.normals(self.noise.seed, draws.DAC, cells.tile, np.zeros(1), np.zeros(1), rows)[0, 0]
-        return np.asarray(rounded(scaled(self.numbers["dac.gain"], DAC_BITS) * z, NORMAL_BITS))
+        return rounded(np.asarray(scaled(self.numbers["dac.gain"], DAC_BITS) * z), NORMAL_BITS)
 
     def _by_writes(self, purpose: int, cells: Region, writes: Array) -> Array:
         """Return normal variables of devices that were programmed `writes` times before."""
@@ -177,7 +177,7 @@ def _sigmas(spread: Spread, programmed: Array, present: Array) -> Array:
     codes, rest = values >> FINE_BITS, values & (1 << FINE_BITS) - 1
     low, high = table[codes], table[codes + 1]
     sigma = low + rounded((high - low) * rest, FINE_BITS)
-    return np.asarray(rounded(present * sigma, READ_BITS) if spread.relative else sigma)
+    return rounded(present * sigma, READ_BITS) if spread.relative else np.asarray(sigma)
 
 
 def _decayed(values: Array, halvings_passed: Array) -> Array:
@@ -190,4 +190,4 @@ def _decayed(values: Array, halvings_passed: Array) -> Array:
     start, end = table[cell], table[cell + 1]
     factor = start - rounded((start - end) * rest, rest_bits)
     shift = np.minimum(HALVING_BITS + whole, LONGEST_SHIFT)
-    return (values * factor + (np.int64(1) << shift - 1)) >> shift
+    return np.asarray((values * factor + (np.int64(1) << shift - 1)) >> shift)

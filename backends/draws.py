@@ -10,7 +10,7 @@ eight 32-bit words. What the four numbers are is fixed per purpose:
 | stuck | 2 * column + polarity | row | 0 | tile |
 | adc offset, gain, inl | ADC | read phase | 0 | tile |
 | dac | row | 0 | 0 | tile |
-| cycle, output | column | vector of the stream, bits 32 up: occurrence | sample in the input file | tile * 2^16 + first row |
+| cycle, output | column | vector; bits 32 up: occurrence | sample in the input file, 0 for `calibrate` | tile * 2^16 + first row |
 
 The occurrence counts earlier reads of the same columns from the same first row, so that layers that share a tile, or
 come and go elsewhere in a program, leave each other's draws alone.
@@ -47,7 +47,7 @@ def words(seed: int, purpose: int, stream: int, samples: Array, vectors: Array, 
         np.arange(first, last, dtype=np.uint64),
         np.asarray(vectors, np.uint64)[:, None],
         np.asarray(samples, np.uint64)[:, None, None],
-        np.uint64(purpose | stream << 32),
+        np.array(purpose | stream << 32, np.uint64),
     )
     found = philox.bulk(counters, (seed, 0))
     line = found.reshape(*found.shape[:2], (last - first) * philox.DRAWS)

@@ -1,9 +1,9 @@
 """Emit: scheduled tile IR -> program. One function per operation; nothing is decided here."""
 
-import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from xdsl.ir import Operation, SSAValue
@@ -92,7 +92,7 @@ class _Builder:
 
 
 def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emission:
-    """Return the program of a scheduled graph. Array programming comes first, then the layers in order, then halt."""
+    """Return the program of a scheduled graph: array programming, drift calibration, the layers in order, halt."""
     builder = _Builder(graph)
     operations = list(graph.module.ops)
     layers = [op for op in operations if isinstance(op, xbar.MvmOp)]
@@ -100,6 +100,9 @@ def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emissi
         builder.names = names_of(layer.location)
         _program(builder, layer)
     _gain(builder, layers)
+    for layer in layers:
+        builder.names = names_of(layer.location)
+        _calibrate(builder, layer)
     for op in operations:
         builder.names = names_of(op.location)
         emitter = EMITTERS.get(type(op))
@@ -166,8 +169,8 @@ def _program(builder: _Builder, op: xbar.MvmOp) -> None:
     rows, cols, spots = int_values(op.row_cuts), int_values(op.col_cuts), int_values(op.blocks)
     number = int_value(op.first_block)
     for group in range(levels.shape[0]):
-        for c0, c1 in itertools.pairwise(cols):
-            for part, (r0, r1) in enumerate(itertools.pairwise(rows)):
+        for c0, c1 in pairwise(cols):
+            for part, (r0, r1) in enumerate(pairwise(rows)):
                 index = 3 * (number - int_value(op.first_block))
                 tile, row, col = spots[index : index + 3]
                 data = sum(len(chunk) for chunk in builder.conductances[-1:]) and builder.cells[-1][0] + len(
@@ -203,6 +206,23 @@ def _gain(builder: _Builder, layers: Sequence[xbar.MvmOp]) -> None:
     )
 
 
+def _calibrate(builder: _Builder, op: xbar.MvmOp) -> None:
+    """Read the layer's vectors from constant memory through each of its rows of blocks."""
+    if op.vectors is None or op.reference is None or op.first_block is None:
+        return
+    reference, (count, rows) = builder.graph.weights.get(op.reference), op.vectors.dims
+    parts, block = len(int_values(op.row_cuts)) - 1, int_value(op.first_block)
+    shape, pitch = (1, 1, count, rows), (0, 0, rows, 1)
+    base = builder.table(op, "vectors", "i1")
+    builder.put("tensor", stream=IN, space="const", type="i8", base=base, shape=shape, pitch=pitch)
+    for group in range(op.matrix[0]):
+        for c0, c1 in pairwise(int_values(op.col_cuts)):
+            name = f"reference of {', '.join(builder.names)}, group {group}, columns {c0}..{c1 - 1}"
+            sums = builder.constants.add(reference[group, :, c0:c1], "i8", name)
+            builder.put("calibrate", in_=IN, block=block, blocks=parts, reference=sums, per="column")
+            block += parts
+
+
 def _rounding(op: Any) -> dict[str, int]:
     return {"shift": int_value(op.shift), "low": int_value(op.low), "high": int_value(op.high)}
 
@@ -219,7 +239,7 @@ def _mvm(builder: _Builder, op: xbar.MvmOp) -> None:
     block = int_value(op.first_block)
     for number in range(group):
         _mvm_input(builder, op, number, rows)
-        for c0, c1 in itertools.pairwise(cuts):
+        for c0, c1 in pairwise(cuts):
             label = f"of {', '.join(builder.names)}, group {number}, columns {c0}..{c1 - 1}"
             scales = builder.constants.add(scale[number, :, c0:c1], "i4", f"scale {label}")
             biases = builder.constants.add(offset[number * cols + c0 : number * cols + c1], "i8", f"offset {label}")

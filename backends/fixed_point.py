@@ -3,7 +3,11 @@
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cache
-from typing import Any
+from typing import Any, overload
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
 
 DIGITS = 40
 FINE_BITS = 12
@@ -15,6 +19,14 @@ NORMAL_BITS = 16
 HALVING_BITS = 30
 HALVING_CELLS = 10
 LOG_GUARD = 128
+
+
+@overload
+def rounded(value: int, bits: int) -> int: ...
+
+
+@overload
+def rounded(value: Array, bits: int) -> Array: ...
 
 
 def rounded(value: Any, bits: int) -> Any:

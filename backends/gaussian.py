@@ -45,7 +45,7 @@ def of_word(word: int) -> int:
 
 
 @cache
-def _cells() -> tuple[Array, Array]:
+def cells() -> tuple[Array, Array]:
     """Return the first entry of every cell, and by how much it falls within the cell; row 30 comes first."""
     rows = np.array(table()[::-1], np.int64)
     return rows[:, :-1].ravel(), (rows[:, :-1] - rows[:, 1:]).ravel()
@@ -53,9 +53,10 @@ def _cells() -> tuple[Array, Array]:
 
 def of_words(words: Array) -> Array:
     """Return the variables of an array of uint32, as int64. A double's exponent and top bits are row and cell."""
-    start, fall = _cells()
+    start, fall = cells()
     bits = np.maximum(words & np.uint32(MAGNITUDE), 1).astype(np.float64).view(np.int64)
     cell = (bits >> DOUBLE_CELL) - FIRST
     rest = (bits >> DOUBLE_REST) & ((1 << INTERPOLATION_BITS) - 1)
     magnitude = start[cell] - (fall[cell] * rest + HALF >> INTERPOLATION_BITS)
-    return np.where(words >> np.uint32(31), -magnitude, magnitude)
+    signed: Array = np.where(words >> np.uint32(31), -magnitude, magnitude)
+    return signed

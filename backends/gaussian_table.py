@@ -19,7 +19,7 @@ def density(z: Decimal) -> Decimal:
 
 
 def beyond(z: Decimal) -> Decimal:
-    """Return the probability that a normal variable exceeds z in magnitude: 1 - 2 density(z) sum z^(2n+1) / (2n+1)!!."""
+    """Return the probability of magnitudes above z: 1 - 2 density(z) sum_n z^(2n+1) / (2n+1)!!."""
     term = total = z
     n = 1
     while term > total.scaleb(-DIGITS):

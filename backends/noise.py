@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from cimc.backends.profiles import Profile
-from cimc.backends.traps import Trap
+from cimc.backends.traps import Refusal
 
 SOURCES = ("programming", "drift", "read", "cycle", "output", "adc", "dac", "stuck")
 DEFAULT_SOURCES = frozenset({"programming", "drift", "read"})
@@ -15,7 +15,7 @@ LATEST = (1 << 40) - 1
 
 @dataclass(frozen=True)
 class Noise:
-    """Noise of one chip (the seed) at one time: seconds since the first read, until a `time` instruction says otherwise.
+    """Noise of one chip (the seed) at one time: seconds since the first read, until a `time` instruction says more.
 
     Per-product draws go by the sample's number in the input file; `sample_offset` is the number of the first sample.
     """
@@ -28,11 +28,11 @@ class Noise:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 1 << 64:
-            raise Trap("CIM0531", f"the seed is {self.seed}, 0 to 2^64 - 1 is possible")
+            raise Refusal("CIM0531", f"the seed is {self.seed}, 0 to 2^64 - 1 is possible")
         if not 0 <= self.time_s <= LATEST:
-            raise Trap("CIM0532", f"the time is {self.time_s} s, 0 to {LATEST} s is possible")
+            raise Refusal("CIM0532", f"the time is {self.time_s} s, 0 to {LATEST} s is possible")
         if not 0 <= self.sample_offset < 1 << 62:
-            raise Trap("CIM0531", f"the sample offset is {self.sample_offset}, it cannot be negative")
+            raise Refusal("CIM0531", f"the sample offset is {self.sample_offset}, it cannot be negative")
         require_sources(self.sources)
 
     def has(self, source: str) -> bool:
@@ -41,9 +41,9 @@ class Noise:
 
 
 def require_sources(names: Iterable[str]) -> None:
-    """Trap unless every name is a source."""
+    """Raise Refusal unless every name is a source."""
     for name in sorted(names):
         if name not in SOURCES:
             near = get_close_matches(name, SOURCES, 1)
             hint = f"did you mean {near[0]}?" if near else f"known sources: {', '.join(SOURCES)}"
-            raise Trap("CIM0531", f"there is no noise source named {name!r}", hint)
+            raise Refusal("CIM0531", f"there is no noise source named {name!r}", hint)

@@ -50,7 +50,7 @@ def _program(state: PlanState, i: Instruction, _: int) -> None:
     chosen = targets > 0 if i.choice("zeros") == "skip" else np.ones_like(targets, bool)
     state.crossbar.tile(cells.tile).write(cells, targets, chosen)
     state.crossbar.blocks[i["block"]] = cells
-    state.calibrated.discard(i["block"])
+    state.calibrated.pop(i["block"], None)
 
 
 def _pattern(state: PlanState, i: Instruction, _: int) -> None:

@@ -16,6 +16,7 @@ from cimc.backends.noise import Noise
 from cimc.backends.ports import DTYPES
 from cimc.isa.program import Instruction, Program
 from cimc.isa.streams import StreamState
+from cimc.isa.table import FACTOR_ONE
 
 Array = NDArray[Any]
 
@@ -45,7 +46,8 @@ class Effect:
 class PlanState:
     """Streams, arrays and operands at one point of the program; operands are checked as they are resolved.
 
-    `largest` is the number of elements of the longest stream read so far.
+    `largest` is the number of elements of the longest stream read so far; `calibrated` holds the drift factors of
+    blocks, None where they depend on the images.
     """
 
     def __init__(self, program: Program, machine: Machine, noise: Noise | None = None) -> None:
@@ -53,7 +55,7 @@ class PlanState:
         self.machine = machine
         self.crossbar = Crossbar(machine, noise)
         self.streams: dict[int, StreamState] = {}
-        self.calibrated: set[int] = set()
+        self.calibrated: dict[int, Array | None] = {}
         self.largest = 1
         self.sizes = {"act": program.activation_bytes, "const": len(program.constants)}
 
@@ -90,6 +92,10 @@ class PlanState:
             self.crossbar.gain(block.tile)
             checks.count("a block's row of columns", block.cols, blocks[0].cols)
         return blocks
+
+    def factors(self, number: int, cols: int) -> Array | None:
+        """Return a block's drift factors [1, cols], None where they depend on the images."""
+        return self.calibrated.get(number, np.full((1, cols), FACTOR_ONE))
 
     def constant(self, address: int, type_name: str, count: int) -> Array:
         """Return a table of constants."""

@@ -25,20 +25,24 @@ class Stream:
     reads: tuple[BlockRead, ...]
     limit: int
 
-    def codes(self, chunk: Chunk) -> list[Array]:
-        """Return the ADC codes [images * vectors, cols] of each block, in buffers of their own."""
+    def codes(self, chunk: Chunk, samples: Array | None = None) -> list[Array]:
+        """Return the ADC codes [images * vectors, cols] of each block, in buffers of their own.
+
+        `samples` are the samples that noise is drawn for, by default those of the chunk.
+        """
+        samples = chunk.samples if samples is None else samples
         dtype = self.reads[0].matrix.dtype
         vectors = chunk.vectors(self.source, dtype)
         self._require_inputs(chunk, vectors)
         flat = vectors.reshape(-1, self.source.length)
-        return [self._codes(chunk, t, read, flat) for t, read in enumerate(self.reads)]
+        return [self._codes(chunk, t, read, flat, samples) for t, read in enumerate(self.reads)]
 
-    def _codes(self, chunk: Chunk, t: int, read: BlockRead, vectors: Array) -> Array:
+    def _codes(self, chunk: Chunk, t: int, read: BlockRead, vectors: Array, samples: Array) -> Array:
         sums = chunk.buffer(f"sums {t}", (len(vectors), read.columns), read.matrix.dtype)
         clips = chunk.clips(self.index, len(self.reads), read.columns)
         counters = None if clips is None else clips[t]
         if read.noise:
-            return read.noisy_codes(vectors, sums, chunk.samples, counters)
+            return read.noisy_codes(vectors, sums, samples, counters)
         return read.codes(read.sums(vectors, sums), counters)
 
     def _require_inputs(self, chunk: Chunk, vectors: Array) -> None:
@@ -72,7 +76,7 @@ def stream(state: PlanState, i: Instruction, source: StreamState, count: int, in
 
 @dataclass(frozen=True)
 class Mvm:
-    """Products with the epilogue of blocks whose drift factors are 1."""
+    """Products with the epilogue of blocks whose drift factors are known."""
 
     stream: Stream
     epilogue: Epilogue
@@ -85,25 +89,30 @@ class Mvm:
 
 @dataclass(frozen=True)
 class CalibratedMvm:
-    """Products whose multipliers are scaled by the drift factors that this chunk's calibration has set."""
+    """Products whose multipliers are scaled by drift factors that this chunk's calibration has set.
+
+    `factors` holds those of each block [1, cols], None where the calibration depends on the images.
+    """
 
     stream: Stream
     multipliers: Array
+    factors: tuple[Array | None, ...]
     offsets: Array
     rounding: Rounding
 
     def __call__(self, chunk: Chunk) -> Array:
         reads = self.stream.reads
-        scaled = [self._scaled(chunk, read.number, t) for t, read in enumerate(reads)]
+        found = [chunk.factors[read.number] if f is None else f for read, f in zip(reads, self.factors, strict=True)]
+        scaled = [_scaled(table, f)[:, None] for table, f in zip(self.multipliers, found, strict=True)]
         exact = epilogue(scaled, self.offsets, self.rounding, [read.highest for read in reads])
         shape = (chunk.images, self.stream.source.vectors, reads[0].columns)
         codes = [block.reshape(shape) for block in self.stream.codes(chunk)]
         return exact(codes, chunk.buffer("results", shape, exact.dtype))
 
-    def _scaled(self, chunk: Chunk, number: int, t: int) -> Array:
-        """Return round(M * F / 2^14) as [images or 1, 1, cols]."""
-        factors = chunk.factors.get(number, np.full((1, self.multipliers.shape[1]), FACTOR_ONE))
-        return half_even(self.multipliers[t] * factors, FACTOR_ONE)[:, None]
+
+def _scaled(multipliers: Array, factors: Array) -> Array:
+    """Return round(M * F / 2^14) for multipliers [cols] and factors [n, cols]."""
+    return half_even(multipliers * factors, FACTOR_ONE)
 
 
 def mvm(state: PlanState, i: Instruction, index: int) -> Write:
@@ -114,10 +123,13 @@ def mvm(state: PlanState, i: Instruction, index: int) -> Write:
     offsets = state.biases(i["bias"], cols)
     checks.count("the output", out.elements, source.vectors * cols)
     product = stream(state, i, source, count, index)
-    if state.calibrated.isdisjoint(read.number for read in product.reads):
-        exact = epilogue(list(multipliers), offsets, rounding(i), [read.highest for read in product.reads])
-        return Write(out, Mvm(product, exact), i["low"], i["high"])
-    return Write(out, CalibratedMvm(product, multipliers, offsets, rounding(i)), i["low"], i["high"])
+    factors = tuple(state.factors(read.number, cols) for read in product.reads)
+    if any(known is None for known in factors):
+        compute = CalibratedMvm(product, multipliers, factors, offsets, rounding(i))
+        return Write(out, compute, i["low"], i["high"])
+    scaled = [_scaled(table, known)[0] for table, known in zip(multipliers, factors, strict=True) if known is not None]
+    exact = epilogue(scaled, offsets, rounding(i), [read.highest for read in product.reads])
+    return Write(out, Mvm(product, exact), i["low"], i["high"])
 
 
 @dataclass(frozen=True)
@@ -140,14 +152,18 @@ def capture(state: PlanState, i: Instruction, index: int) -> Write:
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Drift factors of blocks from the sums of |code| over the vectors of `stream`."""
+    """Drift factors of blocks from the sums of |code| over the vectors of `stream`.
+
+    A chip is calibrated once: the noise of these products is that of sample 0, whatever sample follows.
+    """
 
     stream: Stream
     references: Array
     per_column: bool
 
     def __call__(self, chunk: Chunk) -> None:
-        for read, codes, reference in zip(self.stream.reads, self.stream.codes(chunk), self.references, strict=True):
+        read_codes = self.stream.codes(chunk, np.zeros(chunk.images, np.uint64))
+        for read, codes, reference in zip(self.stream.reads, read_codes, self.references, strict=True):
             shape = (chunk.images, self.stream.source.vectors, read.columns)
             sums = np.abs(codes.astype(np.int64)).reshape(shape).sum(axis=1)
             if not self.per_column:
@@ -162,12 +178,19 @@ def drift_factors(references: Array, sums: Array) -> Array:
     return np.where(sums == 0, FACTOR_ONE, factors)
 
 
-def calibrate(state: PlanState, i: Instruction, index: int) -> Effect:
+def calibrate(state: PlanState, i: Instruction, index: int) -> Effect | None:
+    """Plan a calibration; one on constants is done at once, its factors are the same for all images."""
     source = state.source(i["in"])
     blocks = state.blocks(i["block"], i["blocks"])
     per_column = i.choice("per") == "column"
     width = blocks[0].cols if per_column else 1
     references = state.constant(i["reference"], "i64", len(blocks) * width).reshape(len(blocks), width)
     product = stream(state, i, source, len(blocks), index)
-    state.calibrated.update(read.number for read in product.reads)
-    return Effect(Calibrate(product, references, per_column))
+    calibration = Calibrate(product, references, per_column)
+    if source.space == "act":
+        state.calibrated |= {read.number: None for read in product.reads}
+        return Effect(calibration)
+    chunk = Chunk(1, 0, state.program.constants)
+    calibration(chunk)
+    state.calibrated |= chunk.factors
+    return None

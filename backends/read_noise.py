@@ -73,7 +73,7 @@ class Cycle:
         spread = np.sqrt(squares @ self.variances)
         spread *= z
         spread *= 2.0 ** -(NORMAL_BITS + self.unit_bits)
-        return np.rint(spread, out=spread)
+        return np.asarray(np.rint(spread, out=spread))
 
 
 def cycle_shift(largest: int, rows: int, largest_input: int) -> int:

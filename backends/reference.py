@@ -146,7 +146,7 @@ class Reference:
         source, blocks = self._in(i["in"]), self._blocks(i["block"], i["blocks"])
         cols, per_column = blocks[0].cells.cols, i.choice("per") == "column"
         references = self.memory.constant(i["reference"], "i64", len(blocks) * (cols if per_column else 1))
-        codes = self._codes(source, blocks)
+        codes = self._codes(source, blocks, calibrating=True)
         for t, block in enumerate(blocks):
             sums = [sum(abs(code[t][j]) for code in codes) for j in range(cols)]
             if per_column:
@@ -309,11 +309,11 @@ class Reference:
     def _biases(self, address: int, count: int) -> list[int]:
         return self.memory.constant(address, "i64", count)
 
-    def _codes(self, source: StreamState, blocks: list[Block]) -> list[list[list[int]]]:
+    def _codes(self, source: StreamState, blocks: list[Block], calibrating: bool = False) -> list[list[list[int]]]:
         checks.count("a vector", source.length, sum(block.cells.rows for block in blocks))
         vectors = self.memory.read(source)
         self.array.require_inputs(vectors)
-        return self.array.codes(vectors, blocks)
+        return self.array.codes(vectors, blocks, calibrating)
 
     def _pairs(self, a: StreamState, b: StreamState, out: StreamState) -> Iterable[tuple[int, int]]:
         checks.count("the second operand", b.elements, a.elements)

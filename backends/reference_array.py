@@ -27,7 +27,7 @@ class Block:
 
 
 class Array:
-    """All tiles of the machine. A device that is not in `devices` was never programmed; without noise all are perfect."""
+    """All tiles of the machine. A device that is not in `devices` was never programmed."""
 
     def __init__(self, machine: Machine, noise: Noise | None = None) -> None:
         self.machine = machine
@@ -125,9 +125,15 @@ class Array:
                 if abs(x) > limit:
                     raise Trap("CIM0513", f"the input {x} is streamed to the array, the DAC takes {-limit} to {limit}")
 
-    def codes(self, vectors: Sequence[Sequence[int]], blocks: Sequence[Block]) -> list[list[list[int]]]:
-        """Return the ADC codes of each vector, block and column; the blocks share the elements of a vector in order."""
-        reads = [Read(self, block.cells) for block in blocks]
+    def codes(
+        self, vectors: Sequence[Sequence[int]], blocks: Sequence[Block], calibrating: bool = False
+    ) -> list[list[list[int]]]:
+        """Return the ADC codes of each vector, block and column; the blocks share the elements of a vector in order.
+
+        A chip is calibrated once: the noise of calibrating products is that of sample 0, whatever sample follows.
+        """
+        sample = self.noise.sample_offset if self.noise and not calibrating else 0
+        reads = [Read(self, block.cells, sample) for block in blocks]
         result = []
         for position, vector in enumerate(vectors):
             start, codes = 0, []
@@ -148,9 +154,10 @@ class Array:
 class Read:
     """A block while vectors stream through it: its columns, its converters, and what disturbs each product."""
 
-    def __init__(self, array: Array, cells: Region) -> None:
+    def __init__(self, array: Array, cells: Region, sample: int) -> None:
         self.array = array
         self.cells = cells
+        self.sample = sample
         self.columns = array.columns(cells)
         self.gain = array.gain(cells.tile)
         self.adcs = [PERFECT] * cells.cols
@@ -185,7 +192,7 @@ class Read:
 
     def _normal(self, noise: Noise, purpose: int, position: int, j: int) -> int:
         vector = position + (self.occurrence << 32)
-        return draws.normal(noise.seed, purpose, stream_of(self.cells), noise.sample_offset, vector, self.cells.col + j)
+        return draws.normal(noise.seed, purpose, stream_of(self.cells), self.sample, vector, self.cells.col + j)
 
     def _variances(self, array: Array) -> tuple[list[list[int]], int]:
         """Return the variance of each cell, column by column, and the bits of their unit below a code."""

@@ -103,3 +103,11 @@ class Trap(Exception):
         nodes = f" ({', '.join(self.locations)})" if self.locations else ""
         hint = f"; {self.hint}" if self.hint else ""
         return f"trap[{self.code}]{place}{nodes}: {self.sentence}{hint}"
+
+
+class Refusal(Trap):
+    """A wish that cannot be met, such as an unknown noise profile: the program is not at fault."""
+
+    def __str__(self) -> str:
+        hint = f"\n  hint: {self.hint}" if self.hint else ""
+        return f"error[{self.code}]: {self.sentence}{hint}"

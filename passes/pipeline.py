@@ -10,6 +10,7 @@ from cimc.diagnostics import fail
 from cimc.ir.graph import Graph
 from cimc.passes.calibrate import Batch, Calibrate
 from cimc.passes.column_ranges import ColumnRanges
+from cimc.passes.compensation import Compensation
 from cimc.passes.conductance import Conductance
 from cimc.passes.dead_code import DeadCode
 from cimc.passes.digital import Digital
@@ -47,7 +48,7 @@ class Setting:
 DEFAULT = (
     "layout,fold-affine,fold-pads,fold-reshapes,fuse-clamp,dead-code,"
     "calibrate,quantise,"
-    "im2col,digital,split,column-ranges,conductance,place,schedule"
+    "im2col,digital,split,column-ranges,conductance,compensation,place,schedule"
 )
 """The road from an imported graph to a scheduled tile graph."""
 
@@ -65,6 +66,7 @@ PASSES: tuple[Any, ...] = (
     Split,
     ColumnRanges,
     Conductance,
+    Compensation,
     Place,
     Schedule,
 )

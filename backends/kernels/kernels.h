@@ -212,33 +212,55 @@ TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first,
     }
 }
 
-/* Sums or maxima over taps, each channel on its own: all in floats, which hold them exactly. */
-INLINE TARGET void LEVEL(tap_tile)(const Step *s, const Tile *tile, int channel, const int maximum) {
-    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK;
+/* Maxima over taps, each channel on its own, of a tile and LANES channels. */
+INLINE TARGET void LEVEL(maxima)(const Step *s, const Tile *tile, int channel) {
+    for (int r = 0; r < tile->rows; r++) {
+        const uint8_t *x = tile->place[r] + (int64_t)channel * 4;
+        Floats most = LEVEL(floats)((const float *)(x + (int64_t)s->taps[0] * 4));
+        for (int tap = 1; tap < s->count; tap++)
+            most = LEVEL(most)(most, LEVEL(floats)((const float *)(x + (int64_t)s->taps[tap] * 4)));
+        LEVEL(put)(s, tile->out[r], channel, most);
+    }
+}
+
+/* Weighted sums over taps in floats, which hold them exactly, with their epilogue. */
+INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel) {
+    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK, half = LANES / 2;
     Floats total[ROWS];
     for (int r = 0; r < ROWS; r++) total[r] = (Floats){0};
     for (int tap = 0; tap < s->count; tap++) {
         const int64_t offset = ((int64_t)s->taps[tap] + channel) * 4;
-        Floats weights = {0};
-        if (!maximum) weights = LEVEL(floats)(s->weights + (int64_t)tap * padded + channel);
-        for (int r = 0; r < ROWS; r++) {
-            Floats x = LEVEL(floats)((const float *)(tile->place[r] + offset));
-            if (!maximum) total[r] = FLOAT_IS_EXACT ? LEVEL(fused)(x, weights, total[r]) : total[r] + x * weights;
-            else total[r] = tap ? LEVEL(most)(total[r], x) : x;
-        }
+        const Floats weights = LEVEL(floats)(s->weights + (int64_t)tap * padded + channel);
+        for (int r = 0; r < ROWS; r++)
+            total[r] = LEVEL(fused)(LEVEL(floats)((const float *)(tile->place[r] + offset)), weights, total[r]);
     }
+    const double *multipliers = s->multipliers + channel, *offsets = s->offsets + channel;
     for (int r = 0; r < tile->rows; r++) {
-        if (maximum)
-            LEVEL(put)(s, tile->out[r], channel, total[r]);
-        else if (s->narrow)
+        if (s->narrow)
             LEVEL(put)(s, tile->out[r], channel, total[r] * LEVEL(floats)(s->narrow_multipliers + channel) +
                                                      LEVEL(floats)(s->narrow_offsets + channel));
         else
             LEVEL(put_wide)(s, tile->out[r], channel,
-                            LEVEL(low_doubles)(total[r]) * LEVEL(doubles)(s->multipliers + channel) +
-                                LEVEL(doubles)(s->offsets + channel),
-                            LEVEL(high_doubles)(total[r]) * LEVEL(doubles)(s->multipliers + channel + LANES / 2) +
-                                LEVEL(doubles)(s->offsets + channel + LANES / 2));
+                            LEVEL(low_doubles)(total[r]) * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets),
+                            LEVEL(high_doubles)(total[r]) * LEVEL(doubles)(multipliers + half) +
+                                LEVEL(doubles)(offsets + half));
+    }
+}
+
+/* The same for sums that only doubles hold. */
+INLINE TARGET void LEVEL(wide_weighted)(const Step *s, const Tile *tile, int channel) {
+    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK, half = LANES / 2;
+    const double *multipliers = s->multipliers + channel, *offsets = s->offsets + channel;
+    for (int r = 0; r < tile->rows; r++) {
+        Doubles low = {0}, high = {0};
+        for (int tap = 0; tap < s->count; tap++) {
+            const Floats x = LEVEL(floats)((const float *)tile->place[r] + s->taps[tap] + channel);
+            const Floats weights = LEVEL(floats)(s->weights + (int64_t)tap * padded + channel);
+            low += LEVEL(low_doubles)(x) * LEVEL(low_doubles)(weights);
+            high += LEVEL(high_doubles)(x) * LEVEL(high_doubles)(weights);
+        }
+        LEVEL(put_wide)(s, tile->out[r], channel, low * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets),
+                        high * LEVEL(doubles)(multipliers + half) + LEVEL(doubles)(offsets + half));
     }
 }
 
@@ -248,8 +270,9 @@ TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int
         Tile tile;
         LEVEL(at)(&tile, s, b->scratch, image_bytes, 4, b, first, index, total);
         for (int channel = 0; channel < s->columns; channel += LANES)
-            if (s->kind == MAXIMUM) LEVEL(tap_tile)(s, &tile, channel, 1);
-            else LEVEL(tap_tile)(s, &tile, channel, 0);
+            if (s->kind == MAXIMUM) LEVEL(maxima)(s, &tile, channel);
+            else if (s->wide_sums) LEVEL(wide_weighted)(s, &tile, channel);
+            else LEVEL(weighted)(s, &tile, channel);
     }
 }
 

@@ -81,6 +81,7 @@ class Step(ctypes.Structure):
         ("weights", _address),
         ("table", _address),
         ("count", _int32),
+        ("wide_sums", _int32),
         ("narrow", _int32),
         ("multipliers", _address),
         ("offsets", _address),

@@ -129,10 +129,11 @@ def _noise(result: Lowered, read: BlockRead, offsets: Array, limit: int) -> int:
     cycle, place = read.noise.cycle, read.noise.address
     _require(cycle is not None and read.noise.converter is None and limit**2 < 1 << 15)
     assert cycle
+    rows = np.array(gaussian.table())
     digits, bits = _digits(cycle.variances.astype(np.int64), limit**2)
     noise = Noise(
         digits=result.pointer(np.stack([_pairs(offsets, digit.astype(np.int16))[1] for digit in digits]), np.int16),
-        normals=result.pointer(np.stack(gaussian.cells(), axis=-1), np.int32),
+        normals=result.pointer(np.stack([rows[:, :-1], rows[:, :-1] - rows[:, 1:]], axis=-1), np.int32),
         count=len(digits),
         bits=bits,
         scale=2.0 ** -(NORMAL_BITS + cycle.unit_bits),
@@ -194,7 +195,7 @@ def _sum(result: Lowered, write: Write, state: StreamState, weights: Array, e: E
     step, channels = result.step, state.shape[3]
     wide = np.broadcast_to(weights.astype(np.float64), (len(weights), channels))
     bound = int(np.abs(wide).sum(axis=0).max(initial=0)) * magnitude(state)
-    _require(bound < FLOAT32_LIMIT)
+    step.wide_sums = bound >= FLOAT32_LIMIT
     _results(result, write, e, channels, [_largest(e.multipliers[0], bound)])
     step.kind, step.count = SUM, len(weights)
     elements = _rectangles(result, [state], constants)
@@ -233,7 +234,7 @@ def _elementwise(
     _require(all(state.window is None for state in states))
     step, columns = result.step, _columns(write.out, len(e.offsets))
     bound = sum(_largest(table, magnitude(s)) for table, s in zip(tables, states, strict=True))
-    _require(e.dtype != OBJECT and bound * 2.0**e.rounding.shift < FLOAT32_LIMIT)
+    step.wide_sums = bound * 2.0**e.rounding.shift >= FLOAT32_LIMIT
     repeated = replace(e, offsets=np.resize(e.offsets, columns))
     _results(result, write, repeated, columns, [bound])
     step.kind, step.count = SUM, len(states)

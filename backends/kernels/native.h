@@ -57,6 +57,7 @@ typedef struct {
     const float *weights;       /* of SUM: [taps][columns] */
     const int32_t *table;       /* of SOFTMAX and LOOKUP */
     int32_t count;              /* of parts, taps or table entries */
+    int32_t wide_sums;          /* of SUM: sums may reach 2^24 */
     int32_t narrow;             /* the epilogue may be computed in float */
     const double *multipliers;  /* of SUM: [columns], M / 2^shift */
     const double *offsets;      /* [columns]: B / 2^shift */

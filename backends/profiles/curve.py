@@ -35,7 +35,7 @@ FORMS: Mapping[str, tuple[int | None, Callable[[Coefficients, Decimal], Decimal]
     "log10": (2, _decimal_logarithm),
     "inverse-power": (3, _inverse_power),
 }
-"""Form -> number of coefficients (None: any) and value: sum c_k x^k; c0 ln x + c1; c0 log10 x + c1; c0 / max(x^c1, c2)."""
+"""Form -> coefficients (None: any number) and value: sum c_k x^k; c0 ln x + c1; c0 log10 x + c1; c0 / max(x^c1, c2)."""
 
 
 @dataclass(frozen=True)

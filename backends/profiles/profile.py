@@ -10,7 +10,7 @@ from typing import Any
 
 from cimc.backends.profiles.curve import FORMS, Curve, Piece, constant
 from cimc.backends.profiles.schema import CHOICES, CURVES, RANGE, REDRAWS, SCALARS, TAGS
-from cimc.backends.traps import Trap
+from cimc.backends.traps import Refusal
 
 FOLDER = Path(__file__).parent
 NOTHING = constant("1", Decimal(0))
@@ -51,22 +51,22 @@ def built_in_names() -> list[str]:
 def load_profile(text: str) -> Profile:
     """Return a profile by NAME or FILE.toml, then any changes: `generic,programming.sigma=0.02,read.sigma=0.01`.
 
-    Raises Trap CIM0530 or CIM0531.
+    Raises Refusal CIM0530 or CIM0531.
     """
     name, *changes = text.split(",")
     if name.endswith(".toml"):
         try:
             source = Path(name).read_text()
         except OSError as error:
-            raise Trap("CIM0531", f"cannot read the noise profile {name}: {error.strerror}") from None
+            raise Refusal("CIM0531", f"cannot read the noise profile {name}: {error.strerror}") from None
         except UnicodeDecodeError:
-            raise Trap("CIM0530", f"{name} is not UTF-8 text") from None
+            raise Refusal("CIM0530", f"{name} is not UTF-8 text") from None
     elif name in built_in_names():
         source = (FOLDER / f"{name}.toml").read_text()
     else:
         near = get_close_matches(name, built_in_names(), 1)
         hint = f"did you mean {near[0]}?" if near else f"known profiles: {', '.join(built_in_names())}"
-        raise Trap("CIM0531", f"there is no noise profile named {name!r}", hint)
+        raise Refusal("CIM0531", f"there is no noise profile named {name!r}", hint)
     return parse_profile(source, name, dict(_change(change) for change in changes))
 
 
@@ -76,27 +76,27 @@ def _change(text: str) -> tuple[str, Decimal]:
         try:
             number = Decimal(value)
         except ArithmeticError:
-            raise Trap("CIM0531", f"{key} is to be {value!r}, a number is needed") from None
+            raise Refusal("CIM0531", f"{key} is to be {value!r}, a number is needed") from None
         if number.is_finite():
             return key, number
-        raise Trap("CIM0531", f"{key} is to be {value}, a finite number is needed")
+        raise Refusal("CIM0531", f"{key} is to be {value}, a finite number is needed")
     near = get_close_matches(key, [*SCALARS, *CURVES], 1)
     hint = f"did you mean {near[0]}?" if near else "write NAME,section.key=value"
-    raise Trap("CIM0531", f"{text!r} changes no constant of a noise profile", hint)
+    raise Refusal("CIM0531", f"{text!r} changes no constant of a noise profile", hint)
 
 
 def parse_profile(source: str, file: str, changes: Mapping[str, Decimal] | None = None) -> Profile:
-    """Return the profile of a TOML text with some constants changed. Raises Trap CIM0530 with every problem."""
+    """Return the profile of a TOML text with some constants changed. Raises Refusal CIM0530 with every problem."""
     try:
         data = tomllib.loads(source, parse_float=Decimal)
     except tomllib.TOMLDecodeError as error:
-        raise Trap("CIM0530", f"{file}: {error}", "a noise profile is a TOML file") from None
+        raise Refusal("CIM0530", f"{file}: {error}", "a noise profile is a TOML file") from None
     reader = _Reader(data)
     for key, value in (changes or {}).items():
         reader.change(key, value)
     profile = reader.profile()
     if reader.problems:
-        raise Trap("CIM0530", "; ".join(f"{file}: {problem}" for problem in reader.problems))
+        raise Refusal("CIM0530", "; ".join(f"{file}: {problem}" for problem in reader.problems))
     return profile
 
 
@@ -208,7 +208,7 @@ class _Reader:
         if form not in FORMS or FORMS[form][0] not in (None, len(coefficients)) or len(clip) != 2:
             self.problems.append(f"{key}: form {form!r} with {len(coefficients)} coefficients is not known")
             return NOTHING.pieces[0]
-        return Piece(form, coefficients, facts.get("below"), *clip, facts.get("of") == "uS")
+        return Piece(form, coefficients, facts.get("below"), clip[0], clip[1], facts.get("of") == "uS")
 
     def _redraws(self) -> Iterator[tuple[int, Curve]]:
         for entry in self.entries.get(REDRAWS, []):

@@ -53,7 +53,7 @@ CURVES: Mapping[str, tuple[str, ...]] = {
     "read.sigma": ("1", *RANGE),
     "cycle.sigma": ("1", *RANGE),
 }
-"""Key -> units it may have. A curve that is left out is 0 everywhere; shift and relaxation are functions of ln(t / s)."""
+"""Key -> units it may have. A curve left out is 0 everywhere; shift and relaxation are functions of ln(t / s)."""
 
 REDRAWS = "drift.redraws"
 """A list of { seconds, sigma }: the spread around the target at each time of drift.kind = "redraw"."""

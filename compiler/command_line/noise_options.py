@@ -13,8 +13,8 @@ UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 GIVEN_WITH_NOISE = ("seed", "time", "sources", "sample_offset")
 
 
-def add_noise_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options that make a run noisy."""
+def add_noise_options(parser: argparse.ArgumentParser, sweep: bool = False) -> None:
+    """Add the options that make a run noisy; with `sweep`, for several chips and times as well."""
     group = parser.add_argument_group("noise")
     group.add_argument(
         "--noise",
@@ -22,13 +22,25 @@ def add_noise_options(parser: argparse.ArgumentParser) -> None:
         help="disturb the chip as this profile says (pcm, hermes, reram-wan, reram-cmo, generic or FILE.toml)",
     )
     group.add_argument("--seed", metavar="N", help="the chip drawn (default 0)")
-    group.add_argument("--time", metavar="T", help="time since the first read: 25s, 1h, 1d, 30d, 1y (default 0s)")
+    several = "; several: 25s,1h,1d" if sweep else ""
+    group.add_argument(
+        "--time", metavar="T", help=f"time since the first read: 25s, 1h, 1d, 30d, 1y (default 0s){several}"
+    )
+    if sweep:
+        group.add_argument("--seeds", type=_chips, metavar="M", help="M chips, drawn by the seeds N, N + 1, ...")
     group.add_argument(
         "--sources",
         metavar="A,B,...",
         help="what is noisy: programming, drift, read (these by default), cycle, output, adc, dac, stuck",
     )
     group.add_argument("--sample-offset", metavar="K", help="number of the first sample, for shards (default 0)")
+
+
+def _chips(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 100000:
+        raise argparse.ArgumentTypeError(f"{value} chips, 1 to 100000 are possible")
+    return value
 
 
 def noise_of(options: argparse.Namespace) -> "Noise | None":

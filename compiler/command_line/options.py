@@ -139,7 +139,7 @@ def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
 
 
 def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "eval", "score a program on labelled data", _late("running", "eval_command"))
+    parser = _command(commands, "eval", "score a program on labelled data", _late("noise_sweep", "eval_command"))
     parser.add_argument("program", metavar="prog.asm")
     parser.add_argument("--data", required=True, metavar="D.npz", help="arrays x (or the input's name) and y")
     parser.add_argument(
@@ -150,7 +150,7 @@ def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object with n and accuracy (or mse)")
     _threads(parser)
-    add_noise_options(parser)
+    add_noise_options(parser, sweep=True)
     _feeding(parser)
 
 

@@ -40,26 +40,30 @@ def run_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def eval_command(options: argparse.Namespace) -> int:
+def score(options: argparse.Namespace) -> tuple[int, float]:
+    """Return the number of samples, and accuracy or mean squared error, of one evaluation."""
     program = load(options.program)
     arrays = load_arrays(options.data)
     inputs = program_inputs(program, arrays, options, options.data)
     count = len(next(iter(inputs.values())))
-    score = _accuracy if options.metric == "accuracy" else _squared_error
+    measure = _accuracy if options.metric == "accuracy" else _squared_error
     labels = _labels(arrays, count, options.data) if options.metric == "accuracy" else np.zeros(0)
     total = 0.0
     for batch, _, real in _outputs(program, inputs, options):
         first = next(iter(real.values()))
-        total += score(first, next(iter(batch.values())), labels[: len(first)])
+        total += measure(first, next(iter(batch.values())), labels[: len(first)])
         labels = labels[len(first) :]
-    value = total / count
+    return count, total / count
+
+
+def print_score(options: argparse.Namespace, count: int, value: float) -> None:
+    """Print the result of one evaluation."""
     if options.json:
         print(json.dumps({"n": count, "accuracy" if options.metric == "accuracy" else "mse": value}))
     elif options.metric == "accuracy":
         print(f"top-1 accuracy {100 * value:.2f} % on {count} samples")
     else:
         print(f"mean squared error {value:.6g} on {count} samples")
-    return 0
 
 
 def program_inputs(program: Program, arrays: Arrays, options: argparse.Namespace, path: str) -> dict[str, NDArray[Any]]:
@@ -70,7 +74,7 @@ def program_inputs(program: Program, arrays: Arrays, options: argparse.Namespace
 
 def _outputs(program: Program, inputs: Arrays, options: argparse.Namespace) -> Iterator[tuple[Arrays, Arrays, Arrays]]:
     """Yield (inputs, output codes in the model's layout, real outputs) chunk by chunk."""
-    interpreter = Interpreter(program, threads=options.threads or _cores(), noise=noise_of(options))
+    interpreter = Interpreter(program, threads=options.threads or cores(), noise=noise_of(options))
     _say_if_slow()
     count = len(next(iter(inputs.values())))
     progress = Progress("running", count)
@@ -86,7 +90,8 @@ def _outputs(program: Program, inputs: Arrays, options: argparse.Namespace) -> I
     progress.done()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -45,7 +45,7 @@ CONSTANTS: Mapping[str, Constant] = {
     "dac.bits": Constant("bits", int, 2, 8),
     "adc.bits": Constant("bits", int, 2, 33),
     "adc.codes": Constant("code range", str, choices=("symmetric", "full")),
-    "adc.rounding": Constant("rounding", str, choices=("nearest-even", "floor")),
+    "adc.rounding": Constant("rounding", str, choices=("nearest-even",)),
     "adc.gain": Constant("granularity", str, choices=("array", "unity")),
     "adc.multiplexing": Constant("columns per ADC", int, 1, 1024),
     "digital.depthwise": Constant("capability", bool),

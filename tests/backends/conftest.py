@@ -126,7 +126,9 @@ def fast_outcome(program: Program, inputs: Mapping[str, Any], kernels: str | Non
     writes: Writes = []
     batch = {name: values[None] for name, values in inputs.items()}
     try:
-        outputs = Interpreter(program, kernels=kernels).run(batch, lambda index, values: writes.append((index, values.ravel().tolist())))
+        outputs = Interpreter(program, kernels=kernels).run(
+            batch, lambda index, values: writes.append((index, values.ravel().tolist()))
+        )
     except Trap as trap:
         return writes, (trap.code, trap.index, trap.locations)
     return writes, {name: codes.ravel().tolist() for name, codes in outputs.items()}

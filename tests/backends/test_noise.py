@@ -93,7 +93,7 @@ def test_both_interpreters_agree(new, profile, source):
         {"adc": {"rounding": "floor", "codes": "full"}},
         {"adc": {"bits": 14, "multiplexing": 1}},
         {"dac": {"bits": 16}},
-        {"array": {"fraction_bits": 8, "levels": 255, "unprogrammed": 3}},
+        {"array": {"fraction_bits": 6, "levels": 127, "unprogrammed": 3}},
         {"array": {"fraction_bits": 2, "unprogrammed": 40}},
     ],
     ids=str,

@@ -21,14 +21,18 @@ NARROW_TARGETS = ("aon-cim-6b", "aon-cim-4b")
 Start = Callable[[Model, str, str], Job]
 
 
-def cases(targets: tuple[str, ...]) -> Iterator[object]:
-    """Yield (model, layout, target); the second layout only by night where another target has shown it already."""
+def cases(targets: tuple[str, ...], large: bool = False) -> Iterator[object]:
+    """Yield (model, layout, target).
+
+    On all targets but the first, the second layout is left for the night, and so is `large` data.
+    """
     for target in targets:
         for model in MODELS:
             if target == "hermes-64" and model.stem not in SHORT:
                 continue
             for layout in model.layouts:
-                marks = [pytest.mark.nightly] if layout and target != "aon-cim" else []
+                late = target != "aon-cim" and (layout or (large and model.test == "mnist_test10k"))
+                marks = [pytest.mark.nightly] if late else []
                 yield pytest.param(model, layout, target, id=f"{model.stem}{layout}-{target}", marks=marks)
 
 
@@ -37,7 +41,7 @@ def start(shared_models: Path, tmp_path: Path) -> Start:
     return lambda model, layout, target: Job(model, layout, target, shared_models, tmp_path)
 
 
-@pytest.mark.parametrize(("model", "layout", "target"), [*cases(WIDE_TARGETS)])
+@pytest.mark.parametrize(("model", "layout", "target"), [*cases(WIDE_TARGETS, large=True)])
 def test_score(model: Model, layout: str, target: str, start: Start) -> None:
     job = start(model, layout, target)
     job.compile()

@@ -1,6 +1,6 @@
 """Report compile time, peak memory, program size and start-up time. `make bench` runs this; it judges nothing.
 
-python samples/bench.py [MODEL.onnx CALIB.npz [options of cimc compile, such as --target or --scale]]
+python samples/bench/compiling.py [MODEL.onnx CALIB.npz [options of cimc compile, such as --target or --scale]]
 """
 
 import json
@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-SAMPLES = Path(__file__).parent
+SAMPLES = Path(__file__).parent.parent
 SAMPLE = [str(SAMPLES / "digits.onnx"), str(SAMPLES / "digits_calib.npz"), "--scale", "0.0625"]
 REPEATS = 3
 

@@ -1,0 +1,123 @@
+"""Refit: gain and offset of every column, from unlabelled inputs run on the noisy chip.
+
+Layer by layer, the digital sums that the chip gives are held against those of the exact machine on the same inputs, and
+the column's multipliers and offset are set by least squares: the chip-in-the-loop form of adapting batch normalisation.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.machine import machine
+from cimc.backends.noise import Noise
+from cimc.backends.rewriting import Rewriter, block_columns, changed
+from cimc.isa.program import Instruction, Port, Program, instruction
+from cimc.isa.streams import StreamState, advanced, define, with_window
+
+Codes = Mapping[str, NDArray[Any]]
+Reals = NDArray[np.float64]
+
+LOWEST_GAIN, HIGHEST_GAIN = 0.25, 4.0
+MULTIPLIER_LIMIT = 1 << 16
+LARGEST_FACTOR = 4
+"""Drift factors, which multiply M on the machine, stay below this."""
+PROBE_STREAM = 15
+PROBE_LIMIT = (1 << 31) - 1
+
+
+def refitted(program: Program, inputs: Codes, noise: Noise) -> Program:
+    """Return the program with the epilogue of every `mvm` refitted on `inputs`, port name -> codes [N, *shape]."""
+    rewriter, columns = Rewriter(program), block_columns(program)
+    layers = [index for index, one in enumerate(program.instructions) if one.name == "mvm"]
+    for index in layers:
+        cols = columns[program.instructions[index]["block"]]
+        exact = _sums(program, index, cols, inputs, None)
+        noisy = _sums(rewriter.result(), index, cols, inputs, noise)
+        _refit(rewriter, index, cols, exact, noisy, _probe_shift(program, index, cols))
+    return rewriter.result()
+
+
+def _refit(rewriter: Rewriter, index: int, cols: int, exact: Reals, noisy: Reals, probe_shift: int) -> None:
+    one = rewriter.instructions[index]
+    gain = np.clip(_slopes(exact, noisy), LOWEST_GAIN, HIGHEST_GAIN)
+    bias = (exact.mean(axis=0) - gain * noisy.mean(axis=0)) * 2.0**probe_shift
+    scale = rewriter.read(one["scale"], "i4", one["blocks"] * cols).reshape(-1, cols) * gain
+    offset, shift = rewriter.read(one["bias"], "i8", cols) + bias, int(one["shift"])
+    while np.abs(np.rint(scale)).max(initial=0) >= MULTIPLIER_LIMIT and shift > 0:
+        scale, offset, shift = scale / 2, offset / 2, shift - 1
+    limit = MULTIPLIER_LIMIT - 1
+    scales = rewriter.table(np.clip(np.rint(scale), -limit, limit).astype(np.int64), "i4")
+    biases = rewriter.table(np.rint(offset).astype(np.int64), "i8")
+    rewriter.instructions[index] = changed(one, scale=scales, bias=biases, shift=shift)
+
+
+def _slopes(exact: Reals, noisy: Reals) -> Reals:
+    """Return the least-squares slope of each column of `exact` over `noisy`; 1 where the column never changes."""
+    a, b = exact - exact.mean(axis=0), noisy - noisy.mean(axis=0)
+    variance, covariance = np.square(b).mean(axis=0), (a * b).mean(axis=0)
+    return np.divide(covariance, variance, out=np.ones_like(variance), where=variance > 0.0)
+
+
+def _sums(program: Program, index: int, cols: int, inputs: Codes, noise: Noise | None) -> Reals:
+    """Return sum_t code_t * M_t [vectors of all samples, cols] of one `mvm`, divided by 2^probe_shift."""
+    probe = _probe(program, index, cols)
+    found = Interpreter(probe, noise=noise).run(inputs)["probe"]
+    return found.reshape(-1, cols).astype(np.float64)
+
+
+def _probe(program: Program, index: int, cols: int) -> Program:
+    """Return the program up to one `mvm`, which writes its sums, without offset and clamp, as its only output."""
+    rewriter = Rewriter(program)
+    one, vectors = program.instructions[index], _source(program, index).vectors
+    base = -(-program.activation_bytes // 8) * 8
+    out = instruction(
+        "tensor",
+        stream=PROBE_STREAM,
+        space="act",
+        type="i32",
+        base=base,
+        shape=(1, 1, vectors, cols),
+        pitch=(0, 0, cols, 1),
+    )
+    zeros = rewriter.table(np.zeros(cols, np.int64), "i8")
+    shift = _probe_shift(program, index, cols)
+    probe = changed(one, out=PROBE_STREAM, bias=zeros, shift=shift, low=-PROBE_LIMIT, high=PROBE_LIMIT)
+    code = (*program.instructions[:index], out, probe, instruction("halt"))
+    shape = (vectors, cols)
+    port = Port("probe", base, "i32", shape, shape, (0, 1), 1.0, 0, -PROBE_LIMIT, PROBE_LIMIT)
+    return replace(
+        rewriter.result(),
+        instructions=code,
+        locations=(*program.locations[:index], *[program.locations[index]] * 3),
+        outputs=(port,),
+        activation_bytes=base + 4 * vectors * cols,
+    )
+
+
+def _probe_shift(program: Program, index: int, cols: int) -> int:
+    """Return the shift that keeps every possible sum of codes times multipliers within 32 bits."""
+    one = program.instructions[index]
+    scale = Rewriter(program).read(one["scale"], "i4", one["blocks"] * cols).reshape(-1, cols)
+    highest = machine(program.meta).adc_high * int(np.abs(scale).sum(axis=0).max(initial=0)) * LARGEST_FACTOR
+    return max(highest.bit_length() - 31, 0)
+
+
+def _source(program: Program, index: int) -> StreamState:
+    """Return the input stream of an `mvm`, as the instructions before it left it."""
+    states: dict[int, StreamState] = {}
+    for one in program.instructions[:index]:
+        _follow(states, one)
+    return states[program.instructions[index]["in"]]
+
+
+def _follow(states: dict[int, StreamState], one: Instruction) -> None:
+    if one.name == "tensor":
+        states[one["stream"]] = define(one)
+    elif one.name == "window":
+        states[one["stream"]] = with_window(states[one["stream"]], one)
+    elif one.name == "advance":
+        states[one["stream"]] = advanced(states[one["stream"]], one)

@@ -1,0 +1,74 @@
+"""Drift compensation: the vectors a chip reads at time t, and the sums its columns gave when they were new."""
+
+import zlib
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.ir.attributes import int_value, int_values
+from cimc.ir.graph import Graph
+from cimc.ir.types import code_of
+from cimc.ir.xbar import MvmOp
+
+FILL = 0.5
+"""Share of the ADC's range that the largest sum of the read vectors should reach: none may clip, all should count."""
+
+
+@dataclass(frozen=True)
+class Compensation:
+    """Give every xbar.mvm read vectors (count, rows) and reference sums of |code| (group, row block, column).
+
+    The vectors are seeded random codes of the layer's own range, scaled down until no column clips: they need no data,
+    so a program can be compiled again from its ranges alone. 0 vectors: no compensation in the program.
+    """
+
+    name: ClassVar[str] = "compensation"
+    vectors: int = 32
+
+    def __call__(self, graph: Graph) -> Graph:
+        for op in graph.module.ops:
+            if isinstance(op, MvmOp) and self.vectors:
+                self._prepare(graph, op)
+        return graph
+
+    def _prepare(self, graph: Graph, op: MvmOp) -> None:
+        assert op.conductance is not None
+        label, levels = op.label.data, graph.weights.get(op.conductance).astype(np.int64)
+        vectors = _random_codes(op, self.vectors)
+        sums = _sums(op, vectors, levels)
+        while np.abs(sums).max(initial=0) > FILL * _full_scale(op) and np.abs(vectors).max(initial=0) > 1:
+            vectors //= 2
+            sums = _sums(op, vectors, levels)
+        op.properties["vectors"] = graph.weights.add(f"{label}.vectors", vectors.astype(np.int8))
+        op.properties["reference"] = graph.weights.add(f"{label}.reference", np.abs(_codes(op, sums)).sum(axis=2))
+
+
+def _random_codes(op: MvmOp, count: int) -> NDArray[np.int64]:
+    """Return uniform codes between the layer's zero point and its ends, seeded by its label."""
+    code = code_of(op.x)
+    generator = np.random.Generator(np.random.Philox(zlib.crc32(op.label.data.encode())))
+    low, high = max(code.low.data, -code.high.data), code.high.data
+    drawn: NDArray[np.int64] = generator.integers(low, high, (count, op.matrix[1]), np.int64, endpoint=True)
+    return drawn
+
+
+def _sums(op: MvmOp, vectors: NDArray[np.int64], levels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the array sums (group, row block, vector, column)."""
+    blocks = pairwise(int_values(op.row_cuts))
+    return np.stack([vectors[:, a:b] @ levels[:, a:b] for a, b in blocks], axis=1)
+
+
+def _full_scale(op: MvmOp) -> float:
+    """Return the array sum that gives the highest ADC code."""
+    assert op.adc_high is not None and op.adc_shift is not None and op.adc_multiplier is not None
+    return int_value(op.adc_high) * 2.0 ** int_value(op.adc_shift) / int_value(op.adc_multiplier)
+
+
+def _codes(op: MvmOp, sums: NDArray[np.int64]) -> NDArray[np.int64]:
+    assert op.adc_low is not None and op.adc_high is not None
+    gain = int_value(op.adc_multiplier) * 2.0 ** -int_value(op.adc_shift)  # type: ignore[arg-type]
+    rounded = np.clip(np.rint(sums * gain), int_value(op.adc_low), int_value(op.adc_high))
+    return rounded.astype(np.int64)

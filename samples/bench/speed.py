@@ -1,0 +1,186 @@
+"""Measure the interpreter against onnxruntime's float32, one thread each: images per second, medians, ratios.
+
+python samples/bench/speed.py [--models FOLDER] [--targets NAME ...] [--json FILE]
+
+FOLDER holds the ONNX files and data/*.npz of MODELS; without it the sample model is measured. Inputs are codes for the
+interpreter and float32 for onnxruntime, both in memory. Both sides take turns within each repeat, so that other load on
+the machine falls on both; ratios within one run are what to compare.
+"""
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import numpy as np
+import onnxruntime
+
+from cimc.backends import ports
+from cimc.backends.interpreter import Interpreter, levels
+from cimc.backends.noise import DEFAULT_SOURCES, Noise
+from cimc.backends.profiles import load_profile
+from cimc.isa.container import load
+
+SAMPLES = Path(__file__).parent.parent
+BATCHES = (1, 32, 128)
+REPEATS = 5
+SECONDS = 0.1
+"""Least time of one repeat; short runs are repeated within it."""
+DAY_S = 86400
+THREADED_IMAGES = 1024
+
+Run = Callable[[], Any]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model, its calibration data, the data it is timed on, and how raw arrays are fed: (x + offset) * scale."""
+
+    path: Path
+    calibration: Path
+    data: Path
+    scale: float = 1.0
+    offset: float = 0.0
+
+    def inputs(self, count: int) -> np.ndarray:
+        """Return `count` float32 inputs in the model's shape, rows repeated where there are too few."""
+        rows = np.load(self.data)["x"].astype(np.float32)
+        return np.resize((rows + np.float32(self.offset)) * np.float32(self.scale), (count, *rows.shape[1:]))
+
+
+MODELS = (
+    ("resnet8_cifar10_fp32", "cifar10_calib256", "cifar10_test1000", 1.0, 0.0),
+    ("kws_dscnn_fp32", "kws01_calib100", "kws01_test500", 0.5847029, -83.0),
+    ("mnist_lenet5_fp32", "mnist_calib512", "mnist_test10k", 1 / 255, 0.0),
+    ("vww_mobilenetv1_fp32", "vww_coco_calib64", "vww_coco_val128", 1 / 255, 0.0),
+)
+
+
+def models(folder: Path | None) -> list[Model]:
+    """Return the models to measure."""
+    if folder is None:
+        return [Model(*(SAMPLES / f"digits{end}" for end in (".onnx", "_calib.npz", "_test.npz")), scale=0.0625)]
+    data = folder / "data"
+    return [Model(folder / f"{name}.onnx", data / f"{c}.npz", data / f"{t}.npz", *rest) for name, c, t, *rest in MODELS]
+
+
+def compiled(model: Model, target: str) -> Any:
+    """Return the program of a model."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "program.cimb"
+        feeding = ["--scale", repr(model.scale), "--offset", repr(model.offset)]
+        command = ["cimc", "compile", str(model.path), "--calib", str(model.calibration), *feeding]
+        subprocess.run([*command, "--target", target, "-o", str(file), "--json"], check=True, stdout=subprocess.DEVNULL)
+        return load(file)
+
+
+def rates(runs: dict[str, Run], images: int) -> dict[str, float]:
+    """Return images per second: medians of runs that take turns."""
+    loops = {}
+    for name, run in runs.items():
+        run()
+        start = time.perf_counter()
+        run()
+        loops[name] = max(1, round(SECONDS / (time.perf_counter() - start)))
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(REPEATS):
+        for name, run in runs.items():
+            start = time.perf_counter()
+            for _ in range(loops[name]):
+                run()
+            seconds[name].append((time.perf_counter() - start) / loops[name])
+    return {name: images / statistics.median(times) for name, times in seconds.items()}
+
+
+def runner(interpreter: Interpreter, codes: dict[str, Any]) -> Run:
+    return lambda: interpreter.run(codes)
+
+
+def measured(model: Model, target: str, profile: str) -> list[dict[str, Any]]:
+    """Return one row per batch, and one for two threads."""
+    program = compiled(model, target)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
+    name, port = session.get_inputs()[0].name, program.inputs[0]
+    shape = [size if isinstance(size, int) else -1 for size in session.get_inputs()[0].shape]
+    x = model.inputs(THREADED_IMAGES).reshape(-1, *shape[1:])
+    codes = ports.quantise(port, x)
+    noise = {
+        "frozen noise": Noise(load_profile(profile), seed=1, time_s=DAY_S),
+        "cycle noise": Noise(load_profile(profile), seed=1, time_s=DAY_S, sources=DEFAULT_SOURCES | {"cycle"}),
+    }
+    interpreters = {"exact": Interpreter(program)} | {k: Interpreter(program, noise=n) for k, n in noise.items()}
+    rows = []
+    for batch in BATCHES:
+        runs: dict[str, Run] = {"onnxruntime": lambda n=batch: session.run(None, {name: x[:n]})}
+        runs |= {k: runner(i, {port.name: codes[:batch]}) for k, i in interpreters.items()}
+        rows.append({"model": model.path.stem, "target": target, "batch": batch, "images_per_s": rates(runs, batch)})
+    threads = {f"{n} threads": runner(Interpreter(program, threads=n), {port.name: codes}) for n in (1, 2)}
+    found = rates(threads, len(codes))
+    rows.append({"model": model.path.stem, "target": target, "batch": len(codes), "images_per_s": found})
+    return rows
+
+
+def machine() -> dict[str, str]:
+    """Return what the figures depend on."""
+    names = [line for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
+    return {
+        "processor": names[0].split(":")[1].strip() if names else platform.machine(),
+        "cores": str(os.cpu_count()),
+        "load": f"{os.getloadavg()[0]:.1f}",
+        "kernels": levels()[-1],
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "onnxruntime": onnxruntime.__version__,
+    }
+
+
+def _lines(path: str) -> list[str]:
+    return Path(path).read_text().splitlines() if Path(path).exists() else []
+
+
+def table(row: dict[str, Any]) -> str:
+    """Return a row of the report: images per second, and the ratio to onnxruntime (to one thread in the last)."""
+    found = row["images_per_s"]
+    first = next(iter(found.values()))
+    cells = [f"{name} {rate:9,.0f} ({rate / first:4.2f})" for name, rate in found.items()]
+    return f"{row['model']:22} {row['target']:10} {row['batch']:5}  " + "  ".join(cells)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, metavar="FOLDER")
+    parser.add_argument("--targets", nargs="+", default=["aon-cim", "hermes-64"], metavar="NAME")
+    parser.add_argument("--profile", default="pcm", metavar="NAME", help="noise profile (default pcm)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    options = parser.parse_args()
+    missing = [m.path for m in models(options.models) if not m.path.exists()]
+    if missing:
+        sys.exit(f"bench: {missing[0]} does not exist")
+    facts = machine()
+    print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    rows = []
+    for target in options.targets:
+        for model in models(options.models):
+            for row in measured(model, target, options.profile):
+                print(table(row), flush=True)
+                rows.append(row)
+    if options.json:
+        options.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,192 @@
+"""The compiled kernels, at every level of this processor: the bits of numpy, on one thread and on several."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cimc.backends.interpreter import Interpreter, levels
+from cimc.backends.noise import Noise
+from cimc.backends.profiles import load_profile
+from cimc.backends.traps import Trap
+
+COMPILED = levels()[1:]
+pytestmark = pytest.mark.skipif(not COMPILED, reason="the kernels were not built")
+
+CYCLE = Noise(load_profile("pcm"), seed=11, time_s=3600, sources=frozenset({"programming", "drift", "read", "cycle"}))
+ARRAY = {"rows": 1024, "columns": 128}
+
+
+def require_same(program, images, noise=None, native=True):
+    """Fail unless every level gives numpy's codes; with `native`, unless all steps were compiled."""
+    wanted = Interpreter(program, 3, kernels="numpy", noise=noise).run({"x": images}, first=40)["y"]
+    for kernels in COMPILED:
+        interpreter = Interpreter(program, 4, kernels=kernels, noise=noise, threads=2)
+        assert not native or all(run.native for run in interpreter._runs)
+        assert interpreter.run({"x": images}, first=40)["y"].tolist() == wanted.tolist(), kernels
+
+
+def codes(seed, shape, low=-127, high=127):
+    return np.random.default_rng(seed).integers(low, high, shape, np.int8, endpoint=True)
+
+
+@st.composite
+def layers(draw):
+    """An image's shape, a window over it, the columns and the rows of each block of a product."""
+    channels, kernel = draw(st.integers(1, 19)), (draw(st.integers(1, 4)), draw(st.integers(1, 4)))
+    dilation, stride = draw(st.sampled_from([(1, 1), (2, 1)])), draw(st.sampled_from([(1, 1), (2, 2), (1, 3)]))
+    out, pad = (draw(st.integers(1, 5)), draw(st.integers(1, 5))), (draw(st.integers(-1, 2)), draw(st.integers(0, 2)))
+    shape = (1, draw(st.integers(1, 9)), draw(st.integers(1, 9)), channels)
+    rows = kernel[0] * kernel[1] * channels
+    cuts = sorted(draw(st.lists(st.integers(1, max(rows - 1, 1)), max_size=2, unique=True))) if rows > 1 else []
+    window = {"kernel": kernel, "out": out, "dilation": dilation, "stride": stride, "pad": pad}
+    return shape, window, draw(st.integers(1, 70)), [b - a for a, b in zip([0, *cuts], [*cuts, rows], strict=True)]
+
+
+def product(new, layer, seed, gain=(40001, 24), shift=14, limits=(-127, 127), out_type="i8"):
+    """A program of one `mvm` over a layer."""
+    shape, window, columns, blocks = layer
+    rng = np.random.default_rng(seed)
+    sketch = new(1 << 17, array=ARRAY).gain(*gain)
+    row = 0
+    for number, rows in enumerate(blocks):
+        matrix = rng.integers(-508, 508, (rows, columns), endpoint=True)
+        sketch.block(number, matrix.tolist(), (0, row, 5))
+        row += rows
+    tables = {
+        "scale": sketch.table(rng.integers(-65535, 65535, len(blocks) * columns).tolist(), "i32"),
+        "bias": sketch.table(rng.integers(-(1 << 22), 1 << 22, columns).tolist(), "i64"),
+    }
+    vectors = window["out"][0] * window["out"][1]
+    sketch.port("x", shape[1:], 0).port("y", (vectors, columns), 1 << 16, out_type, output=True)
+    sketch.tensor(0, shape).window(0, fill=-127, **window)
+    sketch.tensor(1, (vectors, columns), 1 << 16, type=out_type)
+    sketch.put(
+        "mvm", in_=0, out=1, block=0, blocks=len(blocks), shift=shift, low=limits[0], high=limits[1], **tables
+    )
+    return sketch.program()
+
+
+@settings(max_examples=60, deadline=None)
+@given(layer=layers(), seed=st.integers(0, 99), noisy=st.booleans())
+def test_products(new, layer, seed, noisy):
+    images = codes(seed, (5, *layer[0][1:]))
+    require_same(product(new, layer, seed), images, CYCLE if noisy else None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    layer=layers(),
+    seed=st.integers(0, 99),
+    gain=st.sampled_from([(32768, 15), (65535, 20), (40001, 33), (65535, 63), (32768, 26)]),
+    shift=st.sampled_from([0, 1, 9, 17, 18, 24, 40]),
+    out=st.sampled_from([("i8", (-128, 127)), ("i16", (-32768, 32767)), ("u8", (3, 200)), ("i32", (-(2**31), 2**31 - 1))]),
+)
+def test_roundings_and_clips(new, layer, seed, gain, shift, out):
+    program = product(new, layer, seed, gain, shift, out[1], out[0])
+    require_same(program, codes(seed, (5, *layer[0][1:])))
+
+
+@pytest.mark.parametrize("rounding", ["nearest-even", "floor"])
+@pytest.mark.parametrize("bits", [4, 8, 24, 32])
+@pytest.mark.parametrize("gain", [(32768, 16), (49152, 17), (65535, 24), (33333, 18)])
+def test_every_sum_around_ties(new, ask, rounding, bits, gain):
+    """Weights of 1 and 508 reach every sum from -64,643 to 64,643; halves of an LSB are ties."""
+    sketch = new(array=ARRAY, adc={"bits": bits, "rounding": rounding}).gain(*gain)
+    sketch.block(0, [[508], [1]])
+    vectors = [[a, b] for a in (-127, -64, -1, 0, 1, 2, 127) for b in range(-127, 128, 5)]
+    sketch.data(0, [x for vector in vectors for x in vector], (len(vectors), 2))
+    sketch.tensor(1, (len(vectors),), type="i64" if bits > 24 else "i32").memory = 8192
+    sketch.put("capture", in_=0, out=1, block=0)
+    ask(sketch)
+
+
+@pytest.mark.parametrize("rows", [260, 1000])
+@pytest.mark.parametrize("offset", [0, 2**24 - 1, 2**24 + 1, -(2**51)])
+def test_extremes(new, rows, offset):
+    """Sums, offsets and results at the ends of float and beyond."""
+    sketch = new(1 << 14, array=ARRAY, adc={"bits": 24}).gain(65535, 16)
+    sketch.block(0, [[508, -508, i % 2] for i in range(rows)])
+    tables = {"scale": sketch.table([65535, -65535, 1], "i32"), "bias": sketch.table([offset] * 3, "i64")}
+    sketch.port("x", (rows,), 0).port("y", (3,), 4096, "i32", output=True).tensor(0, (rows,)).tensor(1, (3,), 4096, type="i32")
+    sketch.put("mvm", in_=0, out=1, block=0, blocks=1, shift=20, low=-(2**31), high=2**31 - 1, **tables)
+    images = np.stack([np.full(rows, value, np.int8) for value in (-127, -1, 0, 1, 126, 127)])
+    require_same(sketch.program(), images)
+
+
+def digital(new, name, channels, **operands):
+    """A program of one instruction of the digital unit over a 6 x 7 image."""
+    sketch = new(1 << 14).port("x", (6, 7, channels), 0).tensor(0, (1, 6, 7, channels))
+    vectors, window = 42, name in ("depthwise", "poolmax", "poolsum")
+    if window:
+        vectors = 12
+        sketch.window(0, (3, 2), (3, 4), stride=(2, 2), pad=(1, 1), fill=-127)
+    sketch.tensor(1, (vectors, channels), 8192, type=operands.pop("type", "i8"))
+    sketch.port("y", (vectors, channels), 8192, operands.pop("port", "i8"), output=True)
+    rng = np.random.default_rng(channels)
+    for key, (low, high, count, type_name) in operands.pop("tables", {}).items():
+        operands[key] = sketch.table(rng.integers(low, high, count).tolist(), type_name)
+    if "table_type" in operands:
+        operands["type"] = operands.pop("table_type")
+    return sketch.put(name, out=1, **operands).program()
+
+
+@pytest.mark.parametrize("channels", [1, 6, 16, 33, 64])
+@pytest.mark.parametrize("shift", [3, 13, 21])
+def test_digital_unit(new, channels, shift):
+    images = codes(shift, (6, 6, 7, channels))
+    ends = {"shift": shift, "low": -127, "high": 127}
+    tables = {"scale": (-65535, 65535, channels, "i32"), "bias": (-(2**30), 2**30, channels, "i64")}
+    weights = {"weights": (-128, 128, 6 * channels, "i8")}
+    one = {"scale": (1, 65535, 1, "i32"), "bias": (-(2**20), 2**20, 1, "i64")}
+    require_same(digital(new, "depthwise", channels, in_=0, multiplier=1, tables=weights | tables, **ends), images)
+    require_same(digital(new, "poolmax", channels, in_=0, low=-100, high=90), images)
+    require_same(digital(new, "poolsum", channels, in_=0, per="all", tables=one, **ends), images)
+    require_same(digital(new, "affine", channels, in_=0, period=channels, tables=tables, **ends), images)
+    for ma, mb, bias in ((10068, 36588, -802132), (131071, -131072, 2**29), (1, 1, 1)):
+        require_same(digital(new, "add", channels, a=0, b=0, ma=ma, mb=mb, bias=bias, **ends), images)
+    require_same(digital(new, "move", channels, in_=0), images)
+    table = {"table": (-128, 128, 256, "i8")}
+    require_same(digital(new, "lut", channels, in_=0, entries=256, first=-128, table_type="i8", tables=table), images)
+
+
+@pytest.mark.parametrize("channels", [1, 2, 10])
+def test_softmax(new, channels):
+    table = {"table": (1, 2**31 - 1, 40, "i32")}
+    program = digital(
+        new, "softmax", channels, in_=0, entries=40, numerator=65534, zero=-32767, low=-32767, high=32767,
+        type="i16", port="i16", tables=table,
+    )  # fmt: skip
+    require_same(program, codes(channels, (5, 6, 7, channels)))
+
+
+def test_occurrences_and_unaligned_columns_draw_as_numpy_does(new):
+    """The same block read twice, at columns that begin within a block of random words."""
+    sketch = new(4096, array=ARRAY).gain(40001, 20)
+    sketch.block(0, np.random.default_rng(0).integers(-508, 508, (9, 21)).tolist(), (0, 3, 13))
+    tables = {"scale": sketch.table([1000] * 21, "i32"), "bias": sketch.table([0] * 21, "i64")}
+    sketch.port("x", (4, 9), 0).port("y", (2, 4, 21), 1024, output=True).tensor(0, (4, 9))
+    for base in (1024, 1024 + 84):
+        sketch.tensor(1, (4, 21), base)
+        sketch.put("mvm", in_=0, out=1, block=0, blocks=1, shift=10, low=-127, high=127, **tables)
+    require_same(sketch.program(), codes(2, (9, 4, 9)), CYCLE)
+
+
+@pytest.mark.parametrize("kernels", levels())
+def test_a_fault_of_the_third_chunk_is_told_from_the_first_of_threads(new, kernels):
+    sketch = new(array=ARRAY).gain().block(0, [[1]]).port("x", (1,), 0).tensor(0, (1,)).tensor(1, (1,), 8)
+    sketch.put("capture", in_=0, out=1, block=0)
+    images = np.zeros((8, 1), np.int8)
+    images[5] = -128
+    with pytest.raises(Trap) as caught:
+        Interpreter(sketch.program(), 2, threads=2, kernels=kernels).run({"x": images})
+    assert caught.value.code == "CIM0513"
+
+
+def test_without_the_library_numpy_does_the_work(new, monkeypatch):
+    program = product(new, ((1, 4, 4, 3), {"kernel": (3, 3), "out": (2, 2)}, 5, [27]), 0)
+    images = codes(0, (3, 4, 4, 3))
+    wanted = Interpreter(program).run({"x": images})["y"]
+    monkeypatch.setattr("cimc.backends.interpreter.library", lambda: None)
+    assert levels() == ("numpy",)
+    assert Interpreter(program).run({"x": images})["y"].tolist() == wanted.tolist()

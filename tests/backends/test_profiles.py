@@ -1,0 +1,172 @@
+"""Noise profiles: the files, their schema, and the integer tables against the published numbers."""
+
+import math
+from decimal import Decimal
+from fractions import Fraction
+
+import pytest
+
+from cimc.backends import fixed_point
+from cimc.backends.device_tables import aging, device_tables
+from cimc.backends.profiles import built_in_names, load_profile, parse_profile
+from cimc.backends.traps import Trap
+
+HIGHEST = 400
+FINE = HIGHEST << 12
+
+# Conductance in uS: programming spread, mean and spread of the drift exponent, relative read spread (aihwkit's model).
+PCM = {
+    0: (0.26348, 0.1, 0.045, 0.2),
+    0.25: (0.28301269, 0.09578014, 0.045, 0.17558308),
+    1.25: (0.35879725, 0.07083385, 0.03154665, 0.06168111),
+    2.5: (0.44824900, 0.06009007, 0.02288231, 0.03930816),
+    5: (0.60955600, 0.04934629, 0.01421797, 0.02505031),
+    10: (0.86178400, 0.049, 0.008, 0.01596407),
+    12.5: (0.95270500, 0.049, 0.008, 0.01380868),
+    20: (1.08469600, 0.049, 0.008, 0.01017359),
+    25: (1.05538000, 0.049, 0.008, 0.00880000),
+}
+# Seconds since the first read: sqrt(ln((t + t_read) / (2 t_read))) and (t / t_0)^-0.06.
+TIMES = {
+    0: (4.18382481, 1),
+    1: (4.18965156, 0.99707687),
+    25: (4.27964020, 0.95250891),
+    3600: (4.76475467, 0.73204754),
+    86400: (5.08680962, 0.60515266),
+    2592000: (5.41078606, 0.49345039),
+    31536000: (5.63695828, 0.42475000),
+}
+
+
+def known(name):
+    return load_profile(name)
+
+
+@pytest.mark.parametrize("g_us", PCM)
+def test_pcm_tables_hold_the_published_values(g_us):
+    tables = device_tables(known("pcm"), HIGHEST)
+    code = round(g_us / 25 * HIGHEST)
+    programming, mean, sigma, read = PCM[g_us]
+    assert tables.programming[code] == round(programming / 25 * FINE)
+    assert abs(tables.exponent_mean[code] - mean * 2**20) < 0.6
+    assert abs(tables.exponent_sigma[code] - sigma * 2**20) < 0.6
+    assert abs(tables.read.table[code] - read * 2**20) < 0.6
+
+
+@pytest.mark.parametrize("seconds", TIMES)
+def test_pcm_times_hold_the_published_values(seconds):
+    growth, decay = TIMES[seconds]
+    age = aging(known("pcm"), HIGHEST, seconds)
+    assert fixed_point.flicker(Decimal(seconds + 20), Decimal("250e-9")) == round(growth * 65536)
+    assert abs(2 ** (-0.06 * age.exponent / 2**20) - decay) < 1e-7
+
+
+@pytest.mark.parametrize(("r", "sigma"), [(0.1, 0.55771818), (0.25, 0.88876033), (0.5, 0.99101320), (1, 1.09269857)])
+def test_hermes_tables_hold_the_published_values(r, sigma):
+    tables = device_tables(known("hermes"), HIGHEST)
+    assert abs(tables.programming[round(r * HIGHEST)] - sigma / 20.7 * FINE) < 0.6
+
+
+def test_reram_cmo_shifts_and_relaxes_with_the_logarithm_of_time():
+    age = aging(known("reram-cmo"), HIGHEST, 86400)
+    span = 88.199997 - 9
+    assert abs(age.shift - 0.08900206 * math.log(86400) / span * FINE) < 0.6
+    assert abs(age.relaxation - (0.04201137 * math.log(86400) + 0.41183342) / span * FINE) < 0.6
+    assert (
+        abs(
+            device_tables(known("reram-cmo"), HIGHEST).programming[HIGHEST]
+            - (0.00081107 + 0.00106879 * 88.199997) / span * FINE
+        )
+        < 0.6
+    )
+
+
+def test_reram_cmo_at_the_first_read_neither_drifts_nor_flickers():
+    age = aging(known("reram-cmo"), HIGHEST, 0)
+    assert (age.shift, age.relaxation, set(age.read.table)) == (0, 0, {0})
+
+
+@pytest.mark.parametrize("ratio", [Fraction(1), Fraction(2), Fraction(3, 2), Fraction(86420, 20), Fraction(10**13, 7)])
+def test_log2(ratio):
+    assert fixed_point.log2(ratio) == math.floor(math.log2(ratio) * 2**20 + 1e-9)
+
+
+def test_halvings():
+    assert fixed_point.halvings()[0] == 1 << 30
+    assert fixed_point.halvings()[-1] == 1 << 29
+    assert all(abs(v - 2 ** (30 - i / 1024)) < 0.6 for i, v in enumerate(fixed_point.halvings()))
+
+
+@pytest.mark.parametrize("name", built_in_names())
+def test_every_profile_serves_every_target(name):
+    for highest in (15, 508, 4064):
+        tables = device_tables(load_profile(name), highest)
+        assert len(tables.programming) == highest + 1
+        assert len(tables.read.table) == 2 * highest + 1
+
+
+def test_a_constant_can_be_changed():
+    profile = load_profile("generic,programming.sigma=0.02,read.scale=0")
+    tables = device_tables(profile, HIGHEST)
+    assert set(tables.programming) == {round(0.02 * FINE)}
+    assert set(tables.read.table) == {0}
+
+
+def test_a_profile_file(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        'name = "mine"\nsummary = "x"\n[device]\nlowest = { value = 0, unit = "uS", source = "derived" }\n'
+        'highest = { value = 10.0, unit = "uS", source = "derived" }\n'
+    )
+    assert set(device_tables(load_profile(str(path)), 10).programming) == {0}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pmc", "pcm,read.scael=1", "pcm,read.scale=x", "pcm,read.scale=nan", "pcm,read.scale", "nowhere.toml", ""],
+)
+def test_what_does_not_exist_is_refused(name):
+    with pytest.raises(Trap) as trap:
+        load_profile(name)
+    assert trap.value.code == "CIM0531"
+
+
+GOOD = (
+    'name = "mine"\n[device]\nlowest = { value = 0, unit = "uS", source = "derived" }\n'
+    'highest = { value = 10.0, unit = "uS", source = "derived" }\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("name = ", "Invalid"),
+        ("extra = 1\n" + GOOD, "no constant 'extra'"),
+        (GOOD + "[drfit]\nscale = 1\n", "no constant 'drfit.scale'"),
+        (GOOD.replace('"uS", source', '"nS", source'), "has unit 'nS'"),
+        (GOOD.replace('source = "derived"', 'source = "me"'), "has source 'me'"),
+        (GOOD.replace("10.0", "-1"), "outside"),
+        (GOOD.replace("10.0", "nan"), "not a number"),
+        (GOOD + '[drift]\nkind = "wild"\n', "'wild' is not one of"),
+        (GOOD + '[programming]\nsigma = { unit = "uS", source = "derived", pieces = [] }\n', "no pieces"),
+        (GOOD + '[programming]\nsigma = { unit = "uS", source = "derived", pieces = [3] }\n', "a piece is"),
+        (
+            GOOD + '[programming.sigma]\nunit = "uS"\nsource = "derived"\npieces = [{ form = "ln", coefficients = [] }]\n',
+            "form 'ln' with 0 coefficients",
+        ),
+        (GOOD + '[read]\nkind = "relative"\nsigma = { value = 1, unit = "uS", source = "derived" }\n', "not relative"),
+        (GOOD + "[[drift.redraws]]\nseconds = 1.5\n", "whole seconds"),
+        (GOOD.replace('name = "mine"\n', ""), "needs a name"),
+    ],
+)
+def test_a_bad_file_is_refused(text, problem):
+    with pytest.raises(Trap) as trap:
+        parse_profile(text, "mine.toml")
+    assert trap.value.code == "CIM0530"
+    assert problem in trap.value.sentence
+
+
+def test_a_spread_beyond_the_number_formats_is_refused():
+    with pytest.raises(Trap) as trap:
+        device_tables(load_profile("generic,drift.mean=100"), HIGHEST)
+    assert trap.value.code == "CIM0533"

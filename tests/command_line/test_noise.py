@@ -1,0 +1,65 @@
+"""The sample model on noisy chips: both interpreters, and evaluation over chips and times."""
+
+import json
+
+import numpy as np
+import pytest
+from command_line.files import SAMPLES, lay
+
+from cimc.backends import ports, reference
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.noise import SOURCES, Noise
+from cimc.backends.profiles import load_profile
+from cimc.command_line import main
+from cimc.isa.container import load
+
+
+@pytest.fixture
+def digits(tmp_path):
+    lay("digits.cimb", tmp_path)
+    return tmp_path / "digits.cimb"
+
+
+def test_both_interpreters_agree_on_the_sample_model(digits):
+    program = load(str(digits))
+    (port,) = program.inputs
+    x = np.load(SAMPLES / "digits_test.npz")["x"][:2].astype(np.float32) / 16
+    codes = ports.quantise(port, x.reshape(2, *port.model_shape))
+    for n in range(2):
+        noise = Noise(load_profile("pcm"), 9, 3600, frozenset(SOURCES), 40 + n)
+        literal, fast = [], []
+        reference.run(program, {port.name: codes[n].tolist()}, lambda i, v, to=literal: to.append((i, v)), noise)
+        watch = lambda i, v, to=fast: to.append((i, v.ravel().tolist()))  # noqa: E731
+        Interpreter(program, noise=noise).run({port.name: codes[n : n + 1]}, watch)
+        assert fast == literal
+
+
+def evaluated(capsys, digits, *options):
+    data = ["--data", str(SAMPLES / "digits_test.npz"), "--scale", "0.0625", "--limit", "200", "--json"]
+    assert main(["eval", str(digits), *data, *options]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_chips_together_score_as_one_by_one(capsys, digits):
+    together = evaluated(capsys, digits, "--noise", "pcm", "--time", "1h,30d", "--seeds", "3", "--seed", "5")
+    assert together["seeds"] == [5, 6, 7]
+    for row in together["times"]:
+        options = ["--noise", "pcm", "--time", row["time"], "--seed"]
+        single = [evaluated(capsys, digits, *options, str(seed))["accuracy"] for seed in together["seeds"]]
+        assert row["values"] == single
+        assert row["mean"] == pytest.approx(np.mean(single))
+        assert row["deviation"] == pytest.approx(np.std(single, ddof=1))
+        assert row["high"] - row["mean"] == pytest.approx(4.303 * np.std(single, ddof=1) / np.sqrt(3))
+
+
+def test_one_chip_has_no_interval(capsys, digits):
+    (row,) = evaluated(capsys, digits, "--noise", "pcm", "--seeds", "1")["times"]
+    assert (row["time"], row["deviation"], row["low"], row["high"]) == ("0s", None, None, None)
+
+
+def test_the_table(capsys, digits):
+    data = ["--data", str(SAMPLES / "digits_test.npz"), "--scale", "0.0625", "--limit", "100"]
+    assert main(["eval", str(digits), *data, "--noise", "pcm", "--time", "25s,1y"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "accuracy on 100 samples, 1 chip of pcm"
+    assert [line.split()[0] for line in lines[2:]] == ["25s", "1y"]
