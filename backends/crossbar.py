@@ -58,25 +58,26 @@ class NoisyTile:
 
     def __init__(self, machine: Machine, devices: Devices) -> None:
         self.devices = devices
-        self.state = DeviceState.fresh(machine.rows, machine.columns)
+        self.pairs = [DeviceState.fresh(machine.rows, machine.columns, pair) for pair in range(machine.pairs)]
         self.version = 0
 
     def write(self, cells: Region, targets: Array, chosen: Array) -> None:
         """Programme the chosen devices of a region to targets [2, rows, cols]."""
-        self.devices.program(self.state, cells, targets, chosen)
+        for state in self.pairs:
+            self.devices.program(state, cells, targets, chosen)
         self.version += 1
 
     def programmed(self, cells: Region) -> Array:
         """Return the values [2, rows, cols] that devices were left at."""
-        return self.devices.programmed(self.state, cells)
+        return self.devices.programmed(self.pairs, cells)
 
     def conductances(self, cells: Region, seconds: int) -> Array:
         """Return what devices [2, rows, cols] conduct at a time."""
-        return self.devices.conductances(self.state, cells, seconds)
+        return self.devices.conductances(self.pairs, cells, seconds)
 
     def cycle(self, cells: Region, seconds: int, largest_input: int) -> Cycle:
         """Return the fluctuation of a region's products at a time."""
-        return cycle_noise(self.devices.cycle_sigmas(self.state, cells, seconds), largest_input)
+        return cycle_noise(self.devices.cycle_sigmas(self.pairs, cells, seconds), largest_input)
 
 
 def state_type(machine: Machine) -> np.dtype[Any]:
@@ -102,7 +103,8 @@ class Crossbar:
     def tile(self, number: int) -> Tile | NoisyTile:
         """Return a tile, made when it is first used."""
         if number not in self.tiles:
-            device = DeviceState.bytes_each if self.devices else state_type(self.machine).itemsize
+            noisy = DeviceState.bytes_each * self.machine.pairs
+            device = noisy if self.devices else state_type(self.machine).itemsize
             size = 2 * self.machine.rows * self.machine.columns * device
             checks.affordable("the state of all devices", (len(self.tiles) + 1) * size)
             self.tiles[number] = NoisyTile(self.machine, self.devices) if self.devices else Tile(self.machine)

@@ -1,9 +1,11 @@
 """Noisy devices of the fast interpreter: the laws of reference_devices.py on regions of a tile.
 
 Statistics: IBM/aihwkit's inference noise models. Conductances are int64 in fine units (2^-12 of a code), exponents and
-relative spreads in Q20, normal variables in Q16; regions are [2, rows, cols], plus then minus.
+relative spreads in Q20, normal variables in Q16; regions are [2, rows, cols], plus then minus. A cell conducts the mean of
+its pairs of devices, each pair with a state of its own.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +25,7 @@ from cimc.backends.fixed_point import (
     halvings,
     rounded,
     scaled,
+    shared,
 )
 from cimc.backends.machine import Machine, Region
 from cimc.backends.noise import Noise
@@ -35,24 +38,26 @@ FREE, LOW, HIGH = 0, 1, 2
 
 @dataclass
 class DeviceState:
-    """Per device [2, rows, cols]: target code, value in fine units, drift, and how often it was programmed."""
+    """Per device [2, rows, cols] of one pair: target code, value in fine units, drift, how often it was programmed."""
 
     target: Array
     value: Array
     drift: Array
     writes: Array
+    pair: int = 0
 
     bytes_each = 16
 
     @staticmethod
-    def fresh(rows: int, columns: int) -> "DeviceState":
+    def fresh(rows: int, columns: int, pair: int = 0) -> "DeviceState":
         """Return devices that were never programmed."""
-        return DeviceState(*(np.zeros((2, rows, columns), np.int32) for _ in range(4)))
+        return DeviceState(*(np.zeros((2, rows, columns), np.int32) for _ in range(4)), pair=pair)
 
     def part(self, cells: Region) -> "DeviceState":
         """Return views of a region."""
         window = np.s_[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
-        return DeviceState(self.target[window], self.value[window], self.drift[window], self.writes[window])
+        fields = (self.target[window], self.value[window], self.drift[window], self.writes[window])
+        return DeviceState(*fields, pair=self.pair)
 
 
 class Devices:
@@ -73,10 +78,10 @@ class Devices:
         value, drift = targets.astype(np.int64) << FINE_BITS, np.zeros_like(targets, np.int64)
         if self.noise.has("programming"):
             sigma = np.array(self.tables.programming)[targets]
-            z = self._by_writes(draws.PROGRAMMING, cells, part.writes)
+            z = self._by_writes(draws.PROGRAMMING, cells, part)
             value = np.clip(value + rounded(sigma * z, NORMAL_BITS), 0, self.ceiling)
         if self.noise.has("drift"):
-            drift = self._by_writes(draws.DRIFT, cells, part.writes)
+            drift = self._by_writes(draws.DRIFT, cells, part)
             if self.kind == "power":
                 mean, sigma = (
                     np.array(table)[targets] for table in (self.tables.exponent_mean, self.tables.exponent_sigma)
@@ -86,21 +91,25 @@ class Devices:
             np.copyto(field, values, where=chosen, casting="unsafe")
         part.writes += chosen
 
-    def programmed(self, state: DeviceState, cells: Region) -> Array:
-        """Return programmed values as conductance codes."""
-        values = self._with_stuck(cells, self._values(state.part(cells)))
-        return half_even(values, 1 << FINE_BITS).astype(np.int32)
+    def programmed(self, pairs: Sequence[DeviceState], cells: Region) -> Array:
+        """Return programmed values, the mean over a cell's pairs, as conductance codes."""
+        total = sum(self._with_stuck(cells, state.pair, self._values(state.part(cells))) for state in pairs)
+        return half_even(np.asarray(total), len(pairs) << FINE_BITS).astype(np.int32)
 
-    def conductances(self, state: DeviceState, cells: Region, seconds: int) -> Array:
-        """Return the conductance codes of a region at a time, the rows' DAC errors included."""
+    def conductances(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:
+        """Return the conductance codes of a region at a time: mean over pairs, the rows' DAC errors included."""
         factors = (1 << DAC_BITS) + self._row_errors(cells)
-        return half_even(self.fine(state, cells, seconds) * factors[:, None], 1 << FINE_BITS + DAC_BITS)
+        total = sum(self.fine(state, cells, seconds) for state in pairs)
+        return half_even(total * factors[:, None], len(pairs) << FINE_BITS + DAC_BITS)
 
-    def cycle_sigmas(self, state: DeviceState, cells: Region, seconds: int) -> Array:
-        """Return the spread of each device from product to product, in fine units."""
+    def cycle_sigmas(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:
+        """Return each device's share [2 * pairs, rows, cols] in the spread from product to product, in fine units."""
+        return np.concatenate([shared(self._cycle_sigmas(state, cells, seconds), len(pairs)) for state in pairs])
+
+    def _cycle_sigmas(self, state: DeviceState, cells: Region, seconds: int) -> Array:
         part = state.part(cells)
         sigma = _sigmas(self.tables.cycle, part.value, self.fine(state, cells, seconds))
-        return np.where((part.writes > 0) & (self._stuck(cells) == FREE), sigma, 0)
+        return np.where((part.writes > 0) & (self._stuck(cells, state.pair) == FREE), sigma, 0)
 
     def fine(self, state: DeviceState, cells: Region, seconds: int) -> Array:
         """Return the conductances of a region at a time in fine units."""
@@ -112,9 +121,9 @@ class Devices:
             present = np.clip(self._drifted(part, cells, age, seconds), 0, self.ceiling)
         if self.noise.has("read"):
             sigma = _sigmas(age.read, values, present)
-            present = present + rounded(sigma * self._normals(draws.READ, cells, seconds), NORMAL_BITS)
+            present = present + rounded(sigma * self._normals(draws.READ, cells, part.pair, seconds), NORMAL_BITS)
         present = np.clip(present, 0, self.ceiling)
-        return self._with_stuck(cells, np.where(part.writes > 0, present, values))
+        return self._with_stuck(cells, part.pair, np.where(part.writes > 0, present, values))
 
     def _values(self, part: DeviceState) -> Array:
         return np.where(part.writes > 0, part.value.astype(np.int64), self.machine.unprogrammed << FINE_BITS)
@@ -122,21 +131,22 @@ class Devices:
     def _drifted(self, part: DeviceState, cells: Region, age: Aging, seconds: int) -> Array:
         values = part.value.astype(np.int64)
         if age.redraw is not None:
-            z = self._normals(draws.REDRAW, cells, seconds)
+            z = self._normals(draws.REDRAW, cells, part.pair, seconds)
             sigma = np.array(age.redraw)[part.target]
             return (part.target.astype(np.int64) << FINE_BITS) + rounded(sigma * z, NORMAL_BITS)
         if self.kind == "logarithm":
             return values - age.shift + rounded(age.relaxation * part.drift.astype(np.int64), NORMAL_BITS)
         return _decayed(values, part.drift.astype(np.int64) * age.exponent) if self.kind == "power" else values
 
-    def _with_stuck(self, cells: Region, values: Array) -> Array:
-        stuck = self._stuck(cells)
+    def _with_stuck(self, cells: Region, pair: int, values: Array) -> Array:
+        stuck = self._stuck(cells, pair)
         return np.where(stuck == FREE, values, np.where(stuck == HIGH, self.full, 0))
 
-    def _stuck(self, cells: Region) -> Array:
+    def _stuck(self, cells: Region, pair: int) -> Array:
         if not self.noise.has("stuck"):
             return np.zeros((2, cells.rows, cells.cols), np.int8)
-        words = _by_polarity(draws.words(self.noise.seed, draws.STUCK, cells.tile, *_grid(0, cells)), cells)
+        stream = draws.pair_stream(cells.tile, pair)
+        words = _by_polarity(draws.words(self.noise.seed, draws.STUCK, stream, *_grid(0, cells)), cells)
         low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
         return np.where(words < low, LOW, np.where(words < low + high, HIGH, FREE))
 
@@ -147,15 +157,16 @@ class Devices:
         z = draws.normals(self.noise.seed, draws.DAC, cells.tile, np.zeros(1), np.zeros(1), rows)[0, 0]
         return rounded(np.asarray(scaled(self.numbers["dac.gain"], DAC_BITS) * z), NORMAL_BITS)
 
-    def _by_writes(self, purpose: int, cells: Region, writes: Array) -> Array:
-        """Return normal variables of devices that were programmed `writes` times before."""
-        result = np.zeros(writes.shape, np.int64)
-        for count in np.unique(writes):
-            np.copyto(result, self._normals(purpose, cells, int(count)), where=writes == count)
+    def _by_writes(self, purpose: int, cells: Region, part: DeviceState) -> Array:
+        """Return normal variables of devices by how often they were programmed before."""
+        result = np.zeros(part.writes.shape, np.int64)
+        for count in np.unique(part.writes):
+            np.copyto(result, self._normals(purpose, cells, part.pair, int(count)), where=part.writes == count)
         return result
 
-    def _normals(self, purpose: int, cells: Region, sample: int) -> Array:
-        return _by_polarity(draws.normals(self.noise.seed, purpose, cells.tile, *_grid(sample, cells)), cells)
+    def _normals(self, purpose: int, cells: Region, pair: int, sample: int) -> Array:
+        stream = draws.pair_stream(cells.tile, pair)
+        return _by_polarity(draws.normals(self.noise.seed, purpose, stream, *_grid(sample, cells)), cells)
 
 
 def _grid(sample: int, cells: Region) -> tuple[Array, Array, range]:

@@ -5,12 +5,12 @@ eight 32-bit words. What the four numbers are is fixed per purpose:
 
 | purpose | index | vector | sample | stream |
 | --- | --- | --- | --- | --- |
-| programming, drift | 2 * column + polarity | row | times the device was programmed before | tile |
-| redraw, read | 2 * column + polarity | row | seconds since programming | tile |
-| stuck | 2 * column + polarity | row | 0 | tile |
+| programming, drift | 2 * column + polarity | row | times the device was programmed before | tile + pair * 2^16 |
+| redraw, read | 2 * column + polarity | row | seconds since programming | tile + pair * 2^16 |
+| stuck | 2 * column + polarity | row | 0 | tile + pair * 2^16 |
 | adc offset, gain, inl | ADC | read phase | 0 | tile |
 | dac | row | 0 | 0 | tile |
-| cycle, output | column | vector; bits 32 up: occurrence | sample in the input file, 0 for `calibrate` | tile * 2^16 + first row |
+| cycle, output | column | vector; bits 32 up: occurrence | sample in file, 0 to calibrate | tile * 2^16 + first row |
 
 The occurrence counts earlier reads of the same columns from the same first row, so that layers that share a tile, or
 come and go elsewhere in a program, leave each other's draws alone.
@@ -27,6 +27,11 @@ Array = NDArray[Any]
 
 PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT = range(1, 12)
 POLARITIES = ("plus", "minus")
+
+
+def pair_stream(tile: int, pair: int) -> int:
+    """Return the stream id of the devices of one pair of every cell."""
+    return tile | pair << 16
 
 
 def word(seed: int, purpose: int, stream: int, sample: int, vector: int, index: int) -> int:

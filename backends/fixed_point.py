@@ -34,6 +34,19 @@ def rounded(value: Any, bits: int) -> Any:
     return value + (1 << bits >> 1) >> bits
 
 
+@overload
+def shared(value: int, parts: int) -> int: ...
+
+
+@overload
+def shared(value: Array, parts: int) -> Array: ...
+
+
+def shared(value: Any, parts: int) -> Any:
+    """Return value / parts rounded to the nearest integer, ties upwards: for integers and for arrays of int64."""
+    return (value + parts // 2) // parts
+
+
 def scaled(value: Decimal, bits: int) -> int:
     """Return round(value * 2^bits)."""
     with localcontext() as context:

@@ -22,7 +22,7 @@ from cimc.isa.program import Program
 
 Array = NDArray[Any]
 Watch = Callable[[int, Array], None]
-MOST_IMAGES = 32
+MOST_IMAGES = 128
 CHUNK_ELEMENTS = 1 << 21
 """A chunk has as many images, up to MOST_IMAGES, as keep its longest stream below this: it should stay in cache."""
 

@@ -12,6 +12,7 @@ GAIN_LOWEST = 1 << 15
 SUM_LIMIT = 1 << 32
 ACCUMULATOR_LIMIT = 1 << 52
 FACTOR_HIGHEST = (1 << 16) - 1
+PAIRS_MOST = 2
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Gain:
 class Machine:
     """Array, DAC and ADC of a target; `tiles` is None where there are as many as needed.
 
-    Conductances are in units of 2^-fraction_bits levels.
+    Conductances are in units of 2^-fraction_bits levels; a cell conducts the mean of its `pairs` of devices.
     """
 
     tiles: int | None
@@ -56,6 +57,7 @@ class Machine:
     adc_codes: str
     adc_rounding: str
     multiplexing: int
+    pairs: int = 1
 
     @property
     def dac_limit(self) -> int:
@@ -147,4 +149,5 @@ def machine(meta: Mapping[str, Any]) -> Machine:
         adc_codes=_choice(adc, "codes", ("symmetric", "full")),
         adc_rounding=_choice(adc, "rounding", ("nearest-even", "floor")),
         multiplexing=_integer(adc, "multiplexing", 1, 1 << 16),
+        pairs=_integer(array, "pairs_per_weight", 1, PAIRS_MOST) if "pairs_per_weight" in array else 1,
     )

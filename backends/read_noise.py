@@ -76,17 +76,17 @@ class Cycle:
         return np.asarray(np.rint(spread, out=spread))
 
 
-def cycle_shift(largest: int, rows: int, largest_input: int) -> int:
+def cycle_shift(largest: int, devices: int, largest_input: int) -> int:
     """Return the bits that spreads of up to `largest` fine units lose, for the variance of a column to stay exact."""
     shift = CYCLE_SHIFT
-    while 2 * rows * (largest_input * int(rounded(largest, shift))) ** 2 >= VARIANCE_LIMIT:
+    while devices * (largest_input * int(rounded(largest, shift))) ** 2 >= VARIANCE_LIMIT:
         shift += 1
     return shift
 
 
 def cycle_noise(sigmas: Array, largest_input: int) -> Cycle:
-    """Return the cycle noise of a block from its devices' spreads [2, rows, cols] in fine units."""
-    shift = cycle_shift(int(sigmas.max(initial=0)), sigmas.shape[1], largest_input)
+    """Return the cycle noise of a block from the spreads of each column's devices [n, rows, cols] in fine units."""
+    shift = cycle_shift(int(sigmas.max(initial=0)), sigmas.shape[0] * sigmas.shape[1], largest_input)
     variances = np.square(rounded(sigmas, shift)).sum(axis=0)
     bound = math.isqrt(int(variances.sum(axis=0).max(initial=0)) * largest_input**2) + 1
     unit_bits = FINE_BITS - shift

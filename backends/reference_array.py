@@ -10,7 +10,7 @@ from cimc.backends.fixed_point import FINE_BITS, NORMAL_BITS, rounded, scaled
 from cimc.backends.machine import FACTOR_HIGHEST, SUM_LIMIT, Gain, Machine, Region
 from cimc.backends.noise import Noise
 from cimc.backends.read_noise import cycle_shift, stream_of
-from cimc.backends.reference_devices import Cell, Device, Devices
+from cimc.backends.reference_devices import Cell, Device, Devices, Place
 from cimc.backends.rounding import clamp, half_even
 from cimc.backends.traps import Trap
 from cimc.isa.table import FACTOR_ONE
@@ -33,7 +33,7 @@ class Array:
         self.machine = machine
         self.noise = noise
         self.laws = Devices(machine, noise) if noise else None
-        self.devices: dict[Cell, Device] = {}
+        self.devices: dict[Place, Device] = {}
         self.reads: dict[tuple[int, int, int], int] = {}
         self.blocks: dict[int, Block] = {}
         self.gains: dict[int, Gain] = {}
@@ -66,29 +66,34 @@ class Array:
         return self.blocks[number]
 
     def write(self, cell: Cell, target: int) -> None:
-        """Programme one device."""
-        before = self.devices.get(cell)
-        if self.laws:
-            self.devices[cell] = self.laws.program(cell, target, before)
-        else:
-            self.devices[cell] = Device(target, target << FINE_BITS, 0, 1)
+        """Programme one side of a cell, the devices of all pairs to the same target."""
+        for place, before in self._pairs(cell).items():
+            if self.laws:
+                self.devices[place] = self.laws.program(place, target, before)
+            else:
+                self.devices[place] = Device(target, target << FINE_BITS, 0, 1)
+
+    def _pairs(self, cell: Cell) -> dict[Place, Device | None]:
+        """Return the devices of one side of a cell, one of each pair."""
+        return {(*cell, pair): self.devices.get((*cell, pair)) for pair in range(self.machine.pairs)}
 
     def programmed(self, cell: Cell) -> int:
-        """Return the value that a device was left at."""
-        device = self.devices.get(cell)
+        """Return the value that one side of a cell was left at."""
+        devices = self._pairs(cell)
         if self.laws:
-            return self.laws.programmed(cell, device)
+            return self.laws.programmed(devices)
+        device = devices[(*cell, 0)]
         return self.machine.unprogrammed if device is None else device.target
 
     def conductance(self, cell: Cell) -> int:
-        """Return what a device conducts at the present time."""
+        """Return what one side of a cell conducts at the present time."""
         if self.laws:
-            return self.laws.conductance(cell, self.devices.get(cell), self.seconds)
+            return self.laws.conductance(self._pairs(cell), self.seconds)
         return self.programmed(cell)
 
-    def fluctuation(self, cell: Cell) -> int:
-        """Return the spread of a device from product to product, in fine units."""
-        return self.laws.cycle_sigma(cell, self.devices.get(cell), self.seconds) if self.laws else 0
+    def fluctuations(self, cell: Cell) -> list[int]:
+        """Return the spread that each device of one side of a cell adds from product to product, in fine units."""
+        return self.laws.cycle_sigmas(self._pairs(cell), self.seconds) if self.laws else []
 
     def columns(self, cells: Region) -> list[list[int]]:
         """Return, per column of a region, the differences of plus and minus conductances row by row."""
@@ -199,14 +204,14 @@ class Read:
         cells = self.cells
         sigmas = [
             [
-                [array.fluctuation((cells.tile, cells.row + i, cells.col + j, p)) for p in draws.POLARITIES]
+                [s for p in draws.POLARITIES for s in array.fluctuations((cells.tile, cells.row + i, cells.col + j, p))]
                 for i in range(cells.rows)
             ]
             for j in range(cells.cols)
         ]
-        largest = max((sigma for column in sigmas for pair in column for sigma in pair), default=0)
-        shift = cycle_shift(largest, cells.rows, array.machine.dac_limit)
-        variances = [[sum(rounded(sigma, shift) ** 2 for sigma in pair) for pair in column] for column in sigmas]
+        largest = max((sigma for column in sigmas for cell in column for sigma in cell), default=0)
+        shift = cycle_shift(largest, 2 * array.machine.pairs * cells.rows, array.machine.dac_limit)
+        variances = [[sum(rounded(sigma, shift) ** 2 for sigma in cell) for cell in column] for column in sigmas]
         return variances, FINE_BITS - shift
 
 

@@ -4,6 +4,7 @@ Statistics: IBM/aihwkit's inference noise models; the profile has the constants.
 in fine units (2^-12 of a code), exponents and relative spreads in Q20, normal variables in Q16.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cimc.backends import draws
@@ -18,12 +19,16 @@ from cimc.backends.fixed_point import (
     halvings,
     rounded,
     scaled,
+    shared,
 )
 from cimc.backends.machine import Machine
 from cimc.backends.noise import Noise
 from cimc.backends.rounding import clamp, half_even
 
 Cell = tuple[int, int, int, str]
+"""One side of a cell: tile, row, column, polarity. It has as many devices as the machine has pairs."""
+Place = tuple[int, int, int, str, int]
+"""A device: its side of a cell, and its pair."""
 DAC_BITS = 20
 
 
@@ -52,82 +57,88 @@ class Devices:
         self.full = machine.highest_target << FINE_BITS
         self.ceiling = ceiling(noise.profile, machine.highest_target)
 
-    def program(self, cell: Cell, target: int, before: Device | None) -> Device:
+    def program(self, place: Place, target: int, before: Device | None) -> Device:
         """Return the device that programming leaves."""
         writes = before.writes if before else 0
         value, drift = target << FINE_BITS, 0
         if self.noise.has("programming"):
-            z = self._normal(draws.PROGRAMMING, cell, writes)
+            z = self._normal(draws.PROGRAMMING, place, writes)
             value = clamp(value + rounded(self.tables.programming[target] * z, NORMAL_BITS), 0, self.ceiling)
         if self.noise.has("drift"):
-            drift = self._normal(draws.DRIFT, cell, writes)
+            drift = self._normal(draws.DRIFT, place, writes)
             if self.kind == "power":
                 mean, sigma = self.tables.exponent_mean[target], self.tables.exponent_sigma[target]
                 drift = abs(mean + rounded(sigma * drift, NORMAL_BITS))
         return Device(target, value, drift, writes + 1)
 
-    def programmed(self, cell: Cell, device: Device | None) -> int:
-        """Return a device's programmed value as a conductance code."""
-        return half_even(self._stuck_or(cell, self._value(device)), 1 << FINE_BITS)
+    def programmed(self, devices: Mapping[Place, Device | None]) -> int:
+        """Return the programmed value, the mean over a cell's pairs, as a conductance code."""
+        total = sum(self._stuck_or(place, self._value(device)) for place, device in devices.items())
+        return half_even(total, len(devices) << FINE_BITS)
 
-    def conductance(self, cell: Cell, device: Device | None, seconds: int) -> int:
-        """Return the conductance code of a device at a time, its row's DAC error included."""
-        factor = (1 << DAC_BITS) + self._row_error(cell)
-        return half_even(self._conductance(cell, device, seconds) * factor, 1 << FINE_BITS + DAC_BITS)
+    def conductance(self, devices: Mapping[Place, Device | None], seconds: int) -> int:
+        """Return the conductance code at a time: the mean over a cell's pairs, its row's DAC error included."""
+        factor = (1 << DAC_BITS) + self._row_error(next(iter(devices)))
+        total = sum(self._conductance(place, device, seconds) for place, device in devices.items())
+        return half_even(total * factor, len(devices) << FINE_BITS + DAC_BITS)
 
-    def cycle_sigma(self, cell: Cell, device: Device | None, seconds: int) -> int:
-        """Return the spread of a device from product to product, in fine units."""
-        if device is None or self._stuck(cell) is not None:
+    def cycle_sigmas(self, devices: Mapping[Place, Device | None], seconds: int) -> list[int]:
+        """Return each device's share in the spread of a cell from product to product, in fine units."""
+        return [shared(self._cycle_sigma(*each, seconds), len(devices)) for each in devices.items()]
+
+    def _cycle_sigma(self, place: Place, device: Device | None, seconds: int) -> int:
+        if device is None or self._stuck(place) is not None:
             return 0
-        return _sigma(self.tables.cycle, device.value, self._conductance(cell, device, seconds))
+        return _sigma(self.tables.cycle, device.value, self._conductance(place, device, seconds))
 
     def _value(self, device: Device | None) -> int:
         return self.machine.unprogrammed << FINE_BITS if device is None else device.value
 
-    def _conductance(self, cell: Cell, device: Device | None, seconds: int) -> int:
+    def _conductance(self, place: Place, device: Device | None, seconds: int) -> int:
         value = self._value(device)
         if device is not None:
             age = aging(self.noise.profile, self.machine.highest_target, seconds)
             if self.noise.has("drift"):
-                value = clamp(self._drifted(cell, device, age, seconds), 0, self.ceiling)
+                value = clamp(self._drifted(place, device, age, seconds), 0, self.ceiling)
             if self.noise.has("read"):
-                z = self._normal(draws.READ, cell, seconds)
+                z = self._normal(draws.READ, place, seconds)
                 value += rounded(_sigma(age.read, device.value, value) * z, NORMAL_BITS)
             value = clamp(value, 0, self.ceiling)
-        return self._stuck_or(cell, value)
+        return self._stuck_or(place, value)
 
-    def _drifted(self, cell: Cell, device: Device, age: Aging, seconds: int) -> int:
+    def _drifted(self, place: Place, device: Device, age: Aging, seconds: int) -> int:
         if age.redraw is not None:
-            z = self._normal(draws.REDRAW, cell, seconds)
+            z = self._normal(draws.REDRAW, place, seconds)
             return (device.target << FINE_BITS) + rounded(age.redraw[device.target] * z, NORMAL_BITS)
         if self.kind == "logarithm":
             return device.value - age.shift + rounded(age.relaxation * device.drift, NORMAL_BITS)
         return _decayed(device.value, device.drift * age.exponent) if self.kind == "power" else device.value
 
-    def _stuck_or(self, cell: Cell, value: int) -> int:
-        stuck = self._stuck(cell)
+    def _stuck_or(self, place: Place, value: int) -> int:
+        stuck = self._stuck(place)
         return value if stuck is None else stuck
 
-    def _stuck(self, cell: Cell) -> int | None:
+    def _stuck(self, place: Place) -> int | None:
         if not self.noise.has("stuck"):
             return None
-        tile, row, col, polarity = cell
+        tile, row, col, polarity, pair = place
         index = 2 * col + draws.POLARITIES.index(polarity)
-        word = draws.word(self.noise.seed, draws.STUCK, tile, 0, row, index)
+        word = draws.word(self.noise.seed, draws.STUCK, draws.pair_stream(tile, pair), 0, row, index)
         low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
         if word < low:
             return 0
         return self.full if word < low + high else None
 
-    def _row_error(self, cell: Cell) -> int:
+    def _row_error(self, place: Place) -> int:
         if not self.noise.has("dac"):
             return 0
-        z = draws.normal(self.noise.seed, draws.DAC, cell[0], 0, 0, cell[1])
+        z = draws.normal(self.noise.seed, draws.DAC, place[0], 0, 0, place[1])
         return rounded(scaled(self.numbers["dac.gain"], DAC_BITS) * z, NORMAL_BITS)
 
-    def _normal(self, purpose: int, cell: Cell, sample: int) -> int:
-        tile, row, col, polarity = cell
-        return draws.normal(self.noise.seed, purpose, tile, sample, row, 2 * col + draws.POLARITIES.index(polarity))
+    def _normal(self, purpose: int, place: Place, sample: int) -> int:
+        tile, row, col, polarity, pair = place
+        index = 2 * col + draws.POLARITIES.index(polarity)
+        return draws.normal(self.noise.seed, purpose, draws.pair_stream(tile, pair), sample, row, index)
 
 
 def _sigma(spread: Spread, programmed: int, present: int) -> int:

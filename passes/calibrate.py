@@ -31,6 +31,7 @@ class Calibrate:
     ranges: Ranges | None = field(default=None, repr=False)
     method: str = "percentile"
     percentile: float = 99.99
+    inputs: str = "auto"
 
     def __call__(self, graph: Graph) -> Graph:
         computed = [op for op in graph.module.ops if isinstance(op, Computed)]
@@ -72,7 +73,7 @@ class Calibrate:
             reach = self._percentiles(evaluator, reach)
         found = {label: _range(bounds[label][0], bounds[label][1], reach[label]) for label in labels}
         inputs = [op.label.data for op in computed if isinstance(op, InputOp)]
-        return found | {label: _extremes(bounds[label][0], bounds[label][1]) for label in inputs}
+        return found | {label: _input_range(self.data[label], self.inputs) for label in inputs}
 
     def _reach(self, largest: float) -> float:
         """Return the range used for a value that is zero on all the data: 1, by definition."""
@@ -95,9 +96,17 @@ class Calibrate:
         return largest * (min(index, BINS - 1) + 1) / BINS
 
 
-def _extremes(low: float, high: float) -> tuple[float, float]:
-    """Return the range of a model input: all of its data, zero included."""
-    return (min(rounded(low), 0.0), max(rounded(high), 0.0)) if low < high else (0.0, 1.0)
+def _input_range(values: NDArray[np.float32], coding: str) -> tuple[float, float]:
+    """Return the range of a model input: all of its data and zero ("full"), or that made symmetric about zero.
+
+    "auto" takes the one whose codes are smaller: device errors grow with the root mean square of the codes read.
+    """
+    low, high = min(rounded(float(values.min())), 0.0), max(rounded(float(values.max())), 0.0)
+    reach = max(-low, high) or 1.0
+    real = values.astype(np.float64)
+    centred = np.square(real - (low + high) / 2.0).mean() < np.square(real).mean()
+    full = low < high and (coding == "full" or (coding == "auto" and centred))
+    return (low, high) if full else (-reach, reach)
 
 
 def _range(low: float, high: float, reach: float) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from xdsl.dialects.builtin import UnitAttr
 
 from cimc.diagnostics import fail
 from cimc.evaluate import Evaluator
@@ -22,6 +23,7 @@ from cimc.passes.ranges import Ranges, rounded
 from cimc.targets import Target
 
 PEAKS = "cim.peaks"
+SHARED = "cim.shared_range"
 GAIN = "cim.gain"
 UNITY_GAIN = (1 << 15, 15)
 VECTORS = 1 << 16
@@ -40,6 +42,7 @@ class ColumnRanges:
 
     Stored `ranges` win over data. `device_sigma` is the programming error to allow for when the gain is chosen, in
     conductance units (2^-fraction_bits levels): more of it keeps conductances large at the cost of ADC resolution.
+    `per` is column, or block for one conductance range over all columns of a block.
     """
 
     name: ClassVar[str] = "column-ranges"
@@ -47,6 +50,7 @@ class ColumnRanges:
     data: Batch = field(default_factory=dict, repr=False)
     ranges: Ranges | None = field(default=None, repr=False)
     device_sigma: float = 2.0
+    per: str = "column"
 
     def __call__(self, graph: Graph) -> Graph:
         layers = [op for op in graph.module.ops if isinstance(op, MvmOp)]
@@ -56,10 +60,12 @@ class ColumnRanges:
         elif self.ranges is not None:
             peaks, gain = self._stored(layers), self.ranges.gain or UNITY_GAIN
         else:
-            statistics = _measured(graph, layers, self.data, self.target)
+            statistics = _measured(graph, layers, self.data, self.target, self.per == "block")
             peaks = {label: found.peaks() for label, found in statistics.items()}
             gain = _common_gain(list(statistics.values()), self.target, self.device_sigma)
         for op in layers:
+            if self.per == "block":
+                op.attributes[SHARED] = UnitAttr()
             op.attributes[PEAKS] = graph.weights.add(f"{op.label.data}.peaks", peaks[op.label.data])
         graph.module.attributes[GAIN] = ints(gain)
         return graph
@@ -82,14 +88,16 @@ class ColumnRanges:
         return found
 
 
-def full_scale_weights(op: MvmOp, weight: NDArray[np.generic], full: int) -> tuple[Reals, Reals]:
+def full_scale_weights(op: MvmOp, weight: NDArray[np.generic], full: int, shared: bool) -> tuple[Reals, Reals]:
     """Return W / w_max * full, unrounded, and w_max (group, row block, column).
 
-    So each column of each block fills the device range.
+    So each column of each block fills the device range; with `shared`, the largest column of each block does.
     """
     cuts = int_values(op.row_cuts)
     real = np.asarray(weight, np.float64)
     largest = np.stack([np.abs(real[:, a:b]).max(axis=1) for a, b in itertools.pairwise(cuts)], axis=1)
+    if shared:
+        largest = np.broadcast_to(largest.max(axis=2, keepdims=True), largest.shape)
     step = np.where(largest > 0.0, largest, 1.0) / full
     return real / np.repeat(step, np.diff(cuts), axis=1), largest
 
@@ -102,10 +110,11 @@ def _peak_shape(op: MvmOp) -> tuple[int, int, int]:
 class _Statistics:
     """What one layer's array sums do on the data, at full conductance (units: codes x conductance)."""
 
-    def __init__(self, op: MvmOp, weight: NDArray[np.generic], full: int) -> None:
+    def __init__(self, op: MvmOp, weight: NDArray[np.generic], full: int, shared: bool) -> None:
         self.zero = code_of(op.x).zero.data
         self.cuts = int_values(op.row_cuts)
-        scaled, largest = full_scale_weights(op, weight, full)
+        scaled, largest = full_scale_weights(op, weight, full, shared)
+        self.shared = shared
         self.matrix = np.rint(scaled).astype(np.float32)
         self.step = largest / full
         self.largest = np.zeros(_peak_shape(op))
@@ -135,7 +144,10 @@ class _Statistics:
         return float(flat @ flat) - 2.0 * self.zero * float(flat.sum()) + self.zero**2 * flat.size
 
     def peaks(self) -> NDArray[np.int64]:
-        flat = [int(rounded(float(peak))) for peak in self.largest.ravel()]
+        largest = self.largest
+        if self.shared:
+            largest = np.broadcast_to(largest.max(axis=2, keepdims=True), largest.shape)
+        flat = [int(rounded(float(peak))) for peak in largest.ravel()]
         return np.array(flat, np.int64).reshape(self.largest.shape)
 
     def noise_share(self, full_scale: float, adc_high: int, sigma: float) -> float:
@@ -143,16 +155,18 @@ class _Statistics:
         factor = np.minimum(1.0, full_scale / np.maximum(self.largest, 1.0))
         step = self.step / factor
         converter = np.square(full_scale / adc_high * step).sum()
-        conductance = (1.0 + 12.0 * sigma**2) * (np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]).sum()
+        conductance = (1.0 + 12.0 * sigma**2) * (
+            np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]
+        ).sum()
         signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
         return float((converter + conductance) / 12.0 / signal) if signal > 0.0 else 0.0
 
 
-def _measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target) -> dict[str, _Statistics]:
+def _measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, shared: bool) -> dict[str, _Statistics]:
     found = {}
     for op in layers:
         assert op.weight is not None
-        found[op.label.data] = _Statistics(op, graph.weights.get(op.weight), target.full_conductance)
+        found[op.label.data] = _Statistics(op, graph.weights.get(op.weight), target.full_conductance, shared)
     inputs = {op.label.data: _label_of_input(op) for op in layers}
     share = max(VECTORS // len(next(iter(data.values()))), FEWEST_VECTORS)
     for chunk in Evaluator(graph, values=sorted(set(inputs.values()))).stream(data):
@@ -197,7 +211,9 @@ def _common_gain(layers: list[_Statistics], target: Target, sigma: float) -> tup
     if not peaks:
         return UNITY_GAIN
     adc_high = target.adc_range[1]
-    best = min(_candidates(max(peaks)), key=lambda scale: sum(layer.noise_share(scale, adc_high, sigma) for layer in layers))
+    best = min(
+        _candidates(max(peaks)), key=lambda scale: sum(layer.noise_share(scale, adc_high, sigma) for layer in layers)
+    )
     return normalised_gain(short(adc_high / best))
 
 

@@ -13,7 +13,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import WeightRef, code_of
 from cimc.ir.xbar import MvmOp
-from cimc.passes.column_ranges import GAIN, PEAKS, full_scale_weights
+from cimc.passes.column_ranges import GAIN, PEAKS, SHARED, full_scale_weights
 from cimc.passes.requantise import ACCUMULATOR_BITS, multipliers, offsets
 from cimc.targets import Target
 
@@ -41,10 +41,12 @@ class Conductance:
         peaks = op.attributes.pop(PEAKS)
         assert isinstance(peaks, WeightRef) and op.weight is not None and op.bias is not None
         factor = self._range_factors(graph.weights.get(peaks), gain)
-        unrounded, largest = full_scale_weights(op, graph.weights.get(op.weight), self.target.full_conductance)
+        shared = op.attributes.pop(SHARED, None) is not None
+        full = self.target.full_conductance
+        unrounded, largest = full_scale_weights(op, graph.weights.get(op.weight), full, shared)
         rows = np.diff(int_values(op.row_cuts))
         levels = np.rint(unrounded * np.repeat(factor, rows, axis=1)).astype(np.int64)
-        self._epilogue(graph, op, levels, largest / (self.target.full_conductance * factor), gain)
+        self._epilogue(graph, op, levels, largest / (full * factor), gain)
         self._check_bounds(graph, op, levels)
 
     def _range_factors(self, peaks: NDArray[np.generic], gain: tuple[int, int]) -> NDArray[np.float64]:

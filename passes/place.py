@@ -25,7 +25,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Place:
-    """Set `blocks` (tile, row, col each) and `first_block` of every xbar.mvm; a block as large as a tile has it alone."""
+    """Set `blocks` (tile, row, col each) and `first_block` of every xbar.mvm; a block as large as a tile is alone."""
 
     name: ClassVar[str] = "place"
     target: Target

@@ -1,12 +1,13 @@
-"""Where the elements of streams lie for the kernels: padded rectangles that are read, evenly spaced vectors that are written."""
+"""Where the elements of streams lie for the kernels: padded rectangles read, evenly spaced vectors written."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cimc.backends.kernels.library import TYPES, Source, address
 from cimc.backends.memory import Array, span
-from cimc.isa.streams import StreamState, Window
+from cimc.isa.streams import Shape, StreamState, Window
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,13 @@ def _subsampled(state: StreamState) -> StreamState:
             pitch[axis + 1] *= w.stride[axis]
             stride[axis] = 1
     window = replace(w, stride=(stride[0], stride[1]))
-    return replace(state, shape=tuple(shape), pitch=tuple(pitch), window=window)
+    return replace(state, shape=_four(shape), pitch=_four(pitch), window=window)
+
+
+def _four(counts: Sequence[int]) -> Shape:
+    """Return four numbers as a stream keeps them."""
+    a, b, c, d = counts
+    return a, b, c, d
 
 
 def _three_axes(state: StreamState) -> StreamState | None:
@@ -78,7 +85,7 @@ def _three_axes(state: StreamState) -> StreamState | None:
         if outer is None or len(outer) > 2:
             return None
         shape, pitch = zip(*([(1, 0)] * (3 - len(outer)) + outer + [(length, reach)]), strict=True)
-    return replace(state, shape=shape, pitch=pitch)
+    return replace(state, shape=_four(shape), pitch=_four(pitch))
 
 
 def _split(axes: list[tuple[int, int]], length: int, reach: int) -> list[tuple[int, int]] | None:

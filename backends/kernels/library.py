@@ -1,4 +1,4 @@
-"""The compiled library behind ctypes: structures as in native.h, the levels of this processor, one call to run steps."""
+"""The compiled library behind ctypes: the structures of native.h, the processor's levels, one call to run steps."""
 
 import ctypes
 from collections.abc import Sequence
@@ -113,13 +113,16 @@ class Batch(ctypes.Structure):
 
 
 class Library:
-    """The loaded library; `levels` of instruction sets work here, the last is the fastest."""
+    """The loaded library; `levels` of instruction sets work here, the last is the fastest.
+
+    `current` is false where it was built of another native.h.
+    """
 
     def __init__(self, path: str) -> None:
         loaded = ctypes.CDLL(path)
         loaded.cimc_run.argtypes = (_address, ctypes.c_int, _address, ctypes.c_int)
         sizes = [loaded.cimc_sizes(which) for which in range(4)]
-        assert sizes == [ctypes.sizeof(kind) for kind in (Step, Part, Batch, Noise)], "native.h and library.py differ"
+        self.current = sizes == [ctypes.sizeof(kind) for kind in (Step, Part, Batch, Noise)]
         self.levels = LEVELS[: loaded.cimc_levels()]
         self._run = loaded.cimc_run
 
@@ -142,9 +145,10 @@ class Steps:
 
 @cache
 def library() -> Library | None:
-    """Return the library, None where it was not built."""
+    """Return the library, None where it was not built, or of an older native.h."""
     found = find_spec("cimc.backends.kernels._native")
-    return Library(found.origin) if found and found.origin else None
+    loaded = Library(found.origin) if found and found.origin else None
+    return loaded if loaded and loaded.current else None
 
 
 def address(array: Array) -> int:

@@ -11,6 +11,8 @@ from cimc.backends import draws, gaussian
 from cimc.backends.crossbar import BlockRead
 from cimc.backends.digital import Add, Affine, Lut, Move, Softmax
 from cimc.backends.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
+from cimc.backends.fixed_point import NORMAL_BITS
+from cimc.backends.kernels.layout import even_step, joined, rectangle
 from cimc.backends.kernels.library import (
     BLOCK,
     LOOKUP,
@@ -24,8 +26,6 @@ from cimc.backends.kernels.library import (
     Step,
     address,
 )
-from cimc.backends.fixed_point import NORMAL_BITS
-from cimc.backends.kernels.layout import even_step, joined, rectangle
 from cimc.backends.memory import Array
 from cimc.backends.plan_state import Write, magnitude
 from cimc.backends.products import Capture, Mvm, Stream
@@ -61,7 +61,7 @@ class Lowered:
     @property
     def scratch(self) -> int:
         size = 4 if self.step.kind != PRODUCT or self.step.squares else 2
-        return -(-self.step.room * size // 64) * 64
+        return -(-int(self.step.room) * size // 64) * 64
 
 
 def lowered(write: Write, constants: Array) -> Lowered | None:
@@ -84,7 +84,13 @@ def _require(condition: bool) -> None:
 
 def _product(result: Lowered, write: Write, compute: Mvm, constants: Array) -> None:
     stream, e = compute.stream, compute.epilogue
-    _results(result, write, e, stream.reads[0].columns, [_largest(m, r.highest) for m, r in zip(e.multipliers, stream.reads, strict=True)])
+    _results(
+        result,
+        write,
+        e,
+        stream.reads[0].columns,
+        [_largest(m, r.highest) for m, r in zip(e.multipliers, stream.reads, strict=True)],
+    )
     _parts(result, write, stream, e.multipliers, constants)
 
 
@@ -265,7 +271,12 @@ def _softmax(result: Lowered, write: Write, compute: Softmax, constants: Array) 
 
 def _lut(result: Lowered, write: Write, compute: Lut, constants: Array) -> None:
     step, state = result.step, compute.source
-    _require(state.window is None and len(compute.table) > 0 and compute.table.dtype.itemsize <= 4 and _apart(state, write.out))
+    _require(
+        state.window is None
+        and len(compute.table) > 0
+        and compute.table.dtype.itemsize <= 4
+        and _apart(state, write.out)
+    )
     step.kind, step.count = LOOKUP, len(compute.table)
     step.table = result.pointer(compute.table, np.int32)
     step.zero = compute.first

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from cimc.backends.kernels.library import Batch, Library, Steps, address
-from cimc.backends.kernels.lowering import lowered
+from cimc.backends.kernels.lowering import Lowered, lowered
 from cimc.backends.memory import Array, Chunk
 from cimc.backends.plan import Step
 from cimc.backends.plan_state import Write
@@ -25,8 +25,7 @@ def cut(steps: list[Step], constants: Array, library: Library | None) -> list[Ru
     """Return the runs of a plan: alternately native and not."""
     runs: list[Run] = []
     pending: list[Step] = []
-    native: list[object] = []
-
+    native: list[Lowered] = []
     for step in steps:
         found = lowered(step.action, constants) if library and isinstance(step.action, Write) else None
         if bool(found) != bool(native) and pending:
@@ -38,7 +37,7 @@ def cut(steps: list[Step], constants: Array, library: Library | None) -> list[Ru
     return [*runs, _run(pending, native)] if pending else runs
 
 
-def _run(steps, native):
+def _run(steps: list[Step], native: list[Lowered]) -> Run:
     if not native:
         return Run(steps)
     return Run(steps, Steps([n.step for n in native], native), max(n.scratch for n in native))
@@ -49,4 +48,6 @@ def batch(chunk: Chunk, scratch: int) -> Batch:
     size = max(scratch, SCRATCH_BYTES)
     memory, room = chunk.memories["act"], chunk.buffer("native", (size + 64,), "u1")
     start = -address(room) % 64 + address(room)
-    return Batch(memory=address(memory), pitch=memory.strides[0], images=chunk.images, scratch=start, scratch_bytes=size)
+    return Batch(
+        memory=address(memory), pitch=memory.strides[0], images=chunk.images, scratch=start, scratch_bytes=size
+    )

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from importlib import import_module
 
 from cimc import __version__
+from cimc.command_line.compensation_options import add_compensation_options
 from cimc.command_line.noise_options import add_noise_options
 
 Command = Callable[[argparse.Namespace], int]
@@ -119,6 +120,7 @@ def _run(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--codes", action="store_true", help="add the integer codes as NAME.codes")
     _threads(parser)
     add_noise_options(parser)
+    add_compensation_options(parser)
     _feeding(parser)
 
 
@@ -151,6 +153,7 @@ def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--json", action="store_true", help="print one JSON object with n and accuracy (or mse)")
     _threads(parser)
     add_noise_options(parser, sweep=True)
+    add_compensation_options(parser)
     _feeding(parser)
 
 

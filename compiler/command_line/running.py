@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cimc.arrays import feed, load_arrays, to_npz
 from cimc.backends import ports
 from cimc.backends.interpreter import Interpreter, levels
+from cimc.command_line.compensation_options import compensate
 from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
@@ -31,7 +32,7 @@ def run_command(options: argparse.Namespace) -> int:
     program = load(options.program)
     inputs = program_inputs(program, load_arrays(options.input), options, options.input)
     parts: dict[str, list[NDArray[Any]]] = {}
-    for _, codes, real in _outputs(program, inputs, options):
+    for _, codes, real in _outputs(compensate(program, options), inputs, options):
         for port in program.outputs:
             parts.setdefault(port.name, []).append(real[port.name])
             if options.codes:
@@ -49,7 +50,7 @@ def score(options: argparse.Namespace) -> tuple[int, float]:
     measure = _accuracy if options.metric == "accuracy" else _squared_error
     labels = _labels(arrays, count, options.data) if options.metric == "accuracy" else np.zeros(0)
     total = 0.0
-    for batch, _, real in _outputs(program, inputs, options):
+    for batch, _, real in _outputs(compensate(program, options), inputs, options):
         first = next(iter(real.values()))
         total += measure(first, next(iter(batch.values())), labels[: len(first)])
         labels = labels[len(first) :]

@@ -36,7 +36,7 @@ CONSTANTS: Mapping[str, Constant] = {
     "array.tiles": Constant("tiles", int, 1, 65535, ("unbounded",)),
     "array.rows": Constant("rows", int, 1, 65535),
     "array.columns": Constant("differential columns", int, 1, 65535),
-    "array.pairs_per_weight": Constant("device pairs", int, 1, 1),
+    "array.pairs_per_weight": Constant("device pairs", int, 1, 2),
     "array.levels": Constant("levels per polarity", int, 1, 255),
     "array.fraction_bits": Constant("bits below a level", int, 0, 8),
     "array.unprogrammed": Constant("2^-fraction_bits levels", int, 0, 65535),

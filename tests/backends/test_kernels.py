@@ -1,10 +1,13 @@
 """The compiled kernels, at every level of this processor: the bits of numpy, on one thread and on several."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cimc.backends import reference
 from cimc.backends.interpreter import Interpreter, levels
 from cimc.backends.noise import Noise
 from cimc.backends.profiles import load_profile
@@ -61,9 +64,7 @@ def product(new, layer, seed, gain=(40001, 24), shift=14, limits=(-127, 127), ou
     sketch.port("x", shape[1:], 0).port("y", (vectors, columns), 1 << 16, out_type, output=True)
     sketch.tensor(0, shape).window(0, fill=-127, **window)
     sketch.tensor(1, (vectors, columns), 1 << 16, type=out_type)
-    sketch.put(
-        "mvm", in_=0, out=1, block=0, blocks=len(blocks), shift=shift, low=limits[0], high=limits[1], **tables
-    )
+    sketch.put("mvm", in_=0, out=1, block=0, blocks=len(blocks), shift=shift, low=limits[0], high=limits[1], **tables)
     return sketch.program()
 
 
@@ -80,7 +81,9 @@ def test_products(new, layer, seed, noisy):
     seed=st.integers(0, 99),
     gain=st.sampled_from([(32768, 15), (65535, 20), (40001, 33), (65535, 63), (32768, 26)]),
     shift=st.sampled_from([0, 1, 9, 17, 18, 24, 40]),
-    out=st.sampled_from([("i8", (-128, 127)), ("i16", (-32768, 32767)), ("u8", (3, 200)), ("i32", (-(2**31), 2**31 - 1))]),
+    out=st.sampled_from(
+        [("i8", (-128, 127)), ("i16", (-32768, 32767)), ("u8", (3, 200)), ("i32", (-(2**31), 2**31 - 1))]
+    ),
 )
 def test_roundings_and_clips(new, layer, seed, gain, shift, out):
     program = product(new, layer, seed, gain, shift, out[1], out[0])
@@ -108,7 +111,9 @@ def test_extremes(new, rows, offset):
     sketch = new(1 << 14, array=ARRAY, adc={"bits": 24}).gain(65535, 16)
     sketch.block(0, [[508, -508, i % 2] for i in range(rows)])
     tables = {"scale": sketch.table([65535, -65535, 1], "i32"), "bias": sketch.table([offset] * 3, "i64")}
-    sketch.port("x", (rows,), 0).port("y", (3,), 4096, "i32", output=True).tensor(0, (rows,)).tensor(1, (3,), 4096, type="i32")
+    sketch.port("x", (rows,), 0).port("y", (3,), 4096, "i32", output=True).tensor(0, (rows,)).tensor(
+        1, (3,), 4096, type="i32"
+    )
     sketch.put("mvm", in_=0, out=1, block=0, blocks=1, shift=20, low=-(2**31), high=2**31 - 1, **tables)
     images = np.stack([np.full(rows, value, np.int8) for value in (-127, -1, 0, 1, 126, 127)])
     require_same(sketch.program(), images)
@@ -190,3 +195,28 @@ def test_without_the_library_numpy_does_the_work(new, monkeypatch):
     monkeypatch.setattr("cimc.backends.interpreter.library", lambda: None)
     assert levels() == ("numpy",)
     assert Interpreter(program).run({"x": images})["y"].tolist() == wanted.tolist()
+
+
+def test_a_calibration_on_constants_is_done_once_with_the_noise_of_sample_0(new):
+    sketch = new(array=ARRAY).gain(40001, 20).block(0, np.random.default_rng(1).integers(-508, 508, (9, 5)).tolist())
+    sketch.data(0, np.random.default_rng(2).integers(-127, 127, 36).tolist(), (4, 9))
+    sketch.put("calibrate", in_=0, block=0, blocks=1, reference=sketch.table([150] * 5, "i64"), per="column")
+    tables = {"scale": sketch.table([30000] * 5, "i32"), "bias": sketch.table([0] * 5, "i64")}
+    sketch.port("x", (2, 9), 0).port("y", (2, 5), 64, output=True).tensor(0, (2, 9)).tensor(1, (2, 5), 64)
+    sketch.put("mvm", in_=0, out=1, block=0, blocks=1, shift=14, low=-127, high=127, **tables)
+    program, images = sketch.program(), codes(3, (5, 2, 9))
+    require_same(program, images, CYCLE)
+    for n, image in enumerate(images):
+        literal = reference.run(program, {"x": image.tolist()}, noise=replace(CYCLE, sample_offset=40 + n))["y"]
+        assert Interpreter(program, noise=CYCLE).run({"x": image[None]}, first=40 + n)["y"].ravel().tolist() == literal
+
+
+def test_programming_resets_a_calibration_that_depends_on_the_images(new, ask):
+    sketch = new().gain().block(0, [[2]]).block(1, [[3]], (0, 1, 0)).port("x", (1,), 0).tensor(0, (1,))
+    sketch.put("calibrate", in_=0, block=0, blocks=1, reference=sketch.table([90], "i64"), per="block")
+    sketch.put("calibrate", in_=0, block=1, blocks=1, reference=sketch.table([90], "i64"), per="block")
+    sketch.block(0, [[2]]).tensor(1, (1,), 8)
+    tables = {"scale": sketch.table([1, 1], "i32"), "bias": sketch.table([0], "i64")}
+    sketch.tensor(0, (1, 2), pitch=(0, 0, 0, 0))
+    sketch.put("mvm", in_=0, out=1, block=0, blocks=2, shift=0, low=-127, high=127, **tables)
+    ask(sketch, x=np.array([5]))

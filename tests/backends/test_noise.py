@@ -95,6 +95,7 @@ def test_both_interpreters_agree(new, profile, source):
         {"dac": {"bits": 16}},
         {"array": {"fraction_bits": 6, "levels": 127, "unprogrammed": 3}},
         {"array": {"fraction_bits": 2, "unprogrammed": 40}},
+        {"array": {"pairs_per_weight": 2, "unprogrammed": 3}},
     ],
     ids=str,
 )
@@ -119,6 +120,22 @@ def test_zero_noise_is_exact(new, profile, zeros):
     exact = writes_of_interpreter(program, images(), None)
     assert writes_of_interpreter(program, images(), noise) == exact
     assert writes_of_reference(program, images(1), noise) == exact[:1]
+
+
+@pytest.mark.parametrize("profile", built_in_names())
+def test_both_interpreters_agree_on_two_pairs(new, profile):
+    noise = Noise(load_profile(f"{profile},stuck.low=0.2"), 11, TIMES.get(profile, 3600), EVERYTHING, 5)
+    program = network(new, array={"pairs_per_weight": 2})
+    assert writes_of_interpreter(program, images(2), noise) == writes_of_reference(program, images(2), noise)
+
+
+def test_two_pairs_are_exact_without_noise(new):
+    one, two = (network(new, "skip", array={"unprogrammed": 3, "pairs_per_weight": pairs}) for pairs in (1, 2))
+    exact = writes_of_interpreter(one, images(), None)
+    silent = Noise(load_profile("pcm").silent(), 3, 3600, EVERYTHING)
+    assert writes_of_interpreter(two, images(), None) == exact
+    assert writes_of_interpreter(two, images(), silent) == exact
+    assert writes_of_reference(two, images(1), silent) == exact[:1]
 
 
 def test_no_source_is_exact(new):

@@ -110,12 +110,25 @@ def test_draws_of_devices_are_uncorrelated():
         assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 4 / math.sqrt(a.size)
 
 
+@pytest.mark.parametrize("seconds", [0, 86400])
+def test_the_mean_of_two_pairs_spreads_less_by_the_root_of_two(seconds):
+    """Pair 0 draws as it did alone, pair 1 independently: the mean keeps the mean."""
+    devices, state, cells = programmed("pcm", 200, 100)
+    second = DeviceState.fresh(100, COLUMNS, pair=1)
+    devices.program(second, cells, np.full(state.value.shape, 200), np.ones(state.value.shape, bool))
+    alone, other = (devices.fine(each, cells, seconds).ravel().astype(float) for each in (state, second))
+    assert abs(np.corrcoef(alone, other)[0, 1]) < 4 / math.sqrt(alone.size)
+    both = devices.conductances([state, second], cells, seconds).ravel() * 4096.0
+    assert np.abs(both - (alone + other) / 2).max() <= 2048
+    require_moments(both, alone.mean(), alone.std() / math.sqrt(2), seconds)
+
+
 def test_stuck_devices_are_as_many_as_said():
     devices, state, cells = programmed("pcm,stuck.low=0.1,stuck.high=0.05", 200, 100)
     devices = Devices(
         devices.machine, Noise(load_profile("pcm,stuck.low=0.1,stuck.high=0.05"), 3, 0, frozenset({"stuck"}))
     )
-    codes = devices.programmed(state, cells)
+    codes = devices.programmed([state], cells)
     for code, share in ((0, 0.1), (HIGHEST, 0.05)):
         assert abs((codes == code).mean() - share) < 4 * math.sqrt(share / codes.size)
 

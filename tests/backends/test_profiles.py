@@ -151,7 +151,7 @@ GOOD = (
         (GOOD + '[programming]\nsigma = { unit = "uS", source = "derived", pieces = [] }\n', "no pieces"),
         (GOOD + '[programming]\nsigma = { unit = "uS", source = "derived", pieces = [3] }\n', "a piece is"),
         (
-            GOOD + '[programming.sigma]\nunit = "uS"\nsource = "derived"\npieces = [{ form = "ln", coefficients = [] }]\n',
+            GOOD + '[programming.sigma]\nunit = "uS"\nsource = "derived"\npieces = [{ form = "ln", coefficients=[]}]\n',
             "form 'ln' with 0 coefficients",
         ),
         (GOOD + '[read]\nkind = "relative"\nsigma = { value = 1, unit = "uS", source = "derived" }\n', "not relative"),

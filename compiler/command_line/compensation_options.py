@@ -1,0 +1,55 @@
+"""The options of run and eval that fight drift: --compensation, --calib and --calib-limit."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from cimc.diagnostics import fail
+
+if TYPE_CHECKING:
+    from cimc.isa.program import Program
+
+CHOICES = ("none", "block", "column", "refit")
+REFIT_SAMPLES = 64
+
+
+def add_compensation_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose how a program makes up for drift."""
+    group = parser.add_argument_group("compensation")
+    group.add_argument(
+        "--compensation",
+        choices=CHOICES,
+        default="column",
+        help="drift factors of the program: none, one per block, one per column (default); refit: gain and offset of "
+        "every column fitted on the noisy chip as well",
+    )
+    group.add_argument("--calib", metavar="DATA.npz", help="inputs, without labels, that refit reads")
+    group.add_argument(
+        "--calib-limit", type=int, default=REFIT_SAMPLES, metavar="N", help=f"first N of them (default {REFIT_SAMPLES})"
+    )
+
+
+def compensate(program: "Program", options: argparse.Namespace) -> "Program":
+    """Return the program as it runs under the chosen compensation. Raises CimcError CIM0003."""
+    from cimc.backends.compensation import compensated
+
+    if options.compensation != "refit":
+        return compensated(program, options.compensation)
+    if options.noise is None:
+        raise fail("CIM0003", "--compensation refit needs a noisy chip", hint="add --noise pcm --time 1d")
+    if options.calib is None:
+        raise fail("CIM0003", "--compensation refit needs inputs to refit on", hint="add --calib DATA.npz (no labels)")
+    return _refitted(program, options)
+
+
+def _refitted(program: "Program", options: argparse.Namespace) -> "Program":
+    from cimc.arrays import Feeding, feed, load_arrays
+    from cimc.backends import ports
+    from cimc.backends.refit import refitted
+    from cimc.command_line.noise_options import noise_of
+
+    noise = noise_of(options)
+    assert noise is not None
+    wanted = [(port.name, port.model_shape) for port in program.inputs]
+    feeding = Feeding(options.offset, options.scale, options.calib_limit)
+    real = feed(load_arrays(options.calib), wanted, feeding, options.calib)
+    return refitted(program, {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}, noise)

@@ -1,0 +1,87 @@
+"""The table of docs/noise-accuracy.md: what each calibration and compensation wins back from PCM noise and drift.
+
+    python samples/bench/noise_table.py MODELS_FOLDER [--seeds 20] [--only resnet8]
+
+MODELS_FOLDER holds the trained models and their data. Every row is made by `cimc compile` and `cimc eval`, which are
+printed; results go to standard output as Markdown.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+MODELS = {
+    "lenet5": ("mnist_lenet5_fp32", "mnist_calib512", "mnist_test10k", ["--scale", "0.00392156862745098"], 2000),
+    "resnet8": ("resnet8_cifar10_fp32", "cifar10_calib256", "cifar10_test1000", [], 1000),
+    "kws_dscnn": (
+        "kws_dscnn_fp32",
+        "kws01_calib100",
+        "kws01_test500",
+        ["--offset", "-83", "--scale", "0.5847029"],
+        500,
+    ),
+    "vww": ("vww_mobilenetv1_fp32", "vww_coco_calib64", "vww_coco_val128", ["--scale", "0.00392156862745098"], 128),
+}
+"""Name -> model, calibration set, test set, preprocessing, samples scored."""
+
+ROAD = "layout,fold-affine,fold-pads,fold-reshapes,fuse-clamp,dead-code,{calibrate},quantise,im2col,digital,split,"
+ROAD += "{ranges},conductance,compensation,place,schedule"
+PLAIN, INPUTS = 'calibrate{method="minmax" inputs="symmetric"}', "calibrate"
+BLOCK, COLUMN = 'column-ranges{per="block"}', "column-ranges"
+ROWS = (
+    ("(a) per-block scaling", PLAIN, BLOCK, "none", "aon-cim"),
+    ("(b) a + drift factor per block", PLAIN, BLOCK, "block", "aon-cim"),
+    ("(c) per-column scaling and drift factor", PLAIN, COLUMN, "column", "aon-cim"),
+    ("(d) c + input and activation ranges", INPUTS, COLUMN, "column", "aon-cim"),
+    ("(e) d + gain and offset refit", INPUTS, COLUMN, "refit", "aon-cim"),
+    ("(f) d + two averaged pairs", INPUTS, COLUMN, "column", "aon-cim-2p"),
+    ("(e + f) all", INPUTS, COLUMN, "refit", "aon-cim-2p"),
+)
+
+
+def cimc(*arguments: str) -> str:
+    """Run one command, shown on stderr, and return what it prints."""
+    print("cimc " + " ".join(arguments), file=sys.stderr, flush=True)
+    return subprocess.run(["cimc", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+def row(name: str, folder: Path, seeds: int, calibrate: str, ranges: str, mode: str, target: str) -> list[str]:
+    """Return the cells of one row: clean accuracy, then mean, deviation and 95 % interval at one hour and one day."""
+    model, calib, test, feeding, count = MODELS[name]
+    data = folder / "data"
+    with tempfile.TemporaryDirectory() as made:
+        program = f"{made}/{name}.cimb"
+        pipeline = ROAD.format(calibrate=calibrate, ranges=ranges)
+        calibration = ["--calib", f"{data}/{calib}.npz", *feeding]
+        cimc("compile", f"{folder}/{model}.onnx", "-o", program, "--target", target, "--pass-pipeline", pipeline,
+             *calibration, "--json")  # fmt: skip
+        scored = ["eval", program, "--data", f"{data}/{test}.npz", "--limit", str(count), *feeding, "--json"]
+        clean = json.loads(cimc(*scored))["accuracy"]
+        noisy = ["--noise", "pcm", "--time", "1h,1d", "--seeds", str(seeds), "--compensation", mode]
+        refit = calibration[:2] if mode == "refit" else []
+        found = json.loads(cimc(*scored, *noisy, *refit))["times"]
+    cells = [f"{100 * clean:.1f}"]
+    for time in found:
+        cells.append(f"{100 * time['mean']:.1f} ± {100 * time['deviation']:.1f}")
+        cells.append(f"{100 * time['low']:.1f} to {100 * time['high']:.1f}")
+    return cells
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--only", choices=MODELS)
+    options = parser.parse_args()
+    for name in [options.only] if options.only else MODELS:
+        print(f"\n### {name}, {MODELS[name][4]} samples, {options.seeds} chips\n")
+        print("| | clean % | 1 h: mean ± sd | 95 % interval | 1 d: mean ± sd | 95 % interval |")
+        print("| --- | --- | --- | --- | --- | --- |", flush=True)
+        for title, *choices in ROWS:
+            print(f"| {title} | {' | '.join(row(name, options.folder, options.seeds, *choices))} |", flush=True)
+
+
+main()
