@@ -59,7 +59,8 @@ def _slopes(exact: Reals, noisy: Reals) -> Reals:
     """Return the least-squares slope of each column of `exact` over `noisy`; 1 where the column never changes."""
     a, b = exact - exact.mean(axis=0), noisy - noisy.mean(axis=0)
     variance, covariance = np.square(b).mean(axis=0), (a * b).mean(axis=0)
-    return np.divide(covariance, variance, out=np.ones_like(variance), where=variance > 0.0)
+    slopes: Reals = np.divide(covariance, variance, out=np.ones_like(variance), where=variance > 0.0)
+    return slopes
 
 
 def _sums(program: Program, index: int, cols: int, inputs: Codes, noise: Noise | None) -> Reals:

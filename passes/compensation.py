@@ -27,6 +27,7 @@ class Compensation:
 
     name: ClassVar[str] = "compensation"
     vectors: int = 32
+    active: float = 0.25
 
     def __call__(self, graph: Graph) -> Graph:
         for op in graph.module.ops:
@@ -37,7 +38,7 @@ class Compensation:
     def _prepare(self, graph: Graph, op: MvmOp) -> None:
         assert op.conductance is not None
         label, levels = op.label.data, graph.weights.get(op.conductance).astype(np.int64)
-        vectors = _random_codes(op, self.vectors)
+        vectors = _random_codes(op, self.vectors, self.active)
         sums = _sums(op, vectors, levels)
         while np.abs(sums).max(initial=0) > FILL * _full_scale(op) and np.abs(vectors).max(initial=0) > 1:
             vectors //= 2
@@ -46,19 +47,20 @@ class Compensation:
         op.properties["reference"] = graph.weights.add(f"{label}.reference", np.abs(_codes(op, sums)).sum(axis=2))
 
 
-def _random_codes(op: MvmOp, count: int) -> NDArray[np.int64]:
+def _random_codes(op: MvmOp, count: int, active: float) -> NDArray[np.int64]:
     """Return uniform codes between the layer's zero point and its ends, seeded by its label."""
     code = code_of(op.x)
     generator = np.random.Generator(np.random.Philox(zlib.crc32(op.label.data.encode())))
     low, high = max(code.low.data, -code.high.data), code.high.data
     drawn: NDArray[np.int64] = generator.integers(low, high, (count, op.matrix[1]), np.int64, endpoint=True)
-    return drawn
+    return drawn * (generator.random(drawn.shape) < active)
 
 
 def _sums(op: MvmOp, vectors: NDArray[np.int64], levels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the array sums (group, row block, vector, column)."""
     blocks = pairwise(int_values(op.row_cuts))
-    return np.stack([vectors[:, a:b] @ levels[:, a:b] for a, b in blocks], axis=1)
+    sums: NDArray[np.int64] = np.stack([vectors[:, a:b] @ levels[:, a:b] for a, b in blocks], axis=1)
+    return sums
 
 
 def _full_scale(op: MvmOp) -> float:
@@ -71,4 +73,4 @@ def _codes(op: MvmOp, sums: NDArray[np.int64]) -> NDArray[np.int64]:
     assert op.adc_low is not None and op.adc_high is not None
     gain = int_value(op.adc_multiplier) * 2.0 ** -int_value(op.adc_shift)  # type: ignore[arg-type]
     rounded = np.clip(np.rint(sums * gain), int_value(op.adc_low), int_value(op.adc_high))
-    return rounded.astype(np.int64)
+    return np.asarray(rounded, np.int64)

@@ -28,7 +28,7 @@ class WeightStore:
 
     def add(self, name: str, array: Array) -> WeightRef:
         """Keep `array` under `name`, or under name.1, name.2 ... where another array has that name already."""
-        array = np.ascontiguousarray(array).reshape(array.shape)
+        array = np.asarray(array, order="C")
         array.flags.writeable = False
         content = digest(array)
         key, number = name, 0
@@ -36,7 +36,7 @@ class WeightStore:
             number += 1
             key = f"{name}.{number}"
         self._arrays[key], self._digests[key] = array, content
-        shape = "x".join(str(dim) for dim in array.shape)
+        shape = "x".join(map(str, array.shape))
         return WeightRef(StringAttr(key), StringAttr(array.dtype.str), StringAttr(shape), StringAttr(content))
 
     def get(self, ref: WeightRef) -> Array:

@@ -45,7 +45,7 @@ class MvmOp(Clamped):
     row_cuts and col_cuts split each group's matrix into blocks. With conductance G (group, rows, cols, i16):
     code_t = clip(round(s_t * adc_multiplier / 2^adc_shift)), s_t = sum of x * G over the rows of block t;
     y = clamp(round((sum_t code_t * scale[group, t, col] + offset[group * cols + col]) / 2^shift)).
-    vectors (count, rows) i8 are read to compensate drift; reference (group, row block, col) is their sum of |code| when new.
+    vectors (count, rows) i8 are read to compensate drift; reference (group, row block, col) sums their |code| when new.
     blocks lists (tile, row, col) for each group, column block, row block, in this order; first_block numbers the first.
     """
 
