@@ -1,8 +1,8 @@
 """Noisy devices of the fast interpreter: the laws of reference_devices.py on regions of a tile.
 
 Statistics: IBM/aihwkit's inference noise models. Conductances are int64 in fine units (2^-12 of a code), exponents and
-relative spreads in Q20, normal variables in Q16; regions are [2, rows, cols], plus then minus. A cell conducts the mean of
-its pairs of devices, each pair with a state of its own.
+relative spreads in Q20, normal variables in Q16; regions are [2, rows, cols], plus then minus. A cell conducts the
+mean of its pairs of devices, each pair with a state of its own.
 """
 
 from collections.abc import Sequence

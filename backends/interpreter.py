@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends import checks
+from cimc.backends.counters import ConverterCounts
 from cimc.backends.kernels.library import Batch, library
 from cimc.backends.kernels.runs import Run, batch, cut
 from cimc.backends.machine import machine
 from cimc.backends.memory import Chunk
 from cimc.backends.noise import Noise
-from cimc.backends.plan import Step, plan
+from cimc.backends.plan import Plan, Step, plan
 from cimc.backends.plan_state import Effect, Write
 from cimc.backends.ports import DTYPES, port_stream, require_batch, require_in_memory, require_names, require_same_count
 from cimc.backends.traps import Trap
@@ -32,9 +33,9 @@ class Interpreter:
 
     `chunk` images are in flight at a time on each of `threads`, by default as many as suit the processor's caches.
     `kernels` names what performs the instructions: "numpy", a level of the compiled library (`levels`), or the best
-    there is. With `count_clips`, `clips` holds per matrix-vector instruction how often each ADC column clipped: int64
-    [blocks, 2, cols], negative first, over all runs; numpy then does all the work, on one thread. `noise` disturbs
-    devices and converters; without it everything is exact.
+    there is. With `count_clips`, `counters` holds per matrix-vector instruction how often each ADC column clipped, and
+    which codes occurred, over all runs; numpy then does all the work, on one thread. `noise` disturbs devices and
+    converters; without it everything is exact. `planned` is a plan made before, in place of the program's own.
     """
 
     def __init__(
@@ -45,13 +46,14 @@ class Interpreter:
         threads: int = 1,
         kernels: str | None = None,
         noise: Noise | None = None,
+        planned: Plan | None = None,
     ) -> None:
         self.program = program
         self.noise = noise
-        self.clips: dict[int, Array] = {}
+        self.counters: dict[int, ConverterCounts] = {}
         self._count_clips = count_clips
         self._threads = 1 if count_clips else threads
-        self._plan = plan(program, machine(program.meta), noise)
+        self._plan = planned or plan(program, machine(program.meta), noise)
         self._chunk_size = chunk or min(max(CHUNK_ELEMENTS // self._plan.largest, 1), MOST_IMAGES)
         kernels = "numpy" if count_clips else kernels or levels()[-1]
         self._library = None if kernels == "numpy" else library()
@@ -94,8 +96,8 @@ class Interpreter:
         return outputs
 
     def _new_chunk(self) -> tuple[Chunk, Batch]:
-        clips = self.clips if self._count_clips else None
-        chunk = Chunk(self._chunk_size, self.program.activation_bytes, self.program.constants, clips)
+        counters = self.counters if self._count_clips else None
+        chunk = Chunk(self._chunk_size, self.program.activation_bytes, self.program.constants, counters)
         return chunk, batch(chunk, self._scratch)
 
     def _run_chunk(

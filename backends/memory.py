@@ -10,6 +10,7 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike, NDArray
 
 from cimc.backends import checks
+from cimc.backends.counters import ConverterCounts
 from cimc.backends.exact import OBJECT
 from cimc.backends.ports import DTYPES
 from cimc.isa.streams import StreamState, Window
@@ -22,7 +23,7 @@ class Chunk:
     """Up to `capacity` images in flight: `images` of them are in use. All images start with zeroed memory."""
 
     def __init__(
-        self, capacity: int, activation_bytes: int, constants: bytes, clips: dict[int, Array] | None = None
+        self, capacity: int, activation_bytes: int, constants: bytes, counters: dict[int, ConverterCounts] | None = None
     ) -> None:
         pitch = -(-max(activation_bytes, 1) // ALIGNMENT) * ALIGNMENT
         checks.affordable("the activation memory of a chunk", capacity * pitch)
@@ -34,7 +35,7 @@ class Chunk:
         }
         self.factors: dict[int, Array] = {}
         self._buffers: dict[str, Array] = {}
-        self._clips = clips
+        self.counters = counters
 
     def start(self, images: int, first_sample: int = 0) -> None:
         """Begin with other images, numbered from `first_sample` on: memory is zero, no block is calibrated."""
@@ -58,12 +59,6 @@ class Chunk:
         if name not in self._buffers or self._buffers[name].size < size:
             self._buffers[name] = np.empty(size, np.uint8)
         return self._buffers[name][:size].view(kind).reshape(shape)
-
-    def clips(self, index: int, blocks: int, columns: int) -> Array | None:
-        """Return an instruction's counters [blocks, 2, cols] of ADC clips, None where nobody asked."""
-        if self._clips is None:
-            return None
-        return self._clips.setdefault(index, np.zeros((blocks, 2, columns), np.int64))
 
     def view(self, state: StreamState) -> Array:
         """Return the tensor [images, *shape] as it lies in memory, windows ignored."""

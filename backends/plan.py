@@ -1,6 +1,6 @@
 """The plan of a program: its control flow walked once, every operand resolved, every exactness decided."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -131,6 +131,13 @@ def plan(program: Program, machine: Machine, noise: Noise | None = None) -> Plan
     except Trap as trap:
         walk.steps.append(Step(walk.index, trap.at(walk.index, program.locations)))
     return Plan(walk.steps, walk.state.largest)
+
+
+def mixed(exact: Plan, noisy: Plan, chosen: Collection[int]) -> Plan:
+    """Return the exact plan of a program with the chosen instructions, and any fault, as in its noisy plan."""
+    pairs = zip(exact.steps, noisy.steps, strict=False)
+    steps = [b if b.index in chosen or isinstance(b.action, Trap) else a for a, b in pairs]
+    return Plan(steps, max(exact.largest, noisy.largest))
 
 
 class _Walk:

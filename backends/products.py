@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cimc.backends import checks
+from cimc.backends.counters import ConverterCounts
 from cimc.backends.crossbar import BlockRead
 from cimc.backends.exact import Epilogue, Rounding, epilogue, half_even
 from cimc.backends.machine import FACTOR_HIGHEST
@@ -39,11 +40,26 @@ class Stream:
 
     def _codes(self, chunk: Chunk, t: int, read: BlockRead, vectors: Array, samples: Array) -> Array:
         sums = chunk.buffer(f"sums {t}", (len(vectors), read.columns), read.matrix.dtype)
-        clips = chunk.clips(self.index, len(self.reads), read.columns)
-        counters = None if clips is None else clips[t]
+        counts = self._counts(chunk)
+        clips = counts.clips[t] if counts else None
         if read.noise:
-            return read.noisy_codes(vectors, sums, samples, counters)
-        return read.codes(read.sums(vectors, sums), counters)
+            codes = read.noisy_codes(vectors, sums, samples, clips)
+        else:
+            codes = read.codes(read.sums(vectors, sums), clips)
+        if counts:
+            counts.add(t, codes)
+        return codes
+
+    def _counts(self, chunk: Chunk) -> ConverterCounts | None:
+        """Return what is counted of this instruction's ADCs, None where nobody asked."""
+        if chunk.counters is None:
+            return None
+        if self.index not in chunk.counters:
+            adc = self.reads[0].adc
+            chunk.counters[self.index] = ConverterCounts.fresh(
+                len(self.reads), self.reads[0].columns, adc.low, adc.high
+            )
+        return chunk.counters[self.index]
 
     def _require_inputs(self, chunk: Chunk, vectors: Array) -> None:
         """Trap unless every element is a code of the DAC; the tensor is smaller than its patches, so it comes first."""

@@ -89,6 +89,7 @@ CODES: Mapping[str, Code] = {
         INVALID,
         "A ranges file must be written by `cimc compile --write-ranges` for the same model, bits and pipeline.",
     ),
+    "CIM0205": Code("unusable bands file", INVALID, "A file of tolerance bands must be written by `cimc bands`."),
     "CIM0301": Code(
         "unusable target",
         INVALID,

@@ -30,7 +30,23 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"cimc {__version__}")
     parser.set_defaults(run=None)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for add in (_compile, _run, _verify, _eval, _export, _asm, _objdump, _lint, _opt, _check, _target, _explain):
+    for add in (
+        _compile,
+        _run,
+        _verify,
+        _eval,
+        _report,
+        _bands,
+        _check_silicon,
+        _export,
+        _asm,
+        _objdump,
+        _lint,
+        _opt,
+        _check,
+        _target,
+        _explain,
+    ):
         add(commands)
     return parser
 
@@ -55,6 +71,20 @@ def _whole(text: str) -> int:
     value = int(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"{value} is negative")
+    return value
+
+
+def _chips(text: str) -> int:
+    value = int(text)
+    if not 2 <= value <= 100000:
+        raise argparse.ArgumentTypeError(f"{value} chips, 2 to 100000 are possible")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
     return value
 
 
@@ -118,6 +148,9 @@ def _run(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
     parser.add_argument("-o", "--output", required=True, metavar="Y.npz", help="outputs by the model's output names")
     parser.add_argument("--codes", action="store_true", help="add the integer codes as NAME.codes")
+    parser.add_argument(
+        "--layers", action="store_true", help="add the codes of every layer, as check-silicon reads them"
+    )
     _threads(parser)
     add_noise_options(parser)
     add_compensation_options(parser)
@@ -155,6 +188,53 @@ def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
     add_noise_options(parser, sweep=True)
     add_compensation_options(parser)
     _feeding(parser)
+
+
+def _report(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands,
+        "report",
+        "tell what every ADC column clips and uses, and what noise costs",
+        _late("reporting", "report_command"),
+    )
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="REPORT.json|.csv",
+        help="layers, blocks and columns as one JSON object, or one line a column",
+    )
+    _threads(parser)
+    add_noise_options(parser)
+    _feeding(parser)
+
+
+def _bands(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands,
+        "bands",
+        "write the tolerance bands that measured chips should meet",
+        _late("silicon", "bands_command"),
+    )
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
+    parser.add_argument("-o", "--output", required=True, metavar="BANDS.npz")
+    parser.add_argument(
+        "--confidence", type=_share, default=0.99, metavar="P", help="share of good chips that pass (default 0.99)"
+    )
+    parser.add_argument("--seeds", type=_chips, default=50, metavar="M", help="chips drawn (default 50)")
+    add_noise_options(parser)
+    _feeding(parser)
+
+
+def _check_silicon(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands, "check-silicon", "judge measured layers by tolerance bands", _late("silicon", "check_command")
+    )
+    parser.add_argument("bands", metavar="BANDS.npz", help="written by `cimc bands`")
+    parser.add_argument("measured", metavar="MEASURED.npz", help="codes by layer, as `cimc run --layers` writes them")
 
 
 def _export(commands: "Commands") -> None:  # type: ignore[valid-type]

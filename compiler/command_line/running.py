@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from cimc.arrays import feed, load_arrays, to_npz
 from cimc.backends import ports
+from cimc.backends.bands import layer_codes
 from cimc.backends.interpreter import Interpreter, levels
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.compiling import feeding_of
@@ -37,7 +38,11 @@ def run_command(options: argparse.Namespace) -> int:
             parts.setdefault(port.name, []).append(real[port.name])
             if options.codes:
                 parts.setdefault(f"{port.name}.codes", []).append(codes[port.name])
-    write(options.output, to_npz({name: np.concatenate(arrays) for name, arrays in parts.items()}))
+    arrays = {name: np.concatenate(each) for name, each in parts.items()}
+    if options.layers:
+        codes = {port.name: ports.quantise(port, inputs[port.name]) for port in program.inputs}
+        arrays |= layer_codes(compensate(program, options), codes, noise_of(options))
+    write(options.output, to_npz(arrays))
     return 0
 
 

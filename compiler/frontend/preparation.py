@@ -9,6 +9,7 @@ import onnx.inliner
 import onnx.version_converter
 
 from cimc.diagnostics import CimcError, Diagnostic, fail
+from cimc.frontend.ordering import sort_nodes
 
 OPSET = 21
 """Older models are converted to this opset; newer ones are taken where their operators are the same."""
@@ -29,6 +30,7 @@ class Prepared:
 
 def prepare(model: onnx.ModelProto) -> Prepared:
     """Return the prepared model; `model` itself is changed. Raises CimcError with every bad input at once."""
+    sort_nodes(model.graph)
     _check(model)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)

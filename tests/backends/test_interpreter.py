@@ -69,7 +69,11 @@ def test_clips_are_counted_by_column_and_sign(new):
     sketch.put("capture", in_=0, out=1, block=0)
     interpreter = Interpreter(sketch.program(), 2, count_clips=True)
     interpreter.run({"x": np.array([[1], [2], [-2], [3], [127]])})
-    assert {index: counts.tolist() for index, counts in interpreter.clips.items()} == {4: [[[1, 3, 0], [3, 1, 0]]]}
+    (counts,) = interpreter.counters.values()
+    assert counts.clips.tolist() == [[[1, 3, 0], [3, 1, 0]]]
+    assert counts.conversions == 5
+    used = [sorted(np.flatnonzero(column) + counts.low) for column in counts.codes[0]]
+    assert used == [[-127, 100, 127], [-127, -100, 127], [-2, 1, 2, 3, 127]]
 
 
 def test_counting_clips_changes_no_code(network):

@@ -1,0 +1,73 @@
+"""cimc report: range telemetry of a program as JSON or CSV."""
+
+import argparse
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from cimc.arrays import load_arrays
+from cimc.backends import ports
+from cimc.backends.telemetry import ColumnUse, LayerUse, Telemetry
+from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.noise_options import noise_of
+from cimc.command_line.progress import Progress
+from cimc.command_line.running import cores, program_inputs
+from cimc.diagnostics import fail
+from cimc.isa.container import load
+
+LAYER_FIELDS = ("instruction", "nodes", "sensitivity_db", "accumulated_db", "block", "tile", "row", "rows")
+
+
+def report_command(options: argparse.Namespace) -> int:
+    keep_inputs([options.output], [options.program, options.input])
+    kind = Path(options.output).suffix
+    if kind not in (".json", ".csv"):
+        raise fail("CIM0003", f"-o {options.output}: a report is a .json or .csv file", hint="name it report.json")
+    program = load(options.program)
+    real = program_inputs(program, load_arrays(options.input), options, options.input)
+    codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+    noise = noise_of(options)
+    telemetry = Telemetry(program, codes, noise, options.threads or cores())
+    progress = Progress("layers", sum(one.name in ("mvm", "capture") for one in program.instructions))
+    layers = []
+    for layer in telemetry.layers():
+        layers.append(layer)
+        progress.at(len(layers))
+    progress.done()
+    if kind == ".csv":
+        write(options.output, _csv(layers).encode())
+        return 0
+    facts = {
+        "samples": len(next(iter(real.values()))),
+        "noise": noise
+        and {
+            "profile": noise.profile.name,
+            "seed": noise.seed,
+            "seconds": noise.time_s,
+            "sources": sorted(noise.sources),
+        },
+        "outputs_db": telemetry.outputs_db,
+        "layers": [asdict(layer) for layer in layers],
+    }
+    write(options.output, json.dumps(facts, indent=1).encode(), b"\n")
+    return 0
+
+
+def _csv(layers: Sequence[LayerUse]) -> str:
+    """Return one line for each ADC column of each block, with its layer's facts."""
+    text = io.StringIO()
+    columns = [field.name for field in fields(ColumnUse)]
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*LAYER_FIELDS, "conversions", *columns])
+    writer.writerows(row for layer in layers for row in _rows(layer, columns))
+    return text.getvalue()
+
+
+def _rows(layer: LayerUse, columns: Sequence[str]) -> Iterator[list[object]]:
+    for block in layer.blocks:
+        facts = {**vars(layer), **vars(block), "nodes": " ".join(layer.nodes)}
+        for column in block.columns:
+            yield [*(facts[name] for name in LAYER_FIELDS), layer.conversions, *(getattr(column, c) for c in columns)]

@@ -1,0 +1,107 @@
+"""cimc bands and check-silicon: acceptance of measured chips (level L2)."""
+
+import argparse
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.arrays import load_arrays, to_npz
+from cimc.backends import ports
+from cimc.backends.bands import STATISTICS, Band, bands, differences, judged, layer_codes
+from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.noise_options import noise_of
+from cimc.command_line.progress import Progress
+from cimc.command_line.running import program_inputs
+from cimc.diagnostics import fail
+from cimc.isa.container import load
+
+FORMAT = 1
+
+
+def bands_command(options: argparse.Namespace) -> int:
+    keep_inputs([options.output], [options.program, options.input])
+    first = noise_of(options)
+    if first is None:
+        raise fail("CIM0003", "bands say what noise does to chips, but there is no --noise", hint="add --noise pcm")
+    program = load(options.program)
+    real = program_inputs(program, load_arrays(options.input), options, options.input)
+    codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+    exact = layer_codes(program, codes)
+    if not exact:
+        raise fail("CIM0003", f"{options.program} has no layer on the crossbar: there is nothing to band")
+    progress, chips = Progress("chips", options.seeds), []
+    for seed in range(first.seed, first.seed + options.seeds):
+        found = layer_codes(program, codes, replace(first, seed=seed))
+        chips.append({name: differences(exact[name], found[name]) for name in exact})
+        progress.at(len(chips))
+    progress.done()
+    facts = {
+        "format": FORMAT,
+        "confidence": options.confidence,
+        "chips": options.seeds,
+        "noise": {"profile": first.profile.name, "seconds": first.time_s, "sources": sorted(first.sources)},
+        "statistics": STATISTICS,
+    }
+    found_bands = bands(exact, chips, options.confidence)
+    write(options.output, to_npz(_arrays(facts, found_bands)))
+    print(f"{len(found_bands)} layers, {options.seeds} chips: bands that {100 * options.confidence:g} % of chips meet")
+    return 0
+
+
+def check_command(options: argparse.Namespace) -> int:
+    facts, known = _bands(options.bands)
+    measured = load_arrays(options.measured)
+    present = [band for band in known if band.name in measured]
+    if not present:
+        names = ", ".join(band.name for band in known)
+        raise fail("CIM0201", f"{options.measured} has no array of a layer", hint=f"the layers are {names}")
+    verdicts = [one for band in present for one in judged(band, _shaped(band, measured[band.name], options.measured))]
+    wrong = [one for one in verdicts if not one.inside]
+    for one in wrong:
+        print(f"  {one}")
+    if wrong:
+        print(f"FAILED: {wrong[0].name} is the first layer outside its band")
+        return 1
+    share = f"{100 * facts['confidence']:g} % of chips of {facts['noise']['profile']}"
+    print(f"ok: {len(present)} of {len(known)} layers measured, all within the bands that {share} meet")
+    return 0
+
+
+def _arrays(facts: dict[str, Any], found: list[Band]) -> dict[str, NDArray[Any]]:
+    """Return what a bands file holds: facts as JSON, names, limits, and the exact codes of each layer."""
+    head = {
+        "facts": np.array(json.dumps(facts)),
+        "names": np.array([band.name for band in found]),
+        "low": np.stack([band.low for band in found]),
+        "high": np.stack([band.high for band in found]),
+    }
+    return {**head, **{f"exact {n}": band.exact for n, band in enumerate(found)}}
+
+
+def _bands(path: str) -> tuple[dict[str, Any], list[Band]]:
+    arrays = load_arrays(path)
+    try:
+        facts = json.loads(str(arrays["facts"]))
+        rows = zip(arrays["names"], arrays["low"], arrays["high"], strict=True)
+        found = [Band(str(name), arrays[f"exact {n}"], low, high) for n, (name, low, high) in enumerate(rows)]
+        if facts["format"] != FORMAT or not {"confidence", "noise"} <= set(facts):
+            raise ValueError
+    except (KeyError, ValueError, TypeError):
+        raise fail("CIM0205", f"{path} is no file of bands", hint="write one with `cimc bands`") from None
+    return facts, found
+
+
+def _shaped(band: Band, array: NDArray[Any], path: str) -> NDArray[Any]:
+    """Return a measured array in the shape of the exact codes. Raises CimcError CIM0202 and CIM0203."""
+    if array.size != band.exact.size or array.dtype.kind not in "biuf":
+        raise fail(
+            "CIM0202",
+            f"{path}: {band.name} has shape {array.shape}, the codes of {band.exact.shape} are needed",
+            hint="measure the layer on the inputs that the bands were made with: samples, vectors, columns",
+        )
+    if not np.isfinite(array).all():
+        raise fail("CIM0203", f"{path}: {band.name} holds NaN or an infinity", hint="clean the data first")
+    return array.reshape(band.exact.shape)
