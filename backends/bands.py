@@ -3,8 +3,8 @@
 Of each layer's codes, on inputs that are kept, three numbers say how a chip differs from the exact machine: the mean
 difference, log2 of its root mean square, and log2 of the largest mean difference of a column. Over chips each is taken
 as normal, and the band is the prediction interval of one more chip, mean +- t s sqrt(1 + 1/n), at the level
-1 - (1 - confidence) / numbers (Bonferroni): a chip of the same statistics lies within all bands with at least the stated
-confidence.
+1 - (1 - confidence) / numbers (Bonferroni): a chip of the same statistics lies within all bands with at least the
+stated confidence.
 """
 
 import math

@@ -51,13 +51,14 @@ class DeviceState:
     @staticmethod
     def fresh(rows: int, columns: int, pair: int = 0) -> "DeviceState":
         """Return devices that were never programmed."""
-        return DeviceState(*(np.zeros((2, rows, columns), np.int32) for _ in range(4)), pair=pair)
+        target, value, drift, writes = (np.zeros((2, rows, columns), np.int32) for _ in range(4))
+        return DeviceState(target, value, drift, writes, pair)
 
     def part(self, cells: Region) -> "DeviceState":
         """Return views of a region."""
         window = np.s_[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
-        fields = (self.target[window], self.value[window], self.drift[window], self.writes[window])
-        return DeviceState(*fields, pair=self.pair)
+        fields = self.target[window], self.value[window], self.drift[window], self.writes[window]
+        return DeviceState(*fields, self.pair)
 
 
 class Devices:

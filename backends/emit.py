@@ -2,98 +2,24 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
 from xdsl.ir import Operation, SSAValue
 
-from cimc.backends.constants import ConstantMemory
+from cimc.backends.building import IN, OUT, SECOND, Builder, Emission, Shape, address_of, dense, vectors
 from cimc.ir import xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, InputOp, OutputOp
 from cimc.ir.types import code_of, shape_of
-from cimc.isa.program import Instruction, Operand, Port, Program, instruction
-
-IN, OUT, SECOND = 0, 1, 2
-"""Streams used: every layer defines its own, nothing is kept between layers."""
-
-Shape = Sequence[int]
-
-
-@dataclass(frozen=True)
-class Write:
-    """Where one instruction's results go inside a value: flat element start + i * pitch[0] + ... in stream order."""
-
-    label: str
-    start: int
-    shape: tuple[int, ...]
-    pitch: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Emission:
-    """A program, which value each writing instruction fills (`writes`), names for addresses (`constants`, `cells`)."""
-
-    program: Program
-    writes: Mapping[int, Write]
-    constants: Sequence[tuple[int, int, str]]
-    cells: Sequence[tuple[int, int, int, str]]
-    """(byte offset, rows, columns, name) of each block in the conductance section."""
-
-
-@dataclass
-class _Builder:
-    graph: Graph
-    instructions: list[Instruction] = field(default_factory=list)
-    locations: list[tuple[str, ...]] = field(default_factory=list)
-    writes: dict[int, Write] = field(default_factory=dict)
-    constants: ConstantMemory = field(default_factory=ConstantMemory)
-    conductances: list[bytes] = field(default_factory=list)
-    conductance_bytes: int = 0
-    cells: list[tuple[int, int, int, str]] = field(default_factory=list)
-    names: tuple[str, ...] = ()
-
-    def put(self, name: str, **operands: Operand | str) -> None:
-        self.instructions.append(instruction(name, **operands))
-        self.locations.append(self.names)
-
-    def table(self, op: Operation, key: str, dtype: str) -> int:
-        ref: Any = op.properties[key]
-        return self.constants.add(self.graph.weights.get(ref), dtype, f"{key} of {', '.join(self.names)}")
-
-    def stream(self, number: int, value: SSAValue, shape: Shape, pitch: Shape, start: int = 0) -> None:
-        """Define a stream over a value: counts and pitches in elements, innermost last, up to four axes."""
-        code = code_of(value)
-        lead = 4 - len(shape)
-        self.put(
-            "tensor",
-            stream=number,
-            space="act",
-            type=code.element_type,
-            base=address_of(value) + start * code.element_bytes,
-            shape=(1,) * lead + tuple(shape),
-            pitch=(0,) * lead + tuple(pitch),
-        )
-
-    def result(self, op: Computed, shape: Shape, pitch: Shape, start: int = 0) -> None:
-        """Define the output stream over (a part of) the result of `op`; the instruction put next writes it."""
-        self.stream(OUT, op.out, shape, pitch, start)
-        self.writes[len(self.instructions)] = Write(op.label.data, start, tuple(shape), tuple(pitch))
-
-    def window(self, op: Any, fill: int, channels: int, start: int = 0) -> None:
-        """Define the input stream as the op's im2col window over `channels` channels from element `start` on."""
-        height, width, depth = shape_of(op.x)
-        self.stream(IN, op.x, (1, height, width, channels), (0, width * depth, depth, 1), start)
-        w = int_values(op.window)
-        self.put("window", stream=IN, kernel=w[0:2], stride=w[2:4], dilation=w[4:6], pad=w[6:8], out=w[8:10], fill=fill)
+from cimc.isa.program import Port, Program
 
 
 def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emission:
     """Return the program of a scheduled graph: array programming, drift calibration, the layers in order, halt."""
-    builder = _Builder(graph)
+    builder = Builder(graph)
     operations = list(graph.module.ops)
     layers = [op for op in operations if isinstance(op, xbar.MvmOp)]
     for layer in layers:
@@ -116,7 +42,7 @@ def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emissi
 
 
 def _assemble(
-    builder: _Builder, operations: Iterable[Operation], meta: Mapping[str, Any], activation_bytes: int
+    builder: Builder, operations: Iterable[Operation], meta: Mapping[str, Any], activation_bytes: int
 ) -> Program:
     return Program(
         instructions=tuple(builder.instructions),
@@ -128,23 +54,6 @@ def _assemble(
         activation_bytes=activation_bytes,
         meta=meta,
     )
-
-
-def address_of(value: SSAValue) -> int:
-    owner = value.owner
-    assert isinstance(owner, Computed) and owner.address is not None
-    return int_value(owner.address)
-
-
-def dense(shape: Shape) -> list[int]:
-    """Return the pitches of a contiguous tensor."""
-    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
-
-
-def vectors(shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Return (vectors, length) and pitches of a contiguous tensor read as vectors of its last axis."""
-    length = shape[-1] if shape else 1
-    return (math.prod(shape[:-1]), length), (length, 1)
 
 
 def _port(op: InputOp | OutputOp, value: SSAValue) -> Port:
@@ -163,7 +72,7 @@ def _port(op: InputOp | OutputOp, value: SSAValue) -> Port:
     )
 
 
-def _program(builder: _Builder, op: xbar.MvmOp) -> None:
+def _program(builder: Builder, op: xbar.MvmOp) -> None:
     assert op.conductance is not None and op.first_block is not None
     levels = builder.graph.weights.get(op.conductance)
     rows, cols, spots = int_values(op.row_cuts), int_values(op.col_cuts), int_values(op.blocks)
@@ -195,7 +104,7 @@ def _program(builder: _Builder, op: xbar.MvmOp) -> None:
                 number += 1
 
 
-def _gain(builder: _Builder, layers: Sequence[xbar.MvmOp]) -> None:
+def _gain(builder: Builder, layers: Sequence[xbar.MvmOp]) -> None:
     if not layers:
         return
     first = layers[0]
@@ -206,7 +115,7 @@ def _gain(builder: _Builder, layers: Sequence[xbar.MvmOp]) -> None:
     )
 
 
-def _calibrate(builder: _Builder, op: xbar.MvmOp) -> None:
+def _calibrate(builder: Builder, op: xbar.MvmOp) -> None:
     """Read the layer's vectors from constant memory through each of its rows of blocks."""
     if op.vectors is None or op.reference is None or op.first_block is None:
         return
@@ -227,11 +136,11 @@ def _rounding(op: Any) -> dict[str, int]:
     return {"shift": int_value(op.shift), "low": int_value(op.low), "high": int_value(op.high)}
 
 
-def _nothing(builder: _Builder, op: Operation) -> None:
+def _nothing(builder: Builder, op: Operation) -> None:
     """Inputs, outputs and views need no instruction."""
 
 
-def _mvm(builder: _Builder, op: xbar.MvmOp) -> None:
+def _mvm(builder: Builder, op: xbar.MvmOp) -> None:
     assert op.scale is not None and op.offset is not None and op.first_block is not None
     scale, offset = builder.graph.weights.get(op.scale), builder.graph.weights.get(op.offset)
     group, rows, cols = op.matrix
@@ -249,7 +158,7 @@ def _mvm(builder: _Builder, op: xbar.MvmOp) -> None:
             block += parts
 
 
-def _mvm_input(builder: _Builder, op: xbar.MvmOp, number: int, rows: int) -> None:
+def _mvm_input(builder: Builder, op: xbar.MvmOp, number: int, rows: int) -> None:
     group, (count, depth) = op.matrix[0], vectors(shape_of(op.x))[0]
     channels = depth // group
     if op.window is None:
@@ -258,17 +167,17 @@ def _mvm_input(builder: _Builder, op: xbar.MvmOp, number: int, rows: int) -> Non
         builder.window(op, code_of(op.x).zero.data, channels, number * channels)
 
 
-def _whole_result(builder: _Builder, op: Computed) -> None:
+def _whole_result(builder: Builder, op: Computed) -> None:
     shape, pitch = vectors(shape_of(op.out))
     builder.result(op, shape, pitch)
 
 
-def _whole_input(builder: _Builder, op: Any) -> None:
+def _whole_input(builder: Builder, op: Any) -> None:
     shape, pitch = vectors(shape_of(op.x))
     builder.stream(IN, op.x, shape, pitch)
 
 
-def _depthwise(builder: _Builder, op: xbar.DepthwiseOp) -> None:
+def _depthwise(builder: Builder, op: xbar.DepthwiseOp) -> None:
     builder.window(op, code_of(op.x).zero.data, shape_of(op.x)[2])
     _whole_result(builder, op)
     weights = builder.table(op, "weights", "i1")
@@ -285,13 +194,13 @@ def _depthwise(builder: _Builder, op: xbar.DepthwiseOp) -> None:
     )
 
 
-def _pool_max(builder: _Builder, op: xbar.PoolMaxOp) -> None:
+def _pool_max(builder: Builder, op: xbar.PoolMaxOp) -> None:
     builder.window(op, code_of(op.x).low.data, shape_of(op.x)[2])
     _whole_result(builder, op)
     builder.put("poolmax", in_=IN, out=OUT, low=int_value(op.low), high=int_value(op.high))
 
 
-def _pool_sum(builder: _Builder, op: xbar.PoolSumOp) -> None:
+def _pool_sum(builder: Builder, op: xbar.PoolSumOp) -> None:
     builder.window(op, code_of(op.x).zero.data, shape_of(op.x)[2])
     _whole_result(builder, op)
     per = "all" if op.scale.dims == (1,) else "position"
@@ -299,14 +208,14 @@ def _pool_sum(builder: _Builder, op: xbar.PoolSumOp) -> None:
     builder.put("poolsum", in_=IN, out=OUT, per=per, scale=scale, bias=bias, **_rounding(op))
 
 
-def _affine(builder: _Builder, op: xbar.AffineOp) -> None:
+def _affine(builder: Builder, op: xbar.AffineOp) -> None:
     _whole_input(builder, op)
     _whole_result(builder, op)
     scale, bias = builder.table(op, "scale", "i4"), builder.table(op, "offset", "i8")
     builder.put("affine", in_=IN, out=OUT, period=op.scale.dims[0], scale=scale, bias=bias, **_rounding(op))
 
 
-def _broadcast(builder: _Builder, number: int, value: SSAValue, shape: Shape) -> None:
+def _broadcast(builder: Builder, number: int, value: SSAValue, shape: Shape) -> None:
     """Define a stream that repeats a value along the axes where it has size 1."""
     own = shape_of(value)
     own = (1,) * (len(shape) - len(own)) + own
@@ -314,7 +223,7 @@ def _broadcast(builder: _Builder, number: int, value: SSAValue, shape: Shape) ->
     builder.stream(number, value, shape, pitch)
 
 
-def _operands(builder: _Builder, op: xbar.AddOp | xbar.MulOp) -> None:
+def _operands(builder: Builder, op: xbar.AddOp | xbar.MulOp) -> None:
     shape = shape_of(op.out)
     if shape_of(op.a) == shape_of(op.b) == shape:
         for number, value in ((IN, op.a), (SECOND, op.b)):
@@ -326,19 +235,19 @@ def _operands(builder: _Builder, op: xbar.AddOp | xbar.MulOp) -> None:
     builder.result(op, shape, dense(shape))
 
 
-def _add(builder: _Builder, op: xbar.AddOp) -> None:
+def _add(builder: Builder, op: xbar.AddOp) -> None:
     _operands(builder, op)
     constants = {"ma": int_value(op.ma), "mb": int_value(op.mb), "bias": int_value(op.bias)}
     builder.put("add", a=IN, b=SECOND, out=OUT, **constants, **_rounding(op))
 
 
-def _mul(builder: _Builder, op: xbar.MulOp) -> None:
+def _mul(builder: Builder, op: xbar.MulOp) -> None:
     _operands(builder, op)
     constants = {"za": int_value(op.za), "zb": int_value(op.zb), "m": int_value(op.m), "bias": int_value(op.bias)}
     builder.put("mul", a=IN, b=SECOND, out=OUT, **constants, **_rounding(op))
 
 
-def _lut(builder: _Builder, op: xbar.LutOp) -> None:
+def _lut(builder: Builder, op: xbar.LutOp) -> None:
     _whole_input(builder, op)
     _whole_result(builder, op)
     code = code_of(op.out)
@@ -348,7 +257,7 @@ def _lut(builder: _Builder, op: xbar.LutOp) -> None:
     )
 
 
-def _softmax(builder: _Builder, op: xbar.SoftmaxOp) -> None:
+def _softmax(builder: Builder, op: xbar.SoftmaxOp) -> None:
     _whole_input(builder, op)
     _whole_result(builder, op)
     builder.put(
@@ -364,7 +273,7 @@ def _softmax(builder: _Builder, op: xbar.SoftmaxOp) -> None:
     )
 
 
-def _move(builder: _Builder, op: xbar.MoveOp) -> None:
+def _move(builder: Builder, op: xbar.MoveOp) -> None:
     shape, pitch = _folded(shape_of(op.out), int_values(op.pitch))
     builder.stream(IN, op.x, shape, pitch, int_value(op.start))
     builder.result(op, shape, dense(shape))
@@ -385,7 +294,7 @@ def _folded(shape: Shape, pitch: Shape) -> tuple[list[int], list[int]]:
     return (sizes[1:], steps[1:]) if sizes[0] == 1 and len(sizes) > 1 else (sizes, steps)
 
 
-def _concat(builder: _Builder, op: xbar.ConcatOp) -> None:
+def _concat(builder: Builder, op: xbar.ConcatOp) -> None:
     axis, shape = int_value(op.axis), shape_of(op.out)
     outer, row, start = math.prod(shape[:axis]), math.prod(shape[axis:]), 0
     for part in op.parts:
@@ -396,7 +305,7 @@ def _concat(builder: _Builder, op: xbar.ConcatOp) -> None:
         start += length
 
 
-def _pad(builder: _Builder, op: xbar.PadOp) -> None:
+def _pad(builder: Builder, op: xbar.PadOp) -> None:
     inner, pitch = shape_of(op.x), dense(shape_of(op.out))
     start = sum(before * step for before, step in zip(int_values(op.before), pitch, strict=True))
     _whole_result(builder, op)
@@ -406,7 +315,7 @@ def _pad(builder: _Builder, op: xbar.PadOp) -> None:
     builder.put("move", in_=IN, out=OUT)
 
 
-EMITTERS: Mapping[type[Operation], Callable[[_Builder, Any], None]] = {
+EMITTERS: Mapping[type[Operation], Callable[[Builder, Any], None]] = {
     InputOp: _nothing,
     OutputOp: _nothing,
     xbar.ViewOp: _nothing,

@@ -28,6 +28,11 @@ CODES: Mapping[str, Code] = {
     "CIM0003": Code(
         "unusable options", USAGE, "The command line asks for something that does not exist or does not go together."
     ),
+    "CIM0004": Code(
+        "an optional package is missing",
+        USAGE,
+        "The option needs a package that cimc does not need otherwise; the extras of the distribution bring it.",
+    ),
     "CIM0101": Code(
         "not an ONNX model",
         INVALID,

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cimc.backends.emit import Emission, emit
+from cimc.backends.building import Emission
+from cimc.backends.emit import emit
 from cimc.diagnostics import CimcError, fail
 from cimc.frontend import load
 from cimc.ir.attributes import float_values, int_value, int_values

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends import ports, reference
-from cimc.backends.emit import Emission, Write
+from cimc.backends.building import Emission, Write
 from cimc.backends.interpreter import Interpreter
 from cimc.driver import Compilation
 from cimc.evaluate import Evaluator

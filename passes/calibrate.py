@@ -1,4 +1,4 @@
-"""Calibrate activations: the range of every value from data, a percentile of |x| by a deterministic histogram."""
+"""Calibrate activations: the range of every value from data, by a deterministic histogram of |x|."""
 
 import math
 from collections.abc import Mapping
@@ -14,17 +14,23 @@ from cimc.ir.attributes import floats
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, InputOp
+from cimc.passes.histogram import RULES
 from cimc.passes.ranges import Ranges, rounded
 
 RANGE = "cim.range"
 BINS = 4096
+LEVELS = 127
+"""Code levels above zero that the rules mse and entropy reckon with."""
 
 Batch = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Write `cim.range` (low, high) on every operation; stored `ranges` win over data."""
+    """Write `cim.range` (low, high) on every operation; stored `ranges` win over data.
+
+    `method` is minmax, percentile, mse or entropy (passes/histogram.py).
+    """
 
     name: ClassVar[str] = "calibrate"
     data: Batch = field(default_factory=dict, repr=False)
@@ -34,6 +40,8 @@ class Calibrate:
     inputs: str = "auto"
 
     def __call__(self, graph: Graph) -> Graph:
+        if self.method not in RULES:
+            raise fail("CIM0305", f"calibrate has no method {self.method!r}", hint=f"methods: {', '.join(RULES)}")
         computed = [op for op in graph.module.ops if isinstance(op, Computed)]
         found = self._stored(computed) if self.ranges else self._measured(graph, computed)
         for op in computed:
@@ -69,8 +77,8 @@ class Calibrate:
                     )
                 bounds[label] = [min(bounds[label][0], low), max(bounds[label][1], high)]
         reach = {label: self._reach(max(abs(low), abs(high))) for label, (low, high) in bounds.items()}
-        if self.method == "percentile":
-            reach = self._percentiles(evaluator, reach)
+        if self.method != "minmax":
+            reach = self._clipped(evaluator, reach)
         found = {label: _range(bounds[label][0], bounds[label][1], reach[label]) for label in labels}
         inputs = [op.label.data for op in computed if isinstance(op, InputOp)]
         return found | {label: _input_range(self.data[label], self.inputs) for label in inputs}
@@ -79,21 +87,15 @@ class Calibrate:
         """Return the range used for a value that is zero on all the data: 1, by definition."""
         return largest if largest > 0.0 else 1.0
 
-    def _percentiles(self, evaluator: Evaluator, largest: dict[str, float]) -> dict[str, float]:
+    def _clipped(self, evaluator: Evaluator, largest: dict[str, float]) -> dict[str, float]:
+        """Return the range that the chosen rule keeps of each value: the upper edge of its last bin."""
         counts = {label: np.zeros(BINS, np.int64) for label in largest}
         for chunk in evaluator.stream(self.data):
             for label, array in chunk.items():
-                bins = np.minimum(
-                    (np.abs(array.ravel()) * np.float32(BINS / largest[label])).astype(np.int64), BINS - 1
-                )
-                counts[label] += np.bincount(bins, minlength=BINS)
-        return {label: self._percentile(counts[label], largest[label]) for label in largest}
-
-    def _percentile(self, counts: NDArray[np.int64], largest: float) -> float:
-        """Return the upper edge of the bin in which the wanted share of |x| is reached."""
-        wanted = self.percentile / 100.0 * int(counts.sum())
-        index = int(np.searchsorted(np.cumsum(counts), wanted))
-        return largest * (min(index, BINS - 1) + 1) / BINS
+                scaled = np.abs(array.ravel()) * np.float32(BINS / largest[label])
+                counts[label] += np.bincount(np.minimum(scaled.astype(np.int64), BINS - 1), minlength=BINS)
+        rule = RULES[self.method]
+        return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
 
 
 def _input_range(values: NDArray[np.float32], coding: str) -> tuple[float, float]:

@@ -42,7 +42,9 @@ class ColumnRanges:
 
     Stored `ranges` win over data. `device_sigma` is the programming error to allow for when the gain is chosen, in
     conductance units (2^-fraction_bits levels): more of it keeps conductances large at the cost of ADC resolution.
-    `per` is column, or block for one conductance range over all columns of a block.
+    `per` is column, or block: one conductance range for all columns of a block. The range of a column is its largest
+    |sum|, or with `deviations` L its mean + L standard deviations of |sum| (arXiv 2401.09859), on the first `samples`
+    samples of the data (0: all).
     """
 
     name: ClassVar[str] = "column-ranges"
@@ -51,6 +53,8 @@ class ColumnRanges:
     ranges: Ranges | None = field(default=None, repr=False)
     device_sigma: float = 2.0
     per: str = "column"
+    deviations: float = 0.0
+    samples: int = 0
 
     def __call__(self, graph: Graph) -> Graph:
         layers = [op for op in graph.module.ops if isinstance(op, MvmOp)]
@@ -60,7 +64,11 @@ class ColumnRanges:
         elif self.ranges is not None:
             peaks, gain = self._stored(layers), self.ranges.gain or UNITY_GAIN
         else:
-            statistics = _measured(graph, layers, self.data, self.target, self.per == "block")
+            data = {name: array[: self.samples or None] for name, array in self.data.items()}
+            statistics = _measured(graph, layers, data, self.target, self.per == "block")
+            if self.deviations:
+                for found in statistics.values():
+                    found.largest = found.spread(self.deviations)
             peaks = {label: found.peaks() for label, found in statistics.items()}
             gain = _common_gain(list(statistics.values()), self.target, self.device_sigma)
         for op in layers:
@@ -118,6 +126,7 @@ class _Statistics:
         self.matrix = np.rint(scaled).astype(np.float32)
         self.step = largest / full
         self.largest = np.zeros(_peak_shape(op))
+        self.magnitudes, self.powers = np.zeros(_peak_shape(op)), np.zeros(_peak_shape(op))
         self.energy = np.zeros(_peak_shape(op)[:2])
         self.count = 0
         self.sum = np.zeros((self.matrix.shape[0], self.matrix.shape[2]))
@@ -133,6 +142,8 @@ class _Statistics:
                 sums = part @ matrix
                 found = np.maximum(sums.max(axis=0), -sums.min(axis=0))
                 self.largest[group, block] = np.maximum(self.largest[group, block], found)
+                self.magnitudes[group, block] += np.abs(sums).sum(axis=0, dtype=np.float64)
+                self.powers[group, block] += np.square(sums, dtype=np.float64).sum(axis=0)
                 self.energy[group, block] += self._energy(part)
                 output += (sums - self.zero * matrix.sum(axis=0)) * self.step[group, block].astype(np.float32)
             self.sum[group] += output.sum(axis=0, dtype=np.float64)
@@ -142,6 +153,11 @@ class _Statistics:
         """Return the sum of (code - zero point)^2 over all vectors."""
         flat = np.ascontiguousarray(rows).ravel()
         return float(flat @ flat) - 2.0 * self.zero * float(flat.sum()) + self.zero**2 * flat.size
+
+    def spread(self, deviations: float) -> Reals:
+        """Return mean + L standard deviations of |array sum|."""
+        mean, power = self.magnitudes / max(self.count, 1), self.powers / max(self.count, 1)
+        return mean + deviations * np.sqrt(np.maximum(power - np.square(mean), 0.0))
 
     def peaks(self) -> NDArray[np.int64]:
         largest = self.largest

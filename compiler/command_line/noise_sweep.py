@@ -10,7 +10,9 @@ import sys
 from concurrent.futures import ProcessPoolExecutor
 from itertools import product
 
+from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of, seconds
+from cimc.command_line.plotting import picture, require_matplotlib
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import cores, print_score, score
 from cimc.diagnostics import fail
@@ -28,12 +30,15 @@ Scores = dict[tuple[int, str], float]
 def eval_command(options: argparse.Namespace) -> int:
     """Score a program once, or on every chip at every time."""
     times = (options.time or "0s").split(",")
-    if options.seeds is None and len(times) == 1:
+    if options.plot:
+        require_matplotlib()
+        keep_inputs([options.plot], [options.program, options.data])
+    if options.seeds is None and len(times) == 1 and not options.plot:
         count, value = score(options)
         print_score(options, count, value)
         return 0
     if options.noise is None:
-        raise fail("CIM0003", "--seeds and several times need noise", hint="add --noise pcm")
+        raise fail("CIM0003", "--seeds, --plot and several times need noise", hint="add --noise pcm")
     for time in times:
         seconds(time)
     _sweep(options, times)
@@ -47,6 +52,9 @@ def _sweep(options: argparse.Namespace, times: list[str]) -> None:
     tasks = list(product(seeds, times))
     count, scores = _scores(options, tasks)
     rows = [_row(time, [scores[seed, time] for seed in seeds]) for time in times]
+    if options.plot:
+        title = f"{count} samples, {len(seeds)} chip{'s' * (len(seeds) > 1)} of {options.noise}"
+        write(options.plot, picture(rows, options.metric, title))
     if options.json:
         facts = {"n": count, "metric": options.metric, "profile": first.profile.name, "sources": sorted(first.sources)}
         print(json.dumps({**facts, "seeds": list(seeds), "times": rows}))

@@ -184,6 +184,7 @@ def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
         help="top-1 accuracy, or mean squared error against the input",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object with n and accuracy (or mse)")
+    parser.add_argument("--plot", metavar="OUT.png", help="draw the score over time (needs the extra `plot`)")
     _threads(parser)
     add_noise_options(parser, sweep=True)
     add_compensation_options(parser)

@@ -1,6 +1,7 @@
 """The sample model on noisy chips: both interpreters, and evaluation over chips and times."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -36,6 +37,7 @@ def test_both_interpreters_agree_on_the_sample_model(digits):
 
 def evaluated(capsys, digits, *options):
     data = ["--data", str(SAMPLES / "digits_test.npz"), "--scale", "0.0625", "--limit", "200", "--json"]
+    capsys.readouterr()
     assert main(["eval", str(digits), *data, *options]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -57,8 +59,34 @@ def test_one_chip_has_no_interval(capsys, digits):
     assert (row["time"], row["deviation"], row["low"], row["high"]) == ("0s", None, None, None)
 
 
+def test_the_plot(capsys, digits, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    plain = ["--noise", "pcm", "--time", "0s,1d", "--seeds", "2"]
+    rows = evaluated(capsys, digits, *plain)
+    pictures = []
+    for name in ("a.png", "b.png"):
+        assert evaluated(capsys, digits, *plain, "--plot", str(tmp_path / name)) == rows
+        pictures.append((tmp_path / name).read_bytes())
+    assert pictures[0].startswith(b"\x89PNG")
+    assert pictures[0] == pictures[1]
+
+
+def test_a_plot_of_one_chip_at_one_time(capsys, digits, tmp_path):
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    evaluated(capsys, digits, "--noise", "pcm", "--plot", str(tmp_path / "one.png"))
+    assert (tmp_path / "one.png").exists()
+
+
+def test_a_plot_without_matplotlib_is_refused_before_any_work(capsys, digits, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    data = ["--data", "missing.npz", "--noise", "pcm", "--plot", str(tmp_path / "p.png")]
+    assert main(["eval", str(digits), *data]) == 2
+    assert "error[CIM0004]" in capsys.readouterr().err
+
+
 def test_the_table(capsys, digits):
     data = ["--data", str(SAMPLES / "digits_test.npz"), "--scale", "0.0625", "--limit", "100"]
+    capsys.readouterr()
     assert main(["eval", str(digits), *data, "--noise", "pcm", "--time", "25s,1y"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "accuracy on 100 samples, 1 chip of pcm"

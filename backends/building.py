@@ -1,0 +1,105 @@
+"""A program under construction: instructions with provenance, streams over values, tables, and who writes what."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xdsl.ir import Operation, SSAValue
+
+from cimc.backends.constants import ConstantMemory
+from cimc.ir.attributes import int_value, int_values
+from cimc.ir.graph import Graph
+from cimc.ir.nn import Computed
+from cimc.ir.types import code_of, shape_of
+from cimc.isa.program import Instruction, Operand, Program, instruction
+
+IN, OUT, SECOND = 0, 1, 2
+"""Streams used: every layer defines its own, nothing is kept between layers."""
+
+Shape = Sequence[int]
+
+
+@dataclass(frozen=True)
+class Write:
+    """Where one instruction's results go inside a value: flat element start + i * pitch[0] + ... in stream order."""
+
+    label: str
+    start: int
+    shape: tuple[int, ...]
+    pitch: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Emission:
+    """A program, which value each writing instruction fills (`writes`), names for addresses (`constants`, `cells`)."""
+
+    program: Program
+    writes: Mapping[int, Write]
+    constants: Sequence[tuple[int, int, str]]
+    cells: Sequence[tuple[int, int, int, str]]
+    """(byte offset, rows, columns, name) of each block in the conductance section."""
+
+
+@dataclass
+class Builder:
+    graph: Graph
+    instructions: list[Instruction] = field(default_factory=list)
+    locations: list[tuple[str, ...]] = field(default_factory=list)
+    writes: dict[int, Write] = field(default_factory=dict)
+    constants: ConstantMemory = field(default_factory=ConstantMemory)
+    conductances: list[bytes] = field(default_factory=list)
+    conductance_bytes: int = 0
+    cells: list[tuple[int, int, int, str]] = field(default_factory=list)
+    names: tuple[str, ...] = ()
+
+    def put(self, name: str, **operands: Operand | str) -> None:
+        self.instructions.append(instruction(name, **operands))
+        self.locations.append(self.names)
+
+    def table(self, op: Operation, key: str, dtype: str) -> int:
+        ref: Any = op.properties[key]
+        return self.constants.add(self.graph.weights.get(ref), dtype, f"{key} of {', '.join(self.names)}")
+
+    def stream(self, number: int, value: SSAValue, shape: Shape, pitch: Shape, start: int = 0) -> None:
+        """Define a stream over a value: counts and pitches in elements, innermost last, up to four axes."""
+        code = code_of(value)
+        lead = 4 - len(shape)
+        self.put(
+            "tensor",
+            stream=number,
+            space="act",
+            type=code.element_type,
+            base=address_of(value) + start * code.element_bytes,
+            shape=(1,) * lead + tuple(shape),
+            pitch=(0,) * lead + tuple(pitch),
+        )
+
+    def result(self, op: Computed, shape: Shape, pitch: Shape, start: int = 0) -> None:
+        """Define the output stream over (a part of) the result of `op`; the instruction put next writes it."""
+        self.stream(OUT, op.out, shape, pitch, start)
+        self.writes[len(self.instructions)] = Write(op.label.data, start, tuple(shape), tuple(pitch))
+
+    def window(self, op: Any, fill: int, channels: int, start: int = 0) -> None:
+        """Define the input stream as the op's im2col window over `channels` channels from element `start` on."""
+        height, width, depth = shape_of(op.x)
+        self.stream(IN, op.x, (1, height, width, channels), (0, width * depth, depth, 1), start)
+        w = int_values(op.window)
+        self.put("window", stream=IN, kernel=w[0:2], stride=w[2:4], dilation=w[4:6], pad=w[6:8], out=w[8:10], fill=fill)
+
+
+def address_of(value: SSAValue) -> int:
+    owner = value.owner
+    assert isinstance(owner, Computed) and owner.address is not None
+    return int_value(owner.address)
+
+
+def dense(shape: Shape) -> list[int]:
+    """Return the pitches of a contiguous tensor."""
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def vectors(shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (vectors, length) and pitches of a contiguous tensor read as vectors of its last axis."""
+    length = shape[-1] if shape else 1
+    return (math.prod(shape[:-1]), length), (length, 1)
