@@ -29,6 +29,7 @@ from cimc.backends.fixed_point import (
 )
 from cimc.backends.machine import Machine, Region
 from cimc.backends.noise import Noise
+from cimc.backends.wires import attenuated, wires
 
 Array = NDArray[Any]
 DAC_BITS = 20
@@ -98,9 +99,11 @@ class Devices:
         return half_even(np.asarray(total), len(pairs) << FINE_BITS).astype(np.int32)
 
     def conductances(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:
-        """Return the conductance codes of a region at a time: mean over pairs, the rows' DAC errors included."""
+        """Return the conductance codes of a region at a time: mean over pairs, IR drop and DAC errors included."""
         factors = (1 << DAC_BITS) + self._row_errors(cells)
-        total = sum(self.fine(state, cells, seconds) for state in pairs)
+        total = np.asarray(sum(self.fine(state, cells, seconds) for state in pairs))
+        if self.noise.has("ir_drop"):
+            total = attenuated(wires(self.noise.profile, self.machine), self.machine, cells, total)
         return half_even(total * factors[:, None], len(pairs) << FINE_BITS + DAC_BITS)
 
     def cycle_sigmas(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:

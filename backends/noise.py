@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from cimc.backends.profiles import Profile
 from cimc.backends.traps import Refusal
 
-SOURCES = ("programming", "drift", "read", "cycle", "output", "adc", "dac", "stuck")
+SOURCES = ("programming", "drift", "read", "cycle", "output", "adc", "dac", "stuck", "ir_drop")
 DEFAULT_SOURCES = frozenset({"programming", "drift", "read"})
 LATEST = (1 << 40) - 1
 """The last second that a `time` instruction can name."""

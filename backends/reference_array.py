@@ -11,8 +11,10 @@ from cimc.backends.machine import FACTOR_HIGHEST, SUM_LIMIT, Gain, Machine, Regi
 from cimc.backends.noise import Noise
 from cimc.backends.read_noise import cycle_shift, stream_of
 from cimc.backends.reference_devices import Cell, Device, Devices, Place
+from cimc.backends.reference_wires import attenuated
 from cimc.backends.rounding import clamp, half_even
 from cimc.backends.traps import Trap
+from cimc.backends.wires import wires
 from cimc.isa.table import FACTOR_ONE
 
 PERFECT = AdcErrors()
@@ -85,23 +87,28 @@ class Array:
         device = devices[(*cell, 0)]
         return self.machine.unprogrammed if device is None else device.target
 
-    def conductance(self, cell: Cell) -> int:
-        """Return what one side of a cell conducts at the present time."""
-        if self.laws:
-            return self.laws.conductance(self._pairs(cell), self.seconds)
-        return self.programmed(cell)
-
     def fluctuations(self, cell: Cell) -> list[int]:
         """Return the spread that each device of one side of a cell adds from product to product, in fine units."""
         return self.laws.cycle_sigmas(self._pairs(cell), self.seconds) if self.laws else []
 
     def columns(self, cells: Region) -> list[list[int]]:
         """Return, per column of a region, the differences of plus and minus conductances row by row."""
-        return [[self._difference(cells, i, j) for i in range(cells.rows)] for j in range(cells.cols)]
+        lines = self._lines(cells)
+        return [[row[2 * j] - row[2 * j + 1] for row in lines] for j in range(cells.cols)]
 
-    def _difference(self, cells: Region, i: int, j: int) -> int:
-        tile, row, col = cells.tile, cells.row + i, cells.col + j
-        return self.conductance((tile, row, col, "plus")) - self.conductance((tile, row, col, "minus"))
+    def _lines(self, cells: Region) -> list[list[int]]:
+        """Return what a region conducts at the present time, row by row: plus and minus of each column in turn."""
+        columns = range(cells.col, cells.col + cells.cols)
+        places = [
+            [(cells.tile, row, col, polarity) for col in columns for polarity in draws.POLARITIES]
+            for row in range(cells.row, cells.row + cells.rows)
+        ]
+        if not self.laws:
+            return [[self.programmed(cell) for cell in row] for row in places]
+        fine = [[self.laws.fine(self._pairs(cell), self.seconds) for cell in row] for row in places]
+        if self.laws.noise.has("ir_drop"):
+            fine = attenuated(wires(self.laws.noise.profile, self.machine), self.machine, cells, fine)
+        return [[self.laws.code(value, cells.tile, cells.row + i) for value in row] for i, row in enumerate(fine)]
 
     def convert(self, total: int, gain: Gain, errors: AdcErrors = PERFECT, output: int = 0) -> int:
         """Return the ADC's code for an array sum. Further read phases would each come here with a sum of their own."""

@@ -76,11 +76,14 @@ class Devices:
         total = sum(self._stuck_or(place, self._value(device)) for place, device in devices.items())
         return half_even(total, len(devices) << FINE_BITS)
 
-    def conductance(self, devices: Mapping[Place, Device | None], seconds: int) -> int:
-        """Return the conductance code at a time: the mean over a cell's pairs, its row's DAC error included."""
-        factor = (1 << DAC_BITS) + self._row_error(next(iter(devices)))
-        total = sum(self._conductance(place, device, seconds) for place, device in devices.items())
-        return half_even(total * factor, len(devices) << FINE_BITS + DAC_BITS)
+    def fine(self, devices: Mapping[Place, Device | None], seconds: int) -> int:
+        """Return the conductance at a time in fine units, summed over a cell's pairs."""
+        return sum(self._conductance(place, device, seconds) for place, device in devices.items())
+
+    def code(self, fine: int, tile: int, row: int) -> int:
+        """Return the conductance code of a sum over a cell's pairs, its row's DAC error included."""
+        factor = (1 << DAC_BITS) + self._row_error(tile, row)
+        return half_even(fine * factor, self.machine.pairs << FINE_BITS + DAC_BITS)
 
     def cycle_sigmas(self, devices: Mapping[Place, Device | None], seconds: int) -> list[int]:
         """Return each device's share in the spread of a cell from product to product, in fine units."""
@@ -129,10 +132,10 @@ class Devices:
             return 0
         return self.full if word < low + high else None
 
-    def _row_error(self, place: Place) -> int:
+    def _row_error(self, tile: int, row: int) -> int:
         if not self.noise.has("dac"):
             return 0
-        z = draws.normal(self.noise.seed, draws.DAC, place[0], 0, 0, place[1])
+        z = draws.normal(self.noise.seed, draws.DAC, tile, 0, 0, row)
         return rounded(scaled(self.numbers["dac.gain"], DAC_BITS) * z, NORMAL_BITS)
 
     def _normal(self, purpose: int, place: Place, sample: int) -> int:

@@ -78,7 +78,8 @@ class Calibrate:
                 bounds[label] = [min(bounds[label][0], low), max(bounds[label][1], high)]
         reach = {label: self._reach(max(abs(low), abs(high))) for label, (low, high) in bounds.items()}
         if self.method != "minmax":
-            reach = self._clipped(evaluator, reach)
+            seen = {label: largest for label, largest in reach.items() if any(bounds[label])}
+            reach |= self._clipped(evaluator, seen)
         found = {label: _range(bounds[label][0], bounds[label][1], reach[label]) for label in labels}
         inputs = [op.label.data for op in computed if isinstance(op, InputOp)]
         return found | {label: _input_range(self.data[label], self.inputs) for label in inputs}
@@ -91,8 +92,8 @@ class Calibrate:
         """Return the range that the chosen rule keeps of each value: the upper edge of its last bin."""
         counts = {label: np.zeros(BINS, np.int64) for label in largest}
         for chunk in evaluator.stream(self.data):
-            for label, array in chunk.items():
-                scaled = np.abs(array.ravel()) * np.float32(BINS / largest[label])
+            for label in largest:
+                scaled = np.abs(chunk[label].ravel()) * np.float32(BINS / largest[label])
                 counts[label] += np.bincount(np.minimum(scaled.astype(np.int64), BINS - 1), minlength=BINS)
         rule = RULES[self.method]
         return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}

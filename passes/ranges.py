@@ -9,6 +9,7 @@ from cimc.diagnostics import fail
 
 FORMAT = 1
 SIGNIFICANT_BITS = 10
+LARGEST_PEAK = 1 << 32
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Ranges:
         """Return the ranges of a JSON object. Raises CimcError CIM0204."""
         try:
             return _parse(data)
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
             raise fail(
                 "CIM0204",
                 f"the ranges are malformed: {error}",
@@ -50,9 +51,12 @@ def _parse(data: Any) -> Ranges:
         raise ValueError(f"format {data['format']!r}, this version reads {FORMAT}")
     activations = {str(label): (float(low), float(high)) for label, (low, high) in data["activations"].items()}
     for label, (low, high) in activations.items():
-        if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        if not (math.isfinite(high - low) and low <= 0.0 <= high and low < high):
             raise ValueError(f"range of {label!r} is {low}..{high}")
     columns = {str(label): tuple(int(peak) for peak in peaks) for label, peaks in data["columns"].items()}
+    for label, peaks in columns.items():
+        if not all(0 <= peak <= LARGEST_PEAK for peak in peaks):
+            raise ValueError(f"a peak of {label!r} is outside 0..{LARGEST_PEAK}")
     gain = data["gain"]
     if gain is not None:
         gain = (int(gain[0]), int(gain[1]))

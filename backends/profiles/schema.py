@@ -32,6 +32,7 @@ SCALARS: Mapping[str, Scalar] = {
     "dac.gain": Scalar("1", "0", high="0.125"),
     "stuck.low": Scalar("1", "0", high="1"),
     "stuck.high": Scalar("1", "0", high="1"),
+    "wire.resistance": Scalar("ohm", "0", high="1000"),
 }
 
 CHOICES: Mapping[str, tuple[str, ...]] = {

@@ -31,7 +31,7 @@ def add_noise_options(parser: argparse.ArgumentParser, sweep: bool = False) -> N
     group.add_argument(
         "--sources",
         metavar="A,B,...",
-        help="what is noisy: programming, drift, read (these by default), cycle, output, adc, dac, stuck",
+        help="what is noisy: programming, drift, read (these by default), cycle, output, adc, dac, stuck, ir_drop",
     )
     group.add_argument("--sample-offset", metavar="K", help="number of the first sample, for shards (default 0)")
 

@@ -1,5 +1,6 @@
 """A target: one chip's constants, read from TOML and held to the schema."""
 
+import json
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,7 +70,7 @@ class Target:
 
     def render(self) -> str:
         """Return the target as a TOML text that `load_target` reads back."""
-        lines = [f'name = "{self.name}"', f'summary = "{self.summary}"']
+        lines = [f"name = {_quoted(self.name)}", f"summary = {_quoted(self.summary)}"]
         section = ""
         for key, value in self.constants.items():
             head, _, name = key.rpartition(".")
@@ -87,6 +88,11 @@ class Target:
                 f'{name} = {{ value = {shown}, unit = "{CONSTANTS[key].unit}", source = "{self.sources[key]}" }}'
             )
         return "\n".join(lines) + "\n"
+
+
+def _quoted(string: str) -> str:
+    """Return a TOML basic string, which escapes as JSON does."""
+    return json.dumps(string, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def built_in_names() -> list[str]:

@@ -1,0 +1,162 @@
+"""Ranges: what calibration finds, and how it is kept."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluate.graphs import GraphBuilder
+from hypothesis import given
+from hypothesis import strategies as st
+from targets.stages import Array, chip, layers, lowered, normal, perceptron, relowered, through
+
+from cimc.diagnostics import CimcError
+from cimc.ir import nn
+from cimc.ir.attributes import float_values, int_values
+from cimc.ir.text import print_module
+from cimc.passes.calibrate import BINS, RANGE, Calibrate
+from cimc.passes.column_ranges import GAIN, PEAKS
+from cimc.passes.ranges import Ranges, rounded
+
+KEPT = Ranges({"x": (-1.5, 1.5), "y": (0.0, 3.0)}, {"y": (17, 0, 1 << 31)}, (40000, 25))
+
+
+def found(x: Array, function: str = "tanh", **options: Any) -> dict[str, tuple[float, ...]]:
+    """Return the ranges of x and of y = function(x)."""
+    b = GraphBuilder()
+    a = b.input(x.shape[1:])
+    if function == "relu":
+        b.output(b.op(nn.ClampOp, [a], x.shape[1:], low=0.0, high=nn.UNBOUNDED))
+    else:
+        b.output(b.op(nn.UnaryOp, [a], x.shape[1:], function=function, parameters=[]))
+    graph = through(b.graph(), Calibrate(data={"x": x}, **options))
+    computed = [op for op in graph.module.ops if isinstance(op, nn.Computed)]
+    return {op.label.data: float_values(op.attributes[RANGE]) for op in computed}  # type: ignore[arg-type]
+
+
+def test_json_round_trip() -> None:
+    assert Ranges.from_json(json.loads(json.dumps(KEPT.to_json()))) == KEPT
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"format": 2},
+        {"activations": []},
+        {"activations": {"x": [1.0]}},
+        {"activations": {"x": ["a", "b"]}},
+        {"activations": {"x": [1.0, -1.0]}},
+        {"activations": {"x": [0.0, 0.0]}},
+        {"activations": {"x": [1.0, 2.0]}},
+        {"activations": {"x": [0.0, float("inf")]}},
+        {"activations": {"x": [float("nan"), 1.0]}},
+        {"columns": 3},
+        {"columns": {"y": 3}},
+        {"columns": {"y": [float("inf")]}},
+        {"columns": {"y": [-1]}},
+        {"columns": {"y": [1 << 80]}},
+        {"gain": []},
+        {"gain": [40000]},
+        {"gain": [1, 25]},
+        {"gain": [1 << 16, 25]},
+        {"gain": [40000, 64]},
+        {"gain": [40000, -1]},
+    ],
+    ids=str,
+)
+def test_damaged_ranges_are_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(CimcError) as caught:
+        Ranges.from_json(KEPT.to_json() | change)
+    assert caught.value.diagnostics[0].code == "CIM0204"
+
+
+@pytest.mark.parametrize("data", [None, [], {}, 7, "text"])
+def test_what_is_no_ranges_object_is_refused(data: object) -> None:
+    with pytest.raises(CimcError, match="CIM0204"):
+        Ranges.from_json(data)
+
+
+@given(st.floats(1e-30, 1e30))
+def test_rounding_keeps_ten_significant_bits(value: float) -> None:
+    assert abs(rounded(value) / value - 1.0) <= 2.0**-10
+    assert rounded(rounded(value)) == rounded(value) == -rounded(-value)
+
+
+def test_minmax_is_the_largest_magnitude() -> None:
+    x = normal(70, 40)
+    reach = rounded(float(np.abs(np.tanh(x)).max()))
+    assert found(x, method="minmax")["y"] == (-reach, reach)
+
+
+@pytest.mark.parametrize("percentile", [90.0, 99.9])
+def test_percentile_lies_in_the_bin_of_numpy_s(percentile: float) -> None:
+    x = normal(70, 100)
+    y = np.abs(np.tanh(x))
+    low, high = found(x, percentile=percentile)["y"]
+    exact = np.quantile(y, percentile / 100.0, method="inverted_cdf")
+    assert low == -high
+    assert abs(high - exact) <= y.max() / BINS + exact * 2.0**-10
+
+
+def test_one_sided_data_has_a_one_sided_range() -> None:
+    x = normal(8, 9)
+    assert found(x, "relu", method="minmax")["y"] == (0.0, rounded(float(x.max())))
+    assert found(-np.abs(x) - 1, "tanh", method="minmax")["y"][1] == 0.0
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "mse", "entropy"])
+def test_all_zero_data_has_range_one(method: str) -> None:
+    ranges = found(np.zeros((4, 5), np.float32), method=method)
+    assert ranges == {"x": (-1.0, 1.0), "y": (0.0, 1.0)}
+
+
+@pytest.mark.parametrize("coding", ["auto", "full", "symmetric"])
+def test_centred_pixels_spend_all_codes_unless_told_not_to(coding: str) -> None:
+    pixels = np.random.default_rng(0).uniform(0.25, 0.75, (20, 30)).astype(np.float32)
+    pixels[0, :2] = 0.0, 1.0
+    assert found(pixels, inputs=coding)["x"] == ((-1.0, 1.0) if coding == "symmetric" else (0.0, 1.0))
+
+
+def test_features_with_most_values_near_zero_stay_symmetric() -> None:
+    features = np.random.default_rng(0).exponential(0.1, (20, 30)).astype(np.float32)
+    features[0, 0] = 4.0
+    assert found(features)["x"] == (-4.0, 4.0)
+
+
+@pytest.mark.parametrize(("value", "wanted"), [(3.0, (0.0, 3.0)), (-3.0, (-3.0, 0.0)), (0.0, (-1.0, 1.0))])
+def test_constant_inputs_keep_zero_in_range(value: float, wanted: tuple[float, float]) -> None:
+    assert found(np.full((4, 5), value, np.float32))["x"] == wanted
+
+
+def test_not_finite_values_name_the_value() -> None:
+    x = normal(2, 3)
+    x[1, 1] = np.nan
+    with pytest.raises(CimcError, match="CIM0203.*'x'"):
+        found(x)
+
+
+def test_stored_ranges_give_the_same_graph() -> None:
+    data = {"x": normal(20, 30)}
+    small = chip(array__rows=16)
+    seen = lowered(perceptron(30, 9, 4), data, "column-ranges", small)
+    ranges = Ranges(
+        {
+            op.label.data: float_values(op.attributes[RANGE])  # type: ignore[misc,arg-type]
+            for op in lowered(perceptron(30, 9, 4), data, "calibrate").module.ops
+            if isinstance(op, nn.Computed)
+        },
+        {op.label.data: seen.weights.get(op.attributes[PEAKS]).ravel().tolist() for op in layers(seen)},  # type: ignore[misc,arg-type]
+        int_values(seen.module.attributes[GAIN]),  # type: ignore[arg-type]
+    )
+    again = relowered(perceptron(30, 9, 4), Ranges.from_json(ranges.to_json()), target=small)
+    assert print_module(again.module) == print_module(lowered(perceptron(30, 9, 4), data, target=small).module)
+
+
+@pytest.mark.parametrize("lost", ["activations", "columns"])
+def test_ranges_of_another_model_are_refused(lost: str) -> None:
+    whole: dict[str, Any] = {
+        "activations": {"x": (-1.0, 1.0), "d0": (-1.0, 1.0)}, "columns": {"d0": (9, 9, 9)}, "gain": (40000, 25)
+    }  # fmt: skip
+    relowered(perceptron(4, 3), Ranges(**whole))
+    with pytest.raises(CimcError, match=r"CIM0204.*\n?.*'d0'"):
+        relowered(perceptron(4, 3), Ranges(**(whole | {lost: {"x": (-1.0, 1.0)}})))

@@ -1,0 +1,132 @@
+"""Targets: chips as text, held to the schema."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cimc.diagnostics import CimcError
+from cimc.targets import built_in_names, load_target
+from cimc.targets.schema import CONSTANTS
+from cimc.targets.target import parse_target, target_of
+
+GOOD = load_target("aon-cim").render()
+
+
+def refusals(source: str) -> list[str]:
+    """Return the messages with which a text is refused."""
+    with pytest.raises(CimcError) as caught:
+        parse_target(source, "t.toml")
+    assert {found.code for found in caught.value.diagnostics} == {"CIM0301"}
+    return [found.message for found in caught.value.diagnostics]
+
+
+def changed(key: str, entry: str) -> str:
+    """Return the good text with one entry, or with nothing in its place."""
+    head, _, name = key.rpartition(".")
+    section = GOOD.index(f"[{head}]") if head else 0
+    front, back = GOOD[:section], GOOD[section:]
+    return front + re.sub(rf"^{name} = .*$", f"{name} = {entry}" if entry else "", back, count=1, flags=re.M)
+
+
+@pytest.mark.parametrize("name", built_in_names())
+def test_built_in_targets_survive_render_and_parse(name: str) -> None:
+    target = load_target(name)
+    assert target.name == name
+    assert parse_target(target.render(), "t.toml") == target
+    assert target_of(target.sections()) == target
+
+
+def test_any_name_and_summary_survive_render() -> None:
+    target = replace(load_target("ideal"), name='a "b" \\ c', summary="µS\ttab\nline")
+    assert parse_target(target.render(), "t.toml") == target
+
+
+@pytest.mark.parametrize("key", CONSTANTS)
+def test_a_missing_constant_is_named(key: str) -> None:
+    assert refusals(changed(key, "")) == [f"t.toml: constant {key!r} is missing"]
+
+
+@pytest.mark.parametrize("key", CONSTANTS)
+def test_a_wrong_unit_is_named_with_the_right_one(key: str) -> None:
+    (found,) = refusals(changed(key, '{ value = 1, unit = "furlongs", source = "verified" }'))
+    assert key in found and "'furlongs'" in found and repr(CONSTANTS[key].unit) in found
+
+
+@pytest.mark.parametrize(
+    ("key", "entry", "said"),
+    [
+        ("array.rows", "3", "array.rows must be written { value = ..., unit = ..., source = ... }"),
+        ("array.rows", '{ value = 3, unit = "rows" }', "array.rows has source None"),
+        ("array.rows", '{ value = 3, unit = "rows", source = "hearsay" }', "array.rows has source 'hearsay'"),
+        ("array.rows", '{ value = 0, unit = "rows", source = "derived" }', "array.rows: 0 is outside 1..65535"),
+        ("array.rows", '{ value = 2.5, unit = "rows", source = "derived" }', "array.rows: 2.5 is not a whole number"),
+        ("array.rows", '{ value = true, unit = "rows", source = "derived" }', "array.rows: True is not int"),
+        ("array.rows", '{ value = "unbounded", unit = "rows", source = "derived" }', "'unbounded' is not int"),
+        ("array.tiles", '{ value = "many", unit = "tiles", source = "derived" }', "'many' is not one of unbounded"),
+        ("array.g_max", '{ value = nan, unit = "uS", source = "derived" }', "array.g_max: nan is outside"),
+        ("array.g_max", '{ value = -1.0, unit = "uS", source = "derived" }', "array.g_max: -1.0 is outside"),
+        ("dac.bits", '{ value = 9, unit = "bits", source = "derived" }', "dac.bits: 9 is outside 2..8"),
+        ("adc.gain", '{ value = "tile", unit = "granularity", source = "derived" }', "not one of array, unity"),
+        ("digital.depthwise", '{ value = 1, unit = "capability", source = "derived" }', "1 is not bool"),
+    ],
+)
+def test_a_wrong_entry_is_named(key: str, entry: str, said: str) -> None:
+    (found,) = refusals(changed(key, entry))
+    assert said in found
+
+
+def test_an_unknown_constant_is_named() -> None:
+    extra = GOOD + 'colour = { value = 1, unit = "uS", source = "derived" }\n'
+    assert refusals(extra) == ["t.toml: there is no constant 'energy.colour'"]
+
+
+def test_a_target_needs_a_name() -> None:
+    assert "needs a name" in refusals(GOOD.replace('name = "aon-cim"\n', ""))[0]
+
+
+def test_every_problem_is_told_at_once() -> None:
+    assert len(refusals('name = "t"\n')) == len(CONSTANTS)
+
+
+def test_what_is_not_toml_is_refused() -> None:
+    assert "t.toml" in refusals("name = ")[0]
+
+
+def test_a_variant_changes_only_what_it_says() -> None:
+    base, variant = load_target("aon-cim"), load_target("aon-cim-6b")
+    differ = {key for key in CONSTANTS if base.constants[key] != variant.constants[key]}
+    assert differ == {"dac.bits", "adc.bits", "timing.phase"}
+    assert (variant.dac_high, variant.adc_range) == (31, (-31, 31))
+
+
+@pytest.mark.parametrize(("name", "hint"), [("aon-cmi", "did you mean aon-cim?"), ("zzzz", "known targets: aon-cim")])
+def test_an_unknown_target_has_a_next_step(name: str, hint: str) -> None:
+    with pytest.raises(CimcError, match="CIM0302") as caught:
+        load_target(name)
+    assert hint in caught.value.diagnostics[0].hint
+
+
+def test_a_target_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(changed("array.rows", '{ value = 77, unit = "rows", source = "derived" }'))
+    assert load_target(str(path)).rows == 77
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(CimcError, match="CIM0301.*UTF-8"):
+        load_target(str(path))
+    with pytest.raises(CimcError, match="CIM0001"):
+        load_target(str(tmp_path / "none.toml"))
+
+
+def test_an_embedded_target_is_checked() -> None:
+    sections = load_target("aon-cim").sections()
+    sections["array"]["rows"] = 0
+    with pytest.raises(CimcError, match=r"inside the program: array\.rows"):
+        target_of(sections)
+
+
+def test_full_adc_codes_have_one_more_below_zero() -> None:
+    base = load_target("aon-cim")
+    assert base.adc_range == (-127, 127)
+    assert replace(base, constants={**base.constants, "adc.codes": "full"}).adc_range == (-128, 127)
