@@ -8,7 +8,7 @@ to cell, and to both ends, a wire has one resistance R. Each segment carries the
          + sum over column segments from i on of the line's conductance up to there)
 
 and conducts G / (1 + load), which comes near the second order of a uniform line as well. Only the block's own cells
-load the wires. Against nodal analysis of random blocks the error is below 5 % of the largest drop where the worst cell
+load the wires. Against nodal analysis of random blocks the error is below 6 % of the largest drop where the worst cell
 loses 30 % of its conductance, and below 2 % of it where that cell loses 10 %.
 """
 

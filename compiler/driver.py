@@ -24,7 +24,7 @@ from cimc.passes.ranges import Ranges
 from cimc.passes.schedule import MEMORY
 from cimc.targets import Target
 
-SYNTHETIC_SAMPLES = 32
+SYNTHETIC_SAMPLES = 8
 SYNTHETIC_SEED = 0
 
 Observer = Callable[[str, Graph, float], None]

@@ -1,7 +1,7 @@
 """Calibrate activations: the range of every value from data, by a deterministic histogram of |x|."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -14,11 +14,14 @@ from cimc.ir.attributes import floats
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, InputOp
+from cimc.ir.types import shape_of
 from cimc.passes.histogram import RULES
 from cimc.passes.ranges import Ranges, rounded
 
 RANGE = "cim.range"
 BINS = 4096
+ELEMENTS_AT_ONCE = 1 << 25
+MOST_AT_ONCE = 32
 LEVELS = 127
 """Code levels above zero that the rules mse and entropy reckon with."""
 
@@ -64,7 +67,7 @@ class Calibrate:
 
     def _measured(self, graph: Graph, computed: list[Computed]) -> dict[str, tuple[float, float]]:
         labels = [op.label.data for op in computed]
-        evaluator = Evaluator(graph, values=labels)
+        evaluator = Evaluator(graph, values=labels, batch=samples_at_once(computed))
         bounds = {label: [math.inf, -math.inf] for label in labels}
         for chunk in evaluator.stream(self.data):
             for label, array in chunk.items():
@@ -97,6 +100,12 @@ class Calibrate:
                 counts[label] += np.bincount(np.minimum(scaled.astype(np.int64), BINS - 1), minlength=BINS)
         rule = RULES[self.method]
         return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
+
+
+def samples_at_once(computed: Sequence[Computed]) -> int:
+    """Return how many samples keep the values of all operations within ELEMENTS_AT_ONCE."""
+    elements = sum(math.prod(shape_of(op.out)) for op in computed)
+    return min(max(ELEMENTS_AT_ONCE // max(elements, 1), 1), MOST_AT_ONCE)
 
 
 def _input_range(values: NDArray[np.float32], coding: str) -> tuple[float, float]:

@@ -18,7 +18,7 @@ from cimc.ir.location import names_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
-from cimc.passes.calibrate import Batch
+from cimc.passes.calibrate import Batch, samples_at_once
 from cimc.passes.ranges import Ranges, rounded
 from cimc.targets import Target
 
@@ -185,7 +185,9 @@ def _measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, sh
         found[op.label.data] = _Statistics(op, graph.weights.get(op.weight), target.full_conductance, shared)
     inputs = {op.label.data: _label_of_input(op) for op in layers}
     share = max(VECTORS // len(next(iter(data.values()))), FEWEST_VECTORS)
-    for chunk in Evaluator(graph, values=sorted(set(inputs.values()))).stream(data):
+    values = sorted(set(inputs.values()))
+    batch = samples_at_once([op for op in graph.module.ops if isinstance(op, Computed)])
+    for chunk in Evaluator(graph, values=values, batch=batch).stream(data):
         for op in layers:
             found[op.label.data].add(_vectors(op, np.asarray(chunk[inputs[op.label.data]], np.float32), share))
     return found

@@ -40,8 +40,9 @@ class Compensation:
         label, levels = op.label.data, graph.weights.get(op.conductance).astype(np.int64)
         vectors = _random_codes(op, self.vectors, self.active)
         sums = _sums(op, vectors, levels)
-        while np.abs(sums).max(initial=0) > FILL * _full_scale(op) and np.abs(vectors).max(initial=0) > 1:
-            vectors //= 2
+        excess = float(np.abs(sums).max(initial=0)) / (FILL * _full_scale(op))
+        if excess > 1.0:
+            vectors = np.rint(vectors / excess).astype(np.int64)
             sums = _sums(op, vectors, levels)
         op.properties["vectors"] = graph.weights.add(f"{label}.vectors", vectors.astype(np.int8))
         op.properties["reference"] = graph.weights.add(f"{label}.reference", np.abs(_codes(op, sums)).sum(axis=2))
@@ -59,8 +60,9 @@ def _random_codes(op: MvmOp, count: int, active: float) -> NDArray[np.int64]:
 def _sums(op: MvmOp, vectors: NDArray[np.int64], levels: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return the array sums (group, row block, vector, column)."""
     blocks = pairwise(int_values(op.row_cuts))
-    sums: NDArray[np.int64] = np.stack([vectors[:, a:b] @ levels[:, a:b] for a, b in blocks], axis=1)
-    return sums
+    # In double, which is exact here (sums stay far below 2^53) and runs on BLAS.
+    exact = [vectors[:, a:b].astype(np.float64) @ levels[:, a:b].astype(np.float64) for a, b in blocks]
+    return np.stack(exact, axis=1).astype(np.int64)
 
 
 def _full_scale(op: MvmOp) -> float:

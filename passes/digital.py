@@ -58,6 +58,11 @@ def _clamped(op: Any) -> dict[str, Attribute]:
     return {"low": integer(low), "high": integer(high)}
 
 
+def _zero_offset(op: nn.Computed, shift: int) -> int:
+    """Return the zero point of the result as part of B. Raises CimcError CIM0304 at 2^52 and above."""
+    return int(offsets(np.array(float(code_of(op.out).zero.data)), shift, op.label.data))
+
+
 def _affine_constants(
     graph: Graph, op: nn.Computed, scale: NDArray[np.float64], bias: NDArray[np.float64]
 ) -> dict[str, Attribute]:
@@ -95,7 +100,7 @@ def _sum(graph: Graph, op: nn.AddOp | nn.SubOp) -> Made:
     sign = -1.0 if isinstance(op, nn.SubOp) else 1.0
     factors, shift = multipliers(np.array([a.scale.data, sign * b.scale.data]) / y.scale.data, op.label.data)
     ma, mb = int(factors[0]), int(factors[1])
-    bias = (y.zero.data << shift) - a.zero.data * ma - b.zero.data * mb
+    bias = _zero_offset(op, shift) - a.zero.data * ma - b.zero.data * mb
     constants = {"ma": integer(ma), "mb": integer(mb), "bias": integer(bias), "shift": integer(shift)}
     return _made(xbar.AddOp, op, **_clamped(op), **constants)
 
@@ -107,7 +112,7 @@ def _product(graph: Graph, op: nn.MulOp) -> Made:
         "za": a.zero.data,
         "zb": b.zero.data,
         "m": int(factors[0]),
-        "bias": y.zero.data << shift,
+        "bias": _zero_offset(op, shift),
         "shift": shift,
     }
     return _made(xbar.MulOp, op, **_clamped(op), **{key: integer(value) for key, value in constants.items()})
@@ -123,7 +128,7 @@ def _avg_pool(graph: Graph, op: nn.AvgPoolOp) -> Made:
     counts = _tap_counts(op)
     counts = counts[:1] if np.all(counts == counts[0]) else counts
     factors, shift = multipliers(x.scale.data / y.scale.data / counts, op.label.data)
-    offset = (y.zero.data << shift) - x.zero.data * kernel[0] * kernel[1] * factors
+    offset = _zero_offset(op, shift) - x.zero.data * kernel[0] * kernel[1] * factors
     window = window_of(op, (kernel[0], kernel[1]))
     return _made(xbar.PoolSumOp, op, window=window, **_clamped(op), **_rounding(graph, op, factors, offset, shift))
 

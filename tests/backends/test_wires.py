@@ -51,10 +51,10 @@ def as_lines(fine):
     ("rows", "cols", "row", "col", "tile_rows"),
     [(6, 4, 0, 0, 6), (20, 3, 0, 0, 20), (3, 12, 0, 0, 3), (6, 4, 2, 5, 30)],
 )
-@pytest.mark.parametrize("loss", [0.01, 0.1, 0.3])
+@pytest.mark.parametrize(("loss", "share"), [(0.01, 0.01), (0.1, 0.02), (0.3, 0.06)])
 @pytest.mark.parametrize("profile", ["pcm", "reram-cmo"])
-def test_against_nodal_analysis(rows, cols, row, col, tile_rows, loss, profile):
-    """The error is below a twentieth of the largest drop, where the worst cell loses 1, 10 and 30 %."""
+def test_against_nodal_analysis(rows, cols, row, col, tile_rows, loss, share, profile):
+    """The error is a small share of the largest drop, where the worst cell loses 1, 10 and 30 %."""
     machine, cells, fine = block(rows, cols, row, col, tile_rows)
     numbers = load_profile(profile).numbers
     lowest, span = float(numbers["device.lowest"]), float(numbers["device.highest"] - numbers["device.lowest"])
@@ -69,7 +69,7 @@ def test_against_nodal_analysis(rows, cols, row, col, tile_rows, loss, profile):
     ours = as_lines(attenuated(law, machine, cells, fine)) / FULL
     exact = (nodal(g, ohms, 2 * col, tile_rows - row - rows) * 1e6 - lowest) / span
     dropped, error = np.abs(exact - as_lines(fine) / FULL).max(), np.abs(ours - exact).max()
-    assert error < 0.05 * dropped + 1e-5
+    assert error < share * dropped + 1e-5
 
 
 @pytest.mark.parametrize("profile", ["pcm", "reram-cmo"])

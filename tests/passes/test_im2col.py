@@ -1,0 +1,120 @@
+"""im2col: the matrix of a layer is its unrolled product, and depthwise layers go where they are meant to."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluate.graphs import GraphBuilder
+from targets.stages import Array, chip, layers, lowered, normal
+
+from cimc.evaluate import Evaluator
+from cimc.ir import nn, xbar
+from cimc.ir.attributes import int_values
+from cimc.ir.build import Window
+from cimc.ir.graph import Graph
+from cimc.ir.types import code_of
+
+CASES = {
+    "plain": (Window((3, 3)), 4, 6, 1),
+    "stride": (Window((3, 3), stride=(2, 3), pads=(1, 0, 1, 2)), 4, 6, 1),
+    "dilation": (Window((2, 3), dilation=(3, 2), pads=(0, 2, 1, 0)), 4, 6, 1),
+    "groups": (Window((3, 2), pads=(1, 1, 1, 1)), 4, 6, 2),
+    "pointwise": (Window((1, 1)), 4, 6, 1),
+    "pointwise with stride": (Window((1, 1), stride=(2, 2)), 4, 6, 1),
+    "pointwise with groups": (Window((1, 1)), 4, 6, 2),
+    "pointwise with padding": (Window((1, 1), pads=(1, 1, 1, 1)), 4, 6, 1),
+    "depthwise": (Window((3, 3), stride=(2, 2), pads=(1, 1, 1, 1)), 4, 4, 4),
+    "depthwise with multiplier": (Window((3, 3), pads=(1, 1, 1, 1)), 4, 8, 4),
+}
+DEPTHWISE = [name for name in CASES if "depthwise" in name]
+
+
+def convolution(name: str) -> tuple[Graph, Array]:
+    """Return a graph of one biased convolution and its weight."""
+    window, channels, outputs, group = CASES[name]
+    weight, b = normal(*window.kernel, channels // group, outputs), GraphBuilder()
+    x = b.input((7, 8, channels))
+    shape = (*window.out((7, 8)), outputs)
+    lists: dict[str, Any] = {key: list(getattr(window, key)) for key in ("stride", "dilation", "pads")}
+    b.output(b.op(nn.ConvOp, [x], shape, weight=weight, bias=normal(outputs, seed=1), group=group, **lists))
+    return b.graph(), weight
+
+
+def unrolled(name: str, x: Array, weight: Array) -> Array:
+    """Return the convolution as loops over outputs and taps say it."""
+    window, channels, outputs, group = CASES[name]
+    shape = window.out(x.shape[1:3])
+    result = np.zeros((len(x), *shape, outputs))
+    for r, c, i, j, o in np.ndindex(*shape, *window.kernel, outputs):
+        row = r * window.stride[0] + i * window.dilation[0] - window.pads[0]
+        col = c * window.stride[1] + j * window.dilation[1] - window.pads[1]
+        if 0 <= row < x.shape[1] and 0 <= col < x.shape[2]:
+            first = o // (outputs // group) * (channels // group)
+            taps = x[:, row, col, first : first + channels // group].astype(np.float64)
+            result[:, r, c, o] += taps @ weight[i, j, :, o]
+    return result + normal(outputs, seed=1)
+
+
+def assert_near(graph: Graph, x: Array, wanted: Array, slack: float) -> None:
+    """Compare value y with real numbers, `slack` a share of the largest."""
+    op = next(op for op in graph.module.ops if isinstance(op, nn.Computed) and op.label.data == "y")
+    code = code_of(op.out)
+    found = (Evaluator(graph, ["y"]).run({"x": x})["y"].astype(np.int64) - code.zero.data) * code.scale.data
+    assert found.shape == wanted.shape
+    assert np.abs(found - wanted).max() <= slack * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_layer_computes_the_unrolled_product(name: str) -> None:
+    graph, weight = convolution(name)
+    x = normal(3, 7, 8, CASES[name][1], seed=5)
+    lower = lowered(graph, {"x": x}, "im2col", im2col="depthwise=array")
+    (layer,) = layers(lower)
+    assert layer.weight is not None
+    matrix = lower.weights.get(layer.weight)
+    group, rows, cols = matrix.shape
+    assert (group, rows * group * cols) == (CASES[name][3], weight.size)
+    assert sorted(matrix.ravel().tolist()) == sorted(weight.ravel().tolist())
+    assert_near(lower, x, unrolled(name, x, weight), 0.02)
+
+
+@pytest.mark.parametrize("name", DEPTHWISE)
+def test_a_depthwise_layer_in_the_digital_unit_computes_the_same(name: str) -> None:
+    graph, weight = convolution(name)
+    x = normal(3, 7, 8, 4, seed=5)
+    lower = lowered(graph, {"x": x}, "im2col", im2col="depthwise=digital")
+    assert [op for op in lower.module.ops if isinstance(op, xbar.DepthwiseOp)] and not layers(lower)
+    assert_near(lower, x, unrolled(name, x, weight), 0.02)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_whole_road_computes_the_same(name: str) -> None:
+    graph, weight = convolution(name)
+    x = normal(3, 7, 8, CASES[name][1], seed=5)
+    lower = lowered(graph, {"x": x}, target=chip(array__tiles=16, array__rows=10, array__columns=5), column_ranges="device_sigma=0.0")
+    assert_near(lower, x, unrolled(name, x, weight), 0.05)
+
+
+@pytest.mark.parametrize(("unit", "option", "digital"), [
+    (True, "auto", True), (False, "auto", False), (True, "array", False), (False, "digital", True)
+])  # fmt: skip
+def test_where_a_depthwise_layer_goes(unit: bool, option: str, digital: bool) -> None:
+    graph, _ = convolution("depthwise")
+    data = {"x": normal(2, 7, 8, 4)}
+    lower = lowered(graph, data, "im2col", chip(digital__depthwise=unit), im2col=f"depthwise={option}")
+    assert bool(layers(lower)) is not digital
+
+
+def test_a_pointwise_layer_needs_no_window() -> None:
+    for name, wanted in (("pointwise", False), ("pointwise with stride", True), ("pointwise with padding", True)):
+        lower = lowered(convolution(name)[0], {"x": normal(2, 7, 8, 4)}, "im2col")
+        assert bool(int_values(layers(lower)[0].window)) is wanted, name
+
+
+@pytest.mark.parametrize("sided", ["auto", "offset", "positive"])
+def test_padding_counts_as_zero_whatever_the_codes(sided: str) -> None:
+    graph, weight = convolution("groups")
+    x = np.abs(normal(3, 7, 8, 4, seed=5))
+    options = {"calibrate": "inputs=full", "quantise": f"one_sided={sided}"}
+    lower = lowered(graph, {"x": x}, "im2col", **options)
+    assert_near(lower, x, unrolled("groups", x, weight), 0.02)
