@@ -91,7 +91,12 @@ def test_a_depthwise_layer_in_the_digital_unit_computes_the_same(name: str) -> N
 def test_the_whole_road_computes_the_same(name: str) -> None:
     graph, weight = convolution(name)
     x = normal(3, 7, 8, CASES[name][1], seed=5)
-    lower = lowered(graph, {"x": x}, target=chip(array__tiles=16, array__rows=10, array__columns=5), column_ranges="device_sigma=0.0")
+    lower = lowered(
+        graph,
+        {"x": x},
+        target=chip(array__tiles=16, array__rows=10, array__columns=5),
+        column_ranges="device_sigma=0.0",
+    )
     assert_near(lower, x, unrolled(name, x, weight), 0.05)
 
 

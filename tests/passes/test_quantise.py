@@ -139,14 +139,14 @@ def test_zero_ratios_give_zero_multipliers() -> None:
 
 @pytest.mark.parametrize("ratio", [65535.5, 65536.0, 1e30, np.inf, np.nan])
 def test_what_fits_no_multiplier_is_refused(ratio: float) -> None:
-    with pytest.raises(CimcError, match="CIM0304.*'v'"):
+    with pytest.raises(CimcError, match=r"CIM0304.*'v'"):
         multipliers(np.array([1.0, ratio]), "v")
 
 
 def test_offsets_end_at_52_bits() -> None:
     assert offsets(np.array([1.0]), 51, "v")[0] == 1 << 51
     for value in (1.0, -1.0, np.nan):
-        with pytest.raises(CimcError, match="CIM0304.*'v'"):
+        with pytest.raises(CimcError, match=r"CIM0304.*'v'"):
             offsets(np.array([value]), 52, "v")
 
 
@@ -160,7 +160,11 @@ def test_a_fused_clamp_becomes_two_codes() -> None:
 @settings(max_examples=30)
 @given(SCALE, SCALE, SCALE, st.integers(-127, 127), st.integers(-127, 127), st.booleans())
 def test_a_sum_is_the_real_sum_rounded_once(a: float, b: float, y: float, za: int, zb: int, minus: bool) -> None:
-    ca, cb, cy = CodeType.of(8, -127, 127, za, a), CodeType.of(8, -127, 127, zb, b), CodeType.of(16, -32767, 32767, 5, y)
+    ca, cb, cy = (
+        CodeType.of(8, -127, 127, za, a),
+        CodeType.of(8, -127, 127, zb, b),
+        CodeType.of(16, -32767, 32767, 5, y),
+    )
     build = GraphBuilder()
     operands = [build.input((64,), ca, "a"), build.input((64,), cb, "b")]
     build.output(build.op(nn.SubOp if minus else nn.AddOp, operands, (64,), cy))

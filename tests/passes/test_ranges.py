@@ -131,7 +131,7 @@ def test_constant_inputs_keep_zero_in_range(value: float, wanted: tuple[float, f
 def test_not_finite_values_name_the_value() -> None:
     x = normal(2, 3)
     x[1, 1] = np.nan
-    with pytest.raises(CimcError, match="CIM0203.*'x'"):
+    with pytest.raises(CimcError, match=r"CIM0203.*'x'"):
         found(x)
 
 

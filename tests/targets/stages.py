@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -48,9 +49,7 @@ def between(first: str, last: str, setting: Setting, **options: str) -> Sequence
     return parse_pipeline(",".join(name + given.get(name, "") for name in chosen), setting)
 
 
-def lowered(
-    graph: Graph, data: Batch, last: str = "schedule", target: Target | None = None, **options: str
-) -> Graph:
+def lowered(graph: Graph, data: Batch, last: str = "schedule", target: Target | None = None, **options: str) -> Graph:
     """Return the graph behind pass `last`, calibrated on `data`."""
     return through(graph, *between("calibrate", last, Setting(target or chip(), data), **options))
 
@@ -79,7 +78,7 @@ def perceptron(*sizes: int) -> Graph:
     """Return dense layers with Relu between them: x -> d0 -> d1 ..."""
     b = GraphBuilder()
     x = b.input((sizes[0],))
-    for n, (rows, cols) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for n, (rows, cols) in enumerate(pairwise(sizes)):
         clamp = [0.0, nn.UNBOUNDED] if n < len(sizes) - 2 else None
         constants = {"weight": normal(rows, cols, seed=n) / 4, "bias": normal(cols, seed=n + 50)}
         x = b.op(nn.DenseOp, [x], (cols,), label=f"d{n}", clamp=clamp, **constants)

@@ -113,7 +113,7 @@ def test_a_target_is_read_from_a_file(tmp_path: Path) -> None:
     path.write_text(changed("array.rows", '{ value = 77, unit = "rows", source = "derived" }'))
     assert load_target(str(path)).rows == 77
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(CimcError, match="CIM0301.*UTF-8"):
+    with pytest.raises(CimcError, match=r"CIM0301.*UTF-8"):
         load_target(str(path))
     with pytest.raises(CimcError, match="CIM0001"):
         load_target(str(tmp_path / "none.toml"))

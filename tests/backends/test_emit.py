@@ -1,0 +1,177 @@
+"""Emission: the program of a scheduled graph does what the graph says, tensor by tensor."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluate.graphs import GraphBuilder
+from targets.stages import Array, chip, emitted, layers, lowered, normal, perceptron, residual
+
+from cimc.backends.building import Emission
+from cimc.backends.constants import ConstantMemory
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.ports import quantise
+from cimc.backends.rewriting import Rewriter, block_columns, changed
+from cimc.evaluate import Evaluator
+from cimc.ir import nn
+from cimc.ir.attributes import int_value
+from cimc.ir.graph import Graph
+from cimc.ir.types import shape_of
+
+SMALL = chip(array__tiles=20, array__rows=16, array__columns=6)
+
+
+def image_data(size: int = 6) -> dict[str, Array]:
+    return {"x": normal(5, size, size, 3)}
+
+
+@pytest.fixture(scope="module")
+def scheduled() -> Graph:
+    return lowered(residual(), image_data(), target=SMALL)
+
+
+@pytest.fixture(scope="module")
+def emission(scheduled: Graph) -> Emission:
+    return emitted(scheduled, SMALL)
+
+
+def rebuilt(emission: Emission, graph: Graph, real: dict[str, Array]) -> dict[str, Array]:
+    """Return every value as the interpreter's writes fill it."""
+    program = emission.program
+    codes = {port.name: quantise(port, real[port.name]) for port in program.inputs}
+    count = len(next(iter(codes.values())))
+    shapes = {op.label.data: shape_of(op.out) for op in graph.module.ops if isinstance(op, nn.Computed)}
+    found: dict[str, Array] = {}
+
+    def watch(index: int, values: Array) -> None:
+        write = emission.writes[index]
+        flat = found.setdefault(write.label, np.full((count, math.prod(shapes[write.label])), 1 << 30, np.int64))
+        places = write.start + sum(
+            np.arange(size).reshape(-1, *[1] * (len(write.shape) - axis - 1)) * pitch
+            for axis, (size, pitch) in enumerate(zip(write.shape, write.pitch, strict=True))
+        )
+        flat[:, np.asarray(places).ravel()] = values.reshape(count, -1)
+
+    Interpreter(program).run(codes, watch)
+    return {label: flat.reshape(count, *shapes[label]) for label, flat in found.items()}
+
+
+def test_the_writes_rebuild_every_tensor(scheduled: Graph, emission: Emission) -> None:
+    found = rebuilt(emission, scheduled, image_data())
+    silent = ("nn.input", "xbar.view")
+    labels = [op.label.data for op in scheduled.module.ops if isinstance(op, nn.Computed) and op.name not in silent]
+    assert sorted(found) == sorted(labels)
+    wanted = Evaluator(scheduled, labels).run(image_data())
+    for label in labels:
+        np.testing.assert_array_equal(found[label], wanted[label], err_msg=label)
+
+
+def test_long_shapes_and_broadcasts_are_addressed_right() -> None:
+    b = GraphBuilder()
+    x, z = b.input((3, 4, 5)), b.input((4, 1), label="z")
+    turned = b.op(nn.TransposeOp, [x], (5, 3, 4), label="turned", order=[2, 0, 1])
+    part = b.op(nn.SliceOp, [turned], (2, 3, 2), label="part", begin=[4, 0, 1], step=[-3, 1, 2])
+    b.output(part, "p")
+    b.output(b.op(nn.MulOp, [x, z], (3, 4, 5), label="product"), "m")
+    data = {"x": normal(4, 3, 4, 5), "z": normal(4, 4, 1, seed=1)}
+    graph = lowered(b.graph(), data)
+    found, labels = rebuilt(emitted(graph), graph, data), ["turned", "part", "product"]
+    wanted = Evaluator(graph, labels).run(data)
+    for label in labels:
+        np.testing.assert_array_equal(found[label], wanted[label], err_msg=label)
+
+
+def test_the_number_of_instructions_does_not_depend_on_the_image() -> None:
+    names = []
+    for size in (6, 14):
+        program = emitted(lowered(residual(size), image_data(size), target=SMALL), SMALL).program
+        names.append([one.name for one in program.instructions])
+    assert names[0] == names[1]
+
+
+def test_programming_comes_first_then_one_gain_then_calibration(emission: Emission) -> None:
+    names = [one.name for one in emission.program.instructions]
+    blocks = names.count("program")
+    assert names[:blocks] == ["program"] * blocks
+    assert (names[blocks], names.count("gain"), names[-1]) == ("gain", 1, "halt")
+    last = len(names) - 1 - names[::-1].index("calibrate")
+    assert set(names[blocks + 1 : last + 1]) == {"tensor", "calibrate"}
+
+
+def test_every_instruction_but_halt_and_all_cells_say_where_they_come_from(
+    scheduled: Graph, emission: Emission
+) -> None:
+    assert all(emission.program.locations[:-1])
+    for (data, rows, cols, name), (number, width) in zip(
+        emission.cells, sorted(block_columns(emission.program).items()), strict=True
+    ):
+        program = emission.program.instructions[number]
+        assert (program["block"], program["data"], program["rows"], program["cols"]) == (number, data, rows, cols)
+        assert width == cols and name.startswith("conductance of ")
+    stored = np.frombuffer(emission.program.conductances, "<i2").astype(np.int64)
+    total = sum(np.abs(scheduled.weights.get(op.conductance).astype(np.int64)).sum() for op in layers(scheduled))  # type: ignore[arg-type]
+    assert np.abs(stored).sum() == total
+
+
+def test_nothing_lies_outside_the_memories(scheduled: Graph, emission: Emission) -> None:
+    program = emission.program
+    assert program.activation_bytes == int_value(scheduled.module.attributes["cim.activation_bytes"])  # type: ignore[arg-type]
+    assert len(program.constants) <= SMALL.constant_bytes
+    assert all(address + size <= len(program.constants) for address, size, _ in emission.constants)
+
+
+def test_equal_tables_share_an_address() -> None:
+    memory = ConstantMemory()
+    first = memory.add(np.array([1, 2, 3]), "i1", "a")
+    second = memory.add(np.array([4, 5]), "i4", "b")
+    assert memory.add(np.array([1, 2, 3]), "i1", "c") == first
+    assert memory.add(np.array([1, 2, 3]), "i4", "d") not in (first, second)
+    assert first % 8 == second % 8 == 0
+    assert [name for *_, name in memory.names] == ["a", "b", "c", "d"]
+    assert memory.content()[second : second + 8] == bytes([4, 0, 0, 0, 5, 0, 0, 0])
+
+
+@pytest.mark.parametrize(("value", "dtype"), [(128, "i1"), (-129, "i1"), (1 << 31, "i4")])
+def test_what_does_not_fit_its_type_is_an_overflow(value: int, dtype: str) -> None:
+    with pytest.raises(OverflowError, match=f"t does not fit {dtype}"):
+        ConstantMemory().add(np.array([value]), dtype, "t")
+
+
+def instruction_named(emission: Emission, name: str) -> Any:
+    return next(one for one in emission.program.instructions if one.name == name)
+
+
+def test_changed_replaces_only_what_it_is_told(emission: Emission) -> None:
+    one = instruction_named(emission, "mvm")
+    other = changed(one, shift=3, in_=5)
+    assert (other["shift"], other["in"]) == (3, 5)
+    assert changed(other, shift=one["shift"], in_=one["in"]) == one
+
+
+def test_changed_refuses_operands_that_do_not_exist(emission: Emission) -> None:
+    with pytest.raises(KeyError, match="mvm has no operand colour"):
+        changed(instruction_named(emission, "mvm"), colour=1)
+
+
+def test_a_rewriter_appends_tables_and_keeps_the_original(emission: Emission) -> None:
+    program = emission.program
+    rewriter = Rewriter(program)
+    assert rewriter.result() == program
+    address = rewriter.table(np.array([-5, 1 << 40]), "i8")
+    assert address % 8 == 0 and address >= len(program.constants)
+    assert rewriter.read(address, "i8", 2).tolist() == [-5, 1 << 40]
+    assert rewriter.result().constants.startswith(program.constants)
+    assert Rewriter(program).result() == program
+
+
+def test_a_graph_without_layers_programs_nothing() -> None:
+    b = GraphBuilder()
+    b.output(b.op(nn.ClampOp, [b.input((4,))], (4,), low=0.0, high=1.0))
+    program = emitted(lowered(b.graph(), {"x": normal(3, 4)})).program
+    assert not {"program", "gain", "calibrate"} & {one.name for one in program.instructions}
+
+
+def test_emission_is_deterministic() -> None:
+    made = [emitted(lowered(perceptron(20, 9, 4), {"x": normal(9, 20)}, target=SMALL), SMALL) for _ in range(2)]
+    assert made[0].program == made[1].program
