@@ -3,6 +3,7 @@
 import io
 import math
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -85,6 +86,14 @@ def feed(
     return result
 
 
+def _sizes(shape: tuple[int, ...]) -> str:
+    return ", ".join(map(str, shape))
+
+
+def _note(sentence: str) -> None:
+    print(f"note: {sentence}", file=sys.stderr)
+
+
 def _pick(arrays: Mapping[str, Array], name: str, alone: bool, path: str) -> Array:
     if name in arrays:
         return arrays[name]
@@ -125,11 +134,13 @@ def _fitted(raw: Array, name: str, shape: tuple[int, ...], path: str) -> Array:
         if (*own[1:], own[0]) == shape:
             return np.moveaxis(raw, 1, -1)
     if math.prod(own) == math.prod(shape):
+        if len(own) > 1 and [size for size in own if size > 1] != [size for size in shape if size > 1]:
+            _note(f"{path}: array for {name!r} has shape {raw.shape}, read in that order as (N, {_sizes(shape)})")
         return raw.reshape(len(raw), *shape)
     if raw.shape == shape:
         return raw[np.newaxis]
     raise fail(
         "CIM0202",
-        f"{path}: array for {name!r} has shape {raw.shape}, the model wants (N, {', '.join(map(str, shape))})",
+        f"{path}: array for {name!r} has shape {raw.shape}, the model wants (N, {_sizes(shape)})",
         hint=f"each sample needs {math.prod(shape)} values, here it has {math.prod(own)}",
     )

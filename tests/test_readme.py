@@ -9,6 +9,7 @@ import pytest
 from command_line.test_cases import run
 
 from cimc.command_line.options import build_parser
+from cimc.frontend.operators import OPERATORS
 from cimc.passes.pipeline import DEFAULT, PASSES, STAGES
 from cimc.targets import built_in_names
 
@@ -36,11 +37,11 @@ def played(commands: list[str]) -> Iterator[str]:
 
 
 def first_layer(program: str) -> list[str]:
-    """Return the instructions of the first layer, the one behind the gain."""
+    """Return the block of instructions that ends in the first matrix-vector product."""
     lines = program.splitlines()
-    start = next(index for index, line in enumerate(lines) if line.lstrip().startswith("gain")) + 1
-    end = next(index for index, line in enumerate(lines) if index > start and line.startswith(".loc"))
-    return [f"{INDENT}{line}" for line in lines[start:end]]
+    end = next(index for index, line in enumerate(lines) if line.lstrip().startswith("mvm"))
+    start = max(index for index, line in enumerate(lines[:end]) if line.startswith(".loc") or "calibrate" in line)
+    return [f"{INDENT}{line}" for line in lines[start + (not lines[start].startswith(".loc")) : end + 1]]
 
 
 def masked(lines: list[str]) -> list[str]:
@@ -78,6 +79,11 @@ def test_the_readme_names_every_command_and_target() -> None:
     choices = next(action.choices for action in build_parser()._actions if action.choices)
     assert [name for name in choices or () if f"cimc {name}" not in text] == []
     assert [name for name in built_in_names() if f"`{name}`" not in text] == []
+
+
+def test_the_readme_names_every_operator() -> None:
+    named = set(re.findall(r"\w+", README.read_text()))
+    assert sorted(set(OPERATORS) - named) == []
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def read_ranges(path: str) -> Ranges:
 
 
 def compile_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output, options.write_ranges, payload_beside(options.output)], _inputs(options))
+    text_only = options.compile_to != "program"
+    beside = weights_beside(Path(options.output)) if text_only else payload_beside(options.output)
+    keep_inputs([options.output, options.write_ranges, beside], _inputs(options))
     request = request_of(options, options.pass_pipeline or DEFAULT)
     if options.compile_to == "program":
         return _compile_program(options, request)

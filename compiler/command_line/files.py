@@ -28,13 +28,27 @@ def write(path: str | Path, *parts: bytes) -> None:
 
 
 def keep_inputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]) -> None:
-    """Raise CimcError CIM0003 where an output would replace an input file."""
-    kept = {Path(path).resolve() for path in inputs if path}
+    """Raise CimcError CIM0003 where an output would replace an input, the file beside one, or another output."""
+    kept = {file.resolve() for path in inputs if path for file in _with_companions(Path(path))}
+    taken: set[Path] = set()
     for path in outputs:
-        if path and Path(path).resolve() in kept:
-            raise fail(
-                "CIM0003", f"{path} is an input and would be overwritten", hint="give the output a name of its own"
-            )
+        if not path:
+            continue
+        place = Path(path).resolve()
+        if place in kept or place in taken:
+            found = "an input" if place in kept else "another output"
+            hint = "give the output a name of its own"
+            raise fail("CIM0003", f"{path} is {found} and would be overwritten", hint=hint)
+        taken.add(place)
+
+
+def _with_companions(path: Path) -> Iterator[Path]:
+    """Yield a file and what lies beside it: the payload of program text, the weights of IR text."""
+    yield path
+    if path.suffix == ".mlir":
+        yield weights_beside(path)
+    elif path.suffix == ".asm":
+        yield path.parent / f"{path.stem}.payload"
 
 
 def weights_beside(path: Path) -> Path:

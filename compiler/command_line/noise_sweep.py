@@ -51,7 +51,8 @@ def _sweep(options: argparse.Namespace, times: list[str]) -> None:
     seeds = range(first.seed, first.seed + (options.seeds or 1))
     tasks = list(product(seeds, times))
     count, scores = _scores(options, tasks)
-    rows = [_row(time, [scores[seed, time] for seed in seeds]) for time in times]
+    highest = 1.0 if options.metric == "accuracy" else math.inf
+    rows = [_row(time, [scores[seed, time] for seed in seeds], highest) for time in times]
     if options.plot:
         title = f"{count} samples, {len(seeds)} chip{'s' * (len(seeds) > 1)} of {options.noise}"
         write(options.plot, picture(rows, options.metric, title))
@@ -92,15 +93,18 @@ def _quieten() -> None:
     sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 
-def _row(time: str, values: list[float]) -> dict[str, object]:
-    """Return mean, standard deviation and the 95 % interval of the mean over chips (null for a single chip)."""
+def _row(time: str, values: list[float], highest: float) -> dict[str, object]:
+    """Return mean, standard deviation and the 95 % interval of the mean over chips (null for a single chip).
+
+    The interval is cut to what the measure can reach, 0 to `highest`.
+    """
     mean, n = statistics.fmean(values), len(values)
     deviation = statistics.stdev(values) if n > 1 else None
     low = high = None
     if deviation is not None:
         quantile = QUANTILES[n - 2] if n - 1 <= len(QUANTILES) else 1.96 + 2.4 / (n - 1)
         half = quantile * deviation / math.sqrt(n)
-        low, high = mean - half, mean + half
+        low, high = max(mean - half, 0.0), min(mean + half, highest)
     found = {"mean": mean, "deviation": deviation, "low": low, "high": high, "values": values}
     return {"time": time, "seconds": seconds(time), **found}
 

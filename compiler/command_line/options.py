@@ -88,6 +88,13 @@ def _share(text: str) -> float:
     return value
 
 
+def _factor(text: str) -> float:
+    value = _finite(text)
+    if value == 0.0:
+        raise argparse.ArgumentTypeError("0 would make all data zero")
+    return value
+
+
 def _finite(text: str) -> float:
     value = float(text)
     if value != value or value in (float("inf"), float("-inf")):
@@ -97,7 +104,7 @@ def _finite(text: str) -> float:
 
 def _feeding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--offset", type=_finite, default=0.0, metavar="O", help="feed (x + O) * S (default 0)")
-    parser.add_argument("--scale", type=_finite, default=1.0, metavar="S", help="feed (x + O) * S (default 1)")
+    parser.add_argument("--scale", type=_factor, default=1.0, metavar="S", help="feed (x + O) * S (default 1)")
     parser.add_argument("--limit", type=_count, metavar="N", help="take the first N rows only")
 
 

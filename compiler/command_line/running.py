@@ -21,9 +21,11 @@ from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.isa.container import load
-from cimc.isa.program import Program
+from cimc.isa.program import Port, Program
 
 CHUNK = 256
+OUTSIDE = 0.02
+"""Share of inputs beyond the calibrated range that deserves a warning."""
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -57,6 +59,8 @@ def score(options: argparse.Namespace) -> tuple[int, float]:
     total = 0.0
     for batch, _, real in _outputs(compensate(program, options), inputs, options):
         first = next(iter(real.values()))
+        if options.metric == "accuracy":
+            _require_classes(labels[: len(first)], first[0].size, options.data)
         total += measure(first, next(iter(batch.values())), labels[: len(first)])
         labels = labels[len(first) :]
     return count, total / count
@@ -75,7 +79,19 @@ def print_score(options: argparse.Namespace, count: int, value: float) -> None:
 def program_inputs(program: Program, arrays: Arrays, options: argparse.Namespace, path: str) -> dict[str, NDArray[Any]]:
     """Return float32 inputs for every port of a program."""
     wanted = [(port.name, port.model_shape) for port in program.inputs]
-    return feed(arrays, wanted, feeding_of(options), path)
+    fed = feed(arrays, wanted, feeding_of(options), path)
+    for port in program.inputs:
+        _warn_if_outside(port, fed[port.name][:CHUNK], path)
+    return fed
+
+
+def _warn_if_outside(port: Port, real: NDArray[Any], path: str) -> None:
+    """Say on stderr that many inputs lie beyond the range the program was calibrated for."""
+    low, high = ((code - port.zero) * port.scale for code in (port.low - 1, port.high + 1))
+    share = float(((real < low) | (real > high)).mean())
+    if share > OUTSIDE:
+        warning = f"warning: {path}: {100 * share:.0f} % of {port.name!r} lies outside the calibrated range"
+        print(f"{warning} {low:.4g} to {high:.4g}; check --scale and --offset", file=sys.stderr)
 
 
 def _outputs(program: Program, inputs: Arrays, options: argparse.Namespace) -> Iterator[tuple[Arrays, Arrays, Arrays]]:
@@ -118,6 +134,14 @@ def _labels(arrays: Arrays, count: int, path: str) -> NDArray[Any]:
             hint="y must be one whole number a sample",
         )
     return labels
+
+
+def _require_classes(labels: NDArray[Any], classes: int, path: str) -> None:
+    """Raise CimcError CIM0202 unless every label is one of the program's outputs."""
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        hint = "use --metric mse for models that rebuild their input"
+        raise fail("CIM0202", f"{path}: y holds the label {wrong[0]}, the program has {classes} outputs", hint=hint)
 
 
 def _accuracy(real: NDArray[Any], given: NDArray[Any], labels: NDArray[Any]) -> float:

@@ -117,7 +117,7 @@ def _translate_all(canvas: Canvas, nodes: Iterable[Node]) -> list[Diagnostic]:
 
 
 def _unsupported(node: Node) -> Diagnostic:
-    hint = "docs list the supported operators; replace the node or cut the model before it"
+    hint = "README.md lists the operators; replace the node or cut the model before it"
     return Diagnostic("CIM0103", "no lowering exists for this operator", node.name, node.operator, hint)
 
 

@@ -12,8 +12,10 @@ from command_line.conftest import Command
 from command_line.files import lay
 
 import cimc.command_line.inspecting
+from cimc.command_line import main
 from cimc.isa import atomic
 
+SAMPLES = Path(__file__).parents[2] / "samples"
 CALIBRATED = "--calib digits_calib.npz --scale 0.0625"
 WRITING = {
     "text": f"compile digits.onnx {CALIBRATED} -o out.asm",
@@ -143,3 +145,16 @@ def test_a_bug_of_ours_leaves_a_report(cimc: Command, folder: Path, monkeypatch:
 
 
 cimc_inspecting = cimc.command_line.inspecting
+
+
+@pytest.mark.parametrize("beside", ["digits.payload", "digits.asm"])
+def test_a_run_never_overwrites_the_program_or_its_payload(
+    beside: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    feeding = ["--scale", "0.0625"]
+    assert main(["compile", str(SAMPLES / "digits.onnx"), "--calib", str(SAMPLES / "digits_calib.npz"), *feeding,
+                 "-o", "digits.asm"]) == 0  # fmt: skip
+    before = Path(beside).read_bytes()
+    assert main(["run", "digits.asm", "--input", str(SAMPLES / "digits_test.npz"), *feeding, "-o", beside]) == 2
+    assert Path(beside).read_bytes() == before

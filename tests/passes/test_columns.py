@@ -95,6 +95,15 @@ def test_peaks_of_a_convolution_see_padding_and_groups() -> None:
     assert graph.weights.get(op.attributes[PEAKS]).ravel().tolist() == [int(rounded(127 * 508.0))] * 2  # type: ignore[arg-type]
 
 
+def test_padding_enters_a_peak_as_the_zero_point() -> None:
+    b, weight = GraphBuilder(), np.ones((3, 3, 1, 1), np.float32)
+    b.output(b.op(nn.ConvOp, [b.input((1, 1, 1))], (1, 1, 1), weight=weight, group=1, **SAME))
+    data = {"x": np.array([0.0, 1.0], np.float32).reshape(2, 1, 1, 1)}
+    graph = lowered(b.graph(), data, "column-ranges", calibrate="inputs=full")
+    peaks = graph.weights.get(layers(graph)[0].attributes[PEAKS])  # type: ignore[arg-type]
+    assert peaks.ravel().tolist() == [int(rounded(9 * 127 * 508.0))]
+
+
 @given(st.floats(2.0**-30, 0.99))
 def test_the_gain_is_normalised_and_near(ratio: float) -> None:
     multiplier, shift = normalised_gain(ratio)

@@ -31,6 +31,7 @@ CASES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "max pool with clamp": (nn.MaxPoolOp, (2, 3, 3), POOL | {"clamp": [0.0, 1.0]}),
     "avg pool": (nn.AvgPoolOp, (2, 3, 3), POOL | {"counted": [1, 1, 1, 1]}),
     "avg pool without pads": (nn.AvgPoolOp, (2, 3, 3), POOL | {"counted": [0, 0, 0, 0], "clamp": [0.0, 6.0]}),
+    "avg pool with a ceiling": (nn.AvgPoolOp, (2, 3, 3), POOL | {"pads": [0, 0, 1, 1], "counted": [0, 0, 1, 0]}),
     "softmax": (nn.SoftmaxOp, IMAGE, {}),
     "concat": (nn.ConcatOp, (4, 12, 3), {"axis": 1}),
     "pad": (nn.PadOp, (5, 6, 6), {"before": [0, 0, 2], "after": [1, 0, 1], "value": 0.25}),

@@ -78,12 +78,15 @@ def test_a_layer_computes_the_unrolled_product(name: str) -> None:
     assert_near(lower, x, unrolled(name, x, weight), 0.02)
 
 
+@pytest.mark.parametrize("zero", [0, -127])
 @pytest.mark.parametrize("name", DEPTHWISE)
-def test_a_depthwise_layer_in_the_digital_unit_computes_the_same(name: str) -> None:
+def test_a_depthwise_layer_in_the_digital_unit_computes_the_same(name: str, zero: int) -> None:
     graph, weight = convolution(name)
-    x = normal(3, 7, 8, 4, seed=5)
-    lower = lowered(graph, {"x": x}, "im2col", im2col="depthwise=digital")
-    assert [op for op in lower.module.ops if isinstance(op, xbar.DepthwiseOp)] and not layers(lower)
+    x = np.abs(normal(3, 7, 8, 4, seed=5))
+    calibrate = f"inputs={'full' if zero else 'symmetric'}"
+    lower = lowered(graph, {"x": x}, "im2col", im2col="depthwise=digital", calibrate=calibrate)
+    (op,) = (op for op in lower.module.ops if isinstance(op, xbar.DepthwiseOp))
+    assert code_of(op.x).zero.data == zero
     assert_near(lower, x, unrolled(name, x, weight), 0.02)
 
 

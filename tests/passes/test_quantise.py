@@ -95,15 +95,17 @@ def test_movements_and_max_pools_keep_the_codes() -> None:
     assert len({code_of(op.out) for op in graph.module.ops if isinstance(op, nn.Computed)}) == 1
 
 
+@pytest.mark.parametrize("form", ["offset", "positive"])
 @pytest.mark.parametrize(("value", "recoded"), [(0.0, False), (0.5, False), (9.0, True), (-9.0, True)])
-def test_a_pad_value_is_always_representable(value: float, recoded: bool) -> None:
+def test_a_pad_value_is_always_representable(value: float, recoded: bool, form: str) -> None:
     b = GraphBuilder()
     x = b.op(nn.ClampOp, [b.input((4,))], (4,), label="r", low=0.0, high=1.0)
     b.output(b.op(nn.PadOp, [x], (6,), before=[1], after=[1], value=value))
-    graph = lowered(b.graph(), {"x": normal(20, 4)}, "quantise")
+    graph = lowered(b.graph(), {"x": normal(20, 4)}, "quantise", quantise=f"one_sided={form}")
     assert any(isinstance(op, nn.RequantiseOp) for op in graph.module.ops) is recoded
     pad = next(op for op in graph.module.ops if isinstance(op, nn.PadOp))
     code = code_of(pad.out)
+    assert (code.zero.data != 0) is (form == "offset" and value >= 0.0)
     code_value = (int(quantised(np.array([value]), code)[0]) - code.zero.data) * code.scale.data
     assert code_value == pytest.approx(value, abs=0.51 * code.scale.data)
 
