@@ -19,6 +19,7 @@ from cimc.ir.types import WeightRef
 from cimc.ir.verify import require_sound
 from cimc.passes.calibrate import RANGE, Batch, Calibrate
 from cimc.passes.column_ranges import GAIN, PEAKS, ColumnRanges, stored_columns
+from cimc.passes.mixed_precision import BITS, MixedPrecision
 from cimc.passes.pipeline import DEFAULT, STAGES, Pass, Setting, parse_pipeline, stems, up_to_stage
 from cimc.passes.ranges import Ranges
 from cimc.passes.schedule import MEMORY
@@ -49,6 +50,7 @@ class _Notes:
     activations: dict[str, tuple[float, float]] = field(default_factory=dict)
     columns: dict[str, tuple[int, ...]] = field(default_factory=dict)
     gain: tuple[int, int] | None = None
+    bits: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def take(self, name: str, graph: Graph) -> None:
         computed = [op for op in graph.module.ops if isinstance(op, Computed)]
@@ -56,6 +58,10 @@ class _Notes:
             for op in computed:
                 low, high = float_values(op.attributes[RANGE])  # type: ignore[arg-type]
                 self.activations[op.label.data] = (low, high)
+        if name == MixedPrecision.name:
+            for op in (op for op in computed if BITS in op.attributes):
+                activation, weight = int_values(op.attributes[BITS])  # type: ignore[arg-type]
+                self.bits[op.label.data] = (activation, weight)
         if name == ColumnRanges.name:
             peaks = {op.label.data: op.attributes[PEAKS] for op in computed if PEAKS in op.attributes}
             arrays = {label: graph.weights.get(ref) for label, ref in peaks.items() if isinstance(ref, WeightRef)}
@@ -64,7 +70,7 @@ class _Notes:
             self.gain = (gain[0], gain[1])
 
     def ranges(self) -> Ranges:
-        return Ranges(self.activations, self.columns, self.gain)
+        return Ranges(self.activations, self.columns, self.gain, self.bits)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """The one-screen summary of a compile, as text and as one JSON object."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,8 +9,9 @@ from cimc.diagnostics import Diagnostic
 from cimc.driver import Compilation
 from cimc.ir.attributes import int_values
 from cimc.ir.location import names_of
-from cimc.ir.types import shape_of
+from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
+from cimc.passes.mixed_precision import FULL
 from cimc.targets import Target
 
 SHOWN_LAYERS = 12
@@ -46,6 +48,7 @@ def render_summary(compilation: Compilation, target: Target, output: str) -> str
         f"  matrix-vector products   {facts['mvms']} a sample",
         f"  activation memory        {facts['activation_bytes']} bytes",
         f"  payload                  {facts['payload_bytes']} bytes (conductance targets and constants)",
+        *_precision(compilation, layers),
         "",
         *_layer_table(layers),
     ]
@@ -67,6 +70,20 @@ def _products(op: MvmOp) -> int:
 
 def _depthwise(compilation: Compilation) -> int:
     return sum(isinstance(op, DepthwiseOp) for op in compilation.graph.module.ops)
+
+
+def _precision(compilation: Compilation, layers: Sequence[MvmOp]) -> list[str]:
+    """Return how many layers run at which bits, where any was lowered."""
+    lowered = compilation.ranges.bits
+    if not lowered:
+        return []
+    inputs = Counter(code_of(op.x).bits.data for op in layers)
+    weights = Counter(lowered[op.label.data][1] if op.label.data in lowered else FULL for op in layers)
+    return [f"  inputs of layers         {_counts(inputs)}", f"  weights of layers        {_counts(weights)}"]
+
+
+def _counts(bits: Counter[int]) -> str:
+    return ", ".join(f"{count} x {width} bits" for width, count in sorted(bits.items(), reverse=True))
 
 
 def _layer_table(layers: Sequence[MvmOp]) -> list[str]:

@@ -20,6 +20,7 @@ from cimc.passes.fold_reshapes import FoldReshapes
 from cimc.passes.fuse_clamp import FuseClamp
 from cimc.passes.im2col import Im2col
 from cimc.passes.layout import Layout
+from cimc.passes.mixed_precision import MixedPrecision
 from cimc.passes.place import Place
 from cimc.passes.quantise import Quantise
 from cimc.passes.ranges import Ranges
@@ -47,7 +48,7 @@ class Setting:
 
 DEFAULT = (
     "layout,fold-affine,fold-pads,fold-reshapes,fuse-clamp,dead-code,"
-    "calibrate,quantise,"
+    "calibrate,quantise,mixed-precision,"
     "im2col,digital,split,column-ranges,conductance,compensation,place,schedule"
 )
 """The road from an imported graph to a scheduled tile graph."""
@@ -61,6 +62,7 @@ PASSES: tuple[Any, ...] = (
     DeadCode,
     Calibrate,
     Quantise,
+    MixedPrecision,
     Im2col,
     Digital,
     Split,

@@ -57,7 +57,7 @@ class Quantise:
             users = [use.operation for use in op.out.uses]
             if users and all(isinstance(user, WIDE_READERS) or _passes_to(user, wide) for user in users):
                 wide.add(op)
-            if any(_is_product(user) or _passes_to(user, streamed) for user in users):
+            if any(is_product(user) or _passes_to(user, streamed) for user in users):
                 streamed.add(op)
         for op in computed:
             offset = self.one_sided == "offset" or (self.one_sided == "auto" and op not in streamed)
@@ -106,7 +106,7 @@ def _passes_to(user: Operation, chosen: set[Operation]) -> bool:
     return isinstance(user, (Movement, MaxPoolOp)) and user in chosen
 
 
-def _is_product(user: Operation) -> bool:
+def is_product(user: Operation) -> bool:
     """Return whether the crossbar multiplies what this user reads; depthwise layers count as digital."""
     if isinstance(user, ConvOp):
         return user.weight.dims[2] > 1 or int_value(user.group) == 1

@@ -10,6 +10,7 @@ from cimc.diagnostics import fail
 FORMAT = 1
 SIGNIFICANT_BITS = 10
 LARGEST_PEAK = 1 << 32
+FEWEST_BITS, MOST_BITS = 2, 16
 
 
 @dataclass(frozen=True)
@@ -18,20 +19,23 @@ class Ranges:
 
     `activations`: label -> (low, high), real values. `columns`: label of an mvm -> largest |array sum| of each
     (group, row block, column) at full conductance. `gain`: the ADC gain m / 2^k as (m, k), None if the target fixes it.
+    `bits`: label of a layer that mixed precision lowered -> (activation bits, weight bits).
     """
 
     activations: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     gain: tuple[int, int] | None = None
+    bits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that `from_json` reads back."""
-        return {
+        facts = {
             "format": FORMAT,
             "activations": {label: list(bounds) for label, bounds in sorted(self.activations.items())},
             "columns": {label: list(peaks) for label, peaks in sorted(self.columns.items())},
             "gain": None if self.gain is None else list(self.gain),
         }
+        return facts | ({"bits": {label: list(pair) for label, pair in sorted(self.bits.items())}} if self.bits else {})
 
     @staticmethod
     def from_json(data: object) -> "Ranges":
@@ -62,7 +66,11 @@ def _parse(data: Any) -> Ranges:
         gain = (int(gain[0]), int(gain[1]))
         if not (1 << 15 <= gain[0] < 1 << 16 and 0 <= gain[1] < 64):
             raise ValueError(f"gain {gain} is not a 16-bit normalised multiplier and a shift below 64")
-    return Ranges(activations, columns, gain)
+    bits = {str(label): (int(value), int(weight)) for label, (value, weight) in data.get("bits", {}).items()}
+    for label, pair in bits.items():
+        if not all(FEWEST_BITS <= one <= MOST_BITS for one in pair):
+            raise ValueError(f"{label!r} has {pair} bits, outside {FEWEST_BITS}..{MOST_BITS}")
+    return Ranges(activations, columns, gain, bits)
 
 
 def rounded(value: float) -> float:

@@ -1,0 +1,265 @@
+"""Mixed precision: fewer bits for the inputs and weights of single layers, by measured sensitivity, within a budget."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.rewriter import Rewriter
+
+from cimc.diagnostics import fail
+from cimc.evaluate import Evaluator
+from cimc.ir.attributes import float_value, ints
+from cimc.ir.graph import Graph, producer, users
+from cimc.ir.nn import Computed, ConcatOp, ConvOp, DenseOp, InputOp, MaxPoolOp, Movement, PadOp
+from cimc.ir.types import CodeType, code_of, code_tensor, float_tensor, shape_of
+from cimc.passes.calibrate import Batch, samples_at_once
+from cimc.passes.quantise import code_type, input_type, is_product
+from cimc.passes.ranges import Ranges
+from cimc.targets import Target
+
+BITS = "cim.bits"
+"""(activation bits, weight bits) of a lowered layer; `im2col` drops it, the codes and weights say the same."""
+FULL = 8
+LADDER = (6, 4)
+SAMPLES = 64
+LEAST_NOISE = 1e-12
+"""Share of the signal power taken for the noise of 8 bits where there is less of it."""
+
+Layer = ConvOp | DenseOp
+Outputs = Mapping[str, NDArray[np.float64]]
+
+
+@dataclass(frozen=True, order=True)
+class Knob:
+    """What can be lowered on its own: the codes of value `label`, or the weights of layer `label`."""
+
+    label: str
+    weights: bool
+
+
+Choice = Mapping[Knob, int]
+"""The bits of every lowered knob."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One knob one rung down, and the output noise that this adds, as a share of the signal."""
+
+    knob: Knob
+    bits: int
+    cost: float
+
+
+@dataclass(frozen=True)
+class MixedPrecision:
+    """Lower inputs and weights of the crossbar's layers to 6 and 4 bits while the outputs stay within `budget`.
+
+    `budget` is the loss, in dB, of the outputs' signal-to-noise ratio against the float model, on the first 64 samples
+    of the calibration data, compared with 8 bits everywhere; 0 changes nothing. The ADC is not part of it. `lower` is
+    both, weights or activations. Stored `ranges` win over data.
+    """
+
+    name: ClassVar[str] = "mixed-precision"
+    target: Target
+    data: Batch = field(default_factory=dict, repr=False)
+    ranges: Ranges | None = field(default=None, repr=False)
+    budget: float = 0.0
+    lower: str = "both"
+
+    def __call__(self, graph: Graph) -> Graph:
+        if self.lower not in ("both", "weights", "activations"):
+            hint = "it lowers both, weights or activations"
+            raise fail("CIM0305", f"mixed-precision cannot lower {self.lower!r}", hint=hint)
+        if self.ranges is not None:
+            choice = _stored(graph, self.ranges.bits)
+        else:
+            choice = self._found(graph) if self.budget > 0.0 else {}
+        if choice:
+            _apply(graph, choice)
+            _mark(graph, choice)
+        return graph
+
+    def _found(self, graph: Graph) -> Choice:
+        kept = set(graph.weights.keys())
+        meter = _Meter(graph, {name: array[:SAMPLES] for name, array in self.data.items()})
+        allowed = meter.noise({}) * 10.0 ** (self.budget / 10.0)
+        steps = _chosen(_costs(meter, self._knobs(graph)), allowed - meter.noise({}))
+        while steps and meter.noise(_choice(steps)) > allowed:
+            steps.remove(_dearest(steps))
+        graph.weights.keep(kept)
+        return _choice(steps)
+
+    def _knobs(self, graph: Graph) -> dict[Knob, int]:
+        """Return everything that can be lowered and the bits it has."""
+        found = {}
+        for layer in _layers(graph):
+            group = _same_codes(layer)
+            if group and self.lower != "weights":
+                found[Knob(group[0].label.data, False)] = code_of(layer.x).bits.data
+            if self.lower != "activations":
+                found[Knob(layer.label.data, True)] = FULL
+        return found
+
+
+class _Meter:
+    """Output noise of a choice, measured on copies of the graph: summed over outputs, each as a share of its signal."""
+
+    def __init__(self, graph: Graph, data: Batch) -> None:
+        self._graph, self._data = graph, data
+        self._exact = self._outputs(_float_copy(graph))
+        self._signal = {name: float(array.var()) or 1.0 for name, array in self._exact.items()}
+        self._full = self._outputs(graph)
+
+    def noise(self, choice: Choice) -> float:
+        """Return the noise against the float model."""
+        return max(self._power(self._lowered(choice), self._exact), LEAST_NOISE)
+
+    def added(self, choice: Choice) -> float:
+        """Return the noise against full bits."""
+        return self._power(self._lowered(choice), self._full)
+
+    def _lowered(self, choice: Choice) -> Outputs:
+        if not choice:
+            return self._full
+        copy = _copy(self._graph)
+        _apply(copy, choice)
+        return self._outputs(copy)
+
+    def _outputs(self, graph: Graph) -> Outputs:
+        batch = samples_at_once([op for op in graph.module.ops if isinstance(op, Computed)])
+        found = Evaluator(graph, batch=batch).run(self._data)
+        return {name: np.asarray(array, np.float64) for name, array in found.items()}
+
+    def _power(self, found: Outputs, wanted: Outputs) -> float:
+        return sum(float(np.square(found[name] - wanted[name]).mean()) / self._signal[name] for name in wanted)
+
+
+def _costs(meter: _Meter, knobs: Mapping[Knob, int]) -> dict[Knob, list[Step]]:
+    """Return the steps of every knob, in order, each with the noise that it adds to the step before."""
+    found = {}
+    for knob, full in sorted(knobs.items()):
+        rungs = [bits for bits in LADDER if bits < full]
+        noise = [0.0, *np.maximum.accumulate([meter.added({knob: bits}) for bits in rungs])] if rungs else [0.0]
+        found[knob] = [Step(knob, bits, float(b - a)) for bits, a, b in zip(rungs, noise, noise[1:], strict=False)]
+    return found
+
+
+def _chosen(costs: Mapping[Knob, list[Step]], budget: float) -> list[Step]:
+    """Return the cheapest steps, in the order taken, whose costs sum up to at most `budget`."""
+    waiting = {knob: list(steps) for knob, steps in costs.items()}
+    taken: list[Step] = []
+    spent = 0.0
+    while heads := [steps[0] for steps in waiting.values() if steps]:
+        step = min(heads, key=lambda one: (one.cost, one.knob))
+        spent += step.cost
+        if spent > budget:
+            break
+        taken.append(waiting[step.knob].pop(0))
+    return taken
+
+
+def _dearest(steps: Sequence[Step]) -> Step:
+    """Return the most costly step that no other step builds on."""
+    lowest = _choice(steps)
+    return max((step for step in steps if lowest[step.knob] == step.bits), key=lambda one: (one.cost, one.knob))
+
+
+def _choice(steps: Sequence[Step]) -> Choice:
+    return {step.knob: step.bits for step in steps}
+
+
+def _stored(graph: Graph, bits: Mapping[str, tuple[int, int]]) -> Choice:
+    found = {}
+    layers = {layer.label.data: layer for layer in _layers(graph)}
+    for label, (activation, weight) in bits.items():
+        if label not in layers:
+            hint = "they belong to another model or version"
+            raise fail("CIM0204", f"the ranges give bits to {label!r}, which is no layer of the crossbar", hint=hint)
+        group = _same_codes(layers[label])
+        if group and activation < code_of(layers[label].x).bits.data:
+            found[Knob(group[0].label.data, False)] = activation
+        if weight < FULL:
+            found[Knob(label, True)] = weight
+    return found
+
+
+def _apply(graph: Graph, choice: Choice) -> None:
+    ops = {op.label.data: op for op in graph.module.ops if isinstance(op, Computed)}
+    for knob, bits in sorted(choice.items()):
+        op = ops[knob.label]
+        if knob.weights:
+            assert isinstance(op, Layer)
+            rounded = rounded_weights(graph.weights.get(op.weight), bits)
+            op.properties["weight"] = graph.weights.add(op.weight.key.data, rounded)
+        else:
+            code = with_bits(code_of(op.out), bits, isinstance(op, InputOp))
+            for one in _followers(op):
+                Rewriter.replace_value_with_new_type(one.out, code_tensor(shape_of(one.out), code))
+
+
+def _mark(graph: Graph, choice: Choice) -> None:
+    """Write `cim.bits` on every layer of which anything is lowered."""
+    for layer in _layers(graph):
+        group = _same_codes(layer)
+        weights = Knob(layer.label.data, True)
+        if weights in choice or (group and Knob(group[0].label.data, False) in choice):
+            layer.attributes[BITS] = ints((code_of(layer.x).bits.data, choice.get(weights, FULL)))
+
+
+def with_bits(code: CodeType, bits: int, is_input: bool) -> CodeType:
+    """Return codes of the same form for the same real range with fewer bits."""
+    zero, scale = code.zero.data, code.scale.data
+    low, high = (code.low.data - zero) * scale, (code.high.data - zero) * scale
+    return input_type(low, high, bits) if is_input else code_type(low, high, bits, offset=zero != 0)
+
+
+def rounded_weights(weight: NDArray[np.generic], bits: int) -> NDArray[np.float32]:
+    """Return weights rounded to 2^(bits - 1) - 1 levels a polarity of the largest of their column, the last axis."""
+    real = np.asarray(weight, np.float64)
+    largest = np.abs(real).max(axis=tuple(range(real.ndim - 1)))
+    step = np.where(largest > 0.0, largest, 1.0) / ((1 << (bits - 1)) - 1)
+    return (np.rint(real / step) * step).astype(np.float32)
+
+
+def _layers(graph: Graph) -> Iterator[Layer]:
+    return (op for op in graph.module.ops if isinstance(op, Layer) and is_product(op))
+
+
+def _same_codes(layer: Layer) -> list[Computed]:
+    """Return the value that a layer's input stems from and all that share its codes; none where that is not simple.
+
+    Not simple are parts of a concatenation, and padding with another value than zero.
+    """
+    root = producer(layer.x)
+    while isinstance(root, Movement | MaxPoolOp) and not isinstance(root, ConcatOp):
+        root = producer(root.operands[0])
+    assert isinstance(root, Computed)
+    found = _followers(root)
+    tied = any(isinstance(op, ConcatOp) or (isinstance(op, PadOp) and float_value(op.value) != 0.0) for op in found)
+    return [] if tied else found
+
+
+def _followers(root: Computed) -> list[Computed]:
+    """Return a value and, in order, what movements and maxima make of it."""
+    found = [root]
+    for op in found:
+        found += [user for user in users(op.out) if isinstance(user, Movement | MaxPoolOp) and user not in found]
+    return found
+
+
+def _copy(graph: Graph) -> Graph:
+    module = graph.module.clone()
+    assert isinstance(module, ModuleOp)
+    return Graph(module, graph.weights, graph.name)
+
+
+def _float_copy(graph: Graph) -> Graph:
+    """Return the graph on real values: what the codes stand for."""
+    copy = _copy(graph)
+    for op in copy.module.ops:
+        if isinstance(op, Computed):
+            Rewriter.replace_value_with_new_type(op.out, float_tensor(shape_of(op.out)))
+    return copy
