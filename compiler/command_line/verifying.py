@@ -99,12 +99,13 @@ def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[s
 
 
 def _print_table(prover: Prover) -> None:
-    rows = [("tensor", "shape", "graph = interpreter", "graph = reference")]
+    """Print how many elements of each tensor were equal to the integer graph's, on both machines."""
+    rows = [("tensor", "shape", "interpreter", "reference")]
     for row in prover.rows():
         shape = "x".join(map(str, row.shape)) or "1"
         rows.append(
             (
-                row.label if len(row.label) <= 44 else "..." + row.label[-41:],
+                row.label if len(row.label) <= 40 else "..." + row.label[-37:],
                 shape,
                 str(row.interpreter or "same codes"),
                 str(row.reference or "-"),
