@@ -105,9 +105,14 @@ def full_scale_weights(op: MvmOp, weight: NDArray[np.generic], full: int, shared
     real = np.asarray(weight, np.float64)
     largest = np.stack([np.abs(real[:, a:b]).max(axis=1) for a, b in itertools.pairwise(cuts)], axis=1)
     if shared:
-        largest = np.broadcast_to(largest.max(axis=2, keepdims=True), largest.shape)
+        largest = _of_largest_column(largest)
     step = np.where(largest > 0.0, largest, 1.0) / full
     return real / np.repeat(step, np.diff(cuts), axis=1), largest
+
+
+def _of_largest_column(values: Reals) -> Reals:
+    """Return values (group, row block, column) with the largest column's in place of every column's."""
+    return np.broadcast_to(values.max(axis=2, keepdims=True), values.shape)
 
 
 def _peak_shape(op: MvmOp) -> tuple[int, int, int]:
@@ -160,9 +165,7 @@ class _Statistics:
         return mean + deviations * np.sqrt(np.maximum(power - np.square(mean), 0.0))
 
     def peaks(self) -> NDArray[np.int64]:
-        largest = self.largest
-        if self.shared:
-            largest = np.broadcast_to(largest.max(axis=2, keepdims=True), largest.shape)
+        largest = _of_largest_column(self.largest) if self.shared else self.largest
         flat = [int(rounded(float(peak))) for peak in largest.ravel()]
         return np.array(flat, np.int64).reshape(self.largest.shape)
 

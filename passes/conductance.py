@@ -61,8 +61,7 @@ class Conductance:
         code_value = 2.0 ** gain[1] / gain[0]
         scale, shift = multipliers(step * (x.scale.data * code_value / y.scale.data), label)
         bias = graph.weights.get(op.bias).astype(np.float64)
-        cuts = int_values(op.row_cuts)
-        sums = np.stack([levels[:, a:b].sum(axis=1) for a, b in itertools.pairwise(cuts)], axis=1)
+        sums = _sums_by_block(op, levels)
         zeros = np.rint(x.zero.data * (sums / code_value * scale).sum(axis=1)).astype(np.int64).ravel()
         offset = offsets(bias / y.scale.data + y.zero.data, shift, label) - zeros
         low, high = self.target.adc_range
@@ -82,8 +81,7 @@ class Conductance:
         """Refuse a layer whose array sums or accumulators could leave the machine's integers."""
         assert op.scale is not None and op.offset is not None
         high = max(abs(code_of(op.x).low.data), abs(code_of(op.x).high.data))
-        cuts = int_values(op.row_cuts)
-        sums = np.stack([np.abs(levels[:, a:b]).sum(axis=1) for a, b in itertools.pairwise(cuts)], axis=1) * high
+        sums = _sums_by_block(op, np.abs(levels)) * high
         codes = min(self.target.adc_range[1] + 1, int(sums.max(initial=0)) + 1)
         total = (np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1) * codes).ravel() + np.abs(
             graph.weights.get(op.offset)
@@ -97,3 +95,9 @@ class Conductance:
                 node=node,
                 hint="use smaller tiles or check the ranges",
             )
+
+
+def _sums_by_block(op: MvmOp, levels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the column sums of each row block, (group, row block, column)."""
+    blocks = itertools.pairwise(int_values(op.row_cuts))
+    return np.stack([levels[:, a:b].sum(axis=1) for a, b in blocks], axis=1)

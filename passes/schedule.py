@@ -1,5 +1,6 @@
 """Layer-serial schedule: activation addresses by liveness; operations run in module order."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -71,10 +72,7 @@ class Schedule:
 
 def byte_size(value: SSAValue) -> int:
     """Return the bytes of a code tensor in activation memory."""
-    size = code_of(value).element_bytes
-    for dim in shape_of(value):
-        size *= dim
-    return size
+    return math.prod(shape_of(value)) * code_of(value).element_bytes
 
 
 def constant_bytes(operations: list[Operation]) -> int:
@@ -84,10 +82,7 @@ def constant_bytes(operations: list[Operation]) -> int:
         for key in MACHINE_CONSTANTS:
             ref = op.properties.get(key)
             if isinstance(ref, WeightRef):
-                count = 1
-                for dim in ref.dims:
-                    count *= dim
-                total += count * int(ref.dtype.data[2:]) + ALIGNMENT
+                total += math.prod(ref.dims) * int(ref.dtype.data[2:]) + ALIGNMENT
     return total
 
 

@@ -35,7 +35,8 @@ def run_command(options: argparse.Namespace) -> int:
     program = load(options.program)
     inputs = program_inputs(program, load_arrays(options.input), options, options.input)
     parts: dict[str, list[NDArray[Any]]] = {}
-    for _, codes, real in _outputs(compensate(program, options), inputs, options):
+    program = compensate(program, options)
+    for _, codes, real in _outputs(program, inputs, options):
         for port in program.outputs:
             parts.setdefault(port.name, []).append(real[port.name])
             if options.codes:
@@ -43,7 +44,7 @@ def run_command(options: argparse.Namespace) -> int:
     arrays = {name: np.concatenate(each) for name, each in parts.items()}
     if options.layers:
         codes = {port.name: ports.quantise(port, inputs[port.name]) for port in program.inputs}
-        arrays |= layer_codes(compensate(program, options), codes, noise_of(options))
+        arrays |= layer_codes(program, codes, noise_of(options))
     write(options.output, to_npz(arrays))
     return 0
 
