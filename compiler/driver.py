@@ -53,7 +53,7 @@ class _Notes:
     bits: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def take(self, name: str, graph: Graph) -> None:
-        computed = [op for op in graph.module.ops if isinstance(op, Computed)]
+        computed = [op for op in graph.operations if isinstance(op, Computed)]
         if name == Calibrate.name:
             for op in computed:
                 low, high = float_values(op.attributes[RANGE])  # type: ignore[arg-type]
@@ -113,7 +113,7 @@ def needs_data(pipeline: str) -> bool:
 
 def input_shapes(graph: Graph) -> list[tuple[str, tuple[int, ...]]]:
     """Return (name, per-sample shape) of every model input."""
-    return [(op.label.data, int_values(op.model_shape)) for op in graph.module.ops if isinstance(op, InputOp)]
+    return [(op.label.data, int_values(op.model_shape)) for op in graph.operations if isinstance(op, InputOp)]
 
 
 def synthetic_data(shapes: list[tuple[str, tuple[int, ...]]]) -> Batch:

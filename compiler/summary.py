@@ -19,7 +19,7 @@ SHOWN_LAYERS = 12
 
 def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
     """Return the facts of a compile: `utilisation` is a share from 0 to 1, `mvms` counts for one sample."""
-    layers = [op for op in compilation.graph.module.ops if isinstance(op, MvmOp)]
+    layers = [op for op in compilation.graph.operations if isinstance(op, MvmOp)]
     used = {spot for op in layers for spot in int_values(op.blocks)[::3]}
     cells = sum(math.prod(op.matrix) for op in layers)
     program = compilation.emission.program
@@ -37,7 +37,7 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
 def render_summary(compilation: Compilation, target: Target, output: str) -> str:
     """Return the summary for people."""
     facts = summarise(compilation, target)
-    layers = [op for op in compilation.graph.module.ops if isinstance(op, MvmOp)]
+    layers = [op for op in compilation.graph.operations if isinstance(op, MvmOp)]
     tiles = "unbounded" if target.tiles is None else str(target.tiles)
     lines = [
         f"{compilation.graph.name} -> {output}",
@@ -69,7 +69,7 @@ def _products(op: MvmOp) -> int:
 
 
 def _depthwise(compilation: Compilation) -> int:
-    return sum(isinstance(op, DepthwiseOp) for op in compilation.graph.module.ops)
+    return sum(isinstance(op, DepthwiseOp) for op in compilation.graph.operations)
 
 
 def _precision(compilation: Compilation, layers: Sequence[MvmOp]) -> list[str]:

@@ -142,7 +142,7 @@ class Prover:
     def __init__(self, compilation: Compilation) -> None:
         self.emission = compilation.emission
         self.program = compilation.emission.program
-        self.operations = [op for op in compilation.graph.module.ops if isinstance(op, Computed)]
+        self.operations = [op for op in compilation.graph.operations if isinstance(op, Computed)]
         self.written = {write.label for write in self.emission.writes.values()}
         self.evaluator = Evaluator(compilation.graph, values=[op.label.data for op in self.operations])
         self.interpreter = Interpreter(self.program)

@@ -45,7 +45,7 @@ class Calibrate:
     def __call__(self, graph: Graph) -> Graph:
         if self.method not in RULES:
             raise fail("CIM0305", f"calibrate has no method {self.method!r}", hint=f"methods: {', '.join(RULES)}")
-        computed = [op for op in graph.module.ops if isinstance(op, Computed)]
+        computed = [op for op in graph.operations if isinstance(op, Computed)]
         found = self._stored(computed) if self.ranges else self._measured(graph, computed)
         for op in computed:
             op.attributes[RANGE] = floats(found[op.label.data])

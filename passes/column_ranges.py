@@ -57,7 +57,7 @@ class ColumnRanges:
     samples: int = 0
 
     def __call__(self, graph: Graph) -> Graph:
-        layers = [op for op in graph.module.ops if isinstance(op, MvmOp)]
+        layers = [op for op in graph.operations if isinstance(op, MvmOp)]
         if self.target.constants["adc.gain"] == "unity":
             peaks = {op.label.data: np.zeros(_peak_shape(op), np.int64) for op in layers}
             gain = UNITY_GAIN
@@ -189,7 +189,7 @@ def _measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, sh
     inputs = {op.label.data: _label_of_input(op) for op in layers}
     share = max(VECTORS // len(next(iter(data.values()))), FEWEST_VECTORS)
     values = sorted(set(inputs.values()))
-    batch = samples_at_once([op for op in graph.module.ops if isinstance(op, Computed)])
+    batch = samples_at_once([op for op in graph.operations if isinstance(op, Computed)])
     for chunk in Evaluator(graph, values=values, batch=batch).stream(data):
         for op in layers:
             found[op.label.data].add(_vectors(op, np.asarray(chunk[inputs[op.label.data]], np.float32), share))

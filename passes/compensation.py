@@ -30,7 +30,7 @@ class Compensation:
     active: float = 0.25
 
     def __call__(self, graph: Graph) -> Graph:
-        for op in graph.module.ops:
+        for op in graph.operations:
             if isinstance(op, MvmOp) and self.vectors:
                 self._prepare(graph, op)
         return graph

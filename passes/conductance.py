@@ -32,7 +32,7 @@ class Conductance:
 
     def __call__(self, graph: Graph) -> Graph:
         gain = int_values(graph.module.attributes.pop(GAIN, None))  # type: ignore[arg-type]
-        for op in graph.module.ops:
+        for op in graph.operations:
             if isinstance(op, MvmOp):
                 self._program(graph, op, (gain[0], gain[1]))
         return graph

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from xdsl.rewriter import Rewriter
+
 from cimc.ir.graph import Graph, weight_refs
 from cimc.ir.nn import Computed, InputOp
 
@@ -15,12 +17,12 @@ class DeadCode:
 
     def __call__(self, graph: Graph) -> Graph:
         drop_unused(graph)
-        graph.weights.keep({ref.key.data for op in graph.module.ops for _, ref in weight_refs(op)})
+        graph.weights.keep({ref.key.data for op in graph.operations for _, ref in weight_refs(op)})
         return graph
 
 
 def drop_unused(graph: Graph) -> None:
     """Remove operations without users, so that what is left shows how often a value is really used."""
-    for op in reversed(list(graph.module.ops)):
+    for op in reversed(graph.operations):
         if isinstance(op, Computed) and not isinstance(op, InputOp) and not list(op.out.uses):
-            graph.module.body.block.erase_op(op)
+            Rewriter.erase_op(op)

@@ -29,7 +29,7 @@ class Digital:
     name: ClassVar[str] = "digital"
 
     def __call__(self, graph: Graph) -> Graph:
-        for op in list(graph.module.ops):
+        for op in graph.operations:
             lower = LOWERINGS.get(type(op))
             if lower is not None:
                 replace(op, lower(graph, op))

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import Attribute
+from xdsl.rewriter import Rewriter
 
 from cimc.ir import nn
 from cimc.ir.attributes import int_value, int_values
@@ -26,10 +27,10 @@ class FoldAffine:
     name: ClassVar[str] = "fold-affine"
 
     def __call__(self, graph: Graph) -> Graph:
-        for op in list(graph.module.ops):
+        for op in graph.operations:
             if isinstance(op, nn.AffineOp):
                 _into_producer(graph, op)
-        for op in reversed(list(graph.module.ops)):
+        for op in reversed(graph.operations):
             if isinstance(op, nn.AffineOp) and op.clamp is None:
                 _into_consumer(graph, op)
         drop_unused(graph)
@@ -66,7 +67,7 @@ def _into_producer(graph: Graph, op: nn.AffineOp) -> None:
     clamp = {} if op.clamp is None else {"clamp": op.clamp}
     folded = again(before, before.operands, shape_of(op.out), label=op.label, **changes, **clamp)
     replace(op, [folded], also=[before])
-    graph.module.body.block.erase_op(before)
+    Rewriter.erase_op(before)
 
 
 def _merged(graph: Graph, first: nn.AffineOp, second: nn.AffineOp) -> dict[str, Attribute] | None:

@@ -19,7 +19,7 @@ class FoldPads:
     name: ClassVar[str] = "fold-pads"
 
     def __call__(self, graph: Graph) -> Graph:
-        for op in list(graph.module.ops):
+        for op in graph.operations:
             if isinstance(op, nn.ConvOp | nn.AvgPoolOp) and isinstance(op.x.owner, nn.PadOp):
                 _fold(op, op.x.owner)
         drop_unused(graph)

@@ -21,7 +21,7 @@ class FoldReshapes:
     name: ClassVar[str] = "fold-reshapes"
 
     def __call__(self, graph: Graph) -> Graph:
-        for op in list(graph.module.ops):
+        for op in graph.operations:
             if isinstance(op, nn.TransposeOp) and keeps_elements(int_values(op.order), shape_of(op.x)):
                 view = build.reshape(op.x, shape_of(op.out), op.label.data)
                 replace(op, [view])

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from xdsl.rewriter import Rewriter
+
 from cimc.ir import build, nn
 from cimc.ir.attributes import float_value, float_values, floats, real
 from cimc.ir.graph import Graph, only_user
@@ -21,9 +23,9 @@ class FuseClamp:
     name: ClassVar[str] = "fuse-clamp"
 
     def __call__(self, graph: Graph) -> Graph:
-        for op in list(graph.module.ops):
+        for op in graph.operations:
             if isinstance(op, nn.ClampOp):
-                _fuse(graph, op)
+                _fuse(op)
         return graph
 
 
@@ -41,7 +43,7 @@ def both(first: Bounds, second: Bounds) -> Bounds:
     return low, high
 
 
-def _fuse(graph: Graph, op: nn.ClampOp) -> None:
+def _fuse(op: nn.ClampOp) -> None:
     own, inner = bounds_of(op), op.x.owner
     if own == UNBOUNDED:
         replace(op, [], [op.x])
@@ -54,4 +56,4 @@ def _fuse(graph: Graph, op: nn.ClampOp) -> None:
     else:
         merged = build.again(inner, inner.operands, shape_of(op.out), label=op.label, clamp=floats((low, high)))
     replace(op, [merged], also=[inner])
-    graph.module.body.block.erase_op(inner)
+    Rewriter.erase_op(inner)

@@ -16,10 +16,10 @@ from cimc.passes.sink import order_of
 def hoist(graph: Graph) -> bool:
     """Absorb into inputs and operands what can be; say whether anything changed."""
     changed = False
-    for op in list(graph.module.ops):
+    for op in graph.operations:
         if isinstance(op, nn.InputOp):
             changed |= _absorb(op)
-    for op in list(graph.module.ops):
+    for op in graph.operations:
         if isinstance(op, nn.TransposeOp) and op.parent is not None and _is_worth_turning(op):
             replace(op, [], [_turn(graph, op.x, int_values(op.order))])
             changed = True

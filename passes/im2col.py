@@ -29,7 +29,7 @@ class Im2col:
     depthwise: str = "auto"
 
     def __call__(self, graph: Graph) -> Graph:
-        for op in list(graph.module.ops):
+        for op in graph.operations:
             if isinstance(op, ConvOp) and self._is_digital(op):
                 replace(op, [_depthwise(graph, op)])
             elif isinstance(op, ConvOp):

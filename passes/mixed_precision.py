@@ -129,7 +129,7 @@ class _Meter:
         return self._outputs(copy)
 
     def _outputs(self, graph: Graph) -> Outputs:
-        batch = samples_at_once([op for op in graph.module.ops if isinstance(op, Computed)])
+        batch = samples_at_once([op for op in graph.operations if isinstance(op, Computed)])
         found = Evaluator(graph, batch=batch).run(self._data)
         return {name: np.asarray(array, np.float64) for name, array in found.items()}
 
@@ -187,7 +187,7 @@ def _stored(graph: Graph, bits: Mapping[str, tuple[int, int]]) -> Choice:
 
 
 def _apply(graph: Graph, choice: Choice) -> None:
-    ops = {op.label.data: op for op in graph.module.ops if isinstance(op, Computed)}
+    ops = {op.label.data: op for op in graph.operations if isinstance(op, Computed)}
     for knob, bits in sorted(choice.items()):
         op = ops[knob.label]
         if knob.weights:
@@ -225,7 +225,7 @@ def rounded_weights(weight: NDArray[np.generic], bits: int) -> NDArray[np.float3
 
 
 def _layers(graph: Graph) -> Iterator[Layer]:
-    return (op for op in graph.module.ops if isinstance(op, Layer) and is_product(op))
+    return (op for op in graph.operations if isinstance(op, Layer) and is_product(op))
 
 
 def _same_codes(layer: Layer) -> list[Computed]:
@@ -259,7 +259,7 @@ def _copy(graph: Graph) -> Graph:
 def _float_copy(graph: Graph) -> Graph:
     """Return the graph on real values: what the codes stand for."""
     copy = _copy(graph)
-    for op in copy.module.ops:
+    for op in copy.operations:
         if isinstance(op, Computed):
             Rewriter.replace_value_with_new_type(op.out, float_tensor(shape_of(op.out)))
     return copy

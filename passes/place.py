@@ -31,7 +31,7 @@ class Place:
     target: Target
 
     def __call__(self, graph: Graph) -> Graph:
-        layers = [op for op in graph.module.ops if isinstance(op, MvmOp)]
+        layers = [op for op in graph.operations if isinstance(op, MvmOp)]
         blocks = [block for op in layers for block in blocks_of(op)]
         spots = self._pack(blocks)
         if spots is None:

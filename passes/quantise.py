@@ -50,7 +50,7 @@ class Quantise:
     one_sided: str = "auto"
 
     def __call__(self, graph: Graph) -> Graph:
-        computed = [op for op in graph.module.ops if isinstance(op, Computed)]
+        computed = [op for op in graph.operations if isinstance(op, Computed)]
         wide: set[Operation] = set()
         streamed: set[Operation] = set()
         for op in reversed(computed):

@@ -38,7 +38,7 @@ class Schedule:
     target: Target
 
     def __call__(self, graph: Graph) -> Graph:
-        operations = list(graph.module.ops)
+        operations = graph.operations
         buffers = _buffers(operations)
         _assign(_unique(buffers))
         for op in operations:

@@ -28,7 +28,7 @@ def sink(graph: Graph, labels: Labels) -> None:
     """Move every transpose down as far as it goes."""
     changed = True
     while changed:
-        steps = [_step(graph, labels, op) for op in list(graph.module.ops)]
+        steps = [_step(graph, labels, op) for op in graph.operations]
         changed = any(steps)
 
 

@@ -17,7 +17,7 @@ class Split:
     target: Target
 
     def __call__(self, graph: Graph) -> Graph:
-        for op in graph.module.ops:
+        for op in graph.operations:
             if isinstance(op, MvmOp):
                 _, rows, cols = op.matrix
                 op.properties["row_cuts"] = ints(balanced_cuts(rows, self.target.rows))

@@ -119,7 +119,7 @@ def export_command(options: argparse.Namespace) -> int:
     keep_inputs([options.output], _inputs(options))
     request = request_of(options, options.pass_pipeline or DEFAULT)
     graph = compile_to_stage(Path(options.model), request, "tile")
-    labels = [op.label.data for op in graph.module.ops if isinstance(op, Computed)] if options.codes else []
+    labels = [op.label.data for op in graph.operations if isinstance(op, Computed)] if options.codes else []
     model = to_onnx(graph, values=labels, codes=options.codes)
     write(options.output, model.SerializeToString(deterministic=True))
     _warn_without_data(request, request.pipeline)

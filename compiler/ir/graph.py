@@ -1,6 +1,6 @@
 """The value that passes take and return: a module and the weights beside it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from xdsl.dialects.builtin import ModuleOp
@@ -19,12 +19,24 @@ class Graph:
     weights: WeightStore
     name: str = "model"
 
+    @property
+    def operations(self) -> list[Operation]:
+        """Every operation in order, a loop before those of its body; a list, so that a pass may change the graph."""
+        return list(_walk(self.module.ops))
+
+
+def _walk(operations: Iterable[Operation]) -> Iterator[Operation]:
+    for op in operations:
+        yield op
+        for region in op.regions:
+            yield from _walk(region.ops)
+
 
 class Labels:
     """Fresh labels for values that a pass inserts."""
 
     def __init__(self, graph: Graph) -> None:
-        self._taken = {op.label.data for op in graph.module.ops if isinstance(op, Computed)}
+        self._taken = {op.label.data for op in graph.operations if isinstance(op, Computed)}
 
     def fresh(self, stem: str, suffix: str) -> str:
         """Return stem.suffix, or stem.suffix.2, stem.suffix.3 ... where that is taken."""

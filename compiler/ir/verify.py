@@ -33,7 +33,7 @@ def _described(op: Operation) -> str:
 
 
 def _operations(graph: Graph) -> Iterator[str]:
-    for op in graph.module.ops:
+    for op in graph.operations:
         try:
             op.verify_()
         except (VerifyException, ValueError, IndexError) as error:
@@ -48,7 +48,7 @@ def _operations(graph: Graph) -> Iterator[str]:
 
 def _dominance(graph: Graph) -> Iterator[str]:
     seen: set[Operation] = set()
-    for op in graph.module.ops:
+    for op in graph.operations:
         for index, operand in enumerate(op.operands):
             if operand.owner not in seen:
                 yield f"{_described(op)}: operand {index} is used before it is defined"
@@ -58,7 +58,7 @@ def _dominance(graph: Graph) -> Iterator[str]:
 def _labels(graph: Graph) -> Iterator[str]:
     for kind in (Computed, OutputOp):
         labels: set[str] = set()
-        for op in graph.module.ops:
+        for op in graph.operations:
             if isinstance(op, kind):
                 label = op.label.data
                 if label in labels:
