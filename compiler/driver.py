@@ -34,13 +34,17 @@ Observer = Callable[[str, Graph, float], None]
 
 @dataclass(frozen=True)
 class Request:
-    """What to compile for: target, pipeline text, and ranges or data (neither: seeded synthetic data)."""
+    """What to compile for: target, pipeline text, and ranges or data (neither: seeded synthetic data).
+
+    No axis of an `unbatched` model is a batch: one run of it is one sample.
+    """
 
     target: Target
     pipeline: str = DEFAULT
     ranges: Ranges | None = None
     data: Callable[[list[tuple[str, tuple[int, ...]]]], Batch] | None = None
     observer: Observer | None = None
+    unbatched: bool = False
 
 
 @dataclass
@@ -126,9 +130,10 @@ def program_meta(path: Path, graph: Graph, request: Request, ranges: Ranges, syn
     """Return what a program says about its origin: enough to compile it again without the calibration data."""
     from cimc.frontend import model_digest
 
+    options = {"pipeline": request.pipeline, "calibration": "synthetic" if synthetic else "data"}
     return {
         "model": {"name": graph.name, "sha256": model_digest(path)},
-        "options": {"pipeline": request.pipeline, "calibration": "synthetic" if synthetic else "data"},
+        "options": {**options, "unbatched": True} if request.unbatched else options,
         "ranges": ranges.to_json(),
         "target": request.target.sections(),
     }
@@ -136,7 +141,7 @@ def program_meta(path: Path, graph: Graph, request: Request, ranges: Ranges, syn
 
 def _imported(path: Path, request: Request) -> Graph:
     started = time.perf_counter()
-    graph = load(path)
+    graph = load(path, request.unbatched)
     if request.observer:
         request.observer("import", graph, time.perf_counter() - started)
     return graph

@@ -7,18 +7,55 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.ir.attributes import int_value, int_values
+from cimc.ir.graph import Graph
+from cimc.ir.nn import InputOp, OutputOp
 
-def run_float(path: Path, inputs: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[Any]]:
-    """Return the outputs by name for float32 inputs [N, ...]; one sample at a time where the batch is fixed to one."""
+Array = NDArray[Any]
+
+
+def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the outputs [N, *per-sample shape] by name for float32 inputs [N, *per-sample shape].
+
+    `graph` is the model imported: it knows where the model's own tensors have the batch. A batch that the file fixes
+    is filled chunk by chunk, the last one with its last sample repeated.
+    """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    names = [output.name for output in session.get_outputs()]
+    feeds = {op.label.data: _axis(op) for op in graph.module.ops if isinstance(op, InputOp)}
+    results = {op.label.data: op for op in graph.module.ops if isinstance(op, OutputOp)}
     count = len(next(iter(inputs.values())))
-    step = 1 if any(value.shape and value.shape[0] == 1 for value in session.get_inputs()) else count
-    parts = [
-        session.run(names, {name: array[i : i + step] for name, array in inputs.items()}) for i in range(0, count, step)
-    ]
-    return {name: np.concatenate([part[index] for part in parts]) for index, name in enumerate(names)}
+    step = _step({value.name: value.shape for value in session.get_inputs()}, feeds) or max(count, 1)
+    parts = []
+    for start in range(0, count, step):
+        rows = np.minimum(np.arange(start, start + step), count - 1)
+        found = session.run(list(results), {name: _fed(inputs[name][rows], axis) for name, axis in feeds.items()})
+        parts.append([_samples(array, op, step) for array, op in zip(found, results.values(), strict=True)])
+    return {name: np.concatenate([part[index] for part in parts])[:count] for index, name in enumerate(results)}
+
+
+def _axis(op: InputOp | OutputOp) -> int:
+    return int_value(op.batch_axis) if op.batch_axis else 0
+
+
+def _step(shapes: Mapping[str, list[Any]], feeds: Mapping[str, int]) -> int | None:
+    """Return how many samples one run takes, None for any number."""
+    sizes = [1 if axis < 0 else shapes[name][axis] for name, axis in feeds.items()]
+    return next((size for size in sizes if isinstance(size, int)), None)
+
+
+def _fed(samples: Array, axis: int) -> Array:
+    return np.asarray(samples[0]) if axis < 0 else np.ascontiguousarray(np.moveaxis(samples, 0, axis))
+
+
+def _samples(array: Array, op: OutputOp, count: int) -> Array:
+    """Return [count, *per-sample shape] of one of the model's own outputs."""
+    axis, shape = _axis(op), int_values(op.model_shape)
+    if axis < 0:
+        return array[np.newaxis]
+    if array.ndim == len(shape):  # the batch axis holds several rows of each sample
+        array = array.reshape(*array.shape[:axis], count, -1, *array.shape[axis + 1 :])
+    return np.moveaxis(array, axis, 0)

@@ -37,6 +37,7 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
         ranges=read_ranges(options.ranges) if options.ranges else None,
         data=data if options.calib else None,
         observer=Observer.of(options.print_ir_after, options.timing),
+        unbatched=getattr(options, "unbatched", False),
     )
 
 

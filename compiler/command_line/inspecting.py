@@ -12,7 +12,7 @@ from cimc.diagnostics import CODES, CimcError, fail
 def check_command(options: argparse.Namespace) -> int:
     from cimc.frontend import check
 
-    problems = check(Path(options.model))
+    problems = check(Path(options.model), options.unbatched)
     if problems:
         raise CimcError(problems)
     print(f"{options.model}: everything in this model can be compiled")

@@ -112,6 +112,12 @@ def _threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_count, metavar="N", help="images go over N threads (default: all cores)")
 
 
+def _unbatched(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--unbatched", action="store_true", help="no axis of the model is a batch: one run of it is one sample"
+    )
+
+
 def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx", help="the trained model")
     parser.add_argument(
@@ -120,6 +126,7 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE.toml",
         help="the chip (default aon-cim; see `cimc target list`)",
     )
+    _unbatched(parser)
     parser.add_argument("--calib", metavar="DATA.npz", help="inputs to calibrate ranges on")
     parser.add_argument("--ranges", metavar="FILE", help="ranges written by --write-ranges, instead of calibration")
     parser.add_argument("--pass-pipeline", metavar="STR", help="passes and options instead of the default pipeline")
@@ -298,6 +305,7 @@ def _check(commands: "Commands") -> None:  # type: ignore[valid-type]
         commands, "check", "list everything in a model that cannot be compiled", _late("inspecting", "check_command")
     )
     parser.add_argument("model", metavar="MODEL.onnx")
+    _unbatched(parser)
 
 
 def _target(commands: "Commands") -> None:  # type: ignore[valid-type]

@@ -41,7 +41,12 @@ def recompile(model: str, program: Program) -> Compilation:
     """Compile the model again with the options, ranges and target that the program carries. Raises CimcError."""
     try:
         meta = program.meta
-        request = Request(target_of(meta["target"]), meta["options"]["pipeline"], Ranges.from_json(meta["ranges"]))
+        request = Request(
+            target_of(meta["target"]),
+            meta["options"]["pipeline"],
+            Ranges.from_json(meta["ranges"]),
+            unbatched=bool(meta["options"].get("unbatched")),
+        )
         model_name, calibration = meta["model"].get("name"), meta["options"].get("calibration")
     except (AttributeError, KeyError, TypeError) as error:
         raise _not_ours(error) from None
@@ -121,7 +126,7 @@ def _print_float_arrow(model: str, compilation: Compilation, inputs: dict[str, A
     from cimc.evaluate import evaluate
     from cimc.float_model import run_float
 
-    exact, real = evaluate(compilation.graph, inputs), run_float(Path(model), inputs)
+    exact, real = evaluate(compilation.graph, inputs), run_float(Path(model), compilation.graph, inputs)
     for name, ours in exact.items():
         theirs = real[name].reshape(ours.shape).astype(np.float64)
         noise = np.square(ours - theirs).mean()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from xdsl.ir import SSAValue
 
+from cimc.frontend.preparation import UNBATCHED
 from cimc.frontend.site import Reals, Site
 from cimc.ir import build
 from cimc.ir.nn import Computed
@@ -55,7 +56,7 @@ def total(at: Site) -> SSAValue:
     result = at.activation(computed[0])
     for position, index in enumerate(computed[1:], start=2):
         last = position == len(at.node.inputs)
-        _require_aligned(at, result, at.activation(index))
+        require_aligned(at, computed[0], index)
         result = at.add(build.add(result, at.activation(index), at.label if last else at.helper(str(position))))
     constants = [i for i in range(len(at.node.inputs)) if at.is_constant(i)]
     if not constants:
@@ -71,18 +72,20 @@ def batch_normalisation(at: Site) -> SSAValue:
     if np.any(variance + at.node.real("epsilon", 1e-5) <= 0.0):
         raise at.refuse("CIM0106", f"variance '{at.node.inputs[4]}' is negative")
     factor = scale / np.sqrt(variance + at.node.real("epsilon", 1e-5))
-    rank = len(shape_of(at.activation(0)))
-    per_channel = (len(factor), *(1,) * (rank - 1))
+    per_channel = (len(factor), *(1,) * (len(at.full_shape(at.node.inputs[0])) - 2))
     offset = (shift - mean * factor).reshape(per_channel)
     return affine(at, at.activation(0), factor.reshape(per_channel), offset, at.node.inputs[1])
 
 
 def affine(at: Site, x: SSAValue, scale: Reals, bias: Reals, name: str) -> SSAValue:
-    """Append x * scale + bias; constants may have ONNX's ranks, batch axis included."""
+    """Append x * scale + bias; constants have ONNX's ranks, batch axis included, and may be larger than `x`."""
+    scale, bias = (_per_sample(at, array) for array in (scale, bias))
+    rank = len(at.result_shape())
+    x = at.reshaped(x, (1,) * (rank - len(shape_of(x))) + shape_of(x), "rank")
     x = _expanded(at, x, np.broadcast_shapes(scale.shape, bias.shape))
-    rank = len(shape_of(x))
     refs = [
-        at.weight(_per_sample(at, array, rank), f"{name}.{role}") for array, role in ((scale, "scale"), (bias, "bias"))
+        at.weight(array.reshape((1,) * (rank - array.ndim) + array.shape), f"{name}.{role}")
+        for array, role in ((scale, "scale"), (bias, "bias"))
     ]
     return at.add(build.affine(x, refs[0], refs[1], at.label))
 
@@ -93,15 +96,16 @@ def _split(at: Site) -> tuple[SSAValue, Reals, str]:
     return at.activation(1 - constant), at.reals(constant), at.node.inputs[constant]
 
 
-def _per_sample(at: Site, array: Reals, rank: int) -> Reals:
-    """Return a constant without its batch axis and with exactly `rank` axes."""
-    if array.ndim > rank + 1:
-        raise at.refuse("CIM0109", f"a constant of shape {array.shape} moves the batch from the first axis")
-    if array.ndim == rank + 1:
-        if np.any(array != array[:1]):
-            raise at.refuse("CIM0109", f"a constant of shape {array.shape} differs between samples")
-        array = array[0]
-    return array.reshape((1,) * (rank - array.ndim) + array.shape)
+def _per_sample(at: Site, array: Reals) -> Reals:
+    """Return a constant, aligned with the result from the last axis, without the batch axis."""
+    name = at.node.outputs[0]
+    batch, rank = at.batch_axis(name), len(at.full_shape(name))
+    place = array.ndim - (rank - batch.axis) if batch else -1
+    if batch is None or place < 0:
+        return array
+    if np.any(array != array.take([0], place)):
+        raise at.refuse("CIM0109", f"a constant of shape {array.shape} differs between samples", hint=UNBATCHED)
+    return np.asarray(array.take(0, place) if batch.is_whole else array.take([0], place))
 
 
 def _expanded(at: Site, x: SSAValue, constant: tuple[int, ...]) -> SSAValue:
@@ -114,12 +118,15 @@ def _expanded(at: Site, x: SSAValue, constant: tuple[int, ...]) -> SSAValue:
     return x
 
 
-def _require_aligned(at: Site, a: SSAValue, b: SSAValue) -> None:
-    if len(shape_of(a)) != len(shape_of(b)):
-        raise at.refuse("CIM0109", "operands of different rank align the batch with another axis")
+def require_aligned(at: Site, first: int, second: int) -> None:
+    """Refuse two computed operands of which one mixes the samples with rows of each and the other does not."""
+    names = [at.node.inputs[index] for index in (first, second)]
+    rows = {batch.inner for batch in map(at.batch_axis, names) if batch is not None}
+    if len(rows) > 1:
+        raise at.refuse("CIM0109", "one operand has several rows of a sample along its batch axis, the other has not")
 
 
 def _of_two(at: Site, make: Binary) -> SSAValue:
     a, b = at.activation(0), at.activation(1)
-    _require_aligned(at, a, b)
+    require_aligned(at, 0, 1)
     return at.add(make(a, b, at.label))

@@ -5,15 +5,13 @@ from xdsl.ir import SSAValue
 from cimc.frontend.site import Site
 from cimc.frontend.spatial import channels_first, channels_last, height_width, place
 from cimc.ir import build
-from cimc.ir.types import shape_of
 
 
 def convolution(at: Site) -> SSAValue:
-    x, kernel = at.activation(0), at.reals(1)
-    rank = len(shape_of(x))
+    kernel, rank = at.reals(1), len(at.full_shape(at.node.inputs[0])) - 1
     if kernel.ndim != rank + 1:
         raise at.refuse("CIM0104", f"a weight of rank {kernel.ndim} does not fit {rank - 1} spatial axes")
-    last = channels_last(at, x)
+    last = channels_last(at)
     placement = place(at, kernel.shape[2:], height_width(last)[3 - rank :])
     _require_result(at, placement.window.out(height_width(last)))
     if rank == 2:

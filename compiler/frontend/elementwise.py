@@ -42,7 +42,7 @@ def unary(function: str, **defaults: float) -> Callable[[Site], SSAValue]:
 def softmax(at: Site) -> SSAValue:
     x = at.activation(0)
     rank = len(shape_of(x))
-    axis = at.axis(at.node.integer("axis", -1), rank)
+    axis = at.axis(at.node.integer("axis", -1))
     order = [other for other in range(rank) if other != axis] + [axis]
     y = at.add(build.softmax(at.transposed(x, order, "last"), at.label))
     return at.transposed(y, [order.index(other) for other in range(rank)], "back")

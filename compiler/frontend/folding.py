@@ -9,9 +9,10 @@ import onnx.shape_inference
 from onnx.reference import ReferenceEvaluator
 
 from cimc.diagnostics import Diagnostic
+from cimc.frontend.batch_axis import BatchAxis, BatchLost, Case, Tensor, result_axes
 from cimc.frontend.motion import motion_of
 from cimc.frontend.node import Node
-from cimc.frontend.preparation import Prepared, real_inputs
+from cimc.frontend.preparation import UNBATCHED, Prepared, real_inputs
 from cimc.ir.weights import Array
 
 LARGEST_VALUE = 1 << 31
@@ -44,6 +45,27 @@ class Facts:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     types: dict[str, onnx.TypeProto] = field(default_factory=dict)
     problems: dict[str, Diagnostic] = field(default_factory=dict)
+    batch_axes: dict[str, BatchAxis | None] = field(default_factory=dict)
+
+    def tensor(self, name: str) -> Tensor:
+        """Return the shape and the batch axis of a tensor."""
+        return Tensor(self.shapes[name], self.batch_axes.get(name))
+
+    def is_computed(self, name: str) -> bool:
+        return name not in self.constants
+
+    def integers(self, name: str) -> tuple[int, ...] | None:
+        """Return a constant of shape numbers that does not depend on the batch size, None for anything else."""
+        found = self.constants.get(name)
+        known = found is not None and found.free_of_batch
+        return tuple(int(value) for value in found.value.reshape(-1)) if found is not None and known else None
+
+    def moving_entry(self, name: str) -> int | None:
+        """Return the first entry of a constant list that depends on the batch size."""
+        found = self.constants.get(name)
+        if found is None or found.free_of_batch or found.value.shape != found.other.shape:
+            return None
+        return int(np.flatnonzero(found.value.reshape(-1) != found.other.reshape(-1))[0])
 
     def note_type(self, name: str, kind: onnx.TypeProto) -> None:
         self.types[name] = kind
@@ -65,6 +87,8 @@ def gather_facts(prepared: Prepared, nodes: Sequence[Node]) -> Facts:
         facts.note_constant(tensor.name, Constant(array, array))
     for value in real_inputs(graph):
         facts.note_type(value.name, value.type)
+        axis = prepared.axes[value.name]
+        facts.batch_axes[value.name] = None if axis is None else BatchAxis(axis)
     for node in nodes:
         problem = _visit(prepared, node, facts)
         if problem is not None:
@@ -78,8 +102,23 @@ def _visit(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
         return None
     problem = _infer(prepared, node, facts)
     if problem is None and _is_foldable(node, facts):
-        problem = _fold(prepared, node, facts)
-    return problem
+        return _fold(prepared, node, facts)
+    return problem or _follow_batch(prepared, node, facts)
+
+
+def _follow_batch(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
+    """Note the batch axis of each result, or say where the batch is lost."""
+    if any(name not in facts.shapes for name in node.inputs if name):
+        return None
+    case = Case(node, facts, [facts.shapes.get(name) for name in node.outputs], prepared.batch, prepared.free)
+    try:
+        axes = result_axes(case)
+    except BatchLost as lost:
+        facts.batch_axes.update((name, BatchAxis(0)) for name in node.outputs)  # for the sake of the nodes behind
+        shapes = ", ".join(str(facts.shapes[name]) for name in node.inputs if name)
+        return Diagnostic("CIM0109", f"{lost} (input shapes {shapes})", node.name, node.operator, UNBATCHED)
+    facts.batch_axes.update(zip(node.outputs, axes, strict=True))
+    return None
 
 
 def _is_foldable(node: Node, facts: Facts) -> bool:
@@ -91,7 +130,8 @@ def _is_foldable(node: Node, facts: Facts) -> bool:
 def _fold_shape(prepared: Prepared, node: Node, facts: Facts) -> None:
     shape = facts.shapes[node.inputs[0]]
     is_activation = node.inputs[0] not in facts.constants
-    other = (shape[0] + 1, *shape[1:]) if prepared.free and is_activation and shape else shape
+    batch = facts.batch_axes.get(node.inputs[0]) if prepared.free and is_activation else None
+    other = tuple(size + batch.inner * (axis == batch.axis) for axis, size in enumerate(shape)) if batch else shape
     start, end = node.integer("start", 0), node.attributes.get("end")
     values = [np.array(dims[start:end], np.int64) for dims in (shape, other)]
     if node.operator == "Size":

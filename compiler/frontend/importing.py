@@ -7,22 +7,25 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Region, SSAValue
 
 from cimc.diagnostics import CimcError, Diagnostic
+from cimc.frontend.batch_axis import BatchAxis, per_sample
 from cimc.frontend.folding import Facts, gather_facts
 from cimc.frontend.node import Node, node_of
 from cimc.frontend.operators import OPERATORS
 from cimc.frontend.preparation import Prepared, prepare, real_inputs
 from cimc.frontend.reading import read
 from cimc.frontend.site import Canvas, Site
-from cimc.ir import build, nn
-from cimc.ir.attributes import ints, text
+from cimc.ir import build
 from cimc.ir.graph import Graph
 from cimc.ir.location import named
-from cimc.ir.types import float_tensor, shape_of
+from cimc.ir.types import shape_of
 
 
-def load(path: Path) -> Graph:
-    """Return the graph of an ONNX file, which is only read. Raises CimcError with every problem of the model."""
-    prepared = prepare(read(path))
+def load(path: Path, unbatched: bool = False) -> Graph:
+    """Return the graph of an ONNX file, which is only read. Raises CimcError with every problem of the model.
+
+    No axis of an unbatched model is a batch: one run of it is one sample.
+    """
+    prepared = prepare(read(path), unbatched)
     nodes = live([node_of(proto) for proto in prepared.model.graph.node], _outputs(prepared))
     facts = gather_facts(prepared, nodes)
     computed = live([node for node in nodes if not _is_folded(node, facts)], _outputs(prepared))
@@ -34,10 +37,10 @@ def load(path: Path) -> Graph:
     return Graph(ModuleOp(Region(canvas.block)), canvas.weights, path.stem)
 
 
-def check(path: Path) -> list[Diagnostic]:
+def check(path: Path, unbatched: bool = False) -> list[Diagnostic]:
     """Return every problem that `load` would raise; empty for a model it takes."""
     try:
-        load(path)
+        load(path, unbatched)
     except CimcError as error:
         return list(error.diagnostics)
     return []
@@ -76,22 +79,25 @@ def _names(prepared: Prepared, nodes: Iterable[Node]) -> set[str]:
 
 def _add_inputs(canvas: Canvas, prepared: Prepared) -> None:
     for value in real_inputs(prepared.model.graph):
-        shape = canvas.facts.shapes[value.name][1:]
-        _add_input(canvas, value.name, shape)
+        _add_input(canvas, value.name)
 
 
-def _add_input(canvas: Canvas, name: str, shape: tuple[int, ...]) -> None:
-    properties = {"label": text(name), "model_shape": ints(shape), "order": ints(range(len(shape)))}
-    op = nn.InputOp(properties=properties, result_types=[float_tensor(shape)])
+def _add_input(canvas: Canvas, name: str) -> None:
+    batch = canvas.facts.batch_axes.get(name)
+    op = build.input_(name, per_sample(canvas.facts.shapes[name], batch), _axis(batch))
     op.location = named(name)
     canvas.block.add_op(op)
     canvas.values[name] = op.out
 
 
+def _axis(batch: BatchAxis | None) -> int:
+    return -1 if batch is None else batch.axis
+
+
 def _add_outputs(canvas: Canvas, prepared: Prepared) -> Iterable[Diagnostic]:
     for name in _outputs(prepared):
         if name in canvas.values:
-            op = build.output(canvas.values[name], name)
+            op = build.output(canvas.values[name], name, _axis(canvas.facts.batch_axes.get(name)))
             op.location = named(name)
             canvas.block.add_op(op)
         elif name in canvas.facts.constants:
@@ -123,9 +129,9 @@ def _unsupported(node: Node) -> Diagnostic:
 
 def _stand_in(canvas: Canvas, node: Node) -> None:
     for name in node.outputs:
-        shape = canvas.facts.shapes.get(name, ())
-        if name and name not in canvas.values and shape[:1] == (canvas.batch,) and 0 not in shape:
-            _add_input(canvas, name, shape[1:])
+        shape = canvas.facts.shapes.get(name, (0,))
+        if name and name not in canvas.values and 0 not in shape:
+            _add_input(canvas, name)
 
 
 def _translate(site: Site) -> None:
@@ -138,19 +144,17 @@ def _translate(site: Site) -> None:
 
 
 def _check_shapes(site: Site) -> None:
-    """Refuse results without a known shape, with a zero in it, or without the batch in front."""
+    """Refuse results without a known shape, or with a zero in it."""
     for name in (output for output in site.node.outputs if output):
         shape = site.canvas.facts.shapes.get(name)
         if shape is None:
             raise site.refuse("CIM0105", f"the shape of result '{name}' is not known", hint="export with fixed sizes")
         if 0 in shape:
             raise site.refuse("CIM0107", f"result '{name}' has shape {shape}")
-        if shape[:1] != (site.canvas.batch,):
-            raise site.refuse("CIM0109", f"result '{name}' has shape {shape} for a batch of {site.canvas.batch}")
 
 
 def _check_result(site: Site, name: str, value: SSAValue) -> None:
-    want = site.full_shape(name)[1:]
+    want = per_sample(site.full_shape(name), site.batch_axis(name))
     if shape_of(value) != want:
         message = f"result '{name}' has per-sample shape {shape_of(value)} and in ONNX {want}: the batch moves"
         raise site.refuse("CIM0109", message)

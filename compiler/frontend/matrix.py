@@ -3,29 +3,36 @@
 import numpy as np
 from xdsl.ir import SSAValue
 
+from cimc.frontend.arithmetic import affine
+from cimc.frontend.preparation import UNBATCHED
 from cimc.frontend.site import Reals, Site
 from cimc.ir import build
 from cimc.ir.types import shape_of
 
 
 def gemm(at: Site) -> SSAValue:
-    if at.node.integer("transA", 0):
-        raise at.refuse("CIM0109", "transA moves the batch axis")
     x, matrix = at.activation(0), at.reals(1) * at.node.real("alpha", 1.0)
+    if at.node.integer("transA", 0) and len(shape_of(x)) == 2:
+        x = at.transposed(x, (1, 0), "rows")
     if at.node.integer("transB", 0):
         matrix = matrix.T
-    weight = at.weight(matrix, at.node.inputs[1])
-    return at.add(
-        build.dense(
-            x, weight, None if not at.node.has(2) else at.weight(_gemm_bias(at, matrix), at.node.inputs[2]), at.label
-        )
-    )
+    weight, bias = at.weight(matrix, at.node.inputs[1]), _gemm_bias(at, matrix)
+    if bias is None or bias.ndim == 1:
+        vector = None if bias is None else at.weight(bias, at.node.inputs[2])
+        return at.add(build.dense(x, weight, vector, at.label))
+    product = at.add(build.dense(x, weight, None, at.helper("product")))
+    return affine(at, product, np.ones(()), bias, at.node.inputs[2])
 
 
-def _gemm_bias(at: Site, matrix: Reals) -> Reals:
+def _gemm_bias(at: Site, matrix: Reals) -> Reals | None:
+    """Return the bias of every output column, or of every row and column in a model without a batch."""
+    if not at.node.has(2):
+        return None
     bias = at.reals(2) * at.node.real("beta", 1.0)
     if bias.ndim == 2 and np.any(bias != bias[:1]):
-        raise at.refuse("CIM0109", f"a bias of shape {bias.shape} differs between samples")
+        if at.batch_axis(at.node.inputs[0]) is not None:
+            raise at.refuse("CIM0109", f"a bias of shape {bias.shape} differs between samples", hint=UNBATCHED)
+        return bias
     row = bias[0] if bias.ndim == 2 else bias
     return np.array(np.broadcast_to(row, (matrix.shape[1],)))
 
@@ -36,8 +43,7 @@ def matmul(at: Site) -> SSAValue:
     if not at.is_constant(1):
         raise at.refuse("CIM0104", "both factors are computed", hint="one factor must be a constant matrix")
     x, matrix = at.activation(0), _matrix(at, 1)
-    if not shape_of(x):
-        raise at.refuse("CIM0109", "the product runs over the batch")
+    _require_no_batch(at, 0, 1)
     weight = at.weight(matrix if matrix.ndim == 2 else matrix[:, None], at.node.inputs[1])
     if matrix.ndim == 2:
         return at.add(build.dense(x, weight, None, at.label))
@@ -48,12 +54,21 @@ def _constant_on_the_left(at: Site) -> SSAValue:
     """W @ x is (x^T @ W^T)^T on the last two axes."""
     x, matrix = at.activation(1), _matrix(at, 0)
     rank = len(shape_of(x))
+    _require_no_batch(at, 1, 2)
     if rank < 2 or matrix.ndim != 2:
-        raise at.refuse("CIM0109", "the product runs over the batch")
+        raise at.refuse("CIM0104", f"a constant of shape {matrix.shape} times a value of shape {shape_of(x)}")
     swap = (*range(rank - 2), rank - 1, rank - 2)
     turned = at.transposed(x, swap, "columns")
     y = at.add(build.dense(turned, at.weight(matrix.T, at.node.inputs[0]), None, at.label))
     return at.transposed(y, swap, "rows")
+
+
+def _require_no_batch(at: Site, index: int, last: int) -> None:
+    """Refuse a batch along one of the last axes of an input: the product runs over them."""
+    name = at.node.inputs[index]
+    batch = at.batch_axis(name)
+    if batch is not None and len(at.full_shape(name)) - batch.axis <= last:
+        raise at.refuse("CIM0109", "the product runs over the batch")
 
 
 def _matrix(at: Site, index: int) -> Reals:

@@ -12,48 +12,27 @@ from cimc.ir.types import shape_of
 def reshape(at: Site) -> SSAValue:
     if not at.is_constant(1):
         raise at.refuse("CIM0104", "the target shape is computed from data")
-    target = at.canvas.facts.constants[at.node.inputs[1]]
-    if target.value.shape != target.other.shape or (target.value[1:] != target.other[1:]).any():
-        raise at.refuse("CIM0109", f"the target shape {target.value.tolist()} takes the batch to a later axis")
+    return reshaped(at)
+
+
+def reshaped(at: Site) -> SSAValue:
+    """Reshape, Flatten, Squeeze, Unsqueeze: the elements of a sample keep their order."""
     return at.add(build.reshape(at.activation(0), at.result_shape(), at.label))
 
 
-def flatten(at: Site) -> SSAValue:
-    x = at.activation(0)
-    axis, rank = at.node.integer("axis", 1), len(shape_of(x)) + 1
-    if axis % rank == 0 and axis != rank:
-        raise at.refuse("CIM0109", f"axis {axis} flattens the batch into the values")
-    return at.add(build.reshape(x, at.result_shape(), at.label))
-
-
-def squeeze(at: Site) -> SSAValue:
-    x = at.activation(0)
-    if not at.node.has(1):
-        raise at.refuse("CIM0109", "without axes a batch of one is squeezed too", hint="name the axes")
-    for axis in at.integers(1):
-        at.axis(axis, len(shape_of(x)))
-    return at.add(build.reshape(x, at.result_shape(), at.label))
-
-
-def unsqueeze(at: Site) -> SSAValue:
-    x, axes = at.activation(0), at.integers(1)
-    for axis in axes:
-        at.axis(axis, len(shape_of(x)) + len(axes))
-    return at.add(build.reshape(x, at.result_shape(), at.label))
-
-
 def transpose(at: Site) -> SSAValue:
-    x = at.activation(0)
-    rank = len(shape_of(x)) + 1
-    order = at.node.ints("perm", tuple(reversed(range(rank))))
-    if order[0] != 0:
-        raise at.refuse("CIM0109", f"perm {order} moves the batch from the first axis")
-    return at.add(build.transpose(x, [axis - 1 for axis in order[1:]], at.label))
+    full = len(at.full_shape(at.node.inputs[0]))
+    order = at.node.ints("perm", tuple(reversed(range(full))))
+    batch = at.batch_axis(at.node.inputs[0])
+    if batch is not None and not batch.is_whole:
+        raise at.refuse("CIM0109", f"axis {batch.axis} mixes samples and {batch.inner} rows of each")
+    kept = [axis for axis in order if batch is None or axis != batch.axis]
+    return at.add(build.transpose(at.activation(0), [at.axis(axis) for axis in kept], at.label))
 
 
 def concat(at: Site) -> SSAValue:
     parts = [at.activation(index) for index in range(len(at.node.inputs))]
-    axis = at.axis(at.node.integer("axis", 0), len(shape_of(parts[0])))
+    axis = at.axis(at.node.integer("axis", 0))
     return at.add(build.concat(parts, axis, at.label))
 
 
@@ -71,15 +50,15 @@ def pad(at: Site) -> SSAValue:
 
 def _pads(at: Site, rank: int) -> tuple[list[int], list[int]]:
     pads = at.integers(1)
-    axes = at.integers(3) if at.node.has(3) else tuple(range(rank + 1))
+    axes = at.integers(3) if at.node.has(3) else tuple(range(len(at.full_shape(at.node.inputs[0]))))
     if len(pads) != 2 * len(axes):
         raise at.refuse("CIM0104", f"{len(pads)} pads for {len(axes)} axes")
-    before, after = [0] * (rank + 1), [0] * (rank + 1)
-    for position, axis in enumerate(axes):
-        before[axis], after[axis] = pads[position], pads[position + len(axes)]
-    if before[0] or after[0]:
-        raise at.refuse("CIM0109", "the batch is padded")
-    return before[1:], after[1:]
+    before, after = [0] * rank, [0] * rank
+    for low, high, full in zip(pads[: len(axes)], pads[len(axes) :], axes, strict=True):
+        if low or high:
+            axis = at.axis(full)
+            before[axis], after[axis] = low, high
+    return before, after
 
 
 def _cropped(at: Site, x: SSAValue, before: list[int], after: list[int]) -> SSAValue:
@@ -98,7 +77,7 @@ def slice_(at: Site) -> SSAValue:
     steps = at.integers(4) if at.node.has(4) else (1,) * len(starts)
     begin, step = [0] * rank, [1] * rank
     for start, end, full, stride in zip(starts, ends, axes, steps, strict=True):
-        axis = _sliced_axis(at, full, rank, start, end, stride)
+        axis = _sliced_axis(at, full, start, end, stride)
         if axis is None:
             continue
         size = shape_of(x)[axis]
@@ -106,19 +85,22 @@ def slice_(at: Site) -> SSAValue:
     return at.add(build.slice_(x, begin, step, at.result_shape(), at.label))
 
 
-def _sliced_axis(at: Site, full: int, rank: int, start: int, end: int, stride: int) -> int | None:
+def _sliced_axis(at: Site, full: int, start: int, end: int, stride: int) -> int | None:
     """Return the per-sample axis of one slice; None where it takes the whole batch."""
     if stride < 1:
         raise at.refuse("CIM0104", f"step {stride}, only positive steps are supported")
-    if full in (0, -rank - 1) and (start, stride) == (0, 1) and end >= max(at.canvas.batch, 1 << 30):
+    name = at.node.inputs[0]
+    batch = at.batch_axis(name)
+    is_batch = batch is not None and full % len(at.full_shape(name)) == batch.axis
+    if is_batch and (start, stride) == (0, 1) and end >= max(at.canvas.batch, 1 << 30):
         return None
-    return at.axis(full, rank)
+    return at.axis(full)
 
 
 def split(at: Site) -> tuple[SSAValue, ...]:
     x = at.activation(0)
     rank = len(shape_of(x))
-    axis, start, results = at.axis(at.node.integer("axis", 0), rank), 0, []
+    axis, start, results = at.axis(at.node.integer("axis", 0)), 0, []
     for index, name in enumerate(at.node.outputs):
         begin = [start if a == axis else 0 for a in range(rank)]
         shape = at.result_shape(index)
@@ -131,7 +113,7 @@ def gather(at: Site) -> SSAValue:
     """Constant, evenly spaced indices are a slice; a scalar index then drops the axis."""
     x = at.activation(0)
     rank = len(shape_of(x))
-    axis, indices = at.axis(at.node.integer("axis", 0), rank), at.integers(1)
+    axis, indices = at.axis(at.node.integer("axis", 0)), at.integers(1)
     places = [index % shape_of(x)[axis] for index in indices]
     step = places[1] - places[0] if len(places) > 1 else 1
     if step < 1 or any(b - a != step for a, b in pairwise(places)):

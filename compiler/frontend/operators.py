@@ -18,7 +18,7 @@ OPERATORS: Mapping[str, Translation] = {
     "Conv": convolution.convolution,
     "Div": arithmetic.division,
     "Dropout": elementwise.same,
-    "Flatten": movement.flatten,
+    "Flatten": movement.reshaped,
     "Gather": movement.gather,
     "Gemm": matrix.gemm,
     "GlobalAveragePool": pooling.global_average_pool,
@@ -39,11 +39,11 @@ OPERATORS: Mapping[str, Translation] = {
     "Slice": movement.slice_,
     "Softmax": elementwise.softmax,
     "Split": movement.split,
-    "Squeeze": movement.squeeze,
+    "Squeeze": movement.reshaped,
     "Sub": arithmetic.subtraction,
     "Sum": arithmetic.total,
     "Tanh": elementwise.unary("tanh"),
     "Transpose": movement.transpose,
-    "Unsqueeze": movement.unsqueeze,
+    "Unsqueeze": movement.reshaped,
 }
 """Constant, ConstantOfShape, Shape and everything else that depends on constants only is folded before."""

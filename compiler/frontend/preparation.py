@@ -1,6 +1,6 @@
 """Brings a model to one form: functions inlined, the batch fixed, opset 21, checked by onnx."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
@@ -14,33 +14,44 @@ from cimc.frontend.ordering import sort_nodes
 OPSET = 21
 """Older models are converted to this opset; newer ones are taken where their operators are the same."""
 
+UNBATCHED = "if no axis of the model is a batch, compile with --unbatched"
+
 
 @dataclass(frozen=True)
 class Prepared:
-    """A checked model; `batch` is the size its shapes are inferred at, `free` says the file left it open."""
+    """A checked model; `batch` is the size its shapes are inferred at, `free` says the file left it open.
+
+    `axes` names the batch axis of each input; None where the model is taken as unbatched.
+    """
 
     model: onnx.ModelProto
     batch: int
     free: bool
+    axes: Mapping[str, int | None]
 
     @property
     def opset(self) -> int:
         return int(next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx")))
 
 
-def prepare(model: onnx.ModelProto) -> Prepared:
-    """Return the prepared model; `model` itself is changed. Raises CimcError with every bad input at once."""
+def prepare(model: onnx.ModelProto, unbatched: bool = False) -> Prepared:
+    """Return the prepared model; `model` itself is changed. Raises CimcError with every bad input at once.
+
+    Where some input has an open axis, each input's batch lies along its open axis, else along the first one.
+    An unbatched model has none: a run of it is one sample.
+    """
     sort_nodes(model.graph)
     _check(model)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     inputs = list(real_inputs(model.graph))
-    found = [diagnostic for value in inputs for diagnostic in _input_problems(value)]
+    axes = {value.name: None if unbatched else _batch_axis(value) for value in inputs}
+    found = [diagnostic for value in inputs for diagnostic in _input_problems(value, axes[value.name])]
     if found:
         raise CimcError(found)
-    batch, free = _batch(inputs)
-    _fix_batch(model.graph, inputs, batch)
-    return Prepared(_converted(model), batch, free)
+    batch, free = (1, False) if unbatched else _batch(inputs, axes)
+    _fix_batch(model.graph, inputs, axes, batch)
+    return Prepared(_converted(model), batch, free, axes)
 
 
 def real_inputs(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
@@ -69,7 +80,13 @@ def _first_lines(error: Exception, count: int = 3) -> str:
     return "; ".join(lines[:count]) or type(error).__name__
 
 
-def _input_problems(value: onnx.ValueInfoProto) -> Iterator[Diagnostic]:
+def _batch_axis(value: onnx.ValueInfoProto) -> int:
+    """Return the only open axis of an input, else the first axis."""
+    sizes = [_size(dim) for dim in value.type.tensor_type.shape.dim]
+    return sizes.index(None) if sizes.count(None) == 1 else 0
+
+
+def _input_problems(value: onnx.ValueInfoProto, batch: int | None) -> Iterator[Diagnostic]:
     name, tensor = f"input '{value.name}'", value.type.tensor_type
     if not value.type.HasField("tensor_type") or tensor.elem_type != onnx.TensorProto.FLOAT:
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type else "no tensor"
@@ -81,11 +98,11 @@ def _input_problems(value: onnx.ValueInfoProto) -> Iterator[Diagnostic]:
         return
     shape = [_size(dim) for dim in tensor.shape.dim]
     shown = tuple("?" if size is None else size for size in shape)
-    if not shape:
-        yield Diagnostic("CIM0109", f"{name} is a scalar: it has no batch axis")
-    elif None in shape[1:]:
+    if not shape and batch is not None:
+        yield Diagnostic("CIM0109", f"{name} is a scalar: it has no batch axis", hint=UNBATCHED)
+    elif any(size is None and axis != batch for axis, size in enumerate(shape)):
         hint = "fix it with onnxruntime.tools.make_dynamic_shape_fixed"
-        yield Diagnostic("CIM0105", f"{name} has shape {shown}: only the first axis may be open", hint=hint)
+        yield Diagnostic("CIM0105", f"{name} has shape {shown}: only the batch axis may be open", hint=hint)
     if 0 in shape:
         yield Diagnostic("CIM0107", f"{name} has shape {shown}")
 
@@ -95,20 +112,25 @@ def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
     return int(dim.dim_value) if known else None
 
 
-def _batch(inputs: list[onnx.ValueInfoProto]) -> tuple[int, bool]:
+def _batch(inputs: list[onnx.ValueInfoProto], axes: Mapping[str, int | None]) -> tuple[int, bool]:
     """Return the batch size of the shapes, and whether no input fixes it."""
-    sizes = {value.name: _size(value.type.tensor_type.shape.dim[0]) for value in inputs}
+    sizes = {value.name: _size(value.type.tensor_type.shape.dim[axes[value.name] or 0]) for value in inputs}
     fixed = {size for size in sizes.values() if size is not None}
     if len(fixed) > 1:
         listed = ", ".join(f"'{name}': {size or 'open'}" for name, size in sizes.items())
-        raise fail("CIM0109", f"the inputs have different first axes ({listed}); the first axis is the batch")
+        message = f"the inputs have different first axes ({listed}); the first axis is the batch"
+        raise fail("CIM0109", message, hint=UNBATCHED)
     return next(iter(fixed), 1), not fixed
 
 
-def _fix_batch(graph: onnx.GraphProto, inputs: list[onnx.ValueInfoProto], batch: int) -> None:
+def _fix_batch(
+    graph: onnx.GraphProto, inputs: list[onnx.ValueInfoProto], axes: Mapping[str, int | None], batch: int
+) -> None:
     del graph.value_info[:]
     for value in inputs:
-        value.type.tensor_type.shape.dim[0].dim_value = batch
+        axis = axes[value.name]
+        if axis is not None:
+            value.type.tensor_type.shape.dim[axis].dim_value = batch
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
 

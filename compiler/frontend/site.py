@@ -9,8 +9,10 @@ from xdsl.dialects.builtin import UnknownLoc
 from xdsl.ir import Block, SSAValue
 
 from cimc.diagnostics import CimcError, fail
+from cimc.frontend.batch_axis import BatchAxis, per_sample
 from cimc.frontend.folding import Facts
 from cimc.frontend.node import Node
+from cimc.frontend.preparation import UNBATCHED
 from cimc.ir import build, nn
 from cimc.ir.types import WeightRef, shape_of
 from cimc.ir.weights import Array, WeightStore
@@ -73,9 +75,14 @@ class Site:
     def full_shape(self, name: str) -> tuple[int, ...]:
         return self.canvas.facts.shapes[name]
 
+    def batch_axis(self, name: str) -> BatchAxis | None:
+        """Return where the batch lies in a tensor; None in one without a batch."""
+        return self.canvas.facts.batch_axes.get(name)
+
     def result_shape(self, index: int = 0) -> tuple[int, ...]:
         """Return the per-sample shape of a result, as ONNX infers it."""
-        return self.full_shape(self.node.outputs[index])[1:]
+        name = self.node.outputs[index]
+        return per_sample(self.full_shape(name), self.batch_axis(name))
 
     def constant(self, index: int) -> Array:
         """Return the value of a constant input that does not depend on the batch size."""
@@ -111,12 +118,27 @@ class Site:
             raise self.refuse("CIM0106", f"constant '{name}' leaves the range of float32 once folded")
         return self.canvas.weights.add(name, single)
 
-    def axis(self, axis: int, rank: int) -> int:
-        """Return an ONNX axis as a per-sample axis. Raises CIM0109 for the batch axis."""
-        full = axis + rank + 1 if axis < 0 else axis
-        if full == 0:
-            raise self.refuse("CIM0109", f"axis {axis} is the batch")
-        return full - 1
+    def axis(self, axis: int, index: int = 0) -> int:
+        """Return an axis of input `index` as a per-sample axis. Raises CIM0109 for the batch axis."""
+        name = self.node.inputs[index]
+        full, batch = axis % len(self.full_shape(name)), self.batch_axis(name)
+        if batch is not None and full == batch.axis:
+            raise self.refuse("CIM0109", f"axis {axis} is the batch", hint=UNBATCHED)
+        return full - (batch is not None and batch.is_whole and full > batch.axis)
+
+    def image(self, index: int) -> SSAValue:
+        """Return an input with the batch in front, for operators whose first axis is the batch by definition."""
+        name, x = self.node.inputs[index], self.activation(index)
+        shape, batch = self.full_shape(name), self.batch_axis(name)
+        if batch == BatchAxis(0):
+            return x
+        if shape[0] == 1 and batch is None:
+            return self.reshaped(x, shape[1:], "image")
+        raise self.refuse("CIM0109", f"the first axis of '{name}', of shape {shape}, is not the batch")
+
+    def from_image(self, y: SSAValue) -> SSAValue:
+        """Return the result of an `image` under the shape that the rest of the model expects."""
+        return self.reshaped(y, self.result_shape(), "batch")
 
     def transposed(self, x: SSAValue, order: Sequence[int], suffix: str) -> SSAValue:
         """Return `x` with its axes in `order`; `x` itself where they already are."""

@@ -11,8 +11,9 @@ from cimc.ir.nn import Computed
 from cimc.ir.types import shape_of
 
 
-def channels_last(at: Site, x: SSAValue) -> SSAValue:
-    """Return (channels, [height,] width) data as (height, width, channels); height is 1 for 1-D data."""
+def channels_last(at: Site) -> SSAValue:
+    """Return the node's (channels, [height,] width) data as (height, width, channels); height is 1 for 1-D data."""
+    x = at.image(0)
     rank = len(shape_of(x))
     if rank not in (2, 3):
         raise at.refuse("CIM0104", f"{rank - 1} spatial axes, supported are 1 and 2")
@@ -25,7 +26,7 @@ def channels_first(at: Site, op: Computed, rank: int) -> SSAValue:
     y = at.add(op)
     if rank == 2:
         y = at.reshaped(y, shape_of(y)[1:], "1d")
-    return at.transposed(y, (rank - 1, *range(rank - 1)), "nchw")
+    return at.from_image(at.transposed(y, (rank - 1, *range(rank - 1)), "nchw"))
 
 
 @dataclass(frozen=True)

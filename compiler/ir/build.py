@@ -9,7 +9,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from cimc.ir import nn
 from cimc.ir.attributes import floats, integer, ints, real, text
-from cimc.ir.types import WeightRef, shape_of, tensor_of
+from cimc.ir.types import WeightRef, float_tensor, shape_of, tensor_of
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
@@ -55,11 +55,19 @@ def again(
     return type(op).create(operands=operands, properties=properties, result_types=[typed(op.out, shape)])
 
 
-def output(x: SSAValue, label: str) -> nn.OutputOp:
+def input_(label: str, shape: Sequence[int], batch_axis: int = 0) -> nn.InputOp:
+    """Return the model input `label` of per-sample `shape`; `batch_axis` as in nn.input."""
+    return nn.InputOp(properties=_port(label, shape, batch_axis), result_types=[float_tensor(shape)])
+
+
+def output(x: SSAValue, label: str, batch_axis: int = 0) -> nn.OutputOp:
     """Return the model output `label` in the axis order of `x`."""
-    shape = shape_of(x)
-    properties = {"label": text(label), "model_shape": ints(shape), "order": ints(range(len(shape)))}
-    return nn.OutputOp(operands=[x], properties=properties)
+    return nn.OutputOp(operands=[x], properties=_port(label, shape_of(x), batch_axis))
+
+
+def _port(label: str, shape: Sequence[int], batch_axis: int) -> dict[str, Attribute | None]:
+    axis = integer(batch_axis) if batch_axis else None
+    return {"label": text(label), "model_shape": ints(shape), "order": ints(range(len(shape))), "batch_axis": axis}
 
 
 def conv(x: SSAValue, weight: WeightRef, bias: WeightRef | None, window: Window, group: int, label: str) -> nn.ConvOp:

@@ -45,11 +45,15 @@ class Computed(IRDLOperation):
 
 @irdl_op_definition
 class InputOp(Computed):
-    """A model input: memory axis a of the value is axis order[a] of the model's own per-sample shape."""
+    """A model input: memory axis a of the value is axis order[a] of the model's own per-sample shape.
+
+    `batch_axis` is where the model's own tensor has the samples: absent for the first axis, -1 for none.
+    """
 
     name = "nn.input"
     model_shape: Ints = prop_def(Ints)
     order: Ints = prop_def(Ints)
+    batch_axis: Integer | None = opt_prop_def(Integer)
 
     def verify_(self) -> None:
         _verify_order(self, shape_of(self.out))
@@ -57,13 +61,14 @@ class InputOp(Computed):
 
 @irdl_op_definition
 class OutputOp(IRDLOperation):
-    """A model output under its ONNX name, with shape and axis order as for an input."""
+    """A model output under its ONNX name, with shape, axis order and batch axis as for an input."""
 
     name = "nn.output"
     x: Operand = operand_def(TensorType)
     label: Text = prop_def(Text)
     model_shape: Ints = prop_def(Ints)
     order: Ints = prop_def(Ints)
+    batch_axis: Integer | None = opt_prop_def(Integer)
 
     def verify_(self) -> None:
         _verify_order(self, shape_of(self.x))

@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from cimc.evaluate import evaluate
+from cimc.float_model import run_float
 from cimc.frontend import load
+from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
+from cimc.ir.nn import InputOp
 from cimc.ir.text import parse_module, print_module
 from cimc.ir.verify import require_sound
 from cimc.passes.dead_code import DeadCode
@@ -78,38 +80,22 @@ def canonical(graph: Graph) -> Graph:
     return graph
 
 
-def samples(path: Path, batch: int = 2, scale: float = 2.0) -> dict[str, Array]:
-    """Return seeded inputs for a model file."""
-    proto = onnx.load(path)
-    constants = {tensor.name for tensor in proto.graph.initializer}
-    rng, found = np.random.default_rng(1), {}
-    for value in proto.graph.input:
-        if value.name not in constants:
-            shape = [dim.dim_value for dim in value.type.tensor_type.shape.dim[1:]]
-            found[value.name] = rng.normal(0.0, scale, (batch, *shape)).astype(np.float32)
-    return found
+def samples(graph: Graph, batch: int = 2, scale: float = 2.0) -> dict[str, Array]:
+    """Return seeded inputs [batch, *per-sample shape] of an imported model."""
+    rng = np.random.default_rng(1)
+    inputs = [op for op in graph.module.ops if isinstance(op, InputOp)]
+    return {
+        op.label.data: rng.normal(0.0, scale, (batch, *int_values(op.model_shape))).astype(np.float32) for op in inputs
+    }
 
 
-def reference(path: Path, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return onnxruntime's outputs; sample by sample where the model has a fixed batch of one."""
-    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    names = list(dict.fromkeys(value.name for value in session.get_outputs()))
-    if any(value.shape[0] == 1 for value in session.get_inputs()):
-        rows = [session.run(names, {key: x[i : i + 1] for key, x in inputs.items()}) for i in range(_count(inputs))]
-        return {name: np.concatenate([row[k] for row in rows]) for k, name in enumerate(names)}
-    return dict(zip(names, session.run(names, dict(inputs)), strict=True))
-
-
-def _count(inputs: Mapping[str, Array]) -> int:
-    return len(next(iter(inputs.values())))
-
-
-def assert_agrees(path: Path, inputs: Mapping[str, Array] | None = None) -> Graph:
+def assert_agrees(path: Path, inputs: Mapping[str, Array] | None = None, unbatched: bool = False) -> Graph:
     """Compare the imported and the canonical graph with onnxruntime; return the canonical graph."""
-    inputs = inputs or samples(path)
-    want = reference(path, inputs)
-    assert_equal(evaluate(load(path), inputs), want)
-    graph = canonical(load(path))
+    graph = load(path, unbatched)
+    inputs = inputs or samples(graph)
+    want = run_float(path, graph, inputs)
+    assert_equal(evaluate(graph, inputs), want)
+    graph = canonical(load(path, unbatched))
     assert_equal(evaluate(graph, inputs), want)
     source = print_module(graph.module)
     assert print_module(parse_module(source)) == source

@@ -14,6 +14,7 @@ from models.models import MODELS, SHORT, Job, Model
 
 from cimc.arrays import load_arrays
 from cimc.float_model import run_float
+from cimc.frontend import load
 
 WIDE_TARGETS = ("aon-cim", "ideal", "hermes-64")
 NARROW_TARGETS = ("aon-cim-6b", "aon-cim-4b")
@@ -56,7 +57,7 @@ def agreement(job: Job) -> float:
     """Return the share of the test set on which the program and the float model have the same top-1."""
     outputs = job.folder / "y.npz"
     job.test("run", job.program, "-o", str(outputs))
-    (name, real), *_ = run_float(Path(job.file), job.inputs()).items()
+    (name, real), *_ = run_float(Path(job.file), load(Path(job.file)), job.inputs()).items()
     with np.load(outputs) as found:
         return float((found[name].argmax(axis=1) == real.argmax(axis=1)).mean())
 

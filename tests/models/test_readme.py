@@ -10,6 +10,7 @@ from models.models import MODELS, Job, Model
 
 from cimc.arrays import load_arrays
 from cimc.float_model import run_float
+from cimc.frontend import load
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 MARK = "<!-- accuracy -->"
@@ -27,7 +28,7 @@ def score(job: Job) -> float:
 def float_score(job: Job) -> float:
     """Return the score of the untouched model on onnxruntime."""
     inputs = job.inputs()
-    real = next(iter(run_float(Path(job.file), inputs).values()))
+    real = next(iter(run_float(Path(job.file), load(Path(job.file)), inputs).values()))
     if job.model.metric == "mse":
         return float(np.square(real - next(iter(inputs.values()))).mean(axis=1, dtype=np.float64).mean())
     return float((real.argmax(axis=1) == load_arrays(job.data(job.model.test))["y"]).mean())
