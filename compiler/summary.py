@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cimc.diagnostics import Diagnostic
@@ -26,6 +26,7 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
     return {
         "layers": len(layers),
         "tiles": len(used),
+        **({"chips": -(-len(used) // target.tiles_a_chip)} if target.tiles_a_chip else {}),
         "utilisation": round(cells / max(len(used) * target.rows * target.columns, 1), 4),
         "static_instructions": len(program.instructions),
         "mvms": sum(_products(op) for op in layers),
@@ -43,7 +44,8 @@ def render_summary(compilation: Compilation, target: Target, output: str) -> str
         f"{compilation.graph.name} -> {output}",
         f"  target                   {target.name}: {tiles} x ({target.rows} x {target.columns}), {target.summary}",
         f"  layers on the crossbar   {facts['layers']}, {_depthwise(compilation)} depthwise on the digital unit",
-        f"  tiles used               {facts['tiles']} of {tiles}, array utilisation {100 * facts['utilisation']:.1f} %",
+        f"  tiles used               {facts['tiles']} of {tiles}{_chips(facts)}, "
+        f"array utilisation {100 * facts['utilisation']:.1f} %",
         f"  static instructions      {facts['static_instructions']}",
         f"  matrix-vector products   {facts['mvms']} a sample",
         f"  activation memory        {facts['activation_bytes']} bytes",
@@ -61,6 +63,12 @@ def synthetic_warning() -> Diagnostic:
     return Diagnostic(
         "CIM0204", "NO CALIBRATION DATA: ranges come from seeded random inputs, accuracy means nothing", hint=hint
     )
+
+
+def _chips(facts: Mapping[str, Any]) -> str:
+    """Return how many chips the tiles make, where --tiles put several together."""
+    count = facts.get("chips")
+    return f" = {count} chip{'' if count == 1 else 's'}" if count else ""
 
 
 def _products(op: MvmOp) -> int:

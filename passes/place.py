@@ -33,12 +33,13 @@ class Place:
     def __call__(self, graph: Graph) -> Graph:
         layers = [op for op in graph.operations if isinstance(op, MvmOp)]
         blocks = [block for op in layers for block in blocks_of(op)]
-        spots = self._pack(blocks)
+        spots = self._pack(blocks, self.target.tiles or MOST_TILES)
         if spots is None:
             raise fail(
                 "CIM0303",
                 self._fit_report(layers, blocks),
-                hint="take a target with more or larger tiles (`cimc target list`); fewer bits do not help",
+                hint="`--tiles auto` takes as many tiles as needed; or take a target with more or larger tiles "
+                "(`cimc target list`); fewer bits do not help",
             )
         first = 0
         for op in layers:
@@ -48,12 +49,11 @@ class Place:
             first += count
         return graph
 
-    def _pack(self, blocks: list[Block]) -> list[tuple[int, int, int]] | None:
+    def _pack(self, blocks: list[Block], tiles: int) -> list[tuple[int, int, int]] | None:
         """Return (tile, row, col) of every block, or None where they do not fit."""
         whole = [
             i for i, block in enumerate(blocks) if (block.rows, block.cols) == (self.target.rows, self.target.columns)
         ]
-        tiles = self.target.tiles or MOST_TILES
         spots = {index: (tile, 0, 0) for tile, index in enumerate(whole)}
         rest = [(block.cols, block.rows, i) for i, block in enumerate(blocks) if i not in spots]
         if len(whole) > tiles or len(blocks) > MOST_TILES:
@@ -84,7 +84,7 @@ class Place:
             f"the blocks of {len(layers)} layers do not fit target {self.target.name}",
             f"    target has {self._tiles()} of {self.target.rows} x {self.target.columns} cells = {capacity} cells",
         ]
-        lines.append(f"    model needs {need} cells in {len(blocks)} blocks")
+        lines.append(f"    model needs {need} cells in {len(blocks)} blocks{self._enough(blocks)}")
         for op in layers:
             group, rows, cols = op.matrix
             count = sum(1 for _ in blocks_of(op))
@@ -92,6 +92,15 @@ class Place:
             cells = f"{group} x {rows} x {cols} = {group * rows * cols} cells"
             lines.append(f"    {name}: {cells}, {count} block{'' if count == 1 else 's'}")
         return "\n".join(lines)
+
+    def _enough(self, blocks: list[Block]) -> str:
+        """Return how many tiles, and chips of so many, the blocks would take."""
+        spots = self._pack(blocks, MOST_TILES)
+        if spots is None:
+            return ""
+        tiles = 1 + max(tile for tile, _, _ in spots)
+        chips = "" if not self.target.tiles else f", {-(-tiles // self.target.tiles)} chips"
+        return f": {tiles} tiles{chips}"
 
     def _tiles(self) -> str:
         return f"{self.target.tiles} tile{'' if self.target.tiles == 1 else 's'}"

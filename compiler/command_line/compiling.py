@@ -18,7 +18,7 @@ from cimc.isa.container import save_binary, save_text
 from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT, up_to_stage
 from cimc.passes.ranges import Ranges
-from cimc.targets import load_target
+from cimc.targets import Target, load_target
 
 RANGES_HINT = "write them with `cimc compile --write-ranges FILE`"
 
@@ -32,13 +32,21 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
         return feed(load_arrays(options.calib), inputs, feeding_of(options), options.calib)
 
     return Request(
-        target=load_target(options.target),
+        target=target_of_options(options),
         pipeline=pipeline,
         ranges=read_ranges(options.ranges) if options.ranges else None,
         data=data if options.calib else None,
         observer=Observer.of(options.print_ir_after, options.timing),
         unbatched=getattr(options, "unbatched", False),
     )
+
+
+def target_of_options(options: argparse.Namespace) -> Target:
+    """Return the chip asked for, with another number of tiles where --tiles says so. Raises CimcError."""
+    target = load_target(options.target)
+    if options.tiles is None:
+        return target
+    return target.with_tiles(None if options.tiles == "auto" else options.tiles)
 
 
 def feeding_of(options: argparse.Namespace) -> Feeding:

@@ -118,6 +118,15 @@ def _unbatched(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _tiles(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tiles",
+        type=lambda text: text if text == "auto" else _count(text),
+        metavar="N|auto",
+        help="tiles in place of the target's own number, as of several chips; auto: as many as needed",
+    )
+
+
 def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx", help="the trained model")
     parser.add_argument(
@@ -127,6 +136,7 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
         help="the chip (default aon-cim; see `cimc target list`)",
     )
     _unbatched(parser)
+    _tiles(parser)
     parser.add_argument("--calib", metavar="DATA.npz", help="inputs to calibrate ranges on")
     parser.add_argument("--ranges", metavar="FILE", help="ranges written by --write-ranges, instead of calibration")
     parser.add_argument("--pass-pipeline", metavar="STR", help="passes and options instead of the default pipeline")
@@ -290,6 +300,7 @@ def _opt(commands: "Commands") -> None:  # type: ignore[valid-type]
         "--pass-pipeline", default="", metavar="STR", help="passes and options; none: parse, verify, print"
     )
     parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml")
+    _tiles(parser)
     parser.add_argument("--calib", metavar="DATA.npz")
     parser.add_argument("--ranges", metavar="FILE")
     parser.add_argument("--print-ir-after", metavar="PASS|all|changed")

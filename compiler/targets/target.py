@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,21 @@ class Target:
     summary: str
     constants: Mapping[str, Any]
     sources: Mapping[str, str]
+    tiles_a_chip: int | None = None
+    """Tiles of one chip, where `with_tiles` put another number in its place; programs do not carry this."""
+
+    def with_tiles(self, tiles: int | None) -> "Target":
+        """Return the target with another number of tiles, None for as many as needed: several chips taken as one."""
+        stated = "unbounded" if tiles is None else tiles
+        problem = CONSTANTS["array.tiles"].problem(stated)
+        if problem:
+            raise fail("CIM0301", f"array.tiles: {problem}")
+        return replace(
+            self,
+            constants={**self.constants, "array.tiles": stated},
+            sources={**self.sources, "array.tiles": "derived"},
+            tiles_a_chip=self.tiles_a_chip or self.tiles,
+        )
 
     @property
     def tiles(self) -> int | None:

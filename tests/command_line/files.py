@@ -126,6 +126,7 @@ ARRAYS: Mapping[str, Builder] = {
     "by_name.npz": lambda: to_npz({"image": IMAGES}),
     "flat.npz": lambda: to_npz({"x": IMAGES.reshape(2, 64)}),
     "labelled.npz": lambda: to_npz({"x": IMAGES, "y": np.array([3, 1])}),
+    "long_rows.npz": lambda: to_npz({"x": np.linspace(-1, 1, 3000).reshape(3, 1000)}),
     "rows.npz": lambda: to_npz({"x": np.linspace(-1, 1, 30).reshape(5, 6)}),
     "other_name.npz": lambda: to_npz({"photos": IMAGES}),
     "none.npz": lambda: to_npz({}),

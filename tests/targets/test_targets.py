@@ -130,3 +130,13 @@ def test_full_adc_codes_have_one_more_below_zero() -> None:
     base = load_target("aon-cim")
     assert base.adc_range == (-127, 127)
     assert replace(base, constants={**base.constants, "adc.codes": "full"}).adc_range == (-128, 127)
+
+
+def test_tiles_can_be_another_number_of_chips() -> None:
+    chip = load_target("hermes-64")
+    assert chip.with_tiles(192).tiles == 192 and chip.with_tiles(None).tiles is None
+    assert chip.with_tiles(3).with_tiles(192).tiles_a_chip == 64
+    assert chip.with_tiles(192).sources["array.tiles"] == "derived"
+    assert target_of(chip.with_tiles(192).sections()).constants == chip.with_tiles(192).constants
+    with pytest.raises(CimcError, match="CIM0301"):
+        chip.with_tiles(0)
