@@ -7,6 +7,7 @@ from cimc.diagnostics import fail
 
 if TYPE_CHECKING:
     from cimc.isa.program import Program
+    from cimc.scoring import Arrays as Codes
 
 CHOICES = ("none", "block", "column", "refit")
 REFIT_SAMPLES = 64
@@ -30,26 +31,24 @@ def add_compensation_options(parser: argparse.ArgumentParser) -> None:
 
 def compensate(program: "Program", options: argparse.Namespace) -> "Program":
     """Return the program as it runs under the chosen compensation. Raises CimcError CIM0003."""
-    from cimc.backends.compensation import compensated
+    from cimc.command_line.noise_options import noise_of
+    from cimc.scoring import compensated_for
 
+    return compensated_for(program, noise_of(options), options.compensation, calibration_codes(program, options))
+
+
+def calibration_codes(program: "Program", options: argparse.Namespace) -> "Codes | None":
+    """Return the input codes that refit reads, None for the other compensations. Raises CimcError CIM0003."""
     if options.compensation != "refit":
-        return compensated(program, options.compensation)
+        return None
     if options.noise is None:
         raise fail("CIM0003", "--compensation refit needs a noisy chip", hint="add --noise pcm --time 1d")
     if options.calib is None:
         raise fail("CIM0003", "--compensation refit needs inputs to refit on", hint="add --calib DATA.npz (no labels)")
-    return _refitted(program, options)
-
-
-def _refitted(program: "Program", options: argparse.Namespace) -> "Program":
     from cimc.arrays import Feeding, feed, load_arrays
     from cimc.backends import ports
-    from cimc.backends.refit import refitted
-    from cimc.command_line.noise_options import noise_of
 
-    noise = noise_of(options)
-    assert noise is not None
     wanted = [(port.name, port.model_shape) for port in program.inputs]
     feeding = Feeding(options.offset, options.scale, options.calib_limit)
     real = feed(load_arrays(options.calib), wanted, feeding, options.calib)
-    return refitted(program, {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}, noise)
+    return {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}

@@ -4,18 +4,19 @@ import argparse
 import json
 import math
 import multiprocessing
-import os
 import statistics
-import sys
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import product
 
+from cimc.backends.noise import Noise
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of, seconds
 from cimc.command_line.plotting import picture, require_matplotlib
 from cimc.command_line.progress import Progress
-from cimc.command_line.running import cores, print_score, score
+from cimc.command_line.running import print_score, score, scoring_of
 from cimc.diagnostics import fail
+from cimc.scoring import Scoring, cores
 
 QUANTILES = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
@@ -24,8 +25,6 @@ QUANTILES = (
 )
 """Student's t for 95 %, by degrees of freedom from 1."""
 
-Scores = dict[tuple[int, str], float]
-
 
 def eval_command(options: argparse.Namespace) -> int:
     """Score a program once, or on every chip at every time."""
@@ -33,64 +32,67 @@ def eval_command(options: argparse.Namespace) -> int:
     if options.plot:
         require_matplotlib()
         keep_inputs([options.plot], [options.program, options.data])
-    if options.seeds is None and len(times) == 1 and not options.plot:
-        count, value = score(options)
-        print_score(options, count, value)
-        return 0
-    if options.noise is None:
+    several = options.seeds is not None or len(times) > 1 or options.plot
+    if several and options.noise is None:
         raise fail("CIM0003", "--seeds, --plot and several times need noise", hint="add --noise pcm")
     for time in times:
-        seconds(time)
-    _sweep(options, times)
+        noise_of(_at(options, time))
+    scoring = scoring_of(options)
+    if several:
+        _sweep(scoring, options, times)
+    else:
+        print_score(options, scoring.count, score(scoring, options))
     return 0
 
 
-def _sweep(options: argparse.Namespace, times: list[str]) -> None:
-    first = noise_of(_one(options, None, times[0]))
+def _at(options: argparse.Namespace, time: str) -> argparse.Namespace:
+    return argparse.Namespace(**{**vars(options), "time": time if options.time else None})
+
+
+def _sweep(scoring: Scoring, options: argparse.Namespace, times: list[str]) -> None:
+    first = noise_of(_at(options, times[0]))
     assert first
     seeds = range(first.seed, first.seed + (options.seeds or 1))
-    tasks = list(product(seeds, times))
-    count, scores = _scores(options, tasks)
+    trials = [replace(first, seed=seed, time_s=seconds(time)) for seed, time in product(seeds, times)]
+    scores = _scores(scoring, options, trials)
     highest = 1.0 if options.metric == "accuracy" else math.inf
-    rows = [_row(time, [scores[seed, time] for seed in seeds], highest) for time in times]
+    rows = [_row(time, scores[index :: len(times)], highest) for index, time in enumerate(times)]
     if options.plot:
-        title = f"{count} samples, {len(seeds)} chip{'s' * (len(seeds) > 1)} of {options.noise}"
+        title = f"{scoring.count} samples, {len(seeds)} chip{'s' * (len(seeds) > 1)} of {options.noise}"
         write(options.plot, picture(rows, options.metric, title))
     if options.json:
-        facts = {"n": count, "metric": options.metric, "profile": first.profile.name, "sources": sorted(first.sources)}
-        print(json.dumps({**facts, "seeds": list(seeds), "times": rows}))
+        facts = {"n": scoring.count, "metric": options.metric, "profile": first.profile.name}
+        print(json.dumps({**facts, "sources": sorted(first.sources), "seeds": list(seeds), "times": rows}))
     else:
-        _print_table(options, count, len(seeds), rows)
+        _print_table(options, scoring.count, len(seeds), rows)
 
 
-def _scores(options: argparse.Namespace, tasks: list[tuple[int, str]]) -> tuple[int, Scores]:
-    """Return the number of samples and every score; the first is computed here, so that faults show up at once."""
-    progress = Progress("evaluating", len(tasks))
-    count, value = score(_one(options, *tasks[0], threads=options.threads))
-    scores = {tasks[0]: value}
-    workers = min(options.threads or cores(), len(tasks) - 1)
+def _scores(scoring: Scoring, options: argparse.Namespace, trials: list[Noise]) -> list[float]:
+    """Return every score; the first is computed here, so that faults show up at once."""
+    progress = Progress("evaluating", len(trials))
+    scores = [scoring.score(trials[0], options.compensation, options.threads)]
+    workers = min(options.threads or cores(), len(trials) - 1)
     if workers:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, context, _quieten) as pool:
-            found = pool.map(score, [_one(options, *task, threads=1) for task in tasks[1:]])
-            for task, (_, value) in zip(tasks[1:], found, strict=True):
-                scores[task] = value
+        with ProcessPoolExecutor(workers, context, _adopt, (scoring, options.compensation)) as pool:
+            for value in pool.map(_score_one, trials[1:]):
+                scores.append(value)
                 progress.at(len(scores))
     progress.done()
-    return count, scores
+    return scores
 
 
-def _one(options: argparse.Namespace, seed: int | None, time: str, threads: int | None = None) -> argparse.Namespace:
-    """Return the options of one chip at one time, which can be handed to another process."""
-    chosen = {"time": time, "threads": threads, "run": None}
-    if seed is not None:
-        chosen["seed"] = str(seed)
-    return argparse.Namespace(**{**vars(options), **chosen})
+_adopted: list[tuple[Scoring, str]] = []
+"""What a worker process scores: handed over once, when it starts."""
 
 
-def _quieten() -> None:
-    """Let only the first process show progress."""
-    sys.stderr = open(os.devnull, "w")  # noqa: PTH123, SIM115
+def _adopt(scoring: Scoring, compensation: str) -> None:
+    _adopted[:] = [(scoring, compensation)]
+
+
+def _score_one(noise: Noise) -> float:
+    scoring, compensation = _adopted[0]
+    return scoring.score(noise, compensation, threads=1)
 
 
 def _row(time: str, values: list[float], highest: float) -> dict[str, object]:

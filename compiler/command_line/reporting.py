@@ -14,9 +14,10 @@ from cimc.backends.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
-from cimc.command_line.running import cores, program_inputs
+from cimc.command_line.running import program_inputs
 from cimc.diagnostics import fail
 from cimc.isa.container import load
+from cimc.scoring import cores
 
 LAYER_FIELDS = ("instruction", "nodes", "sensitivity_db", "accumulated_db", "block", "tile", "row", "rows")
 

@@ -1,0 +1,100 @@
+"""Scores: a program run over labelled data, as compiled or as one chip at one time runs it."""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends import ports
+from cimc.backends.compensation import compensated
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.noise import Noise
+from cimc.backends.refit import refitted
+from cimc.diagnostics import fail
+from cimc.isa.program import Program
+
+Arrays = Mapping[str, NDArray[Any]]
+
+CHUNK = 256
+"""Samples that are run at a time."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """What a score needs: a program, float32 inputs [N, *shape] by port, and labels [N].
+
+    Without labels the score is the squared error between the first output and the first input. `calibration` holds
+    the input codes, by port, that a refit reads. Raises CimcError CIM0202 where output and input cannot be compared.
+    """
+
+    program: Program
+    inputs: Arrays
+    labels: NDArray[Any] | None = None
+    calibration: Arrays | None = None
+
+    @property
+    def count(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def score(
+        self,
+        noise: Noise | None,
+        compensation: str,
+        threads: int | None = None,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> float:
+        """Return the share of samples whose largest output is their label, or the mean squared error."""
+        program, total, done = compensated_for(self.program, noise, compensation, self.calibration), 0.0, 0
+        for batch, codes in chunks(program, self.inputs, noise, threads):
+            first = next(iter(program.outputs))
+            real = ports.dequantise(first, codes[first.name])
+            last = done + len(real)
+            if self.labels is None:
+                total += _squared_error(real, next(iter(batch.values())))
+            else:
+                total += _hits(real, self.labels[done:last])
+            done = last
+            progress(done)
+        return total / self.count
+
+
+def compensated_for(program: Program, noise: Noise | None, compensation: str, calibration: Arrays | None) -> Program:
+    """Return the program as it runs on this chip under a compensation; `refit` needs noise and calibration codes."""
+    if compensation != "refit":
+        return compensated(program, compensation)
+    assert noise is not None and calibration is not None
+    return refitted(program, calibration, noise)
+
+
+def chunks(
+    program: Program, inputs: Arrays, noise: Noise | None, threads: int | None = None
+) -> Iterator[tuple[Arrays, Arrays]]:
+    """Yield (inputs, output codes by port) for CHUNK samples at a time."""
+    interpreter = Interpreter(program, threads=threads or cores(), noise=noise)
+    for first in range(0, len(next(iter(inputs.values()))), CHUNK):
+        batch = {name: array[first : first + CHUNK] for name, array in inputs.items()}
+        quantised = {port.name: ports.quantise(port, batch[port.name]) for port in program.inputs}
+        yield batch, interpreter.run(quantised, first=first)
+
+
+def cores() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _hits(real: NDArray[Any], labels: NDArray[Any]) -> float:
+    return float((real.reshape(len(real), -1).argmax(axis=1) == labels).sum())
+
+
+def _squared_error(real: NDArray[Any], given: NDArray[Any]) -> float:
+    if real.size != given.size:
+        raise fail(
+            "CIM0202",
+            f"the output has shape {real.shape[1:]}, the input {given.shape[1:]}: no error between them",
+            hint="--metric mse suits models that rebuild their input",
+        )
+    difference = real.reshape(len(real), -1).astype(np.float64) - given.reshape(len(given), -1)
+    return float(np.square(difference).mean(axis=1).sum())
