@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from cimc.backends.machine import GAIN_LOWEST, MULTIPLIER_LIMIT, Gain
+from cimc.backends.machine import GAIN_LOWEST, MULTIPLIER_LIMIT, VARIANCE_LIMIT, Gain
 from cimc.backends.traps import Trap
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
@@ -50,6 +50,34 @@ def windowed(state: StreamState) -> None:
     """Trap unless the stream is a window."""
     if state.window is None:
         raise Trap("CIM0504", "the stream read is no window", "a `window` instruction comes first")
+
+
+def plain(state: StreamState) -> None:
+    """Trap unless the stream is a tensor, which has matrices, without a window."""
+    if state.window:
+        raise Trap("CIM0504", "the stream read is a window, matrices are read from a plain tensor")
+
+
+def products(a: StreamState, b: StreamState, out: StreamState) -> None:
+    """Trap unless a (.., rows, K), b (.., columns, K) and out (.., rows, columns) fit as matrix products."""
+    plain(a)
+    plain(b)
+    for axis in (0, 1, 3):
+        count(f"axis {axis} of the second operand", b.shape[axis], a.shape[axis])
+    for axis, wanted in enumerate((*a.shape[:3], b.shape[2])):
+        count(f"axis {axis} of the output", out.shape[axis], wanted)
+
+
+def variance(value: int) -> None:
+    """Trap unless a normalisation's sum W stays below 2^62."""
+    if value >= VARIANCE_LIMIT:
+        raise Trap("CIM0515", f"the sum under the root holds {value}, below 2^62 is needed", "narrower input codes")
+
+
+def epsilon(value: int) -> None:
+    """Trap unless a normalisation's E is 0 or more."""
+    if value < 0:
+        raise Trap("CIM0517", f"epsilon is {value}, 0 is the least")
 
 
 def count(what: str, found: int, wanted: int) -> None:

@@ -1,4 +1,4 @@
-"""The digital unit element by element: affine, add, mul, lut, softmax, move and fill over a chunk of images."""
+"""The digital unit element by element: affine, add, mul, lut, softmax, move, select and fill over a chunk of images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -157,9 +157,39 @@ class Move:
 def move(state: PlanState, i: Instruction, _: int) -> Write:
     source, out = state.source(i["in"]), state.out(i["out"])
     checks.count("the output", out.elements, source.elements)
+    return Write(out, Move(source, integer_type(source)), *_reach(source))
+
+
+@dataclass(frozen=True)
+class Select:
+    """One of two streams, element by element."""
+
+    c: StreamState
+    a: StreamState
+    b: StreamState
+    zero: int
+
+    def __call__(self, chunk: Chunk) -> Array:
+        c, a, b = (chunk.vectors(s, INT64, name).reshape(chunk.images, -1) for s, name in self._streams())
+        return np.where(c != self.zero, a, b)
+
+    def _streams(self) -> tuple[tuple[StreamState, str], ...]:
+        return ((self.c, "c"), (self.a, "a"), (self.b, "b"))
+
+
+def select(state: PlanState, i: Instruction, _: int) -> Write:
+    c, a, b, out = (*(state.source(i[name]) for name in "cab"), state.out(i["out"]))
+    checks.count("the first choice", a.elements, c.elements)
+    checks.count("the second choice", b.elements, c.elements)
+    checks.count("the output", out.elements, c.elements)
+    bounds = [bound for stream in (a, b) for bound in _reach(stream)]
+    return Write(out, Select(c, a, b, i["zero"]), min(bounds), max(bounds))
+
+
+def _reach(source: StreamState) -> tuple[int, int]:
+    """Return the lowest and highest element that a stream may yield."""
     fill = source.window.fill if source.window else source.lowest
-    low, high = min(source.lowest, fill), max(source.highest, fill)
-    return Write(out, Move(source, integer_type(source)), low, high)
+    return min(source.lowest, fill), max(source.highest, fill)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cimc.backends import checks, digital, products, windows
+from cimc.backends import checks, digital, matrices, products, windows
 from cimc.backends.machine import Machine, region
 from cimc.backends.noise import Noise
 from cimc.backends.plan_state import Effect, PlanState, Write
@@ -111,6 +111,10 @@ BUILDERS: Mapping[str, Builder] = {
     "softmax": digital.softmax,
     "move": digital.move,
     "fill": digital.fill,
+    "matmul": matrices.matmul,
+    "norm": matrices.norm,
+    "gather": matrices.gather,
+    "select": digital.select,
 }
 """Instruction -> what it does to the plan's state and the step it becomes; control flow is the walk itself."""
 

@@ -1,10 +1,11 @@
 """The reference interpreter: what each instruction does, in plain integers, one sample at a time."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isqrt
 from typing import Any
 
 from cimc.backends import checks
-from cimc.backends.machine import ACCUMULATOR_LIMIT, machine, region
+from cimc.backends.machine import ACCUMULATOR_LIMIT, NORM_BITS, VARIANCE_LIMIT, machine, region
 from cimc.backends.noise import Noise
 from cimc.backends.ports import require_in_memory, require_names, require_port
 from cimc.backends.reference_array import Array, Block, drift_factor
@@ -270,6 +271,55 @@ class Reference:
     def fill(self, i: Instruction) -> None:
         out = self._out(i["out"])
         self._write(out, [i["value"]] * out.elements)
+
+    def matmul(self, i: Instruction) -> None:
+        a, b, out = self._in(i["a"]), self._in(i["b"]), self._out(i["out"])
+        checks.products(a, b, out)
+        left, right, results = self.memory.read(a), self.memory.read(b), []
+        for row, x in enumerate(left):
+            first = row // a.shape[2] * b.shape[2]
+            for y in right[first : first + b.shape[2]]:
+                total = sum((p - i["za"]) * (q - i["zb"]) for p, q in zip(x, y, strict=True))
+                results.append(_requantise(total * i["m"] + i["bias"], i))
+        self._write(out, results)
+
+    def norm(self, i: Instruction) -> None:
+        source, out = self._in(i["in"]), self._out(i["out"])
+        n = source.length
+        epsilon = self.memory.constant(i["epsilon"], "i64", 1)[0]
+        checks.epsilon(epsilon)
+        scales, biases = self._multipliers(i["scale"], n), self._biases(i["bias"], n)
+        checks.count("the output", out.elements, source.elements)
+        results = []
+        for x in self.memory.read(source):
+            u = [value - i["zero"] for value in x]
+            s = sum(u) if i.choice("centre") == "mean" else 0
+            w = max(n * sum(value * value for value in u) - s * s + epsilon, 1)
+            checks.variance(w)
+            t = (VARIANCE_LIMIT.bit_length() - 1 - w.bit_length()) // 2
+            root = isqrt(w << 2 * t)
+            for k, value in enumerate(u):
+                h = half_even((n * value - s) << (NORM_BITS + t), root)
+                results.append(_requantise(h * scales[k] + biases[k], i))
+        self._write(out, results)
+
+    def gather(self, i: Instruction) -> None:
+        source, out = self._in(i["in"]), self._out(i["out"])
+        length = out.length
+        table = self.memory.constant(i["table"], i.choice("type"), i["rows"] * length)
+        checks.count("the output", out.vectors, source.elements)
+        codes = flat(self.memory.read(source))
+        for x in codes:
+            checks.entry(x, i["first"], i["rows"])
+        self._write(out, [value for x in codes for value in table[(x - i["first"]) * length :][:length]])
+
+    def select(self, i: Instruction) -> None:
+        c, a, b, out = self._in(i["c"]), self._in(i["a"]), self._in(i["b"]), self._out(i["out"])
+        checks.count("the first choice", a.elements, c.elements)
+        checks.count("the second choice", b.elements, c.elements)
+        checks.count("the output", out.elements, c.elements)
+        choices = zip(*(flat(self.memory.read(stream)) for stream in (c, a, b)), strict=True)
+        self._write(out, [x if yes != i["zero"] else y for yes, x, y in choices])
 
     # Operands, each with its checks.
 

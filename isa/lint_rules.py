@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from cimc.isa.lint_state import Codes, Region, State
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState, advanced, define, with_window
+from cimc.isa.table import ELEMENT_TYPES
 
 FACTOR_LIMIT = 1 << 16
 """Multipliers M stay below it, so that sums stay exact."""
@@ -190,6 +191,47 @@ def _fill(state: State, at: Instruction) -> None:
     state.write(at, Codes(at["value"], at["value"]))
 
 
+def _matmul(state: State, at: Instruction) -> None:
+    if abs(at["m"]) >= FACTOR_LIMIT:
+        state.report("CIM0437", f"multiplier m is {at['m']}, wanted |m| < {FACTOR_LIMIT}")
+    a, b, out = state.read(at, "a"), state.read(at, "b"), state.streams.get(at["out"])
+    if a is not None and b is not None and out is not None:
+        wanted = (*a.shape[:3], b.shape[2])
+        if a.shape[:2] != b.shape[:2] or a.shape[3] != b.shape[3] or out.shape != wanted:
+            state.report("CIM0435", f"matmul of {a.shape} and rows {b.shape} gives {wanted}, out is {out.shape}")
+    state.write(at, _clamp(at), a=a, b=b)
+
+
+def _norm(state: State, at: Instruction) -> None:
+    state.table(at["epsilon"], 8, "epsilon")
+    stream = state.read(at, "in")
+    if stream is not None:
+        _check_tables(state, at, stream.length, stream.length)
+        _check_vectors(state, at, stream, stream.length)
+    state.write(at, _clamp(at), in_=stream)
+
+
+def _gather(state: State, at: Instruction) -> None:
+    if not at["rows"]:
+        state.report("CIM0445", "table without rows")
+    stream, out = state.read(at, "in"), state.streams.get(at["out"])
+    codes = state.codes_of(stream) if stream else None
+    last = at["first"] + at["rows"] - 1
+    if codes is not None and (codes.low < at["first"] or codes.high > last):
+        found = f"its input was written with {codes.low}..{codes.high}"
+        state.report("CIM0446", f"table has rows for codes {at['first']}..{last}, {found}")
+    if out is not None:
+        size = ELEMENT_TYPES[at.choice("type")][0]
+        state.table(at["table"], at["rows"] * out.length * size, "table of rows")
+        if stream is not None and stream.elements != out.vectors:
+            state.report("CIM0435", f"{stream.elements} rows are looked up, out takes {out.vectors} vectors")
+    state.write(at, None, in_=stream)
+
+
+def _select(state: State, at: Instruction) -> None:
+    _elementwise(state, at, ("c", "a", "b"), None)
+
+
 RULES: Mapping[str, Callable[[State, Instruction], None]] = {
     "halt": _nothing,
     "nop": _nothing,
@@ -218,6 +260,10 @@ RULES: Mapping[str, Callable[[State, Instruction], None]] = {
     "softmax": _softmax,
     "move": _move,
     "fill": _fill,
+    "matmul": _matmul,
+    "norm": _norm,
+    "gather": _gather,
+    "select": _select,
 }
 
 

@@ -382,6 +382,75 @@ TABLE: tuple[Spec, ...] = (
         "set every element",
         "Writes `value` to every element of `out`.",
     ),
+    Spec(
+        "matmul",
+        0x4A,
+        (
+            _stream("a", "left operand"),
+            _stream("b", "right operand"),
+            _OUT,
+            _signed("za", 17, "zero point of a"),
+            _signed("zb", 17, "zero point of b"),
+            _signed("m", 18, "multiplier"),
+            _signed("bias", 54, "offset B"),
+            *_ROUND,
+        ),
+        "matrix products of two tensors",
+        "`a` is read as shape[0] * shape[1] matrices of shape[2] rows of K elements, `b` as as many matrices whose rows are the columns of the right "
+        "operand, `out` as as many of (rows of a) x (rows of b): clamp(round((sum_k (a_ik - za) * (b_jk - zb) * m + B) / 2^shift), low, high). "
+        "A pitch of 0 repeats a matrix.",
+    ),
+    Spec(
+        "norm",
+        0x4B,
+        (
+            _IN,
+            _OUT,
+            Field(
+                "centre",
+                1,
+                "what is subtracted from each element: the zero point, or the vector's mean",
+                names=("zero", "mean"),
+            ),
+            _signed("zero", 17, "zero point of the input"),
+            _constant("epsilon", "constant address of E, one i64, 0 or more"),
+            _SCALES,
+            _BIASES,
+            *_ROUND,
+        ),
+        "normalise each vector",
+        "For each vector of n elements, u_i = x_i - zero, s = sum(u) for `mean` and 0 for `zero`: W = max(n * sum(u^2) - s^2 + E, 1), below 2^62; t is the "
+        "largest integer with W * 4^t < 2^62, R = floor(sqrt(W * 4^t)); h_i = round((n * u_i - s) * 2^(16 + t) / R), "
+        "y_i = clamp(round((h_i * M_i + B_i) / 2^shift), low, high). M and B have n entries.",
+    ),
+    Spec(
+        "gather",
+        0x4C,
+        (
+            _IN,
+            _OUT,
+            _constant("table", "constant address of the table"),
+            _TYPE,
+            _signed("first", 17, "code of row 0"),
+            Field("rows", 24, "rows of the table"),
+        ),
+        "look rows up in a table",
+        "Element v of `in` selects row x_v - first of the table, which becomes vector v of `out`; a row has as many elements as such a vector, "
+        "of element type `type`.",
+    ),
+    Spec(
+        "select",
+        0x4D,
+        (
+            _stream("c", "condition"),
+            _stream("a", "taken where the condition holds"),
+            _stream("b", "taken elsewhere"),
+            _OUT,
+            _signed("zero", 17, "code that means no"),
+        ),
+        "choose between two tensors",
+        "a_n where c_n differs from `zero`, b_n elsewhere, element by element; the element types may differ if every value fits.",
+    ),
 )
 
 BY_NAME: Mapping[str, Spec] = {spec.name: spec for spec in TABLE}

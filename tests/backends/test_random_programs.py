@@ -224,6 +224,36 @@ class Author:
         self.out(1, self.draw(small), self.draw(small))
         self.sketch.put("fill", out=1, value=self.draw(st.integers(-128, 127)))
 
+    def matmul(self):
+        rows, columns, depth = self.draw(small), self.draw(small), self.draw(st.integers(1, 5))
+        stack = self.draw(st.sampled_from([(1, 1), (2, 1), (1, 2), (2, 2)]))
+        for stream, shape in ((0, (*stack, rows, depth)), (1, (*stack, columns, depth)), (2, (*stack, rows, columns))):
+            self.tensor(stream, shape, "i8" if self.draw(st.booleans()) else None)
+        za, zb = self.integers(-128, 127, 2)
+        m, bias = self.draw(st.integers(-(2**17), 2**17 - 1)), self.draw(st.integers(-(2**53), 2**53))
+        self.sketch.put("matmul", a=0, b=1, out=2, za=za, zb=zb, m=m, bias=bias, **self.rounding())
+
+    def norm(self):
+        vectors, length = self.any_source(0)
+        self.out(1, vectors, length)
+        epsilon = self.sketch.table([self.draw(st.sampled_from([0, 1, 1000, 2**61, -1]))], "i64")
+        centre, zero = self.draw(st.sampled_from(["zero", "mean"])), self.draw(st.integers(-128, 127))
+        tables = self.tables(length)
+        self.sketch.put("norm", in_=0, out=1, centre=centre, zero=zero, epsilon=epsilon, **tables, **self.rounding())
+
+    def gather(self):
+        shape, length = self.source(0), self.draw(st.integers(1, 5))
+        self.tensor(1, (1, shape[0] * shape[1], shape[2] * shape[3], length))
+        kind = self.draw(types)
+        table = self.sketch.table([(n * 37) % 100 for n in range(256 * length)], kind)
+        self.sketch.put("gather", in_=0, out=1, table=table, type=kind, first=-128, rows=256)
+
+    def select(self):
+        vectors, length = self.any_source(0)
+        for stream in (1, 2, 3):
+            self.tensor(stream, (1, 1, vectors, length))
+        self.sketch.put("select", c=0, a=1, b=2, out=3, zero=self.draw(st.integers(-1, 1)))
+
     def cells(self):
         self.tensor(1, (1, 1, 1, 1), "i16")
         place = {
