@@ -14,7 +14,8 @@ from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
 from cimc.isa.program import Instruction, Operand, Program, instruction
 
-IN, OUT, SECOND = 0, 1, 2
+IN, OUT, SECOND, THIRD = 0, 1, 2, 3
+OPERANDS = (IN, SECOND, THIRD)
 """Streams used: every layer defines its own, nothing is kept between layers."""
 
 Shape = Sequence[int]

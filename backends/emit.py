@@ -7,7 +7,19 @@ from typing import Any
 
 from xdsl.ir import Operation, SSAValue
 
-from cimc.backends.building import IN, OUT, SECOND, Builder, Emission, Shape, address_of, dense, vectors
+from cimc.backends.building import (
+    IN,
+    OPERANDS,
+    OUT,
+    SECOND,
+    THIRD,
+    Builder,
+    Emission,
+    Shape,
+    address_of,
+    dense,
+    vectors,
+)
 from cimc.ir import xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
@@ -215,24 +227,26 @@ def _affine(builder: Builder, op: xbar.AffineOp) -> None:
     builder.put("affine", in_=IN, out=OUT, period=op.scale.dims[0], scale=scale, bias=bias, **_rounding(op))
 
 
-def _broadcast(builder: Builder, number: int, value: SSAValue, shape: Shape) -> None:
-    """Define a stream that repeats a value along the axes where it has size 1."""
+def _broadcast(value: SSAValue, shape: Shape) -> list[int]:
+    """Return the pitches that repeat a value along the axes where it has size 1."""
     own = shape_of(value)
     own = (1,) * (len(shape) - len(own)) + own
-    pitch = [0 if size == 1 else step for size, step in zip(own, dense(own), strict=True)]
-    builder.stream(number, value, shape, pitch)
+    return [0 if size == 1 else step for size, step in zip(own, dense(own), strict=True)]
 
 
-def _operands(builder: Builder, op: xbar.AddOp | xbar.MulOp) -> None:
+def _operands(builder: Builder, op: xbar.AddOp | xbar.MulOp | xbar.SelectOp) -> None:
+    """Define streams IN, SECOND ... over the operands, broadcast to the result, and the output stream."""
     shape = shape_of(op.out)
-    if shape_of(op.a) == shape_of(op.b) == shape:
-        for number, value in ((IN, op.a), (SECOND, op.b)):
+    if all(shape_of(value) == shape for value in op.operands):
+        for number, value in zip(OPERANDS, op.operands, strict=False):
             builder.stream(number, value, *vectors(shape))
         _whole_result(builder, op)
         return
-    _broadcast(builder, IN, op.a, shape)
-    _broadcast(builder, SECOND, op.b, shape)
-    builder.result(op, shape, dense(shape))
+    steps = [dense(shape), *(_broadcast(value, shape) for value in op.operands)]
+    sizes, (result, *reads) = _folded(shape, *steps)
+    for number, value, pitch in zip(OPERANDS, op.operands, reads, strict=False):
+        builder.stream(number, value, sizes, pitch)
+    builder.result(op, sizes, result)
 
 
 def _add(builder: Builder, op: xbar.AddOp) -> None:
@@ -274,24 +288,77 @@ def _softmax(builder: Builder, op: xbar.SoftmaxOp) -> None:
 
 
 def _move(builder: Builder, op: xbar.MoveOp) -> None:
-    shape, pitch = _folded(shape_of(op.out), int_values(op.pitch))
+    shape, (pitch, result) = _folded(shape_of(op.out), int_values(op.pitch), dense(shape_of(op.out)))
     builder.stream(IN, op.x, shape, pitch, int_value(op.start))
-    builder.result(op, shape, dense(shape))
+    builder.result(op, shape, result)
     builder.put("move", in_=IN, out=OUT)
 
 
-def _folded(shape: Shape, pitch: Shape) -> tuple[list[int], list[int]]:
-    """Merge neighbouring axes that one pitch walks, so that long shapes fit four axes."""
-    sizes, steps = [1], [1]
-    for size, step in zip(shape, pitch, strict=True):
+def _folded(shape: Shape, *pitches: Shape) -> tuple[list[int], list[list[int]]]:
+    """Merge neighbouring axes that one pitch walks in every tensor, so that long shapes fit four axes."""
+    sizes, steps = [1], [[0] for _ in pitches]
+    for size, *here in zip(shape, *pitches, strict=True):
         if size == 1:
             continue
-        if steps[-1] == size * step:
-            sizes[-1], steps[-1] = sizes[-1] * size, step
+        if sizes[-1] == 1 or all(one[-1] == size * step for one, step in zip(steps, here, strict=True)):
+            sizes[-1] *= size
+            for one, step in zip(steps, here, strict=True):
+                one[-1] = step
         else:
             sizes.append(size)
-            steps.append(step)
-    return (sizes[1:], steps[1:]) if sizes[0] == 1 and len(sizes) > 1 else (sizes, steps)
+            for one, step in zip(steps, here, strict=True):
+                one.append(step)
+    return sizes, steps
+
+
+def _matmul(builder: Builder, op: xbar.MatMulOp) -> None:
+    shape = shape_of(op.out)
+    stack = (*shape[:-2], 1, 1)
+    steps = [dense(shape)[:-2], *(_broadcast(value, stack)[:-2] for value in (op.a, op.b))]
+    left, right = (shape_of(value)[-2:] for value in (op.a, op.b))
+    for at, size in ((1, left[0] * left[1]), (2, right[0] * right[1])):
+        steps[at] = [0 if not step else step * size for step in steps[at]]
+    sizes, (result, a, b) = _folded(shape[:-2], *steps)
+    builder.stream(IN, op.a, (*sizes, *left), (*a, left[1], 1))
+    builder.stream(SECOND, op.b, (*sizes, *right), (*b, right[1], 1))
+    builder.result(op, (*sizes, *shape[-2:]), (*result, shape[-1], 1))
+    constants = {"za": int_value(op.za), "zb": int_value(op.zb), "m": int_value(op.m), "bias": int_value(op.bias)}
+    builder.put("matmul", a=IN, b=SECOND, out=OUT, **constants, **_rounding(op))
+
+
+def _norm(builder: Builder, op: xbar.NormOp) -> None:
+    _whole_input(builder, op)
+    _whole_result(builder, op)
+    epsilon = builder.table(op, "epsilon", "i8")
+    scale, bias = builder.table(op, "scale", "i4"), builder.table(op, "offset", "i8")
+    centre, zero = "mean" if int_value(op.centred) else "zero", int_value(op.zero)
+    builder.put(
+        "norm", in_=IN, out=OUT, centre=centre, zero=zero, epsilon=epsilon, scale=scale, bias=bias, **_rounding(op)
+    )
+
+
+def _gather(builder: Builder, op: xbar.GatherOp) -> None:
+    _whole_input(builder, op)
+    _whole_result(builder, op)
+    code = code_of(op.out)
+    table = builder.table(op, "table", code.dtype)
+    first, rows = int_value(op.first), op.table.dims[0]
+    builder.put("gather", in_=IN, out=OUT, table=table, type=code.element_type, first=first, rows=rows)
+
+
+def _select(builder: Builder, op: xbar.SelectOp) -> None:
+    _operands(builder, op)
+    builder.put("select", c=IN, a=SECOND, b=THIRD, out=OUT, zero=int_value(op.zero))
+
+
+def _constant(builder: Builder, op: xbar.ConstantOp) -> None:
+    shape, pitch = vectors(shape_of(op.out))
+    code = code_of(op.out)
+    base = builder.table(op, "table", code.dtype)
+    lead = {"shape": (1, 1, *shape), "pitch": (0, 0, *pitch)}
+    builder.put("tensor", stream=IN, space="const", type=code.element_type, base=base, **lead)
+    _whole_result(builder, op)
+    builder.put("move", in_=IN, out=OUT)
 
 
 def _concat(builder: Builder, op: xbar.ConcatOp) -> None:
@@ -328,6 +395,11 @@ EMITTERS: Mapping[type[Operation], Callable[[Builder, Any], None]] = {
     xbar.MulOp: _mul,
     xbar.LutOp: _lut,
     xbar.SoftmaxOp: _softmax,
+    xbar.MatMulOp: _matmul,
+    xbar.NormOp: _norm,
+    xbar.GatherOp: _gather,
+    xbar.SelectOp: _select,
+    xbar.ConstantOp: _constant,
     xbar.MoveOp: _move,
     xbar.ConcatOp: _concat,
     xbar.PadOp: _pad,

@@ -3,17 +3,18 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
 from cimc.evaluate import Evaluator
 from cimc.ir.attributes import floats
-from cimc.ir.graph import Graph
+from cimc.ir.graph import Graph, producer
 from cimc.ir.location import names_of
-from cimc.ir.nn import Computed, InputOp
+from cimc.ir.nn import HIDDEN, Computed, ConstantOp, GatherOp, InputOp, Movement, SelectOp
 from cimc.ir.types import shape_of
 from cimc.passes.histogram import RULES
 from cimc.passes.ranges import Ranges, rounded
@@ -22,6 +23,7 @@ RANGE = "cim.range"
 BINS = 4096
 ELEMENTS_AT_ONCE = 1 << 25
 MOST_AT_ONCE = 32
+MARGIN = 16.0
 LEVELS = 127
 """Code levels above zero that the rules mse and entropy reckon with."""
 
@@ -71,7 +73,7 @@ class Calibrate:
         bounds = {label: [math.inf, -math.inf] for label in labels}
         for chunk in evaluator.stream(self.data):
             for label, array in chunk.items():
-                low, high = float(array.min()), float(array.max())
+                low, high = _extremes(array)
                 if not math.isfinite(low + high):
                     raise fail(
                         "CIM0203",
@@ -84,6 +86,8 @@ class Calibrate:
             seen = {label: largest for label, largest in reach.items() if any(bounds[label])}
             reach |= self._clipped(evaluator, seen)
         found = {label: _range(bounds[label][0], bounds[label][1], reach[label]) for label in labels}
+        found |= {op.label.data: known for op in computed if (known := _known(graph, op))}
+        found |= {op.label.data: _hidden(found[op.label.data]) for op in computed if hides(op)}
         inputs = [op.label.data for op in computed if isinstance(op, InputOp)]
         return found | {label: _input_range(self.data[label], self.inputs) for label in inputs}
 
@@ -96,10 +100,41 @@ class Calibrate:
         counts = {label: np.zeros(BINS, np.int64) for label in largest}
         for chunk in evaluator.stream(self.data):
             for label in largest:
-                scaled = np.abs(chunk[label].ravel()) * np.float32(BINS / largest[label])
+                magnitudes = np.abs(chunk[label].ravel())
+                scaled = magnitudes[magnitudes < -HIDDEN] * np.float32(BINS / largest[label])
                 counts[label] += np.bincount(np.minimum(scaled.astype(np.int64), BINS - 1), minlength=BINS)
         rule = RULES[self.method]
         return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
+
+
+def _extremes(array: NDArray[Any]) -> tuple[float, float]:
+    """Return the lowest and highest value, those that stand for minus infinity left out; zeros where all do."""
+    low, high = float(array.min()), float(array.max())
+    if low <= HIDDEN:
+        seen = array[array > HIDDEN]
+        low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
+    return low, high
+
+
+def _known(graph: Graph, op: Computed) -> tuple[float, float] | None:
+    """Return the range of a value that the data need not show: of all rows of a table, of a constant."""
+    ref = op.table if isinstance(op, GatherOp) else op.value if isinstance(op, ConstantOp) else None
+    if ref is None:
+        return None
+    low, high = _extremes(graph.weights.get(ref).astype(np.float64))
+    return _range(low, high, max(abs(low), abs(high)) or 1.0)
+
+
+def hides(op: Operation) -> bool:
+    """Say whether a value may hold what stands for minus infinity; softmax gives that no weight."""
+    if isinstance(op, SelectOp):
+        return op.hides is not None
+    return isinstance(op, Movement) and any(hides(producer(operand)) for operand in op.operands)
+
+
+def _hidden(bounds: tuple[float, float]) -> tuple[float, float]:
+    """Return a range with room below for what is hidden: exp(-MARGIN) is less than half a step of the exponentials."""
+    return rounded(bounds[0] - MARGIN), bounds[1]
 
 
 def samples_at_once(computed: Sequence[Computed]) -> int:

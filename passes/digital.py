@@ -13,6 +13,7 @@ from cimc.ir.attributes import float_value, float_values, int_values, integer, i
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import code_of, shape_of
+from cimc.passes import matrices
 from cimc.passes.im2col import window_of
 from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised
 
@@ -202,6 +203,16 @@ def _slice(graph: Graph, op: nn.SliceOp) -> Made:
     )
 
 
+def _select(graph: Graph, op: nn.SelectOp) -> Made:
+    return _made(xbar.SelectOp, op, zero=integer(code_of(op.c).zero.data))
+
+
+def _constant(graph: Graph, op: nn.ConstantOp) -> Made:
+    code = code_of(op.out)
+    table = quantised(graph.weights.get(op.value).astype(np.float64), code).astype(code.dtype)
+    return _made(xbar.ConstantOp, op, table=graph.weights.add(f"{op.label.data}.codes", table))
+
+
 LOWERINGS: Mapping[type[Operation], Callable[[Graph, Any], Made]] = {
     nn.RequantiseOp: _requantise,
     nn.ClampOp: _clamp,
@@ -218,4 +229,9 @@ LOWERINGS: Mapping[type[Operation], Callable[[Graph, Any], Made]] = {
     nn.ReshapeOp: _reshape,
     nn.TransposeOp: _transpose,
     nn.SliceOp: _slice,
+    nn.MatMulOp: matrices.matmul,
+    nn.NormOp: matrices.norm,
+    nn.GatherOp: matrices.gather,
+    nn.SelectOp: _select,
+    nn.ConstantOp: _constant,
 }

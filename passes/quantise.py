@@ -1,12 +1,13 @@
 """Quantise activations: a code type for every value, requantisation where codes must agree."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
-from cimc.ir.attributes import float_value, float_values, int_value, text
+from cimc.ir.attributes import float_value, float_values, int_value, int_values, text
 from cimc.ir.graph import Graph
 from cimc.ir.location import fused
 from cimc.ir.nn import (
@@ -14,15 +15,19 @@ from cimc.ir.nn import (
     AvgPoolOp,
     Computed,
     ConcatOp,
+    ConstantOp,
     ConvOp,
     DenseOp,
     InputOp,
+    MatMulOp,
     MaxPoolOp,
     Movement,
     MulOp,
+    NormOp,
     OutputOp,
     PadOp,
     RequantiseOp,
+    SelectOp,
     SoftmaxOp,
     SubOp,
 )
@@ -31,7 +36,7 @@ from cimc.passes.calibrate import RANGE
 from cimc.targets import Target
 
 WIDE_BITS = 16
-WIDE_READERS = (OutputOp, SoftmaxOp, AddOp, SubOp, MulOp, AvgPoolOp)
+WIDE_READERS = (OutputOp, SoftmaxOp, AddOp, SubOp, MulOp, AvgPoolOp, MatMulOp, NormOp, SelectOp)
 """Operations of the digital unit that read 16-bit codes at no cost but memory."""
 
 
@@ -71,9 +76,14 @@ class Quantise:
         low, high = float_values(op.attributes.pop(RANGE))  # type: ignore[arg-type]
         if isinstance(op, SoftmaxOp):
             low, high = 0.0, 1.0
+        if isinstance(op, InputOp) and op.integers is not None:
+            _set_type(op, integer_type(*int_values(op.integers)))
+            return
         code = input_type(low, high, bits) if isinstance(op, InputOp) else code_type(low, high, bits, offset)
         if isinstance(op, ConcatOp):
-            _align_parts(op, code)
+            _align_parts(op, op.parts, code)
+        elif isinstance(op, SelectOp):
+            _align_parts(op, (op.a, op.b), code)
         elif isinstance(op, PadOp):
             code = _with_value(code_of(op.x), float_value(op.value))
             if code != code_of(op.x):
@@ -88,6 +98,11 @@ def input_type(low: float, high: float, bits: int) -> CodeType:
     top = (1 << (bits - 1)) - 1
     scale = (high - low) / (2 * top)
     return CodeType.of(bits, -top, top, min(max(-top - round(low / scale), -top), top), scale)
+
+
+def integer_type(low: int, high: int) -> CodeType:
+    """Return codes that are the whole numbers low..high themselves."""
+    return CodeType.of(16, low, high, min(max(0, low), high), 1.0)
 
 
 def code_type(low: float, high: float, bits: int, offset: bool) -> CodeType:
@@ -126,8 +141,8 @@ def _set_type(op: Computed, code: CodeType) -> None:
     Rewriter.replace_value_with_new_type(op.out, code_tensor(shape_of(op.out), code))
 
 
-def _align_parts(op: ConcatOp, code: CodeType) -> None:
-    for part in dict.fromkeys(op.parts):
+def _align_parts(op: Computed, parts: Iterable[SSAValue], code: CodeType) -> None:
+    for part in dict.fromkeys(parts):
         if code_of(part) != code:
             _align(op, part, code)
 
@@ -137,12 +152,14 @@ def _align(op: Computed, value: SSAValue, code: CodeType) -> None:
     owner = value.owner
     assert isinstance(owner, Computed) and op.parent is not None
     label = text(f"{owner.label.data}.for.{op.label.data}")
-    cast = RequantiseOp.create(
-        operands=[value],
-        result_types=[code_tensor(shape_of(value), code)],
-        properties={"label": label},
-        location=fused([owner.location, op.location]),
-    )
+    location, result = fused([owner.location, op.location]), code_tensor(shape_of(value), code)
+    if isinstance(owner, ConstantOp):
+        properties = {"label": label, "value": owner.value}
+        cast: Computed = ConstantOp.create(result_types=[result], properties=properties, location=location)
+    else:
+        cast = RequantiseOp.create(
+            operands=[value], result_types=[result], properties={"label": label}, location=location
+        )
     op.parent.insert_op_before(cast, op)
     for index, operand in enumerate(op.operands):
         if operand is value:

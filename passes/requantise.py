@@ -17,22 +17,22 @@ LARGEST_SHIFT = 63
 ACCUMULATOR_BITS = 52
 
 
-def multipliers(ratios: Reals, label: str) -> tuple[Integers, int]:
-    """Return integers M and a shift k with M / 2^k nearest to `ratios`, the largest |M| in 2^15 .. 2^16 - 1.
+def multipliers(ratios: Reals, label: str, bits: int = MULTIPLIER_BITS) -> tuple[Integers, int]:
+    """Return integers M and a shift k with M / 2^k nearest to `ratios`, the largest |M| of exactly `bits` bits.
 
     Raises CimcError CIM0304 where a ratio is too large for a shift of 0 or not finite.
     """
     largest = float(np.max(np.abs(ratios), initial=0.0))
-    if not math.isfinite(largest) or largest >= 1 << MULTIPLIER_BITS:
+    if not math.isfinite(largest) or largest >= 1 << bits:
         raise fail(
             "CIM0304",
             f"value '{label}': scale ratio {largest:g} does not fit a 16-bit multiplier",
             hint="check the ranges of this value",
         )
     if largest == 0.0:
-        return np.zeros(ratios.shape, np.int64), MULTIPLIER_BITS - 1
-    shift = min(MULTIPLIER_BITS - math.frexp(largest)[1], LARGEST_SHIFT)
-    if np.rint(math.ldexp(largest, shift)) >= 1 << MULTIPLIER_BITS:
+        return np.zeros(ratios.shape, np.int64), bits - 1
+    shift = min(bits - math.frexp(largest)[1], LARGEST_SHIFT)
+    if np.rint(math.ldexp(largest, shift)) >= 1 << bits:
         shift -= 1
     if shift < 0:
         raise fail(

@@ -17,7 +17,7 @@ from cimc.targets import Target
 
 ALIGNMENT = 16
 MEMORY = "cim.activation_bytes"
-MACHINE_CONSTANTS = ("scale", "offset", "table", "weights", "vectors", "reference")
+MACHINE_CONSTANTS = ("scale", "offset", "table", "weights", "vectors", "reference", "epsilon")
 
 
 @dataclass

@@ -17,7 +17,8 @@ Array = NDArray[Any]
 class Builder:
     """An ONNX graph in the making. Tensors are named by text; every tensor has the batch as its first axis.
 
-    Codes travel as float32, which is exact for up to 16 bits. `label` prefixes the names of the nodes to come.
+    Codes travel as float32, which is exact for up to 16 bits. `label` prefixes the names of the nodes to come;
+    `batch_source` is a model input, whose first axis says how many samples there are.
     """
 
     def __init__(self, weights: WeightStore, reserved: Collection[str]) -> None:
@@ -25,6 +26,7 @@ class Builder:
         self.constants: list[TensorProto] = []
         self.names: dict[SSAValue, str] = {}
         self.label = "graph"
+        self.batch_source: str | None = None
         self._weights = weights
         self._taken = set(reserved)
         self._by_digest: dict[str, str] = {}
@@ -51,6 +53,9 @@ class Builder:
     def ints(self, values: Iterable[int]) -> str:
         return self.constant(np.array(list(values), dtype=np.int64))
 
+    def integer(self, value: int) -> str:
+        return self.constant(np.array(value, dtype=np.int64))
+
     def single(self, value: float | Array) -> str:
         return self.constant(np.asarray(value, dtype=np.float32))
 
@@ -68,6 +73,11 @@ class Builder:
 
     def integers(self, ref: WeightRef) -> Array:
         return self._weights.get(ref).astype(np.int64)
+
+    def codes(self, ref: WeightRef) -> Array:
+        """Return a table of codes in its own type, int32 where onnxruntime does not gather from that."""
+        table = self._weights.get(ref)
+        return table if table.dtype in (np.int8, np.uint8, np.int16) else table.astype(np.int32)
 
     def _fresh(self, wish: str) -> str:
         name, number = wish, 0

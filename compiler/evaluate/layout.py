@@ -2,7 +2,10 @@
 
 from collections.abc import Sequence
 
+from xdsl.ir import SSAValue
+
 from cimc.evaluate.builder import Builder
+from cimc.ir.types import shape_of
 
 
 def reshape(b: Builder, x: str, shape: Sequence[int]) -> str:
@@ -28,6 +31,27 @@ def channels_last(b: Builder, x: str) -> str:
 def with_rank(b: Builder, x: str, shape: tuple[int, ...], rank: int) -> str:
     """Return x with axes of length one in front, so that values of different ranks broadcast as in numpy."""
     return x if len(shape) == rank else reshape(b, x, (1,) * (rank - len(shape)) + shape)
+
+
+def swapped(b: Builder, x: str, shape: tuple[int, ...]) -> str:
+    """Return x with its last two axes swapped."""
+    rank = len(shape)
+    return transpose(b, x, (*range(rank - 2), rank - 1, rank - 2))
+
+
+def repeated(b: Builder, constant: str, shape: Sequence[int]) -> str:
+    """Return a constant for every sample of the batch."""
+    if b.batch_source is None:
+        raise ValueError("a graph of constants has no batch")
+    batch = b.node("Shape", b.batch_source, start=0, end=1)
+    sizes = b.node("Concat", batch, b.ints(shape), axis=0) if shape else batch
+    return b.node("Expand", constant, sizes)
+
+
+def chosen(b: Builder, operands: Sequence[SSAValue], shape: Sequence[int], zero: int) -> str:
+    """Return the second operand where the first differs from `zero`, the third elsewhere."""
+    c, left, right = (with_rank(b, b.names[x], shape_of(x), len(shape)) for x in operands)
+    return b.node("Where", b.node("Not", b.node("Equal", c, b.single(zero))), left, right)
 
 
 def pad(b: Builder, x: str, before: Sequence[int], after: Sequence[int], value: float) -> str:

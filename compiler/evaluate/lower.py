@@ -7,7 +7,7 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
-from cimc.evaluate import layout, nn_float, nn_move, nn_pool, xbar_digital, xbar_move, xbar_mvm
+from cimc.evaluate import layout, nn_float, nn_move, nn_pool, xbar_digital, xbar_matrix, xbar_move, xbar_mvm
 from cimc.evaluate.builder import Builder
 from cimc.evaluate.codes import dequantise, quantise
 from cimc.ir import nn, xbar
@@ -30,6 +30,10 @@ REAL: Mapping[type[Operation], Lowering] = {
     nn.SubOp: nn_float.sub,
     nn.MulOp: nn_float.mul,
     nn.SoftmaxOp: nn_float.softmax,
+    nn.MatMulOp: nn_float.matmul,
+    nn.NormOp: nn_float.norm,
+    nn.GatherOp: nn_float.gather,
+    nn.ConstantOp: nn_float.constant,
     nn.RequantiseOp: nn_float.requantise,
     nn.MaxPoolOp: nn_pool.max_pool,
     nn.AvgPoolOp: nn_pool.avg_pool,
@@ -42,6 +46,7 @@ STORED: Mapping[type[Operation], Lowering] = {
     nn.ReshapeOp: nn_move.reshape,
     nn.TransposeOp: nn_move.transpose,
     nn.SliceOp: nn_move.cut,
+    nn.SelectOp: nn_move.select,
     xbar.MvmOp: xbar_mvm.mvm,
     xbar.DepthwiseOp: xbar_digital.depthwise,
     xbar.PoolMaxOp: xbar_digital.pool_max,
@@ -51,6 +56,11 @@ STORED: Mapping[type[Operation], Lowering] = {
     xbar.MulOp: xbar_digital.mul,
     xbar.LutOp: xbar_digital.lut,
     xbar.SoftmaxOp: xbar_digital.softmax,
+    xbar.MatMulOp: xbar_matrix.matmul,
+    xbar.NormOp: xbar_matrix.norm,
+    xbar.GatherOp: xbar_matrix.gather,
+    xbar.SelectOp: xbar_move.select,
+    xbar.ConstantOp: xbar_move.constant,
     xbar.MoveOp: xbar_move.move,
     xbar.ConcatOp: xbar_move.concat,
     xbar.PadOp: xbar_move.pad,
@@ -79,6 +89,7 @@ def lower(graph: Graph, values: Collection[str] = (), codes: bool = False, outpu
     results: list[ValueInfoProto] = []
     for op in graph.module.body.ops:
         if isinstance(op, nn.InputOp):
+            b.batch_source = b.batch_source or op.label.data
             inputs.append(_info(op.label.data, TensorProto.FLOAT, int_values(op.model_shape)))
         if op in needed:
             results.extend(_lower_operation(b, op))

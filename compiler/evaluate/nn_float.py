@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from onnx import TensorProto
 from xdsl.ir import SSAValue
 
 from cimc.evaluate import layout
@@ -12,6 +13,9 @@ from cimc.evaluate.codes import dequantise
 from cimc.ir import nn
 from cimc.ir.attributes import Floats, float_value, float_values, int_value, int_values
 from cimc.ir.types import code_of, is_quantised, shape_of
+
+LEAST_ROOT = 1e-150
+"""A vector of equal elements without epsilon is normalised to zeros."""
 
 
 def real(b: Builder, value: SSAValue) -> str:
@@ -95,6 +99,31 @@ def mul(b: Builder, op: nn.MulOp) -> str:
 
 def softmax(b: Builder, op: nn.SoftmaxOp) -> str:
     return b.node("Softmax", real(b, op.x), axis=-1)
+
+
+def matmul(b: Builder, op: nn.MatMulOp) -> str:
+    return b.node("MatMul", real(b, op.a), layout.swapped(b, real(b, op.b), shape_of(op.b)))
+
+
+def norm(b: Builder, op: nn.NormOp) -> str:
+    """In double: the mean of squares less the square of the mean, of values far from zero, would not do in float32."""
+    x = b.to_double(real(b, op.x))
+    if int_value(op.centred):
+        x = b.node("Sub", x, b.node("ReduceMean", x, b.ints([-1]), keepdims=1))
+    power = b.node("ReduceMean", b.node("Mul", x, x), b.ints([-1]), keepdims=1)
+    root = b.node("Sqrt", b.node("Add", power, b.double(float_value(op.epsilon))))
+    y = b.to_single(b.node("Div", x, b.node("Max", root, b.double(LEAST_ROOT))))
+    scaled = b.node("Mul", y, b.single(b.real_weights(op.scale)))
+    return b.node("Add", scaled, b.single(b.real_weights(op.bias)))
+
+
+def gather(b: Builder, op: nn.GatherOp) -> str:
+    index = b.node("Cast", real(b, op.x), to=TensorProto.INT32)
+    return b.node("Gather", b.single(b.real_weights(op.table)), index, axis=0)
+
+
+def constant(b: Builder, op: nn.ConstantOp) -> str:
+    return layout.repeated(b, b.single(b.real_weights(op.value)), shape_of(op.out))
 
 
 def requantise(b: Builder, op: nn.RequantiseOp) -> str:

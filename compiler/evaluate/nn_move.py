@@ -33,6 +33,10 @@ def cut(b: Builder, op: nn.SliceOp) -> str:
     return layout.cut(b, b.names[op.x], int_values(op.begin), shape_of(op.out), int_values(op.step))
 
 
+def select(b: Builder, op: nn.SelectOp) -> str:
+    return layout.chosen(b, [op.c, op.a, op.b], shape_of(op.out), code_of(op.c).zero.data if is_quantised(op.c) else 0)
+
+
 def _stored(value: SSAValue, real: float) -> float:
     """Return what stands for a real number in a tensor: itself or its code."""
     if not is_quantised(value):

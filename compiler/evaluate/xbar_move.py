@@ -26,3 +26,11 @@ def pad(b: Builder, op: xbar.PadOp) -> str:
 
 def view(b: Builder, op: xbar.ViewOp) -> str:
     return layout.reshape(b, b.names[op.x], shape_of(op.out))
+
+
+def select(b: Builder, op: xbar.SelectOp) -> str:
+    return layout.chosen(b, [op.c, op.a, op.b], shape_of(op.out), int_value(op.zero))
+
+
+def constant(b: Builder, op: xbar.ConstantOp) -> str:
+    return layout.repeated(b, b.single(b.integers(op.table)), shape_of(op.out))

@@ -131,6 +131,36 @@ def softmax(x: SSAValue, label: str) -> nn.SoftmaxOp:
     return nn.SoftmaxOp(operands=[x], properties={"label": text(label)}, result_types=[x.type])
 
 
+def matmul(a: SSAValue, b: SSAValue, label: str) -> nn.MatMulOp:
+    """Return the products of a (..., M, K) with b (..., N, K), whose rows are the columns of the right factor."""
+    left, right = shape_of(a), shape_of(b)
+    shape = (*np.broadcast_shapes(left[:-2], right[:-2]), left[-2], right[-2])
+    return nn.MatMulOp(operands=[a, b], properties={"label": text(label)}, result_types=[typed(a, shape)])
+
+
+def norm(x: SSAValue, centred: bool, epsilon: float, scale: WeightRef, bias: WeightRef, label: str) -> nn.NormOp:
+    properties = {"label": text(label), "centred": integer(centred), "epsilon": real(epsilon)}
+    return nn.NormOp(operands=[x], properties={**properties, "scale": scale, "bias": bias}, result_types=[x.type])
+
+
+def gather(x: SSAValue, table: WeightRef, label: str) -> nn.GatherOp:
+    properties = {"label": text(label), "table": table}
+    shape = (*shape_of(x), table.dims[1])
+    return nn.GatherOp(operands=[x], properties=properties, result_types=[float_tensor(shape)])
+
+
+def constant(value: WeightRef, label: str) -> nn.ConstantOp:
+    properties = {"label": text(label), "value": value}
+    return nn.ConstantOp(properties=properties, result_types=[float_tensor(value.dims)])
+
+
+def select(c: SSAValue, a: SSAValue, b: SSAValue, label: str, hides: bool = False) -> nn.SelectOp:
+    """Return a where c is not zero, b elsewhere; `hides` says that b stands for minus infinity."""
+    shape = np.broadcast_shapes(shape_of(c), shape_of(a), shape_of(b))
+    properties = {"label": text(label), "hides": integer(1) if hides else None}
+    return nn.SelectOp(operands=[c, a, b], properties=properties, result_types=[typed(a, shape)])
+
+
 def concat(parts: Sequence[SSAValue], axis: int, label: str) -> nn.ConcatOp:
     shape = list(shape_of(parts[0]))
     shape[axis] = sum(shape_of(part)[axis] for part in parts)

@@ -8,6 +8,7 @@ values, compute, quantise to the result's codes. `label` names the value an oper
 from collections.abc import Sequence
 from math import prod
 
+import numpy as np
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Dialect, OpResult
 from xdsl.irdl import (
@@ -26,6 +27,8 @@ from xdsl.utils.exceptions import VerifyException
 from cimc.ir.attributes import Floats, Integer, Ints, Real, Text, int_value, int_values
 from cimc.ir.types import CodeType, WeightRef, code_of, is_quantised, shape_of
 
+HIDDEN = -1e30
+"""Stands for minus infinity in what a softmax reads; ranges leave out values at or below it."""
 UNBOUNDED = 3.4028234663852886e38
 """The largest float32: stands for "no bound" in clamps."""
 
@@ -48,12 +51,14 @@ class InputOp(Computed):
     """A model input: memory axis a of the value is axis order[a] of the model's own per-sample shape.
 
     `batch_axis` is where the model's own tensor has the samples: absent for the first axis, -1 for none.
+    `integers` (lowest, highest) marks an input of whole numbers, whose codes are the numbers themselves.
     """
 
     name = "nn.input"
     model_shape: Ints = prop_def(Ints)
     order: Ints = prop_def(Ints)
     batch_axis: Integer | None = opt_prop_def(Integer)
+    integers: Ints | None = opt_prop_def(Ints)
 
     def verify_(self) -> None:
         _verify_order(self, shape_of(self.out))
@@ -249,6 +254,95 @@ class SoftmaxOp(Computed):
 
 
 @irdl_op_definition
+class MatMulOp(Computed):
+    """Products of two computed stacks of matrices: a (..., M, K) and b (..., N, K), whose rows are the right columns.
+
+    The axes before the last two broadcast as in numpy; the result is (..., M, N).
+    """
+
+    name = "nn.matmul"
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+
+    def verify_(self) -> None:
+        a, b = shape_of(self.a), shape_of(self.b)
+        if len(a) != len(b) or len(a) < 2 or a[-1] != b[-1]:
+            raise VerifyException(f"matrices {a} and rows {b} do not multiply")
+        if any(left != right and 1 not in (left, right) for left, right in zip(a[:-2], b[:-2], strict=True)):
+            raise VerifyException(f"stacks {a[:-2]} and {b[:-2]} do not broadcast")
+        _verify_result(self, [*map(max, a[:-2], b[:-2]), a[-2], b[-2]])
+
+
+@irdl_op_definition
+class NormOp(Computed):
+    """(x - mean) / sqrt(variance + epsilon) * scale + bias over the last axis; with `centred` 0 the mean counts as 0.
+
+    scale and bias have one entry for each element of the last axis.
+    """
+
+    name = "nn.norm"
+    x: Operand = operand_def(TensorType)
+    centred: Integer = prop_def(Integer)
+    epsilon: Real = prop_def(Real)
+    scale: WeightRef = prop_def(WeightRef)
+    bias: WeightRef = prop_def(WeightRef)
+
+    def verify_(self) -> None:
+        _verify_result(self, shape_of(self.x))
+        for dims in (self.scale.dims, self.bias.dims):
+            if dims != shape_of(self.x)[-1:]:
+                raise VerifyException(f"constant {dims} does not fit the last axis of {shape_of(self.x)}")
+
+
+@irdl_op_definition
+class GatherOp(Computed):
+    """Rows of a table (rows, length) by the integers x: the result is (*x's shape, length)."""
+
+    name = "nn.gather"
+    x: Operand = operand_def(TensorType)
+    table: WeightRef = prop_def(WeightRef)
+
+    def verify_(self) -> None:
+        if len(self.table.dims) != 2:
+            raise VerifyException(f"the table {self.table.dims} is no list of rows")
+        _verify_result(self, (*shape_of(self.x), self.table.dims[1]))
+
+
+@irdl_op_definition
+class ConstantOp(Computed):
+    """A constant as a value, for operations that want one computed."""
+
+    name = "nn.constant"
+    value: WeightRef = prop_def(WeightRef)
+
+    def verify_(self) -> None:
+        _verify_result(self, self.value.dims)
+
+
+@irdl_op_definition
+class SelectOp(Computed):
+    """a where c is not zero, b elsewhere; shapes broadcast as in numpy, and a and b have the codes of the result.
+
+    With `hides`, what is taken from b counts as minus infinity: behind it is a softmax.
+    """
+
+    name = "nn.select"
+    c: Operand = operand_def(TensorType)
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+    hides: Integer | None = opt_prop_def(Integer)
+
+    def verify_(self) -> None:
+        try:
+            _verify_result(self, np.broadcast_shapes(*map(shape_of, (self.c, self.a, self.b))))
+        except ValueError:
+            raise VerifyException(f"shapes {[*map(shape_of, self.operands)]} do not broadcast") from None
+        for operand in (self.a, self.b):
+            if is_quantised(self.out) and code_of(operand) != code_of(self.out):
+                raise VerifyException("a choice cannot change codes")
+
+
+@irdl_op_definition
 class RequantiseOp(Computed):
     """The same real values in other codes."""
 
@@ -393,6 +487,11 @@ Nn = Dialect(
         MaxPoolOp,
         AvgPoolOp,
         SoftmaxOp,
+        MatMulOp,
+        NormOp,
+        GatherOp,
+        ConstantOp,
+        SelectOp,
         RequantiseOp,
         ConcatOp,
         PadOp,

@@ -193,6 +193,67 @@ class SoftmaxOp(Clamped):
 
 
 @irdl_op_definition
+class MatMulOp(Clamped):
+    """y_ij = clamp(round((sum_k (a_ik - za) * (b_jk - zb) * m + bias) / 2^shift)); stacks broadcast as in numpy."""
+
+    name = "xbar.matmul"
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+    za: Integer = prop_def(Integer)
+    zb: Integer = prop_def(Integer)
+    m: Integer = prop_def(Integer)
+    bias: Integer = prop_def(Integer)
+    shift: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class NormOp(Clamped):
+    """Over the last axis, of n elements: u = x - zero, s = sum(u), or 0 where not `centred`.
+
+    W = max(n * sum(u^2) - s^2 + epsilon, 1), t the largest with W * 4^t < 2^62, R = floor(sqrt(W * 4^t)),
+    h = round((n * u - s) * 2^(16 + t) / R), y_i = clamp(round((h_i * scale_i + offset_i) / 2^shift)).
+    """
+
+    name = "xbar.norm"
+    x: Operand = operand_def(TensorType)
+    centred: Integer = prop_def(Integer)
+    zero: Integer = prop_def(Integer)
+    epsilon: WeightRef = prop_def(WeightRef)
+    scale: WeightRef = prop_def(WeightRef)
+    offset: WeightRef = prop_def(WeightRef)
+    shift: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class GatherOp(Computed):
+    """Row x - first of the table (rows, length) for every element of x, as a new last axis."""
+
+    name = "xbar.gather"
+    x: Operand = operand_def(TensorType)
+    table: WeightRef = prop_def(WeightRef)
+    first: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class SelectOp(Computed):
+    """a where c differs from `zero`, b elsewhere; shapes broadcast as in numpy."""
+
+    name = "xbar.select"
+    c: Operand = operand_def(TensorType)
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+    zero: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class ConstantOp(Computed):
+    """Codes copied from constant memory."""
+
+    name = "xbar.constant"
+    table: WeightRef = prop_def(WeightRef)
+
+
+@irdl_op_definition
 class MoveOp(Computed):
     """Strided copy: result element (i, j, ...) is flat element start + i * pitch[0] + j * pitch[1] + ... of x."""
 
@@ -242,6 +303,11 @@ Xbar = Dialect(
         MulOp,
         LutOp,
         SoftmaxOp,
+        MatMulOp,
+        NormOp,
+        GatherOp,
+        SelectOp,
+        ConstantOp,
         MoveOp,
         ConcatOp,
         PadOp,

@@ -17,6 +17,14 @@ from cimc.ir.types import CodeType, code_of
 from cimc.passes.digital import Digital
 
 IMAGE, OTHER = (4, 6, 3), (1, 6, 1)
+SECOND: dict[Any, tuple[int, ...]] = {
+    nn.AddOp: OTHER,
+    nn.SubOp: OTHER,
+    nn.MulOp: OTHER,
+    nn.MatMulOp: (1, 5, 3),
+    nn.ConcatOp: IMAGE,
+}
+"""Operation -> shape of its second operand."""
 POOL = SAME | {"kernel": [3, 3], "stride": [2, 2]}
 CASES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "relu": (nn.ClampOp, IMAGE, {"low": 0.0, "high": nn.UNBOUNDED}),
@@ -33,6 +41,13 @@ CASES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "avg pool without pads": (nn.AvgPoolOp, (2, 3, 3), POOL | {"counted": [0, 0, 0, 0], "clamp": [0.0, 6.0]}),
     "avg pool with a ceiling": (nn.AvgPoolOp, (2, 3, 3), POOL | {"pads": [0, 0, 1, 1], "counted": [0, 0, 1, 0]}),
     "softmax": (nn.SoftmaxOp, IMAGE, {}),
+    "matmul": (nn.MatMulOp, (4, 6, 5), {}),
+    "norm": (nn.NormOp, IMAGE, {"centred": 1, "epsilon": 1e-5, "scale": normal(3), "bias": normal(3, seed=2)}),
+    "norm about zero": (
+        nn.NormOp,
+        IMAGE,
+        {"centred": 0, "epsilon": 1e-3, "scale": normal(3), "bias": np.zeros(3, np.float32)},
+    ),
     "concat": (nn.ConcatOp, (4, 12, 3), {"axis": 1}),
     "pad": (nn.PadOp, (5, 6, 6), {"before": [0, 0, 2], "after": [1, 0, 1], "value": 0.25}),
     "pad beyond the range": (nn.PadOp, (5, 6, 3), {"before": [1, 0, 0], "after": [0, 0, 0], "value": -9.0}),
@@ -52,8 +67,8 @@ def graph_of(name: str) -> Graph:
     x = b.input(IMAGE)
     if kind is nn.ConcatOp:
         b.output(b.op(kind, [[x, b.input(IMAGE, label="z")]], shape, **properties))
-    elif kind in (nn.AddOp, nn.SubOp, nn.MulOp):
-        b.output(b.op(kind, [x, b.input(OTHER, label="z")], shape, **properties))
+    elif kind in SECOND:
+        b.output(b.op(kind, [x, b.input(SECOND[kind], label="z")], shape, **properties))
     else:
         b.output(b.op(kind, [x], shape, **properties))
     return b.graph()
@@ -61,10 +76,8 @@ def graph_of(name: str) -> Graph:
 
 def inputs(name: str, one_sided: bool) -> dict[str, Array]:
     found = {"x": normal(16, *IMAGE)}
-    if CASES[name][0] is nn.ConcatOp:
-        found["z"] = 3 * normal(16, *IMAGE, seed=9)
-    elif CASES[name][0] in (nn.AddOp, nn.SubOp, nn.MulOp):
-        found["z"] = 3 * normal(16, *OTHER, seed=9)
+    if CASES[name][0] in SECOND:
+        found["z"] = 3 * normal(16, *SECOND[CASES[name][0]], seed=9)
     return {key: np.abs(x) if one_sided else x for key, x in found.items()}
 
 

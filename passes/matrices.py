@@ -1,0 +1,84 @@
+"""Integer parameters of matmul, norm and gather on the digital unit."""
+
+import numpy as np
+from xdsl.ir import Attribute, Operation
+
+from cimc.diagnostics import fail
+from cimc.ir import nn, xbar
+from cimc.ir.attributes import float_value, int_value, integer, text
+from cimc.ir.graph import Graph
+from cimc.ir.location import names_of
+from cimc.ir.types import CodeType, code_of, shape_of
+from cimc.passes.requantise import ACCUMULATOR_BITS, MULTIPLIER_BITS, multipliers, offsets, quantised
+
+NORM_BITS = 16
+ROOT_BITS = 62
+FEWEST_MULTIPLIER_BITS = 8
+"""A product of matrices keeps at least so many bits of its scale: an error of 2^-8 of the result, alike for all."""
+
+Made = list[Operation]
+
+
+def matmul(graph: Graph, op: nn.MatMulOp) -> Made:
+    """Return the product with as many bits of its multiplier as keep the accumulator below 2^52."""
+    a, b, y, label = code_of(op.a), code_of(op.b), code_of(op.out), op.label.data
+    ratio = np.array([a.scale.data * b.scale.data / y.scale.data])
+    reach = shape_of(op.a)[-1] * _largest(a) * _largest(b)
+    for bits in range(MULTIPLIER_BITS, FEWEST_MULTIPLIER_BITS - 1, -1):
+        factors, shift = multipliers(ratio, label, bits)
+        bias = int(offsets(np.array(float(y.zero.data)), shift, label))
+        if reach * int(factors[0]) + abs(bias) < 1 << ACCUMULATOR_BITS:
+            properties = _integers(za=a.zero.data, zb=b.zero.data, m=int(factors[0]), bias=bias, shift=shift)
+            return _made(xbar.MatMulOp, op, **properties)
+    rule = f"sums of {shape_of(op.a)[-1]} products reach {reach}, with a multiplier 2^52 is exceeded"
+    raise _broken(op, rule, "shorter rows, or fewer bits for the factors")
+
+
+def _largest(code: CodeType) -> int:
+    """Return the largest |element - zero point|, whatever the element type holds."""
+    held = 8 * code.element_bytes - code.element_type.startswith("i")
+    return (1 << held) + abs(code.zero.data)
+
+
+def norm(graph: Graph, op: nn.NormOp) -> Made:
+    """Return the normalisation; epsilon becomes round(n^2 * epsilon / scale^2)."""
+    x, y, n, label = code_of(op.x), code_of(op.out), shape_of(op.x)[-1], op.label.data
+    epsilon = n * n * float_value(op.epsilon) / x.scale.data**2
+    sums = (n * _largest(x)) ** 2
+    if not sums + epsilon < (1 << ROOT_BITS) - 1:
+        rule = f"the sum under the root can reach {sums + epsilon:g}, the rule is below 2^{ROOT_BITS}"
+        raise _broken(op, rule, "shorter vectors, or values that are large against epsilon")
+    scale, bias = (graph.weights.get(ref).astype(np.float64) for ref in (op.scale, op.bias))
+    factors, shift = multipliers(scale / y.scale.data / (1 << NORM_BITS), label)
+    offset = offsets(bias / y.scale.data + y.zero.data, shift, label)
+    tables: dict[str, Attribute] = {
+        "epsilon": graph.weights.add(f"{label}.epsilon", np.array([round(epsilon)], np.int64)),
+        "scale": graph.weights.add(f"{label}.scale", factors.astype(np.int32)),
+        "offset": graph.weights.add(f"{label}.offset", offset),
+    }
+    numbers = _integers(centred=int_value(op.centred), zero=x.zero.data, shift=shift)
+    return _made(xbar.NormOp, op, **tables, **numbers)
+
+
+def gather(graph: Graph, op: nn.GatherOp) -> Made:
+    """Return the look-up of rows quantised to the result's codes; the index is its own code less the zero point."""
+    code, label = code_of(op.out), op.label.data
+    table = quantised(graph.weights.get(op.table).astype(np.float64), code).astype(code.dtype)
+    ref = graph.weights.add(f"{label}.table", table)
+    properties = {"label": text(label), "table": ref, "first": integer(code_of(op.x).zero.data)}
+    return [xbar.GatherOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)]
+
+
+def _integers(**values: int) -> dict[str, Attribute]:
+    return {name: integer(value) for name, value in values.items()}
+
+
+def _made(kind: type[xbar.Clamped], op: nn.Computed, **properties: Attribute) -> Made:
+    code = code_of(op.out)
+    limits = {"label": text(op.label.data), "low": integer(code.low.data), "high": integer(code.high.data)}
+    return [kind.create(operands=list(op.operands), result_types=[op.out.type], properties={**properties, **limits})]
+
+
+def _broken(op: nn.Computed, rule: str, hint: str) -> Exception:
+    node = ", ".join(names_of(op.location))
+    return fail("CIM0304", f"in '{op.label.data}', {rule}", node=node, operator=op.name, hint=hint)
