@@ -4,5 +4,5 @@
     whatever
 
 ; expect:
-; error_other_instruction_set.asm: error[CIM0422]: program for the instruction set 0000000000000000..., this cimc has 61d1180f5c6aaa72...
+; error_other_instruction_set.asm: error[CIM0422]: program for the instruction set 0000000000000000..., this cimc has 2507c053ff7eb2a6...
 ;   hint: compile the model again, or use the cimc that wrote the program
