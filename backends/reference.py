@@ -189,7 +189,7 @@ class Reference:
         )
         checks.count("the output", out.elements, source.vectors * channels * multiplier)
         results = []
-        for x in self.memory.read(source):
+        for _, x in self._vectors(source):
             for o in range(channels * multiplier):
                 c, n = divmod(o, multiplier)
                 total = sum(x[k] * weights[k * multiplier + n] for k in range(c, len(x), channels))
@@ -205,7 +205,7 @@ class Reference:
             out,
             [
                 clamp(max(x[c::channels]), i["low"], i["high"])
-                for x in self.memory.read(source)
+                for _, x in self._vectors(source)
                 for c in range(channels)
             ],
         )
@@ -217,7 +217,7 @@ class Reference:
         scales, biases = self._multipliers(i["scale"], entries), self._biases(i["bias"], entries)
         checks.count("the output", out.elements, source.vectors * channels)
         results = []
-        for position, x in enumerate(self.memory.read(source)):
+        for position, x in self._vectors(source):
             p = position if per_position else 0
             results += [_requantise(sum(x[c::channels]) * scales[p] + biases[p], i) for c in range(channels)]
         self._write(out, results)
@@ -227,8 +227,8 @@ class Reference:
         checks.some("the table", period)
         scales, biases = self._multipliers(i["scale"], period), self._biases(i["bias"], period)
         checks.count("the output", out.elements, source.elements)
-        elements = flat(self.memory.read(source))
-        self._write(out, [_requantise(x * scales[n % period] + biases[n % period], i) for n, x in enumerate(elements)])
+        elements = self._elements(source)
+        self._write(out, [_requantise(x * scales[n % period] + biases[n % period], i) for n, x in elements])
 
     def add(self, i: Instruction) -> None:
         a, b, out = self._in(i["a"]), self._in(i["b"]), self._out(i["out"])
@@ -244,7 +244,7 @@ class Reference:
         source, out = self._in(i["in"]), self._out(i["out"])
         table = self.memory.constant(i["table"], i.choice("type"), i["entries"])
         checks.count("the output", out.elements, source.elements)
-        codes = flat(self.memory.read(source))
+        codes = [x for _, x in self._elements(source)]
         for x in codes:
             checks.entry(x, i["first"], len(table))
         self._write(out, [table[x - i["first"]] for x in codes])
@@ -256,7 +256,7 @@ class Reference:
         checks.exponentials(table)
         checks.count("the output", out.elements, source.elements)
         results = []
-        for x in self.memory.read(source):
+        for _, x in self._vectors(source):
             e = [table[min(max(x) - value, i["entries"] - 1)] for value in x]
             results += [
                 clamp(half_even(value * i["numerator"], sum(e)) + i["zero"], i["low"], i["high"]) for value in e
@@ -266,7 +266,7 @@ class Reference:
     def move(self, i: Instruction) -> None:
         source, out = self._in(i["in"]), self._out(i["out"])
         checks.count("the output", out.elements, source.elements)
-        self._write(out, flat(self.memory.read(source)))
+        self._write(out, [x for _, x in self._elements(source)])
 
     def fill(self, i: Instruction) -> None:
         out = self._out(i["out"])
@@ -361,14 +361,22 @@ class Reference:
 
     def _codes(self, source: StreamState, blocks: list[Block], calibrating: bool = False) -> list[list[list[int]]]:
         checks.count("a vector", source.length, sum(block.cells.rows for block in blocks))
-        vectors = self.memory.read(source)
+        vectors = self.memory.read(source) if calibrating else [vector for _, vector in self._vectors(source)]
         self.array.require_inputs(vectors)
         return self.array.codes(vectors, blocks, calibrating)
+
+    def _vectors(self, source: StreamState) -> list[tuple[int, list[int]]]:
+        """Return the vectors that an instruction computes with, numbered: all of them."""
+        return list(enumerate(self.memory.read(source)))
+
+    def _elements(self, source: StreamState) -> list[tuple[int, int]]:
+        """Return the elements that an instruction computes with, numbered: all of them."""
+        return list(enumerate(flat(self.memory.read(source))))
 
     def _pairs(self, a: StreamState, b: StreamState, out: StreamState) -> Iterable[tuple[int, int]]:
         checks.count("the second operand", b.elements, a.elements)
         checks.count("the output", out.elements, a.elements)
-        return zip(flat(self.memory.read(a)), flat(self.memory.read(b)), strict=True)
+        return ((x, y) for (_, x), (_, y) in zip(self._elements(a), self._elements(b), strict=True))
 
     def _write(self, out: StreamState, values: list[int]) -> None:
         self.memory.write(out, values)

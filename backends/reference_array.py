@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import mul
 
 from cimc.backends import draws
 from cimc.backends.conversion import ERROR_BITS, AdcErrors, adc_errors, convert, require_convertible
@@ -184,7 +185,7 @@ class Read:
         return [self._code(part, position, j) for j in range(self.cells.cols)]
 
     def _code(self, part: Sequence[int], position: int, j: int) -> int:
-        total, output = sum(x * g for x, g in zip(part, self.columns[j], strict=True)), 0
+        total, output = sum(map(mul, part, self.columns[j])), 0
         noise = self.array.noise
         if noise and noise.has("cycle"):
             if abs(total) >= SUM_LIMIT:

@@ -1,6 +1,9 @@
 """Memories of the reference interpreter: bytes, and the streams that read and write them one element at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cimc.backends import checks
 from cimc.backends.ports import port_stream
@@ -23,19 +26,33 @@ class Memory:
         """Bytes of each space that a stream may lie in."""
         return {"act": len(self.activations), "const": len(self.constants)}
 
-    def read(self, state: StreamState) -> list[list[int]]:
-        """Return the vectors of a stream."""
-        return [[self._element(state, place) for place in vector] for vector in _vectors(state)]
+    def read(self, state: StreamState, positions: Iterable[int] | None = None) -> list[list[int]]:
+        """Return the vectors of a stream, all of them or those at some positions."""
+        wanted = range(state.vectors) if positions is None else positions
+        return [[self._element(state, place) for place in _vector(state, position)] for position in wanted]
+
+    def element(self, state: StreamState, number: int) -> int:
+        """Return one element of a stream, counted over all its vectors."""
+        position, place = divmod(number, state.length)
+        return self._element(state, _vector(state, position)[place])
 
     def write(self, state: StreamState, values: Sequence[int]) -> None:
         """Write the elements of a stream in stream order; trap first where one of them does not fit."""
         for value in values:
             checks.fits(state, value, value)
-        places = (place for vector in _vectors(state) for place in vector)
+        places = (place for position in range(state.vectors) for place in _vector(state, position))
         for place, value in zip(places, values, strict=True):
             assert place is not None
             start = state.address(*place)
             self.activations[start : start + state.size] = _encode(value, state.type)
+
+    def write_all(self, state: StreamState, values: NDArray[np.int64]) -> None:
+        """Write the elements of a stream that are known to fit, all at once."""
+        axes = [np.arange(count) * pitch for count, pitch in zip(state.shape, state.pitch, strict=True)]
+        places = axes[0][:, None, None, None] + axes[1][:, None, None] + axes[2][:, None] + axes[3]
+        starts = state.base + state.size * places.reshape(-1, 1)
+        memory = np.frombuffer(self.activations, np.uint8)
+        memory[starts + np.arange(state.size)] = values.astype("<i8").view(np.uint8).reshape(-1, 8)[:, : state.size]
 
     def constant(self, address: int, type_name: str, count: int) -> list[int]:
         """Return a table of constants."""
@@ -66,26 +83,23 @@ class Memory:
         return _decode(memory, state.address(*place), state.type, 1)[0]
 
 
-def _vectors(state: StreamState) -> Iterator[list[tuple[int, int, int, int] | None]]:
+def _vector(state: StreamState, position: int) -> list[tuple[int, int, int, int] | None]:
+    """Return the places of one vector's elements: (a, b, c, d) in the tensor, None outside it."""
     if state.window:
-        yield from _patches(state.shape, state.window)
-        return
-    outer, middle, inner, length = (range(count) for count in state.shape)
-    for a in outer:
-        for b in middle:
-            for c in inner:
-                yield [(a, b, c, d) for d in length]
+        return _patch(state.shape, state.window, position)
+    rest, c = divmod(position, state.shape[2])
+    a, b = divmod(rest, state.shape[1])
+    return [(a, b, c, d) for d in range(state.shape[3])]
 
 
-def _patches(shape: tuple[int, int, int, int], window: Window) -> Iterator[list[tuple[int, int, int, int] | None]]:
-    for y in range(window.out[0]):
-        for x in range(window.out[1]):
-            yield [
-                _tap(shape, window, (y, x), (i, j), d)
-                for i in range(window.kernel[0])
-                for j in range(window.kernel[1])
-                for d in range(shape[3])
-            ]
+def _patch(shape: tuple[int, int, int, int], window: Window, position: int) -> list[tuple[int, int, int, int] | None]:
+    out = divmod(position, window.out[1])
+    return [
+        _tap(shape, window, out, (i, j), d)
+        for i in range(window.kernel[0])
+        for j in range(window.kernel[1])
+        for d in range(shape[3])
+    ]
 
 
 def _tap(

@@ -1,11 +1,14 @@
 """Random small programs do the same on both interpreters: every write, every output, every trap."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cimc.backends import reference, reference_sample
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.ports import DTYPES
+from cimc.backends.traps import Trap
 
 MEMORY = 512
 LIMITS = ((-127, 127), (-128, 127), (0, 255), (-5, 60), (-(2**15), 2**15 - 1), (-(2**32), 2**32 - 1))
@@ -313,3 +316,31 @@ def test_both_interpreters_agree(new, ask, data):
     if all(isinstance(end, dict) for end in ends):
         together = Interpreter(sketch.program(), 2).run({"x": samples})["y"]
         assert together.tolist() == [end["y"] for end in ends]
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(st.data())
+def test_a_sample_of_the_reference_has_its_values(new, data):
+    program = data.draw(sketches(new)).program()
+    x = np.random.default_rng(len(program.instructions)).integers(-7, 8, 24).tolist()
+    whole = []
+    try:
+        reference.run(program, {"x": x}, watch=lambda index, values: whole.append((index, np.array(values, np.int64))))
+    except Trap:
+        return
+    known, seen = iter(whole), []
+
+    def truth(index):
+        seen.append(next(known))
+        assert seen[-1][0] == index
+        return seen[-1][1]
+
+    def watch(index, numbers, values):
+        assert seen[-1][0] == index and len(numbers) > 0
+        assert seen[-1][1][numbers].tolist() == values.tolist()
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, count in (("RANDOM_VECTORS", 1), ("RANDOM_ELEMENTS", 1), ("COLUMNS", 1000)):
+            patch.setattr(reference_sample, name, count)
+        reference_sample.run(program, {"x": x}, truth, watch)
+    assert len(seen) == len(whole)

@@ -12,6 +12,7 @@ from command_line.test_cases import run
 from verification.changes import CHANGES, Change, changed
 
 from cimc.arrays import Feeding, feed, load_arrays
+from cimc.backends import reference_sample
 from cimc.backends.interpreter import Interpreter
 from cimc.command_line.verifying import recompile
 from cimc.driver import Compilation, input_shapes
@@ -185,6 +186,25 @@ def test_the_reference_is_held_against_the_integer_graph(program: Program) -> No
     compilation, prover = faulty(program)
     found = next(step for step in prover.prove(inputs(compilation), 1) if isinstance(step, Difference))
     assert "of the reference, sample 0, element (" in found.place
+
+
+def test_the_reference_on_a_sample_computes_some_of_every_tensor(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference_sample, "RANDOM_VECTORS", 2)
+    compilation = recompile(MODEL, program)
+    prover = Prover(compilation)
+    assert list(prover.prove(inputs(compilation), 1, sampled=True)) == [2]
+    assert prover.share and 0 < prover.share.elements < prover.share.of_elements
+    assert 0 < prover.share.columns < prover.share.of_columns
+    assert all(row.reference for row in prover.rows() if row.interpreter)
+
+
+def test_the_reference_on_a_sample_is_held_against_the_integer_graph(program: Program) -> None:
+    compilation, prover = faulty(program)
+    found = next(step for step in prover.prove(inputs(compilation), 1, sampled=True) if isinstance(step, Difference))
+    assert "of the reference, sample 0, element (" in found.place
+    assert "tensor 'relu' (node node_relu, node_conv2d, instruction" in found.place
 
 
 def faulty(program: Program) -> tuple[Compilation, Prover]:
