@@ -1,4 +1,4 @@
-"""Calibrate activations: the range of every value from data, by a deterministic histogram of |x|."""
+"""Calibrate activations: the range of every value from data, by the largest |x| or a histogram of them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,12 @@ from cimc.ir.graph import Graph, producer
 from cimc.ir.location import names_of
 from cimc.ir.nn import HIDDEN, Computed, ConstantOp, GatherOp, InputOp, Movement, SelectOp
 from cimc.ir.types import shape_of
-from cimc.passes.histogram import RULES
+from cimc.passes.histogram import RULES, Tail
 from cimc.passes.ranges import Ranges, rounded
 
 RANGE = "cim.range"
 BINS = 4096
+LEAST_PERCENTILE = 99.0
 ELEMENTS_AT_ONCE = 1 << 25
 MOST_AT_ONCE = 32
 MARGIN = 16.0
@@ -71,6 +72,7 @@ class Calibrate:
         labels = [op.label.data for op in computed]
         evaluator = Evaluator(graph, values=labels, batch=samples_at_once(computed))
         bounds = {label: [math.inf, -math.inf] for label in labels}
+        tails: dict[str, Tail] = {}
         for chunk in evaluator.stream(self.data):
             for label, array in chunk.items():
                 low, high = _extremes(array)
@@ -81,15 +83,28 @@ class Calibrate:
                         hint="check the calibration data and its --scale and --offset",
                     )
                 bounds[label] = [min(bounds[label][0], low), max(bounds[label][1], high)]
+                if self._is_short:
+                    tails.setdefault(label, self._tail(array)).add(_magnitudes(array))
         reach = {label: self._reach(max(abs(low), abs(high))) for label, (low, high) in bounds.items()}
-        if self.method != "minmax":
-            seen = {label: largest for label, largest in reach.items() if any(bounds[label])}
+        seen = {label: largest for label, largest in reach.items() if any(bounds[label])}
+        if self._is_short:
+            reach |= {label: _last_bin(tails[label].reach(), largest) for label, largest in seen.items()}
+        elif self.method != "minmax":
             reach |= self._clipped(evaluator, seen)
         found = {label: _range(bounds[label][0], bounds[label][1], reach[label]) for label in labels}
         found |= {op.label.data: known for op in computed if (known := _known(graph, op))}
         found |= {op.label.data: _hidden(found[op.label.data]) for op in computed if hides(op)}
         inputs = [op.label.data for op in computed if isinstance(op, InputOp)]
         return found | {label: _input_range(self.data[label], self.inputs) for label in inputs}
+
+    @property
+    def _is_short(self) -> bool:
+        """Whether so few values lie beyond the range that keeping them spares a second run over the data."""
+        return self.method == "percentile" and self.percentile >= LEAST_PERCENTILE
+
+    def _tail(self, first: NDArray[np.generic]) -> Tail:
+        """Return the tail of a value, given its first chunk."""
+        return Tail(len(next(iter(self.data.values()))) * math.prod(first.shape[1:]), self.percentile)
 
     def _reach(self, largest: float) -> float:
         """Return the range used for a value that is zero on all the data: 1, by definition."""
@@ -100,9 +115,7 @@ class Calibrate:
         counts = {label: np.zeros(BINS, np.int64) for label in largest}
         for chunk in evaluator.stream(self.data):
             for label in largest:
-                magnitudes = np.abs(chunk[label].ravel())
-                scaled = magnitudes[magnitudes < -HIDDEN] * np.float32(BINS / largest[label])
-                counts[label] += np.bincount(np.minimum(scaled.astype(np.int64), BINS - 1), minlength=BINS)
+                counts[label] += np.bincount(_bins(_magnitudes(chunk[label]), largest[label]), minlength=BINS)
         rule = RULES[self.method]
         return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
 
@@ -121,7 +134,7 @@ def _known(graph: Graph, op: Computed) -> tuple[float, float] | None:
     ref = op.table if isinstance(op, GatherOp) else op.value if isinstance(op, ConstantOp) else None
     if ref is None:
         return None
-    low, high = _extremes(graph.weights.get(ref).astype(np.float64))
+    low, high = _extremes(graph.weights.get(ref))
     return _range(low, high, max(abs(low), abs(high)) or 1.0)
 
 
@@ -135,6 +148,22 @@ def hides(op: Operation) -> bool:
 def _hidden(bounds: tuple[float, float]) -> tuple[float, float]:
     """Return a range with room below for what is hidden: exp(-MARGIN) is less than half a step of the exponentials."""
     return rounded(bounds[0] - MARGIN), bounds[1]
+
+
+def _magnitudes(array: NDArray[Any]) -> NDArray[Any]:
+    """Return |x| of all values but those that stand for minus infinity."""
+    found: NDArray[Any] = np.abs(array.ravel())
+    return found if found.max(initial=0.0) < -HIDDEN else found[found < -HIDDEN]
+
+
+def _bins(magnitudes: NDArray[np.float32], largest: float) -> NDArray[np.int64]:
+    """Return the bin of each |x| in a histogram up to `largest`."""
+    return np.asarray(np.minimum((magnitudes * np.float32(BINS / largest)).astype(np.int64), BINS - 1))
+
+
+def _last_bin(magnitude: np.float32, largest: float) -> float:
+    """Return the upper edge of the bin that |x| lies in."""
+    return largest * (int(_bins(np.array([magnitude]), largest)[0]) + 1) / BINS
 
 
 def samples_at_once(computed: Sequence[Computed]) -> int:

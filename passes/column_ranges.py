@@ -96,18 +96,23 @@ class ColumnRanges:
         return found
 
 
-def full_scale_weights(op: MvmOp, weight: NDArray[np.generic], full: int, shared: bool) -> tuple[Reals, Reals]:
-    """Return W / w_max * full, unrounded, and w_max (group, row block, column).
+def largest_weights(op: MvmOp, weight: NDArray[np.generic], shared: bool) -> Reals:
+    """Return w_max (group, row block, column): of each column of each block, with `shared` of its largest column."""
+    parts = [weight[:, a:b] for a, b in itertools.pairwise(int_values(op.row_cuts))]
+    largest = np.abs(np.stack([np.maximum(part.max(axis=1), -part.min(axis=1)) for part in parts], axis=1))
+    found: Reals = largest.astype(np.float64)
+    return _of_largest_column(found) if shared else found
 
-    So each column of each block fills the device range; with `shared`, the largest column of each block does.
-    """
-    cuts = int_values(op.row_cuts)
-    real = np.asarray(weight, np.float64)
-    largest = np.stack([np.abs(real[:, a:b]).max(axis=1) for a, b in itertools.pairwise(cuts)], axis=1)
-    if shared:
-        largest = _of_largest_column(largest)
-    step = np.where(largest > 0.0, largest, 1.0) / full
-    return real / np.repeat(step, np.diff(cuts), axis=1), largest
+
+def full_scale_blocks(
+    op: MvmOp, weight: NDArray[np.generic], largest: Reals, full: int
+) -> Iterator[tuple[int, slice, slice, Reals]]:
+    """Yield W / w_max * full, unrounded, block by block of a tile's size: number of the row block, rows, columns."""
+    for number, (a, b) in enumerate(itertools.pairwise(int_values(op.row_cuts))):
+        for c, d in itertools.pairwise(int_values(op.col_cuts)):
+            most = largest[:, number, np.newaxis, c:d]
+            real = weight[:, a:b, c:d].astype(np.float64)
+            yield number, slice(a, b), slice(c, d), real / (np.where(most > 0.0, most, 1.0) / full)
 
 
 def _of_largest_column(values: Reals) -> Reals:
@@ -126,9 +131,11 @@ class _Statistics:
     def __init__(self, op: MvmOp, weight: NDArray[np.generic], full: int, shared: bool) -> None:
         self.zero = code_of(op.x).zero.data
         self.cuts = int_values(op.row_cuts)
-        scaled, largest = full_scale_weights(op, weight, full, shared)
+        largest = largest_weights(op, weight, shared)
         self.shared = shared
-        self.matrix = np.rint(scaled).astype(np.float32)
+        self.matrix = np.empty(op.matrix, np.float32)
+        for _, rows, cols, scaled in full_scale_blocks(op, weight, largest, full):
+            self.matrix[:, rows, cols] = np.rint(scaled)
         self.step = largest / full
         self.largest = np.zeros(_peak_shape(op))
         self.magnitudes, self.powers = np.zeros(_peak_shape(op)), np.zeros(_peak_shape(op))

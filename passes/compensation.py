@@ -37,7 +37,7 @@ class Compensation:
 
     def _prepare(self, graph: Graph, op: MvmOp) -> None:
         assert op.conductance is not None
-        label, levels = op.label.data, graph.weights.get(op.conductance).astype(np.int64)
+        label, levels = op.label.data, graph.weights.get(op.conductance)
         vectors = _random_codes(op, self.vectors, self.active)
         sums = _sums(op, vectors, levels)
         excess = float(np.abs(sums).max(initial=0)) / (FILL * _full_scale(op))
@@ -57,12 +57,17 @@ def _random_codes(op: MvmOp, count: int, active: float) -> NDArray[np.int64]:
     return drawn * (generator.random(drawn.shape) < active)
 
 
-def _sums(op: MvmOp, vectors: NDArray[np.int64], levels: NDArray[np.int64]) -> NDArray[np.int64]:
+def _sums(op: MvmOp, vectors: NDArray[np.int64], levels: NDArray[np.generic]) -> NDArray[np.int64]:
     """Return the array sums (group, row block, vector, column)."""
-    blocks = pairwise(int_values(op.row_cuts))
-    # In double, which is exact here (sums stay far below 2^53) and runs on BLAS.
-    exact = [vectors[:, a:b].astype(np.float64) @ levels[:, a:b].astype(np.float64) for a, b in blocks]
-    return np.stack(exact, axis=1).astype(np.int64)
+    group, _, cols = levels.shape
+    rows = list(pairwise(int_values(op.row_cuts)))
+    sums = np.empty((group, len(rows), len(vectors), cols), np.int64)
+    for number, (a, b) in enumerate(rows):
+        part = vectors[:, a:b].astype(np.float64)
+        for c, d in pairwise(int_values(op.col_cuts)):
+            # In double, which is exact here (sums stay far below 2^53) and runs on BLAS.
+            sums[:, number, :, c:d] = part @ levels[:, a:b, c:d].astype(np.float64)
+    return sums
 
 
 def _full_scale(op: MvmOp) -> float:

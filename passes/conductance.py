@@ -1,6 +1,5 @@
 """Conductance range per column: device targets, the digital inverse scale, and the epilogue of every layer."""
 
-import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -13,7 +12,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import WeightRef, code_of
 from cimc.ir.xbar import MvmOp
-from cimc.passes.column_ranges import GAIN, PEAKS, SHARED, full_scale_weights
+from cimc.passes.column_ranges import GAIN, PEAKS, SHARED, full_scale_blocks, largest_weights
 from cimc.passes.requantise import ACCUMULATOR_BITS, multipliers, offsets
 from cimc.targets import Target
 
@@ -42,31 +41,37 @@ class Conductance:
         assert isinstance(peaks, WeightRef) and op.weight is not None and op.bias is not None
         factor = self._range_factors(graph.weights.get(peaks), gain)
         shared = op.attributes.pop(SHARED, None) is not None
-        full = self.target.full_conductance
-        unrounded, largest = full_scale_weights(op, graph.weights.get(op.weight), full, shared)
-        rows = np.diff(int_values(op.row_cuts))
-        levels = np.rint(unrounded * np.repeat(factor, rows, axis=1)).astype(np.int64)
-        self._epilogue(graph, op, levels, largest / (full * factor), gain)
-        self._check_bounds(graph, op, levels)
+        weight, full = graph.weights.get(op.weight), self.target.full_conductance
+        largest = largest_weights(op, weight, shared)
+        levels = np.empty(weight.shape, np.int16)
+        sums, magnitudes = np.zeros(factor.shape), np.zeros(factor.shape)
+        for number, rows, cols, unrounded in full_scale_blocks(op, weight, largest, full):
+            block = np.rint(unrounded * factor[:, number, np.newaxis, cols])
+            levels[:, rows, cols] = block
+            sums[:, number, cols] = block.sum(axis=1)
+            magnitudes[:, number, cols] = np.abs(block).sum(axis=1)
+        self._epilogue(graph, op, sums.astype(np.int64), largest / (full * factor), gain)
+        self._check_bounds(graph, op, magnitudes.astype(np.int64))
+        op.properties["conductance"] = graph.weights.add(f"{op.label.data}.conductance", levels)
+        del op.properties["weight"], op.properties["bias"]
 
     def _range_factors(self, peaks: NDArray[np.generic], gain: tuple[int, int]) -> NDArray[np.float64]:
         full_scale = self.target.adc_range[1] * 2.0 ** gain[1] / gain[0]
         return np.minimum(1.0, full_scale / np.maximum(np.asarray(peaks, np.float64), 1.0))
 
     def _epilogue(
-        self, graph: Graph, op: MvmOp, levels: NDArray[np.int64], step: NDArray[np.float64], gain: tuple[int, int]
+        self, graph: Graph, op: MvmOp, sums: NDArray[np.int64], step: NDArray[np.float64], gain: tuple[int, int]
     ) -> None:
+        """Set scale, offset and ADC of a layer whose conductances sum up to `sums` (group, row block, column)."""
         label, x, y = op.label.data, code_of(op.x), code_of(op.out)
         assert op.bias is not None
         code_value = 2.0 ** gain[1] / gain[0]
         scale, shift = multipliers(step * (x.scale.data * code_value / y.scale.data), label)
         bias = graph.weights.get(op.bias).astype(np.float64)
-        sums = _sums_by_block(op, levels)
         zeros = np.rint(x.zero.data * (sums / code_value * scale).sum(axis=1)).astype(np.int64).ravel()
         offset = offsets(bias / y.scale.data + y.zero.data, shift, label) - zeros
         low, high = self.target.adc_range
         op.properties |= {
-            "conductance": graph.weights.add(f"{label}.conductance", levels.astype(np.int16)),
             "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
             "offset": graph.weights.add(f"{label}.offset", offset),
             "shift": integer(shift),
@@ -75,13 +80,12 @@ class Conductance:
             "adc_low": integer(low),
             "adc_high": integer(high),
         }
-        del op.properties["weight"], op.properties["bias"]
 
-    def _check_bounds(self, graph: Graph, op: MvmOp, levels: NDArray[np.int64]) -> None:
+    def _check_bounds(self, graph: Graph, op: MvmOp, magnitudes: NDArray[np.int64]) -> None:
         """Refuse a layer whose array sums or accumulators could leave the machine's integers."""
         assert op.scale is not None and op.offset is not None
         high = max(abs(code_of(op.x).low.data), abs(code_of(op.x).high.data))
-        sums = _sums_by_block(op, np.abs(levels)) * high
+        sums = magnitudes * high
         codes = min(self.target.adc_range[1] + 1, int(sums.max(initial=0)) + 1)
         total = (np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1) * codes).ravel() + np.abs(
             graph.weights.get(op.offset)
@@ -95,9 +99,3 @@ class Conductance:
                 node=node,
                 hint="use smaller tiles or check the ranges",
             )
-
-
-def _sums_by_block(op: MvmOp, levels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the column sums of each row block, (group, row block, column)."""
-    blocks = itertools.pairwise(int_values(op.row_cuts))
-    return np.stack([levels[:, a:b].sum(axis=1) for a, b in blocks], axis=1)

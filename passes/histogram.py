@@ -1,5 +1,6 @@
 """Where to clip: the range of |x| from a histogram, by one of four rules. All return the number of bins kept."""
 
+import math
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -19,8 +20,42 @@ def whole(counts: Counts, levels: int, percentile: float) -> int:
 
 def share(counts: Counts, levels: int, percentile: float) -> int:
     """Keep the wanted share of all values, in percent."""
-    wanted = percentile / 100.0 * int(counts.sum())
+    wanted = share_kept(int(counts.sum()), percentile)
     return min(int(np.searchsorted(np.cumsum(counts), wanted)), len(counts) - 1) + 1
+
+
+def share_kept(count: int, percentile: float) -> int:
+    """Return how many of `count` values a percentile keeps."""
+    return min(math.ceil(percentile / 100.0 * count), count)
+
+
+class Tail:
+    """The largest |x| of a stream of at most `most` values: enough to tell the last one that `share` keeps."""
+
+    def __init__(self, most: int, percentile: float) -> None:
+        self._percentile = percentile
+        self._count = self._beyond(most)
+        self._seen = 0
+        self._kept = np.zeros(0, np.float32)
+
+    def add(self, magnitudes: NDArray[np.float32]) -> None:
+        """Take in more values of |x|."""
+        self._seen += magnitudes.size
+        if len(self._kept) == self._count:
+            magnitudes = magnitudes[magnitudes > self._kept[0]]
+        if magnitudes.size:
+            kept = np.append(self._kept, magnitudes)
+            first = max(len(kept) - self._count, 0)
+            self._kept = np.partition(kept, first)[first:]  # the smallest comes first
+
+    def reach(self) -> np.float32:
+        """Return the last |x| kept. It lies in the last bin that `share` keeps, however many bins there are."""
+        first = len(self._kept) - self._beyond(self._seen)
+        return np.float32(np.partition(self._kept, first)[first])
+
+    def _beyond(self, count: int) -> int:
+        """Return how many of `count` values are as large as the last one kept, at least."""
+        return count - share_kept(count, self._percentile) + 1
 
 
 def least_squares(counts: Counts, levels: int, percentile: float) -> int:

@@ -18,6 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0 ok, 1 compare failed, 2 usage, 3 invalid input, 4 unsupported, 5 budget exceeded, 6 other version, 70 our bug.
     """
     options = build_parser().parse_args(arguments)
+    # Work is spread over images and layers, on threads of ours: more threads inside each product only get in their way.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if options.run is None:
         build_parser().print_help()
         return 2

@@ -31,7 +31,7 @@ def to_onnx(graph: Graph, values: Collection[str] = (), codes: bool = False) -> 
     """
     from cimc.evaluate.lower import lower
 
-    return lower(graph, values, codes)
+    return lower(graph, values, codes).model
 
 
 def selftest() -> None:

@@ -13,17 +13,23 @@ from cimc.ir.weights import WeightStore, digest
 
 Array = NDArray[Any]
 
+FED_BYTES = 1 << 20
+"""Constants of so many bytes can be fed at run time: onnxruntime would hold two to four copies of them."""
+
 
 class Builder:
     """An ONNX graph in the making. Tensors are named by text; every tensor has the batch as its first axis.
 
     Codes travel as float32, which is exact for up to 16 bits. `label` prefixes the names of the nodes to come;
-    `batch_source` is a model input, whose first axis says how many samples there are.
+    `batch_source` is a model input, whose first axis says how many samples there are. With `feeding`, large constants
+    become the inputs `fed`, which share memory with the weights.
     """
 
-    def __init__(self, weights: WeightStore, reserved: Collection[str]) -> None:
+    def __init__(self, weights: WeightStore, reserved: Collection[str], feeding: bool = False) -> None:
         self.nodes: list[NodeProto] = []
         self.constants: list[TensorProto] = []
+        self.fed: dict[str, Array] = {}
+        self._feeding = feeding
         self.names: dict[SSAValue, str] = {}
         self.label = "graph"
         self.batch_source: str | None = None
@@ -41,8 +47,12 @@ class Builder:
         """Append a node whose output has a given name."""
         self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=output, **attributes))
 
-    def constant(self, array: Array) -> str:
-        """Return the name of a constant tensor; equal arrays are kept once."""
+    def constant(self, array: Array, fixed: bool = False) -> str:
+        """Return the name of a constant tensor; equal arrays are kept once. `fixed` ones are never fed."""
+        if self._feeding and not fixed and array.nbytes >= FED_BYTES:
+            name = self._fresh(f"fed:{self.label}")
+            self.fed[name] = np.ascontiguousarray(array)
+            return name
         content = digest(array)
         if content not in self._by_digest:
             name = self._fresh(f"constant:{content}")
@@ -56,8 +66,8 @@ class Builder:
     def integer(self, value: int) -> str:
         return self.constant(np.array(value, dtype=np.int64))
 
-    def single(self, value: float | Array) -> str:
-        return self.constant(np.asarray(value, dtype=np.float32))
+    def single(self, value: float | Array, fixed: bool = False) -> str:
+        return self.constant(np.asarray(value, dtype=np.float32), fixed)
 
     def double(self, value: float | Array) -> str:
         return self.constant(np.asarray(value, dtype=np.float64))
@@ -69,7 +79,7 @@ class Builder:
         return self.node("Cast", x, to=TensorProto.FLOAT)
 
     def real_weights(self, ref: WeightRef) -> Array:
-        return self._weights.get(ref).astype(np.float32)
+        return self._weights.get(ref).astype(np.float32, copy=False)
 
     def integers(self, ref: WeightRef) -> Array:
         return self._weights.get(ref).astype(np.int64)

@@ -1,6 +1,7 @@
 """Lowers a graph of any level to one ONNX model, operation by operation."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
@@ -8,7 +9,7 @@ from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
 from cimc.evaluate import layout, nn_float, nn_move, nn_pool, xbar_digital, xbar_matrix, xbar_move, xbar_mvm
-from cimc.evaluate.builder import Builder
+from cimc.evaluate.builder import Array, Builder
 from cimc.evaluate.codes import dequantise, quantise
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import int_values
@@ -71,20 +72,31 @@ STORED: Mapping[type[Operation], Lowering] = {
 ELEMENTS = {"i8": TensorProto.INT8, "u8": TensorProto.UINT8, "i16": TensorProto.INT16, "u16": TensorProto.UINT16}
 
 
+@dataclass(frozen=True)
+class Lowered:
+    """An ONNX model, and the large constants that are fed to it at run time, by input name."""
+
+    model: ModelProto
+    fed: Mapping[str, Array]
+
+
 def value_name(label: str) -> str:
     """Return the name of the extra output that shows a labelled value."""
     return f"{label}:value"
 
 
-def lower(graph: Graph, values: Collection[str] = (), codes: bool = False, outputs: bool = True) -> ModelProto:
+def lower(
+    graph: Graph, values: Collection[str] = (), codes: bool = False, outputs: bool = True, feeding: bool = False
+) -> Lowered:
     """Return the ONNX model; see `cimc.evaluate.to_onnx`. Without `outputs` only what `values` need is in it.
 
+    With `feeding`, large constants are inputs of the model.
     Raises CimcError where a value is not in the graph, an operation is unknown or a number rule is broken.
     """
     shown = _shown(graph, values, codes)
     ends = [op for op in graph.module.body.ops if isinstance(op, nn.OutputOp) and outputs]
     needed = _needed([*shown, *ends])
-    b = Builder(graph.weights, _public_names(graph, shown))
+    b = Builder(graph.weights, _public_names(graph, shown), feeding)
     inputs: list[ValueInfoProto] = []
     results: list[ValueInfoProto] = []
     for op in graph.module.body.ops:
@@ -95,7 +107,7 @@ def lower(graph: Graph, values: Collection[str] = (), codes: bool = False, outpu
             results.extend(_lower_operation(b, op))
         if isinstance(op, nn.Computed) and op in shown:
             results.append(_show(b, op))
-    return _model(b, graph.name, inputs, results)
+    return Lowered(_model(b, graph.name, inputs, results), b.fed)
 
 
 def _shown(graph: Graph, values: Collection[str], codes: bool) -> list[nn.Computed]:
@@ -178,7 +190,11 @@ def _info(name: str, element: int, shape: tuple[int, ...]) -> ValueInfoProto:
 
 
 def _model(b: Builder, name: str, inputs: list[ValueInfoProto], results: list[ValueInfoProto]) -> ModelProto:
-    body = helper.make_graph(b.nodes, name, inputs, results, b.constants)
+    fed = [
+        helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), array.shape)
+        for name, array in b.fed.items()
+    ]
+    body = helper.make_graph(b.nodes, name, [*inputs, *fed], results, b.constants)
     return helper.make_model(
         body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="cimc"
     )

@@ -41,7 +41,8 @@ class Convolution:
 
 def convolution(b: Builder, x: str, weight: Array, bias: Array | None, how: Convolution) -> str:
     """Return the convolution of x with weight (kernel height, kernel width, channels / group, outputs)."""
-    constants = [b.single(array) for array in (np.transpose(weight, (3, 2, 0, 1)), bias) if array is not None]
+    kernel = np.transpose(weight, (3, 2, 0, 1))
+    constants = [b.single(array, fixed=True) for array in (kernel, bias) if array is not None]
     y = b.node(
         "Conv",
         layout.channels_first(b, x),

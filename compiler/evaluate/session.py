@@ -28,9 +28,10 @@ class Evaluator:
     def __init__(self, graph: Graph, values: Collection[str] | None = None, batch: int = 32) -> None:
         from cimc.evaluate.lower import lower, value_name
 
-        model = lower(graph, values or (), outputs=values is None)
+        lowered = lower(graph, values or (), outputs=values is None, feeding=True)
+        model, self._fed = lowered.model, lowered.fed
         self._session = _session(model) if model.graph.output else None
-        self._shapes = {entry.name: _sample_shape(entry) for entry in model.graph.input}
+        self._shapes = {entry.name: _sample_shape(entry) for entry in model.graph.input if entry.name not in self._fed}
         self._names = {value_name(label): label for label in values or ()}
         self._batch = batch
 
@@ -58,7 +59,7 @@ class Evaluator:
         if self._session is None:
             return {}
         names = [entry.name for entry in self._session.get_outputs()]
-        results = self._session.run(names, feeds)
+        results = self._session.run(names, {**feeds, **self._fed})
         return {self._names.get(name, name): np.asarray(array) for name, array in zip(names, results, strict=True)}
 
     def _checked(self, inputs: Mapping[str, Array], name: str) -> Array:

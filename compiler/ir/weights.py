@@ -15,8 +15,9 @@ Array = NDArray[np.generic]
 
 def digest(array: Array) -> str:
     """Return the first 16 hexadecimal digits of the sha256 of dtype, shape and little-endian bytes."""
-    head = f"{array.dtype.str}{array.shape}".encode()
-    return hashlib.sha256(head + np.ascontiguousarray(array).tobytes()).hexdigest()[:16]
+    content = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
+    content.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return content.hexdigest()[:16]
 
 
 class WeightStore:

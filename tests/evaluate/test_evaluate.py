@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cimc.diagnostics import CimcError
 from cimc.evaluate import Evaluator, evaluate, selftest, to_onnx
+from cimc.evaluate.lower import lower
 from cimc.ir import nn, xbar
 from cimc.ir.graph import Graph
 
@@ -76,6 +77,20 @@ def test_equal_constants_are_kept_once() -> None:
     y = b.op(nn.DenseOp, [b.op(nn.DenseOp, [x], (8,), label="y", weight=weight)], (8,), label="z", weight=weight)
     b.output(y)
     assert len(to_onnx(b.graph()).graph.initializer) == 1
+
+
+def test_large_constants_are_fed_and_exported_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    b = GraphBuilder()
+    generator = np.random.default_rng(3)
+    weight = generator.integers(-8, 8, (24, 16)).astype(np.float32)
+    b.output(b.op(nn.DenseOp, [b.input((24,))], (16,), weight=weight))
+    graph = b.graph()
+    monkeypatch.setattr("cimc.evaluate.builder.FED_BYTES", weight.nbytes)
+    x = generator.integers(-8, 8, (40, 24)).astype(np.float32)
+    np.testing.assert_array_equal(evaluate(graph, {"x": x})["out"], x @ weight)
+    lowered = lower(graph, feeding=True)
+    assert [fed is b.weights.array("weight") for fed in lowered.fed.values()] == [True]
+    assert not lowered.model.graph.initializer and len(to_onnx(graph).graph.initializer) == 1
 
 
 def test_values_alone_leave_out_what_they_do_not_need() -> None:

@@ -34,6 +34,17 @@ def found(x: Array, function: str = "tanh", **options: Any) -> dict[str, tuple[f
     return {op.label.data: float_values(op.attributes[RANGE]) for op in computed}  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("percentile", [99.0, 99.5, 99.99, 100.0])
+@pytest.mark.parametrize("samples", [1, 3, 70])
+def test_the_tail_tells_what_a_histogram_tells(
+    percentile: float, samples: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = normal(samples, 12, 10, seed=samples).clip(-9.0, 2.0)  # ties at the end of the range
+    short = [found(x, function, percentile=percentile) for function in ("tanh", "relu")]
+    monkeypatch.setattr("cimc.passes.calibrate.LEAST_PERCENTILE", 101.0)
+    assert short == [found(x, function, percentile=percentile) for function in ("tanh", "relu")]
+
+
 def test_json_round_trip() -> None:
     assert Ranges.from_json(json.loads(json.dumps(KEPT.to_json()))) == KEPT
 
