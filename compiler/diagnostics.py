@@ -95,6 +95,16 @@ CODES: Mapping[str, Code] = {
         "A ranges file must be written by `cimc compile --write-ranges` for the same model, bits and pipeline.",
     ),
     "CIM0205": Code("unusable bands file", INVALID, "A file of tolerance bands must be written by `cimc bands`."),
+    "CIM0206": Code(
+        "unusable sweep file",
+        INVALID,
+        "A sweep is a TOML file with [[model]] tables and one [grid]; docs/sweeps.md shows every key.",
+    ),
+    "CIM0207": Code(
+        "a sweep cannot go on",
+        BUDGET,
+        "Workers died again and again with the same trial, or the cluster is gone. Finished trials are kept; the same command goes on with the rest.",
+    ),
     "CIM0301": Code(
         "unusable target",
         INVALID,
@@ -149,6 +159,9 @@ class CimcError(Exception):
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
         super().__init__("\n".join(d.render() for d in self.diagnostics))
+
+    def __reduce__(self) -> tuple[type["CimcError"], tuple[tuple[Diagnostic, ...]]]:
+        return CimcError, (self.diagnostics,)
 
     @property
     def status(self) -> int:

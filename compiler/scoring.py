@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,25 @@ def chunks(
 def cores() -> int:
     """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def labels_of(program: Program, arrays: Arrays, count: int, path: str) -> NDArray[Any]:
+    """Return `count` class numbers of the program's first output. Raises CimcError CIM0201, CIM0202."""
+    if "y" not in arrays:
+        raise fail("CIM0201", f"{path} has no array 'y' of labels", hint="save x and y, or use --metric mse")
+    labels = arrays["y"][:count].reshape(-1)
+    if len(labels) != count or labels.dtype.kind not in "iu":
+        raise fail(
+            "CIM0202",
+            f"{path}: y holds {len(labels)} labels of type {labels.dtype} for {count} samples",
+            hint="y must be one whole number a sample",
+        )
+    classes = prod(program.outputs[0].shape)
+    wrong = labels[(labels < 0) | (labels >= classes)]
+    if wrong.size:
+        hint = "use --metric mse for models that rebuild their input"
+        raise fail("CIM0202", f"{path}: y holds the label {wrong[0]}, the program has {classes} outputs", hint=hint)
+    return labels
 
 
 def _hits(real: NDArray[Any], labels: NDArray[Any]) -> float:

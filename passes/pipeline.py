@@ -109,6 +109,19 @@ def up_to_stage(text: str, stage: str) -> str:
     return ",".join(names[: found.index(last) + 1]) if last in found else "" if not last else text
 
 
+def with_options(text: str, changes: str) -> str:
+    """Return a pipeline's text with the options that `changes`, passes with options, give. Raises CimcError CIM0305."""
+    names = _split(text)
+    for change in _split(changes):
+        (stem,) = stems(change)
+        if stem not in stems(text):
+            near = get_close_matches(stem, stems(text), 1)
+            hint = f"did you mean {near[0]}?" if near else f"passes: {', '.join(stems(text))}"
+            raise fail("CIM0305", f"there is no pass named {stem!r}", hint=hint)
+        names[stems(text).index(stem)] = change.strip()
+    return ",".join(names)
+
+
 def stems(text: str) -> list[str]:
     """Return the names of the passes of a pipeline's text, without their options."""
     return [name.partition("{")[0].strip() for name in _split(text)]
@@ -154,4 +167,4 @@ def _converted(name: str, option: "Field[Any]", value: tuple[Any, ...]) -> Any:
     return found
 
 
-__all__ = ["DEFAULT", "PASSES", "STAGES", "Pass", "Setting", "parse_pipeline", "stems", "up_to_stage"]
+__all__ = ["DEFAULT", "PASSES", "STAGES", "Pass", "Setting", "parse_pipeline", "stems", "up_to_stage", "with_options"]

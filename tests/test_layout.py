@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 # The import name of each top-level folder.
 FOLDERS = {"compiler": "cimc", "passes": "cimc.passes", "backends": "cimc.backends", "isa": "cimc.isa"}
 
-# Which layer may import which others of ours; every layer may import itself. The command line and the files directly in
-# compiler/ other than diagnostics.py belong to the layer `driver`, which knows all.
+# Which layer may import which others of ours; every layer may import itself. The command line, sweeps
+# and the files directly in compiler/ other than diagnostics.py belong to the layer `driver`, which knows all.
 MAY_IMPORT = {
     "isa": set(),
     "ir": set(),
@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "driver": {"isa", "ir", "diagnostics", "evaluate", "frontend", "targets", "passes", "backends"},
 }
 
-HEAVY = ("onnx", "onnxruntime", "numpy", "xdsl", "networkx", "lark")
+HEAVY = ("onnx", "onnxruntime", "numpy", "xdsl", "networkx", "lark", "dask", "distributed", "pyarrow")
 
 
 def module_name(path: Path) -> str:
@@ -50,7 +50,7 @@ def layer(module: str) -> str:
     """The row of MAY_IMPORT that a module belongs to."""
     parts = module.split(".")
     inside_package = len(parts) > 2 or sources()[module].name == "__init__.py"
-    if len(parts) == 1 or parts[1] == "command_line":
+    if len(parts) == 1 or parts[1] in ("command_line", "sweep"):
         return "driver"
     return parts[1] if inside_package or parts[1] == "diagnostics" else "driver"
 

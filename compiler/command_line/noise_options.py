@@ -5,11 +5,11 @@ import re
 from typing import TYPE_CHECKING
 
 from cimc.diagnostics import fail
+from cimc.durations import seconds
 
 if TYPE_CHECKING:
     from cimc.backends.noise import Noise
 
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 365 * 86400}
 GIVEN_WITH_NOISE = ("seed", "time", "sources", "sample_offset")
 
 
@@ -62,18 +62,6 @@ def noise_of(options: argparse.Namespace) -> "Noise | None":
         sources,
         _whole(options.sample_offset, "--sample-offset"),
     )
-
-
-def seconds(text: str) -> int:
-    """Return a time in whole seconds. Raises CimcError CIM0003."""
-    match = re.fullmatch(r"(\d{1,13})([smhdy])", text)
-    if not match:
-        raise fail(
-            "CIM0003",
-            f"--time: {text!r} is no time",
-            hint="write a whole number and a unit: 25s, 10m, 1h, 1d, 30d, 1y",
-        )
-    return int(match[1]) * UNITS[match[2]]
 
 
 def _whole(text: str | None, option: str) -> int:

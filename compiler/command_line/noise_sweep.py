@@ -2,28 +2,22 @@
 
 import argparse
 import json
-import math
 import multiprocessing
-import statistics
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 from cimc.backends.noise import Noise
 from cimc.command_line.files import keep_inputs, write
-from cimc.command_line.noise_options import noise_of, seconds
+from cimc.command_line.noise_options import noise_of
 from cimc.command_line.plotting import picture, require_matplotlib
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import print_score, score, scoring_of
 from cimc.diagnostics import fail
+from cimc.durations import seconds
+from cimc.intervals import shown, spread
 from cimc.scoring import Scoring, cores
-
-QUANTILES = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-"""Student's t for 95 %, by degrees of freedom from 1."""
 
 
 def eval_command(options: argparse.Namespace) -> int:
@@ -55,8 +49,7 @@ def _sweep(scoring: Scoring, options: argparse.Namespace, times: list[str]) -> N
     seeds = range(first.seed, first.seed + (options.seeds or 1))
     trials = [replace(first, seed=seed, time_s=seconds(time)) for seed, time in product(seeds, times)]
     scores = _scores(scoring, options, trials)
-    highest = 1.0 if options.metric == "accuracy" else math.inf
-    rows = [_row(time, scores[index :: len(times)], highest) for index, time in enumerate(times)]
+    rows = [_row(time, scores[index :: len(times)], options.metric) for index, time in enumerate(times)]
     if options.plot:
         title = f"{scoring.count} samples, {len(seeds)} chip{'s' * (len(seeds) > 1)} of {options.noise}"
         write(options.plot, picture(rows, options.metric, title))
@@ -95,31 +88,17 @@ def _score_one(noise: Noise) -> float:
     return scoring.score(noise, compensation, threads=1)
 
 
-def _row(time: str, values: list[float], highest: float) -> dict[str, object]:
-    """Return mean, standard deviation and the 95 % interval of the mean over chips (null for a single chip).
-
-    The interval is cut to what the measure can reach, 0 to `highest`.
-    """
-    mean, n = statistics.fmean(values), len(values)
-    deviation = statistics.stdev(values) if n > 1 else None
-    low = high = None
-    if deviation is not None:
-        quantile = QUANTILES[n - 2] if n - 1 <= len(QUANTILES) else 1.96 + 2.4 / (n - 1)
-        half = quantile * deviation / math.sqrt(n)
-        low, high = max(mean - half, 0.0), min(mean + half, highest)
-    found = {"mean": mean, "deviation": deviation, "low": low, "high": high, "values": values}
-    return {"time": time, "seconds": seconds(time), **found}
+def _row(time: str, values: list[float], metric: str) -> dict[str, Any]:
+    """Return the spread of the scores at one time."""
+    return {"time": time, "seconds": seconds(time), **spread(values, metric), "values": values}
 
 
-def _print_table(options: argparse.Namespace, count: int, chips: int, rows: list[dict[str, object]]) -> None:
-    factor, unit = (100, " %") if options.metric == "accuracy" else (1, "")
+def _print_table(options: argparse.Namespace, count: int, chips: int, rows: list[dict[str, Any]]) -> None:
+    unit = " %" if options.metric == "accuracy" else ""
     print(f"{options.metric} on {count} samples, {chips} chip{'s' * (chips > 1)} of {options.noise}")
     print(f"  {'time':>8}  {'mean':>9}  {'deviation':>9}  95 % interval of the mean")
     for row in rows:
-        mean, deviation, low, high = (_shown(row[key], factor) for key in ("mean", "deviation", "low", "high"))
+        keys = ("mean", "deviation", "low", "high")
+        mean, deviation, low, high = (shown(row[key], options.metric) for key in keys)
         interval = f"{low} to {high}{unit}" if row["low"] is not None else "-"
         print(f"  {row['time']:>8}  {mean:>9}  {deviation:>9}  {interval}")
-
-
-def _shown(value: object, factor: int) -> str:
-    return f"{factor * value:.2f}" if isinstance(value, float) else "-"

@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         _run,
         _verify,
         _eval,
+        _sweep,
         _report,
         _bands,
         _check_silicon,
@@ -213,6 +214,20 @@ def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
     add_noise_options(parser, sweep=True)
     add_compensation_options(parser)
     _feeding(parser)
+
+
+def _sweep(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands,
+        "sweep",
+        "score a grid of models, targets, passes, noise and chips",
+        _late("sweeping", "sweep_command"),
+    )
+    parser.add_argument("sweep", metavar="SWEEP.toml", help="the models and the grid (docs/sweeps.md)")
+    parser.add_argument("-o", "--output", metavar="OUT.parquet", help="the table (default: SWEEP.parquet beside it)")
+    parser.add_argument("--scheduler", metavar="ADDRESS", help="use this Dask cluster instead of processes of its own")
+    parser.add_argument("--workers", type=_count, metavar="N", help="processes (default: all cores)")
+    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
 def _report(commands: "Commands") -> None:  # type: ignore[valid-type]

@@ -1,22 +1,34 @@
 """A progress line on a terminal; silence in a pipe."""
 
 import sys
+import time
+
+from cimc.durations import spoken
+
+WORTH_SAYING_S = 10.0
+"""Less time than this left is not shown."""
 
 
 class Progress:
-    """Shows `what` with samples done of `total` on stderr, if that is a terminal."""
+    """Shows `what` with steps done of `total`, and the time left, on stderr, if that is a terminal."""
 
     def __init__(self, what: str, total: int) -> None:
         self._what = what
         self._total = total
         self._shown = sys.stderr.isatty()
+        self._started = time.monotonic()
 
     def at(self, done: int) -> None:
         if self._shown:
-            sys.stderr.write(f"\r{self._what} {done}/{self._total}\x1b[K")
+            sys.stderr.write(f"\r{self._what} {done}/{self._total}{self._left(done)}\x1b[K")
             sys.stderr.flush()
 
     def done(self) -> None:
         if self._shown:
             sys.stderr.write("\r\x1b[K")
             sys.stderr.flush()
+
+    def _left(self, done: int) -> str:
+        """Return how long the rest takes at the speed so far."""
+        left = (time.monotonic() - self._started) / max(done, 1) * (self._total - done)
+        return f", {spoken(left)} left" if done and left >= WORTH_SAYING_S else ""

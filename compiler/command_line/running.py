@@ -4,7 +4,6 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,9 @@ from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
-from cimc.diagnostics import fail
 from cimc.isa.container import load
 from cimc.isa.program import Port, Program
-from cimc.scoring import CHUNK, Arrays, Scoring, chunks
+from cimc.scoring import CHUNK, Arrays, Scoring, chunks, labels_of
 
 OUTSIDE = 0.02
 """Share of inputs beyond the calibrated range that deserves a warning."""
@@ -64,7 +62,7 @@ def scoring_of(options: argparse.Namespace) -> Scoring:
     arrays = load_arrays(options.data)
     inputs = program_inputs(program, arrays, options, options.data)
     count = len(next(iter(inputs.values())))
-    labels = _labels(program, arrays, count, options.data) if options.metric == "accuracy" else None
+    labels = labels_of(program, arrays, count, options.data) if options.metric == "accuracy" else None
     _say_if_slow()
     return Scoring(program, inputs, labels, calibration_codes(program, options))
 
@@ -109,22 +107,3 @@ def _say_if_slow() -> None:
     """Say on stderr that the compiled kernels are missing."""
     if levels() == ("numpy",):
         print("cimc: the compiled kernels were not built here, numpy does their work more slowly", file=sys.stderr)
-
-
-def _labels(program: Program, arrays: Arrays, count: int, path: str) -> NDArray[Any]:
-    """Return `count` class numbers of the program's first output. Raises CimcError CIM0201, CIM0202."""
-    if "y" not in arrays:
-        raise fail("CIM0201", f"{path} has no array 'y' of labels", hint="save x and y, or use --metric mse")
-    labels = arrays["y"][:count].reshape(-1)
-    if len(labels) != count or labels.dtype.kind not in "iu":
-        raise fail(
-            "CIM0202",
-            f"{path}: y holds {len(labels)} labels of type {labels.dtype} for {count} samples",
-            hint="y must be one whole number a sample",
-        )
-    classes = prod(program.outputs[0].shape)
-    wrong = labels[(labels < 0) | (labels >= classes)]
-    if wrong.size:
-        hint = "use --metric mse for models that rebuild their input"
-        raise fail("CIM0202", f"{path}: y holds the label {wrong[0]}, the program has {classes} outputs", hint=hint)
-    return labels

@@ -1,0 +1,215 @@
+"""The file of a sweep: models with their data, and the lists whose products are tried."""
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from cimc.diagnostics import fail
+from cimc.durations import seconds
+from cimc.passes.pipeline import DEFAULT, with_options
+
+COMPENSATIONS = ("none", "block", "column", "refit")
+METRICS = ("accuracy", "mse")
+SOURCES = "programming,drift,read"
+NO_NOISE = "none"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, the inputs its ranges come from (`refit_samples` of them are what refit reads), and labelled data."""
+
+    name: str
+    file: Path
+    calib: Path
+    data: Path
+    offset: float = 0.0
+    scale: float = 1.0
+    limit: int | None = None
+    refit_samples: int = 64
+    metric: str = "accuracy"
+
+
+@dataclass(frozen=True)
+class Build:
+    """One program of the grid: a subject compiled for a target with some options of passes changed."""
+
+    subject: Subject
+    target: str
+    passes: str
+
+    @property
+    def pipeline(self) -> str:
+        return with_options(DEFAULT, self.passes)
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.subject.name, self.target, self.passes)))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One chip with one program: scored at every time. Without noise there is one chip and no time."""
+
+    build: Build
+    noise: str
+    sources: str
+    compensation: str
+    seed: int
+    times: tuple[str, ...]
+
+    def __str__(self) -> str:
+        chip = "" if self.noise == NO_NOISE else f" on chip {self.seed} of {self.noise}"
+        return f"{self.build}{chip}, compensation {self.compensation}"
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A whole sweep; the trials come in the order of the file, chips last."""
+
+    subjects: tuple[Subject, ...]
+    targets: tuple[str, ...] = ("aon-cim",)
+    passes: tuple[str, ...] = ("",)
+    noise: tuple[str, ...] = ("pcm",)
+    sources: tuple[str, ...] = (SOURCES,)
+    times: tuple[str, ...] = ("1d",)
+    compensation: tuple[str, ...] = ("column",)
+    seeds: int = 20
+    first_seed: int = 0
+
+    def builds(self) -> list[Build]:
+        return [Build(*point) for point in product(self.subjects, self.targets, self.passes)]
+
+    def trials(self) -> Iterator[Trial]:
+        """Yield every chip of every point."""
+        for build in self.builds():
+            if NO_NOISE in self.noise:
+                yield Trial(build, NO_NOISE, "", "none", 0, ("0s",))
+            noisy = [noise for noise in self.noise if noise != NO_NOISE]
+            for noise, sources, compensation in product(noisy, self.sources, self.compensation):
+                for seed in range(self.first_seed, self.first_seed + self.seeds):
+                    yield Trial(build, noise, sources, compensation, seed, self.times)
+
+
+TEXTS, COUNT, NUMBER, TEXT = "a text or a list of texts", "a whole number", "a number", "a text"
+
+MODEL_KEYS: Mapping[str, str] = {
+    "name": TEXT,
+    "file": TEXT,
+    "calib": TEXT,
+    "data": TEXT,
+    "offset": NUMBER,
+    "scale": NUMBER,
+    "limit": COUNT,
+    "refit_samples": COUNT,
+    "metric": TEXT,
+}
+GRID_KEYS: Mapping[str, str] = {
+    "target": TEXTS,
+    "passes": TEXTS,
+    "noise": TEXTS,
+    "sources": TEXTS,
+    "time": TEXTS,
+    "compensation": TEXTS,
+    "seeds": COUNT,
+    "first_seed": COUNT,
+}
+
+
+def read_grid(path: Path) -> Grid:
+    """Return the sweep of a TOML file; paths in it start at its folder. Raises CimcError CIM0001, CIM0003, CIM0206."""
+    try:
+        facts = tomllib.loads(path.read_text())
+    except OSError as error:
+        raise fail("CIM0001", f"cannot read {path}: {error.strerror or error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _unusable(path, f"it is not TOML: {error}") from None
+    _require_keys(path, "the file", facts, {"model": "", "grid": ""})
+    models = facts.get("model")
+    if not isinstance(models, list) or not models or not all(isinstance(model, dict) for model in models):
+        raise _unusable(path, "it has no [[model]]")
+    subjects = tuple(_subject(path, index, model) for index, model in enumerate(models))
+    names = [subject.name for subject in subjects]
+    if len(set(names)) < len(names):
+        raise _unusable(path, f"two models have the same name: {', '.join(names)}")
+    grid = facts.get("grid", {})
+    if not isinstance(grid, dict):
+        raise _unusable(path, "grid is not a table")
+    return _grid(path, subjects, grid)
+
+
+def _subject(path: Path, index: int, facts: Mapping[str, Any]) -> Subject:
+    place = f"[[model]] {index + 1}"
+    _require_keys(path, place, facts, MODEL_KEYS)
+    for key in ("file", "calib", "data"):
+        if key not in facts:
+            raise _unusable(path, f"{place}: {key} is missing")
+    values = {key: _value(path, f"{place}, {key}", facts[key], MODEL_KEYS[key]) for key in facts}
+    files = {key: path.parent / values.pop(key) for key in ("file", "calib", "data")}
+    metric = values.get("metric", "accuracy")
+    if metric not in METRICS:
+        raise _unusable(path, f"{place}: metric is {metric!r}, known are {', '.join(METRICS)}")
+    return Subject(**{"name": files["file"].stem, **values, **files})
+
+
+def _grid(path: Path, subjects: tuple[Subject, ...], facts: Mapping[str, Any]) -> Grid:
+    _require_keys(path, "[grid]", facts, GRID_KEYS)
+    values = {key: _value(path, f"[grid] {key}", facts[key], GRID_KEYS[key]) for key in facts}
+    if "target" in values:
+        values["targets"] = tuple(_target(path, name) for name in values.pop("target"))
+    if "time" in values:
+        values["times"] = values.pop("time")
+    grid = Grid(subjects, **values)
+    for time in grid.times:
+        seconds(time, f"{path}: [grid] time")
+    for name in grid.compensation:
+        if name not in COMPENSATIONS:
+            raise _unusable(path, f"[grid] compensation: {name!r}, known are {', '.join(COMPENSATIONS)}")
+    for text in grid.passes:
+        with_options(DEFAULT, text)
+    return grid
+
+
+def _target(path: Path, name: str) -> str:
+    """Return a target's name, or its file as seen from the sweep's folder."""
+    return str(path.parent / name) if name.endswith(".toml") else name
+
+
+def _texts(value: Any) -> tuple[str, ...] | None:
+    values = [value] if isinstance(value, str) else value
+    return (
+        tuple(values) if isinstance(values, list) and values and all(isinstance(one, str) for one in values) else None
+    )
+
+
+def _number(value: Any, kinds: type | tuple[type, ...]) -> Any:
+    return value if isinstance(value, kinds) and not isinstance(value, bool) else None
+
+
+READERS: Mapping[str, Callable[[Any], Any]] = {
+    TEXTS: _texts,
+    TEXT: lambda value: value if isinstance(value, str) else None,
+    COUNT: lambda value: _number(value, int) if _number(value, int) is not None and value >= 0 else None,
+    NUMBER: lambda value: _number(value, (int, float)),
+}
+
+
+def _value(path: Path, place: str, value: Any, wanted: str) -> Any:
+    found = READERS[wanted](value)
+    if found is None:
+        raise _unusable(path, f"{place} is {value!r}, wanted {wanted}")
+    return found
+
+
+def _require_keys(path: Path, place: str, facts: Mapping[str, Any], known: Mapping[str, str]) -> None:
+    for key in facts:
+        if key not in known:
+            near = get_close_matches(key, list(known), 1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            raise fail("CIM0206", f"{path}: {place} has no {key!r}", hint=hint)
+
+
+def _unusable(path: Path, sentence: str) -> Exception:
+    return fail("CIM0206", f"{path}: {sentence}", hint="docs/sweeps.md shows a whole file")

@@ -1,0 +1,75 @@
+"""Results on disk: a small Parquet file for each finished trial, a table of the whole grid. Needs the extra `sweep`."""
+
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+
+from cimc.diagnostics import fail
+from cimc.isa.atomic import write_files
+from cimc.sweep.work import Row
+
+COLUMNS = {
+    "model": "string",
+    "target": "string",
+    "passes": "string",
+    "noise": "string",
+    "sources": "string",
+    "compensation": "string",
+    "seed": "uint64",
+    "time": "string",
+    "seconds": "int64",
+    "metric": "string",
+    "samples": "int64",
+    "trial": "string",
+    "score": "float64",
+}
+"""Column -> its Arrow type."""
+
+
+class Store:
+    """The files of a sweep: OUT.parquet, and a folder OUT.trials with what is finished."""
+
+    def __init__(self, output: Path) -> None:
+        self.output = output
+        self.folder = output.with_name(f"{output.stem}.trials")
+
+    def known(self, key: str) -> list[Row] | None:
+        """Return the rows of a finished trial; None where there are none, or where its file is damaged."""
+        path = self._part(key)
+        if not path.exists():
+            return None
+        try:
+            found: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
+        except (OSError, pyarrow.ArrowException):
+            return None
+        return found if found and all(list(row) == list(COLUMNS) for row in found) else None
+
+    def keep(self, key: str, rows: Sequence[Row]) -> None:
+        """Write the rows of one finished trial, whole or not at all."""
+        self._write(self._part(key), rows)
+
+    def finish(self, rows: Iterable[Row]) -> None:
+        """Write the table of the whole grid: the same rows give the same bytes."""
+        self._write(self.output, list(rows))
+
+    def _part(self, key: str) -> Path:
+        return self.folder / f"{key}.parquet"
+
+    def _write(self, path: Path, rows: Sequence[Row]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_files({path: (to_parquet(rows),)})
+        except OSError as error:
+            hint = "check the folder, its permissions and the free space; a repeated sweep goes on where this one ended"
+            raise fail("CIM0002", f"cannot write {path}: {error.strerror or error}", hint=hint) from None
+
+
+def to_parquet(rows: Sequence[Row]) -> bytes:
+    """Return the bytes of a Parquet table."""
+    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
+    table, buffer = pyarrow.Table.from_pylist(list(rows), schema=schema), io.BytesIO()
+    pyarrow.parquet.write_table(table, buffer, compression="zstd")
+    return buffer.getvalue()

@@ -1,0 +1,104 @@
+"""What a process of a sweep does: compile one program, or score one chip at every time."""
+
+import hashlib
+from dataclasses import replace
+from typing import Any
+
+from cimc import __version__
+from cimc.arrays import Feeding, feed, load_arrays
+from cimc.backends import ports
+from cimc.backends.noise import Noise
+from cimc.backends.profiles import load_profile
+from cimc.driver import Request, compile_model
+from cimc.durations import seconds
+from cimc.isa import binary
+from cimc.isa.program import Program
+from cimc.scoring import Scoring, labels_of
+from cimc.sweep.grid import NO_NOISE, Build, Subject, Trial
+from cimc.targets import load_target
+
+Row = dict[str, Any]
+
+
+def compiled(build: Build) -> Program:
+    """Return the program of a build. Raises CimcError."""
+    subject = build.subject
+
+    def data(inputs: list[tuple[str, tuple[int, ...]]]) -> Any:
+        return feed(load_arrays(str(subject.calib)), inputs, _feeding(subject, None), str(subject.calib))
+
+    request = Request(load_target(build.target), build.pipeline, data=data)
+    return compile_model(subject.file, request).emission.program
+
+
+def scoring_of(program: Program, subject: Subject, refit: bool) -> Scoring:
+    """Return a program with the data it is scored on, and what refit reads if it will be needed. Raises CimcError."""
+    wanted = [(port.name, port.model_shape) for port in program.inputs]
+    path = str(subject.data)
+    arrays = load_arrays(path)
+    inputs = feed(arrays, wanted, _feeding(subject, subject.limit), path)
+    labels = (
+        labels_of(program, arrays, len(next(iter(inputs.values()))), path) if subject.metric == "accuracy" else None
+    )
+    if not refit:
+        return Scoring(program, inputs, labels)
+    real = feed(load_arrays(str(subject.calib)), wanted, _feeding(subject, subject.refit_samples), str(subject.calib))
+    codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+    return Scoring(program, inputs, labels, codes)
+
+
+def noise_of(trial: Trial) -> Noise | None:
+    """Return the noise of a trial at its first time. Raises Refusal."""
+    if trial.noise == NO_NOISE:
+        return None
+    sources = frozenset(filter(None, trial.sources.split(",")))
+    return Noise(load_profile(trial.noise), trial.seed, seconds(trial.times[0]), sources)
+
+
+def scored(scoring: Scoring, trial: Trial, noise: Noise | None) -> list[float]:
+    """Return the score of one chip at each of its times."""
+    chips = [noise and replace(noise, time_s=seconds(time)) for time in trial.times]
+    return [scoring.score(chip, trial.compensation, threads=1) for chip in chips]
+
+
+def rows(trial: Trial, key: str, count: int, scores: list[float]) -> list[Row]:
+    """Return the rows of one finished trial, one a time."""
+    build = trial.build
+    facts = {
+        "model": build.subject.name,
+        "target": build.target,
+        "passes": build.passes,
+        "noise": trial.noise,
+        "sources": trial.sources,
+        "compensation": trial.compensation,
+        "seed": trial.seed,
+    }
+    measured = {"metric": build.subject.metric, "samples": count, "trial": key}
+    return [
+        {**facts, "time": time, "seconds": seconds(time), **measured, "score": score}
+        for time, score in zip(trial.times, scores, strict=True)
+    ]
+
+
+def scoring_digest(scoring: Scoring) -> bytes:
+    """Return the hash of everything a scoring holds."""
+    digest = hashlib.sha256()
+    for part in binary.to_parts(scoring.program):
+        digest.update(part)
+    for arrays in (scoring.inputs, {"y": scoring.labels}, scoring.calibration or {}):
+        for name, array in arrays.items():
+            if array is not None:
+                digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+                digest.update(array.tobytes())
+    return digest.digest()
+
+
+def trial_key(scoring: bytes, trial: Trial, noise: Noise | None) -> str:
+    """Return the name under which the scores of a trial are kept: another one once anything it depends on changes."""
+    profile = "" if noise is None else repr(noise.profile)
+    facts = (__version__, profile, trial.sources, trial.compensation, trial.seed, trial.times)
+    return hashlib.sha256(scoring + repr(facts).encode()).hexdigest()[:32]
+
+
+def _feeding(subject: Subject, limit: int | None) -> Feeding:
+    return Feeding(subject.offset, subject.scale, limit)
