@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +18,12 @@ from cimc.backends.noise import Noise
 from cimc.backends.plan import Plan, Step, plan
 from cimc.backends.plan_state import Effect, Write
 from cimc.backends.ports import DTYPES, port_stream, require_batch, require_in_memory, require_names, require_same_count
+from cimc.backends.torch_device.opening import opened
 from cimc.backends.traps import Trap
 from cimc.isa.program import Program
+
+if TYPE_CHECKING:
+    from cimc.backends.torch_device.executor import Executor
 
 Array = NDArray[Any]
 Watch = Callable[[int, Array], None]
@@ -33,7 +37,8 @@ class Interpreter:
 
     `chunk` images are in flight at a time on each of `threads`, by default as many as suit the processor's caches.
     `kernels` names what performs the instructions: "numpy", a level of the compiled library (`levels`), or the best
-    there is. With `count_clips`, `counters` holds per matrix-vector instruction how often each ADC column clipped, and
+    there is. `device` is "cpu" or, with the same bits, one of torch's: "torch:cpu", "cuda", "cuda:1".
+    With `count_clips`, `counters` holds per matrix-vector instruction how often each ADC column clipped, and
     which codes occurred, over all runs; numpy then does all the work, on one thread. `noise` disturbs devices and
     converters; without it everything is exact. `planned` is a plan made before, in place of the program's own.
     """
@@ -47,6 +52,7 @@ class Interpreter:
         kernels: str | None = None,
         noise: Noise | None = None,
         planned: Plan | None = None,
+        device: str = "cpu",
     ) -> None:
         self.program = program
         self.noise = noise
@@ -55,7 +61,7 @@ class Interpreter:
         self._threads = 1 if count_clips else threads
         self._plan = planned or plan(program, machine(program.meta), noise)
         self._chunk_size = chunk or min(max(CHUNK_ELEMENTS // self._plan.largest, 1), MOST_IMAGES)
-        kernels = "numpy" if count_clips else kernels or levels()[-1]
+        kernels = "numpy" if count_clips or device != "cpu" else kernels or levels()[-1]
         self._library = None if kernels == "numpy" else library()
         self._level = levels().index(kernels) - 1
         self._constants = np.frombuffer(program.constants or bytes(1), np.uint8)
@@ -63,6 +69,15 @@ class Interpreter:
         self._scratch = max((run.scratch for run in self._runs), default=0)
         self._free: SimpleQueue[tuple[Chunk, Batch]] = SimpleQueue()
         self._streams = {port.name: port_stream(port) for port in (*program.inputs, *program.outputs)}
+        self._executor = None if device == "cpu" or count_clips else self._on_device(device)
+        if self._executor and not chunk:
+            self._chunk_size = self._executor.chunk_size(self._plan.largest) or self._chunk_size
+
+    def _on_device(self, device: str) -> "Executor":
+        """Return what runs the plan on a device."""
+        from cimc.backends.torch_device.executor import Executor  # imports torch
+
+        return Executor(opened(device), self.program, self._plan.steps, self._threads, self._perform)
 
     def run(self, inputs: Mapping[str, Array], watch: Watch | None = None, first: int = 0) -> dict[str, Array]:
         """Return the output codes [N, *port.shape] for input codes [N, *port.shape], all by port name.
@@ -74,9 +89,16 @@ class Interpreter:
         """
         count = self._require(inputs)
         outputs = {p.name: np.empty((count, *p.shape), DTYPES[p.type]) for p in self.program.outputs}
-        size = min(self._chunk_size, max(-(-count // self._threads), 1))
+        size = self._chunk_size if self._executor else min(self._chunk_size, max(-(-count // self._threads), 1))
         parts = [slice(start, min(start + size, count)) for start in range(0, count, size)]
         number = first + (self.noise.sample_offset if self.noise else 0)
+        if self._executor:
+            for images in parts:
+                codes = {name: array[images] for name, array in inputs.items()}
+                found = self._executor.run(codes, images.stop - images.start, number + images.start, watch)
+                for name, array in found.items():
+                    outputs[name][images] = array
+            return outputs
 
         def run_part(images: slice) -> None:
             chunk, native = self._free.get() if not self._free.empty() else self._new_chunk()

@@ -66,6 +66,19 @@ CODES: Mapping[str, Code] = {
         4,
         "The target or a gain has more digits than the number formats of the noise machine hold.",
     ),
+    "CIM0540": Code(
+        "no such device",
+        2,
+        "A device is named `cpu`, `torch:cpu`, `cuda` or `cuda:N`, and the last two need one that torch finds.",
+    ),
+    "CIM0541": Code(
+        "torch is missing", 2, "Devices other than `cpu` need torch; the extra `gpu` of the distribution brings it."
+    ),
+    "CIM0542": Code(
+        "device is not exact",
+        4,
+        "A device must multiply integers within the bounds of float32 and double without an error, or no bit can be promised.",
+    ),
     "CIM0550": Code("input missing or unknown", 3, "The arrays given do not go by the names of the program's inputs."),
     "CIM0551": Code("input has the wrong shape", 3, "An array's size does not match the port it is given to."),
     "CIM0552": Code("input is not a number", 3, "An input holds NaN or an infinity: it has no code."),

@@ -19,7 +19,7 @@ from cimc.isa.program import Program
 
 Arrays = Mapping[str, NDArray[Any]]
 
-CHUNK = 256
+CHUNK, CHUNK_ON_DEVICE = 256, 2048
 """Samples that are run at a time."""
 
 
@@ -28,13 +28,15 @@ class Scoring:
     """What a score needs: a program, float32 inputs [N, *shape] by port, and labels [N].
 
     Without labels the score is the squared error between the first output and the first input. `calibration` holds
-    the input codes, by port, that a refit reads. Raises CimcError CIM0202 where output and input cannot be compared.
+    the input codes, by port, that a refit reads; `device` names what computes, as for Interpreter. Raises CimcError
+    CIM0202 where output and input cannot be compared.
     """
 
     program: Program
     inputs: Arrays
     labels: NDArray[Any] | None = None
     calibration: Arrays | None = None
+    device: str = "cpu"
 
     @property
     def count(self) -> int:
@@ -49,7 +51,7 @@ class Scoring:
     ) -> float:
         """Return the share of samples whose largest output is their label, or the mean squared error."""
         program, total, done = compensated_for(self.program, noise, compensation, self.calibration), 0.0, 0
-        for batch, codes in chunks(program, self.inputs, noise, threads):
+        for batch, codes in chunks(program, self.inputs, noise, threads, self.device):
             first = next(iter(program.outputs))
             real = ports.dequantise(first, codes[first.name])
             last = done + len(real)
@@ -71,12 +73,13 @@ def compensated_for(program: Program, noise: Noise | None, compensation: str, ca
 
 
 def chunks(
-    program: Program, inputs: Arrays, noise: Noise | None, threads: int | None = None
+    program: Program, inputs: Arrays, noise: Noise | None, threads: int | None = None, device: str = "cpu"
 ) -> Iterator[tuple[Arrays, Arrays]]:
-    """Yield (inputs, output codes by port) for CHUNK samples at a time."""
-    interpreter = Interpreter(program, threads=threads or cores(), noise=noise)
-    for first in range(0, len(next(iter(inputs.values()))), CHUNK):
-        batch = {name: array[first : first + CHUNK] for name, array in inputs.items()}
+    """Yield (inputs, output codes by port), some samples at a time."""
+    interpreter = Interpreter(program, threads=threads or cores(), noise=noise, device=device)
+    size = CHUNK if device == "cpu" else CHUNK_ON_DEVICE
+    for first in range(0, len(next(iter(inputs.values()))), size):
+        batch = {name: array[first : first + size] for name, array in inputs.items()}
         quantised = {port.name: ports.quantise(port, batch[port.name]) for port in program.inputs}
         yield batch, interpreter.run(quantised, first=first)
 

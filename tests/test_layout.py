@@ -31,7 +31,7 @@ MAY_IMPORT = {
     "driver": {"isa", "ir", "diagnostics", "evaluate", "frontend", "targets", "passes", "backends"},
 }
 
-HEAVY = ("onnx", "onnxruntime", "numpy", "xdsl", "networkx", "lark", "dask", "distributed", "pyarrow")
+HEAVY = ("onnx", "onnxruntime", "numpy", "xdsl", "networkx", "lark", "dask", "distributed", "pyarrow", "torch")
 
 
 def module_name(path: Path) -> str:

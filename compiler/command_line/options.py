@@ -128,6 +128,15 @@ def _tiles(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _device(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--device",
+        default="cpu",
+        metavar="NAME",
+        help="what computes: cpu (default), cuda, cuda:N or torch:cpu, with the same bits (needs the extra `gpu`)",
+    )
+
+
 def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx", help="the trained model")
     parser.add_argument(
@@ -177,6 +186,7 @@ def _run(commands: "Commands") -> None:  # type: ignore[valid-type]
         "--layers", action="store_true", help="add the codes of every layer, as check-silicon reads them"
     )
     _threads(parser)
+    _device(parser)
     add_noise_options(parser)
     add_compensation_options(parser)
     _feeding(parser)
@@ -211,6 +221,7 @@ def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--json", action="store_true", help="print one JSON object with n and accuracy (or mse)")
     parser.add_argument("--plot", metavar="OUT.png", help="draw the score over time (needs the extra `plot`)")
     _threads(parser)
+    _device(parser)
     add_noise_options(parser, sweep=True)
     add_compensation_options(parser)
     _feeding(parser)

@@ -33,8 +33,8 @@ def run_command(options: argparse.Namespace) -> int:
     noise, parts = noise_of(options), dict[str, list[NDArray[Any]]]()
     program = compensate(program, options)
     progress, done = Progress("running", len(next(iter(inputs.values())))), 0
-    _say_if_slow()
-    for batch, codes in chunks(program, inputs, noise, options.threads):
+    _say_if_slow(options.device)
+    for batch, codes in chunks(program, inputs, noise, options.threads, options.device):
         for name, array in _results(program, codes, options.codes):
             parts.setdefault(name, []).append(array)
         done += len(next(iter(batch.values())))
@@ -63,8 +63,8 @@ def scoring_of(options: argparse.Namespace) -> Scoring:
     inputs = program_inputs(program, arrays, options, options.data)
     count = len(next(iter(inputs.values())))
     labels = labels_of(program, arrays, count, options.data) if options.metric == "accuracy" else None
-    _say_if_slow()
-    return Scoring(program, inputs, labels, calibration_codes(program, options))
+    _say_if_slow(options.device)
+    return Scoring(program, inputs, labels, calibration_codes(program, options), options.device)
 
 
 def score(scoring: Scoring, options: argparse.Namespace) -> float:
@@ -103,7 +103,7 @@ def _warn_if_outside(port: Port, real: NDArray[Any], path: str) -> None:
         print(f"{warning} {low:.4g} to {high:.4g}; check --scale and --offset", file=sys.stderr)
 
 
-def _say_if_slow() -> None:
-    """Say on stderr that the compiled kernels are missing."""
-    if levels() == ("numpy",):
+def _say_if_slow(device: str) -> None:
+    """Say on stderr that the compiled kernels are missing, where they would be used."""
+    if device == "cpu" and levels() == ("numpy",):
         print("cimc: the compiled kernels were not built here, numpy does their work more slowly", file=sys.stderr)

@@ -10,6 +10,7 @@ import pytest
 from cimc.backends import reference
 from cimc.backends.interpreter import Interpreter, levels
 from cimc.backends.ports import DTYPES
+from cimc.backends.torch_device.opening import devices
 from cimc.backends.traps import Trap
 from cimc.isa.program import Instruction, Port, Program, instruction
 
@@ -121,12 +122,14 @@ def reference_outcome(program: Program, inputs: Mapping[str, Any]) -> Outcome:
         return writes, (trap.code, trap.index, trap.locations)
 
 
-def fast_outcome(program: Program, inputs: Mapping[str, Any], kernels: str | None = None) -> Outcome:
+def fast_outcome(
+    program: Program, inputs: Mapping[str, Any], kernels: str | None = None, device: str = "cpu"
+) -> Outcome:
     """Return the same of the fast interpreter, by default on its best kernels."""
     writes: Writes = []
     batch = {name: values[None] for name, values in inputs.items()}
     try:
-        outputs = Interpreter(program, kernels=kernels).run(
+        outputs = Interpreter(program, kernels=kernels, device=device).run(
             batch, lambda index, values: writes.append((index, values.ravel().tolist()))
         )
     except Trap as trap:
@@ -135,11 +138,13 @@ def fast_outcome(program: Program, inputs: Mapping[str, Any], kernels: str | Non
 
 
 def ask_both(sketch: Sketch, **inputs: Any) -> Outcome:
-    """Return what both interpreters do with one sample; fail where they, or the fast one's kernels, differ."""
+    """Return what both interpreters do with one sample; fail where they, or kernels or devices, differ."""
     program = sketch.program()
     literal = reference_outcome(program, inputs)
     for kernels in levels():
         assert fast_outcome(program, inputs, kernels) == literal, kernels
+    for device in devices()[1:]:
+        assert fast_outcome(program, inputs, device=device) == literal, device
     return literal
 
 

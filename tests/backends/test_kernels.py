@@ -11,6 +11,7 @@ from cimc.backends import reference
 from cimc.backends.interpreter import Interpreter, levels
 from cimc.backends.noise import Noise
 from cimc.backends.profiles import load_profile
+from cimc.backends.torch_device.opening import devices
 from cimc.backends.traps import Trap
 
 COMPILED = levels()[1:]
@@ -21,12 +22,16 @@ ARRAY = {"rows": 1024, "columns": 128}
 
 
 def require_same(program, images, noise=None, native=True):
-    """Fail unless every level gives numpy's codes; with `native`, unless all steps were compiled."""
+    """Fail unless every level and device gives numpy's codes; with `native`, unless all steps were compiled."""
     wanted = Interpreter(program, 3, kernels="numpy", noise=noise).run({"x": images}, first=40)["y"]
     for kernels in COMPILED:
         interpreter = Interpreter(program, 4, kernels=kernels, noise=noise, threads=2)
         assert not native or all(run.native for run in interpreter._runs)
         assert interpreter.run({"x": images}, first=40)["y"].tolist() == wanted.tolist(), kernels
+    for device in devices()[1:]:
+        interpreter = Interpreter(program, 4, noise=noise, device=device)
+        assert all(interpreter._executor.forms)
+        assert interpreter.run({"x": images}, first=40)["y"].tolist() == wanted.tolist(), device
 
 
 def codes(seed, shape, low=-127, high=127):

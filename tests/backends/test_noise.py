@@ -13,6 +13,7 @@ from cimc.backends import reference
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.noise import SOURCES, Noise
 from cimc.backends.profiles import built_in_names, load_profile
+from cimc.backends.torch_device.opening import devices
 from cimc.backends.traps import Trap
 
 EVERYTHING = frozenset(SOURCES)
@@ -61,7 +62,14 @@ def writes_of_reference(program, x, noise):
     return writes
 
 
-def writes_of_interpreter(program, x, noise, chunk=None):
+def require_same(program, x, noise):
+    """Fail unless the fast interpreter writes what the reference does, on every device."""
+    literal = writes_of_reference(program, x, noise)
+    for device in devices():
+        assert writes_of_interpreter(program, x, noise, device=device) == literal, device
+
+
+def writes_of_interpreter(program, x, noise, chunk=None, device="cpu"):
     writes = [[] for _ in x]
     done = 0
 
@@ -74,7 +82,8 @@ def writes_of_interpreter(program, x, noise, chunk=None):
     size = chunk or len(x)
     for start in range(0, len(x), size):
         first[0] = start
-        Interpreter(program, chunk, noise=noise).run({"x": x[start : start + size]}, watch, first=start)
+        interpreter = Interpreter(program, chunk, noise=noise, device=device)
+        interpreter.run({"x": x[start : start + size]}, watch, first=start)
     return writes
 
 
@@ -84,7 +93,7 @@ def test_both_interpreters_agree(new, profile, source):
     sources = {"default": Noise(load_profile(profile)).sources, "all": EVERYTHING}.get(source, frozenset({source}))
     noise = Noise(load_profile(profile), 11, TIMES.get(profile, 3600), sources, 5)
     program = network(new)
-    assert writes_of_interpreter(program, images(2), noise) == writes_of_reference(program, images(2), noise)
+    require_same(program, images(2), noise)
 
 
 @pytest.mark.parametrize(
@@ -102,14 +111,14 @@ def test_both_interpreters_agree(new, profile, source):
 def test_both_interpreters_agree_on_other_machines(new, sections):
     noise = Noise(load_profile("pcm"), 2**64 - 1, 31536000, EVERYTHING)
     program = network(new, "skip", **sections)
-    assert writes_of_interpreter(program, images(2), noise) == writes_of_reference(program, images(2), noise)
+    require_same(program, images(2), noise)
 
 
 def test_both_interpreters_agree_on_violent_noise(new):
     changes = "programming.scale=1000,drift.scale=30,read.scale=1000,cycle.scale=1000,output.sigma=64,adc.offset=64"
     noise = Noise(load_profile(f"pcm,{changes},adc.gain=0.125,dac.gain=0.125,adc.inl=64"), 1, 86400, EVERYTHING)
     program = network(new)
-    assert writes_of_interpreter(program, images(2), noise) == writes_of_reference(program, images(2), noise)
+    require_same(program, images(2), noise)
 
 
 @pytest.mark.parametrize("profile", built_in_names())
@@ -126,7 +135,7 @@ def test_zero_noise_is_exact(new, profile, zeros):
 def test_both_interpreters_agree_on_two_pairs(new, profile):
     noise = Noise(load_profile(f"{profile},stuck.low=0.2"), 11, TIMES.get(profile, 3600), EVERYTHING, 5)
     program = network(new, array={"pairs_per_weight": 2})
-    assert writes_of_interpreter(program, images(2), noise) == writes_of_reference(program, images(2), noise)
+    require_same(program, images(2), noise)
 
 
 def test_two_pairs_are_exact_without_noise(new):
@@ -143,7 +152,7 @@ def test_two_pairs_are_exact_without_noise(new):
 def test_both_interpreters_agree_on_ir_drop(new, profile, ohms):
     noise = Noise(load_profile(f"{profile},wire.resistance={ohms}"), 11, TIMES.get(profile, 3600), EVERYTHING, 5)
     program = network(new, array={"pairs_per_weight": 2, "rows": 1024, "columns": 512})
-    assert writes_of_interpreter(program, images(2), noise) == writes_of_reference(program, images(2), noise)
+    require_same(program, images(2), noise)
 
 
 def test_no_source_is_exact(new):

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from cimc.backends import reference, reference_sample
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.ports import DTYPES
+from cimc.backends.torch_device.opening import devices
 from cimc.backends.traps import Trap
 
 MEMORY = 512
@@ -313,9 +314,18 @@ def test_both_interpreters_agree(new, ask, data):
     sketch = data.draw(sketches(new))
     samples = np.random.default_rng(len(sketch.instructions)).integers(-7, 8, (3, 24)).astype(np.int8)
     ends = [ask(sketch, x=x)[1] for x in samples]
+    together = [outcome(sketch.program(), samples, device) for device in devices()]
     if all(isinstance(end, dict) for end in ends):
-        together = Interpreter(sketch.program(), 2).run({"x": samples})["y"]
-        assert together.tolist() == [end["y"] for end in ends]
+        assert together[0] == [end["y"] for end in ends]
+    assert together == [together[0]] * len(together)
+
+
+def outcome(program, samples, device):
+    """Return the outputs of all samples, two at a time and with nobody watching, or the trap."""
+    try:
+        return Interpreter(program, 2, device=device).run({"x": samples})["y"].tolist()
+    except Trap as trap:
+        return str(trap)
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)

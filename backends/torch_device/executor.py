@@ -1,0 +1,168 @@
+"""Runs a plan on a device, chunk by chunk of images; the processor does in between what has no form there."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cimc.backends.memory import Array, Chunk
+from cimc.backends.plan import Step
+from cimc.backends.plan_state import Write
+from cimc.backends.ports import DTYPES, port_stream
+from cimc.backends.torch_device.exactness import require_exact
+from cimc.backends.torch_device.lowering import lowered
+from cimc.backends.torch_device.memory import Compute, Layout, Memory, Target
+from cimc.isa.program import Program
+from cimc.isa.streams import StreamState
+
+Watch = Callable[[int, Array], None]
+Perform = Callable[[Step, Chunk, Watch | None], None]
+ELEMENTS, MOST_IMAGES = 1 << 28, 1 << 11
+"""A chunk on an accelerator has as many images, up to MOST_IMAGES, as keep its longest stream below ELEMENTS."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a step does on the device."""
+
+    out: StreamState
+    compute: Compute
+    target: Target
+    always_fits: bool
+
+    def results(self, memory: Memory) -> Tensor:
+        """Return the results [..., images]; the memory remembers whether one does not fit."""
+        values = self.compute(memory)
+        if not self.always_fits:
+            memory.require(values, self.out.lowest, self.out.highest)
+        return values
+
+
+class Executor:
+    """A plan on a device; `perform` does a step on the processor, which also tells every fault of the program.
+
+    `forms` are what the plan's steps do on the device, None where they stay with the processor.
+    """
+
+    def __init__(
+        self, device: torch.device, program: Program, steps: Sequence[Step], threads: int, perform: Perform
+    ) -> None:
+        require_exact(device)
+        self._device = device
+        self._program = program
+        self._steps = steps
+        self._threads = threads
+        self._perform = perform
+        layout = Layout(program.constants, self._device)
+        self.forms = [_form(step, layout) for step in steps]
+        self._inputs = {port.name: layout.target(port_stream(port)) for port in program.inputs}
+        self._outputs = {port.name: layout.source(port_stream(port)) for port in program.outputs}
+
+    def chunk_size(self, largest: int) -> int | None:
+        """Return the images of a chunk whose longest stream has `largest` elements, None where caches decide."""
+        if self._device.type == "cpu":
+            return None
+        return min(MOST_IMAGES, max(ELEMENTS // max(largest, self._program.activation_bytes), 1))
+
+    def run(self, inputs: Mapping[str, Array], images: int, first_sample: int, watch: Watch | None) -> dict[str, Array]:
+        """Return the output codes [images, *shape] for input codes [images, *shape], as Interpreter.run does.
+
+        Where a step has met a fault, the chunk is repeated with a look at every step; so is a watched one at once.
+        """
+        with _threads(self._threads), torch.inference_mode():
+            for checked in (watch is not None, True):
+                flight = _Flight(self._program, images, first_sample, self._device)
+                for port in self._program.inputs:
+                    self._inputs[port.name].write(flight.memory, self._uploaded(inputs[port.name], port.type))
+                if self._finishes(flight, watch, checked):
+                    break
+            return {p.name: self._downloaded(flight, p.name).reshape(-1, *p.shape) for p in self._program.outputs}
+
+    def _finishes(self, flight: "_Flight", watch: Watch | None, checked: bool) -> bool:
+        """Perform all steps; return False where one has met a fault. If `checked`, the processor performs that one."""
+        for step, form in zip(self._steps, self.forms, strict=True):
+            if form:
+                flight.to_device()
+                values = form.results(flight.memory)
+                if not (checked and flight.memory.faulty()):
+                    form.target.write(flight.memory, values)
+                    if watch:
+                        watch(step.index, _shown(values, form.out))
+                    continue
+            elif flight.memory.faulty():
+                return False
+            flight.to_processor()
+            self._perform(step, flight.chunk, watch)
+        flight.to_device()
+        return not flight.memory.faulty()
+
+    def _uploaded(self, codes: Array, element: str) -> Tensor:
+        kind = np.int32 if element == "u16" else DTYPES[element]
+        return torch.tensor(codes.astype(kind).reshape(len(codes), -1), device=self._device).T
+
+    def _downloaded(self, flight: "_Flight", port: str) -> Array:
+        source = self._outputs[port]
+        codes: Array = source.read(flight.memory).T.cpu().numpy()
+        return codes.astype(DTYPES[source.type])
+
+
+class _Flight:
+    """Images on their way: their memory lies on the device, or in the processor's chunk."""
+
+    def __init__(self, program: Program, images: int, first_sample: int, device: torch.device) -> None:
+        self.memory = Memory(program.activation_bytes, images, first_sample, device)
+        self._program = program
+        self._first_sample = first_sample
+        self._chunk: Chunk | None = None
+        self._on_device = True
+
+    @property
+    def chunk(self) -> Chunk:
+        """The processor's chunk, made when it is first used."""
+        if self._chunk is None:
+            self._chunk = Chunk(self.memory.images, self._program.activation_bytes, self._program.constants)
+            self._chunk.first_sample = self._first_sample
+        return self._chunk
+
+    def to_processor(self) -> None:
+        """Let the processor have the newest memory."""
+        if self._on_device:
+            size = self._program.activation_bytes
+            self.chunk.memories["act"][:, :size] = self.memory.bytes[:size].T.cpu().numpy()
+        self._on_device = False
+
+    def to_device(self) -> None:
+        """Let the device have the newest memory."""
+        if not self._on_device:
+            size = self._program.activation_bytes
+            self.memory.bytes[:size] = torch.tensor(self.chunk.memories["act"][:, :size]).to(self.memory.bytes.device).T
+        self._on_device = True
+
+
+def _form(step: Step, layout: Layout) -> Form | None:
+    write = step.action
+    compute = lowered(write, layout) if isinstance(write, Write) else None
+    if compute is None:
+        return None
+    assert isinstance(write, Write)
+    return Form(write.out, compute, layout.target(write.out), write.always_fits)
+
+
+def _shown(values: Tensor, out: StreamState) -> Array:
+    """Return results as the elements written [images, vectors, length]."""
+    codes: Array = values.reshape(out.vectors, out.length, -1).permute(2, 0, 1).cpu().numpy()
+    return codes.astype(DTYPES[out.type])
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    """Let torch's operations on the processor use so many threads, for a while."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,39 @@
+"""From a planned instruction to its form on a device: one table."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from cimc.backends.digital import Add, Affine, Lut, Move, Mul, Softmax, Value
+from cimc.backends.plan_state import Write
+from cimc.backends.products import Capture, Mvm
+from cimc.backends.torch_device import digital, products
+from cimc.backends.torch_device.arithmetic import Unsuitable
+from cimc.backends.torch_device.memory import Compute, Layout
+from cimc.backends.windows import Depthwise, PoolMax, PoolSum
+
+FORMS: Mapping[type, Callable[[Any, Layout], Compute]] = {
+    Mvm: products.mvm,
+    Capture: products.capture,
+    Depthwise: digital.depthwise,
+    PoolMax: digital.poolmax,
+    PoolSum: digital.poolsum,
+    Affine: digital.affine,
+    Add: digital.add,
+    Mul: digital.mul,
+    Lut: digital.lut,
+    Softmax: digital.softmax,
+    Move: digital.move,
+    Value: digital.value,
+}
+"""What computes a write in numpy -> what returns the same for a device."""
+
+
+def lowered(write: Write, layout: Layout) -> Compute | None:
+    """Return an instruction's form on a device, None where it stays with the processor."""
+    form = FORMS.get(type(write.compute))
+    if form is None or not write.out.elements:
+        return None
+    try:
+        return form(write.compute, layout)
+    except Unsuitable:
+        return None

@@ -1,0 +1,161 @@
+"""Matrix-vector products on a device: sums, noise of each product, codes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cimc.backends import draws
+from cimc.backends.conversion import ERROR_BITS, LARGEST_ERROR
+from cimc.backends.crossbar import BlockRead
+from cimc.backends.exact import Converter
+from cimc.backends.fixed_point import NORMAL_BITS
+from cimc.backends.machine import SUM_LIMIT
+from cimc.backends.products import Capture, Mvm, Stream
+from cimc.backends.read_noise import Address, NoisyConverter
+from cimc.backends.torch_device.arithmetic import (
+    Unsuitable,
+    converted,
+    float_type,
+    product,
+    square_root,
+    tensor_epilogue,
+)
+from cimc.backends.torch_device.draws import normals
+from cimc.backends.torch_device.memory import Compute, Layout, Memory, Source
+
+
+@dataclass(frozen=True)
+class Fluctuation:
+    """Cycle noise of a block: variances [cols, rows], and the unit of the products of spreads and normal variables."""
+
+    address: Address
+    variances: Tensor
+    unit: float
+
+    def of(self, inputs: Tensor, samples: Tensor) -> Tensor:
+        """Return the noise of sums over inputs [rows, vectors * samples] as whole doubles [cols, vectors * samples]."""
+        spread = square_root(product(self.variances, inputs.double().square()))
+        z = normals(self.address, draws.CYCLE, samples, inputs.shape[1] // len(samples))
+        return spread.mul_(z.view(spread.shape)).mul_(self.unit).round_()
+
+
+@dataclass(frozen=True)
+class TensorConverter:
+    """ADCs with errors: tables [cols, 1] in doubles, and the noise of each conversion."""
+
+    address: Address
+    errors: NoisyConverter
+    multipliers: Tensor
+    offsets: Tensor
+    bows: Tensor
+    square: Tensor
+    """The highest code squared. A tensor: CUDA would multiply by the inverse of a number."""
+
+    def __call__(self, sums: Tensor, samples: Tensor) -> Tensor:
+        """Return the codes of sums [cols, vectors * samples]; the order of operations is NoisyConverter's."""
+        e = self.errors
+        products = sums.double() * self.multipliers
+        error = self.offsets.expand(products.shape).clone()
+        if e.output:
+            z = normals(self.address, draws.OUTPUT, samples, sums.shape[1] // len(samples)).view(sums.shape)
+            error += z.mul_(float(e.output)).mul_(2.0**-NORMAL_BITS).add_(0.5).floor_()
+        error += self._bow((products * 2.0**-e.divide).round_())
+        error.clamp_(-LARGEST_ERROR, LARGEST_ERROR)
+        products += error.mul_(2.0 ** (e.divide - ERROR_BITS)).add_(0.5).floor_()
+        products *= 2.0**-e.divide
+        return (products.floor_() if e.floor else products.round_()).clamp_(e.low, e.high)
+
+    def _bow(self, codes: Tensor) -> Tensor:
+        codes.clamp_(-self.errors.high, self.errors.high)
+        return ((self.square - codes.square_()) * self.bows).div_(self.square).floor_()
+
+
+@dataclass(frozen=True)
+class Block:
+    """One block of rows: its conductances [cols, rows] and all that its products meet."""
+
+    rows: slice
+    matrix: Tensor
+    checked: bool
+    adc: Converter
+    cycle: Fluctuation | None
+    converter: TensorConverter | None
+
+    def codes(self, memory: Memory, vectors: Tensor) -> Tensor:
+        """Return the ADC codes [cols, vectors * images] of vectors [length, vectors * images]."""
+        inputs = vectors[self.rows]
+        sums = product(self.matrix, inputs)
+        self._require(memory, sums)
+        if self.cycle:
+            sums += self.cycle.of(inputs, memory.samples).to(sums.dtype)
+            self._require(memory, sums)
+        return self.converter(sums, memory.samples) if self.converter else converted(self.adc, sums)
+
+    def _require(self, memory: Memory, sums: Tensor) -> None:
+        if self.checked:
+            memory.require(sums, 1 - SUM_LIMIT, SUM_LIMIT - 1)
+
+
+@dataclass(frozen=True)
+class TensorStream:
+    """Vectors streamed through blocks; `touched` is what they read where some of it may be no code of the DAC."""
+
+    source: Source
+    touched: Source | None
+    limit: int
+    vectors: int
+    length: int
+    dtype: torch.dtype
+    blocks: tuple[Block, ...]
+
+    def codes(self, memory: Memory) -> list[Tensor]:
+        """Return the ADC codes [cols, vectors * images] of each block."""
+        if self.touched:
+            memory.require(self.touched.read(memory), -self.limit, self.limit)
+        inputs = self.source.read(memory).to(self.dtype).reshape(self.length, self.vectors * memory.images)
+        return [block.codes(memory, inputs) for block in self.blocks]
+
+    def in_order(self, memory: Memory, results: Tensor) -> Tensor:
+        """Return results [cols, vectors * images] in stream order."""
+        return results.view(-1, self.vectors, memory.images).transpose(0, 1)
+
+
+def mvm(compute: Mvm, layout: Layout) -> Compute:
+    """Return the device form of products with their epilogue."""
+    stream, epilogue = _stream(compute.stream, layout), tensor_epilogue(compute.epilogue, layout)
+    return lambda memory: stream.in_order(memory, epilogue(stream.codes(memory)))
+
+
+def capture(compute: Capture, layout: Layout) -> Compute:
+    """Return the device form of products whose codes are kept."""
+    stream = _stream(compute.stream, layout)
+    return lambda memory: stream.in_order(memory, stream.codes(memory)[0])
+
+
+def _stream(stream: Stream, layout: Layout) -> TensorStream:
+    state, limit = stream.source, stream.limit
+    source = layout.source(state, (1, 2, 0))
+    if source.padded and abs(source.fill) > limit:
+        raise Unsuitable  # the processor traps
+    inside = -limit <= state.lowest and state.highest <= limit
+    dtype = float_type(stream.reads[0].matrix.dtype)
+    blocks = tuple(_block(read, layout) for read in stream.reads)
+    touched = None if inside else layout.touched(state)
+    return TensorStream(source, touched, limit, state.vectors, state.length, dtype, blocks)
+
+
+def _block(read: BlockRead, layout: Layout) -> Block:
+    cycle, converter = None, None
+    if read.noise and read.noise.cycle:
+        known = read.noise.cycle
+        unit = 2.0 ** -(NORMAL_BITS + known.unit_bits)
+        cycle = Fluctuation(read.noise.address, layout.tensor(known.variances.T), unit)
+    if read.noise and read.noise.converter:
+        e = read.noise.converter
+        multipliers, offsets, bows = (layout.tensor(table[:, None]) for table in (e.multipliers, e.offsets, e.bows))
+        square = layout.tensor(np.array(float(e.high * e.high)))
+        converter = TensorConverter(read.noise.address, e, multipliers, offsets, bows, square)
+    matrix = layout.tensor(read.matrix.T)
+    return Block(read.rows, matrix, read.bound >= SUM_LIMIT, read.adc, cycle, converter)

@@ -1,0 +1,171 @@
+"""Devices of torch: what only they do. That they give the interpreter's bits, every comparison of it asks them too."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from cimc.backends.digital import Add, Lut, Softmax
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.noise import SOURCES, Noise
+from cimc.backends.products import Mvm
+from cimc.backends.profiles import load_profile
+from cimc.backends.torch_device.opening import devices, opened
+from cimc.backends.traps import Refusal, Trap
+from cimc.backends.windows import PoolMax
+
+torch = pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")
+
+from cimc.backends.torch_device import exactness, lowering  # noqa: E402
+
+EVERYTHING = Noise(load_profile("pcm"), 3, 3600, frozenset(SOURCES), 7)
+DEVICE = "torch:cpu"
+
+
+def layered(new, **sections):
+    """A program of a padded convolution, a pool, a sum with 16-bit codes, a softmax and a table."""
+    rng = np.random.default_rng(5)
+    sketch = new(4096, **sections).port("x", (6, 5, 3), 0).port("y", (6, 2), 2048, "i16", output=True).gain(40000, 19)
+    sketch.block(0, rng.integers(-508, 509, (15, 4)), (0, 0, 2)).block(1, rng.integers(-508, 509, (12, 4)), (1, 3, 2))
+    tables = {"scale": sketch.table([3000] * 8, "i32"), "bias": sketch.table([70000] * 4, "i64")}
+    sketch.tensor(0, (6, 5, 3)).window(0, (3, 3), (6, 4), pad=(1, 1), fill=-9)
+    sketch.tensor(1, (24, 4), 1024, type="i16")
+    sketch.put("mvm", in_=0, out=1, block=0, blocks=2, shift=6, low=-32767, high=32767, **tables)
+    sketch.tensor(2, (6, 4, 4), 1024, type="i16").window(2, (2, 2), (3, 2), stride=(2, 2))
+    sketch.tensor(3, (6, 4), 1500, type="i16").put("poolmax", in_=2, out=3, low=-30000, high=32767)
+    sketch.put("add", a=3, b=3, out=3, ma=5, mb=-3, bias=100, shift=1, low=-32768, high=32767)
+    sketch.tensor(4, (6, 2, 2), 1500, type="i16")
+    sketch.tensor(5, (12, 2), 2048, type="i16", pitch=(1, 1, 2, 1))
+    exponentials = sketch.table([1 << 20, 1 << 18, 7], "i32")
+    sketch.put("softmax", in_=4, out=5, table=exponentials, entries=3, numerator=255, zero=-128, low=-128, high=127)
+    table = sketch.table([n * 97 for n in range(256)], "i16")
+    return sketch.put("lut", in_=5, out=5, table=table, type="i16", first=-128, entries=256).program()
+
+
+def images(count, low=-127):
+    return np.random.default_rng(count).integers(low, 128, (count, 6, 5, 3)).astype(np.int8)
+
+
+@pytest.mark.parametrize("noise", [None, EVERYTHING], ids=["exact", "noisy"])
+@pytest.mark.parametrize("chunk", [1, 3, None])
+def test_any_chunk_gives_the_same_bits_and_every_instruction_stays_on_the_device(new, noise, chunk):
+    program, x = layered(new), images(7)
+    interpreter = Interpreter(program, chunk, noise=noise, device=DEVICE)
+    assert all(interpreter._executor.forms)
+    wanted = Interpreter(program, noise=noise).run({"x": x}, first=5)["y"]
+    assert np.array_equal(interpreter.run({"x": x}, first=5)["y"], wanted)
+    assert np.array_equal(interpreter.run({"x": x[3:]}, first=8)["y"], wanted[3:])
+
+
+@pytest.mark.parametrize("kind", [Mvm, PoolMax, Add, Softmax, Lut])
+def test_an_instruction_without_a_form_is_done_by_the_processor(new, monkeypatch, kind):
+    program, x = layered(new), images(4)
+    wanted = Interpreter(program, noise=EVERYTHING).run({"x": x})["y"]
+    monkeypatch.setattr(lowering, "FORMS", {k: form for k, form in lowering.FORMS.items() if k is not kind})
+    interpreter = Interpreter(program, 3, noise=EVERYTHING, device=DEVICE)
+    steps = zip(interpreter._plan.steps, interpreter._executor.forms, strict=True)
+    assert all((form is None) == (type(step.action.compute) is kind) for step, form in steps)
+    assert np.array_equal(interpreter.run({"x": x})["y"], wanted)
+
+
+def test_with_no_form_at_all_the_processor_does_everything(new, monkeypatch):
+    program, x = layered(new), images(4)
+    monkeypatch.setattr(lowering, "FORMS", {})
+    found = Interpreter(program, device=DEVICE).run({"x": x})["y"]
+    assert np.array_equal(found, Interpreter(program).run({"x": x})["y"])
+
+
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("bad", [0, 4])
+def test_a_fault_of_one_image_is_told_as_on_the_processor(new, watched, bad):
+    program, x = layered(new), images(5)
+    x[bad, 5, 4, 2] = -128
+    told = []
+    for device in ("cpu", DEVICE):
+        seen = []
+        watch = (lambda index, values, seen=seen: seen.append((index, values.tolist()))) if watched else None
+        with pytest.raises(Trap) as caught:
+            Interpreter(program, 2, device=device).run({"x": x}, watch)
+        told.append((str(caught.value), seen))
+    assert "CIM0513" in told[0][0]
+    assert told[0] == told[1]
+
+
+def test_an_interpreter_runs_again_after_a_fault(new):
+    program, x = layered(new), images(3)
+    interpreter = Interpreter(program, device=DEVICE)
+    with pytest.raises(Trap):
+        interpreter.run({"x": np.full_like(x, -128)})
+    assert np.array_equal(interpreter.run({"x": x})["y"], Interpreter(program).run({"x": x})["y"])
+
+
+def test_the_threads_of_others_are_left_as_they_are(new):
+    before = torch.get_num_threads()
+    Interpreter(layered(new), threads=before + 1, device=DEVICE).run({"x": images(1)})
+    assert torch.get_num_threads() == before
+
+
+def test_counting_clips_stays_with_numpy(new):
+    interpreter = Interpreter(layered(new), count_clips=True, device=DEVICE)
+    interpreter.run({"x": images(2)})
+    assert interpreter.counters
+
+
+def shortened(bits):
+    """Return a rounding of float32 to fewer bits of the fraction, as fast matrix units read their operands."""
+
+    def rounding(values):
+        if values.dtype != torch.float32:
+            return values
+        half = 1 << (22 - bits)
+        return (values.view(torch.int32) + half & -(half << 1)).view(torch.float32)
+
+    return rounding
+
+
+@pytest.mark.parametrize("bits", [7, 10])
+def test_a_device_that_shortens_factors_is_refused(monkeypatch, bits):
+    short = shortened(bits)
+    monkeypatch.setattr(exactness, "product", lambda a, b: short(a) @ short(b))
+    with pytest.raises(Refusal, match="CIM0542"):
+        exactness.require_exact.__wrapped__(torch.device("cpu"))
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.float64])
+def test_a_device_that_rounds_sums_is_refused(monkeypatch, kind):
+    monkeypatch.setattr(exactness, "product", lambda a, b: a @ b if a.dtype != kind else a @ b * (1 - 2.0**-23))
+    with pytest.raises(Refusal, match="CIM0542"):
+        exactness.require_exact.__wrapped__(torch.device("cpu"))
+
+
+def test_a_device_that_rounds_roots_badly_is_refused(monkeypatch):
+    monkeypatch.setattr(exactness, "square_root", lambda values: torch.nextafter(values.sqrt(), values))
+    with pytest.raises(Refusal, match="CIM0542"):
+        exactness.require_exact.__wrapped__(torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    "name", ["gpu", "torch", "torch:cuda", "cuda:", "cuda:x", "cuda:-1", "cpu:0", "CPU", "", "cuda:99"]
+)
+def test_a_device_that_does_not_exist(name):
+    with pytest.raises(Refusal) as caught:
+        opened(name)
+    assert (caught.value.code, caught.value.status) == ("CIM0540", 2)
+
+
+def test_the_devices_here_can_be_opened():
+    assert devices()[:2] == ("cpu", "torch:cpu")
+    for name in devices()[1:]:
+        opened(name)
+
+
+def test_without_torch(new, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(Refusal, match="CIM0541"):
+        Interpreter(layered(new), device="cuda")
+
+
+def test_the_processor_needs_no_torch():
+    script = "import sys, cimc.backends.interpreter, cimc.command_line.running; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout == "False\n"

@@ -1,0 +1,50 @@
+"""Real trained models on torch's CPU device: every tensor as the interpreter computes it, with and without noise."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from models.models import MODELS, Job, Model
+
+from cimc.backends import ports
+from cimc.backends.interpreter import Array, Interpreter
+from cimc.backends.noise import SOURCES, Noise
+from cimc.backends.profiles import load_profile
+from cimc.isa.container import load
+
+pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")
+
+IMAGES = 9
+NOISE = {
+    "exact": None,
+    "frozen": Noise(load_profile("pcm"), 5, 86400),
+    "all": Noise(load_profile("pcm"), 5, 86400, frozenset(SOURCES), 100),
+}
+CASES = [pytest.param(model, "aon-cim", id=model.stem) for model in MODELS]
+CASES.append(pytest.param(MODELS[2], "hermes-64", id=f"{MODELS[2].stem}-hermes-64"))
+
+
+@pytest.mark.parametrize(("model", "target"), CASES)
+def test_every_tensor_is_the_same(model: Model, target: str, shared_models: Path, tmp_path: Path) -> None:
+    job = Job(model, "", target, shared_models, tmp_path)
+    job.compile()
+    program = load(job.program)
+    given = job.inputs()
+    codes = {port.name: ports.quantise(port, given[port.name][:IMAGES]) for port in program.inputs}
+    for name, noise in NOISE.items():
+        fast = Interpreter(program, noise=noise)
+        device = Interpreter(program, 4, noise=noise, planned=fast._plan, device="torch:cpu")
+        assert device._executor
+        assert all(device._executor.forms), name
+        wanted, found = (writes(interpreter, codes) for interpreter in (fast, device))
+        assert wanted.keys() == found.keys()
+        assert [index for index in wanted if not np.array_equal(wanted[index], found[index])] == [], name
+        for port, values in fast.run(codes).items():
+            assert np.array_equal(device.run(codes)[port], values), name
+
+
+def writes(interpreter: Interpreter, codes: dict[str, Array]) -> dict[int, Array]:
+    """Return what every instruction writes [images, vectors, length]."""
+    seen: dict[int, list[Array]] = {}
+    interpreter.run(codes, lambda index, values: seen.setdefault(index, []).append(values))
+    return {index: np.concatenate(parts) for index, parts in seen.items()}
