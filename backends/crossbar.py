@@ -62,9 +62,8 @@ class NoisyTile:
         self.version = 0
 
     def write(self, cells: Region, targets: Array, chosen: Array) -> None:
-        """Programme the chosen devices of a region to targets [2, rows, cols]."""
-        for state in self.pairs:
-            self.devices.program(state, cells, targets, chosen)
+        """Programme the chosen sides of a region's cells to targets [2, rows, cols]."""
+        self.devices.write(self.pairs, cells, targets, chosen)
         self.version += 1
 
     def programmed(self, cells: Region) -> Array:

@@ -2,7 +2,7 @@
 
 Statistics: IBM/aihwkit's inference noise models. Conductances are int64 in fine units (2^-12 of a code), exponents and
 relative spreads in Q20, normal variables in Q16; regions are [2, rows, cols], plus then minus. A cell conducts the
-mean of its pairs of devices, each pair with a state of its own.
+mean of its pairs of devices by their shares, each pair with a state of its own.
 """
 
 from collections.abc import Sequence
@@ -74,8 +74,30 @@ class Devices:
         self.full = machine.highest_target << FINE_BITS
         self.ceiling = ceiling(noise.profile, machine.highest_target)
 
+    def write(self, pairs: Sequence[DeviceState], cells: Region, targets: Array, chosen: Array) -> None:
+        """Programme the chosen sides of cells to targets [2, rows, cols], pair after pair."""
+        if self.machine.second_pair == "copy":
+            for state in pairs:
+                self.program(state, cells, targets, chosen)
+            return
+        wanted = targets * sum(self.machine.shares)
+        firsts = np.minimum(wanted // self.machine.significance, self.machine.highest_target)
+        self.program(pairs[0], cells, firsts, chosen)
+        rests = self._rests(pairs[0], cells, targets, firsts, chosen)
+        self.program(pairs[1], cells, rests, chosen | (rests > 0))
+
+    def _rests(self, first: DeviceState, cells: Region, targets: Array, firsts: Array, chosen: Array) -> Array:
+        """Return the targets of the second pair: what the first leaves open, less the error that it was left with."""
+        significance, highest = self.machine.significance, self.machine.highest_target
+        left = self._with_stuck(cells, first.pair, self._values(first.part(cells)))
+        errors = np.where(chosen, left - (firsts.astype(np.int64) << FINE_BITS), 0)
+        open_ = targets * sum(self.machine.shares) - significance * firsts
+        difference = open_[0] - open_[1] - rounded(significance * (errors[0] - errors[1]), FINE_BITS)
+        signed = np.stack([difference, -difference])
+        return np.asarray(np.clip(open_.min(axis=0) + np.maximum(signed, 0), 0, highest))
+
     def program(self, state: DeviceState, cells: Region, targets: Array, chosen: Array) -> None:
-        """Programme the chosen devices of a region to targets [2, rows, cols]."""
+        """Programme the chosen devices of one pair in a region to targets [2, rows, cols]."""
         part = state.part(cells)
         value, drift = targets.astype(np.int64) << FINE_BITS, np.zeros_like(targets, np.int64)
         if self.noise.has("programming"):
@@ -95,20 +117,26 @@ class Devices:
 
     def programmed(self, pairs: Sequence[DeviceState], cells: Region) -> Array:
         """Return programmed values, the mean over a cell's pairs, as conductance codes."""
-        total = sum(self._with_stuck(cells, state.pair, self._values(state.part(cells))) for state in pairs)
-        return half_even(np.asarray(total), len(pairs) << FINE_BITS).astype(np.int32)
+        values = [self._with_stuck(cells, state.pair, self._values(state.part(cells))) for state in pairs]
+        return half_even(self._summed(values), sum(self.machine.shares) << FINE_BITS).astype(np.int32)
 
     def conductances(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:
         """Return the conductance codes of a region at a time: mean over pairs, IR drop and DAC errors included."""
         factors = (1 << DAC_BITS) + self._row_errors(cells)
-        total = np.asarray(sum(self.fine(state, cells, seconds) for state in pairs))
+        total = self._summed([self.fine(state, cells, seconds) for state in pairs])
         if self.noise.has("ir_drop"):
             total = attenuated(wires(self.noise.profile, self.machine), self.machine, cells, total)
-        return half_even(total * factors[:, None], len(pairs) << FINE_BITS + DAC_BITS)
+        return half_even(total * factors[:, None], sum(self.machine.shares) << FINE_BITS + DAC_BITS)
 
     def cycle_sigmas(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:
         """Return each device's share [2 * pairs, rows, cols] in the spread from product to product, in fine units."""
-        return np.concatenate([shared(self._cycle_sigmas(state, cells, seconds), len(pairs)) for state in pairs])
+        shares = self.machine.shares
+        sigmas = [share * self._cycle_sigmas(state, cells, seconds) for share, state in zip(shares, pairs, strict=True)]
+        return shared(np.concatenate(sigmas), sum(shares))
+
+    def _summed(self, values: Sequence[Array]) -> Array:
+        """Return the sum over pairs, each by its share."""
+        return np.asarray(sum(share * value for share, value in zip(self.machine.shares, values, strict=True)))
 
     def _cycle_sigmas(self, state: DeviceState, cells: Region, seconds: int) -> Array:
         part = state.part(cells)

@@ -16,6 +16,7 @@ NORM_BITS = 16
 """Fraction bits of a normalised element, before its scale and bias."""
 FACTOR_HIGHEST = (1 << 16) - 1
 PAIRS_MOST = 2
+SIGNIFICANCE_MOST = 16
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Gain:
 class Machine:
     """Array, DAC and ADC of a target; `tiles` is None where there are as many as needed.
 
-    Conductances are in units of 2^-fraction_bits levels; a cell conducts the mean of its `pairs` of devices.
+    Conductances are in units of 2^-fraction_bits levels; a cell conducts the mean of its `pairs` of devices, where the
+    first of two counts `significance` times. The second holds a copy, or the rest that the first leaves open.
     """
 
     tiles: int | None
@@ -61,6 +63,13 @@ class Machine:
     adc_rounding: str
     multiplexing: int
     pairs: int = 1
+    significance: int = 1
+    second_pair: str = "copy"
+
+    @property
+    def shares(self) -> tuple[int, ...]:
+        """How often each pair counts in the mean that a cell conducts."""
+        return (self.significance, 1)[-self.pairs :]
 
     @property
     def dac_limit(self) -> int:
@@ -140,6 +149,7 @@ def machine(meta: Mapping[str, Any]) -> Machine:
     _require_one_phase(target)
     array, dac, adc = (_section(target, name) for name in ("array", "dac", "adc"))
     unbounded = array.get("tiles") == "unbounded"
+    two = array.get("pairs_per_weight", 1) != 1
     return Machine(
         tiles=None if unbounded else _integer(array, "tiles", 1, 1 << 16),
         rows=_integer(array, "rows", 1, 1 << 16),
@@ -152,5 +162,7 @@ def machine(meta: Mapping[str, Any]) -> Machine:
         adc_codes=_choice(adc, "codes", ("symmetric", "full")),
         adc_rounding=_choice(adc, "rounding", ("nearest-even", "floor")),
         multiplexing=_integer(adc, "multiplexing", 1, 1 << 16),
-        pairs=_integer(array, "pairs_per_weight", 1, PAIRS_MOST) if "pairs_per_weight" in array else 1,
+        pairs=_integer(array, "pairs_per_weight", 1, PAIRS_MOST) if two else 1,
+        significance=_integer(array, "significance", 1, SIGNIFICANCE_MOST) if two and "significance" in array else 1,
+        second_pair=_choice(array, "second_pair", ("copy", "rest")) if two and "second_pair" in array else "copy",
     )

@@ -109,9 +109,10 @@ class Reference:
         for row in range(cells.row, cells.row + cells.rows):
             for col in range(cells.col, cells.col + cells.cols):
                 value = next(values)
-                for polarity, target in (("plus", max(value, 0)), ("minus", max(-value, 0))):
-                    if target or i.choice("zeros") == "program":
-                        self.array.write((cells.tile, row, col, polarity), target)
+                targets = {"plus": max(value, 0), "minus": max(-value, 0)}
+                if i.choice("zeros") == "skip":
+                    targets = {polarity: target for polarity, target in targets.items() if target}
+                self.array.write(cells.tile, row, col, targets)
         self.array.define(i["block"], cells)
 
     def pattern(self, i: Instruction) -> None:
@@ -120,8 +121,7 @@ class Reference:
         checks.targets((i["plus"], i["minus"]), self.array.machine.highest_target)
         for row in range(cells.row, cells.row + cells.rows):
             for col in range(cells.col, cells.col + cells.cols):
-                self.array.write((cells.tile, row, col, "plus"), i["plus"])
-                self.array.write((cells.tile, row, col, "minus"), i["minus"])
+                self.array.write(cells.tile, row, col, {"plus": i["plus"], "minus": i["minus"]})
 
     def verify(self, i: Instruction) -> None:
         cells = self.array.block(i["block"]).cells

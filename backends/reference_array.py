@@ -1,7 +1,7 @@
 """Arrays of the reference interpreter: devices, blocks, gains and converters."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
 
@@ -68,13 +68,30 @@ class Array:
             raise Trap("CIM0511", f"block b{number} has not been programmed", "a `program` instruction comes first")
         return self.blocks[number]
 
-    def write(self, cell: Cell, target: int) -> None:
-        """Programme one side of a cell, the devices of all pairs to the same target."""
-        for place, before in self._pairs(cell).items():
-            if self.laws:
-                self.devices[place] = self.laws.program(place, target, before)
-            else:
-                self.devices[place] = Device(target, target << FINE_BITS, 0, 1)
+    def write(self, tile: int, row: int, col: int, targets: Mapping[str, int]) -> None:
+        """Programme those sides of a cell that have a target."""
+        sides = {(tile, row, col, polarity): target for polarity, target in targets.items()}
+        if self.laws and self.machine.second_pair == "rest":
+            self._write_rest(self.laws, (tile, row, col), sides)
+            return
+        for cell, target in sides.items():
+            for place, before in self._pairs(cell).items():
+                if self.laws:
+                    self.devices[place] = self.laws.program(place, target, before)
+                else:
+                    self.devices[place] = Device(target, target << FINE_BITS, 0, 1)
+
+    def _write_rest(self, laws: Devices, at: tuple[int, int, int], sides: Mapping[Cell, int]) -> None:
+        """Programme the first pair, read it, and give the second pair what is missing."""
+        rests, errors = dict.fromkeys(draws.POLARITIES, 0), dict.fromkeys(draws.POLARITIES, 0)
+        for cell, target in sides.items():
+            place, polarity = (*cell, 0), cell[-1]
+            self.devices[place] = laws.program(place, laws.first(target), self.devices.get(place))
+            rests[polarity], errors[polarity] = laws.rest(target), laws.error(place, self.devices[place])
+        for polarity, target in laws.rests(rests, errors).items():
+            place = (*at, polarity, 1)
+            if target or (*at, polarity) in sides:
+                self.devices[place] = laws.program(place, target, self.devices.get(place))
 
     def _pairs(self, cell: Cell) -> dict[Place, Device | None]:
         """Return the devices of one side of a cell, one of each pair."""

@@ -4,7 +4,7 @@ Statistics: IBM/aihwkit's inference noise models; the profile has the constants.
 in fine units (2^-12 of a code), exponents and relative spreads in Q20, normal variables in Q16.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cimc.backends import draws
@@ -71,23 +71,50 @@ class Devices:
                 drift = abs(mean + rounded(sigma * drift, NORMAL_BITS))
         return Device(target, value, drift, writes + 1)
 
+    def first(self, target: int) -> int:
+        """Return the target of the first pair where the second takes what it leaves open."""
+        return min(target * sum(self.machine.shares) // self.machine.significance, self.machine.highest_target)
+
+    def rest(self, target: int) -> int:
+        """Return what the first pair of one side of a cell leaves open, in units of the second."""
+        return target * sum(self.machine.shares) - self.machine.significance * self.first(target)
+
+    def error(self, place: Place, device: Device) -> int:
+        """Return the error that a device was left with, in fine units; a stuck one is read as it is."""
+        return self._stuck_or(place, device.value) - (device.target << FINE_BITS)
+
+    def rests(self, rests: Mapping[str, int], errors: Mapping[str, int]) -> dict[str, int]:
+        """Return the targets of a cell's second pair by polarity, from what the first leaves open and its errors."""
+        plus, minus = rests["plus"], rests["minus"]
+        error = self.machine.significance * (errors["plus"] - errors["minus"])
+        difference, highest = plus - minus - rounded(error, FINE_BITS), self.machine.highest_target
+        return {
+            "plus": clamp(min(plus, minus) + max(difference, 0), 0, highest),
+            "minus": clamp(min(plus, minus) + max(-difference, 0), 0, highest),
+        }
+
     def programmed(self, devices: Mapping[Place, Device | None]) -> int:
         """Return the programmed value, the mean over a cell's pairs, as a conductance code."""
-        total = sum(self._stuck_or(place, self._value(device)) for place, device in devices.items())
-        return half_even(total, len(devices) << FINE_BITS)
+        values = [self._stuck_or(place, self._value(device)) for place, device in devices.items()]
+        return half_even(self._summed(values), sum(self.machine.shares) << FINE_BITS)
+
+    def _summed(self, values: Sequence[int]) -> int:
+        """Return the sum over a cell's pairs, each by its share."""
+        return sum(share * value for share, value in zip(self.machine.shares, values, strict=True))
 
     def fine(self, devices: Mapping[Place, Device | None], seconds: int) -> int:
         """Return the conductance at a time in fine units, summed over a cell's pairs."""
-        return sum(self._conductance(place, device, seconds) for place, device in devices.items())
+        return self._summed([self._conductance(place, device, seconds) for place, device in devices.items()])
 
     def code(self, fine: int, tile: int, row: int) -> int:
         """Return the conductance code of a sum over a cell's pairs, its row's DAC error included."""
         factor = (1 << DAC_BITS) + self._row_error(tile, row)
-        return half_even(fine * factor, self.machine.pairs << FINE_BITS + DAC_BITS)
+        return half_even(fine * factor, sum(self.machine.shares) << FINE_BITS + DAC_BITS)
 
     def cycle_sigmas(self, devices: Mapping[Place, Device | None], seconds: int) -> list[int]:
         """Return each device's share in the spread of a cell from product to product, in fine units."""
-        return [shared(self._cycle_sigma(*each, seconds), len(devices)) for each in devices.items()]
+        shares, sigmas = self.machine.shares, [self._cycle_sigma(*each, seconds) for each in devices.items()]
+        return [shared(share * sigma, sum(shares)) for share, sigma in zip(shares, sigmas, strict=True)]
 
     def _cycle_sigma(self, place: Place, device: Device | None, seconds: int) -> int:
         if device is None or self._stuck(place) is not None:

@@ -114,9 +114,9 @@ class Tables(Array):
             part = self._part(cells)[side]
             np.copyto(part, targets, where=True if zeros else targets > 0)
 
-    def write(self, cell: Cell, target: int) -> None:
-        tile, row, col, polarity = cell
-        self._part(Region(tile, row, col, 1, 1))[int(polarity == "minus")] = target
+    def write(self, tile: int, row: int, col: int, targets: Mapping[str, int]) -> None:
+        for polarity, target in targets.items():
+            self._part(Region(tile, row, col, 1, 1))[int(polarity == "minus")] = target
 
     def programmed(self, cell: Cell) -> int:
         tile, row, col, polarity = cell

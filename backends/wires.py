@@ -38,7 +38,7 @@ LARGEST_SUM_BITS = 62
 
 @dataclass(frozen=True)
 class Wires:
-    """Sums of conductances over segments, in fine units of all pairs, as loads in Q20.
+    """Sums of conductances over segments, in fine units of all pairs by their shares, as loads in Q20.
 
     load = round((sum >> shift) * multiplier / 2^divide); `base` is what a device of code 0 conducts, in the same units.
     """
@@ -61,13 +61,13 @@ def wires(profile: Profile, machine: Machine) -> Wires:
     with localcontext() as context:
         context.prec = DIGITS
         span = numbers["device.highest"] - numbers["device.lowest"]
-        base = scaled(numbers["device.lowest"] / span * full, 0) * machine.pairs
-        unit = numbers["wire.resistance"] * span * Decimal("1e-6") / full / machine.pairs * (1 << LOAD_BITS)
+        base = scaled(numbers["device.lowest"] / span * full, 0) * sum(machine.shares)
+        unit = numbers["wire.resistance"] * span * Decimal("1e-6") / full / sum(machine.shares) * (1 << LOAD_BITS)
         exponent = 0
         while 0 < unit * (1 << exponent) < 1 << MULTIPLIER_BITS - 1:
             exponent += 1
         multiplier = scaled(unit, exponent)
-    largest = ceiling(profile, machine.highest_target) * machine.pairs + base
+    largest = ceiling(profile, machine.highest_target) * sum(machine.shares) + base
     bits = (largest * (4 * machine.columns**2 + machine.rows**2)).bit_length()
     shift = min(max(bits - SUM_BITS, 0), exponent)
     if bits > LARGEST_SUM_BITS or bits - shift + multiplier.bit_length() > LARGEST_SUM_BITS + 1:

@@ -37,6 +37,8 @@ CONSTANTS: Mapping[str, Constant] = {
     "array.rows": Constant("rows", int, 1, 65535),
     "array.columns": Constant("differential columns", int, 1, 65535),
     "array.pairs_per_weight": Constant("device pairs", int, 1, 2),
+    "array.significance": Constant("first pair's share over the second's", int, 1, 16),
+    "array.second_pair": Constant("what it is programmed to", str, choices=("copy", "rest")),
     "array.levels": Constant("levels per polarity", int, 1, 255),
     "array.fraction_bits": Constant("bits below a level", int, 0, 8),
     "array.unprogrammed": Constant("2^-fraction_bits levels", int, 0, 65535),

@@ -39,6 +39,8 @@ ROWS = (
     ("(e) d + gain and offset refit", INPUTS, COLUMN, "refit", "aon-cim"),
     ("(f) d + two averaged pairs", INPUTS, COLUMN, "column", "aon-cim-2p"),
     ("(e + f) all", INPUTS, COLUMN, "refit", "aon-cim-2p"),
+    ("(g) d + second pair corrects", INPUTS, COLUMN, "column", "aon-cim-2r"),
+    ("(e + g)", INPUTS, COLUMN, "refit", "aon-cim-2r"),
 )
 
 

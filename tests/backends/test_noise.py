@@ -105,6 +105,8 @@ def test_both_interpreters_agree(new, profile, source):
         {"array": {"fraction_bits": 6, "levels": 127, "unprogrammed": 3}},
         {"array": {"fraction_bits": 2, "unprogrammed": 40}},
         {"array": {"pairs_per_weight": 2, "unprogrammed": 3}},
+        {"array": {"pairs_per_weight": 2, "unprogrammed": 3, "significance": 3}},
+        {"array": {"pairs_per_weight": 2, "unprogrammed": 3, "significance": 16, "second_pair": "rest"}},
     ],
     ids=str,
 )
@@ -131,15 +133,25 @@ def test_zero_noise_is_exact(new, profile, zeros):
     assert writes_of_reference(program, images(1), noise) == exact[:1]
 
 
+PAIRS = {
+    "copy": {"pairs_per_weight": 2},
+    "rest": {"pairs_per_weight": 2, "second_pair": "rest"},
+    "significance": {"pairs_per_weight": 2, "second_pair": "rest", "significance": 4},
+}
+
+
 @pytest.mark.parametrize("profile", built_in_names())
-def test_both_interpreters_agree_on_two_pairs(new, profile):
+@pytest.mark.parametrize("pairs", PAIRS)
+def test_both_interpreters_agree_on_two_pairs(new, profile, pairs):
     noise = Noise(load_profile(f"{profile},stuck.low=0.2"), 11, TIMES.get(profile, 3600), EVERYTHING, 5)
-    program = network(new, array={"pairs_per_weight": 2})
+    program = network(new, array=PAIRS[pairs])
     require_same(program, images(2), noise)
 
 
-def test_two_pairs_are_exact_without_noise(new):
-    one, two = (network(new, "skip", array={"unprogrammed": 3, "pairs_per_weight": pairs}) for pairs in (1, 2))
+@pytest.mark.parametrize("zeros", ["program", "skip"])
+@pytest.mark.parametrize("pairs", [*PAIRS.values(), {"pairs_per_weight": 2, "significance": 7}], ids=str)
+def test_two_pairs_are_exact_without_noise(new, pairs, zeros):
+    one, two = (network(new, zeros, array={"unprogrammed": 3, **each}) for each in ({}, pairs))
     exact = writes_of_interpreter(one, images(), None)
     silent = Noise(load_profile("pcm").silent(), 3, 3600, EVERYTHING)
     assert writes_of_interpreter(two, images(), None) == exact

@@ -1,6 +1,7 @@
 """What devices do on average: against quadrature of the published formulas, and against a sample of every device."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -114,6 +115,7 @@ def test_draws_of_devices_are_uncorrelated():
 def test_the_mean_of_two_pairs_spreads_less_by_the_root_of_two(seconds):
     """Pair 0 draws as it did alone, pair 1 independently: the mean keeps the mean."""
     devices, state, cells = programmed("pcm", 200, 100)
+    devices = Devices(replace(devices.machine, pairs=2), devices.noise)
     second = DeviceState.fresh(100, COLUMNS, pair=1)
     devices.program(second, cells, np.full(state.value.shape, 200), np.ones(state.value.shape, bool))
     alone, other = (devices.fine(each, cells, seconds).ravel().astype(float) for each in (state, second))
@@ -121,6 +123,32 @@ def test_the_mean_of_two_pairs_spreads_less_by_the_root_of_two(seconds):
     both = devices.conductances([state, second], cells, seconds).ravel() * 4096.0
     assert np.abs(both - (alone + other) / 2).max() <= 2048
     require_moments(both, alone.mean(), alone.std() / math.sqrt(2), seconds)
+
+
+def left_over(sources, target, **machine):
+    """Return the root mean square error of weights (codes) of cells with two pairs after programming, at time 0."""
+    devices, _, cells = programmed("pcm", 0, 100)
+    noise = replace(devices.noise, profile=load_profile("pcm,stuck.low=0.05"), sources=frozenset(sources))
+    devices = Devices(replace(devices.machine, pairs=2, **machine), noise)
+    pairs = [DeviceState.fresh(100, COLUMNS, pair) for pair in (0, 1)]
+    targets = np.stack([np.full((100, COLUMNS), target), np.zeros((100, COLUMNS), int)])
+    devices.write(pairs, cells, targets, np.ones(targets.shape, bool))
+    plus, minus = devices.conductances(pairs, cells, 0)
+    return math.sqrt(np.square(plus - minus - target).mean())
+
+
+@pytest.mark.parametrize("target", [0, 40, 100, 200, 300])
+@pytest.mark.parametrize("significance", [1, 2, 4])
+def test_a_second_pair_that_holds_the_rest_corrects_the_first(target, significance):
+    """It leaves the errors of its own small devices, by their share; in the mean of copies all errors remain."""
+    copies = left_over(["programming"], target)
+    rest = left_over(["programming"], target, significance=significance, second_pair="rest")
+    assert rest < 0.9 * copies, (rest, copies)
+
+
+def test_a_second_pair_makes_up_for_stuck_devices():
+    copies, rest = (left_over(["stuck"], 100, second_pair=kind) for kind in ("copy", "rest"))
+    assert rest < 0.9 * copies, (rest, copies)
 
 
 def test_stuck_devices_are_as_many_as_said():
