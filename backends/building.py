@@ -1,5 +1,6 @@
 """A program under construction: instructions with provenance, streams over values, tables, and who writes what."""
 
+import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,8 +50,7 @@ class Builder:
     locations: list[tuple[str, ...]] = field(default_factory=list)
     writes: dict[int, Write] = field(default_factory=dict)
     constants: ConstantMemory = field(default_factory=ConstantMemory)
-    conductances: list[bytes] = field(default_factory=list)
-    conductance_bytes: int = 0
+    conductances: io.BytesIO = field(default_factory=io.BytesIO)
     cells: list[tuple[int, int, int, str]] = field(default_factory=list)
     names: tuple[str, ...] = ()
 

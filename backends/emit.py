@@ -62,7 +62,7 @@ def _assemble(
         inputs=tuple(_port(op, op.out) for op in operations if isinstance(op, InputOp)),
         outputs=tuple(_port(op, op.x) for op in operations if isinstance(op, OutputOp)),
         constants=builder.constants.content(),
-        conductances=b"".join(builder.conductances),
+        conductances=builder.conductances.getvalue(),
         activation_bytes=activation_bytes,
         meta=meta,
     )
@@ -94,9 +94,7 @@ def _program(builder: Builder, op: xbar.MvmOp) -> None:
             for part, (r0, r1) in enumerate(pairwise(rows)):
                 index = 3 * (number - int_value(op.first_block))
                 tile, row, col = spots[index : index + 3]
-                data = sum(len(chunk) for chunk in builder.conductances[-1:]) and builder.cells[-1][0] + len(
-                    builder.conductances[-1]
-                )
+                data = builder.conductances.tell()
                 builder.put(
                     "program",
                     block=number,
@@ -111,8 +109,7 @@ def _program(builder: Builder, op: xbar.MvmOp) -> None:
                 where = f"group {group}, columns {c0}..{c1 - 1}, row block {part}"
                 name = f"conductance of {', '.join(builder.names)}, {where}"
                 builder.cells.append((data, r1 - r0, c1 - c0, name))
-                builder.conductances.append(levels[group, r0:r1, c0:c1].astype("<i2").tobytes())
-                builder.conductance_bytes += len(builder.conductances[-1])
+                builder.conductances.write(levels[group, r0:r1, c0:c1].astype("<i2").tobytes())
                 number += 1
 
 

@@ -19,8 +19,10 @@ from cimc.ir.types import WeightRef
 from cimc.ir.verify import require_sound
 from cimc.passes.calibrate import RANGE, Batch, Calibrate
 from cimc.passes.column_ranges import GAIN, PEAKS, ColumnRanges, stored_columns
+from cimc.passes.dead_code import drop_weights
 from cimc.passes.mixed_precision import BITS, MixedPrecision
 from cimc.passes.pipeline import DEFAULT, STAGES, Pass, Setting, parse_pipeline, stems, up_to_stage
+from cimc.passes.place import Place, require_cells
 from cimc.passes.ranges import Ranges
 from cimc.passes.schedule import MEMORY
 from cimc.targets import Target
@@ -94,7 +96,7 @@ def compile_model(path: Path, request: Request) -> Compilation:
         last = STAGES["program"]
         raise fail("CIM0305", f"the pipeline does not end with {last!r}: there is no program to emit", hint=_order())
     synthetic = request.ranges is None and request.data is None
-    meta = program_meta(path, graph, request, notes.ranges(), synthetic)
+    meta = program_meta(graph, request, notes.ranges(), synthetic)
     emission = emit(graph, meta, int_value(graph.module.attributes[MEMORY]))  # type: ignore[arg-type]
     return Compilation(graph, emission, notes.ranges(), synthetic)
 
@@ -126,13 +128,11 @@ def synthetic_data(shapes: list[tuple[str, tuple[int, ...]]]) -> Batch:
     return {name: generator.standard_normal((SYNTHETIC_SAMPLES, *shape), np.float32) for name, shape in shapes}
 
 
-def program_meta(path: Path, graph: Graph, request: Request, ranges: Ranges, synthetic: bool) -> Mapping[str, Any]:
+def program_meta(graph: Graph, request: Request, ranges: Ranges, synthetic: bool) -> Mapping[str, Any]:
     """Return what a program says about its origin: enough to compile it again without the calibration data."""
-    from cimc.frontend import model_digest
-
     options = {"pipeline": request.pipeline, "calibration": "synthetic" if synthetic else "data"}
     return {
-        "model": {"name": graph.name, "sha256": model_digest(path)},
+        "model": {"name": graph.name, "sha256": graph.digest},
         "options": {**options, "unbatched": True} if request.unbatched else options,
         "ranges": ranges.to_json(),
         "target": request.target.sections(),
@@ -157,10 +157,13 @@ def _data(request: Request, graph: Graph) -> Batch:
 def _lowered(graph: Graph, request: Request) -> tuple[Graph, _Notes]:
     """Run the request's pipeline with verification, notes and the observer behind every pass."""
     notes = _Notes()
+    if Place.name in stems(request.pipeline):
+        require_cells(graph, request.target)
     own_order = not DEFAULT.startswith(request.pipeline) and stems(request.pipeline) != stems(DEFAULT)
     for one in parse_pipeline(request.pipeline, Setting(request.target, _data(request, graph), request.ranges)):
         started = time.perf_counter()
         graph = _guarded(one, graph) if own_order else one(graph)
+        drop_weights(graph)
         require_sound(graph, one.name)
         notes.take(one.name, graph)
         if request.observer:

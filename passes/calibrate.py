@@ -152,8 +152,8 @@ def _hidden(bounds: tuple[float, float]) -> tuple[float, float]:
 
 def _magnitudes(array: NDArray[Any]) -> NDArray[Any]:
     """Return |x| of all values but those that stand for minus infinity."""
-    found: NDArray[Any] = np.abs(array.ravel())
-    return found if found.max(initial=0.0) < -HIDDEN else found[found < -HIDDEN]
+    seen = array.ravel() if array.min(initial=0.0) > HIDDEN else array[array > HIDDEN]
+    return np.asarray(np.abs(seen))
 
 
 def _bins(magnitudes: NDArray[np.float32], largest: float) -> NDArray[np.int64]:

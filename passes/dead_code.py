@@ -17,8 +17,13 @@ class DeadCode:
 
     def __call__(self, graph: Graph) -> Graph:
         drop_unused(graph)
-        graph.weights.keep({ref.key.data for op in graph.operations for _, ref in weight_refs(op)})
+        drop_weights(graph)
         return graph
+
+
+def drop_weights(graph: Graph) -> None:
+    """Give back the memory of weights that no operation names any more."""
+    graph.weights.keep({ref.key.data for op in graph.operations for _, ref in weight_refs(op)})
 
 
 def drop_unused(graph: Graph) -> None:

@@ -1,15 +1,19 @@
 """Placement: pack the blocks of all layers into the tiles, or say in full why they do not fit."""
 
 import itertools
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cimc.diagnostics import fail
-from cimc.ir.attributes import int_values, integer, ints
+from cimc.diagnostics import CimcError, fail
+from cimc.ir.attributes import int_value, int_values, integer, ints
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
+from cimc.ir.nn import Computed, ConvOp, DenseOp
 from cimc.ir.xbar import MvmOp
+from cimc.passes.quantise import is_product
+from cimc.passes.split import balanced_cuts
 from cimc.targets import Target
 
 MOST_TILES = 65535
@@ -24,6 +28,19 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Needed:
+    """What a layer takes: node names, (group, rows, columns) of its matrix, and its blocks."""
+
+    name: str
+    matrix: tuple[int, int, int]
+    blocks: Sequence[Block]
+
+    @property
+    def cells(self) -> int:
+        return math.prod(self.matrix)
+
+
+@dataclass(frozen=True)
 class Place:
     """Set `blocks` (tile, row, col each) and `first_block` of every xbar.mvm; a block as large as a tile is alone."""
 
@@ -35,12 +52,7 @@ class Place:
         blocks = [block for op in layers for block in blocks_of(op)]
         spots = self._pack(blocks, self.target.tiles or MOST_TILES)
         if spots is None:
-            raise fail(
-                "CIM0303",
-                self._fit_report(layers, blocks),
-                hint="`--tiles auto` takes as many tiles as needed; or take a target with more or larger tiles "
-                "(`cimc target list`); fewer bits do not help",
-            )
+            raise self.misfit([_needed(op) for op in layers])
         first = 0
         for op in layers:
             count = sum(1 for _ in blocks_of(op))
@@ -77,21 +89,21 @@ class Place:
         packer.pack()
         return list(packer.rect_list())
 
-    def _fit_report(self, layers: list[MvmOp], blocks: list[Block]) -> str:
-        capacity = (self.target.tiles or MOST_TILES) * self.target.rows * self.target.columns
-        need = sum(block.rows * block.cols for block in blocks)
+    def misfit(self, layers: Sequence[Needed]) -> CimcError:
+        """Return the error that says in full why the layers do not fit, to be raised by the caller."""
+        blocks = [block for layer in layers for block in layer.blocks]
         lines = [
             f"the blocks of {len(layers)} layers do not fit target {self.target.name}",
-            f"    target has {self._tiles()} of {self.target.rows} x {self.target.columns} cells = {capacity} cells",
+            f"    target has {self._tiles()} of {self.target.rows} x {self.target.columns} cells"
+            f" = {capacity(self.target)} cells",
+            f"    model needs {sum(layer.cells for layer in layers)} cells in {len(blocks)} blocks"
+            f"{self._enough(blocks)}",
         ]
-        lines.append(f"    model needs {need} cells in {len(blocks)} blocks{self._enough(blocks)}")
-        for op in layers:
-            group, rows, cols = op.matrix
-            count = sum(1 for _ in blocks_of(op))
-            name = ", ".join(names_of(op.location)) or op.label.data
-            cells = f"{group} x {rows} x {cols} = {group * rows * cols} cells"
-            lines.append(f"    {name}: {cells}, {count} block{'' if count == 1 else 's'}")
-        return "\n".join(lines)
+        for layer in layers:
+            cells, count = " x ".join(map(str, layer.matrix)), len(layer.blocks)
+            lines.append(f"    {layer.name}: {cells} = {layer.cells} cells, {count} block{'' if count == 1 else 's'}")
+        hint = "`--tiles auto` takes as many tiles as needed; or take a target with more or larger tiles "
+        return fail("CIM0303", "\n".join(lines), hint=f"{hint}(`cimc target list`); fewer bits do not help")
 
     def _enough(self, blocks: list[Block]) -> str:
         """Return how many tiles, and chips of so many, the blocks would take."""
@@ -106,10 +118,42 @@ class Place:
         return f"{self.target.tiles} tile{'' if self.target.tiles == 1 else 's'}"
 
 
+def capacity(target: Target) -> int:
+    """Return how many weights all tiles of a target hold."""
+    return (target.tiles or MOST_TILES) * target.rows * target.columns
+
+
+def require_cells(graph: Graph, target: Target) -> None:
+    """Refuse an imported graph with more weights than the target has cells, before any work is done on them."""
+    products = [op for op in graph.operations if isinstance(op, ConvOp | DenseOp) and is_product(op)]
+    layers = [_imported(op, target) for op in products]
+    if sum(layer.cells for layer in layers) > capacity(target):
+        raise Place(target).misfit(layers)
+
+
+def _imported(op: ConvOp | DenseOp, target: Target) -> Needed:
+    dims = op.weight.dims
+    group = int_value(op.group) if isinstance(op, ConvOp) else 1
+    matrix = group, math.prod(dims[:-1]), dims[-1] // group
+    blocks = _cut(group, balanced_cuts(matrix[1], target.rows), balanced_cuts(matrix[2], target.columns))
+    return Needed(_name(op), matrix, list(blocks))
+
+
+def _needed(op: MvmOp) -> Needed:
+    return Needed(_name(op), op.matrix, list(blocks_of(op)))
+
+
+def _name(op: Computed) -> str:
+    return ", ".join(names_of(op.location)) or str(op.label.data)
+
+
 def blocks_of(op: MvmOp) -> Iterator[Block]:
     """Yield a layer's blocks in the order group, column block, row block."""
-    rows, cols = int_values(op.row_cuts), int_values(op.col_cuts)
-    for _ in range(op.matrix[0]):
+    return _cut(op.matrix[0], int_values(op.row_cuts), int_values(op.col_cuts))
+
+
+def _cut(groups: int, rows: Sequence[int], cols: Sequence[int]) -> Iterator[Block]:
+    for _ in range(groups):
         for c0, c1 in itertools.pairwise(cols):
             for r0, r1 in itertools.pairwise(rows):
                 yield Block(r1 - r0, c1 - c0)

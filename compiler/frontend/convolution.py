@@ -8,7 +8,7 @@ from cimc.ir import build
 
 
 def convolution(at: Site) -> SSAValue:
-    kernel, rank = at.reals(1), len(at.full_shape(at.node.inputs[0])) - 1
+    kernel, rank = at.finite(1), len(at.full_shape(at.node.inputs[0])) - 1
     if kernel.ndim != rank + 1:
         raise at.refuse("CIM0104", f"a weight of rank {kernel.ndim} does not fit {rank - 1} spatial axes")
     last = channels_last(at)

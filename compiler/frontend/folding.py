@@ -83,7 +83,8 @@ def gather_facts(prepared: Prepared, nodes: Sequence[Node]) -> Facts:
     """Return shapes at the prepared batch size and constants at that size and another one."""
     facts, graph = Facts(), prepared.model.graph
     for tensor in graph.initializer:
-        array = onnx.numpy_helper.to_array(tensor)
+        array = prepared.large.get(tensor.name)
+        array = onnx.numpy_helper.to_array(tensor) if array is None else array
         facts.note_constant(tensor.name, Constant(array, array))
     for value in real_inputs(graph):
         facts.note_type(value.name, value.type)
@@ -207,6 +208,10 @@ def _fold(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
 
 
 def _evaluated(node: Node, inputs: Mapping[str, Array], opset: int) -> list[Array]:
+    if node.operator == "ConstantOfShape":  # one element, repeated without memory
+        value = node.attributes.get("value")
+        element = np.zeros(1, np.float32) if value is None else onnx.numpy_helper.to_array(value)
+        return [np.broadcast_to(element, inputs[node.inputs[0]])]
     with np.errstate(all="ignore"):
         results = ReferenceEvaluator(node.proto, opsets={"": opset}).run(None, dict(inputs))
     return [np.asarray(result) for result in results]

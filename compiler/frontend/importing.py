@@ -25,7 +25,8 @@ def load(path: Path, unbatched: bool = False) -> Graph:
 
     No axis of an unbatched model is a batch: one run of it is one sample.
     """
-    prepared = prepare(read(path), unbatched)
+    file = read(path)
+    prepared = prepare(file, unbatched)
     nodes = live([node_of(proto) for proto in prepared.model.graph.node], _outputs(prepared))
     facts = gather_facts(prepared, nodes)
     computed = live([node for node in nodes if not _is_folded(node, facts)], _outputs(prepared))
@@ -34,7 +35,7 @@ def load(path: Path, unbatched: bool = False) -> Graph:
     problems = [*_translate_all(canvas, computed), *_add_outputs(canvas, prepared)]
     if problems:
         raise CimcError(problems)
-    return Graph(ModuleOp(Region(canvas.block)), canvas.weights, path.stem)
+    return Graph(ModuleOp(Region(canvas.block)), canvas.weights, path.stem, file.digest)
 
 
 def check(path: Path, unbatched: bool = False) -> list[Diagnostic]:

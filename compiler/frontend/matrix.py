@@ -8,10 +8,13 @@ from cimc.frontend.preparation import UNBATCHED
 from cimc.frontend.site import Reals, Site
 from cimc.ir import build
 from cimc.ir.types import shape_of
+from cimc.ir.weights import Array
 
 
 def gemm(at: Site) -> SSAValue:
-    x, matrix = at.activation(0), at.reals(1) * at.node.real("alpha", 1.0)
+    x, matrix, alpha = at.activation(0), at.finite(1), at.node.real("alpha", 1.0)
+    if alpha != 1.0:
+        matrix = matrix.astype(np.float64) * alpha
     if at.node.integer("transA", 0) and len(shape_of(x)) == 2:
         x = at.transposed(x, (1, 0), "rows")
     if at.node.integer("transB", 0):
@@ -24,7 +27,7 @@ def gemm(at: Site) -> SSAValue:
     return affine(at, product, np.ones(()), bias, at.node.inputs[2])
 
 
-def _gemm_bias(at: Site, matrix: Reals) -> Reals | None:
+def _gemm_bias(at: Site, matrix: Array) -> Reals | None:
     """Return the bias of every output column, or of every row and column in a model without a batch."""
     if not at.node.has(2):
         return None
@@ -71,8 +74,8 @@ def _require_no_batch(at: Site, index: int, last: int) -> None:
         raise at.refuse("CIM0109", "the product runs over the batch")
 
 
-def _matrix(at: Site, index: int) -> Reals:
-    matrix = at.reals(index)
+def _matrix(at: Site, index: int) -> Array:
+    matrix = at.finite(index)
     while matrix.ndim > 2 and matrix.shape[0] == 1:
         matrix = matrix[0]
     if matrix.ndim not in (1, 2):

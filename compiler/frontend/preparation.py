@@ -1,6 +1,6 @@
 """Brings a model to one form: functions inlined, the batch fixed, opset 21, checked by onnx."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 import onnx
@@ -10,6 +10,8 @@ import onnx.version_converter
 
 from cimc.diagnostics import CimcError, Diagnostic, fail
 from cimc.frontend.ordering import sort_nodes
+from cimc.frontend.reading import ModelFile
+from cimc.ir.weights import Array
 
 OPSET = 21
 """Older models are converted to this opset; newer ones are taken where their operators are the same."""
@@ -21,10 +23,12 @@ UNBATCHED = "if no axis of the model is a batch, compile with --unbatched"
 class Prepared:
     """A checked model; `batch` is the size its shapes are inferred at, `free` says the file left it open.
 
-    `axes` names the batch axis of each input; None where the model is taken as unbatched.
+    `axes` names the batch axis of each input; None where the model is taken as unbatched. `large` are the initialisers
+    whose data the protobuf does not hold.
     """
 
     model: onnx.ModelProto
+    large: Mapping[str, Array]
     batch: int
     free: bool
     axes: Mapping[str, int | None]
@@ -34,14 +38,15 @@ class Prepared:
         return int(next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx")))
 
 
-def prepare(model: onnx.ModelProto, unbatched: bool = False) -> Prepared:
-    """Return the prepared model; `model` itself is changed. Raises CimcError with every bad input at once.
+def prepare(file: ModelFile, unbatched: bool = False) -> Prepared:
+    """Return the prepared model; the file's own is changed. Raises CimcError with every bad input at once.
 
     Where some input has an open axis, each input's batch lies along its open axis, else along the first one.
     An unbatched model has none: a run of it is one sample.
     """
+    model = file.model
     sort_nodes(model.graph)
-    _check(model)
+    _check(model, file.large)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     inputs = list(real_inputs(model.graph))
@@ -51,7 +56,7 @@ def prepare(model: onnx.ModelProto, unbatched: bool = False) -> Prepared:
         raise CimcError(found)
     batch, free = (1, False) if unbatched else _batch(inputs, axes)
     _fix_batch(model.graph, inputs, axes, batch)
-    return Prepared(_converted(model), batch, free, axes)
+    return Prepared(_converted(model), file.large, batch, free, axes)
 
 
 def real_inputs(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
@@ -60,14 +65,19 @@ def real_inputs(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
     return (value for value in graph.input if value.name not in constants)
 
 
-def _check(model: onnx.ModelProto) -> None:
+def _check(model: onnx.ModelProto, large: Container[str]) -> None:
     for value in model.graph.output:  # the checker wants a shape here; ours are inferred
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.shape.SetInParent()
+    emptied = [(tensor, list(tensor.dims)) for tensor in model.graph.initializer if tensor.name in large]
+    for tensor, _ in emptied:  # without data, the checker takes only tensors without elements
+        tensor.dims[:] = [0]
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # besides ValidationError, whatever the checker's C++ raises on damaged files
         raise fail("CIM0102", _first_lines(error)) from None
+    for tensor, dims in emptied:
+        tensor.dims[:] = dims
     if model.graph.sparse_initializer:
         names = ", ".join(f"'{sparse.values.name}'" for sparse in model.graph.sparse_initializer)
         raise fail("CIM0104", f"sparse initialisers: {names}", hint="export dense weights")

@@ -1,35 +1,63 @@
 """Reads a model file without changing it: protobuf, declared sizes, external data, versions."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
 from google.protobuf.message import DecodeError
 
 from cimc.diagnostics import CimcError, Diagnostic, fail
+from cimc.frontend.tensors import declared_bytes, external_files, take_out, tensors
+from cimc.ir.weights import Array
 
 LARGEST_CONSTANTS = 4 << 30
 """Bytes of constants a model may declare: beyond this nothing is allocated."""
 
 
-def read(path: Path) -> onnx.ModelProto:
-    """Return the model with all its tensors. Raises CimcError CIM0001, CIM0101, CIM0102, CIM0108 or CIM0111."""
-    model = _parse(path, _bytes(path))
+CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model without the data of its large initialisers, these by name, and the sha256 of the file and its data."""
+
+    model: onnx.ModelProto
+    large: Mapping[str, Array]
+    digest: str
+
+
+def read(path: Path) -> ModelFile:
+    """Return the model of a file. Raises CimcError CIM0001, CIM0101, CIM0102, CIM0108 or CIM0111."""
+    content = _bytes(path)
+    model, digest = _parse(path, content), hashlib.sha256(content)
+    del content
     _check_names(model.graph, path)
     check_versions(model)
     check_sizes(model)
-    _load_external(model, path)
-    return model
+    names = external_files(model)
+    light, large = take_out(model, path.parent)
+    return ModelFile(light, large, _with_external(digest, path.parent, names))
 
 
 def model_digest(path: Path) -> str:
     """Return the sha256 of the model file and of the external data it names."""
     content = _bytes(path)
-    result = hashlib.sha256(content)
-    for name in sorted({_location(tensor) for tensor in tensors(_parse(path, content)) if _is_external(tensor)}):
-        result.update(name.encode() + _bytes(path.parent / name))
-    return result.hexdigest()
+    return _with_external(hashlib.sha256(content), path.parent, external_files(_parse(path, content)))
+
+
+def _with_external(digest: "hashlib._Hash", folder: Path, names: Iterable[str]) -> str:
+    """Return the hexadecimal digest once the names and contents of external files are added to it."""
+    for name in names:
+        digest.update(name.encode())
+        try:
+            with (folder / name).open("rb") as file:
+                while chunk := file.read(CHUNK_BYTES):
+                    digest.update(chunk)
+        except OSError as error:
+            raise fail("CIM0001", f"{folder / name}: {error.strerror or error}") from None
+    return digest.hexdigest()
 
 
 def _bytes(path: Path) -> bytes:
@@ -91,78 +119,3 @@ def check_sizes(model: onnx.ModelProto) -> None:
     if total > LARGEST_CONSTANTS:
         message = f"the model declares {total:,} bytes of constants, the limit is {LARGEST_CONSTANTS:,}"
         raise fail("CIM0111", message, hint="no target of ours holds a model of this size")
-
-
-def declared_bytes(tensor: onnx.TensorProto) -> int:
-    """Return the bytes a tensor's shape and type ask for; -1 for an impossible shape or type."""
-    if any(dim < 0 for dim in tensor.dims):
-        return -1
-    count = 1
-    for dim in tensor.dims:
-        count *= int(dim)
-    try:
-        width = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-    except (KeyError, TypeError, ValueError):
-        return -1
-    packed = tensor.data_type in (onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT4E2M1)
-    return (count + 1) // 2 if packed else count * width
-
-
-def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Yield every tensor of a model: initialisers and attributes, subgraphs and functions included."""
-    yield from _graph_tensors(model.graph)
-    for function in model.functions:
-        for node in function.node:
-            yield from _node_tensors(node)
-
-
-def _graph_tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        yield from _node_tensors(node)
-
-
-def _node_tensors(node: onnx.NodeProto) -> Iterator[onnx.TensorProto]:
-    for attribute in node.attribute:
-        if attribute.HasField("t"):
-            yield attribute.t
-        yield from attribute.tensors
-        for graph in (*attribute.graphs, *((attribute.g,) if attribute.HasField("g") else ())):
-            yield from _graph_tensors(graph)
-
-
-def _is_external(tensor: onnx.TensorProto) -> bool:
-    return bool(tensor.data_location == onnx.TensorProto.EXTERNAL)
-
-
-def _location(tensor: onnx.TensorProto) -> str:
-    return next((str(entry.value) for entry in tensor.external_data if entry.key == "location"), "")
-
-
-def _load_external(model: onnx.ModelProto, path: Path) -> None:
-    external = [tensor for tensor in tensors(model) if _is_external(tensor)]
-    for tensor in external:
-        _check_external(tensor, path.parent)
-    if not external:
-        return
-    try:
-        onnx.load_external_data_for_model(model, str(path.parent))
-    except (onnx.checker.ValidationError, OSError, ValueError) as error:
-        raise fail("CIM0102", f"external data: {error}") from None
-
-
-def _check_external(tensor: onnx.TensorProto, folder: Path) -> None:
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    place = Path(entries.get("location", ""))
-    if place.is_absolute() or ".." in place.parts or not place.parts:
-        raise fail("CIM0102", f"tensor '{tensor.name}' has its data at '{place}', outside the model's folder")
-    try:
-        offset, available = int(entries.get("offset", 0)), (folder / place).stat().st_size
-        length = int(entries.get("length", declared_bytes(tensor)))
-    except (OSError, ValueError) as error:
-        raise fail("CIM0102", f"tensor '{tensor.name}': external data '{place}': {error}") from None
-    if offset < 0 or length != declared_bytes(tensor) or offset + length > available:
-        message = f"tensor '{tensor.name}' wants {declared_bytes(tensor)} bytes at {offset} of '{place}'"
-        raise fail("CIM0102", f"{message}, which states {length} and holds {available}")

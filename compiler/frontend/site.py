@@ -96,12 +96,15 @@ class Site:
 
     def reals(self, index: int) -> Reals:
         """Return a constant input as finite float64. Raises CIM0106 or CIM0107."""
-        array = self.constant(index).astype(np.float64)
-        name = self.node.inputs[index]
+        return self.finite(index).astype(np.float64)
+
+    def finite(self, index: int) -> Array:
+        """Return a constant input, finite, in its own type: large ones are not copied. Raises CIM0106 or CIM0107."""
+        array, name = self.constant(index), self.node.inputs[index]
         if array.size == 0:
             raise self.refuse("CIM0107", f"constant '{name}' has shape {array.shape}")
-        bad = np.argwhere(~np.isfinite(array))
-        if bad.size:
+        if not _is_finite(array):
+            bad = np.argwhere(~np.isfinite(array))
             where = tuple(int(i) for i in bad[0])
             raise self.refuse("CIM0106", f"constant '{name}' is {array[where]} at {where}, {len(bad)} such values")
         return array
@@ -114,7 +117,7 @@ class Site:
         """Keep a float32 weight under `name`. Raises CIM0106 where folding made it infinite."""
         with np.errstate(over="ignore"):
             single = np.asarray(array, np.float32)
-        if not np.all(np.isfinite(single)):
+        if not _is_finite(single):
             raise self.refuse("CIM0106", f"constant '{name}' leaves the range of float32 once folded")
         return self.canvas.weights.add(name, single)
 
@@ -158,3 +161,8 @@ class Site:
         return fail(
             code, f"{message} (input shapes {shapes})", node=self.node.name, operator=self.node.operator, hint=hint
         )
+
+
+def _is_finite(array: Array) -> bool:
+    """Say whether all elements are finite: infinities and NaN show in the extremes, without a copy of a large array."""
+    return array.size == 0 or bool(np.isfinite(array.min()) and np.isfinite(array.max()))

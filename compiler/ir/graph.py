@@ -13,11 +13,12 @@ from cimc.ir.weights import WeightStore
 
 @dataclass(frozen=True)
 class Graph:
-    """One model at one stage. `name` is the model's, for reports."""
+    """One model at one stage. `name` is the model's, for reports; `digest` the sha256 of its file and external data."""
 
     module: ModuleOp
     weights: WeightStore
     name: str = "model"
+    digest: str = ""
 
     @property
     def operations(self) -> list[Operation]:
@@ -75,6 +76,6 @@ def label_of(value: SSAValue) -> str:
 
 
 def weight_refs(op: Operation) -> Iterator[tuple[str, WeightRef]]:
-    """Yield the names and references of the weights that an operation carries."""
-    properties: dict[str, Attribute] = op.properties
-    return ((name, ref) for name, ref in properties.items() if isinstance(ref, WeightRef))
+    """Yield the names and references of the weights that an operation carries, as properties or as attributes."""
+    carried: dict[str, Attribute] = {**op.properties, **op.attributes}
+    return ((name, ref) for name, ref in carried.items() if isinstance(ref, WeightRef))

@@ -1,5 +1,6 @@
 """Models and files that cannot be compiled: each gets its code and names the node; none shows a traceback."""
 
+import mmap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from frontend.onnx_models import model, node, weights, written
 from onnx import TensorProto
 
 from cimc.frontend import check, load, model_digest
+from cimc.ir.text import print_module
 
 ROW, IMAGE = {"x": ("N", 6)}, {"x": ("N", 4, 6, 5)}
 GOOD = model([node("Gemm", "x w", "y")], ROW, {"w": weights(6, 3)})
@@ -86,6 +88,7 @@ MODELS: dict[str, tuple[onnx.ModelProto, str]] = {
     "negative_size": (edited(lambda m: m.graph.initializer[0].dims.__setitem__(0, -6)), "CIM0102"),
     "external_missing": (external("nowhere.bin"), "CIM0102"),
     "external_outside": (external("../secret.bin"), "CIM0102"),
+    "external_folder": (external("."), "CIM0102"),
     "unsupported": (one("Erf", "x"), "CIM0103"),
     "custom_domain": (custom_domain(), "CIM0103"),
     "integer_input": (model([node("Relu", "x", "y")], ROW, kind=TensorProto.INT32), "CIM0104"),
@@ -188,6 +191,61 @@ def test_digest_covers_external_data(tmp_path: Path) -> None:
     before = model_digest(path)
     (tmp_path / "weights.bin").write_bytes(weights(6, 3, seed=1).tobytes())
     assert model_digest(path) != before
+
+
+LARGE = weights(160, 120)
+LARGE_MODEL = model([node("Gemm", "x w", "y")], {"x": ("N", 160)}, {"w": LARGE, "unused": weights(300, 300)})
+
+
+@pytest.fixture
+def stored(tmp_path: Path) -> Path:
+    """A model with large weights in a file beside it."""
+    path = tmp_path / "model.onnx"
+    proto = onnx.ModelProto()
+    proto.CopyFrom(LARGE_MODEL)  # saving takes the data out of it
+    onnx.save(proto, path, save_as_external_data=True, location="model.data", size_threshold=0)
+    return path
+
+
+def test_large_weights_give_the_same_graph_wherever_they_lie(stored: Path, tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    inside = load(written(LARGE_MODEL, tmp_path / "inside"))
+    outside = load(stored)
+    assert print_module(inside.module) == print_module(outside.module)
+    for graph in (inside, outside):
+        assert [np.array_equal(graph.weights.array(key), LARGE) for key in graph.weights.keys()] == [True]  # noqa: SIM118
+    assert outside.digest == model_digest(stored) != inside.digest
+
+
+def test_large_weights_are_mapped_not_copied(stored: Path) -> None:
+    graph = load(stored)
+    kept = graph.weights.array("w")
+    while isinstance(kept.base, np.ndarray):
+        kept = kept.base
+    assert isinstance(kept.base, mmap.mmap)
+
+
+def test_external_data_that_ends_too_early(stored: Path) -> None:
+    data = stored.with_suffix(".data")
+    data.write_bytes(data.read_bytes()[:-4])
+    (problem,) = check(stored)
+    assert problem.code == "CIM0102" and "holds" in problem.message
+
+
+def test_external_data_behind_a_link_out_of_the_folder(stored: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "model.data"
+    stored.with_suffix(".data").rename(elsewhere)
+    stored.with_suffix(".data").symlink_to(elsewhere)
+    (problem,) = check(stored)
+    assert problem.code == "CIM0102" and "outside the model's folder" in problem.message
+
+
+def test_a_bad_number_in_large_weights_is_found(tmp_path: Path) -> None:
+    array = LARGE.copy()
+    array[100, 7] = -np.inf
+    proto = model([node("Gemm", "x w", "y")], {"x": ("N", 160)}, {"w": array})
+    (problem,) = check(written(proto, tmp_path))
+    assert problem.code == "CIM0106" and "'w' is -inf at (100, 7), 1 such values" in problem.message
 
 
 @pytest.mark.parametrize("position", range(0, len(GOOD.SerializeToString()), 3))

@@ -45,6 +45,12 @@ def test_the_tail_tells_what_a_histogram_tells(
     assert short == [found(x, function, percentile=percentile) for function in ("tanh", "relu")]
 
 
+@pytest.mark.parametrize("method", ["percentile", "mse"])
+def test_huge_values_are_no_infinities(method: str) -> None:
+    x = normal(6, 5)
+    assert found(1e31 * np.abs(x), "relu", method=method)["y"][1] > 1e30
+
+
 def test_json_round_trip() -> None:
     assert Ranges.from_json(json.loads(json.dumps(KEPT.to_json()))) == KEPT
 
