@@ -1,5 +1,6 @@
 """The arrays of the fast interpreter: devices a tile at a time, and the sums and ADC codes of a block."""
 
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +99,13 @@ class Crossbar:
         self.seconds = noise.time_s if noise else 0
         self._products: dict[Region, tuple[tuple[int, int], Array, int]] = {}
         self._reads: dict[tuple[int, int], Array] = {}
+
+    def branch(self) -> "Crossbar":
+        """Return the same tiles with counts of reads of their own."""
+        other = copy(self)
+        other.blocks, other.gains = {**self.blocks}, {**self.gains}
+        other._reads = {place: counts.copy() for place, counts in self._reads.items()}
+        return other
 
     def tile(self, number: int) -> Tile | NoisyTile:
         """Return a tile, made when it is first used."""

@@ -1,6 +1,7 @@
 """The plan of a program: its control flow walked once, every operand resolved, every exactness decided."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,12 +130,7 @@ class Plan:
 
 def plan(program: Program, machine: Machine, noise: Noise | None = None) -> Plan:
     """Return the plan of a program; the first fault of its static facts becomes the last step."""
-    walk = _Walk(program, PlanState(program, machine, noise))
-    try:
-        walk.to_halt()
-    except Trap as trap:
-        walk.steps.append(Step(walk.index, trap.at(walk.index, program.locations)))
-    return Plan(walk.steps, walk.state.largest)
+    return Walk(program, machine, noise).plan()
 
 
 def mixed(exact: Plan, noisy: Plan, chosen: Collection[int]) -> Plan:
@@ -144,42 +140,70 @@ def mixed(exact: Plan, noisy: Plan, chosen: Collection[int]) -> Plan:
     return Plan(steps, max(exact.largest, noisy.largest))
 
 
-class _Walk:
-    """The walk from the first instruction to `halt`, loops unrolled."""
+class Walk:
+    """The walk from a program's first instruction to `halt`, loops unrolled; it can stop and branch on the way."""
 
-    def __init__(self, program: Program, state: PlanState) -> None:
-        self.instructions = program.instructions
-        self.state = state
-        self.steps: list[Step] = []
-        self.index = 0
-        self.loops: list[tuple[int, int]] = []
+    def __init__(self, program: Program, machine: Machine, noise: Noise | None = None) -> None:
+        self.state = PlanState(program, machine, noise)
+        self._steps: list[Step] = []
+        self._index = 0
+        self._loops: list[tuple[int, int]] = []
+        self._walked = 0
+        self._is_over = False
 
-    def to_halt(self) -> None:
-        for _ in range(LONGEST):
-            if self.index >= len(self.instructions):
-                raise Trap("CIM0508", "the program has no `halt` where it ends")
-            current = self.instructions[self.index]
-            if current.name == "halt":
-                return
-            self.index = self._next(current)
-        raise Trap("CIM0519", f"more than {LONGEST} instructions are executed", "run it on the reference interpreter")
+    def plan(self) -> Plan:
+        """Walk to the end and return the plan; the first fault of the program's static facts becomes the last step."""
+        self.to(None)
+        return Plan(self._steps, self.state.largest)
+
+    def to(self, index: int | None) -> None:
+        """Walk on until this instruction comes next, or to the end."""
+        program = self.state.program
+        try:
+            while not self._is_over and self._index != index:
+                self._is_over = self._advance(program.instructions)
+        except Trap as trap:
+            self._is_over = True
+            self._steps.append(Step(self._index, trap.at(self._index, program.locations)))
+
+    def branch(self, program: Program) -> "Walk":
+        """Return a walk that goes on from here through another program, which must start like this one.
+
+        It shares the arrays: no instruction from here on may program devices.
+        """
+        other = copy(self)
+        other.state, other._steps, other._loops = self.state.branch(program), list(self._steps), list(self._loops)
+        return other
+
+    def _advance(self, instructions: Sequence[Instruction]) -> bool:
+        """Walk one instruction; return whether the program ends with it."""
+        self._walked += 1
+        if self._walked > LONGEST:
+            message = f"more than {LONGEST} instructions are executed"
+            raise Trap("CIM0519", message, "run it on the reference interpreter")
+        if self._index >= len(instructions):
+            raise Trap("CIM0508", "the program has no `halt` where it ends")
+        current = instructions[self._index]
+        if current.name != "halt":
+            self._index = self._next(current)
+        return current.name == "halt"
 
     def _next(self, i: Instruction) -> int:
         if i.name == "loop":
-            checks.loop(i, len(self.loops))
-            self.loops.append((self.index + 1, i["count"]))
+            checks.loop(i, len(self._loops))
+            self._loops.append((self._index + 1, i["count"]))
         elif i.name == "endloop":
             return self._endloop()
         elif i.name != "nop":
-            action = BUILDERS[i.name](self.state, i, self.index)
+            action = BUILDERS[i.name](self.state, i, self._index)
             if action:
-                self.steps.append(Step(self.index, action))
-        return self.index + 1
+                self._steps.append(Step(self._index, action))
+        return self._index + 1
 
     def _endloop(self) -> int:
-        checks.endloop(len(self.loops))
-        start, left = self.loops.pop()
+        checks.endloop(len(self._loops))
+        start, left = self._loops.pop()
         if left == 1:
-            return self.index + 1
-        self.loops.append((start, left - 1))
+            return self._index + 1
+        self._loops.append((start, left - 1))
         return start

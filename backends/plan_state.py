@@ -1,6 +1,7 @@
 """What a program has made of the machine up to one instruction, and the step that an instruction becomes."""
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +59,14 @@ class PlanState:
         self.calibrated: dict[int, Array | None] = {}
         self.largest = 1
         self.sizes = {"act": program.activation_bytes, "const": len(program.constants)}
+
+    def branch(self, program: Program) -> "PlanState":
+        """Return a state that goes on from here with another program; the arrays' devices are shared."""
+        other = copy(self)
+        other.program = program
+        other.crossbar, other.streams, other.calibrated = self.crossbar.branch(), {**self.streams}, {**self.calibrated}
+        other.sizes = {"act": program.activation_bytes, "const": len(program.constants)}
+        return other
 
     def source(self, number: int) -> StreamState:
         """Return a stream that is read."""

@@ -4,8 +4,8 @@ Layer by layer, the digital sums that the chip gives are held against those of t
 the column's multipliers and offset are set by least squares: the chip-in-the-loop form of adapting batch normalisation.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import machine
 from cimc.backends.noise import Noise
+from cimc.backends.plan import Plan, Walk
 from cimc.backends.rewriting import Rewriter, block_columns, changed
 from cimc.isa.program import Instruction, Port, Program, instruction
 from cimc.isa.streams import StreamState, advanced, define, with_window
 
 Codes = Mapping[str, NDArray[Any]]
+Sums = Mapping[int, NDArray[np.int32]]
 Reals = NDArray[np.float64]
 
 LOWEST_GAIN, HIGHEST_GAIN = 0.25, 4.0
@@ -29,20 +31,48 @@ PROBE_STREAM = 15
 PROBE_LIMIT = (1 << 31) - 1
 
 
-def refitted(program: Program, inputs: Codes, noise: Noise) -> Program:
-    """Return the program with the epilogue of every `mvm` refitted on `inputs`, port name -> codes [N, *shape]."""
-    rewriter, columns = Rewriter(program), block_columns(program)
-    layers = [index for index, one in enumerate(program.instructions) if one.name == "mvm"]
-    for index in layers:
-        cols = columns[program.instructions[index]["block"]]
-        exact = _sums(program, index, cols, inputs, None)
-        noisy = _sums(rewriter.result(), index, cols, inputs, noise)
-        _refit(rewriter, index, cols, exact, noisy, _probe_shift(program, index, cols))
-    return rewriter.result()
+@dataclass(frozen=True)
+class Refitted:
+    """A refitted program, and its plan on the chip that it was refitted on."""
+
+    program: Program
+    plan: Plan
 
 
-def _refit(rewriter: Rewriter, index: int, cols: int, exact: Reals, noisy: Reals, probe_shift: int) -> None:
-    one = rewriter.instructions[index]
+def refitted(program: Program, inputs: Codes, noise: Noise, exact: Sums | None = None) -> Refitted:
+    """Return the program with the epilogue of every `mvm` refitted on `inputs`, port name -> codes [N, *shape].
+
+    `exact` are the `exact_sums` of these inputs, where they are known from another chip. The devices are programmed
+    once: each layer is probed on a branch of one walk through the program.
+    """
+    rewriter, exact = Rewriter(program), exact or exact_sums(program, inputs)
+    walk = Walk(program, machine(program.meta), noise)
+    for index, cols in _layers(program):
+        walk.to(index)
+        noisy = _sums(walk, rewriter.result(), index, cols, inputs)
+        _refit(rewriter, index, exact[index].astype(np.float64), noisy.astype(np.float64), program)
+        walk = walk.branch(rewriter.result())
+    return Refitted(rewriter.result(), walk.plan())
+
+
+def exact_sums(program: Program, inputs: Codes) -> Sums:
+    """Return the digital sums i32 [vectors of all samples, cols] of every `mvm` on the exact machine, by index."""
+    walk, found = Walk(program, machine(program.meta)), {}
+    for index, cols in _layers(program):
+        walk.to(index)
+        found[index] = _sums(walk, program, index, cols, inputs)
+    return found
+
+
+def _layers(program: Program) -> Iterator[tuple[int, int]]:
+    """Yield index and columns of every `mvm`."""
+    columns = block_columns(program)
+    return ((i, columns[one["block"]]) for i, one in enumerate(program.instructions) if one.name == "mvm")
+
+
+def _refit(rewriter: Rewriter, index: int, exact: Reals, noisy: Reals, program: Program) -> None:
+    one, cols = rewriter.instructions[index], exact.shape[1]
+    probe_shift = _probe_shift(program, index, cols)
     gain = np.clip(_slopes(exact, noisy), LOWEST_GAIN, HIGHEST_GAIN)
     bias = (exact.mean(axis=0) - gain * noisy.mean(axis=0)) * 2.0**probe_shift
     scale = rewriter.read(one["scale"], "i4", one["blocks"] * cols).reshape(-1, cols) * gain
@@ -63,11 +93,12 @@ def _slopes(exact: Reals, noisy: Reals) -> Reals:
     return slopes
 
 
-def _sums(program: Program, index: int, cols: int, inputs: Codes, noise: Noise | None) -> Reals:
-    """Return sum_t code_t * M_t [vectors of all samples, cols] of one `mvm`, divided by 2^probe_shift."""
+def _sums(walk: Walk, program: Program, index: int, cols: int, inputs: Codes) -> NDArray[np.int32]:
+    """Return sum_t code_t * M_t [vectors of all samples, cols] of the `mvm` ahead, divided by 2^probe_shift."""
     probe = _probe(program, index, cols)
-    found = Interpreter(probe, noise=noise).run(inputs)["probe"]
-    return found.reshape(-1, cols).astype(np.float64)
+    planned = walk.branch(probe).plan()
+    found = Interpreter(probe, noise=walk.state.crossbar.noise, planned=planned).run(inputs)["probe"]
+    return np.asarray(found.reshape(-1, cols), np.int32)
 
 
 def _probe(program: Program, index: int, cols: int) -> Program:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -13,7 +14,8 @@ from cimc.backends import ports
 from cimc.backends.compensation import compensated
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.noise import Noise
-from cimc.backends.refit import refitted
+from cimc.backends.plan import Plan
+from cimc.backends.refit import Sums, exact_sums, refitted
 from cimc.diagnostics import fail
 from cimc.isa.program import Program
 
@@ -50,8 +52,9 @@ class Scoring:
         progress: Callable[[int], None] = lambda done: None,
     ) -> float:
         """Return the share of samples whose largest output is their label, or the mean squared error."""
-        program, total, done = compensated_for(self.program, noise, compensation, self.calibration), 0.0, 0
-        for batch, codes in chunks(program, self.inputs, noise, threads, self.device):
+        program, planned = self._on_chip(noise, compensation)
+        total, done = 0.0, 0
+        for batch, codes in chunks(program, self.inputs, noise, threads, self.device, planned):
             first = next(iter(program.outputs))
             real = ports.dequantise(first, codes[first.name])
             last = done + len(real)
@@ -63,20 +66,39 @@ class Scoring:
             progress(done)
         return total / self.count
 
+    def _on_chip(self, noise: Noise | None, compensation: str) -> tuple[Program, Plan | None]:
+        """Return the program as it runs on a chip, and its plan where that is known."""
+        if compensation != "refit":
+            return compensated(self.program, compensation), None
+        assert noise is not None and self.calibration is not None
+        found = refitted(self.program, self.calibration, noise, self._exact)
+        return found.program, found.plan
+
+    @cached_property
+    def _exact(self) -> Sums:
+        """The sums that every refit aims at: the same for all chips and times."""
+        assert self.calibration is not None
+        return exact_sums(self.program, self.calibration)
+
 
 def compensated_for(program: Program, noise: Noise | None, compensation: str, calibration: Arrays | None) -> Program:
     """Return the program as it runs on this chip under a compensation; `refit` needs noise and calibration codes."""
     if compensation != "refit":
         return compensated(program, compensation)
     assert noise is not None and calibration is not None
-    return refitted(program, calibration, noise)
+    return refitted(program, calibration, noise).program
 
 
 def chunks(
-    program: Program, inputs: Arrays, noise: Noise | None, threads: int | None = None, device: str = "cpu"
+    program: Program,
+    inputs: Arrays,
+    noise: Noise | None,
+    threads: int | None = None,
+    device: str = "cpu",
+    planned: Plan | None = None,
 ) -> Iterator[tuple[Arrays, Arrays]]:
     """Yield (inputs, output codes by port), some samples at a time."""
-    interpreter = Interpreter(program, threads=threads or cores(), noise=noise, device=device)
+    interpreter = Interpreter(program, threads=threads or cores(), noise=noise, device=device, planned=planned)
     size = CHUNK if device == "cpu" else CHUNK_ON_DEVICE
     for first in range(0, len(next(iter(inputs.values()))), size):
         batch = {name: array[first : first + size] for name, array in inputs.items()}

@@ -9,9 +9,10 @@ from targets.stages import Array, chip, emitted, lowered, normal, perceptron, re
 from cimc.backends.compensation import compensated
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.noise import Noise
+from cimc.backends.plan import Walk
 from cimc.backends.ports import quantise
 from cimc.backends.profiles import load_profile
-from cimc.backends.refit import MULTIPLIER_LIMIT, refitted
+from cimc.backends.refit import MULTIPLIER_LIMIT, exact_sums, refitted
 from cimc.backends.rewriting import Rewriter, block_columns
 from cimc.isa.program import Program
 
@@ -42,7 +43,7 @@ def outputs(program: Program, codes: Array, noise: Noise | None = None) -> Array
 
 def test_a_silent_chip_needs_no_refit(case: tuple[Program, Array]) -> None:
     program, codes = case
-    fitted = refitted(program, {"x": codes}, Noise(SILENT))
+    fitted = refitted(program, {"x": codes}, Noise(SILENT)).program
     np.testing.assert_array_equal(outputs(fitted, codes), outputs(program, codes))
 
 
@@ -51,7 +52,7 @@ def test_errors_of_whole_columns_are_undone(case: tuple[Program, Array], noise: 
     program, codes = compensated(case[0], "none"), case[1]
     exact = outputs(program, codes)
     before = np.abs(outputs(program, codes, noise) - exact).mean()
-    fitted = refitted(program, {"x": codes}, noise)
+    fitted = refitted(program, {"x": codes}, noise).program
     after = np.abs(outputs(fitted, codes, noise) - exact).mean()
     assert before > 0.01 * np.abs(exact).mean()
     assert after < 0.5 * before
@@ -59,7 +60,7 @@ def test_errors_of_whole_columns_are_undone(case: tuple[Program, Array], noise: 
 
 def test_multipliers_stay_within_16_bits(case: tuple[Program, Array]) -> None:
     program, codes = case
-    fitted, columns = refitted(program, {"x": codes}, DRIFT), block_columns(program)
+    fitted, columns = refitted(program, {"x": codes}, DRIFT).program, block_columns(program)
     for one in fitted.instructions:
         if one.name == "mvm":
             scale = Rewriter(fitted).read(one["scale"], "i4", one["blocks"] * columns[one["block"]])
@@ -68,7 +69,7 @@ def test_multipliers_stay_within_16_bits(case: tuple[Program, Array]) -> None:
 
 def test_only_the_epilogues_change(case: tuple[Program, Array]) -> None:
     program, codes = case
-    fitted = refitted(program, {"x": codes}, GAIN)
+    fitted = refitted(program, {"x": codes}, GAIN).program
     assert fitted.constants.startswith(program.constants)
     assert (fitted.inputs, fitted.outputs, fitted.meta) == (program.inputs, program.outputs, program.meta)
     for old, new in zip(program.instructions, fitted.instructions, strict=True):
@@ -78,13 +79,31 @@ def test_only_the_epilogues_change(case: tuple[Program, Array]) -> None:
 
 def test_refit_is_deterministic(case: tuple[Program, Array]) -> None:
     program, codes = case
-    assert refitted(program, {"x": codes}, GAIN) == refitted(program, {"x": codes}, GAIN)
+    first, second = (refitted(program, {"x": codes}, GAIN).program for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    "sources", [("programming", "drift", "read"), ("programming", "cycle", "output", "adc", "dac")]
+)
+def test_one_walk_gives_the_bits_of_a_fresh_chip_for_every_layer(
+    case: tuple[Program, Array], sources: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, codes = case
+    noise = Noise(load_profile("pcm"), seed=5, time_s=3600, sources=frozenset(sources))
+    found = refitted(program, {"x": codes}, noise, exact_sums(program, {"x": codes}))
+    planned = Interpreter(found.program, noise=noise, planned=found.plan).run({"x": codes})["out"]
+    np.testing.assert_array_equal(planned, outputs(found.program, codes, noise))
+    monkeypatch.setattr(
+        Walk, "branch", lambda walk, changed: Walk(changed, walk.state.machine, walk.state.crossbar.noise)
+    )
+    assert refitted(program, {"x": codes}, noise).program == found.program
 
 
 def test_columns_that_never_change_keep_their_gain() -> None:
     """One image alone says nothing about a gain, only about an offset."""
     program, codes = made("perceptron")
-    fitted = refitted(program, {"x": codes[:1]}, GAIN)
+    fitted = refitted(program, {"x": codes[:1]}, GAIN).program
     for old, new in zip(program.instructions, fitted.instructions, strict=True):
         if old.name == "mvm":
             count = old["blocks"] * block_columns(program)[old["block"]]
@@ -98,6 +117,6 @@ def test_row_blocks_of_a_column_are_refitted_together() -> None:
     program = compensated(emitted(lowered(perceptron(30, 10, 4), {"x": x}, target=tiled), tiled).program, "none")
     codes = quantise(program.inputs[0], x)
     assert max(one["blocks"] for one in program.instructions if one.name == "mvm") == 2
-    exact, fitted = outputs(program, codes), refitted(program, {"x": codes}, DRIFT)
+    exact, fitted = outputs(program, codes), refitted(program, {"x": codes}, DRIFT).program
     before, after = (np.abs(outputs(p, codes, DRIFT) - exact).mean() for p in (program, fitted))
     assert after < 0.5 * before
