@@ -11,25 +11,31 @@ from xdsl.ir import Operation, SSAValue
 from cimc.backends.constants import ConstantMemory
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
+from cimc.ir.loops import runs_of, scan_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
 from cimc.isa.program import Instruction, Operand, Program, instruction
 
 IN, OUT, SECOND, THIRD = 0, 1, 2, 3
 OPERANDS = (IN, SECOND, THIRD)
-"""Streams used: every layer defines its own, nothing is kept between layers."""
+"""Streams used: every operation defines its own, nothing is kept between operations but the streams of loops."""
 
 Shape = Sequence[int]
 
 
 @dataclass(frozen=True)
 class Write:
-    """Where one instruction's results go inside a value: flat element start + i * pitch[0] + ... in stream order."""
+    """Where one instruction's results go inside a value: flat element start + i * pitch[0] + ... in stream order.
+
+    In a loop it does so in each of its `runs`, `step` elements further on: in the stack of all steps of a value.
+    """
 
     label: str
     start: int
     shape: tuple[int, ...]
     pitch: tuple[int, ...]
+    step: int = 0
+    runs: int = 1
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,8 @@ class Builder:
     conductances: io.BytesIO = field(default_factory=io.BytesIO)
     cells: list[tuple[int, int, int, str]] = field(default_factory=list)
     names: tuple[str, ...] = ()
+    moving: dict[Operation, int] = field(default_factory=dict)
+    """The stream of each slice that a loop takes, and of each stack that it writes."""
 
     def put(self, name: str, **operands: Operand | str) -> None:
         self.instructions.append(instruction(name, **operands))
@@ -79,7 +87,9 @@ class Builder:
     def result(self, op: Computed, shape: Shape, pitch: Shape, start: int = 0) -> None:
         """Define the output stream over (a part of) the result of `op`; the instruction put next writes it."""
         self.stream(OUT, op.out, shape, pitch, start)
-        self.writes[len(self.instructions)] = Write(op.label.data, start, tuple(shape), tuple(pitch))
+        step = math.prod(shape_of(op.out)) if scan_of(op) else 0
+        write = Write(op.label.data, start, tuple(shape), tuple(pitch), step, runs_of(op))
+        self.writes[len(self.instructions)] = write
 
     def window(self, op: Any, fill: int, channels: int, start: int = 0) -> None:
         """Define the input stream as the op's im2col window over `channels` channels from element `start` on."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from xdsl.ir import Operation, SSAValue
 
+from cimc.backends import loops as emit_loops
 from cimc.backends.building import (
     IN,
     OPERANDS,
@@ -20,7 +21,7 @@ from cimc.backends.building import (
     dense,
     vectors,
 )
-from cimc.ir import xbar
+from cimc.ir import loops, xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
@@ -33,7 +34,7 @@ def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emissi
     """Return the program of a scheduled graph: array programming, drift calibration, the layers in order, halt."""
     builder = Builder(graph)
     operations = list(graph.module.ops)
-    layers = [op for op in operations if isinstance(op, xbar.MvmOp)]
+    layers = [op for op in graph.operations if isinstance(op, xbar.MvmOp)]
     for layer in layers:
         builder.names = names_of(layer.location)
         _program(builder, layer)
@@ -42,15 +43,19 @@ def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emissi
         builder.names = names_of(layer.location)
         _calibrate(builder, layer)
     for op in operations:
-        builder.names = names_of(op.location)
-        emitter = EMITTERS.get(type(op))
-        if emitter is None:
-            raise NotImplementedError(f"no instruction for {op.name}")
-        emitter(builder, op)
+        _operation(builder, op)
     builder.put("halt")
     return Emission(
         _assemble(builder, operations, meta, activation_bytes), builder.writes, builder.constants.names, builder.cells
     )
+
+
+def _operation(builder: Builder, op: Operation) -> None:
+    builder.names = names_of(op.location)
+    emitter = EMITTERS.get(type(op))
+    if emitter is None:
+        raise NotImplementedError(f"no instruction for {op.name}")
+    emitter(builder, op)
 
 
 def _assemble(
@@ -146,7 +151,7 @@ def _rounding(op: Any) -> dict[str, int]:
 
 
 def _nothing(builder: Builder, op: Operation) -> None:
-    """Inputs, outputs and views need no instruction."""
+    """Inputs, outputs and views need no instruction; for states and results of loops the loop has them."""
 
 
 def _mvm(builder: Builder, op: xbar.MvmOp) -> None:
@@ -383,6 +388,11 @@ EMITTERS: Mapping[type[Operation], Callable[[Builder, Any], None]] = {
     InputOp: _nothing,
     OutputOp: _nothing,
     xbar.ViewOp: _nothing,
+    loops.ScanOp: lambda builder, op: emit_loops.scan(builder, op, _operation),
+    loops.TakeOp: emit_loops.take,
+    loops.StateOp: _nothing,
+    loops.YieldOp: emit_loops.end,
+    loops.ResultOp: _nothing,
     xbar.MvmOp: _mvm,
     xbar.DepthwiseOp: _depthwise,
     xbar.PoolMaxOp: _pool_max,

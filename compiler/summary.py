@@ -9,6 +9,7 @@ from cimc.diagnostics import Diagnostic
 from cimc.driver import Compilation
 from cimc.ir.attributes import int_values
 from cimc.ir.location import names_of
+from cimc.ir.loops import runs_of
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.passes.mixed_precision import FULL
@@ -73,7 +74,12 @@ def _chips(facts: Mapping[str, Any]) -> str:
 
 def _products(op: MvmOp) -> int:
     blocks = len(int_values(op.blocks)) // 3
-    return math.prod(shape_of(op.out)[:-1]) * blocks
+    return _vectors(op) * blocks
+
+
+def _vectors(op: MvmOp) -> int:
+    """Return the vectors that one sample streams through a layer."""
+    return math.prod(shape_of(op.out)[:-1]) * runs_of(op)
 
 
 def _depthwise(compilation: Compilation) -> int:
@@ -102,9 +108,7 @@ def _layer_table(layers: Sequence[MvmOp]) -> list[str]:
         spots = int_values(op.blocks)
         name = (names_of(op.location) or (op.label.data,))[0]
         name = name if len(name) <= 40 else "..." + name[-37:]
-        rows.append(
-            (name, matrix, str(len(spots) // 3), str(len(set(spots[::3]))), str(math.prod(shape_of(op.out)[:-1])))
-        )
+        rows.append((name, matrix, str(len(spots) // 3), str(len(set(spots[::3]))), str(_vectors(op))))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows

@@ -1,6 +1,7 @@
 """The proof: the program equals its recompilation, and every tensor is equal in graph, interpreter and reference."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,7 +16,9 @@ from cimc.backends.interpreter import Interpreter
 from cimc.driver import Compilation
 from cimc.evaluate import Evaluator
 from cimc.ir.attributes import int_values
+from cimc.ir.graph import label_of
 from cimc.ir.location import names_of
+from cimc.ir.loops import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed, InputOp
 from cimc.ir.types import shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp, PoolMaxOp, PoolSumOp
@@ -161,7 +164,7 @@ class Prover:
 
     def multiplies(self) -> int:
         """Return the multiplications the literal reference does for one sample."""
-        return sum(_multiplies(op) for op in self.operations)
+        return sum(_multiplies(op) * runs_of(op) for op in self.operations)
 
     def prove(
         self, inputs: Mapping[str, NDArray[Any]], reference_samples: int, sampled: bool = False
@@ -192,12 +195,22 @@ class Prover:
     def _batch(self, batch: Mapping[str, NDArray[Any]], first: int, literal: int) -> Difference | None:
         expected = next(iter(self.evaluator.stream(batch)))
         expected = {label: np.rint(codes).astype(np.int64) for label, codes in expected.items()}
+        self._add_last_values(expected)
         codes = {port.name: ports.quantise(port, batch[port.name]) for port in self.program.inputs}
         difference = self._inputs(expected, codes, first) or self._fast(expected, codes, first)
         literally = self._sampled if self.share else self._literal
         for sample in range(literal):
             difference = difference or literally(expected, codes, first, sample)
         return difference
+
+    def _add_last_values(self, expected: dict[str, Codes]) -> None:
+        """Put behind the steps of each state the value that the last step leaves in it."""
+        for op in self.operations:
+            scan = scan_of(op) if isinstance(op, StateOp) else None
+            if scan is not None:
+                following = scan.terminator.next[scan.states.index(op)]  # type: ignore[arg-type]
+                last = expected[label_of(following)][:, -1:]
+                expected[op.label.data] = np.concatenate([expected[op.label.data], last], axis=1)
 
     def _inputs(
         self, expected: Mapping[str, Codes], codes: Mapping[str, NDArray[Any]], first: int
@@ -214,7 +227,7 @@ class Prover:
         tensors = _Tensors(self.operations, len(next(iter(codes.values()))))
 
         def watch(index: int, values: NDArray[Any]) -> None:
-            tensors.take(self.emission.writes[index], np.asarray(values))
+            tensors.take(index, self.emission.writes[index], np.asarray(values))
 
         self.interpreter.run(codes, watch=watch)
         return self._tensors(expected, tensors, first, 0, "interpreter")
@@ -225,7 +238,7 @@ class Prover:
         tensors = _Tensors(self.operations, 1)
 
         def watch(index: int, values: Sequence[int]) -> None:
-            tensors.take(self.emission.writes[index], np.asarray(values, np.int64))
+            tensors.take(index, self.emission.writes[index], np.asarray(values, np.int64))
 
         reference.run(
             self.program, {name: array[sample].ravel().tolist() for name, array in codes.items()}, watch=watch
@@ -241,12 +254,11 @@ class Prover:
         found: list[Difference] = []
 
         def truth(index: int) -> Codes | None:
-            flat = places.written(index)
+            flat = places.next_run(index)
             return None if flat is None else expected[self.emission.writes[index].label][sample].ravel()[flat]
 
         def watch(index: int, numbers: Codes, values: Codes) -> None:
             flat, label = places.written(index), self.emission.writes[index].label
-            assert flat is not None
             kept = places.last_written(index, flat[numbers])
             array, at = expected[label][sample], flat[numbers][kept]
             self._count(label, at.size)
@@ -279,7 +291,7 @@ class Prover:
     ) -> Difference | None:
         for op in self.operations:
             label = op.label.data
-            if label in self.written:
+            if label in self.written or isinstance(op, ResultOp):
                 difference = self._equal(label, expected[label], tensors.get(label), first, who)
                 if difference:
                     return difference
@@ -306,21 +318,28 @@ def _multiplies(op: Computed) -> int:
 
 
 class _Tensors:
-    """Values put together from what single instructions write."""
+    """Values put together from what single instructions write; those of a loop with an axis of steps behind samples."""
 
     def __init__(self, operations: Sequence[Computed], samples: int) -> None:
-        self._arrays = {
-            op.label.data: np.zeros((samples, int(np.prod(shape_of(op.out), dtype=np.int64))), np.int64)
-            for op in operations
-        }
-        self._shapes = {op.label.data: shape_of(op.out) for op in operations}
+        self._operations = {op.label.data: op for op in operations}
+        self._arrays = {label: np.zeros((samples, _elements_held(op)), np.int64) for label, op in _labelled(operations)}
+        self._runs: Counter[int] = Counter()
         self._samples = samples
 
-    def take(self, write: Write, values: NDArray[Any]) -> None:
-        self._arrays[write.label][:, _elements(write)] = values.reshape(self._samples, -1)
+    def take(self, index: int, write: Write, values: NDArray[Any]) -> None:
+        """Keep what one run of instruction `index` has written."""
+        places = _elements(write, self._runs[index])
+        self._runs[index] += 1
+        self._arrays[write.label][:, places] = values.reshape(self._samples, -1)
 
     def get(self, label: str) -> Codes:
-        return self._arrays[label].reshape(self._samples, *self._shapes[label])
+        op = self._operations[label]
+        if isinstance(op, ResultOp) and op.state:
+            return self._steps(op.state)[:, -1]
+        return self._steps(op) if scan_of(op) else self._steps(op)[:, 0]
+
+    def _steps(self, op: Computed) -> Codes:
+        return self._arrays[op.label.data].reshape(self._samples, -1, *shape_of(op.out))
 
 
 class _Places:
@@ -328,20 +347,27 @@ class _Places:
 
     def __init__(self, emission: Emission, operations: Sequence[Computed]) -> None:
         self._writes = emission.writes
-        sizes = {op.label.data: math.prod(shape_of(op.out)) for op in operations}
-        written: dict[str, int] = {}
+        self._runs: Counter[int] = Counter()
+        sizes = {label: _elements_held(op) for label, op in _labelled(operations)}
+        written: Counter[str] = Counter()
         for write in self._writes.values():
-            written[write.label] = written.get(write.label, 0) + math.prod(write.shape)
+            written[write.label] += math.prod(write.shape) * write.runs
         self._last = {
             label: np.full(sizes[label], -1, np.int64) for label, size in written.items() if size > sizes[label]
         }
         for index, write in sorted(self._writes.items()):
             if write.label in self._last:
-                self._last[write.label][_elements(write)] = index
+                for run in range(write.runs):
+                    self._last[write.label][_elements(write, run)] = index
 
-    def written(self, index: int) -> NDArray[np.int64] | None:
-        """Return the flat elements that an instruction writes, in stream order; None where it writes no tensor."""
-        return _elements(self._writes[index]) if index in self._writes else None
+    def next_run(self, index: int) -> NDArray[np.int64] | None:
+        """Return the flat elements that the next run of an instruction writes; None where it writes no tensor."""
+        self._runs[index] += 1
+        return self.written(index) if index in self._writes else None
+
+    def written(self, index: int) -> NDArray[np.int64]:
+        """Return the flat elements that this run of an instruction writes, in stream order."""
+        return _elements(self._writes[index], self._runs[index] - 1)
 
     def last_written(self, index: int, flat: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of these elements keep what this instruction writes."""
@@ -349,9 +375,18 @@ class _Places:
         return np.ones(flat.shape, np.bool_) if last is None else last[flat] == index
 
 
-def _elements(write: Write) -> NDArray[np.int64]:
-    """Return the flat elements of its tensor that a write fills, in stream order."""
-    index = np.full((1,), write.start, np.int64)
+def _labelled(operations: Sequence[Computed]) -> Iterator[tuple[str, Computed]]:
+    return ((op.label.data, op) for op in operations)
+
+
+def _elements_held(op: Computed) -> int:
+    """Return the elements of a value in all its steps; a state has one more, what the last step leaves."""
+    return (runs_of(op) + isinstance(op, StateOp)) * math.prod(shape_of(op.out))
+
+
+def _elements(write: Write, run: int) -> NDArray[np.int64]:
+    """Return the flat elements of its tensor that one run of a write fills, in stream order."""
+    index = np.full((1,), write.start + run * write.step, np.int64)
     for size, pitch in zip(write.shape, write.pitch, strict=True):
         index = (index[:, np.newaxis] + np.arange(size) * pitch).ravel()
     return index

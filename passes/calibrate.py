@@ -14,6 +14,7 @@ from cimc.evaluate import Evaluator
 from cimc.ir.attributes import floats
 from cimc.ir.graph import Graph, producer
 from cimc.ir.location import names_of
+from cimc.ir.loops import runs_of
 from cimc.ir.nn import HIDDEN, Computed, ConstantOp, GatherOp, InputOp, Movement, SelectOp
 from cimc.ir.types import shape_of
 from cimc.passes.histogram import RULES, Tail
@@ -168,7 +169,7 @@ def _last_bin(magnitude: np.float32, largest: float) -> float:
 
 def samples_at_once(computed: Sequence[Computed]) -> int:
     """Return how many samples keep the values of all operations within ELEMENTS_AT_ONCE."""
-    elements = sum(math.prod(shape_of(op.out)) for op in computed)
+    elements = sum(math.prod(shape_of(op.out)) * runs_of(op) for op in computed)
     return min(max(ELEMENTS_AT_ONCE // max(elements, 1), 1), MOST_AT_ONCE)
 
 

@@ -15,8 +15,9 @@ from cimc.evaluate import Evaluator
 from cimc.ir.attributes import int_values, ints
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
+from cimc.ir.loops import scan_of
 from cimc.ir.nn import Computed
-from cimc.ir.types import code_of
+from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.calibrate import Batch, samples_at_once
 from cimc.passes.ranges import Ranges, rounded
@@ -213,6 +214,8 @@ def _vectors(op: MvmOp, samples: NDArray[np.float32], share: int) -> NDArray[np.
     """Return up to `share` evenly spaced im2col vectors of each sample, (group, vector, row)."""
     group, rows, _ = op.matrix
     window = int_values(op.window)
+    if scan_of(op):  # what one sample gives in each step counts as a sample
+        samples = samples.reshape(-1, *shape_of(op.x))
     if not window:
         flat = samples.reshape(len(samples), -1, samples.shape[-1])
         return flat[:, _spread(flat.shape[1], share)].reshape(1, -1, rows)

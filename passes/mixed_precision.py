@@ -12,11 +12,12 @@ from xdsl.rewriter import Rewriter
 from cimc.diagnostics import fail
 from cimc.evaluate import Evaluator
 from cimc.ir.attributes import float_value, ints
-from cimc.ir.graph import Graph, producer, users
+from cimc.ir.graph import Graph, producer
+from cimc.ir.loops import ResultOp, ScanOp, StateOp, readers, retype_results
 from cimc.ir.nn import Computed, ConcatOp, ConvOp, DenseOp, InputOp, MaxPoolOp, Movement, PadOp
 from cimc.ir.types import CodeType, code_of, code_tensor, float_tensor, shape_of
 from cimc.passes.calibrate import Batch, samples_at_once
-from cimc.passes.quantise import code_type, input_type, is_product
+from cimc.passes.quantise import bounds, input_type, is_product, narrowed
 from cimc.passes.ranges import Ranges
 from cimc.targets import Target
 
@@ -211,9 +212,9 @@ def _mark(graph: Graph, choice: Choice) -> None:
 
 def with_bits(code: CodeType, bits: int, is_input: bool) -> CodeType:
     """Return codes of the same form for the same real range with fewer bits."""
-    zero, scale = code.zero.data, code.scale.data
-    low, high = (code.low.data - zero) * scale, (code.high.data - zero) * scale
-    return input_type(low, high, bits) if is_input else code_type(low, high, bits, offset=zero != 0)
+    if not is_input:
+        return narrowed(code, bits, offset=code.zero.data != 0)
+    return input_type(*bounds(code), bits)
 
 
 def rounded_weights(weight: NDArray[np.generic], bits: int) -> NDArray[np.float32]:
@@ -231,22 +232,28 @@ def _layers(graph: Graph) -> Iterator[Layer]:
 def _same_codes(layer: Layer) -> list[Computed]:
     """Return the value that a layer's input stems from and all that share its codes; none where that is not simple.
 
-    Not simple are parts of a concatenation, and padding with another value than zero.
+    Not simple are parts of a concatenation, padding with another value than zero, and what a loop carries or gives.
     """
     root = producer(layer.x)
     while isinstance(root, Movement | MaxPoolOp) and not isinstance(root, ConcatOp):
         root = producer(root.operands[0])
-    assert isinstance(root, Computed)
+    if not isinstance(root, Computed):
+        return []
     found = _followers(root)
-    tied = any(isinstance(op, ConcatOp) or (isinstance(op, PadOp) and float_value(op.value) != 0.0) for op in found)
-    return [] if tied else found
+    return [] if any(map(_is_tied, found)) else found
+
+
+def _is_tied(op: Computed) -> bool:
+    if isinstance(op, PadOp):
+        return float_value(op.value) != 0.0
+    return isinstance(op, ConcatOp | ResultOp | StateOp) or any(isinstance(user, StateOp) for user in readers(op.out))
 
 
 def _followers(root: Computed) -> list[Computed]:
     """Return a value and, in order, what movements and maxima make of it."""
     found = [root]
     for op in found:
-        found += [user for user in users(op.out) if isinstance(user, Movement | MaxPoolOp) and user not in found]
+        found += [user for user in readers(op.out) if isinstance(user, Movement | MaxPoolOp) and user not in found]
     return found
 
 
@@ -262,4 +269,7 @@ def _float_copy(graph: Graph) -> Graph:
     for op in copy.operations:
         if isinstance(op, Computed):
             Rewriter.replace_value_with_new_type(op.out, float_tensor(shape_of(op.out)))
+    for op in copy.operations:
+        if isinstance(op, ScanOp):
+            retype_results(op)
     return copy

@@ -1,6 +1,6 @@
 """Quantise activations: a code type for every value, requantisation where codes must agree."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,16 +8,20 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
 from cimc.ir.attributes import float_value, float_values, int_value, int_values, text
-from cimc.ir.graph import Graph
+from cimc.ir.graph import Graph, producer
 from cimc.ir.location import fused
+from cimc.ir.loops import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
 from cimc.ir.nn import (
     AddOp,
+    AffineOp,
     AvgPoolOp,
+    ClampOp,
     Computed,
     ConcatOp,
     ConstantOp,
     ConvOp,
     DenseOp,
+    GatherOp,
     InputOp,
     MatMulOp,
     MaxPoolOp,
@@ -30,19 +34,30 @@ from cimc.ir.nn import (
     SelectOp,
     SoftmaxOp,
     SubOp,
+    UnaryOp,
 )
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.passes.calibrate import RANGE
 from cimc.targets import Target
 
 WIDE_BITS = 16
-WIDE_READERS = (OutputOp, SoftmaxOp, AddOp, SubOp, MulOp, AvgPoolOp, MatMulOp, NormOp, SelectOp)
+WIDE_READERS = (OutputOp, SoftmaxOp, AddOp, SubOp, MulOp, AvgPoolOp, MatMulOp, NormOp, SelectOp, StateOp)
 """Operations of the digital unit that read 16-bit codes at no cost but memory."""
+WIDE_IN_LOOPS = (AffineOp, ClampOp)
+"""More of them, where rounding errors add up over the steps."""
+TABLE_BITS = 12
+"""Codes that functions read in loops: finer than those of the crossbar, and a table for 16 bits takes 128 KiB."""
+FREE = (AddOp, AffineOp, ClampOp, ConvOp, DenseOp, MulOp, SubOp, UnaryOp)
+"""Operations that can write any codes."""
+PASSING = (Movement, MaxPoolOp)
+"""Operations that hand codes on as they are."""
 
 
 @dataclass(frozen=True)
 class Quantise:
     """Give every value codes: `bits` wide (default: the target's DAC), 16 where only outputs and sums read it.
+
+    States of loops have 16 bits. A reader that takes fewer gets them requantised, as does every function in a loop.
 
     Two-sided ranges are symmetric. A one-sided range uses all codes, its zero point at the end ("offset"), or only the
     codes of its sign, zero at zero ("positive"). The default, "auto", takes the positive codes for what the crossbar
@@ -56,41 +71,84 @@ class Quantise:
 
     def __call__(self, graph: Graph) -> Graph:
         computed = [op for op in graph.operations if isinstance(op, Computed)]
-        wide: set[Operation] = set()
+        bits: dict[Operation, int] = {}
         streamed: set[Operation] = set()
-        for op in reversed(computed):
-            users = [use.operation for use in op.out.uses]
-            if users and all(isinstance(user, WIDE_READERS) or _passes_to(user, wide) for user in users):
-                wide.add(op)
-            if any(is_product(user) or _passes_to(user, streamed) for user in users):
-                streamed.add(op)
-        for op in computed:
-            offset = self.one_sided == "offset" or (self.one_sided == "auto" and op not in streamed)
-            self._quantise(op, WIDE_BITS if op in wide else self._narrow(), offset)
+        for value in reversed(computed):
+            found = readers(value.out)
+            bits[value] = min((self._bits_read(user, bits) for user in found), default=self._narrow())
+            if any(is_product(user) or _passes_to(user, streamed) for user in found):
+                streamed.add(value)
+        carried = self._carried(graph)
+        for op in graph.operations:
+            if isinstance(op, YieldOp):
+                _finish_body(op, carried)
+            elif isinstance(op, Computed):
+                self._spare_reader(op)
+                code = _own_code(op, bits[op], self._is_offset(op in streamed))
+                _quantise(op, carried.get(op, code))
         return graph
 
     def _narrow(self) -> int:
         return self.bits or int(self.target.constants["dac.bits"])
 
-    def _quantise(self, op: Computed, bits: int, offset: bool) -> None:
-        low, high = float_values(op.attributes.pop(RANGE))  # type: ignore[arg-type]
-        if isinstance(op, SoftmaxOp):
-            low, high = 0.0, 1.0
-        if isinstance(op, InputOp) and op.integers is not None:
-            _set_type(op, integer_type(*int_values(op.integers)))
+    def _is_offset(self, is_streamed: bool) -> bool:
+        return self.one_sided == "offset" or (self.one_sided == "auto" and not is_streamed)
+
+    def _bits_read(self, user: Operation, known: Mapping[Operation, int]) -> int:
+        """Return the bits of codes that a reader takes; `known` are those of the values that pass codes on."""
+        if isinstance(user, PASSING):
+            return known.get(user, WIDE_BITS)
+        if isinstance(user, WIDE_READERS) or (scan_of(user) and isinstance(user, WIDE_IN_LOOPS)):
+            return WIDE_BITS
+        return TABLE_BITS if scan_of(user) and isinstance(user, UnaryOp) else self._narrow()
+
+    def _carried(self, graph: Graph) -> dict[Operation, CodeType]:
+        """Return the codes of every state, and of the operations that can give them to its next and initial value."""
+        found: dict[Operation, CodeType] = {}
+        for scan in (op for op in graph.operations if isinstance(op, ScanOp)):
+            for state, following in zip(scan.states, scan.terminator.next, strict=True):
+                found[state] = code_type(*_hull(producer(following), state), WIDE_BITS, self._is_offset(False))
+                if isinstance(following.owner, FREE):
+                    found.setdefault(following.owner, found[state])
+                if isinstance(state.initial.owner, ConstantOp) and len(readers(state.initial)) == 1:
+                    found[state.initial.owner] = found[state]
+        return found
+
+    def _spare_reader(self, op: Computed) -> None:
+        """Requantise operands that have more bits than their reader takes: what a loop carries is read by anything."""
+        if isinstance(op, (*PASSING, StateOp, GatherOp)):
             return
-        code = input_type(low, high, bits) if isinstance(op, InputOp) else code_type(low, high, bits, offset)
-        if isinstance(op, ConcatOp):
-            _align_parts(op, op.parts, code)
-        elif isinstance(op, SelectOp):
-            _align_parts(op, (op.a, op.b), code)
-        elif isinstance(op, PadOp):
-            code = _with_value(code_of(op.x), float_value(op.value))
-            if code != code_of(op.x):
-                _align(op, op.x, code)
-        elif isinstance(op, (Movement, MaxPoolOp)):
-            code = code_of(op.operands[0])
-        _set_type(op, code)
+        most = self._bits_read(op, {})
+        for value in dict.fromkeys(op.operands):
+            if code_of(value).bits.data > most:
+                _align(op, value, narrowed(code_of(value), most, self._is_offset(is_product(op))))
+
+
+def _own_code(op: Computed, bits: int, offset: bool) -> CodeType:
+    """Return the codes for a value's own range."""
+    low, high = float_values(op.attributes.pop(RANGE))  # type: ignore[arg-type]
+    if isinstance(op, SoftmaxOp):
+        low, high = 0.0, 1.0
+    if isinstance(op, InputOp):
+        return input_type(low, high, bits) if op.integers is None else integer_type(*int_values(op.integers))
+    return code_type(low, high, bits, offset)
+
+
+def _quantise(op: Computed, code: CodeType) -> None:
+    """Give a value its codes: `code`, or those that its operands force on it."""
+    if isinstance(op, StateOp) and code_of(op.initial) != code:
+        _align(op, op.initial, code)
+    if isinstance(op, ConcatOp):
+        _align_parts(op, op.parts, code)
+    elif isinstance(op, SelectOp):
+        _align_parts(op, (op.a, op.b), code)
+    elif isinstance(op, PadOp):
+        code = _with_value(code_of(op.x), float_value(op.value))
+        if code != code_of(op.x):
+            _align(op, op.x, code)
+    elif isinstance(op, PASSING):
+        code = code_of(op.operands[0])
+    _set_type(op, code)
 
 
 def input_type(low: float, high: float, bits: int) -> CodeType:
@@ -116,9 +174,34 @@ def code_type(low: float, high: float, bits: int, offset: bool) -> CodeType:
     return CodeType.of(bits, 0 if low >= 0.0 else -top, top if low >= 0.0 else 0, 0, span / top)
 
 
+def bounds(code: CodeType) -> tuple[float, float]:
+    """Return the real values of the lowest and the highest code."""
+    return (code.low.data - code.zero.data) * code.scale.data, (code.high.data - code.zero.data) * code.scale.data
+
+
+def narrowed(code: CodeType, bits: int, offset: bool) -> CodeType:
+    """Return codes for the same real range with fewer bits."""
+    return code_type(*bounds(code), bits, offset)
+
+
+def _hull(*ops: Operation) -> tuple[float, float]:
+    ranges = [float_values(op.attributes[RANGE]) for op in ops]  # type: ignore[arg-type]
+    return min(low for low, _ in ranges), max(high for _, high in ranges)
+
+
+def _finish_body(end: YieldOp, carried: Mapping[Operation, CodeType]) -> None:
+    """Requantise next values that do not have the codes of their state; give the loop's results their codes."""
+    scan = scan_of(end)
+    assert scan is not None
+    for index, state in enumerate(scan.states):
+        if code_of(end.next[index]) != carried[state]:
+            end.operands[index] = _cast(end, end.next[index], carried[state], state.label.data)
+    retype_results(scan)
+
+
 def _passes_to(user: Operation, chosen: set[Operation]) -> bool:
     """Return whether a user hands the codes on, unchanged, to a value in `chosen`."""
-    return isinstance(user, (Movement, MaxPoolOp)) and user in chosen
+    return isinstance(user, PASSING) and user in chosen
 
 
 def is_product(user: Operation) -> bool:
@@ -149,9 +232,17 @@ def _align_parts(op: Computed, parts: Iterable[SSAValue], code: CodeType) -> Non
 
 def _align(op: Computed, value: SSAValue, code: CodeType) -> None:
     """Put a requantisation of `value` before `op` and let `op` read it."""
+    cast = _cast(op, value, code, op.label.data)
+    for index, operand in enumerate(op.operands):
+        if operand is value:
+            op.operands[index] = cast
+
+
+def _cast(op: Operation, value: SSAValue, code: CodeType, reader: str) -> SSAValue:
+    """Put a requantisation of `value` before `op`, or before its loop where the value is computed outside."""
     owner = value.owner
-    assert isinstance(owner, Computed) and op.parent is not None
-    label = text(f"{owner.label.data}.for.{op.label.data}")
+    assert isinstance(owner, Computed)
+    label = text(f"{owner.label.data}.for.{reader}")
     location, result = fused([owner.location, op.location]), code_tensor(shape_of(value), code)
     if isinstance(owner, ConstantOp):
         properties = {"label": label, "value": owner.value}
@@ -160,7 +251,7 @@ def _align(op: Computed, value: SSAValue, code: CodeType) -> None:
         cast = RequantiseOp.create(
             operands=[value], result_types=[result], properties={"label": label}, location=location
         )
-    op.parent.insert_op_before(cast, op)
-    for index, operand in enumerate(op.operands):
-        if operand is value:
-            op.operands[index] = cast.out
+    place = op if owner.parent is op.parent else scan_of(op)
+    assert place is not None and place.parent is not None
+    place.parent.insert_op_before(cast, place)
+    return cast.out

@@ -1,6 +1,7 @@
 """Layer-serial schedule: activation addresses by liveness; operations run in module order."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,6 +11,7 @@ from cimc.diagnostics import fail
 from cimc.ir.attributes import integer
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
+from cimc.ir.loops import ResultOp, StateOp, TakeOp, scan_of
 from cimc.ir.nn import Computed, InputOp, OutputOp
 from cimc.ir.types import WeightRef, code_of, shape_of
 from cimc.ir.xbar import ViewOp
@@ -32,7 +34,9 @@ class _Buffer:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Give every value an activation address; values alive together do not overlap, views share their operand's."""
+    """Give every value an activation address; values alive together do not overlap, views share their operand's.
+
+    The last value of a state lies where the state does."""
 
     name: ClassVar[str] = "schedule"
     target: Target
@@ -87,16 +91,35 @@ def constant_bytes(operations: list[Operation]) -> int:
 
 
 def _buffers(operations: list[Operation]) -> dict[SSAValue, _Buffer]:
+    """Return the life of every value: those that a loop reads, carries or stacks live through all of it."""
+    time = {op: index for index, op in enumerate(operations)}
     found: dict[SSAValue, _Buffer] = {}
-    for time, op in enumerate(operations):
-        for operand in op.operands:
-            found[operand].last = len(operations) if isinstance(op, OutputOp) else max(found[operand].last, time)
+    for op in operations:
+        for operand in (operand for operand in op.operands if operand in found):
+            found[operand].last = max(found[operand].last, _last_read(op, time))
         if isinstance(op, ViewOp):
             found[op.out] = found[op.x]
+        elif isinstance(op, ResultOp) and op.state:
+            found[op.out] = found[op.state.out]
         elif isinstance(op, Computed):
-            first = 0 if isinstance(op, InputOp) else time
-            found[op.out] = _Buffer(byte_size(op.out), first, time)
+            scan = scan_of(op) if isinstance(op, StateOp) else None
+            last = time[scan.terminator] if scan else time[op]
+            found[op.out] = _Buffer(byte_size(op.out), _first_write(op, time), last)
     return found
+
+
+def _last_read(op: Operation, time: Mapping[Operation, int]) -> int:
+    if isinstance(op, OutputOp):
+        return len(time)
+    scan = scan_of(op)
+    return time[scan.terminator] if scan and isinstance(op, TakeOp) else time[op]
+
+
+def _first_write(op: Computed, time: Mapping[Operation, int]) -> int:
+    if isinstance(op, InputOp):
+        return 0
+    scan = op.x.owner if isinstance(op, ResultOp) else scan_of(op) if isinstance(op, StateOp) else op
+    return time[scan] if isinstance(scan, Operation) else time[op]
 
 
 def _unique(buffers: dict[SSAValue, _Buffer]) -> list[_Buffer]:

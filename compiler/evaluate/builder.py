@@ -1,6 +1,7 @@
 """Collects the nodes and constants of one ONNX graph."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -37,25 +38,38 @@ class Builder:
         self._taken = set(reserved)
         self._by_digest: dict[str, str] = {}
 
+    @contextmanager
+    def nested(self) -> Iterator[list[NodeProto]]:
+        """Collect the nodes of a subgraph; constants stay with the graph around it."""
+        outer, self.nodes = self.nodes, []
+        try:
+            yield self.nodes
+        finally:
+            self.nodes = outer
+
     def node(self, op_type: str, *inputs: str, **attributes: Any) -> str:
         """Append a node with one output and return the output's name."""
-        name = self._fresh(f"{self.label}:{op_type}")
+        name = self.fresh(f"{self.label}:{op_type}")
         self.add(op_type, inputs, name, **attributes)
         return name
 
     def add(self, op_type: str, inputs: Iterable[str], output: str, **attributes: Any) -> None:
         """Append a node whose output has a given name."""
-        self.nodes.append(helper.make_node(op_type, list(inputs), [output], name=output, **attributes))
+        self.append(op_type, inputs, [output], **attributes)
+
+    def append(self, op_type: str, inputs: Iterable[str], outputs: Sequence[str], **attributes: Any) -> None:
+        """Append a node whose outputs have given names; the node has that of the first."""
+        self.nodes.append(helper.make_node(op_type, list(inputs), list(outputs), name=outputs[0], **attributes))
 
     def constant(self, array: Array, fixed: bool = False) -> str:
         """Return the name of a constant tensor; equal arrays are kept once. `fixed` ones are never fed."""
         if self._feeding and not fixed and array.nbytes >= FED_BYTES:
-            name = self._fresh(f"fed:{self.label}")
+            name = self.fresh(f"fed:{self.label}")
             self.fed[name] = np.ascontiguousarray(array)
             return name
         content = digest(array)
         if content not in self._by_digest:
-            name = self._fresh(f"constant:{content}")
+            name = self.fresh(f"constant:{content}")
             self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
             self._by_digest[content] = name
         return self._by_digest[content]
@@ -89,7 +103,8 @@ class Builder:
         table = self._weights.get(ref)
         return table if table.dtype in (np.int8, np.uint8, np.int16) else table.astype(np.int32)
 
-    def _fresh(self, wish: str) -> str:
+    def fresh(self, wish: str) -> str:
+        """Return a name that no tensor has: `wish`, or wish.1, wish.2 ..."""
         name, number = wish, 0
         while name in self._taken:
             number += 1

@@ -8,13 +8,14 @@ from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
-from cimc.evaluate import layout, nn_float, nn_move, nn_pool, xbar_digital, xbar_matrix, xbar_move, xbar_mvm
+from cimc.evaluate import layout, loops, nn_float, nn_move, nn_pool, xbar_digital, xbar_matrix, xbar_move, xbar_mvm
 from cimc.evaluate.builder import Array, Builder
 from cimc.evaluate.codes import dequantise, quantise
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
+from cimc.ir.loops import ResultOp, ScanOp, StateOp, TakeOp, scan_of
 from cimc.ir.types import code_of, is_quantised, shape_of
 
 OPSET, IR_VERSION = 21, 10
@@ -48,6 +49,7 @@ STORED: Mapping[type[Operation], Lowering] = {
     nn.TransposeOp: nn_move.transpose,
     nn.SliceOp: nn_move.cut,
     nn.SelectOp: nn_move.select,
+    ResultOp: loops.result,
     xbar.MvmOp: xbar_mvm.mvm,
     xbar.DepthwiseOp: xbar_digital.depthwise,
     xbar.PoolMaxOp: xbar_digital.pool_max,
@@ -94,29 +96,30 @@ def lower(
     Raises CimcError where a value is not in the graph, an operation is unknown or a number rule is broken.
     """
     shown = _shown(graph, values, codes)
-    ends = [op for op in graph.module.body.ops if isinstance(op, nn.OutputOp) and outputs]
+    ends = [op for op in graph.module.ops if isinstance(op, nn.OutputOp) and outputs]
     needed = _needed([*shown, *ends])
     b = Builder(graph.weights, _public_names(graph, shown), feeding)
     inputs: list[ValueInfoProto] = []
     results: list[ValueInfoProto] = []
-    for op in graph.module.body.ops:
+    for op in graph.module.ops:
         if isinstance(op, nn.InputOp):
             b.batch_source = b.batch_source or op.label.data
             inputs.append(_info(op.label.data, TensorProto.FLOAT, int_values(op.model_shape)))
         if op in needed:
-            results.extend(_lower_operation(b, op))
+            results.extend(_lower_operation(b, op, shown))
         if isinstance(op, nn.Computed) and op in shown:
-            results.append(_show(b, op))
+            results.append(_info(shown[op], _show(b, op, shown[op]), shape_of(op.out)))
     return Lowered(_model(b, graph.name, inputs, results), b.fed)
 
 
-def _shown(graph: Graph, values: Collection[str], codes: bool) -> list[nn.Computed]:
-    """Return the operations whose values become outputs; where labels repeat, the last operation is meant."""
-    labelled = {op.label.data: op for op in graph.module.body.ops if isinstance(op, nn.Computed)}
+def _shown(graph: Graph, values: Collection[str], codes: bool) -> dict[Operation, str]:
+    """Return the operations whose values become outputs and the names of those; of equal labels the last is meant."""
+    labelled = {op.label.data: op for op in graph.operations if isinstance(op, nn.Computed)}
     for label in values:
         if label not in labelled:
             raise fail("CIM0306", f"no operation of the graph computes a value labelled '{label}'")
-    return [op for label, op in labelled.items() if label in values or (codes and is_quantised(op.out))]
+    chosen = (op for label, op in labelled.items() if label in values or (codes and is_quantised(op.out)))
+    return {op: value_name(op.label.data) for op in chosen}
 
 
 def _needed(ends: list[Operation]) -> set[Operation]:
@@ -127,24 +130,38 @@ def _needed(ends: list[Operation]) -> set[Operation]:
         if op not in needed:
             needed.add(op)
             stack.extend(operand.owner for operand in op.operands if isinstance(operand.owner, Operation))
+            stack.extend(inner for region in op.regions for inner in region.ops)
+            stack.extend(scan for scan in [scan_of(op)] if scan)
     return needed
 
 
-def _public_names(graph: Graph, shown: list[nn.Computed]) -> set[str]:
-    ends = {op.label.data for op in graph.module.body.ops if isinstance(op, nn.InputOp | nn.OutputOp)}
-    return ends | {value_name(op.label.data) for op in shown}
+def _public_names(graph: Graph, shown: Mapping[Operation, str]) -> set[str]:
+    ends = {op.label.data for op in graph.module.ops if isinstance(op, nn.InputOp | nn.OutputOp)}
+    return ends | set(shown.values())
 
 
-def _lower_operation(b: Builder, op: Operation) -> Iterator[ValueInfoProto]:
-    """Append the nodes of one operation; yield the description of a model output."""
+def _lower_operation(b: Builder, op: Operation, shown: Mapping[Operation, str]) -> Iterator[ValueInfoProto]:
+    """Append the nodes of one operation; yield the descriptions of a model output, or of values shown in a loop."""
     if isinstance(op, nn.OutputOp):
         b.label = op.label.data
         yield _lower_output(b, op)
     elif isinstance(op, nn.Computed):
         b.label = op.label.data
         b.names[op.out] = _lower_computed(b, op)
+    elif isinstance(op, ScanOp):
+        b.label = "loop"
+        yield from loops.scan(b, op, lambda inner: _lower_inner(b, inner), shown, _show)
     else:
         raise _unknown(op)
+
+
+def _lower_inner(b: Builder, op: Operation) -> None:
+    """Append the nodes of one operation of a body; states and slices are inputs of the subgraph."""
+    if not isinstance(op, nn.Computed):
+        raise _unknown(op)
+    if not isinstance(op, StateOp | TakeOp):
+        b.label = op.label.data
+        b.names[op.out] = _lower_computed(b, op)
 
 
 def _lower_computed(b: Builder, op: nn.Computed) -> str:
@@ -175,14 +192,14 @@ def _lower_output(b: Builder, op: nn.OutputOp) -> ValueInfoProto:
     return _info(op.label.data, TensorProto.FLOAT, shape)
 
 
-def _show(b: Builder, op: nn.Computed) -> ValueInfoProto:
-    name, x = value_name(op.label.data), b.names[op.out]
+def _show(b: Builder, op: nn.Computed, name: str) -> int:
+    """Append the node that gives a value a public name; return its element type."""
     if not is_quantised(op.out):
-        b.add("Identity", [x], name)
-        return _info(name, TensorProto.FLOAT, shape_of(op.out))
+        b.add("Identity", [b.names[op.out]], name)
+        return TensorProto.FLOAT
     element = ELEMENTS[code_of(op.out).element_type]
-    b.add("Cast", [x], name, to=element)
-    return _info(name, element, shape_of(op.out))
+    b.add("Cast", [b.names[op.out]], name, to=element)
+    return element
 
 
 def _info(name: str, element: int, shape: tuple[int, ...]) -> ValueInfoProto:

@@ -7,6 +7,7 @@ from xdsl.dialects.builtin import Builtin, ModuleOp
 from xdsl.parser import Parser
 from xdsl.printer import Printer
 
+from cimc.ir.loops import Loops
 from cimc.ir.nn import Codes, Nn
 from cimc.ir.xbar import Xbar
 
@@ -14,7 +15,7 @@ from cimc.ir.xbar import Xbar
 def context() -> Context:
     """Return a context that knows every dialect of ours and no other."""
     result = Context()
-    for dialect in (Builtin, Codes, Nn, Xbar):
+    for dialect in (Builtin, Codes, Nn, Loops, Xbar):
         result.load_dialect(dialect)
     return result
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from xdsl.ir import Operation
+from xdsl.ir import Block, Operation
 from xdsl.utils.exceptions import VerifyException
 
 from cimc.ir.graph import Graph, weight_refs
@@ -52,7 +52,19 @@ def _dominance(graph: Graph) -> Iterator[str]:
         for index, operand in enumerate(op.operands):
             if operand.owner not in seen:
                 yield f"{_described(op)}: operand {index} is used before it is defined"
+            elif operand.owner.parent not in _enclosing(op):
+                yield f"{_described(op)}: operand {index} is computed in the body of a loop"
         seen.add(op)
+
+
+def _enclosing(op: Operation) -> list[Block]:
+    """Return the blocks whose values an operation may see, its own first."""
+    found: list[Block] = []
+    inner: Operation | None = op
+    while inner is not None and inner.parent is not None:
+        found.append(inner.parent)
+        inner = inner.parent_op()
+    return found
 
 
 def _labels(graph: Graph) -> Iterator[str]:

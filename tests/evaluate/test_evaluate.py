@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cimc.diagnostics import CimcError
 from cimc.evaluate import Evaluator, evaluate, selftest, to_onnx
 from cimc.evaluate.lower import lower
-from cimc.ir import nn, xbar
+from cimc.ir import loops, nn, xbar
 from cimc.ir.graph import Graph
 
 Array = NDArray[Any]
@@ -145,8 +145,9 @@ def test_selftest_sees_an_inexact_product(monkeypatch: pytest.MonkeyPatch) -> No
 def test_every_operation_of_the_dialects_has_a_lowering() -> None:
     from cimc.evaluate.lower import REAL, STORED
 
-    known = {*REAL, *STORED, nn.InputOp, nn.OutputOp}
-    assert {*nn.Nn.operations, *xbar.Xbar.operations} == known
+    in_loops = {loops.ScanOp, loops.YieldOp, loops.TakeOp, loops.StateOp}
+    known = {*REAL, *STORED, nn.InputOp, nn.OutputOp, *in_loops}
+    assert {*nn.Nn.operations, *xbar.Xbar.operations, *loops.Loops.operations} == known
 
 
 def test_codes_of_one_graph_meet_floats() -> None:
