@@ -11,8 +11,6 @@ from cimc.ir.attributes import int_value
 from cimc.ir.nn import Computed
 from cimc.ir.types import shape_of
 
-BACKWARD = {False: 0, True: 1}
-
 Lower = Callable[[Operation], None]
 Show = Callable[[Builder, Computed, str], int]
 """Appends the node that gives a value a name; returns ONNX's element type."""
@@ -30,7 +28,7 @@ def scan(
     Steps are in the order in which they run, also where the loop goes backwards.
     """
     takes = [inner for inner in op.body.ops if isinstance(inner, loops.TakeOp)]
-    states, end, backward = op.states, op.terminator, BACKWARD[op.reverse is not None]
+    states, end, backward = op.states, op.terminator, int(op.reverse is not None)
     outer = [*(b.names[state.initial] for state in states), *(b.names[take.x] for take in takes)]
     seen = [inner for inner in op.body.ops if inner in shown]
     with b.nested() as nodes:
@@ -43,7 +41,8 @@ def scan(
     body = helper.make_graph(nodes, f"{b.label}:body", inputs, [*outputs, *views])
     names = [b.fresh(f"{b.label}:scan") for _ in outputs]
     b.names |= dict(zip(op.results, names, strict=True))
-    kept = len(end.kept) + len(seen)
+    directions = [backward] * len(end.kept) + [0] * len(seen)
+    stacks = {"scan_output_axes": [1] * len(directions), "scan_output_directions": directions} if directions else {}
     b.append(
         "Scan",
         outer,
@@ -52,8 +51,7 @@ def scan(
         num_scan_inputs=len(takes),
         scan_input_axes=[1] * len(takes),
         scan_input_directions=[backward] * len(takes),
-        scan_output_axes=[1] * kept,
-        scan_output_directions=[backward] * len(end.kept) + [0] * len(seen),
+        **stacks,
     )
     for inner, view in zip(seen, views, strict=True):
         element, shape = view.type.tensor_type.elem_type, shape_of(inner.results[0])

@@ -93,7 +93,7 @@ def gather_facts(prepared: Prepared, nodes: Sequence[Node]) -> Facts:
     for node in nodes:
         problem = _visit(prepared, node, facts)
         if problem is not None:
-            facts.problems[node.outputs[0]] = problem
+            facts.problems[node.label] = problem
     return facts
 
 

@@ -111,8 +111,8 @@ def _translate_all(canvas: Canvas, nodes: Iterable[Node]) -> list[Diagnostic]:
     for node in nodes:
         known = all(name in canvas.values or name in canvas.facts.constants for name in node.inputs if name)
         try:
-            if node.outputs[0] in canvas.facts.problems:
-                raise CimcError([canvas.facts.problems[node.outputs[0]]])
+            if node.label in canvas.facts.problems:
+                raise CimcError([canvas.facts.problems[node.label]])
             if node.operator not in OPERATORS:
                 raise CimcError([_unsupported(node)])
             if known:
@@ -140,8 +140,9 @@ def _translate(site: Site) -> None:
     made = OPERATORS[site.node.operator](site)
     values: tuple[SSAValue, ...] = made if isinstance(made, tuple) else (made,)
     for name, value in zip(site.node.outputs, values, strict=False):
-        _check_result(site, name, value)
-        site.canvas.values[name] = value
+        if name:
+            _check_result(site, name, value)
+            site.canvas.values[name] = value
 
 
 def _check_shapes(site: Site) -> None:

@@ -27,6 +27,11 @@ class Node:
     def location(self) -> LocationAttr:
         return named(self.name)
 
+    @property
+    def label(self) -> str:
+        """The first output that has a name."""
+        return next((output for output in self.outputs if output), "")
+
     def has(self, index: int) -> bool:
         """Say whether optional input `index` is given."""
         return index < len(self.inputs) and self.inputs[index] != ""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from xdsl.ir import SSAValue
 
-from cimc.frontend import arithmetic, convolution, elementwise, matrix, movement, pooling
+from cimc.frontend import arithmetic, convolution, elementwise, matrix, movement, pooling, recurrent
 from cimc.frontend.site import Site
 
 Translation = Callable[[Site], SSAValue | tuple[SSAValue, ...]]
@@ -19,6 +19,7 @@ OPERATORS: Mapping[str, Translation] = {
     "Div": arithmetic.division,
     "Dropout": elementwise.same,
     "Flatten": movement.reshaped,
+    "GRU": recurrent.gru,
     "Gather": movement.gather,
     "Gemm": matrix.gemm,
     "GlobalAveragePool": pooling.global_average_pool,
@@ -26,12 +27,14 @@ OPERATORS: Mapping[str, Translation] = {
     "HardSigmoid": elementwise.unary("hard_sigmoid", alpha=0.2, beta=0.5),
     "HardSwish": elementwise.unary("hard_swish"),
     "Identity": elementwise.same,
+    "LSTM": recurrent.lstm,
     "LeakyRelu": elementwise.unary("leaky_relu", alpha=0.01),
     "MatMul": matrix.matmul,
     "MaxPool": pooling.max_pool,
     "Mul": arithmetic.multiplication,
     "Neg": arithmetic.negation,
     "Pad": movement.pad,
+    "RNN": recurrent.rnn,
     "ReduceMean": pooling.reduce_mean,
     "Relu": elementwise.relu,
     "Reshape": movement.reshape,

@@ -50,7 +50,7 @@ class Site:
 
     @property
     def label(self) -> str:
-        return self.node.outputs[0]
+        return self.node.label
 
     def helper(self, suffix: str) -> str:
         """Return a fresh label for a value that ONNX does not name."""

@@ -34,6 +34,8 @@ BOTH = ("", "_nchw")
 MODELS = (
     Model("mnist_lenet5_fp32", "mnist_calib512", "mnist_test10k", UNIT, 0.990),
     Model("mnist_mlp3_fp32", "mnist_calib512", "mnist_test10k", UNIT, 0.980),
+    Model("mnist_lstm64_fp32", "mnist_calib512", "mnist_test10k", UNIT, 0.9804),
+    Model("mnist_lstm64_noinit_fp32", "mnist_calib512", "mnist_test10k", UNIT, 0.9804),
     Model("resnet8_cifar10_fp32", "cifar10_calib256", "cifar10_test1000", (), 0.871, layouts=BOTH),
     Model(
         "kws_dscnn_fp32",
