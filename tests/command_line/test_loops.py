@@ -59,7 +59,7 @@ def test_it_is_proved_and_has_no_faults(form: str, cimc: Command, folder: Path) 
 def test_the_program_has_the_same_size_for_any_length(operator: str, cimc: Command, folder: Path) -> None:
     found = []
     for steps in (4, 40):
-        lay(folder, operator, steps=steps)
+        lay(folder, operator, initial="none", steps=steps)
         facts = json.loads(cimc("compile m.onnx --calib x.npz -o p.asm --json")[1].splitlines()[-1])
         found.append((facts["static_instructions"], facts["mvms"] / steps))
     assert found[0] == found[1]
