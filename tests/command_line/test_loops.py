@@ -106,7 +106,7 @@ def test_a_damaged_loop_is_found(cimc: Command, folder: Path) -> None:
     assert cimc("compile m.onnx --calib x.npz -o p.asm")[0] == 0
     text = (folder / "p.asm").read_text()
     assert text.count("loop count=5") == 1
-    changed = re.sub(r'(?m)^\.code ".*"$', ".code", text.replace("loop count=5", "loop count=4"))
+    changed = re.sub(r"(?m)^\.code .*\n", "", text.replace("loop count=5", "loop count=4"))
     (folder / "p.asm").write_text(changed)
     status, output = cimc("verify m.onnx p.asm --input x.npz --limit 1")
     assert (status, "expected loop count=5, found loop count=4" in output) == (1, True), output
