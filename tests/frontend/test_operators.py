@@ -115,7 +115,8 @@ def test_operator(case: str, tmp_path: Path) -> None:
 
 def test_every_operator_has_a_case() -> None:
     tested = {proto.op_type for case in CASES.values() for proto in case.graph.node}
-    assert set(OPERATORS) - tested == {"AveragePool", "Conv", "MaxPool"} - tested
+    elsewhere = {"AveragePool", "Conv", "GRU", "LSTM", "MaxPool", "RNN"}  # test_windows.py, test_recurrent.py
+    assert set(OPERATORS) - tested == elsewhere - tested
 
 
 def test_batch_of_one_is_free(tmp_path: Path) -> None:
