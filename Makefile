@@ -14,7 +14,7 @@ MAKEFLAGS   += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test check format types nightly demo manual bench bench-speed wheel-test clean
+.PHONY: help venv test check format types nightly demo manual bench bench-scaling bench-speed wheel-test clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -59,6 +59,9 @@ manual: $(STAMP)  ## regenerate docs/isa.md from the instruction table
 
 bench: $(STAMP)  ## measure compile time, memory and start-up; BENCH_ARGS="MODEL.onnx CALIB.npz" for another model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/compiling.py $(BENCH_ARGS)
+
+bench-scaling: $(STAMP)  ## measure compile time and memory over model size; BENCH_ARGS="resnet dense zoo --json FILE"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/scaling.py $(BENCH_ARGS)
 
 bench-speed: $(STAMP)  ## measure the interpreter against onnxruntime; BENCH_ARGS="--models FOLDER" for real models
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/speed.py $(BENCH_ARGS)

@@ -33,6 +33,7 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
         "mvms": sum(_products(op) for op in layers),
         "activation_bytes": program.activation_bytes,
         "payload_bytes": len(program.constants) + len(program.conductances),
+        "crossbar_weights": cells,
     }
 
 

@@ -41,10 +41,20 @@ def _reals(graph: Graph, ref: WeightRef) -> Reals:
     return graph.weights.get(ref).astype(np.float64)
 
 
-def _kept(graph: Graph, name: str, array: Reals) -> WeightRef | None:
+def _times(weight: NDArray[np.generic], scale: Reals) -> NDArray[np.generic]:
+    """Return the float32 nearest to weight * scale (last axis) in double, no copy of a large weight in double."""
+    if np.all(scale == 1.0):
+        return weight
+    product = np.empty(weight.shape, np.float32)
+    with np.errstate(over="ignore"):
+        np.multiply(weight, scale, out=product, dtype=np.float64, casting="same_kind")
+    return product
+
+
+def _kept(graph: Graph, name: str, array: NDArray[np.generic]) -> WeightRef | None:
     """Keep a folded constant as float32; None where it left float32's range."""
     with np.errstate(over="ignore"):
-        single = array.astype(np.float32)
+        single = array.astype(np.float32, copy=False)
     return graph.weights.add(name, single) if np.all(np.isfinite(single)) else None
 
 
@@ -83,12 +93,12 @@ def _scaled_outputs(graph: Graph, layer: Layer, op: nn.AffineOp) -> dict[str, At
     offset = _last_axis(_reals(graph, op.bias), outputs)
     if scale is None or offset is None:
         return None
-    weight = _reals(graph, layer.weight) * scale
+    weight = _times(graph.weights.get(layer.weight), scale)
     old = np.zeros(outputs) if layer.bias is None else _reals(graph, layer.bias)
     return _constants(graph, op.label.data, weight=weight, bias=old * scale + offset)
 
 
-def _constants(graph: Graph, label: str, **arrays: Reals) -> dict[str, Attribute] | None:
+def _constants(graph: Graph, label: str, **arrays: NDArray[np.generic]) -> dict[str, Attribute] | None:
     """Keep arrays as properties of the same names; None where one left float32's range."""
     found = {name: _kept(graph, f"{label}.{name}", array) for name, array in arrays.items()}
     kept: dict[str, Attribute] = {name: ref for name, ref in found.items() if ref is not None}

@@ -11,29 +11,42 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 SAMPLES = Path(__file__).parent.parent
 SAMPLE = [str(SAMPLES / "digits.onnx"), str(SAMPLES / "digits_calib.npz"), "--scale", "0.0625"]
 REPEATS = 3
 
 
-def measured(command: list[str]) -> tuple[float, float, str]:
-    """Run a command; return its seconds, its peak memory in MiB and its standard output."""
-    with tempfile.TemporaryFile("w+") as output:
+class Run(NamedTuple):
+    """One run of a command: how long, how much memory, exit status, standard output and error."""
+
+    seconds: float
+    peak_mib: float
+    status: int
+    output: str
+    errors: str
+
+
+def measured(command: list[str]) -> Run:
+    """Run a command and return what it took."""
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         start = time.perf_counter()
-        process = subprocess.Popen(command, stdout=output)
+        process = subprocess.Popen(command, stdout=output, stderr=errors)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            sys.exit(f"bench: `{' '.join(command)}` ended with status {process.returncode}")
-        output.seek(0)
-        return seconds, usage.ru_maxrss / 1024, output.read()
+        for file in (output, errors):
+            file.seek(0)
+        return Run(seconds, usage.ru_maxrss / 1024, process.returncode, output.read(), errors.read())
 
 
-def best_of(command: list[str]) -> tuple[float, float, str]:
+def best_of(command: list[str]) -> Run:
     """The fastest of a few runs."""
-    return min(measured(command) for _ in range(REPEATS))
+    best = min(measured(command) for _ in range(REPEATS))
+    if best.status:
+        sys.exit(f"bench: `{' '.join(command)}` ended with status {best.status}\n{best.errors}")
+    return best
 
 
 def main() -> None:
@@ -44,14 +57,13 @@ def main() -> None:
     model, calib, *options = sys.argv[1:] or SAMPLE
     with tempfile.TemporaryDirectory() as folder:
         program = str(Path(folder) / "program.asm")
-        compiling = ["cimc", "compile", model, "--calib", calib, *options, "-o", program, "--json"]
-        seconds, peak_mib, summary = best_of(compiling)
-    facts = json.loads(summary)
+        best = best_of(["cimc", "compile", model, "--calib", calib, *options, "-o", program, "--json"])
+    facts = json.loads(best.output)
     print(f"{Path(model).name}, best of {REPEATS}")
-    print(f"  compile               {seconds:8.2f} s")
-    print(f"  peak memory           {peak_mib:8.0f} MiB")
+    print(f"  compile               {best.seconds:8.2f} s")
+    print(f"  peak memory           {best.peak_mib:8.0f} MiB")
     print(f"  static instructions   {facts['static_instructions']:8d}")
-    print(f"  cimc --help           {best_of(['cimc', '--help'])[0]:8.2f} s")
+    print(f"  cimc --help           {best_of(['cimc', '--help']).seconds:8.2f} s")
 
 
 if __name__ == "__main__":
