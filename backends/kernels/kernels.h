@@ -68,13 +68,21 @@ INLINE TARGET void LEVEL(dots)(Ints sum[ROWS][VECTORS], const Tile *tile, const 
     }
 }
 
+/* The normal variables of a tile's columns, vector by vector. */
+INLINE TARGET void LEVEL(draw)(double z[ROWS][VECTORS * LANES], const Noise *noise, const Step *s, const Tile *tile,
+                               int block, const Batch *b, const int vectors) {
+    const int left = s->columns - block * BLOCK;
+    const int columns = left < vectors * LANES ? left : vectors * LANES;
+    for (int r = 0; r < tile->rows; r++)
+        normals(noise, b->sample + tile->image[r], tile->vector[r], block * BLOCK, columns, z[r]);
+}
+
 /* Add the noise of each product: rint(sqrt(variance) * z * scale), in doubles operation by operation as in numpy. */
 TARGET static void LEVEL(disturb)(Ints sum[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part, int block,
                                   const Batch *b, const int vectors) {
     const Noise *noise = part->noise;
     const int64_t size = (int64_t)part->pairs * BLOCK * 2, blocks = (s->columns + BLOCK - 1) / BLOCK;
-    const int half = LANES / 2, left = s->columns - block * BLOCK;
-    const int columns = left < vectors * LANES ? left : vectors * LANES;
+    const int half = LANES / 2;
     Doubles variance[ROWS][VECTORS][2] = {{{{0}}}};
     double unit = 1;
     for (int d = 0; d < noise->count; d++, unit *= 1 << noise->bits) {
@@ -87,15 +95,15 @@ TARGET static void LEVEL(disturb)(Ints sum[ROWS][VECTORS], const Step *s, const 
                 variance[r][v][1] += (LEVEL(high_wide)(centred) + 0x1p31) * unit;
             }
     }
-    for (int r = 0; r < tile->rows; r++) {
-        double z[VECTORS * LANES];
-        normals(noise, b->sample + tile->image[r], tile->vector[r], block * BLOCK, columns, z);
+    double z[ROWS][VECTORS * LANES];
+    LEVEL(draw)(z, noise, s, tile, block, b, vectors);
+    for (int r = 0; r < tile->rows; r++)
         for (int v = 0; v < vectors; v++) {
-            Doubles low = LEVEL(root)(variance[r][v][0]) * LEVEL(doubles)(z + v * LANES) * noise->scale;
-            Doubles high = LEVEL(root)(variance[r][v][1]) * LEVEL(doubles)(z + v * LANES + half) * noise->scale;
+            const double *draws = z[r] + v * LANES;
+            Doubles low = LEVEL(root)(variance[r][v][0]) * LEVEL(doubles)(draws) * noise->scale;
+            Doubles high = LEVEL(root)(variance[r][v][1]) * LEVEL(doubles)(draws + half) * noise->scale;
             sum[r][v] += LEVEL(joined)(LEVEL(round)(low), LEVEL(round)(high));
         }
-    }
 }
 
 /* The array sums of a tile, noise included. */
@@ -114,13 +122,32 @@ INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part) {
     return LEVEL(least)(scaled, zero + ((float)part->high + magic)) - magic;
 }
 
+/* The largest whole doubles up to a, for magnitudes below 2^51. */
+INLINE TARGET Doubles LEVEL(whole)(Doubles a) {
+    Doubles whole = LEVEL(round)(a);
+    for (int i = 0; i < LANES / 2; i++) whole[i] -= whole[i] > a[i];
+    return whole;
+}
+
 /* The same for any sum in 32 bits, as doubles: the product has at most 47 digits. */
 INLINE TARGET Doubles LEVEL(wide_codes)(Doubles sum, const Part *part) {
     Doubles code = LEVEL(clip)(sum * part->factor, part->low, part->high);
-    if (!part->floor) return LEVEL(round)(code);
-    Doubles whole = LEVEL(round)(code);
-    for (int i = 0; i < LANES / 2; i++) whole[i] -= whole[i] > code[i];
-    return whole;
+    return part->floor ? LEVEL(whole)(code) : LEVEL(round)(code);
+}
+
+/* The codes that imperfect ADCs give for sums, operation by operation as NoisyConverter.rounded; z draws the outputs'
+ * noise. Every product is a whole number below 2^53. */
+INLINE TARGET Doubles LEVEL(imperfect)(Doubles sum, const Part *part, int column, Doubles z) {
+    const Converter *adc = part->converter;
+    const double square = adc->high * adc->high;
+    Doubles product = sum * LEVEL(doubles)(adc->multipliers + column);
+    Doubles error = LEVEL(doubles)(adc->offsets + column);
+    if (adc->noise) error += LEVEL(whole)(z * adc->output + 0.5);
+    const Doubles code = LEVEL(clip)(LEVEL(round)(product * adc->unit), -adc->high, adc->high);
+    error += LEVEL(whole)(LEVEL(doubles)(adc->bows + column) * (square - code * code) / square);
+    error = LEVEL(clip)(error, -adc->largest, adc->largest);
+    product = (product + LEVEL(whole)(error * adc->error_unit + 0.5)) * adc->unit;
+    return LEVEL(clip)(part->floor ? LEVEL(whole)(product) : LEVEL(round)(product), part->low, part->high);
 }
 
 /* Clip, round and store results held as floats; below 2^22, the float's own bits hold the rounded integer. */
@@ -170,11 +197,21 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
         const Part *part = s->parts + t;
         Ints sum[ROWS][VECTORS];
         LEVEL(sums)(sum, s, tile, part, block, b, vectors);
+        double z[ROWS][VECTORS * LANES];
+        if (part->converter) {
+            memset(z, 0, sizeof z);
+            if (part->converter->noise) LEVEL(draw)(z, part->converter->noise, s, tile, block, b, vectors);
+        }
         for (int v = 0; v < vectors; v++) {
             const double *multipliers = part->multipliers + column + v * LANES;
             for (int r = 0; r < ROWS; r++) {
                 Doubles low, high;
-                if (FLOAT_IS_EXACT && part->narrow_sums) {
+                if (part->converter) {
+                    const double *draws = z[r] + v * LANES;
+                    const int at = column + v * LANES;
+                    low = LEVEL(imperfect)(LEVEL(low_wide)(sum[r][v]), part, at, LEVEL(doubles)(draws));
+                    high = LEVEL(imperfect)(LEVEL(high_wide)(sum[r][v]), part, at + half, LEVEL(doubles)(draws + half));
+                } else if (FLOAT_IS_EXACT && part->narrow_sums) {
                     Floats codes = LEVEL(codes)(sum[r][v], part);
                     low = LEVEL(low_doubles)(codes), high = LEVEL(high_doubles)(codes);
                 } else {

@@ -48,6 +48,22 @@ class Noise(ctypes.Structure):
     )
 
 
+class Converter(ctypes.Structure):
+    """The ADCs of a block's columns with their errors."""
+
+    _fields_ = (
+        ("multipliers", _address),
+        ("offsets", _address),
+        ("bows", _address),
+        ("noise", _address),
+        ("output", _double),
+        ("unit", _double),
+        ("error_unit", _double),
+        ("largest", _double),
+        ("high", _double),
+    )
+
+
 class Part(ctypes.Structure):
     """One block of rows in a product."""
 
@@ -60,6 +76,7 @@ class Part(ctypes.Structure):
         ("low", _double),
         ("high", _double),
         ("noise", _address),
+        ("converter", _address),
         ("pairs", _int32),
         ("narrow_sums", _int32),
         ("floor", _int32),
@@ -121,8 +138,8 @@ class Library:
     def __init__(self, path: str) -> None:
         loaded = ctypes.CDLL(path)
         loaded.cimc_run.argtypes = (_address, ctypes.c_int, _address, ctypes.c_int)
-        sizes = [loaded.cimc_sizes(which) for which in range(4)]
-        self.current = sizes == [ctypes.sizeof(kind) for kind in (Step, Part, Batch, Noise)]
+        sizes = [loaded.cimc_sizes(which) for which in range(5)]
+        self.current = sizes == [ctypes.sizeof(kind) for kind in (Step, Part, Batch, Noise, Converter)]
         self.levels = LEVELS[: loaded.cimc_levels()]
         self._run = loaded.cimc_run
 

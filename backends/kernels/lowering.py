@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from cimc.backends import draws, gaussian
+from cimc.backends.conversion import ERROR_BITS, LARGEST_ERROR
 from cimc.backends.crossbar import BlockRead
 from cimc.backends.digital import Add, Affine, Lut, Move, Softmax
 from cimc.backends.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
@@ -21,6 +22,7 @@ from cimc.backends.kernels.library import (
     SOFTMAX,
     SUM,
     TYPES,
+    Converter,
     Noise,
     Part,
     Step,
@@ -29,6 +31,7 @@ from cimc.backends.kernels.library import (
 from cimc.backends.memory import Array
 from cimc.backends.plan_state import Write, magnitude
 from cimc.backends.products import Capture, Mvm, Stream
+from cimc.backends.read_noise import Cycle, NoisyConverter
 from cimc.backends.windows import Depthwise, PoolMax, PoolSum
 from cimc.isa.streams import StreamState
 
@@ -39,6 +42,8 @@ WIDE = 64
 LARGEST = 1 << 22
 """Results up to this magnitude are rounded in float."""
 SUM32_LIMIT = 1 << 31
+LARGEST_DIVIDE = 38
+"""Up to this k, errors of an ADC stay below 2^51 in units of 2^-k, where adding 1.5 * 2^52 rounds."""
 
 
 class Unsuitable(Exception):
@@ -115,8 +120,11 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     result.kept.append(parts)
     for part, read, table in zip(parts, stream.reads, multipliers, strict=True):
         _require(read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
-        if read.noise:
-            part.noise = _noise(result, read, elements[read.rows], stream.limit)
+        if read.noise and read.noise.cycle:
+            part.noise = _cycle(result, read, read.noise.cycle, elements[read.rows], stream.limit)
+        if read.noise and read.noise.converter:
+            part.converter = _converter(result, read, read.noise.converter)
+            step.narrow = 0
         offsets, weights = _pairs(elements[read.rows], np.asarray(read.matrix).astype(np.int16))
         part.pairs = len(offsets)
         part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
@@ -129,28 +137,52 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     step.parts = ctypes.addressof(parts)
 
 
-def _noise(result: Lowered, read: BlockRead, offsets: Array, limit: int) -> int:
-    """Return the address of the noise of each product of a block; converters with errors stay with numpy."""
-    assert read.noise
-    cycle, place = read.noise.cycle, read.noise.address
-    _require(cycle is not None and read.noise.converter is None and limit**2 < 1 << 15)
-    assert cycle
-    rows = np.array(gaussian.table())
+def _cycle(result: Lowered, read: BlockRead, cycle: Cycle, offsets: Array, limit: int) -> int:
+    """Return the address of the noise that a block's devices add to each product."""
+    _require(limit**2 < 1 << 15)
     digits, bits = _digits(cycle.variances.astype(np.int64), limit**2)
+    noise = _draws(result, read, draws.CYCLE)
+    noise.digits = result.pointer(np.stack([_pairs(offsets, digit.astype(np.int16))[1] for digit in digits]), np.int16)
+    noise.count, noise.bits = len(digits), bits
+    noise.scale = 2.0 ** -(NORMAL_BITS + cycle.unit_bits)
+    result.step.squares = 1
+    return ctypes.addressof(noise)
+
+
+def _draws(result: Lowered, read: BlockRead, purpose: int) -> Noise:
+    """Return where the normal variables of a block's products are drawn."""
+    assert read.noise
+    place, rows = read.noise.address, np.array(gaussian.table())
     noise = Noise(
-        digits=result.pointer(np.stack([_pairs(offsets, digit.astype(np.int16))[1] for digit in digits]), np.int16),
         normals=result.pointer(np.stack([rows[:, :-1], rows[:, :-1] - rows[:, 1:]], axis=-1), np.int32),
-        count=len(digits),
-        bits=bits,
-        scale=2.0 ** -(NORMAL_BITS + cycle.unit_bits),
         seed=place.seed,
         vector=place.occurrence << 32,
-        purpose=draws.CYCLE | place.stream << 32,
+        purpose=purpose | place.stream << 32,
         column=place.columns.start,
     )
     result.kept.append(noise)
-    result.step.squares = 1
-    return ctypes.addressof(noise)
+    return noise
+
+
+def _converter(result: Lowered, read: BlockRead, adc: NoisyConverter) -> int:
+    """Return the address of a block's ADCs with their errors."""
+    _require(adc.divide <= LARGEST_DIVIDE)
+    tables = [_pad(table, read.columns) for table in (adc.multipliers, adc.offsets, adc.bows)]
+    multipliers, offsets, bows = (result.pointer(table, np.float64) for table in tables)
+    converter = Converter(
+        multipliers=multipliers,
+        offsets=offsets,
+        bows=bows,
+        output=adc.output * 2.0**-NORMAL_BITS,
+        unit=2.0**-adc.divide,
+        error_unit=2.0 ** (adc.divide - ERROR_BITS),
+        largest=LARGEST_ERROR,
+        high=adc.high,
+    )
+    if adc.output:
+        converter.noise = ctypes.addressof(_draws(result, read, draws.OUTPUT))
+    result.kept.append(converter)
+    return ctypes.addressof(converter)
 
 
 def _digits(variances: Array, largest_square: int) -> tuple[list[Array], int]:

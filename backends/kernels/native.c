@@ -142,7 +142,10 @@ EXPORT int cimc_levels(void) {
 #endif
 }
 
-EXPORT int cimc_sizes(int which) { return (int)(which == 0 ? sizeof(Step) : which == 1 ? sizeof(Part) : which == 2 ? sizeof(Batch) : sizeof(Noise)); }
+EXPORT int cimc_sizes(int which) {
+    const size_t sizes[] = {sizeof(Step), sizeof(Part), sizeof(Batch), sizeof(Noise), sizeof(Converter)};
+    return (int)sizes[which];
+}
 
 /* Perform steps one after the other; return how many of them went well. */
 EXPORT int cimc_run(const Step *const *steps, int count, const Batch *batch, int level) {

@@ -32,6 +32,15 @@ typedef struct {
     int64_t column;             /* physical column of the block's first */
 } Noise;
 
+/* The ADCs of a block's columns with their errors, as NoisyConverter of read_noise.py has them. */
+typedef struct {
+    const double *multipliers, *offsets, *bows; /* [columns]: m', and errors in Q16 LSB */
+    const Noise *noise;         /* where the noise of each output is drawn; NULL: none */
+    double output;              /* spread of that noise, Q16 LSB, for a normal variable in Q16 */
+    double unit, error_unit;    /* 2^-k, and 2^(k - 16) */
+    double largest, high;       /* error in Q16 LSB, and code */
+} Converter;
+
 /* One block of rows in a product: the sum over pairs of rows, then the ADC. */
 typedef struct {
     const int32_t *offsets;     /* [pairs]: where each pair of elements lies from a vector's place on */
@@ -41,6 +50,7 @@ typedef struct {
     double factor;              /* m / 2^k */
     double low, high;           /* of the codes */
     const Noise *noise;         /* NULL: none */
+    const Converter *converter; /* NULL: perfect */
     int32_t pairs;
     int32_t narrow_sums;        /* sums stay below 2^24 */
     int32_t floor;

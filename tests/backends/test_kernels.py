@@ -17,7 +17,14 @@ from cimc.backends.traps import Trap
 COMPILED = levels()[1:]
 pytestmark = pytest.mark.skipif(not COMPILED, reason="the kernels were not built")
 
-CYCLE = Noise(load_profile("pcm"), seed=11, time_s=3600, sources=frozenset({"programming", "drift", "read", "cycle"}))
+CHIP = frozenset({"programming", "drift", "read"})
+CYCLE = Noise(load_profile("pcm"), seed=11, time_s=3600, sources=CHIP | {"cycle"})
+OUTPUT = replace(CYCLE, sources=CHIP | {"output"})
+CONVERTERS = Noise(
+    load_profile("generic,adc.offset=0.8,adc.gain=0.03,adc.inl=1.5,output.sigma=0.7"),
+    seed=3,
+    sources=CHIP | {"cycle", "output", "adc"},
+)
 ARRAY = {"rows": 1024, "columns": 128}
 
 
@@ -74,10 +81,10 @@ def product(new, layer, seed, gain=(40001, 24), shift=14, limits=(-127, 127), ou
 
 
 @settings(max_examples=60, deadline=None)
-@given(layer=layers(), seed=st.integers(0, 99), noisy=st.booleans())
-def test_products(new, layer, seed, noisy):
+@given(layer=layers(), seed=st.integers(0, 99), noise=st.sampled_from([None, CYCLE, OUTPUT, CONVERTERS]))
+def test_products(new, layer, seed, noise):
     images = codes(seed, (5, *layer[0][1:]))
-    require_same(product(new, layer, seed), images, CYCLE if noisy else None)
+    require_same(product(new, layer, seed), images, noise)
 
 
 @settings(max_examples=40, deadline=None)
@@ -93,6 +100,21 @@ def test_products(new, layer, seed, noisy):
 def test_roundings_and_clips(new, layer, seed, gain, shift, out):
     program = product(new, layer, seed, gain, shift, out[1], out[0])
     require_same(program, codes(seed, (5, *layer[0][1:])))
+
+
+@pytest.mark.parametrize("rounding", ["nearest-even", "floor"])
+@pytest.mark.parametrize("gain", [(32768, 15), (40001, 30), (65535, 38), (32768, 39)])
+@pytest.mark.parametrize("bits", [4, 8, 14])
+def test_imperfect_converters(new, rounding, gain, bits):
+    """Errors from far below an LSB to many of them; beyond k = 38 numpy does the work."""
+    sketch = new(1 << 14, array=ARRAY, adc={"bits": bits, "rounding": rounding}).gain(*gain)
+    sketch.block(0, np.random.default_rng(bits).integers(-508, 508, (70, 33)).tolist(), (0, 0, 3))
+    sketch.port("x", (9, 70), 0).port("y", (9, 33), 4096, "i16", output=True).tensor(0, (9, 70))
+    sketch.tensor(1, (9, 33), 4096, type="i16").put("capture", in_=0, out=1, block=0)
+    for scale in ("0.001", "1", "60"):
+        profile = load_profile(f"generic,adc.offset={scale},adc.gain=0.03,adc.inl={scale},output.sigma={scale}")
+        noise = replace(CYCLE, profile=profile, sources=frozenset({"output", "adc"}))
+        require_same(sketch.program(), codes(bits, (4, 9, 70)), noise, native=gain[1] <= 38)
 
 
 @pytest.mark.parametrize("rounding", ["nearest-even", "floor"])
