@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimc.backends.digital import Add, Affine, Lut, Move, Mul, Softmax, Value
+from cimc.backends.digital import Add, Affine, Lut, Move, Mul, Select, Softmax, Value
 from cimc.backends.torch_device.arithmetic import float_type, half_even, tensor_epilogue
 from cimc.backends.torch_device.memory import Compute, Layout, Memory
 from cimc.backends.windows import Depthwise, PoolMax, PoolSum
@@ -106,6 +106,12 @@ def move(compute: Move, layout: Layout) -> Compute:
     """Return the device form of a copy: all is read before anything is written."""
     source = layout.source(compute.source)
     return lambda memory: source.read(memory).clone()
+
+
+def select(compute: Select, layout: Layout) -> Compute:
+    """Return the device form of one of two streams, element by element."""
+    c, a, b = (layout.source(state) for state in (compute.c, compute.a, compute.b))
+    return lambda memory: torch.where(c.read(memory).long() != compute.zero, a.read(memory), b.read(memory))
 
 
 def value(compute: Value, layout: Layout) -> Compute:

@@ -30,7 +30,7 @@ def normals(address: Address, purpose: int, samples: Tensor, vectors: int) -> Te
         positions = torch.arange(start, min(start + step, vectors), device=device)[:, None]
         last_word = _signed(purpose | address.stream << 32)
         words = _words((index, positions + (address.occurrence << 32), samples, last_word), address.seed)
-        result[:, start : start + step] = _normals(words[skipped : skipped + size[0]])
+        result[:, start : start + step] = normal_variables(words[skipped : skipped + size[0]])
     return result
 
 
@@ -60,8 +60,8 @@ def _signed(word: int) -> int:
     return word - (1 << 64) if word >> 63 else word
 
 
-def _normals(words: Tensor) -> Tensor:
-    """Return the variables of 32-bit words, as gaussian.of_words does."""
+def normal_variables(words: Tensor) -> Tensor:
+    """Return the variables of 32-bit words held in int64, as gaussian.of_words does."""
     start, fall = _cells(words.device)
     bits = (words & gaussian.MAGNITUDE).clamp_(min=1).double().view(torch.int64)
     cell = (bits >> gaussian.DOUBLE_CELL) - gaussian.FIRST

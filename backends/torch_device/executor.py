@@ -20,8 +20,10 @@ from cimc.isa.streams import StreamState
 
 Watch = Callable[[int, Array], None]
 Perform = Callable[[Step, Chunk, Watch | None], None]
-ELEMENTS, MOST_IMAGES = 1 << 28, 1 << 11
-"""A chunk on an accelerator has as many images, up to MOST_IMAGES, as keep its longest stream below ELEMENTS."""
+MOST_IMAGES, MOST_ELEMENTS = 1 << 11, 1 << 28
+BYTES_EACH = 32
+"""A chunk on an accelerator has as many images, up to MOST_IMAGES, as keep its longest stream below MOST_ELEMENTS and,
+at BYTES_EACH with all that is made of an element, within the memory that is free."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,9 @@ class Executor:
         """Return the images of a chunk whose longest stream has `largest` elements, None where caches decide."""
         if self._device.type == "cpu":
             return None
-        return min(MOST_IMAGES, max(ELEMENTS // max(largest, self._program.activation_bytes), 1))
+        free: int = torch.cuda.mem_get_info(self._device)[0]
+        elements = min(MOST_ELEMENTS, free // BYTES_EACH)
+        return min(MOST_IMAGES, max(elements // max(largest, self._program.activation_bytes), 1))
 
     def run(self, inputs: Mapping[str, Array], images: int, first_sample: int, watch: Watch | None) -> dict[str, Array]:
         """Return the output codes [images, *shape] for input codes [images, *shape], as Interpreter.run does.

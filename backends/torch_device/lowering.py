@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cimc.backends.digital import Add, Affine, Lut, Move, Mul, Softmax, Value
+from cimc.backends.digital import Add, Affine, Lut, Move, Mul, Select, Softmax, Value
+from cimc.backends.matrices import Gather, MatMul, Norm
 from cimc.backends.plan_state import Write
 from cimc.backends.products import Capture, Mvm
-from cimc.backends.torch_device import digital, products
+from cimc.backends.torch_device import digital, matrices, products
 from cimc.backends.torch_device.arithmetic import Unsuitable
 from cimc.backends.torch_device.memory import Compute, Layout
 from cimc.backends.windows import Depthwise, PoolMax, PoolSum
@@ -23,7 +24,11 @@ FORMS: Mapping[type, Callable[[Any, Layout], Compute]] = {
     Lut: digital.lut,
     Softmax: digital.softmax,
     Move: digital.move,
+    Select: digital.select,
     Value: digital.value,
+    MatMul: matrices.matmul,
+    Norm: matrices.norm,
+    Gather: matrices.gather,
 }
 """What computes a write in numpy -> what returns the same for a device."""
 

@@ -36,7 +36,8 @@ class Fluctuation:
 
     def of(self, inputs: Tensor, samples: Tensor) -> Tensor:
         """Return the noise of sums over inputs [rows, vectors * samples] as whole doubles [cols, vectors * samples]."""
-        spread = square_root(product(self.variances, inputs.double().square()))
+        doubles = inputs.double()
+        spread = square_root(product(self.variances, doubles * doubles))
         z = normals(self.address, draws.CYCLE, samples, inputs.shape[1] // len(samples))
         return spread.mul_(z.view(spread.shape)).mul_(self.unit).round_()
 

@@ -1,10 +1,15 @@
 """Measure the interpreter against onnxruntime's float32, one thread each: images per second, medians, ratios.
 
 python samples/bench/speed.py [--models FOLDER] [--targets NAME ...] [--json FILE]
+python samples/bench/speed.py --device NAME [--models FOLDER] [--keep FOLDER] [--batches N ...]
+python samples/bench/speed.py --device NAME --programs FOLDER [--batches N ...]
 
 FOLDER holds the ONNX files and data/*.npz of MODELS; without it the sample model is measured. Inputs are codes for the
 interpreter and float32 for onnxruntime, both in memory. Both sides take turns within each repeat, so that other load on
 the machine falls on both; ratios within one run are what to compare.
+
+With --device, a device is measured against the default path instead, once their bits were found equal. --keep writes
+programs and input codes to a folder; --programs reads them from there, and then needs numpy and torch alone.
 """
 
 import argparse
@@ -16,13 +21,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import devices
 import numpy as np
-import onnxruntime
 
 from cimc.backends import ports
 from cimc.backends.interpreter import Interpreter, levels
@@ -105,8 +112,19 @@ def runner(interpreter: Interpreter, codes: dict[str, Any]) -> Run:
     return lambda: interpreter.run(codes)
 
 
+def noises(profile: str) -> dict[str, Noise | None]:
+    """Return what is measured: no noise, devices that stay as they are, and fresh noise for each product."""
+    return {
+        "exact": None,
+        "frozen noise": Noise(load_profile(profile), seed=1, time_s=DAY_S),
+        "cycle noise": Noise(load_profile(profile), seed=1, time_s=DAY_S, sources=DEFAULT_SOURCES | {"cycle"}),
+    }
+
+
 def measured(model: Model, target: str, profile: str) -> list[dict[str, Any]]:
     """Return one row per batch, and one for two threads."""
+    import onnxruntime
+
     program = compiled(model, target)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -115,11 +133,7 @@ def measured(model: Model, target: str, profile: str) -> list[dict[str, Any]]:
     shape = [size if isinstance(size, int) else -1 for size in session.get_inputs()[0].shape]
     x = model.inputs(THREADED_IMAGES).reshape(-1, *shape[1:])
     codes = ports.quantise(port, x)
-    noise = {
-        "frozen noise": Noise(load_profile(profile), seed=1, time_s=DAY_S),
-        "cycle noise": Noise(load_profile(profile), seed=1, time_s=DAY_S, sources=DEFAULT_SOURCES | {"cycle"}),
-    }
-    interpreters = {"exact": Interpreter(program)} | {k: Interpreter(program, noise=n) for k, n in noise.items()}
+    interpreters = {k: Interpreter(program, noise=n) for k, n in noises(profile).items()}
     rows = []
     for batch in BATCHES:
         runs: dict[str, Run] = {"onnxruntime": lambda n=batch: session.run(None, {name: x[:n]})}
@@ -141,8 +155,17 @@ def machine() -> dict[str, str]:
         "kernels": levels()[-1],
         "python": platform.python_version(),
         "numpy": np.__version__,
-        "onnxruntime": onnxruntime.__version__,
+        **{name: version(name) for name in ("onnxruntime", "torch") if find_spec(name)},
     }
+
+
+def accelerator(device: str | None) -> dict[str, str]:
+    """Return the name of the accelerator that is measured."""
+    if device is None or not device.startswith("cuda"):
+        return {}
+    import torch
+
+    return {"accelerator": torch.cuda.get_device_name(device)}
 
 
 def _lines(path: str) -> list[str]:
@@ -150,11 +173,42 @@ def _lines(path: str) -> list[str]:
 
 
 def table(row: dict[str, Any]) -> str:
-    """Return a row of the report: images per second, and the ratio to onnxruntime (to one thread in the last)."""
+    """Return a row of the report: images per second, and the ratio to the first column (one thread in the last row)."""
     found = row["images_per_s"]
     first = next(iter(found.values()))
     cells = [f"{name} {rate:9,.0f} ({rate / first:4.2f})" for name, rate in found.items()]
-    return f"{row['model']:22} {row['target']:10} {row['batch']:5}  " + "  ".join(cells)
+    label = f"{row['model']:22} {row['target']:10} {row.get('noise', ''):12} {row['batch']:5}"
+    return "  ".join([label, *cells])
+
+
+def rows_on_processor(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the rows against onnxruntime."""
+    for target in options.targets:
+        for model in models(options.models):
+            yield from measured(model, target, options.profile)
+
+
+def rows_on_device(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a device against the default path."""
+    for name, program, codes in programs(options):
+        wanted = noises(options.profile)
+        yield from devices.measured(name, program, codes, options.device, options.batches, wanted, rates)
+
+
+def programs(options: argparse.Namespace) -> Iterator[tuple[str, Any, devices.Codes]]:
+    """Yield (model.target, program, input codes): compiled, and kept if there is a folder for them, or kept before."""
+    if options.programs:
+        yield from devices.kept(options.programs)
+        return
+    for target in options.targets:
+        for model in models(options.models):
+            name, program = f"{model.path.stem}.{target}", compiled(model, target)
+            port = program.inputs[0]
+            x = model.inputs(max(BATCHES))
+            codes = {port.name: ports.quantise(port, x.reshape(-1, *port.model_shape))}
+            if options.keep:
+                devices.keep(options.keep, name, program, codes)
+            yield name, program, codes
 
 
 def main() -> None:
@@ -163,18 +217,22 @@ def main() -> None:
     parser.add_argument("--targets", nargs="+", default=["aon-cim", "hermes-64"], metavar="NAME")
     parser.add_argument("--profile", default="pcm", metavar="NAME", help="noise profile (default pcm)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
+    parser.add_argument("--device", metavar="NAME", help="measure this device: cuda, cuda:N, torch:cpu")
+    parser.add_argument("--batches", nargs="+", type=int, default=BATCHES, metavar="N", help="with --device")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="with --device: write programs and codes here")
+    parser.add_argument("--programs", type=Path, metavar="FOLDER", help="with --device: what --keep has written")
     options = parser.parse_args()
-    missing = [m.path for m in models(options.models) if not m.path.exists()]
+    missing = [
+        path for path in (options.programs, *(m.path for m in models(options.models))) if path and not path.exists()
+    ]
     if missing:
         sys.exit(f"bench: {missing[0]} does not exist")
-    facts = machine()
+    facts = machine() | accelerator(options.device)
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
     rows = []
-    for target in options.targets:
-        for model in models(options.models):
-            for row in measured(model, target, options.profile):
-                print(table(row), flush=True)
-                rows.append(row)
+    for row in rows_on_device(options) if options.device else rows_on_processor(options):
+        print(table(row), flush=True)
+        rows.append(row)
     if options.json:
         options.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=2) + "\n")
 

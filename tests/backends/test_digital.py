@@ -86,6 +86,13 @@ def test_softmax_with_the_largest_numbers(new, written):
     assert written(sketch) == [1, 2**31 - 1, 2**31 - 1]
 
 
+def test_softmax_of_a_difference_that_no_64_bits_with_a_sign_hold(new, written):
+    sketch = new().data(0, [-(2**63), 5, 5], (3,), "i64").tensor(1, (3,), type="i64")
+    table = sketch.table([100, 50, 0], "i32")
+    sketch.put("softmax", in_=0, out=1, table=table, entries=3, numerator=100, zero=0, **WIDE)
+    assert written(sketch) == [0, 50, 50]
+
+
 def test_depthwise(new, written):
     sketch = windowed(new)
     weights = sketch.table([1, 10] * 3 + [0, -1], "i8")

@@ -6,18 +6,21 @@ import sys
 import numpy as np
 import pytest
 
+from cimc.backends import draws as addresses
+from cimc.backends import gaussian
 from cimc.backends.digital import Add, Lut, Softmax
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.noise import SOURCES, Noise
 from cimc.backends.products import Mvm
 from cimc.backends.profiles import load_profile
+from cimc.backends.read_noise import Address
 from cimc.backends.torch_device.opening import devices, opened
 from cimc.backends.traps import Refusal, Trap
 from cimc.backends.windows import PoolMax
 
 torch = pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")
 
-from cimc.backends.torch_device import exactness, lowering  # noqa: E402
+from cimc.backends.torch_device import draws, exactness, lowering  # noqa: E402
 
 EVERYTHING = Noise(load_profile("pcm"), 3, 3600, frozenset(SOURCES), 7)
 DEVICE = "torch:cpu"
@@ -56,6 +59,13 @@ def test_any_chunk_gives_the_same_bits_and_every_instruction_stays_on_the_device
     wanted = Interpreter(program, noise=noise).run({"x": x}, first=5)["y"]
     assert np.array_equal(interpreter.run({"x": x}, first=5)["y"], wanted)
     assert np.array_equal(interpreter.run({"x": x[3:]}, first=8)["y"], wanted[3:])
+    assert writes(interpreter, x) == writes(Interpreter(program, chunk, noise=noise), x)
+
+
+def writes(interpreter, x):
+    seen = {}
+    interpreter.run({"x": x}, lambda index, values: seen.setdefault(index, []).extend(values.tolist()), first=5)
+    return seen
 
 
 @pytest.mark.parametrize("kind", [Mvm, PoolMax, Add, Softmax, Lut])
@@ -110,6 +120,37 @@ def test_counting_clips_stays_with_numpy(new):
     interpreter = Interpreter(layered(new), count_clips=True, device=DEVICE)
     interpreter.run({"x": images(2)})
     assert interpreter.counters
+
+
+@pytest.mark.parametrize(
+    ("seed", "stream", "occurrence", "first_sample", "columns"),
+    [
+        (0, 0, 0, 0, range(8)),
+        (2**64 - 1, 2**32 - 1, 2**31 - 1, 2**62 - 3, range(65520, 65536)),
+        (2**63, 2**31, 1, 2**32 - 1, range(13, 14)),
+        (12345, 7 << 16 | 9, 3, 5, range(3, 45)),
+    ],
+)
+@pytest.mark.parametrize("purpose", [addresses.CYCLE, addresses.OUTPUT])
+def test_normal_variables_at_any_address(monkeypatch, seed, stream, occurrence, first_sample, columns, purpose):
+    monkeypatch.setattr(draws, "BLOCKS", {"cpu": 20})
+    address, samples = Address(seed, stream, occurrence, columns), np.arange(first_sample, first_sample + 3)
+    wanted = address.normals(purpose, samples.astype(np.uint64), 5).reshape(3, 5, len(columns))
+    found = draws.normals(address, purpose, torch.tensor(samples), 5)
+    assert np.array_equal(found.numpy().transpose(2, 1, 0), wanted)
+
+
+def test_the_normal_variable_of_every_kind_of_word():
+    edges = [
+        value + d & 0x7FFFFFFF
+        for bit in range(32)
+        for value in (1 << bit, 33 << bit, (1 << bit) - 1)
+        for d in (-1, 0, 1)
+    ]
+    words = np.array([word | sign for word in edges for sign in (0, 1 << 31)], np.uint32)
+    assert np.array_equal(
+        draws.normal_variables(torch.tensor(words.astype(np.int64))).numpy(), gaussian.of_words(words)
+    )
 
 
 def shortened(bits):
