@@ -58,6 +58,7 @@ class Machine:
     fraction_bits: int
     unprogrammed: int
     dac_bits: int
+    dac_codes: str
     adc_bits: int
     adc_codes: str
     adc_rounding: str
@@ -72,9 +73,19 @@ class Machine:
         return (self.significance, 1)[-self.pairs :]
 
     @property
+    def dac_high(self) -> int:
+        """Highest input code."""
+        return (1 << (self.dac_bits - 1)) - 1
+
+    @property
+    def dac_low(self) -> int:
+        """Lowest input code."""
+        return -self.dac_high - (self.dac_codes == "full")
+
+    @property
     def dac_limit(self) -> int:
         """Largest magnitude of an input code."""
-        return (1 << (self.dac_bits - 1)) - 1
+        return -self.dac_low
 
     @property
     def adc_high(self) -> int:
@@ -158,6 +169,7 @@ def machine(meta: Mapping[str, Any]) -> Machine:
         fraction_bits=_integer(array, "fraction_bits", 0, 8),
         unprogrammed=_integer(array, "unprogrammed", 0, (1 << 16) - 1),
         dac_bits=_integer(dac, "bits", 2, 16),
+        dac_codes=_choice({"codes": "symmetric", **dac}, "codes", ("symmetric", "full")),
         adc_bits=_integer(adc, "bits", 2, 33),
         adc_codes=_choice(adc, "codes", ("symmetric", "full")),
         adc_rounding=_choice(adc, "rounding", ("nearest-even", "floor")),

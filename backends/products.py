@@ -19,12 +19,13 @@ from cimc.isa.table import FACTOR_ONE
 
 @dataclass(frozen=True)
 class Stream:
-    """Vectors streamed through blocks that share the elements of each; `limit` is the DAC's largest magnitude."""
+    """Vectors streamed through blocks that share the elements of each; `low` and `high` are the DAC's codes."""
 
     index: int
     source: StreamState
     reads: tuple[BlockRead, ...]
-    limit: int
+    low: int
+    high: int
 
     def codes(self, chunk: Chunk, samples: Array | None = None) -> list[Array]:
         """Return the ADC codes [images * vectors, cols] of each block, in buffers of their own.
@@ -63,13 +64,13 @@ class Stream:
 
     def _require_inputs(self, chunk: Chunk, vectors: Array) -> None:
         """Trap unless every element is a code of the DAC; the tensor is smaller than its patches, so it comes first."""
-        low, high = -self.limit, self.limit
+        low, high = self.low, self.high
         state = self.source
         fill = state.window.fill if state.window else 0
         tensor = chunk.touched(state)
         below = state.lowest < low and tensor.min(initial=0) < low
         above = state.highest > high and tensor.max(initial=0) > high
-        if not (below or above or abs(fill) > high):
+        if not (below or above or not low <= fill <= high):
             return
         if vectors.size and (vectors.min() < low or vectors.max() > high):
             raise Trap("CIM0513", f"an input outside the DAC's range {low} to {high} is streamed to the array")
@@ -87,7 +88,7 @@ def stream(state: PlanState, i: Instruction, source: StreamState, count: int, in
     reads = [
         read if read.matrix.dtype == widest else replace(read, matrix=read.matrix.astype(widest)) for read in reads
     ]
-    return Stream(index, source, tuple(reads), state.machine.dac_limit)
+    return Stream(index, source, tuple(reads), state.machine.dac_low, state.machine.dac_high)
 
 
 @dataclass(frozen=True)

@@ -149,11 +149,11 @@ class Array:
 
     def require_inputs(self, vectors: Sequence[Sequence[int]]) -> None:
         """Trap unless every element is a code of the DAC."""
-        limit = self.machine.dac_limit
+        low, high = self.machine.dac_low, self.machine.dac_high
         for vector in vectors:
             for x in vector:
-                if abs(x) > limit:
-                    raise Trap("CIM0513", f"the input {x} is streamed to the array, the DAC takes {-limit} to {limit}")
+                if not low <= x <= high:
+                    raise Trap("CIM0513", f"the input {x} is streamed to the array, the DAC takes {low} to {high}")
 
     def codes(
         self, vectors: Sequence[Sequence[int]], blocks: Sequence[Block], calibrating: bool = False

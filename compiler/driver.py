@@ -61,7 +61,7 @@ class _Notes:
     def take(self, name: str, graph: Graph) -> None:
         computed = [op for op in graph.operations if isinstance(op, Computed)]
         if name == Calibrate.name:
-            for op in computed:
+            for op in (op for op in computed if RANGE in op.attributes):
                 low, high = float_values(op.attributes[RANGE])  # type: ignore[arg-type]
                 self.activations[op.label.data] = (low, high)
         if name == MixedPrecision.name:

@@ -13,9 +13,18 @@ from cimc.ir.nn import InputOp, OutputOp
 
 Array = NDArray[Any]
 
+NUMBERS = {
+    "tensor(float)": np.float32,
+    "tensor(int8)": np.int8,
+    "tensor(uint8)": np.uint8,
+    "tensor(int16)": np.int16,
+    "tensor(uint16)": np.uint16,
+}
+"""onnxruntime's names of the element types that inputs may have."""
+
 
 def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the outputs [N, *per-sample shape] by name for float32 inputs [N, *per-sample shape].
+    """Return the outputs [N, *per-sample shape] by name for inputs [N, *per-sample shape] given in float32.
 
     `graph` is the model imported: it knows where the model's own tensors have the batch. A batch that the file fixes
     is filled chunk by chunk, the last one with its last sample repeated.
@@ -24,7 +33,10 @@ def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.disable_quant_qdq", "1")  # real numbers, as ONNX defines the operators
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    kinds = {value.name: NUMBERS[value.type] for value in session.get_inputs()}
+    inputs = {name: array.astype(kinds[name]) for name, array in inputs.items()}
     feeds = {op.label.data: _axis(op) for op in graph.module.ops if isinstance(op, InputOp)}
     results = {op.label.data: op for op in graph.module.ops if isinstance(op, OutputOp)}
     count = len(next(iter(inputs.values())))

@@ -15,10 +15,12 @@ from cimc.ir.attributes import floats
 from cimc.ir.graph import Graph, producer
 from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of
-from cimc.ir.nn import HIDDEN, Computed, ConstantOp, GatherOp, InputOp, Movement, SelectOp
+from cimc.ir.nn import HIDDEN, Computed, ConstantOp, GatherOp, InputOp, Movement, QuantiseOp, SelectOp
 from cimc.ir.types import shape_of
+from cimc.passes.given import given_code
 from cimc.passes.histogram import RULES, Tail
 from cimc.passes.ranges import Ranges, rounded
+from cimc.targets import Target
 
 RANGE = "cim.range"
 BINS = 4096
@@ -34,7 +36,7 @@ Batch = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Write `cim.range` (low, high) on every operation; stored `ranges` win over data.
+    """Write `cim.range` (low, high) on every operation whose codes are not given; stored `ranges` win over data.
 
     `method` is minmax, percentile, mse or entropy (passes/histogram.py).
     """
@@ -45,15 +47,23 @@ class Calibrate:
     method: str = "percentile"
     percentile: float = 99.99
     inputs: str = "auto"
+    target: Target | None = field(default=None, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
         if self.method not in RULES:
             raise fail("CIM0305", f"calibrate has no method {self.method!r}", hint=f"methods: {', '.join(RULES)}")
-        computed = [op for op in graph.operations if isinstance(op, Computed)]
+        computed = [op for op in graph.operations if isinstance(op, Computed) and self._is_wanted(op)]
         found = self._stored(computed) if self.ranges else self._measured(graph, computed)
         for op in computed:
             op.attributes[RANGE] = floats(found[op.label.data])
         return graph
+
+    def _is_wanted(self, op: Computed) -> bool:
+        """Return whether a range is needed: not where the model says the codes, and the DAC takes them."""
+        code = given_code(op)
+        if code is None or self.target is None:
+            return code is None
+        return isinstance(op, QuantiseOp) and not self.target.drives(code.low.data, code.high.data)
 
     def _stored(self, computed: list[Computed]) -> Mapping[str, tuple[float, float]]:
         assert self.ranges is not None
@@ -70,8 +80,11 @@ class Calibrate:
         return known
 
     def _measured(self, graph: Graph, computed: list[Computed]) -> dict[str, tuple[float, float]]:
+        if not computed:
+            return {}
         labels = [op.label.data for op in computed]
-        evaluator = Evaluator(graph, values=labels, batch=samples_at_once(computed))
+        everything = [op for op in graph.operations if isinstance(op, Computed)]
+        evaluator = Evaluator(graph, values=labels, batch=samples_at_once(everything))
         bounds = {label: [math.inf, -math.inf] for label in labels}
         tails: dict[str, Tail] = {}
         for chunk in evaluator.stream(self.data):

@@ -23,11 +23,13 @@ SUM_BITS = 32
 class Conductance:
     """Turn real weights into conductance differences, multipliers, offsets and the ADC gain of every xbar.mvm.
 
-    Column j of block t is scaled by g = min(1, full scale / peak), so that its largest sum just fills the ADC.
+    Column j of block t is scaled by g = min(1, full scale / peak), so that its largest sum just fills the ADC. Where
+    the weights are whole multiples of known steps, g is lowered by up to 1 - `whole` to represent them exactly.
     """
 
     name: ClassVar[str] = "conductance"
     target: Target
+    whole: float = 0.97
 
     def __call__(self, graph: Graph) -> Graph:
         gain = int_values(graph.module.attributes.pop(GAIN, None))  # type: ignore[arg-type]
@@ -43,6 +45,8 @@ class Conductance:
         shared = op.attributes.pop(SHARED, None) is not None
         weight, full = graph.weights.get(op.weight), self.target.full_conductance
         largest = largest_weights(op, weight, shared)
+        if op.steps is not None:
+            factor = self._whole(factor, largest, graph.weights.get(op.steps))
         levels = np.empty(weight.shape, np.int16)
         sums, magnitudes = np.zeros(factor.shape), np.zeros(factor.shape)
         for number, rows, cols, unrounded in full_scale_blocks(op, weight, largest, full):
@@ -53,11 +57,25 @@ class Conductance:
         self._epilogue(graph, op, sums.astype(np.int64), largest / (full * factor), gain)
         self._check_bounds(graph, op, magnitudes.astype(np.int64))
         op.properties["conductance"] = graph.weights.add(f"{op.label.data}.conductance", levels)
-        del op.properties["weight"], op.properties["bias"]
+        for used in ("weight", "steps", "bias"):
+            op.properties.pop(used, None)
 
     def _range_factors(self, peaks: NDArray[np.generic], gain: tuple[int, int]) -> NDArray[np.float64]:
         full_scale = self.target.adc_range[1] * 2.0 ** gain[1] / gain[0]
         return np.minimum(1.0, full_scale / np.maximum(np.asarray(peaks, np.float64), 1.0))
+
+    def _whole(
+        self, factor: NDArray[np.float64], largest: NDArray[np.float64], steps: NDArray[np.generic]
+    ) -> NDArray[np.float64]:
+        """Return factors at which every weight is a whole number of conductance units, where that costs little.
+
+        Columns read by an ADC without a gain need not be as large as they can be: there it costs nothing.
+        """
+        multiples = np.maximum(np.rint(largest / np.asarray(steps, np.float64)[:, np.newaxis]), 1.0)
+        full = self.target.full_conductance
+        whole = np.floor(full * factor / multiples) * multiples / full
+        least = 0.0 if self.target.constants["adc.gain"] == "unity" else self.whole
+        return np.where((whole > 0.0) & (whole >= least * factor), whole, factor)
 
     def _epilogue(
         self, graph: Graph, op: MvmOp, sums: NDArray[np.int64], step: NDArray[np.float64], gain: tuple[int, int]

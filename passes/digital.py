@@ -181,7 +181,7 @@ def _pad(graph: Graph, op: nn.PadOp) -> Made:
     return _made(xbar.PadOp, op, before=op.before, after=op.after, value=integer(value))
 
 
-def _reshape(graph: Graph, op: nn.ReshapeOp) -> Made:
+def _view(graph: Graph, op: nn.ReshapeOp | nn.RecodeOp) -> Made:
     return _made(xbar.ViewOp, op)
 
 
@@ -226,7 +226,8 @@ LOWERINGS: Mapping[type[Operation], Callable[[Graph, Any], Made]] = {
     nn.SoftmaxOp: _softmax,
     nn.ConcatOp: _concat,
     nn.PadOp: _pad,
-    nn.ReshapeOp: _reshape,
+    nn.ReshapeOp: _view,
+    nn.RecodeOp: _view,
     nn.TransposeOp: _transpose,
     nn.SliceOp: _slice,
     nn.MatMulOp: matrices.matmul,

@@ -80,14 +80,14 @@ def _into_producer(graph: Graph, op: nn.AffineOp) -> None:
     Rewriter.erase_op(before)
 
 
-def _merged(graph: Graph, first: nn.AffineOp, second: nn.AffineOp) -> dict[str, Attribute] | None:
+def _merged(graph: Graph, first: nn.AffineOp, second: nn.AffineOp) -> dict[str, Attribute | None] | None:
     """(x * s + b) * t + c is x * (s * t) + (b * t + c)."""
     scale = _reals(graph, first.scale) * _reals(graph, second.scale)
     bias = _reals(graph, first.bias) * _reals(graph, second.scale) + _reals(graph, second.bias)
     return _constants(graph, second.label.data, scale=scale, bias=bias)
 
 
-def _scaled_outputs(graph: Graph, layer: Layer, op: nn.AffineOp) -> dict[str, Attribute] | None:
+def _scaled_outputs(graph: Graph, layer: Layer, op: nn.AffineOp) -> dict[str, Attribute | None] | None:
     outputs = shape_of(op.out)[-1]
     scale = _last_axis(_reals(graph, op.scale), outputs)
     offset = _last_axis(_reals(graph, op.bias), outputs)
@@ -95,13 +95,16 @@ def _scaled_outputs(graph: Graph, layer: Layer, op: nn.AffineOp) -> dict[str, At
         return None
     weight = _times(graph.weights.get(layer.weight), scale)
     old = np.zeros(outputs) if layer.bias is None else _reals(graph, layer.bias)
-    return _constants(graph, op.label.data, weight=weight, bias=old * scale + offset)
+    arrays: dict[str, NDArray[np.generic]] = {"weight": weight, "bias": old * scale + offset}
+    if layer.steps is not None:
+        arrays["steps"] = _reals(graph, layer.steps) * np.abs(scale)
+    return _constants(graph, op.label.data, **arrays)
 
 
-def _constants(graph: Graph, label: str, **arrays: NDArray[np.generic]) -> dict[str, Attribute] | None:
+def _constants(graph: Graph, label: str, **arrays: NDArray[np.generic]) -> dict[str, Attribute | None] | None:
     """Keep arrays as properties of the same names; None where one left float32's range."""
     found = {name: _kept(graph, f"{label}.{name}", array) for name, array in arrays.items()}
-    kept: dict[str, Attribute] = {name: ref for name, ref in found.items() if ref is not None}
+    kept: dict[str, Attribute | None] = {name: ref for name, ref in found.items() if ref is not None}
     return kept if len(kept) == len(arrays) else None
 
 
@@ -116,6 +119,7 @@ def _into_consumer(graph: Graph, op: nn.AffineOp) -> None:
         return
     if changes is None:
         return
+    changes["steps"] = None
     source = op.x
     if isinstance(view, nn.ReshapeOp):
         straight = again(view, [op.x], shape_of(view.out))
@@ -124,7 +128,7 @@ def _into_consumer(graph: Graph, op: nn.AffineOp) -> None:
     replace(layer, [again(layer, [source], shape_of(layer.out), **changes)], also=[op])
 
 
-def _scaled_channels(graph: Graph, layer: nn.ConvOp, op: nn.AffineOp) -> dict[str, Attribute] | None:
+def _scaled_channels(graph: Graph, layer: nn.ConvOp, op: nn.AffineOp) -> dict[str, Attribute | None] | None:
     """Scale the input channels of a convolution; its padding must stay zero under the map."""
     channels, group = shape_of(op.x)[-1], int_value(layer.group)
     scale = _last_axis(_reals(graph, op.scale), channels)
@@ -139,7 +143,7 @@ def _scaled_channels(graph: Graph, layer: nn.ConvOp, op: nn.AffineOp) -> dict[st
     return _constants(graph, layer.label.data, weight=weight * scale[row], bias=bias)
 
 
-def _scaled_rows(graph: Graph, layer: nn.DenseOp, op: nn.AffineOp) -> dict[str, Attribute] | None:
+def _scaled_rows(graph: Graph, layer: nn.DenseOp, op: nn.AffineOp) -> dict[str, Attribute | None] | None:
     """Scale the rows of a matrix; the map may act on the data before it is flattened into one vector."""
     inputs = layer.weight.dims[0]
     scale = _per_row(_reals(graph, op.scale), shape_of(op.x), shape_of(layer.x))

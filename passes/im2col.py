@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cimc.ir.attributes import Ints, int_value, int_values, integer, ints, text
 from cimc.ir.graph import Graph
@@ -11,6 +12,7 @@ from cimc.ir.location import replace
 from cimc.ir.nn import AvgPoolOp, ConvOp, DenseOp, MaxPoolOp
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
+from cimc.passes.dac_range import fit_inputs
 from cimc.passes.requantise import code_clamp, multipliers, offsets
 from cimc.targets import Target
 
@@ -29,6 +31,8 @@ class Im2col:
     depthwise: str = "auto"
 
     def __call__(self, graph: Graph) -> Graph:
+        layers = [op for op in graph.operations if isinstance(op, ConvOp | DenseOp) and not self._is_digital(op)]
+        fit_inputs(graph, layers, self.target)
         for op in graph.operations:
             if isinstance(op, ConvOp) and self._is_digital(op):
                 replace(op, [_depthwise(graph, op)])
@@ -39,7 +43,9 @@ class Im2col:
                 replace(op, [_mvm(graph, op, weight[np.newaxis], None)])
         return graph
 
-    def _is_digital(self, op: ConvOp) -> bool:
+    def _is_digital(self, op: ConvOp | DenseOp) -> bool:
+        if isinstance(op, DenseOp):
+            return False
         wanted = self.depthwise == "digital" or (
             self.depthwise == "auto" and bool(self.target.constants["digital.depthwise"])
         )
@@ -76,6 +82,9 @@ def _mvm(graph: Graph, op: ConvOp | DenseOp, weight: np.ndarray, window: Ints | 
     }
     if window is not None:
         properties["window"] = window
+    if op.steps is not None:
+        steps = graph.weights.get(op.steps).reshape(weight.shape[0], weight.shape[2])
+        properties["steps"] = graph.weights.add(f"{label}.steps", steps)
     return MvmOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)
 
 
@@ -84,7 +93,7 @@ def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:
     weight = graph.weights.get(op.weight).astype(np.float64)
     height, width, _, outputs = weight.shape
     channels = int_value(op.group)
-    steps = np.max(np.abs(weight), axis=(0, 1, 2)) / WEIGHT_HIGH
+    steps = _tap_steps(graph, op, weight)
     codes = np.rint(weight / np.where(steps > 0.0, steps, 1.0)).astype(np.int64).reshape(height * width, outputs)
     scale, shift = multipliers(x.scale.data * steps / y.scale.data, label)
     bias = np.zeros(outputs) if op.bias is None else graph.weights.get(op.bias).astype(np.float64)
@@ -106,3 +115,13 @@ def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:
             "high": integer(high),
         },
     )
+
+
+def _tap_steps(graph: Graph, op: ConvOp, weight: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the real value of one code of each output's taps: the model's own, or such that the codes are 8-bit."""
+    largest = np.max(np.abs(weight), axis=(0, 1, 2))
+    if op.steps is not None:
+        given = graph.weights.get(op.steps).astype(np.float64)
+        if np.all(np.rint(largest / given) <= WEIGHT_HIGH):
+            return given
+    return np.asarray(largest / WEIGHT_HIGH)

@@ -11,14 +11,15 @@ from xdsl.rewriter import Rewriter
 
 from cimc.diagnostics import fail
 from cimc.evaluate import Evaluator
-from cimc.ir.attributes import float_value, ints
-from cimc.ir.graph import Graph, producer
-from cimc.ir.loops import ResultOp, ScanOp, StateOp, readers, retype_results
-from cimc.ir.nn import Computed, ConcatOp, ConvOp, DenseOp, InputOp, MaxPoolOp, Movement, PadOp
+from cimc.ir.attributes import ints
+from cimc.ir.graph import Graph
+from cimc.ir.loops import ScanOp, retype_results
+from cimc.ir.nn import Computed, ConvOp, DenseOp, InputOp
 from cimc.ir.types import CodeType, code_of, code_tensor, float_tensor, shape_of
 from cimc.passes.calibrate import Batch, samples_at_once
 from cimc.passes.quantise import bounds, input_type, is_product, narrowed
 from cimc.passes.ranges import Ranges
+from cimc.passes.shared_codes import followers, same_codes
 from cimc.targets import Target
 
 BITS = "cim.bits"
@@ -97,7 +98,7 @@ class MixedPrecision:
         """Return everything that can be lowered and the bits it has."""
         found = {}
         for layer in _layers(graph):
-            group = _same_codes(layer)
+            group = same_codes(layer)
             if group and self.lower != "weights":
                 found[Knob(group[0].label.data, False)] = code_of(layer.x).bits.data
             if self.lower != "activations":
@@ -179,7 +180,7 @@ def _stored(graph: Graph, bits: Mapping[str, tuple[int, int]]) -> Choice:
         if label not in layers:
             hint = "they belong to another model or version"
             raise fail("CIM0204", f"the ranges give bits to {label!r}, which is no layer of the crossbar", hint=hint)
-        group = _same_codes(layers[label])
+        group = same_codes(layers[label])
         if group and activation < code_of(layers[label].x).bits.data:
             found[Knob(group[0].label.data, False)] = activation
         if weight < FULL:
@@ -195,16 +196,17 @@ def _apply(graph: Graph, choice: Choice) -> None:
             assert isinstance(op, Layer)
             rounded = rounded_weights(graph.weights.get(op.weight), bits)
             op.properties["weight"] = graph.weights.add(op.weight.key.data, rounded)
+            op.properties.pop("steps", None)
         else:
             code = with_bits(code_of(op.out), bits, isinstance(op, InputOp))
-            for one in _followers(op):
+            for one in followers(op):
                 Rewriter.replace_value_with_new_type(one.out, code_tensor(shape_of(one.out), code))
 
 
 def _mark(graph: Graph, choice: Choice) -> None:
     """Write `cim.bits` on every layer of which anything is lowered."""
     for layer in _layers(graph):
-        group = _same_codes(layer)
+        group = same_codes(layer)
         weights = Knob(layer.label.data, True)
         if weights in choice or (group and Knob(group[0].label.data, False) in choice):
             layer.attributes[BITS] = ints((code_of(layer.x).bits.data, choice.get(weights, FULL)))
@@ -227,34 +229,6 @@ def rounded_weights(weight: NDArray[np.generic], bits: int) -> NDArray[np.float3
 
 def _layers(graph: Graph) -> Iterator[Layer]:
     return (op for op in graph.operations if isinstance(op, Layer) and is_product(op))
-
-
-def _same_codes(layer: Layer) -> list[Computed]:
-    """Return the value that a layer's input stems from and all that share its codes; none where that is not simple.
-
-    Not simple are parts of a concatenation, padding with another value than zero, and what a loop carries or gives.
-    """
-    root = producer(layer.x)
-    while isinstance(root, Movement | MaxPoolOp) and not isinstance(root, ConcatOp):
-        root = producer(root.operands[0])
-    if not isinstance(root, Computed):
-        return []
-    found = _followers(root)
-    return [] if any(map(_is_tied, found)) else found
-
-
-def _is_tied(op: Computed) -> bool:
-    if isinstance(op, PadOp):
-        return float_value(op.value) != 0.0
-    return isinstance(op, ConcatOp | ResultOp | StateOp) or any(isinstance(user, StateOp) for user in readers(op.out))
-
-
-def _followers(root: Computed) -> list[Computed]:
-    """Return a value and, in order, what movements and maxima make of it."""
-    found = [root]
-    for op in found:
-        found += [user for user in readers(op.out) if isinstance(user, Movement | MaxPoolOp) and user not in found]
-    return found
 
 
 def _copy(graph: Graph) -> Graph:

@@ -12,7 +12,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.types import WeightRef, shape_of
 from cimc.passes.permutation import inverse
 
-ANY_ORDER = (nn.ClampOp, nn.UnaryOp, nn.AddOp, nn.SubOp, nn.MulOp)
+ANY_ORDER = (nn.ClampOp, nn.UnaryOp, nn.AddOp, nn.SubOp, nn.MulOp, nn.QuantiseOp, nn.RecodeOp)
 LAST_AXIS = (nn.SoftmaxOp, nn.DenseOp)
 
 

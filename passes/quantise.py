@@ -1,15 +1,15 @@
 """Quantise activations: a code type for every value, requantisation where codes must agree."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
-from cimc.ir.attributes import float_value, float_values, int_value, int_values, text
-from cimc.ir.graph import Graph, producer
-from cimc.ir.location import fused
+from cimc.ir.attributes import float_value, float_values, int_value, text
+from cimc.ir.graph import Graph, only_user, producer
+from cimc.ir.location import fused, replace
 from cimc.ir.loops import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
 from cimc.ir.nn import (
     AddOp,
@@ -30,6 +30,7 @@ from cimc.ir.nn import (
     NormOp,
     OutputOp,
     PadOp,
+    QuantiseOp,
     RequantiseOp,
     SelectOp,
     SoftmaxOp,
@@ -38,10 +39,11 @@ from cimc.ir.nn import (
 )
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.passes.calibrate import RANGE
+from cimc.passes.given import given_code
 from cimc.targets import Target
 
 WIDE_BITS = 16
-WIDE_READERS = (OutputOp, SoftmaxOp, AddOp, SubOp, MulOp, AvgPoolOp, MatMulOp, NormOp, SelectOp, StateOp)
+WIDE_READERS = (OutputOp, SoftmaxOp, AddOp, SubOp, MulOp, AvgPoolOp, MatMulOp, NormOp, SelectOp, StateOp, QuantiseOp)
 """Operations of the digital unit that read 16-bit codes at no cost but memory."""
 WIDE_IN_LOOPS = (AffineOp, ClampOp)
 """More of them, where rounding errors add up over the steps."""
@@ -79,13 +81,19 @@ class Quantise:
             if any(is_product(user) or _passes_to(user, streamed) for user in found):
                 streamed.add(value)
         carried = self._carried(graph)
+        given: set[Operation] = set()
         for op in graph.operations:
             if isinstance(op, YieldOp):
                 _finish_body(op, carried)
+            elif isinstance(op, QuantiseOp):
+                given.add(_settle(op))
             elif isinstance(op, Computed):
-                self._spare_reader(op)
-                code = _own_code(op, bits[op], self._is_offset(op in streamed))
-                _quantise(op, carried.get(op, code))
+                self._spare_reader(op, given)
+                code = given_code(op)
+                if code is not None or (isinstance(op, PASSING) and producer(op.operands[0]) in given):
+                    given.add(op)
+                own = code or _own_code(op, bits[op], self._is_offset(op in streamed))
+                _quantise(op, carried.get(op, own))
         return graph
 
     def _narrow(self) -> int:
@@ -114,14 +122,17 @@ class Quantise:
                     found[state.initial.owner] = found[state]
         return found
 
-    def _spare_reader(self, op: Computed) -> None:
-        """Requantise operands that have more bits than their reader takes: what a loop carries is read by anything."""
+    def _spare_reader(self, op: Computed, given: Collection[Operation]) -> None:
+        """Requantise operands that have more bits than their reader takes: what a loop carries is read by anything.
+
+        Codes that the model gives are left to what reads them (passes/dac_range.py).
+        """
         if isinstance(op, (*PASSING, StateOp, GatherOp)):
             return
         most = self._bits_read(op, {})
         for value in dict.fromkeys(op.operands):
-            if code_of(value).bits.data > most:
-                _align(op, value, narrowed(code_of(value), most, self._is_offset(is_product(op))))
+            if code_of(value).bits.data > most and producer(value) not in given:
+                align(op, value, narrowed(code_of(value), most, self._is_offset(is_product(op))))
 
 
 def _own_code(op: Computed, bits: int, offset: bool) -> CodeType:
@@ -130,14 +141,14 @@ def _own_code(op: Computed, bits: int, offset: bool) -> CodeType:
     if isinstance(op, SoftmaxOp):
         low, high = 0.0, 1.0
     if isinstance(op, InputOp):
-        return input_type(low, high, bits) if op.integers is None else integer_type(*int_values(op.integers))
+        return input_type(low, high, bits)
     return code_type(low, high, bits, offset)
 
 
 def _quantise(op: Computed, code: CodeType) -> None:
     """Give a value its codes: `code`, or those that its operands force on it."""
     if isinstance(op, StateOp) and code_of(op.initial) != code:
-        _align(op, op.initial, code)
+        align(op, op.initial, code)
     if isinstance(op, ConcatOp):
         _align_parts(op, op.parts, code)
     elif isinstance(op, SelectOp):
@@ -145,10 +156,33 @@ def _quantise(op: Computed, code: CodeType) -> None:
     elif isinstance(op, PadOp):
         code = _with_value(code_of(op.x), float_value(op.value))
         if code != code_of(op.x):
-            _align(op, op.x, code)
+            align(op, op.x, code)
     elif isinstance(op, PASSING):
         code = code_of(op.operands[0])
     _set_type(op, code)
+
+
+def _settle(op: QuantiseOp) -> Operation:
+    """Drop a quantisation to the codes that its operand has already, under its label; else requantise.
+
+    Return the operation that has the codes now.
+    """
+    before = producer(op.x)
+    if code_of(op.x) != op.code:
+        cast = RequantiseOp.create(
+            operands=[op.x],
+            result_types=[code_tensor(shape_of(op.x), op.code)],
+            properties={"label": op.label},
+            attributes=op.attributes,
+        )
+        replace(op, [cast])
+        return cast
+    if isinstance(before, Computed) and not isinstance(before, InputOp) and only_user(op.x) is op:
+        before.properties["label"] = op.label
+        before.attributes |= op.attributes
+        before.location = fused([before.location, op.location])
+    replace(op, [], [op.x])
+    return before
 
 
 def input_type(low: float, high: float, bits: int) -> CodeType:
@@ -156,11 +190,6 @@ def input_type(low: float, high: float, bits: int) -> CodeType:
     top = (1 << (bits - 1)) - 1
     scale = (high - low) / (2 * top)
     return CodeType.of(bits, -top, top, min(max(-top - round(low / scale), -top), top), scale)
-
-
-def integer_type(low: int, high: int) -> CodeType:
-    """Return codes that are the whole numbers low..high themselves."""
-    return CodeType.of(16, low, high, min(max(0, low), high), 1.0)
 
 
 def code_type(low: float, high: float, bits: int, offset: bool) -> CodeType:
@@ -227,10 +256,10 @@ def _set_type(op: Computed, code: CodeType) -> None:
 def _align_parts(op: Computed, parts: Iterable[SSAValue], code: CodeType) -> None:
     for part in dict.fromkeys(parts):
         if code_of(part) != code:
-            _align(op, part, code)
+            align(op, part, code)
 
 
-def _align(op: Computed, value: SSAValue, code: CodeType) -> None:
+def align(op: Computed, value: SSAValue, code: CodeType) -> None:
     """Put a requantisation of `value` before `op` and let `op` read it."""
     cast = _cast(op, value, code, op.label.data)
     for index, operand in enumerate(op.operands):

@@ -12,7 +12,7 @@ from cimc.ir.graph import Graph, Labels, label_of, producer, users
 from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
 from cimc.ir.weights import Array
-from cimc.passes.movable import is_movable, permuted
+from cimc.passes.movable import ANY_ORDER, is_movable, permuted
 from cimc.passes.permutation import (
     Order,
     composed,
@@ -172,7 +172,7 @@ def _with_rows_in_order(graph: Graph, ref: WeightRef, order: Order, shape: tuple
 
 def _reshape_below(graph: Graph, labels: Labels, op: nn.Computed) -> bool:
     """f(reshape(x)) -> reshape(f(x)) for elementwise f, so that transposes above the reshape can go on."""
-    kinds = (nn.ClampOp, nn.UnaryOp, nn.AffineOp, nn.AddOp, nn.SubOp, nn.MulOp)
+    kinds = (*ANY_ORDER, nn.AffineOp)
     if not isinstance(op, kinds) or not all(isinstance(x.owner, nn.ReshapeOp) for x in op.operands):
         return False
     sources = [_source(x) for x in op.operands]

@@ -113,15 +113,15 @@ def _capture(result: Lowered, write: Write, compute: Capture, constants: Array) 
 def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Array, ...], constants: Array) -> None:
     step, state, columns = result.step, stream.source, stream.reads[0].columns
     step.kind, step.count = PRODUCT, len(stream.reads)
-    elements = _rectangles(result, [state], constants, ("i8", "u8", "i16"), (-stream.limit, stream.limit))
-    _require(stream.limit < 1 << 15 and _apart(state, write.out))
+    elements = _rectangles(result, [state], constants, ("i8", "u8", "i16"), (stream.low, stream.high))
+    _require(-stream.low < 1 << 15 and _apart(state, write.out))
     _vectors(result, state, write.out, columns)
     parts = (Part * len(stream.reads))()
     result.kept.append(parts)
     for part, read, table in zip(parts, stream.reads, multipliers, strict=True):
         _require(read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
         if read.noise and read.noise.cycle:
-            part.noise = _cycle(result, read, read.noise.cycle, elements[read.rows], stream.limit)
+            part.noise = _cycle(result, read, read.noise.cycle, elements[read.rows], -stream.low)
         if read.noise and read.noise.converter:
             part.converter = _converter(result, read, read.noise.converter)
             step.narrow = 0

@@ -105,7 +105,8 @@ class TensorStream:
 
     source: Source
     touched: Source | None
-    limit: int
+    low: int
+    high: int
     vectors: int
     length: int
     dtype: torch.dtype
@@ -114,7 +115,7 @@ class TensorStream:
     def codes(self, memory: Memory) -> list[Tensor]:
         """Return the ADC codes [cols, vectors * images] of each block."""
         if self.touched:
-            memory.require(self.touched.read(memory), -self.limit, self.limit)
+            memory.require(self.touched.read(memory), self.low, self.high)
         inputs = self.source.read(memory).to(self.dtype).reshape(self.length, self.vectors * memory.images)
         return [block.codes(memory, inputs) for block in self.blocks]
 
@@ -136,15 +137,15 @@ def capture(compute: Capture, layout: Layout) -> Compute:
 
 
 def _stream(stream: Stream, layout: Layout) -> TensorStream:
-    state, limit = stream.source, stream.limit
+    state, low, high = stream.source, stream.low, stream.high
     source = layout.source(state, (1, 2, 0))
-    if source.padded and abs(source.fill) > limit:
+    if source.padded and not low <= source.fill <= high:
         raise Unsuitable  # the processor traps
-    inside = -limit <= state.lowest and state.highest <= limit
+    inside = low <= state.lowest and state.highest <= high
     dtype = float_type(stream.reads[0].matrix.dtype)
     blocks = tuple(_block(read, layout) for read in stream.reads)
     touched = None if inside else layout.touched(state)
-    return TensorStream(source, touched, limit, state.vectors, state.length, dtype, blocks)
+    return TensorStream(source, touched, low, high, state.vectors, state.length, dtype, blocks)
 
 
 def _block(read: BlockRead, layout: Layout) -> Block:

@@ -37,12 +37,14 @@ REAL: Mapping[type[Operation], Lowering] = {
     nn.GatherOp: nn_float.gather,
     nn.ConstantOp: nn_float.constant,
     nn.RequantiseOp: nn_float.requantise,
+    nn.QuantiseOp: nn_float.quantised,
     nn.MaxPoolOp: nn_pool.max_pool,
     nn.AvgPoolOp: nn_pool.avg_pool,
 }
 """Operations on real values: their results are quantised where the result type is codes."""
 
 STORED: Mapping[type[Operation], Lowering] = {
+    nn.RecodeOp: nn_float.recode,
     nn.ConcatOp: nn_move.concat,
     nn.PadOp: nn_move.pad,
     nn.ReshapeOp: nn_move.reshape,

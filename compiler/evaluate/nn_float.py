@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 
 from cimc.evaluate import layout
 from cimc.evaluate.builder import Array, Builder
-from cimc.evaluate.codes import dequantise
+from cimc.evaluate.codes import dequantise, quantise
 from cimc.ir import nn
 from cimc.ir.attributes import Floats, float_value, float_values, int_value, int_values
 from cimc.ir.types import code_of, is_quantised, shape_of
@@ -129,6 +129,16 @@ def constant(b: Builder, op: nn.ConstantOp) -> str:
 
 def requantise(b: Builder, op: nn.RequantiseOp) -> str:
     return real(b, op.x)
+
+
+def quantised(b: Builder, op: nn.QuantiseOp) -> str:
+    return dequantise(b, quantise(b, real(b, op.x), op.code), op.code)
+
+
+def recode(b: Builder, op: nn.RecodeOp) -> str:
+    """Codes are what they are; real values go through their codes."""
+    x = b.names[op.x]
+    return x if is_quantised(op.x) else dequantise(b, quantise(b, x, op.source), op.target)
 
 
 def _binary(b: Builder, op_type: str, op: nn.AddOp | nn.SubOp | nn.MulOp) -> str:

@@ -39,12 +39,16 @@ class Constant:
 
 @dataclass
 class Facts:
-    """What is known of each tensor by name; `problems`, by first output, are nodes that break ONNX's rules."""
+    """What is known of each tensor by name; `problems`, by first output, are nodes that break ONNX's rules.
+
+    `dequantised` are the nodes whose results are constants that were stored as integers.
+    """
 
     constants: dict[str, Constant] = field(default_factory=dict)
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     types: dict[str, onnx.TypeProto] = field(default_factory=dict)
     problems: dict[str, Diagnostic] = field(default_factory=dict)
+    dequantised: dict[str, Node] = field(default_factory=dict)
     batch_axes: dict[str, BatchAxis | None] = field(default_factory=dict)
 
     def tensor(self, name: str) -> Tensor:
@@ -174,7 +178,8 @@ def _correct_pool(node: Node, facts: Facts) -> None:
     motion = motion_of(node, node.ints("kernel_shape", ()), tuple(size))
     if motion.is_sound:
         shape = (batch, channels, *(max(count, 0) for count in motion.positions(tuple(size))))
-        facts.note_type(node.outputs[0], onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shape))
+        kind = facts.types[node.inputs[0]].tensor_type.elem_type
+        facts.note_type(node.outputs[0], onnx.helper.make_tensor_type_proto(kind, shape))
 
 
 def _oversized(node: Node, facts: Facts) -> Diagnostic | None:
@@ -202,6 +207,8 @@ def _fold(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
         shapes = ", ".join(str(array.shape) for array in first.values())
         message = f"cannot be evaluated on constants of shapes {shapes}: {error}"
         return Diagnostic("CIM0102", message, node.name, node.operator)
+    if node.operator == "DequantizeLinear":
+        facts.dequantised[node.outputs[0]] = node
     for name, value, other in zip(node.outputs, values, others, strict=False):
         facts.note_constant(name, Constant(value, other))
     return None

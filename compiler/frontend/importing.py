@@ -12,12 +12,13 @@ from cimc.frontend.folding import Facts, gather_facts
 from cimc.frontend.node import Node, node_of
 from cimc.frontend.operators import OPERATORS
 from cimc.frontend.preparation import Prepared, prepare, real_inputs
+from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers
 from cimc.frontend.reading import read
 from cimc.frontend.site import Canvas, Site
 from cimc.ir import build
 from cimc.ir.graph import Graph
 from cimc.ir.location import named
-from cimc.ir.types import shape_of
+from cimc.ir.types import CodeType, shape_of
 
 
 def load(path: Path, unbatched: bool = False) -> Graph:
@@ -80,12 +81,15 @@ def _names(prepared: Prepared, nodes: Iterable[Node]) -> set[str]:
 
 def _add_inputs(canvas: Canvas, prepared: Prepared) -> None:
     for value in real_inputs(prepared.model.graph):
-        _add_input(canvas, value.name)
+        kind = value.type.tensor_type.elem_type
+        _add_input(canvas, value.name, integers(kind) if kind in INTEGERS else None)
 
 
-def _add_input(canvas: Canvas, name: str) -> None:
+def _add_input(canvas: Canvas, name: str, code: CodeType | None = None) -> None:
     batch = canvas.facts.batch_axes.get(name)
     op = build.input_(name, per_sample(canvas.facts.shapes[name], batch), _axis(batch))
+    if code is not None:
+        op.properties["code"] = code
     op.location = named(name)
     canvas.block.add_op(op)
     canvas.values[name] = op.out
@@ -111,6 +115,8 @@ def _translate_all(canvas: Canvas, nodes: Iterable[Node]) -> list[Diagnostic]:
     for node in nodes:
         known = all(name in canvas.values or name in canvas.facts.constants for name in node.inputs if name)
         try:
+            if node.operator in DYNAMIC:
+                raise CimcError([_unsupported(node)])
             if node.label in canvas.facts.problems:
                 raise CimcError([canvas.facts.problems[node.label]])
             if node.operator not in OPERATORS:
@@ -124,6 +130,9 @@ def _translate_all(canvas: Canvas, nodes: Iterable[Node]) -> list[Diagnostic]:
 
 
 def _unsupported(node: Node) -> Diagnostic:
+    if node.operator in DYNAMIC:
+        hint = "quantise with fixed scales: onnxruntime.quantization.quantize_static, or give cimc the float model"
+        return Diagnostic("CIM0103", "its scales are found at run time", node.name, node.operator, hint)
     hint = "README.md lists the operators; replace the node or cut the model before it"
     return Diagnostic("CIM0103", "no lowering exists for this operator", node.name, node.operator, hint)
 

@@ -5,6 +5,7 @@ from xdsl.ir import SSAValue
 
 from cimc.frontend.arithmetic import affine
 from cimc.frontend.preparation import UNBATCHED
+from cimc.frontend.quantisation import note_steps
 from cimc.frontend.site import Reals, Site
 from cimc.ir import build
 from cimc.ir.types import shape_of
@@ -22,7 +23,9 @@ def gemm(at: Site) -> SSAValue:
     weight, bias = at.weight(matrix, at.node.inputs[1]), _gemm_bias(at, matrix)
     if bias is None or bias.ndim == 1:
         vector = None if bias is None else at.weight(bias, at.node.inputs[2])
-        return at.add(build.dense(x, weight, vector, at.label))
+        made = build.dense(x, weight, vector, at.label)
+        note_steps(at, made, 1 - at.node.integer("transB", 0))
+        return at.add(made)
     product = at.add(build.dense(x, weight, None, at.helper("product")))
     return affine(at, product, np.ones(()), bias, at.node.inputs[2])
 
@@ -49,7 +52,9 @@ def matmul(at: Site) -> SSAValue:
     _require_no_batch(at, 0, 1)
     weight = at.weight(matrix if matrix.ndim == 2 else matrix[:, None], at.node.inputs[1])
     if matrix.ndim == 2:
-        return at.add(build.dense(x, weight, None, at.label))
+        made = build.dense(x, weight, None, at.label)
+        note_steps(at, made, at.constant(1).ndim - 1)
+        return at.add(made)
     return at.reshaped(at.add(build.dense(x, weight, None, at.label)), at.result_shape(), "vector")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from xdsl.ir import SSAValue
 
-from cimc.frontend import arithmetic, convolution, elementwise, matrix, movement, pooling, recurrent
+from cimc.frontend import arithmetic, convolution, elementwise, matrix, movement, pooling, quantisation, recurrent
 from cimc.frontend.site import Site
 
 Translation = Callable[[Site], SSAValue | tuple[SSAValue, ...]]
@@ -16,6 +16,7 @@ OPERATORS: Mapping[str, Translation] = {
     "Clip": elementwise.clip,
     "Concat": movement.concat,
     "Conv": convolution.convolution,
+    "DequantizeLinear": quantisation.dequantize_linear,
     "Div": arithmetic.division,
     "Dropout": elementwise.same,
     "Flatten": movement.reshaped,
@@ -34,6 +35,7 @@ OPERATORS: Mapping[str, Translation] = {
     "Mul": arithmetic.multiplication,
     "Neg": arithmetic.negation,
     "Pad": movement.pad,
+    "QuantizeLinear": quantisation.quantize_linear,
     "RNN": recurrent.rnn,
     "ReduceMean": pooling.reduce_mean,
     "Relu": elementwise.relu,

@@ -10,6 +10,7 @@ import onnx.version_converter
 
 from cimc.diagnostics import CimcError, Diagnostic, fail
 from cimc.frontend.ordering import sort_nodes
+from cimc.frontend.qoperators import expand_quantised
 from cimc.frontend.reading import ModelFile
 from cimc.ir.weights import Array
 
@@ -17,6 +18,9 @@ OPSET = 21
 """Older models are converted to this opset; newer ones are taken where their operators are the same."""
 
 UNBATCHED = "if no axis of the model is a batch, compile with --unbatched"
+
+FED = (onnx.TensorProto.FLOAT, *(getattr(onnx.TensorProto, name) for name in ("INT8", "UINT8", "INT16", "UINT16")))
+"""Element types of inputs: real numbers, or the integers of a quantised model."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,9 @@ def prepare(file: ModelFile, unbatched: bool = False) -> Prepared:
         raise CimcError(found)
     batch, free = (1, False) if unbatched else _batch(inputs, axes)
     _fix_batch(model.graph, inputs, axes, batch)
-    return Prepared(_converted(model), file.large, batch, free, axes)
+    model = _converted(model)
+    expand_quantised(model.graph)
+    return Prepared(model, file.large, batch, free, axes)
 
 
 def real_inputs(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
@@ -98,10 +104,11 @@ def _batch_axis(value: onnx.ValueInfoProto) -> int:
 
 def _input_problems(value: onnx.ValueInfoProto, batch: int | None) -> Iterator[Diagnostic]:
     name, tensor = f"input '{value.name}'", value.type.tensor_type
-    if not value.type.HasField("tensor_type") or tensor.elem_type != onnx.TensorProto.FLOAT:
+    if not value.type.HasField("tensor_type") or tensor.elem_type not in FED:
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type else "no tensor"
         hint = "export the float model; cimc quantises it"
-        yield Diagnostic("CIM0104", f"{name} is {kind}, only FLOAT can be fed", hint=hint)
+        fed = ", ".join(map(onnx.TensorProto.DataType.Name, FED))
+        yield Diagnostic("CIM0104", f"{name} is {kind}, only {fed} can be fed", hint=hint)
         return
     if not tensor.HasField("shape"):
         yield Diagnostic("CIM0105", f"{name} has no shape")

@@ -14,7 +14,7 @@ from cimc.frontend.folding import Facts
 from cimc.frontend.node import Node
 from cimc.frontend.preparation import UNBATCHED
 from cimc.ir import build, nn
-from cimc.ir.types import WeightRef, shape_of
+from cimc.ir.types import CodeType, WeightRef, shape_of
 from cimc.ir.weights import Array, WeightStore
 
 Reals = NDArray[np.float64]
@@ -30,6 +30,7 @@ class Canvas:
     block: Block = field(default_factory=Block)
     weights: WeightStore = field(default_factory=WeightStore)
     values: dict[str, SSAValue] = field(default_factory=dict)
+    recoded: dict[tuple[SSAValue, CodeType], SSAValue] = field(default_factory=dict)
 
     def unique(self, label: str) -> str:
         """Return `label`, or label.2, label.3 ... where a tensor or another helper has that name."""
@@ -71,6 +72,10 @@ class Site:
         if self.is_constant(index) or not self.node.has(index):
             raise self.refuse("CIM0104", f"input {index} must be computed, it is a constant")
         return self.canvas.values[self.node.inputs[index]]
+
+    def element_type(self, name: str) -> int:
+        """Return the ONNX element type of a tensor."""
+        return int(self.canvas.facts.types[name].tensor_type.elem_type)
 
     def full_shape(self, name: str) -> tuple[int, ...]:
         return self.canvas.facts.shapes[name]

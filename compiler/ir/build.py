@@ -9,7 +9,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from cimc.ir import nn
 from cimc.ir.attributes import floats, integer, ints, real, text
-from cimc.ir.types import WeightRef, float_tensor, shape_of, tensor_of
+from cimc.ir.types import CodeType, WeightRef, float_tensor, shape_of, tensor_of
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
@@ -159,6 +159,15 @@ def select(c: SSAValue, a: SSAValue, b: SSAValue, label: str, hides: bool = Fals
     shape = np.broadcast_shapes(shape_of(c), shape_of(a), shape_of(b))
     properties = {"label": text(label), "hides": integer(1) if hides else None}
     return nn.SelectOp(operands=[c, a, b], properties=properties, result_types=[typed(a, shape)])
+
+
+def quantise(x: SSAValue, code: CodeType, label: str) -> nn.QuantiseOp:
+    return nn.QuantiseOp(operands=[x], properties={"label": text(label), "code": code}, result_types=[x.type])
+
+
+def recode(x: SSAValue, source: CodeType, target: CodeType, label: str) -> nn.RecodeOp:
+    properties = {"label": text(label), "source": source, "target": target}
+    return nn.RecodeOp(operands=[x], properties=properties, result_types=[x.type])
 
 
 def concat(parts: Sequence[SSAValue], axis: int, label: str) -> nn.ConcatOp:

@@ -52,6 +52,7 @@ class InputOp(Computed):
 
     `batch_axis` is where the model's own tensor has the samples: absent for the first axis, -1 for none.
     `integers` (lowest, highest) marks an input of whole numbers, whose codes are the numbers themselves.
+    `code` is given where the model takes integers: the codes whose real values are those integers.
     """
 
     name = "nn.input"
@@ -59,6 +60,7 @@ class InputOp(Computed):
     order: Ints = prop_def(Ints)
     batch_axis: Integer | None = opt_prop_def(Integer)
     integers: Ints | None = opt_prop_def(Ints)
+    code: CodeType | None = opt_prop_def(CodeType)
 
     def verify_(self) -> None:
         _verify_order(self, shape_of(self.out))
@@ -81,11 +83,15 @@ class OutputOp(IRDLOperation):
 
 @irdl_op_definition
 class ConvOp(Computed):
-    """2-D convolution of (height, width, channels); weight (kernel height, kernel width, channels / group, outputs)."""
+    """2-D convolution of (height, width, channels); weight (kernel height, kernel width, channels / group, outputs).
+
+    `steps` (outputs) float64 is given where the weights of each output are whole multiples of one number.
+    """
 
     name = "nn.conv"
     x: Operand = operand_def(TensorType)
     weight: WeightRef = prop_def(WeightRef)
+    steps: WeightRef | None = opt_prop_def(WeightRef)
     bias: WeightRef | None = opt_prop_def(WeightRef)
     stride: Ints = prop_def(Ints)
     dilation: Ints = prop_def(Ints)
@@ -98,16 +104,18 @@ class ConvOp(Computed):
         shape, kernel = shape_of(self.x), self.weight.dims
         if len(shape) != 3 or len(kernel) != 4 or shape[2] != kernel[2] * int_value(self.group):
             raise VerifyException(f"weight {kernel} in {int_value(self.group)} groups does not fit input {shape}")
+        _verify_steps(self)
         _verify_window(self, (shape[0], shape[1]), (kernel[0], kernel[1]), kernel[3])
 
 
 @irdl_op_definition
 class DenseOp(Computed):
-    """Matrix product of the last axis with weight (inputs, outputs)."""
+    """Matrix product of the last axis with weight (inputs, outputs); `steps` as for a convolution."""
 
     name = "nn.dense"
     x: Operand = operand_def(TensorType)
     weight: WeightRef = prop_def(WeightRef)
+    steps: WeightRef | None = opt_prop_def(WeightRef)
     bias: WeightRef | None = opt_prop_def(WeightRef)
     clamp: Floats | None = opt_prop_def(Floats)
 
@@ -116,6 +124,7 @@ class DenseOp(Computed):
             -1
         ] != self.weight.dims[0]:
             raise VerifyException(f"weight {self.weight.dims} does not take {shape_of(self.x)} to {shape_of(self.out)}")
+        _verify_steps(self)
 
 
 @irdl_op_definition
@@ -353,6 +362,37 @@ class RequantiseOp(Computed):
         _verify_result(self, shape_of(self.x))
 
 
+@irdl_op_definition
+class QuantiseOp(Computed):
+    """The real values of the nearest codes of `code`: the model says which codes its value x has."""
+
+    name = "nn.quantise"
+    x: Operand = operand_def(TensorType)
+    code: CodeType = prop_def(CodeType)
+
+    def verify_(self) -> None:
+        _verify_result(self, shape_of(self.x))
+
+
+@irdl_op_definition
+class RecodeOp(Computed):
+    """The same codes under another zero point and scale: real values of `source` in, those of `target` out."""
+
+    name = "nn.recode"
+    x: Operand = operand_def(TensorType)
+    source: CodeType = prop_def(CodeType)
+    target: CodeType = prop_def(CodeType)
+
+    def verify_(self) -> None:
+        _verify_result(self, shape_of(self.x))
+        ends = [(code.bits, code.low, code.high) for code in (self.source, self.target)]
+        if ends[0] != ends[1]:
+            raise VerifyException("the two sides have different codes")
+        typed = is_quantised(self.out)
+        if typed and (code_of(self.x), code_of(self.out)) != (self.source, self.target):
+            raise VerifyException("the types are not those it says")
+
+
 class Movement(Computed):
     """An operation that only moves values: codes stay what they are."""
 
@@ -447,6 +487,11 @@ def _verify_result(op: Computed, want: Sequence[int]) -> None:
         raise VerifyException(f"the result is {tuple(want)}, the result type says {shape_of(op.out)}")
 
 
+def _verify_steps(op: ConvOp | DenseOp) -> None:
+    if op.steps is not None and op.steps.dims != op.weight.dims[-1:]:
+        raise VerifyException(f"steps {op.steps.dims} do not fit weight {op.weight.dims}")
+
+
 def _verify_broadcast(op: "AddOp | SubOp | MulOp") -> None:
     shapes = [shape_of(op.a), shape_of(op.b)]
     rank = max(map(len, shapes))
@@ -493,6 +538,8 @@ Nn = Dialect(
         ConstantOp,
         SelectOp,
         RequantiseOp,
+        QuantiseOp,
+        RecodeOp,
         ConcatOp,
         PadOp,
         ReshapeOp,

@@ -41,7 +41,8 @@ class Clamped(Computed):
 class MvmOp(Clamped):
     """A layer on the crossbar: vectors of x times a matrix, one or more groups of equal size side by side.
 
-    weight (group, rows, cols) float, bias (group * cols) float; group g reads input channels g * (channels / group) on.
+    weight (group, rows, cols) float, bias (group * cols) float, steps (group, cols) as for nn.conv; group g reads input
+    channels g * (channels / group) on.
     row_cuts and col_cuts split each group's matrix into blocks. With conductance G (group, rows, cols, i16):
     code_t = clip(round(s_t * adc_multiplier / 2^adc_shift)), s_t = sum of x * G over the rows of block t;
     y = clamp(round((sum_t code_t * scale[group, t, col] + offset[group * cols + col]) / 2^shift)).
@@ -53,6 +54,7 @@ class MvmOp(Clamped):
     x: Operand = operand_def(TensorType)
     window: Ints | None = opt_prop_def(Ints)
     weight: WeightRef | None = opt_prop_def(WeightRef)
+    steps: WeightRef | None = opt_prop_def(WeightRef)
     bias: WeightRef | None = opt_prop_def(WeightRef)
     row_cuts: Ints | None = opt_prop_def(Ints)
     col_cuts: Ints | None = opt_prop_def(Ints)
@@ -285,7 +287,7 @@ class PadOp(Computed):
 
 @irdl_op_definition
 class ViewOp(Computed):
-    """The same codes at the same address under another shape: no instruction."""
+    """The same codes at the same address under another shape, or read with another scale: no instruction."""
 
     name = "xbar.view"
     x: Operand = operand_def(TensorType)

@@ -45,6 +45,7 @@ CONSTANTS: Mapping[str, Constant] = {
     "array.g_max": Constant("uS", float),
     "array.g_min": Constant("uS", float),
     "dac.bits": Constant("bits", int, 2, 8),
+    "dac.codes": Constant("code range", str, choices=("symmetric", "full")),
     "adc.bits": Constant("bits", int, 2, 33),
     "adc.codes": Constant("code range", str, choices=("symmetric", "full")),
     "adc.rounding": Constant("rounding", str, choices=("nearest-even",)),

@@ -58,8 +58,17 @@ class Target:
 
     @property
     def dac_high(self) -> int:
-        """The largest input code; codes run from -dac_high to dac_high."""
+        """The largest input code."""
         return int((1 << (self.constants["dac.bits"] - 1)) - 1)
+
+    @property
+    def dac_range(self) -> tuple[int, int]:
+        """The lowest and highest code that the array can be driven with."""
+        return -self.dac_high - (self.constants["dac.codes"] == "full"), self.dac_high
+
+    def drives(self, low: int, high: int) -> bool:
+        """Return whether the array can be driven with all codes low..high."""
+        return self.dac_range[0] <= low and high <= self.dac_range[1]
 
     @property
     def adc_range(self) -> tuple[int, int]:

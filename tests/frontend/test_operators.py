@@ -81,6 +81,11 @@ CASES = {
     "pad": one("Pad", "x p v", IMAGE, {"p": [0, 0, 1, 2, 0, 0, 3, 0], "v": np.float32(1.5)}),
     "pad_axes": one("Pad", "x p - a", IMAGE, {"p": [1, 0, 2, 1], "a": np.array([2, -1])}),
     "pad_negative": one("Pad", "x p", IMAGE, {"p": [0, 0, -1, 2, 0, 0, 3, -2]}),
+    "quantize": model(
+        [node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z", "y")],
+        IMAGE,
+        {"s": np.float32(0.05), "z": np.int8(-3)},
+    ),
     "reduce_mean": one("ReduceMean", "x a", IMAGE, {"a": [2, 3]}, keepdims=1),
     "reduce_mean_dropped": one("ReduceMean", "x a", IMAGE, {"a": [-1, -2]}, keepdims=0),
     "reduce_mean_channels": one("ReduceMean", "x a", IMAGE, {"a": [1]}, keepdims=1),

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line.test_cases import run
 from models.models import MODELS, SHORT, Job, Model
 
 from cimc.arrays import load_arrays
@@ -82,11 +81,3 @@ def test_a_compile_gives_the_same_bytes_on_any_hash_seed_and_thread_count(model:
         environment = {**os.environ, "PYTHONHASHSEED": str(seed), "OMP_NUM_THREADS": str(threads)}
         subprocess.run(command, cwd=job.folder, env=environment, check=True, capture_output=True)
     assert len({path.read_bytes() for path in job.folder.glob("*.cimb")}) == 1
-
-
-@pytest.mark.parametrize("stem", ["kws_dscnn_int8_qdq", "resnet8_cifar10_int8_qdq"])
-def test_what_is_not_supported_yet_is_refused(stem: str, shared_models: Path, tmp_path: Path) -> None:
-    output = str(tmp_path / "p.asm")
-    status, text = run(["compile", str(shared_models / f"{stem}.onnx"), "-o", output])
-    assert (status, text.startswith("error[CIM01")) == (4, True), text
-    assert not list(tmp_path.iterdir())

@@ -1,0 +1,43 @@
+"""Codes that a quantised model gives itself."""
+
+from collections.abc import Callable, Mapping
+
+from xdsl.ir import Operation
+
+from cimc.ir.attributes import int_values
+from cimc.ir.graph import users
+from cimc.ir.nn import Computed, ConcatOp, InputOp, MaxPoolOp, Movement, QuantiseOp, RecodeOp, SoftmaxOp
+from cimc.ir.types import CodeType
+
+WHOLE = 1e-6
+"""How near 1 / scale must be to a whole number for softmax to give codes of that scale (passes/digital.py)."""
+
+
+def integer_type(low: int, high: int) -> CodeType:
+    """Return codes that are the whole numbers low..high themselves."""
+    return CodeType.of(16, low, high, min(max(0, low), high), 1.0)
+
+
+OWN: Mapping[type[Operation], Callable[..., CodeType | None]] = {
+    InputOp: lambda op: op.code or (integer_type(*int_values(op.integers)) if op.integers else None),
+    QuantiseOp: lambda op: op.code,
+    RecodeOp: lambda op: op.target,
+}
+
+
+def given_code(op: Computed) -> CodeType | None:
+    """Return the codes of an operation's result where the model says them, here or in the only reader."""
+    own = OWN.get(type(op))
+    if own is not None and (code := own(op)) is not None:
+        return code
+    if isinstance(op, Movement | MaxPoolOp) and not isinstance(op, ConcatOp):
+        return None
+    wanted = {user.code if isinstance(user, QuantiseOp) else None for user in users(op.out)}
+    code = next(iter(wanted), None)
+    if len(wanted) != 1 or code is None or (isinstance(op, SoftmaxOp) and not _is_whole(1.0 / code.scale.data)):
+        return None
+    return code
+
+
+def _is_whole(number: float) -> bool:
+    return abs(number - round(number)) <= WHOLE * number
