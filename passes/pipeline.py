@@ -24,6 +24,8 @@ from cimc.passes.mixed_precision import MixedPrecision
 from cimc.passes.place import Place
 from cimc.passes.quantise import Quantise
 from cimc.passes.ranges import Ranges
+from cimc.passes.replicate import Replicate
+from cimc.passes.reuse import Reuse
 from cimc.passes.schedule import Schedule
 from cimc.passes.split import Split
 from cimc.targets import Target
@@ -49,7 +51,7 @@ class Setting:
 DEFAULT = (
     "layout,fold-affine,fold-pads,fold-reshapes,fuse-clamp,dead-code,"
     "calibrate,quantise,mixed-precision,"
-    "im2col,digital,split,column-ranges,conductance,compensation,place,schedule"
+    "im2col,digital,split,column-ranges,reuse,conductance,compensation,replicate,place,schedule"
 )
 """The road from an imported graph to a scheduled tile graph."""
 
@@ -67,8 +69,10 @@ PASSES: tuple[Any, ...] = (
     Digital,
     Split,
     ColumnRanges,
+    Reuse,
     Conductance,
     Compensation,
+    Replicate,
     Place,
     Schedule,
 )
