@@ -51,7 +51,8 @@ def target_of_options(options: argparse.Namespace) -> Target:
 
 def pipeline_of(options: argparse.Namespace) -> str:
     """Return the pipeline asked for, with the options of --set. Raises CimcError CIM0305."""
-    return with_options(options.pass_pipeline or DEFAULT, ",".join(options.set))
+    pipeline = options.pass_pipeline or DEFAULT
+    return with_options(pipeline, ",".join(options.set)) if options.set else pipeline
 
 
 def feeding_of(options: argparse.Namespace) -> Feeding:
