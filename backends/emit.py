@@ -108,7 +108,7 @@ def _program(builder: Builder, op: xbar.MvmOp) -> None:
             rows=rows,
             cols=cols,
             data=data,
-            zeros="program" if op.diagonal is None else "skip",
+            zeros="program" if op.skip_zeros is None else "skip",
         )
 
 

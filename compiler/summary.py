@@ -15,7 +15,7 @@ from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
-from cimc.passes.costs import Cost, depthwise_price, layer_cost
+from cimc.passes.costs import Cost, depthwise_price, layer_cost, vectors_of
 from cimc.passes.mixed_precision import FULL
 from cimc.targets import Target
 
@@ -41,6 +41,8 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
         "payload_bytes": len(program.constants) + len(program.conductances),
         "crossbar_weights": sum(math.prod(op.matrix) for op in layers),
         "most_layers_in_a_tile": max(tenants.values(), default=0),
+        "devices": sum(_devices(compilation, op, target) for op in layers if op.shares is None),
+        "conversions": sum(_conversions(op) for op in layers),
         "array_us": round(array.time_ns / 1000, 3),
         "array_uj": round(array.energy_nj / 1000, 3),
         "array_us_alone": round(alone.time_ns / 1000, 3),
@@ -151,6 +153,20 @@ def _depthwise_lines(prices: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
+def _devices(compilation: Compilation, op: MvmOp, target: Target) -> int:
+    """Return how many devices are programmed for a layer: both sides of each cell, or those with a target alone."""
+    assert op.conductance is not None
+    levels = compilation.graph.weights.get(op.conductance)
+    cells = 2 * levels.size if op.skip_zeros is None else int(np.count_nonzero(levels))
+    return cells * op.copies * int(target.constants["array.pairs_per_weight"])
+
+
+def _conversions(op: MvmOp) -> int:
+    """Return the ADC conversions of one sample."""
+    group, _, cols = op.matrix
+    return _vectors(op) * group * cols * (len(int_values(op.row_cuts)) - 1)
+
+
 def _products(op: MvmOp) -> int:
     blocks = len(int_values(op.blocks)) // 3 // op.copies
     return _vectors(op) * blocks
@@ -158,7 +174,7 @@ def _products(op: MvmOp) -> int:
 
 def _vectors(op: MvmOp) -> int:
     """Return the vectors that one sample streams through a layer."""
-    return math.prod(shape_of(op.out)[:-1]) * runs_of(op)
+    return vectors_of(op) * runs_of(op)
 
 
 def _depthwise(compilation: Compilation) -> int:

@@ -18,6 +18,7 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_inputs
 from cimc.passes.requantise import code_clamp, multipliers, offsets
+from cimc.passes.weight_mapping import SKIP_ZEROS
 from cimc.targets import Target
 
 WEIGHT_HIGH = 127
@@ -123,7 +124,7 @@ def _diagonal(graph: Graph, op: ConvOp, target: Target) -> MvmOp:
         cells[:, :, channel, channel] = np.moveaxis(weight[:, :, channel], 1, 0)
     matrix = cells.reshape(channels // held, taps * held, held * multiplier)
     made = _mvm(graph, op, matrix, window_of(op, (op.weight.dims[0], op.weight.dims[1])))
-    made.properties["diagonal"] = integer(held)
+    made.properties |= {"diagonal": integer(held), "skip_zeros": integer(1)}
     return made
 
 
@@ -143,6 +144,8 @@ def _mvm(graph: Graph, op: ConvOp | DenseOp, weight: np.ndarray, window: Ints | 
     if op.steps is not None:
         steps = graph.weights.get(op.steps).reshape(weight.shape[0], weight.shape[2])
         properties["steps"] = graph.weights.add(f"{label}.steps", steps)
+    if SKIP_ZEROS in op.attributes:
+        properties["skip_zeros"] = integer(1)
     return MvmOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)
 
 

@@ -28,6 +28,7 @@ from cimc.passes.replicate import Replicate
 from cimc.passes.reuse import Reuse
 from cimc.passes.schedule import Schedule
 from cimc.passes.split import Split
+from cimc.passes.weight_mapping import WeightMapping
 from cimc.targets import Target
 
 
@@ -50,7 +51,7 @@ class Setting:
 
 DEFAULT = (
     "layout,fold-affine,fold-pads,fold-reshapes,fuse-clamp,dead-code,"
-    "calibrate,quantise,mixed-precision,"
+    "weight-mapping,calibrate,quantise,mixed-precision,"
     "im2col,digital,split,column-ranges,reuse,conductance,compensation,replicate,place,schedule"
 )
 """The road from an imported graph to a scheduled tile graph."""
@@ -62,6 +63,7 @@ PASSES: tuple[Any, ...] = (
     FoldReshapes,
     FuseClamp,
     DeadCode,
+    WeightMapping,
     Calibrate,
     Quantise,
     MixedPrecision,

@@ -50,7 +50,8 @@ class MvmOp(Clamped):
     blocks lists (tile, row, col) for each group, column block, row block, in this order; first_block numbers the first.
     With replicas, so many copies of these blocks follow one another, and each copy takes a part of the vectors.
     shares names the layer whose blocks, of the same conductances, this one uses. diagonal is the number of channels of
-    a depthwise layer in each group, whose matrix is block-diagonal: the cells beside the diagonal stay unprogrammed.
+    a depthwise layer in each group, whose matrix is block-diagonal. With skip_zeros, devices with target zero stay
+    unprogrammed.
     """
 
     name = "xbar.mvm"
@@ -76,6 +77,7 @@ class MvmOp(Clamped):
     replicas: Integer | None = opt_prop_def(Integer)
     shares: StringAttr | None = opt_prop_def(StringAttr)
     diagonal: Integer | None = opt_prop_def(Integer)
+    skip_zeros: Integer | None = opt_prop_def(Integer)
 
     @property
     def copies(self) -> int:
