@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cimc.ir.attributes import int_values
+from cimc.ir.loops import runs_of
 from cimc.ir.types import shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.packing import Block, blocks_of
@@ -62,8 +63,9 @@ def array_cost(target: Target, blocks: Iterable[tuple[int, Block]], vectors: int
 def layer_cost(target: Target, op: MvmOp, copies: int | None = None) -> Cost:
     """Return the cost of a placed layer on the crossbar, with the copies it has or with as many as said."""
     tiles, blocks = int_values(op.blocks)[::3], list(blocks_of(op))
-    longest = longest_part(op, copies or op.copies)
-    return array_cost(target, zip(tiles, blocks, strict=False), vectors_of(op), longest)
+    runs = runs_of(op)
+    longest = longest_part(op, copies or op.copies) * runs
+    return array_cost(target, zip(tiles, blocks, strict=False), vectors_of(op) * runs, longest)
 
 
 def lines_of(op: MvmOp) -> int:
@@ -79,7 +81,7 @@ def longest_part(op: MvmOp, copies: int) -> int:
 
 
 def vectors_of(op: MvmOp) -> int:
-    """Return how many vectors one sample streams through each block of a layer."""
+    """Return how many vectors one run of a layer streams through each of its blocks."""
     return math.prod(shape_of(op.out)[:-1])
 
 
