@@ -119,7 +119,7 @@ def _digits(weight: NDArray[np.generic], slices: int) -> list[NDArray[np.float64
 
 def _layer(op: Layer, label: str, weight: WeightRef, bias: WeightRef | None, shape: tuple[int, ...]) -> nn.Computed:
     """Return a layer like `op`, without its activation."""
-    return again(op, [op.x], shape, label=text(label), weight=weight, bias=bias, clamp=None)
+    return again(op, [op.x], shape, label=text(label), weight=weight, bias=bias, clamp=None, steps=None)
 
 
 def _finish(op: Layer, made: list[Operation], last: nn.AddOp | nn.SubOp) -> None:
