@@ -20,7 +20,7 @@ class ConstantMemory:
         Raises OverflowError where a value does not fit.
         """
         stored = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
-        if not np.array_equal(stored, array):
+        if not np.array_equal(stored.ravel(), np.ravel(array)):
             raise OverflowError(f"{name} does not fit {dtype}")
         key = (stored.dtype.str, stored.tobytes())
         if key not in self._known:

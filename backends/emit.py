@@ -86,49 +86,37 @@ def _port(op: InputOp | OutputOp, value: SSAValue) -> Port:
         zero=code.zero.data,
         low=code.low.data,
         high=code.high.data,
+        whole=isinstance(op, InputOp) and op.integers is not None,
     )
 
 
 def _program(builder: Builder, op: xbar.MvmOp) -> None:
-    """Programme every copy of a layer's blocks from the same targets; a layer that shares another's has none."""
-    if op.shares is not None:
-        return
-    assert op.first_block is not None
-    spots, count = int_values(op.blocks), _block_count(op)
-    targets = _targets(builder, op)
-    for number in range(count * op.copies):
-        tile, row, col = spots[3 * number : 3 * number + 3]
-        data, rows, cols = targets[number % count]
-        builder.put(
-            "program",
-            block=int_value(op.first_block) + number,
-            tile=tile,
-            row=row,
-            col=col,
-            rows=rows,
-            cols=cols,
-            data=data,
-            zeros="program" if op.skip_zeros is None else "skip",
-        )
-
-
-def _targets(builder: Builder, op: xbar.MvmOp) -> list[tuple[int, int, int]]:
-    """Add the conductances of each block to the payload; return (byte offset, rows, columns) of each."""
-    assert op.conductance is not None
-    levels, found = builder.graph.weights.get(op.conductance), []
+    assert op.conductance is not None and op.first_block is not None
+    levels = builder.graph.weights.get(op.conductance)
+    rows, cols, spots = int_values(op.row_cuts), int_values(op.col_cuts), int_values(op.blocks)
+    number = int_value(op.first_block)
     for group in range(levels.shape[0]):
-        for c0, c1 in pairwise(int_values(op.col_cuts)):
-            for part, (r0, r1) in enumerate(pairwise(int_values(op.row_cuts))):
-                found.append((builder.conductances.tell(), r1 - r0, c1 - c0))
+        for c0, c1 in pairwise(cols):
+            for part, (r0, r1) in enumerate(pairwise(rows)):
+                index = 3 * (number - int_value(op.first_block))
+                tile, row, col = spots[index : index + 3]
+                data = builder.conductances.tell()
+                builder.put(
+                    "program",
+                    block=number,
+                    tile=tile,
+                    row=row,
+                    col=col,
+                    rows=r1 - r0,
+                    cols=c1 - c0,
+                    data=data,
+                    zeros="program",
+                )
                 where = f"group {group}, columns {c0}..{c1 - 1}, row block {part}"
-                builder.cells.append((*found[-1], f"conductance of {', '.join(builder.names)}, {where}"))
+                name = f"conductance of {', '.join(builder.names)}, {where}"
+                builder.cells.append((data, r1 - r0, c1 - c0, name))
                 builder.conductances.write(levels[group, r0:r1, c0:c1].astype("<i2").tobytes())
-    return found
-
-
-def _block_count(op: xbar.MvmOp) -> int:
-    """Return the number of blocks of one copy of a layer."""
-    return op.matrix[0] * (len(int_values(op.row_cuts)) - 1) * (len(int_values(op.col_cuts)) - 1)
+                number += 1
 
 
 def _gain(builder: Builder, layers: Sequence[xbar.MvmOp]) -> None:
@@ -151,8 +139,7 @@ def _calibrate(builder: Builder, op: xbar.MvmOp) -> None:
     shape, pitch = (1, 1, count, rows), (0, 0, rows, 1)
     base = builder.table(op, "vectors", "i1")
     builder.put("tensor", stream=IN, space="const", type="i8", base=base, shape=shape, pitch=pitch)
-    for number in range(op.matrix[0] * op.copies):
-        group = number % op.matrix[0]
+    for group in range(op.matrix[0]):
         for c0, c1 in pairwise(int_values(op.col_cuts)):
             name = f"reference of {', '.join(builder.names)}, group {group}, columns {c0}..{c1 - 1}"
             sums = builder.constants.add(reference[group, :, c0:c1], "i8", name)
@@ -169,47 +156,30 @@ def _nothing(builder: Builder, op: Operation) -> None:
 
 
 def _mvm(builder: Builder, op: xbar.MvmOp) -> None:
-    """Stream all vectors through the blocks, or where there are copies of them a part of the vectors through each."""
-    assert op.first_block is not None
-    block, count = int_value(op.first_block), _block_count(op)
-    lines, width = _lines(op)
-    cuts = [lines * copy // op.copies for copy in range(op.copies + 1)]
-    for copy, (first, last) in enumerate(pairwise(cuts)):
-        _mvm_part(builder, op, block + copy * count, (first, last), width)
-
-
-def _lines(op: xbar.MvmOp) -> tuple[int, int]:
-    """Return into how many lines of vectors a layer can be cut, and the vectors of each: rows of a window's output."""
-    vectors_all = math.prod(shape_of(op.out)[:-1])
-    lines = int_values(op.window)[8] if op.window is not None else vectors_all
-    return lines, vectors_all // max(lines, 1)
-
-
-def _mvm_part(builder: Builder, op: xbar.MvmOp, block: int, part: tuple[int, int], width: int) -> None:
-    """Stream lines part[0] to part[1] - 1, of `width` vectors each, through one copy of the blocks."""
-    assert op.scale is not None and op.offset is not None
+    assert op.scale is not None and op.offset is not None and op.first_block is not None
     scale, offset = builder.graph.weights.get(op.scale), builder.graph.weights.get(op.offset)
-    group, _, cols = op.matrix
-    parts, pitch = len(int_values(op.row_cuts)) - 1, shape_of(op.out)[-1]
-    count, start = (part[1] - part[0]) * width, part[0] * width * pitch
+    group, rows, cols = op.matrix
+    parts, cuts = len(int_values(op.row_cuts)) - 1, int_values(op.col_cuts)
+    block = int_value(op.first_block)
     for number in range(group):
-        _mvm_input(builder, op, number, part)
-        for c0, c1 in pairwise(int_values(op.col_cuts)):
+        _mvm_input(builder, op, number, rows)
+        for c0, c1 in pairwise(cuts):
             label = f"of {', '.join(builder.names)}, group {number}, columns {c0}..{c1 - 1}"
             scales = builder.constants.add(scale[number, :, c0:c1], "i4", f"scale {label}")
             biases = builder.constants.add(offset[number * cols + c0 : number * cols + c1], "i8", f"offset {label}")
-            builder.result(op, (count, c1 - c0), (pitch, 1), start + number * cols + c0)
+            count, pitch = math.prod(shape_of(op.out)[:-1]), shape_of(op.out)[-1]
+            builder.result(op, (count, c1 - c0), (pitch, 1), number * cols + c0)
             builder.put("mvm", in_=IN, out=OUT, block=block, blocks=parts, scale=scales, bias=biases, **_rounding(op))
             block += parts
 
 
-def _mvm_input(builder: Builder, op: xbar.MvmOp, number: int, part: tuple[int, int]) -> None:
-    depth = vectors(shape_of(op.x))[0][1]
-    channels = depth // op.matrix[0]
+def _mvm_input(builder: Builder, op: xbar.MvmOp, number: int, rows: int) -> None:
+    group, (count, depth) = op.matrix[0], vectors(shape_of(op.x))[0]
+    channels = depth // group
     if op.window is None:
-        builder.stream(IN, op.x, (part[1] - part[0], channels), (depth, 1), part[0] * depth + number * channels)
+        builder.stream(IN, op.x, (count, channels), (depth, 1), number * channels)
     else:
-        builder.window(op, code_of(op.x).zero.data, channels, number * channels, part)
+        builder.window(op, code_of(op.x).zero.data, channels, number * channels)
 
 
 def _whole_result(builder: Builder, op: Computed) -> None:
@@ -346,11 +316,8 @@ def _folded(shape: Shape, *pitches: Shape) -> tuple[list[int], list[list[int]]]:
 
 def _matmul(builder: Builder, op: xbar.MatMulOp) -> None:
     shape = shape_of(op.out)
-    stack = (*shape[:-2], 1, 1)
-    steps = [dense(shape)[:-2], *(_broadcast(value, stack)[:-2] for value in (op.a, op.b))]
+    steps = [dense(shape)[:-2], *(_broadcast(value, shape)[:-2] for value in (op.a, op.b))]
     left, right = (shape_of(value)[-2:] for value in (op.a, op.b))
-    for at, size in ((1, left[0] * left[1]), (2, right[0] * right[1])):
-        steps[at] = [0 if not step else step * size for step in steps[at]]
     sizes, (result, a, b) = _folded(shape[:-2], *steps)
     builder.stream(IN, op.a, (*sizes, *left), (*a, left[1], 1))
     builder.stream(SECOND, op.b, (*sizes, *right), (*b, right[1], 1))
@@ -364,19 +331,18 @@ def _norm(builder: Builder, op: xbar.NormOp) -> None:
     _whole_result(builder, op)
     epsilon = builder.table(op, "epsilon", "i8")
     scale, bias = builder.table(op, "scale", "i4"), builder.table(op, "offset", "i8")
-    centre, zero = "mean" if int_value(op.centred) else "zero", int_value(op.zero)
-    builder.put(
-        "norm", in_=IN, out=OUT, centre=centre, zero=zero, epsilon=epsilon, scale=scale, bias=bias, **_rounding(op)
-    )
+    numbers = {"zero": int_value(op.zero), "fraction": int_value(op.fraction), "epsilon": epsilon}
+    centre = "mean" if int_value(op.centred) else "zero"
+    builder.put("norm", in_=IN, out=OUT, centre=centre, **numbers, scale=scale, bias=bias, **_rounding(op))
 
 
-def _gather(builder: Builder, op: xbar.GatherOp) -> None:
+def _embed(builder: Builder, op: xbar.EmbedOp) -> None:
     _whole_input(builder, op)
     _whole_result(builder, op)
     code = code_of(op.out)
     table = builder.table(op, "table", code.dtype)
     first, rows = int_value(op.first), op.table.dims[0]
-    builder.put("gather", in_=IN, out=OUT, table=table, type=code.element_type, first=first, rows=rows)
+    builder.put("embed", in_=IN, out=OUT, table=table, type=code.element_type, first=first, rows=rows)
 
 
 def _select(builder: Builder, op: xbar.SelectOp) -> None:
@@ -435,7 +401,7 @@ EMITTERS: Mapping[type[Operation], Callable[[Builder, Any], None]] = {
     xbar.SoftmaxOp: _softmax,
     xbar.MatMulOp: _matmul,
     xbar.NormOp: _norm,
-    xbar.GatherOp: _gather,
+    xbar.EmbedOp: _embed,
     xbar.SelectOp: _select,
     xbar.ConstantOp: _constant,
     xbar.MoveOp: _move,

@@ -1,4 +1,4 @@
-"""The digital unit matrix by matrix and vector by vector: matmul, norm and gather over a chunk of images."""
+"""The digital unit matrix by matrix and vector by vector: matmul, norm and embed over a chunk of images."""
 
 from dataclasses import dataclass
 from math import isqrt
@@ -57,6 +57,7 @@ class Norm:
     source: StreamState
     centred: bool
     zero: int
+    fraction: int
     epsilon: int
     dtype: np.dtype[Any]
     epilogue: Epilogue
@@ -67,12 +68,13 @@ class Norm:
         if not u.size:
             return u
         s = u.sum(axis=2, keepdims=True) if self.centred else 0
-        w = np.maximum(n * (u * u).sum(axis=2, keepdims=True) - s * s + self.epsilon, 1)
+        spread = (n * (u * u).sum(axis=2, keepdims=True) - s * s) << 2 * self.fraction
+        w = np.maximum(spread + self.epsilon, 1)
         checks.variance(int(w.max()))
         t = _shifts(w)
         power = np.left_shift(1, t)
         root = square_roots(w.astype(INT64) * power * power)
-        h = half_even((n * u - s) * (power << NORM_BITS), root)
+        h = half_even((n * u - s) * (power << NORM_BITS + self.fraction), root)
         return self.epilogue([h.astype(INT64)])
 
 
@@ -83,10 +85,10 @@ def norm(state: PlanState, i: Instruction, _: int) -> Write:
     checks.epsilon(epsilon)
     scales, biases = state.multipliers(i["scale"], n), state.biases(i["bias"], n)
     checks.count("the output", out.elements, source.elements)
-    sums = (n * (magnitude(source) + abs(i["zero"]))) ** 2 + epsilon
+    sums = ((n * (magnitude(source) + abs(i["zero"]))) ** 2 << 2 * i["fraction"]) + epsilon
     exact = epilogue([scales], biases, rounding(i), [(isqrt(n) + 2) << NORM_BITS])
     dtype = INT64 if sums < VARIANCE_LIMIT else OBJECT
-    compute = Norm(source, i.choice("centre") == "mean", i["zero"], epsilon, dtype, exact)
+    compute = Norm(source, i.choice("centre") == "mean", i["zero"], i["fraction"], epsilon, dtype, exact)
     return Write(out, compute, i["low"], i["high"])
 
 
@@ -106,7 +108,7 @@ def square_roots(values: Array) -> Array:
 
 
 @dataclass(frozen=True)
-class Gather:
+class Embed:
     """Rows of a table by code; the first row stands for the code `first`."""
 
     source: StreamState
@@ -122,9 +124,9 @@ class Gather:
         return rows
 
 
-def gather(state: PlanState, i: Instruction, _: int) -> Write:
+def embed(state: PlanState, i: Instruction, _: int) -> Write:
     source, out, rows = state.source(i["in"]), state.out(i["out"]), i["rows"]
     table = state.constant(i["table"], i.choice("type"), rows * out.length).reshape(rows, out.length)
     checks.count("the output", out.vectors, source.elements)
     state.largest = max(state.largest, out.elements)
-    return Write(out, Gather(source, table, i["first"]), int(table.min(initial=0)), int(table.max(initial=0)))
+    return Write(out, Embed(source, table, i["first"]), int(table.min(initial=0)), int(table.max(initial=0)))

@@ -114,7 +114,7 @@ BUILDERS: Mapping[str, Builder] = {
     "fill": digital.fill,
     "matmul": matrices.matmul,
     "norm": matrices.norm,
-    "gather": matrices.gather,
+    "embed": matrices.embed,
     "select": digital.select,
 }
 """Instruction -> what it does to the plan's state and the step it becomes; control flow is the walk itself."""

@@ -106,7 +106,8 @@ def quantise(port: Port, real: NDArray[Any]) -> NDArray[Any]:
     """Return codes [N, *port.shape] of real numbers [N, *port.model_shape].
 
     The code is clip(rint(x / scale) + zero, low, high), in double.
-    Raises PortError: CIM0551 for another shape, CIM0552 for NaN or an infinity.
+    Raises PortError: CIM0551 for another shape, CIM0552 for NaN or an infinity, CIM0553 for a number that a port of
+    whole numbers does not take.
     """
     if real.ndim == 0 or real.shape[1:] != port.model_shape:
         raise PortError(
@@ -116,12 +117,22 @@ def quantise(port: Port, real: NDArray[Any]) -> NDArray[Any]:
     if not np.isfinite(values).all():
         sample = int(np.argmin(np.isfinite(values).reshape(len(values), -1).all(axis=1)))
         raise PortError("CIM0552", port.name, f"sample {sample} holds NaN or an infinity", "clean the data")
+    if port.whole:
+        _require_whole(port, values)
     values /= port.scale
     np.rint(values, out=values)
     values += port.zero
     np.clip(values, port.low, port.high, out=values)
     in_memory_order = values.transpose(0, *(axis + 1 for axis in port.order))
     return in_memory_order.reshape(len(values), *port.shape).astype(DTYPES[port.type])
+
+
+def _require_whole(port: Port, values: NDArray[np.float64]) -> None:
+    bad = np.argwhere((values != np.rint(values)) | (values < port.low) | (values > port.high))
+    if bad.size:
+        place = tuple(int(index) for index in bad[0])
+        found = f"{values[place]:g} is given at {place}, the port takes whole numbers from {port.low} to {port.high}"
+        raise PortError("CIM0553", port.name, found, "check the vocabulary and the padding")
 
 
 def dequantise(port: Port, codes: NDArray[Any]) -> NDArray[np.float32]:

@@ -294,16 +294,16 @@ class Reference:
         for x in self.memory.read(source):
             u = [value - i["zero"] for value in x]
             s = sum(u) if i.choice("centre") == "mean" else 0
-            w = max(n * sum(value * value for value in u) - s * s + epsilon, 1)
+            w = max(((n * sum(value * value for value in u) - s * s) << 2 * i["fraction"]) + epsilon, 1)
             checks.variance(w)
             t = (VARIANCE_LIMIT.bit_length() - 1 - w.bit_length()) // 2
             root = isqrt(w << 2 * t)
             for k, value in enumerate(u):
-                h = half_even((n * value - s) << (NORM_BITS + t), root)
+                h = half_even((n * value - s) << (NORM_BITS + i["fraction"] + t), root)
                 results.append(_requantise(h * scales[k] + biases[k], i))
         self._write(out, results)
 
-    def gather(self, i: Instruction) -> None:
+    def embed(self, i: Instruction) -> None:
         source, out = self._in(i["in"]), self._out(i["out"])
         length = out.length
         table = self.memory.constant(i["table"], i.choice("type"), i["rows"] * length)

@@ -105,6 +105,11 @@ CODES: Mapping[str, Code] = {
         BUDGET,
         "Workers died again and again with the same trial, or the cluster is gone. Finished trials are kept; the same command goes on with the rest.",
     ),
+    "CIM0208": Code(
+        "a number without a row",
+        INVALID,
+        "An input of whole numbers (token ids) holds a fraction, or a number for which the model's table has no row.",
+    ),
     "CIM0301": Code(
         "unusable target",
         INVALID,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cimc.backends.building import Emission
 from cimc.backends.emit import emit
@@ -122,10 +123,21 @@ def input_shapes(graph: Graph) -> list[tuple[str, tuple[int, ...]]]:
     return [(op.label.data, int_values(op.model_shape)) for op in graph.operations if isinstance(op, InputOp)]
 
 
-def synthetic_data(shapes: list[tuple[str, tuple[int, ...]]]) -> Batch:
-    """Return seeded standard normal data for every input: something to calibrate on where nothing better is given."""
+def synthetic_data(graph: Graph) -> Batch:
+    """Return seeded data for every input, something to calibrate on where nothing better is given: standard normal.
+
+    Inputs of whole numbers get all the numbers they take, or ones where that is not known.
+    """
     generator = np.random.Generator(np.random.Philox(SYNTHETIC_SEED))
-    return {name: generator.standard_normal((SYNTHETIC_SAMPLES, *shape), np.float32) for name, shape in shapes}
+    inputs = [op for op in graph.module.ops if isinstance(op, InputOp)]
+    return {op.label.data: _synthetic(op, (SYNTHETIC_SAMPLES, *int_values(op.model_shape)), generator) for op in inputs}
+
+
+def _synthetic(op: InputOp, shape: tuple[int, ...], generator: np.random.Generator) -> NDArray[np.float32]:
+    if op.integers is None:
+        return generator.standard_normal(shape, np.float32)
+    bounds = int_values(op.integers) or (1, 1)
+    return generator.integers(bounds[0], bounds[1] + 1, shape).astype(np.float32)
 
 
 def program_meta(graph: Graph, request: Request, ranges: Ranges, synthetic: bool) -> Mapping[str, Any]:
@@ -150,8 +162,7 @@ def _imported(path: Path, request: Request) -> Graph:
 def _data(request: Request, graph: Graph) -> Batch:
     if request.ranges is not None or not needs_data(request.pipeline):
         return {}
-    shapes = input_shapes(graph)
-    return request.data(shapes) if request.data else synthetic_data(shapes)
+    return request.data(input_shapes(graph)) if request.data else synthetic_data(graph)
 
 
 def _lowered(graph: Graph, request: Request) -> tuple[Graph, _Notes]:

@@ -19,6 +19,9 @@ NUMBERS = {
     "tensor(uint8)": np.uint8,
     "tensor(int16)": np.int16,
     "tensor(uint16)": np.uint16,
+    "tensor(int32)": np.int32,
+    "tensor(int64)": np.int64,
+    "tensor(bool)": np.bool_,
 }
 """onnxruntime's names of the element types that inputs may have."""
 

@@ -21,7 +21,7 @@ from cimc.ir.location import names_of
 from cimc.ir.loops import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed, InputOp
 from cimc.ir.types import shape_of
-from cimc.ir.xbar import DepthwiseOp, MvmOp, PoolMaxOp, PoolSumOp
+from cimc.ir.xbar import DepthwiseOp, MatMulOp, MvmOp, PoolMaxOp, PoolSumOp
 from cimc.isa.disassemble import render_instruction
 from cimc.isa.program import Program
 
@@ -176,7 +176,7 @@ class Prover:
         if sampled:
             self.share = Share()
         count = len(next(iter(inputs.values())))
-        for first, last in pairwise([*range(0, count, min(BATCH, self.interpreter.chunk)), count]):
+        for first, last in pairwise([*range(0, count, BATCH), count]):
             batch = {name: array[first:last] for name, array in inputs.items()}
             difference = self._batch(batch, first, max(0, min(reference_samples, last) - first))
             if difference:
@@ -311,6 +311,8 @@ class Prover:
 def _multiplies(op: Computed) -> int:
     if isinstance(op, MvmOp):
         return math.prod(shape_of(op.out)) * op.matrix[1]
+    if isinstance(op, MatMulOp):
+        return math.prod(shape_of(op.out)) * shape_of(op.a)[-1]
     if isinstance(op, (DepthwiseOp, PoolMaxOp, PoolSumOp)):
         window = int_values(op.window)
         return math.prod(shape_of(op.out)) * window[0] * window[1]

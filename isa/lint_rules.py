@@ -211,7 +211,7 @@ def _norm(state: State, at: Instruction) -> None:
     state.write(at, _clamp(at), in_=stream)
 
 
-def _gather(state: State, at: Instruction) -> None:
+def _embed(state: State, at: Instruction) -> None:
     if not at["rows"]:
         state.report("CIM0445", "table without rows")
     stream, out = state.read(at, "in"), state.streams.get(at["out"])
@@ -262,7 +262,7 @@ RULES: Mapping[str, Callable[[State, Instruction], None]] = {
     "fill": _fill,
     "matmul": _matmul,
     "norm": _norm,
-    "gather": _gather,
+    "embed": _embed,
     "select": _select,
 }
 

@@ -95,13 +95,14 @@ def check_activation_bytes(value: Any) -> int:
 
 def port_facts(port: Port) -> dict[str, Any]:
     """Return a port as JSON-able members. Raises IsaError CIM0425 if one is wrong."""
-    return {**asdict(_checked(port)), "scale": float(port.scale)}
+    facts = {**asdict(_checked(port)), "scale": float(port.scale)}
+    return facts if port.whole else {name: value for name, value in facts.items() if name != "whole"}
 
 
 def port_from(facts: Any) -> Port:
     """Return the port of its JSON members. Raises IsaError CIM0425 if one is missing, unknown or wrong."""
     names = [field.name for field in fields(Port)]
-    if not isinstance(facts, dict) or sorted(facts) != sorted(names):
+    if not isinstance(facts, dict) or sorted({*facts, "whole"}) != sorted(names) or facts.get("whole") is False:
         raise IsaError("CIM0425", f"port {_short(facts)} has other members than {', '.join(names)}")
     lists = {name: tuple(facts[name]) for name in ("shape", "model_shape", "order") if isinstance(facts[name], list)}
     return _checked(Port(**{**facts, **lists}))
@@ -165,6 +166,7 @@ _PORT_RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("zero", lambda value: _is_int(value), "an integer"),
     ("low", lambda value: _is_int(value), "an integer"),
     ("high", lambda value: _is_int(value), "an integer"),
+    ("whole", lambda value: isinstance(value, bool), "true, or absent"),
     ("scale", lambda value: isinstance(value, float) and 0 < value < math.inf, "a finite float above 0"),
     ("shape", _is_counts, "a list of integers of at least 1"),
     ("model_shape", _is_counts, "a list of integers of at least 1"),

@@ -47,7 +47,7 @@ def instruction(name: str, **operands: Operand | str) -> Instruction:
 class Port:
     """A model input or output in activation memory: `shape` per sample, real value = scale * (code - zero).
 
-    Codes lie in low..high.
+    Codes lie in low..high. `whole`: the input takes whole numbers, which are the codes; others are refused.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Port:
     zero: int
     low: int
     high: int
+    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -413,18 +413,19 @@ TABLE: tuple[Spec, ...] = (
                 names=("zero", "mean"),
             ),
             _signed("zero", 17, "zero point of the input"),
+            Field("fraction", 4, "half the fraction bits f of the sum under the root"),
             _constant("epsilon", "constant address of E, one i64, 0 or more"),
             _SCALES,
             _BIASES,
             *_ROUND,
         ),
         "normalise each vector",
-        "For each vector of n elements, u_i = x_i - zero, s = sum(u) for `mean` and 0 for `zero`: W = max(n * sum(u^2) - s^2 + E, 1), below 2^62; t is the "
-        "largest integer with W * 4^t < 2^62, R = floor(sqrt(W * 4^t)); h_i = round((n * u_i - s) * 2^(16 + t) / R), "
+        "For each vector of n elements, u_i = x_i - zero, s = sum(u) for `mean` and 0 for `zero`: W = max((n * sum(u^2) - s^2) * 4^f + E, 1), below 2^62; t is the "
+        "largest integer with W * 4^t < 2^62, R = floor(sqrt(W * 4^t)); h_i = round((n * u_i - s) * 2^(16 + f + t) / R), "
         "y_i = clamp(round((h_i * M_i + B_i) / 2^shift), low, high). M and B have n entries.",
     ),
     Spec(
-        "gather",
+        "embed",
         0x4C,
         (
             _IN,

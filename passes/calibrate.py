@@ -11,11 +11,11 @@ from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
 from cimc.evaluate import Evaluator
-from cimc.ir.attributes import floats
+from cimc.ir.attributes import floats, int_values
 from cimc.ir.graph import Graph, producer
 from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of
-from cimc.ir.nn import HIDDEN, Computed, ConstantOp, GatherOp, InputOp, Movement, QuantiseOp, SelectOp
+from cimc.ir.nn import HIDDEN, Computed, ConstantOp, EmbedOp, InputOp, Movement, QuantiseOp, SelectOp
 from cimc.ir.types import shape_of
 from cimc.passes.given import given_code
 from cimc.passes.histogram import RULES, Tail
@@ -28,6 +28,7 @@ LEAST_PERCENTILE = 99.0
 ELEMENTS_AT_ONCE = 1 << 25
 MOST_AT_ONCE = 32
 MARGIN = 16.0
+WHOLE_LIMIT = 32767
 LEVELS = 127
 """Code levels above zero that the rules mse and entropy reckon with."""
 
@@ -53,6 +54,8 @@ class Calibrate:
         if self.method not in RULES:
             raise fail("CIM0305", f"calibrate has no method {self.method!r}", hint=f"methods: {', '.join(RULES)}")
         computed = [op for op in graph.operations if isinstance(op, Computed) and self._is_wanted(op)]
+        if not self.ranges:
+            self._require_rows(graph)
         found = self._stored(computed) if self.ranges else self._measured(graph, computed)
         for op in computed:
             op.attributes[RANGE] = floats(found[op.label.data])
@@ -64,6 +67,11 @@ class Calibrate:
         if code is None or self.target is None:
             return code is None
         return isinstance(op, QuantiseOp) and not self.target.drives(code.low.data, code.high.data)
+
+    def _require_rows(self, graph: Graph) -> None:
+        for op in graph.operations:
+            if isinstance(op, InputOp) and op.integers is not None:
+                _require_known(op, self.data[op.label.data])
 
     def _stored(self, computed: list[Computed]) -> Mapping[str, tuple[float, float]]:
         assert self.ranges is not None
@@ -108,8 +116,12 @@ class Calibrate:
         found = {label: _range(bounds[label][0], bounds[label][1], reach[label]) for label in labels}
         found |= {op.label.data: known for op in computed if (known := _known(graph, op))}
         found |= {op.label.data: _hidden(found[op.label.data]) for op in computed if hides(op)}
-        inputs = [op.label.data for op in computed if isinstance(op, InputOp)]
-        return found | {label: _input_range(self.data[label], self.inputs) for label in inputs}
+        inputs = [op for op in computed if isinstance(op, InputOp)]
+        return found | {op.label.data: self._range_of_input(op) for op in inputs}
+
+    def _range_of_input(self, op: InputOp) -> tuple[float, float]:
+        values = self.data[op.label.data]
+        return _input_range(values, self.inputs) if op.integers is None else _whole_range(op, values)
 
     @property
     def _is_short(self) -> bool:
@@ -145,7 +157,7 @@ def _extremes(array: NDArray[Any]) -> tuple[float, float]:
 
 def _known(graph: Graph, op: Computed) -> tuple[float, float] | None:
     """Return the range of a value that the data need not show: of all rows of a table, of a constant."""
-    ref = op.table if isinstance(op, GatherOp) else op.value if isinstance(op, ConstantOp) else None
+    ref = op.table if isinstance(op, EmbedOp) else op.value if isinstance(op, ConstantOp) else None
     if ref is None:
         return None
     low, high = _extremes(graph.weights.get(ref))
@@ -197,6 +209,34 @@ def _input_range(values: NDArray[np.float32], coding: str) -> tuple[float, float
     centred = np.square(real - (low + high) / 2.0).mean() < np.square(real).mean()
     full = low < high and (coding == "full" or (coding == "auto" and centred))
     return (low, high) if full else (-reach, reach)
+
+
+def _require_known(op: InputOp, values: NDArray[np.float32]) -> None:
+    """Refuse numbers for which a table has no row. Raises CimcError CIM0208."""
+    bounds = int_values(op.integers) or (-WHOLE_LIMIT, WHOLE_LIMIT)
+    bad = np.argwhere((values != np.rint(values)) | (values < bounds[0]) | (values > bounds[1]))
+    if bad.size:
+        place = tuple(int(index) for index in bad[0])
+        message = (
+            f"input {op.label.data!r} is {values[place]:g} at {place}, it takes whole numbers from {bounds[0]} to "
+        )
+        raise fail("CIM0208", f"{message}{bounds[1]}", hint="check the vocabulary and the padding of the data")
+
+
+def _whole_range(op: InputOp, values: NDArray[np.float32]) -> tuple[float, float]:
+    """Return the range of an input of whole numbers: the model's own, or up to powers of two around the data and 0..1.
+
+    Powers of two, because stored ranges are rounded.
+    """
+    if bounds := int_values(op.integers):
+        return float(bounds[0]), float(max(bounds[1], 1))
+    low, high = min(float(values.min()), 0.0), max(float(values.max()), 1.0)
+    return -_power_below(-low), _power_below(high)
+
+
+def _power_below(reach: float) -> float:
+    """Return the lowest 1, 2, 4 ... 2^14, or 2^15 - 1, that is at least `reach`; 0 for 0."""
+    return min(float(1 << math.ceil(math.log2(reach))), float(WHOLE_LIMIT)) if reach > 0.0 else 0.0
 
 
 def _range(low: float, high: float, reach: float) -> tuple[float, float]:

@@ -232,7 +232,7 @@ LOWERINGS: Mapping[type[Operation], Callable[[Graph, Any], Made]] = {
     nn.SliceOp: _slice,
     nn.MatMulOp: matrices.matmul,
     nn.NormOp: matrices.norm,
-    nn.GatherOp: matrices.gather,
+    nn.EmbedOp: matrices.embed,
     nn.SelectOp: _select,
     nn.ConstantOp: _constant,
 }

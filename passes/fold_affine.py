@@ -67,11 +67,14 @@ def _last_axis(array: Reals, size: int) -> Reals | None:
 
 def _into_producer(graph: Graph, op: nn.AffineOp) -> None:
     before = op.x.owner
-    if not isinstance(before, nn.ConvOp | nn.DenseOp | nn.AffineOp) or only_user(op.x) is None:
+    if not isinstance(before, nn.ConvOp | nn.DenseOp | nn.AffineOp | nn.NormOp) or only_user(op.x) is None:
         return
-    if before.clamp is not None:
+    if isinstance(before, nn.NormOp):
+        changes = _of_last_axis(graph, before, op) if op.clamp is None else None
+    elif before.clamp is not None:
         return
-    changes = _merged(graph, before, op) if isinstance(before, nn.AffineOp) else _scaled_outputs(graph, before, op)
+    else:
+        changes = _merged(graph, before, op) if isinstance(before, nn.AffineOp) else _scaled_outputs(graph, before, op)
     if changes is None:
         return
     clamp = {} if op.clamp is None else {"clamp": op.clamp}
@@ -99,6 +102,16 @@ def _scaled_outputs(graph: Graph, layer: Layer, op: nn.AffineOp) -> dict[str, At
     if layer.steps is not None:
         arrays["steps"] = _reals(graph, layer.steps) * np.abs(scale)
     return _constants(graph, op.label.data, **arrays)
+
+
+def _of_last_axis(graph: Graph, norm: nn.NormOp, op: nn.AffineOp) -> dict[str, Attribute | None] | None:
+    """A normalisation has a scale and a bias for every element of its axis."""
+    size = shape_of(op.out)[-1]
+    scale, offset = (_last_axis(_reals(graph, ref), size) for ref in (op.scale, op.bias))
+    if scale is None or offset is None:
+        return None
+    bias = _reals(graph, norm.bias) * scale + offset
+    return _constants(graph, op.label.data, scale=_reals(graph, norm.scale) * scale, bias=bias)
 
 
 def _constants(graph: Graph, label: str, **arrays: NDArray[np.generic]) -> dict[str, Attribute | None] | None:

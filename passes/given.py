@@ -14,12 +14,13 @@ WHOLE = 1e-6
 
 
 def integer_type(low: int, high: int) -> CodeType:
-    """Return codes that are the whole numbers low..high themselves."""
-    return CodeType.of(16, low, high, min(max(0, low), high), 1.0)
+    """Return codes that are the whole numbers low..high themselves, in as many bits as they need."""
+    bits = max(max(high, -1 - low).bit_length() + (low < 0), 2)
+    return CodeType.of(bits, low, high, min(max(0, low), high), 1.0)
 
 
 OWN: Mapping[type[Operation], Callable[..., CodeType | None]] = {
-    InputOp: lambda op: op.code or (integer_type(*int_values(op.integers)) if op.integers else None),
+    InputOp: lambda op: op.code or (integer_type(*int_values(op.integers)) if int_values(op.integers) else None),
     QuantiseOp: lambda op: op.code,
     RecodeOp: lambda op: op.target,
 }

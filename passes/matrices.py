@@ -1,4 +1,6 @@
-"""Integer parameters of matmul, norm and gather on the digital unit."""
+"""Integer parameters of matmul, norm and embed on the digital unit."""
+
+import math
 
 import numpy as np
 from xdsl.ir import Attribute, Operation
@@ -13,6 +15,7 @@ from cimc.passes.requantise import ACCUMULATOR_BITS, MULTIPLIER_BITS, multiplier
 
 NORM_BITS = 16
 ROOT_BITS = 62
+MOST_FRACTION = 15
 FEWEST_MULTIPLIER_BITS = 8
 """A product of matrices keeps at least so many bits of its scale: an error of 2^-8 of the result, alike for all."""
 
@@ -41,32 +44,33 @@ def _largest(code: CodeType) -> int:
 
 
 def norm(graph: Graph, op: nn.NormOp) -> Made:
-    """Return the normalisation; epsilon becomes round(n^2 * epsilon / scale^2)."""
+    """Return the normalisation; epsilon becomes round(4^f n^2 epsilon / scale^2), f as large as the root allows."""
     x, y, n, label = code_of(op.x), code_of(op.out), shape_of(op.x)[-1], op.label.data
     epsilon = n * n * float_value(op.epsilon) / x.scale.data**2
-    sums = (n * _largest(x)) ** 2
-    if not sums + epsilon < (1 << ROOT_BITS) - 1:
-        rule = f"the sum under the root can reach {sums + epsilon:g}, the rule is below 2^{ROOT_BITS}"
+    total = (n * _largest(x)) ** 2 + epsilon
+    fraction = min((ROOT_BITS - 1 - math.frexp(total)[1]) // 2, MOST_FRACTION)
+    if fraction < 0:
+        rule = f"the sum under the root can reach {total:g}, the rule is below 2^{ROOT_BITS}"
         raise _broken(op, rule, "shorter vectors, or values that are large against epsilon")
     scale, bias = (graph.weights.get(ref).astype(np.float64) for ref in (op.scale, op.bias))
     factors, shift = multipliers(scale / y.scale.data / (1 << NORM_BITS), label)
     offset = offsets(bias / y.scale.data + y.zero.data, shift, label)
     tables: dict[str, Attribute] = {
-        "epsilon": graph.weights.add(f"{label}.epsilon", np.array([round(epsilon)], np.int64)),
+        "epsilon": graph.weights.add(f"{label}.epsilon", np.array([round(epsilon * 4**fraction)], np.int64)),
         "scale": graph.weights.add(f"{label}.scale", factors.astype(np.int32)),
         "offset": graph.weights.add(f"{label}.offset", offset),
     }
-    numbers = _integers(centred=int_value(op.centred), zero=x.zero.data, shift=shift)
+    numbers = _integers(centred=int_value(op.centred), zero=x.zero.data, fraction=fraction, shift=shift)
     return _made(xbar.NormOp, op, **tables, **numbers)
 
 
-def gather(graph: Graph, op: nn.GatherOp) -> Made:
+def embed(graph: Graph, op: nn.EmbedOp) -> Made:
     """Return the look-up of rows quantised to the result's codes; the index is its own code less the zero point."""
     code, label = code_of(op.out), op.label.data
     table = quantised(graph.weights.get(op.table).astype(np.float64), code).astype(code.dtype)
     ref = graph.weights.add(f"{label}.table", table)
     properties = {"label": text(label), "table": ref, "first": integer(code_of(op.x).zero.data)}
-    return [xbar.GatherOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)]
+    return [xbar.EmbedOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)]
 
 
 def _integers(**values: int) -> dict[str, Attribute]:

@@ -18,17 +18,16 @@ from cimc.passes.fold_affine import FoldAffine
 from cimc.passes.fold_pads import FoldPads
 from cimc.passes.fold_reshapes import FoldReshapes
 from cimc.passes.fuse_clamp import FuseClamp
+from cimc.passes.fuse_functions import FuseFunctions
 from cimc.passes.im2col import Im2col
 from cimc.passes.layout import Layout
+from cimc.passes.masks import Masks
 from cimc.passes.mixed_precision import MixedPrecision
 from cimc.passes.place import Place
 from cimc.passes.quantise import Quantise
 from cimc.passes.ranges import Ranges
-from cimc.passes.replicate import Replicate
-from cimc.passes.reuse import Reuse
 from cimc.passes.schedule import Schedule
 from cimc.passes.split import Split
-from cimc.passes.weight_mapping import WeightMapping
 from cimc.targets import Target
 
 
@@ -50,20 +49,21 @@ class Setting:
 
 
 DEFAULT = (
-    "layout,fold-affine,fold-pads,fold-reshapes,fuse-clamp,dead-code,"
-    "weight-mapping,calibrate,quantise,mixed-precision,"
-    "im2col,digital,split,column-ranges,reuse,conductance,compensation,replicate,place,schedule"
+    "masks,fuse-functions,layout,fold-affine,fold-pads,fold-reshapes,fuse-clamp,dead-code,"
+    "calibrate,quantise,mixed-precision,"
+    "im2col,digital,split,column-ranges,conductance,compensation,place,schedule"
 )
 """The road from an imported graph to a scheduled tile graph."""
 
 PASSES: tuple[Any, ...] = (
     FoldAffine,
     FoldPads,
+    Masks,
+    FuseFunctions,
     Layout,
     FoldReshapes,
     FuseClamp,
     DeadCode,
-    WeightMapping,
     Calibrate,
     Quantise,
     MixedPrecision,
@@ -71,10 +71,8 @@ PASSES: tuple[Any, ...] = (
     Digital,
     Split,
     ColumnRanges,
-    Reuse,
     Conductance,
     Compensation,
-    Replicate,
     Place,
     Schedule,
 )

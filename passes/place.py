@@ -1,20 +1,30 @@
 """Placement: pack the blocks of all layers into the tiles, or say in full why they do not fit."""
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from cimc.diagnostics import CimcError, fail
-from cimc.ir.attributes import int_value, integer, ints
+from cimc.ir.attributes import int_value, int_values, integer, ints
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, ConvOp, DenseOp
 from cimc.ir.xbar import MvmOp
-from cimc.passes.packing import MOST_TILES, WAYS, Block, blocks_in, blocks_of, pack, pack_layers, tiles_of
 from cimc.passes.quantise import is_product
 from cimc.passes.split import balanced_cuts
 from cimc.targets import Target
+
+MOST_TILES = 65535
+
+
+@dataclass(frozen=True)
+class Block:
+    """A rectangle to place: group, column block and row block of a layer."""
+
+    rows: int
+    cols: int
 
 
 @dataclass(frozen=True)
@@ -32,36 +42,52 @@ class Needed:
 
 @dataclass(frozen=True)
 class Place:
-    """Set `blocks` (tile, row, col each) and `first_block` of every xbar.mvm; a block as large as a tile is alone.
-
-    `pack` is 2d, all layers side by side in as few tiles as that takes, or tile: each block in a tile of its own.
-    Every further copy of a layer lies in tiles of its own; a layer that shares another's blocks gets those.
-    """
+    """Set `blocks` (tile, row, col each) and `first_block` of every xbar.mvm; a block as large as a tile is alone."""
 
     name: ClassVar[str] = "place"
     target: Target
-    pack: str = "2d"
 
     def __call__(self, graph: Graph) -> Graph:
-        if self.pack not in WAYS:
-            raise fail("CIM0305", f"place{{pack}} is {self.pack!r}", hint=f"it can be {' or '.join(WAYS)}")
         layers = [op for op in graph.operations if isinstance(op, MvmOp)]
-        owners = [op for op in layers if op.shares is None]
-        copies = [op.copies for op in owners]
-        spots = pack_layers([list(blocks_of(op)) for op in owners], copies, self.target, self.pack)
+        blocks = [block for op in layers for block in blocks_of(op)]
+        spots = self._pack(blocks, self.target.tiles or MOST_TILES)
         if spots is None:
-            raise self.misfit([_needed(op) for op in owners])
+            raise self.misfit([_needed(op) for op in layers])
         first = 0
-        for op, own in zip(owners, spots, strict=True):
-            op.properties["blocks"] = ints(value for spot in own for value in spot)
-            op.properties["first_block"] = integer(first)
-            first += len(own)
-        places = {op.label.data: op for op in owners}
         for op in layers:
-            if op.shares is not None:
-                owner = places[op.shares.data]
-                op.properties |= {key: owner.properties[key] for key in ("blocks", "first_block")}
+            count = sum(1 for _ in blocks_of(op))
+            op.properties["blocks"] = ints(value for spot in spots[first : first + count] for value in spot)
+            op.properties["first_block"] = integer(first)
+            first += count
         return graph
+
+    def _pack(self, blocks: list[Block], tiles: int) -> list[tuple[int, int, int]] | None:
+        """Return (tile, row, col) of every block, or None where they do not fit."""
+        whole = [
+            i for i, block in enumerate(blocks) if (block.rows, block.cols) == (self.target.rows, self.target.columns)
+        ]
+        spots = {index: (tile, 0, 0) for tile, index in enumerate(whole)}
+        rest = [(block.cols, block.rows, i) for i, block in enumerate(blocks) if i not in spots]
+        if len(whole) > tiles or len(blocks) > MOST_TILES:
+            return None
+        if rest:
+            if len(whole) == tiles:
+                return None
+            for tile, col, row, _, _, index in self._rectangles(rest, tiles - len(whole)):
+                spots[index] = (len(whole) + tile, row, col)
+        return [spots[i] for i in range(len(blocks))] if len(spots) == len(blocks) else None
+
+    def _rectangles(
+        self, rectangles: list[tuple[int, int, int]], tiles: int
+    ) -> list[tuple[int, int, int, int, int, int]]:
+        import rectpack
+
+        packer = rectpack.newPacker(pack_algo=rectpack.MaxRectsBssf, sort_algo=rectpack.SORT_AREA, rotation=False)
+        for width, height, index in rectangles:
+            packer.add_rect(width, height, index)
+        packer.add_bin(self.target.columns, self.target.rows, min(tiles, len(rectangles)))
+        packer.pack()
+        return list(packer.rect_list())
 
     def misfit(self, layers: Sequence[Needed]) -> CimcError:
         """Return the error that says in full why the layers do not fit, to be raised by the caller."""
@@ -80,11 +106,11 @@ class Place:
         return fail("CIM0303", "\n".join(lines), hint=f"{hint}(`cimc target list`); fewer bits do not help")
 
     def _enough(self, blocks: list[Block]) -> str:
-        """Return how many tiles, and chips of so many, one copy of the blocks would take."""
-        spots = pack(blocks, self.target, MOST_TILES, self.pack)
+        """Return how many tiles, and chips of so many, the blocks would take."""
+        spots = self._pack(blocks, MOST_TILES)
         if spots is None:
             return ""
-        tiles = tiles_of(spots)
+        tiles = 1 + max(tile for tile, _, _ in spots)
         chips = "" if not self.target.tiles else f", {-(-tiles // self.target.tiles)} chips"
         return f": {tiles} tiles{chips}"
 
@@ -109,7 +135,7 @@ def _imported(op: ConvOp | DenseOp, target: Target) -> Needed:
     dims = op.weight.dims
     group = int_value(op.group) if isinstance(op, ConvOp) else 1
     matrix = group, math.prod(dims[:-1]), dims[-1] // group
-    blocks = blocks_in(group, balanced_cuts(matrix[1], target.rows), balanced_cuts(matrix[2], target.columns))
+    blocks = _cut(group, balanced_cuts(matrix[1], target.rows), balanced_cuts(matrix[2], target.columns))
     return Needed(_name(op), matrix, list(blocks))
 
 
@@ -119,3 +145,15 @@ def _needed(op: MvmOp) -> Needed:
 
 def _name(op: Computed) -> str:
     return ", ".join(names_of(op.location)) or str(op.label.data)
+
+
+def blocks_of(op: MvmOp) -> Iterator[Block]:
+    """Yield a layer's blocks in the order group, column block, row block."""
+    return _cut(op.matrix[0], int_values(op.row_cuts), int_values(op.col_cuts))
+
+
+def _cut(groups: int, rows: Sequence[int], cols: Sequence[int]) -> Iterator[Block]:
+    for _ in range(groups):
+        for c0, c1 in itertools.pairwise(cols):
+            for r0, r1 in itertools.pairwise(rows):
+                yield Block(r1 - r0, c1 - c0)

@@ -21,7 +21,7 @@ from cimc.ir.nn import (
     ConstantOp,
     ConvOp,
     DenseOp,
-    GatherOp,
+    EmbedOp,
     InputOp,
     MatMulOp,
     MaxPoolOp,
@@ -39,14 +39,17 @@ from cimc.ir.nn import (
 )
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.passes.calibrate import RANGE
-from cimc.passes.given import given_code
+from cimc.passes.given import given_code, integer_type
 from cimc.targets import Target
 
 WIDE_BITS = 16
-WIDE_READERS = (OutputOp, SoftmaxOp, AddOp, SubOp, MulOp, AvgPoolOp, MatMulOp, NormOp, SelectOp, StateOp, QuantiseOp)
+WIDE_READERS = (
+    OutputOp, SoftmaxOp, AffineOp, ClampOp, AddOp, SubOp, MulOp, AvgPoolOp, MatMulOp, NormOp, SelectOp, StateOp,
+    QuantiseOp,
+)  # fmt: skip
 """Operations of the digital unit that read 16-bit codes at no cost but memory."""
-WIDE_IN_LOOPS = (AffineOp, ClampOp)
-"""More of them, where rounding errors add up over the steps."""
+WEIGHT_BITS = 13
+"""Codes of what becomes weights of other values by softmax: its table is as long as the codes are many."""
 TABLE_BITS = 12
 """Codes that functions read in loops: finer than those of the crossbar, and a table for 16 bits takes 128 KiB."""
 FREE = (AddOp, AffineOp, ClampOp, ConvOp, DenseOp, MulOp, SubOp, UnaryOp)
@@ -106,7 +109,9 @@ class Quantise:
         """Return the bits of codes that a reader takes; `known` are those of the values that pass codes on."""
         if isinstance(user, PASSING):
             return known.get(user, WIDE_BITS)
-        if isinstance(user, WIDE_READERS) or (scan_of(user) and isinstance(user, WIDE_IN_LOOPS)):
+        if isinstance(user, SoftmaxOp) and _weighs(user):
+            return max(WEIGHT_BITS, self._narrow())
+        if isinstance(user, WIDE_READERS):
             return WIDE_BITS
         return TABLE_BITS if scan_of(user) and isinstance(user, UnaryOp) else self._narrow()
 
@@ -127,7 +132,7 @@ class Quantise:
 
         Codes that the model gives are left to what reads them (passes/dac_range.py).
         """
-        if isinstance(op, (*PASSING, StateOp, GatherOp)):
+        if isinstance(op, (*PASSING, StateOp, EmbedOp)):
             return
         most = self._bits_read(op, {})
         for value in dict.fromkeys(op.operands):
@@ -141,7 +146,7 @@ def _own_code(op: Computed, bits: int, offset: bool) -> CodeType:
     if isinstance(op, SoftmaxOp):
         low, high = 0.0, 1.0
     if isinstance(op, InputOp):
-        return input_type(low, high, bits)
+        return input_type(low, high, bits) if op.integers is None else integer_type(int(low), int(high))
     return code_type(low, high, bits, offset)
 
 
@@ -231,6 +236,14 @@ def _finish_body(end: YieldOp, carried: Mapping[Operation, CodeType]) -> None:
 def _passes_to(user: Operation, chosen: set[Operation]) -> bool:
     """Return whether a user hands the codes on, unchanged, to a value in `chosen`."""
     return isinstance(user, PASSING) and user in chosen
+
+
+def _weighs(op: Operation) -> bool:
+    """Return whether a result, moved, is only multiplied with matrices: the weights of attention."""
+    found = readers(op.results[0])
+    return bool(found) and all(
+        isinstance(user, MatMulOp) or (isinstance(user, PASSING) and _weighs(user)) for user in found
+    )
 
 
 def is_product(user: Operation) -> bool:

@@ -52,8 +52,7 @@ class Executor:
     def __init__(
         self, device: torch.device, program: Program, steps: Sequence[Step], threads: int, perform: Perform
     ) -> None:
-        with _threads(1):
-            require_exact(device)
+        require_exact(device)
         self._device = device
         self._program = program
         self._steps = steps

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from cimc.backends.digital import Add, Affine, Lut, Move, Mul, Select, Softmax, Value
-from cimc.backends.matrices import Gather, MatMul, Norm
+from cimc.backends.matrices import Embed, MatMul, Norm
 from cimc.backends.plan_state import Write
 from cimc.backends.products import Capture, Mvm
 from cimc.backends.torch_device import digital, matrices, products
@@ -28,7 +28,7 @@ FORMS: Mapping[type, Callable[[Any, Layout], Compute]] = {
     Value: digital.value,
     MatMul: matrices.matmul,
     Norm: matrices.norm,
-    Gather: matrices.gather,
+    Embed: matrices.embed,
 }
 """What computes a write in numpy -> what returns the same for a device."""
 

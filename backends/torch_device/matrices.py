@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cimc.backends.digital import INT64
 from cimc.backends.machine import NORM_BITS, VARIANCE_LIMIT
-from cimc.backends.matrices import LARGEST_SHIFT, Gather, MatMul, Norm
+from cimc.backends.matrices import LARGEST_SHIFT, Embed, MatMul, Norm
 from cimc.backends.torch_device.arithmetic import Unsuitable, float_type, half_even, square_root, tensor_epilogue
 from cimc.backends.torch_device.memory import Compute, Layout, Memory
 
@@ -35,9 +35,10 @@ def norm(compute: Norm, layout: Layout) -> Compute:
     def results(memory: Memory) -> Tensor:
         u = source.read(memory).long().reshape(*shape, memory.images) - compute.zero
         s = u.sum(1, keepdim=True) * compute.centred
-        w = (n * (u * u).sum(1, keepdim=True) - s * s + compute.epsilon).clamp_(min=1)
+        spread = (n * (u * u).sum(1, keepdim=True) - s * s) << 2 * compute.fraction
+        w = (spread + compute.epsilon).clamp_(min=1)
         power = 1 << (w[..., None] < thresholds).sum(-1)
-        h = half_even((n * u - s) * (power << NORM_BITS), _integer_roots(w * power * power))
+        h = half_even((n * u - s) * (power << NORM_BITS + compute.fraction), _integer_roots(w * power * power))
         return epilogue([h])
 
     return results
@@ -50,7 +51,7 @@ def _integer_roots(values: Tensor) -> Tensor:
     return root + ((root + 1) * (root + 1) <= values)
 
 
-def gather(compute: Gather, layout: Layout) -> Compute:
+def embed(compute: Embed, layout: Layout) -> Compute:
     """Return the device form of rows of a table by code."""
     source, table = layout.source(compute.source), layout.tensor(compute.table.astype(np.int64))
     first, last = compute.first, compute.first + len(compute.table) - 1

@@ -12,6 +12,7 @@ from cimc.evaluate.builder import Array, Builder
 from cimc.evaluate.codes import dequantise, quantise
 from cimc.ir import nn
 from cimc.ir.attributes import Floats, float_value, float_values, int_value, int_values
+from cimc.ir.functions import MASKED
 from cimc.ir.types import code_of, is_quantised, shape_of
 
 LEAST_ROOT = 1e-150
@@ -118,7 +119,7 @@ def norm(b: Builder, op: nn.NormOp) -> str:
     return b.node("Add", scaled, b.single(b.real_weights(op.bias)))
 
 
-def gather(b: Builder, op: nn.GatherOp) -> str:
+def embed(b: Builder, op: nn.EmbedOp) -> str:
     index = b.node("Cast", real(b, op.x), to=TensorProto.INT32)
     return b.node("Gather", b.single(b.real_weights(op.table)), index, axis=0)
 
@@ -156,10 +157,20 @@ def _within(b: Builder, x: str, low: float, high: float) -> str:
     return b.node("Clip", x, *bounds)
 
 
+def _visible(b: Builder, x: str, p: tuple[float, ...]) -> str:
+    total = b.node("Add", b.node("Mul", x, b.single(p[0])), b.single(p[1]))
+    return b.to_single(b.node("Greater", total, b.single(MASKED)))
+
+
 _UNARY: Mapping[str, Callable[[Builder, str, tuple[float, ...]], str]] = {
     "leaky_relu": lambda b, x, p: b.node("LeakyRelu", x, alpha=p[0]),
     "sigmoid": lambda b, x, p: b.node("Sigmoid", x),
     "tanh": lambda b, x, p: b.node("Tanh", x),
+    "visible": _visible,
+    "erf": lambda b, x, p: b.node("Erf", x),
+    "gelu": lambda b, x, p: b.node("Gelu", x),
+    "gelu_tanh": lambda b, x, p: b.node("Gelu", x, approximate="tanh"),
+    "swish": lambda b, x, p: b.node("Mul", x, b.node("Sigmoid", b.node("Mul", x, b.single(p[0])))),
     "hard_sigmoid": lambda b, x, p: b.node("HardSigmoid", x, alpha=p[0], beta=p[1]),
     "hard_swish": lambda b, x, p: b.node("HardSwish", x),
 }

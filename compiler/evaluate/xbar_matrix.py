@@ -1,4 +1,4 @@
-"""Lowers matmul, norm and gather of dialect `xbar`: integers in double or int64, as their bounds allow."""
+"""Lowers matmul, norm and embed of dialect `xbar`: integers in double or int64, as their bounds allow."""
 
 from math import isqrt
 
@@ -33,7 +33,9 @@ def norm(b: Builder, op: xbar.NormOp) -> str:
     n, scale, offset = shape_of(op.x)[-1], b.integers(op.scale), b.integers(op.offset)
     epsilon = int(b.integers(op.epsilon).reshape(-1)[0])
     largest = n * (bounds.magnitude(op.x) + abs(int_value(op.zero)))
-    bounds.require(op, "sum under the root", largest * largest + epsilon, 1 << ROOT_BITS)
+    bounds.require(
+        op, "sum under the root", (largest * largest << 2 * int_value(op.fraction)) + epsilon, 1 << ROOT_BITS
+    )
     total = bounds.weighted([(isqrt(n) + 2) << NORM_BITS], [scale], offset)
     bounds.require(op, "accumulator", total, bounds.ACCUMULATOR)
     h = b.to_double(_normalised(b, op, n, epsilon))
@@ -50,14 +52,17 @@ def _normalised(b: Builder, op: xbar.NormOp, n: int, epsilon: int) -> str:
     if int_value(op.centred):
         s = _summed(b, u)
         away, w = b.node("Sub", away, s), b.node("Sub", w, b.node("Mul", s, s))
+    w = b.node("Mul", w, b.integer(1 << 2 * int_value(op.fraction)))
     w = b.node("Max", b.node("Add", w, b.integer(epsilon)), b.integer(1))
     below = b.node("Less", w, b.ints([1 << (ROOT_BITS - 2 * t) for t in EXPONENTS[1:]]))
     power = b.node("Gather", b.ints([1 << t for t in EXPONENTS]), _counted(b, below), axis=0)
     root = _root(b, b.node("Mul", b.node("Mul", w, power), power))
-    return _quotient(b, b.node("Mul", b.node("Mul", away, power), b.integer(1 << NORM_BITS)), root)
+    return _quotient(
+        b, b.node("Mul", b.node("Mul", away, power), b.integer(1 << NORM_BITS + int_value(op.fraction))), root
+    )
 
 
-def gather(b: Builder, op: xbar.GatherOp) -> str:
+def embed(b: Builder, op: xbar.EmbedOp) -> str:
     index = b.node("Sub", b.names[op.x], b.single(int_value(op.first)))
     table = b.constant(b.codes(op.table))
     return b.to_single(b.node("Gather", table, b.node("Cast", index, to=TensorProto.INT32), axis=0))

@@ -5,7 +5,6 @@ from collections.abc import Callable
 import numpy as np
 from xdsl.ir import SSAValue
 
-from cimc.frontend.preparation import UNBATCHED
 from cimc.frontend.site import Reals, Site
 from cimc.ir import build
 from cimc.ir.nn import Computed
@@ -79,7 +78,7 @@ def batch_normalisation(at: Site) -> SSAValue:
 
 def affine(at: Site, x: SSAValue, scale: Reals, bias: Reals, name: str) -> SSAValue:
     """Append x * scale + bias; constants have ONNX's ranks, batch axis included, and may be larger than `x`."""
-    scale, bias = (_per_sample(at, array) for array in (scale, bias))
+    scale, bias = (at.of_one_sample(array) for array in (scale, bias))
     rank = len(at.result_shape())
     x = at.reshaped(x, (1,) * (rank - len(shape_of(x))) + shape_of(x), "rank")
     x = _expanded(at, x, np.broadcast_shapes(scale.shape, bias.shape))
@@ -93,19 +92,7 @@ def affine(at: Site, x: SSAValue, scale: Reals, bias: Reals, name: str) -> SSAVa
 def _split(at: Site) -> tuple[SSAValue, Reals, str]:
     """Return the computed operand, the constant one, and its name."""
     constant = 0 if at.is_constant(0) else 1
-    return at.activation(1 - constant), at.reals(constant), at.node.inputs[constant]
-
-
-def _per_sample(at: Site, array: Reals) -> Reals:
-    """Return a constant, aligned with the result from the last axis, without the batch axis."""
-    name = at.node.outputs[0]
-    batch, rank = at.batch_axis(name), len(at.full_shape(name))
-    place = array.ndim - (rank - batch.axis) if batch else -1
-    if batch is None or place < 0:
-        return array
-    if np.any(array != array.take([0], place)):
-        raise at.refuse("CIM0109", f"a constant of shape {array.shape} differs between samples", hint=UNBATCHED)
-    return np.asarray(array.take(0, place) if batch.is_whole else array.take([0], place))
+    return at.activation(1 - constant), at.bounded(constant), at.node.inputs[constant]
 
 
 def _expanded(at: Site, x: SSAValue, constant: tuple[int, ...]) -> SSAValue:

@@ -3,8 +3,10 @@
 from collections.abc import Callable
 
 import numpy as np
+from onnx import TensorProto
 from xdsl.ir import SSAValue
 
+from cimc.frontend.preparation import WHOLE
 from cimc.frontend.site import Site
 from cimc.ir import build
 from cimc.ir.nn import UNBOUNDED
@@ -37,6 +39,21 @@ def unary(function: str, **defaults: float) -> Callable[[Site], SSAValue]:
         return at.add(build.unary(at.activation(0), function, parameters, at.label))
 
     return translate
+
+
+def cast(at: Site) -> SSAValue:
+    """To FLOAT, and from whole numbers and truth values, nothing changes."""
+    given = at.canvas.facts.types[at.node.inputs[0]].tensor_type.elem_type
+    wanted = at.node.integer("to", TensorProto.FLOAT)
+    if wanted != TensorProto.FLOAT and not (given in WHOLE and wanted in WHOLE and wanted != TensorProto.BOOL):
+        name = TensorProto.DataType.Name(wanted)
+        raise at.refuse("CIM0104", f"a cast to {name}", hint="values are reals; only FLOAT can be cast to")
+    return at.activation(0)
+
+
+def gelu(at: Site) -> SSAValue:
+    kind = "gelu_tanh" if at.node.text("approximate", "none") == "tanh" else "gelu"
+    return at.add(build.unary(at.activation(0), kind, (), at.label))
 
 
 def softmax(at: Site) -> SSAValue:

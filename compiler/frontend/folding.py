@@ -18,6 +18,8 @@ from cimc.ir.weights import Array
 LARGEST_VALUE = 1 << 31
 """Elements one tensor may have."""
 
+UNINFERRED = frozenset({"GroupNormalization"})
+"""Operators whose result has the type of the first input, though onnx does not say so."""
 IMPURE = frozenset({"RandomNormal", "RandomUniform", "Bernoulli", "Multinomial"})
 SMALL = 4096
 """Constants of up to this many elements are shown to shape inference: shapes, axes, pads."""
@@ -165,6 +167,8 @@ def _infer(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
         shapes = ", ".join(str(facts.shapes.get(name, "?")) for name in given)
         message = f"shape inference fails on input shapes {shapes}: {str(error).strip().splitlines()[0]}"
         return Diagnostic("CIM0102", message, node.name, node.operator)
+    if node.operator in UNINFERRED:
+        kinds = {node.outputs[0]: facts.types[node.inputs[0]]}
     for name, kind in kinds.items():
         facts.note_type(name, kind)
     if node.operator in ("MaxPool", "AveragePool") and node.inputs[0] in facts.shapes:

@@ -11,7 +11,8 @@ from cimc.frontend.batch_axis import BatchAxis, per_sample
 from cimc.frontend.folding import Facts, gather_facts
 from cimc.frontend.node import Node, node_of
 from cimc.frontend.operators import OPERATORS
-from cimc.frontend.preparation import Prepared, prepare, real_inputs
+from cimc.frontend.patterns import with_normalisations
+from cimc.frontend.preparation import WHOLE, Prepared, prepare, real_inputs
 from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers
 from cimc.frontend.reading import read
 from cimc.frontend.site import Canvas, Site
@@ -30,7 +31,8 @@ def load(path: Path, unbatched: bool = False) -> Graph:
     prepared = prepare(file, unbatched)
     nodes = live([node_of(proto) for proto in prepared.model.graph.node], _outputs(prepared))
     facts = gather_facts(prepared, nodes)
-    computed = live([node for node in nodes if not _is_folded(node, facts)], _outputs(prepared))
+    computed = [node for node in nodes if not _is_folded(node, facts)]
+    computed = live(with_normalisations(computed, facts), _outputs(prepared))
     canvas = Canvas(prepared.batch, facts, _names(prepared, nodes))
     _add_inputs(canvas, prepared)
     problems = [*_translate_all(canvas, computed), *_add_outputs(canvas, prepared)]
@@ -87,7 +89,8 @@ def _add_inputs(canvas: Canvas, prepared: Prepared) -> None:
 
 def _add_input(canvas: Canvas, name: str, code: CodeType | None = None) -> None:
     batch = canvas.facts.batch_axes.get(name)
-    op = build.input_(name, per_sample(canvas.facts.shapes[name], batch), _axis(batch))
+    kind = canvas.facts.types[name].tensor_type.elem_type if name in canvas.facts.types else 0
+    op = build.input_(name, per_sample(canvas.facts.shapes[name], batch), _axis(batch), kind in WHOLE)
     if code is not None:
         op.properties["code"] = code
     op.location = named(name)

@@ -1,4 +1,4 @@
-"""Gemm and MatMul with a constant matrix."""
+"""Gemm and MatMul: a constant matrix goes to the crossbar, products of computed factors to the digital unit."""
 
 import numpy as np
 from xdsl.ir import SSAValue
@@ -44,10 +44,10 @@ def _gemm_bias(at: Site, matrix: Array) -> Reals | None:
 
 
 def matmul(at: Site) -> SSAValue:
+    if not (at.is_constant(0) or at.is_constant(1)) or _is_stack(at):
+        return _of_two(at)
     if at.is_constant(0):
         return _constant_on_the_left(at)
-    if not at.is_constant(1):
-        raise at.refuse("CIM0104", "both factors are computed", hint="one factor must be a constant matrix")
     x, matrix = at.activation(0), _matrix(at, 1)
     _require_no_batch(at, 0, 1)
     weight = at.weight(matrix if matrix.ndim == 2 else matrix[:, None], at.node.inputs[1])
@@ -56,6 +56,35 @@ def matmul(at: Site) -> SSAValue:
         note_steps(at, made, at.constant(1).ndim - 1)
         return at.add(made)
     return at.reshaped(at.add(build.dense(x, weight, None, at.label)), at.result_shape(), "vector")
+
+
+def _is_stack(at: Site) -> bool:
+    """Say whether the constant factor is more than one matrix."""
+    constant = at.constant(0 if at.is_constant(0) else 1)
+    return constant.ndim > 2 and int(np.prod(constant.shape[:-2])) > 1
+
+
+def _of_two(at: Site) -> SSAValue:
+    """Two computed factors, or a computed one and a stack of constant matrices, on the digital unit."""
+    for index in (0, 1):
+        if not at.is_constant(index):
+            _require_no_batch(at, index, 2)
+    a, b = at.operand(0), at.operand(1)
+    ranks = len(shape_of(a)), len(shape_of(b))
+    if min(ranks) < 2:
+        raise at.refuse("CIM0104", "a computed vector as a factor", hint="give it a second axis")
+    rank = max(ranks)
+    a, b = (at.reshaped(x, (1,) * (rank - len(shape_of(x))) + shape_of(x), f"rank{n}") for n, x in enumerate((a, b)))
+    columns = at.transposed(b, (*range(rank - 2), rank - 1, rank - 2), "columns")
+    if rank <= 4:
+        return at.add(build.matmul(a, columns, at.label))
+    stacks = shape_of(a)[:-2], shape_of(b)[:-2]
+    if stacks[0] != stacks[1]:
+        raise at.refuse("CIM0104", f"stacks {stacks[0]} and {stacks[1]} of more than two axes that broadcast")
+    flat = [
+        at.reshaped(x, (int(np.prod(stacks[0])), *shape_of(x)[-2:]), f"flat{n}") for n, x in enumerate((a, columns))
+    ]
+    return at.reshaped(at.add(build.matmul(flat[0], flat[1], at.label)), at.result_shape(), "stacks")
 
 
 def _constant_on_the_left(at: Site) -> SSAValue:

@@ -6,7 +6,12 @@ from xdsl.ir import SSAValue
 
 from cimc.frontend.site import Site
 from cimc.ir import build
+from cimc.ir.attributes import int_values, ints
+from cimc.ir.nn import InputOp, Movement
 from cimc.ir.types import shape_of
+
+LARGEST_TABLE = 65535
+"""Rows that 16-bit codes tell apart."""
 
 
 def reshape(at: Site) -> SSAValue:
@@ -31,8 +36,8 @@ def transpose(at: Site) -> SSAValue:
 
 
 def concat(at: Site) -> SSAValue:
-    parts = [at.activation(index) for index in range(len(at.node.inputs))]
-    axis = at.axis(at.node.integer("axis", 0))
+    parts = [at.operand(index) for index in range(len(at.node.inputs))]
+    axis = at.axis(at.node.integer("axis", 0), next(i for i in range(len(parts)) if not at.is_constant(i)))
     return at.add(build.concat(parts, axis, at.label))
 
 
@@ -110,6 +115,33 @@ def split(at: Site) -> tuple[SSAValue, ...]:
 
 
 def gather(at: Site) -> SSAValue:
+    return _rows_of_table(at) if at.is_constant(0) and not at.is_constant(1) else _constant_indices(at)
+
+
+def _rows_of_table(at: Site) -> SSAValue:
+    """An embedding: rows of a constant by an input of whole numbers, whose highest is the table's last row."""
+    table, x = at.reals(0), at.activation(1)
+    if at.node.integer("axis", 0) % table.ndim:
+        raise at.refuse("CIM0104", f"axis {at.node.integer('axis', 0)} of a constant, rows are looked up along axis 0")
+    source = _whole_input(x)
+    if source is None or not 2 <= len(table) <= LARGEST_TABLE:
+        limit = f"an INT64 or INT32 input, moved only, and 2 to {LARGEST_TABLE} rows"
+        raise at.refuse("CIM0104", f"computed indices of {len(table)} rows; what is needed is {limit}")
+    known = int_values(source.integers)
+    source.properties["integers"] = ints((0, min([len(table) - 1, *known[1:]])))
+    rows = at.weight(table.reshape(len(table), -1), at.node.inputs[0])
+    return at.reshaped(at.add(build.embed(x, rows, at.label)), at.result_shape(), "shaped")
+
+
+def _whole_input(x: SSAValue) -> InputOp | None:
+    """Return the input of whole numbers that a value is, moved."""
+    op = x.owner
+    while isinstance(op, Movement) and len(op.operands) == 1:
+        op = op.operands[0].owner
+    return op if isinstance(op, InputOp) and op.integers is not None else None
+
+
+def _constant_indices(at: Site) -> SSAValue:
     """Constant, evenly spaced indices are a slice; a scalar index then drops the axis."""
     x = at.activation(0)
     rank = len(shape_of(x))

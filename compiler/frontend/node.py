@@ -7,14 +7,17 @@ from typing import Any
 import onnx
 from xdsl.dialects.builtin import LocationAttr
 
-from cimc.ir.location import named
+from cimc.ir.location import fused, named
 
 IR_DOMAINS = ("", "ai.onnx")
 
 
 @dataclass(frozen=True)
 class Node:
-    """An operator, the names of its tensors (an input left out is ""), and its attributes as Python values."""
+    """An operator, the names of its tensors (an input left out is ""), and its attributes as Python values.
+
+    `also` names the nodes of the model that it stands for, where those are more than itself.
+    """
 
     name: str
     operator: str
@@ -22,10 +25,11 @@ class Node:
     outputs: tuple[str, ...]
     attributes: Mapping[str, Any]
     proto: onnx.NodeProto
+    also: tuple[str, ...] = ()
 
     @property
     def location(self) -> LocationAttr:
-        return named(self.name)
+        return fused(named(name) for name in (self.name, *self.also))
 
     @property
     def label(self) -> str:

@@ -17,10 +17,13 @@ from cimc.ir.weights import Array
 OPSET = 21
 """Older models are converted to this opset; newer ones are taken where their operators are the same."""
 
+WHOLE = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
+"""Element types of inputs of whole numbers, which are their own codes."""
 UNBATCHED = "if no axis of the model is a batch, compile with --unbatched"
 
-FED = (onnx.TensorProto.FLOAT, *(getattr(onnx.TensorProto, name) for name in ("INT8", "UINT8", "INT16", "UINT16")))
-"""Element types of inputs: real numbers, or the integers of a quantised model."""
+CODES = tuple(getattr(onnx.TensorProto, name) for name in ("INT8", "UINT8", "INT16", "UINT16"))
+FED = (onnx.TensorProto.FLOAT, *CODES, *WHOLE)
+"""Element types of inputs: real numbers, the integers of a quantised model, or whole numbers."""
 
 
 @dataclass(frozen=True)

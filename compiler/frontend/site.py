@@ -2,9 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from onnx import TensorProto
 from xdsl.dialects.builtin import UnknownLoc
 from xdsl.ir import Block, SSAValue
 
@@ -18,6 +20,7 @@ from cimc.ir.types import CodeType, WeightRef, shape_of
 from cimc.ir.weights import Array, WeightStore
 
 Reals = NDArray[np.float64]
+Constant = TypeVar("Constant", bound=Array)
 
 
 @dataclass
@@ -45,6 +48,8 @@ class Canvas:
 @dataclass(frozen=True)
 class Site:
     """One node while it is translated."""
+
+    BOOL: ClassVar[int] = TensorProto.BOOL
 
     node: Node
     canvas: Canvas
@@ -99,13 +104,47 @@ class Site:
             raise self.refuse("CIM0109", f"constant '{name}' depends on the batch size")
         return found.value
 
+    def operand(self, index: int) -> SSAValue:
+        """Return an input as a computed value, a constant as the constant of every sample; infinity is UNBOUNDED."""
+        if not self.is_constant(index):
+            return self.activation(index)
+        name = self.node.inputs[index]
+        array = self.of_one_sample(self._checked(_bounded(self.canvas.facts.constants[name].value), name))
+        return self.add(build.constant(self.weight(array, name), self.canvas.unique(f"{self.label}.{name}")))
+
+    def of_one_sample(self, array: Reals) -> Reals:
+        """Return a constant, aligned with the result from the last axis, without the batch axis."""
+        name = self.node.outputs[0]
+        batch, rank = self.batch_axis(name), len(self.full_shape(name))
+        place = array.ndim - (rank - batch.axis) if batch else -1
+        if batch is None or place < 0:
+            return array
+        if np.any(array != array.take([0], place)):
+            message = f"a constant of shape {array.shape} differs between samples"
+            raise self.refuse("CIM0109", message, hint=UNBATCHED)
+        return np.asarray(array.take(0, place) if batch.is_whole else array.take([0], place))
+
+    def scaled(self, x: SSAValue, factor: float, suffix: str) -> SSAValue:
+        """Return factor * x; `x` itself where the factor is 1."""
+        if factor == 1.0:
+            return x
+        ones = (1,) * len(shape_of(x))
+        refs = [self.weight(np.full(ones, value), f"{self.label}.{value:g}") for value in (factor, 0.0)]
+        return self.add(build.affine(x, refs[0], refs[1], self.helper(suffix)))
+
     def reals(self, index: int) -> Reals:
         """Return a constant input as finite float64. Raises CIM0106 or CIM0107."""
         return self.finite(index).astype(np.float64)
 
+    def bounded(self, index: int) -> Reals:
+        """Return a constant input as float64, infinities as UNBOUNDED: passes see what masks. Raises as `reals`."""
+        return self._checked(_bounded(self.constant(index)), self.node.inputs[index])
+
     def finite(self, index: int) -> Array:
         """Return a constant input, finite, in its own type: large ones are not copied. Raises CIM0106 or CIM0107."""
-        array, name = self.constant(index), self.node.inputs[index]
+        return self._checked(self.constant(index), self.node.inputs[index])
+
+    def _checked(self, array: Constant, name: str) -> Constant:
         if array.size == 0:
             raise self.refuse("CIM0107", f"constant '{name}' has shape {array.shape}")
         if not _is_finite(array):
@@ -166,6 +205,12 @@ class Site:
         return fail(
             code, f"{message} (input shapes {shapes})", node=self.node.name, operator=self.node.operator, hint=hint
         )
+
+
+def _bounded(array: Array) -> Reals:
+    """Return float64 with infinities as UNBOUNDED."""
+    real = array.astype(np.float64)
+    return np.where(np.isinf(real), np.sign(real) * nn.UNBOUNDED, real)
 
 
 def _is_finite(array: Array) -> bool:

@@ -55,9 +55,10 @@ def again(
     return type(op).create(operands=operands, properties=properties, result_types=[typed(op.out, shape)])
 
 
-def input_(label: str, shape: Sequence[int], batch_axis: int = 0) -> nn.InputOp:
-    """Return the model input `label` of per-sample `shape`; `batch_axis` as in nn.input."""
-    return nn.InputOp(properties=_port(label, shape, batch_axis), result_types=[float_tensor(shape)])
+def input_(label: str, shape: Sequence[int], batch_axis: int = 0, whole: bool = False) -> nn.InputOp:
+    """Return the model input `label` of per-sample `shape`; `batch_axis` as in nn.input, `whole`: of whole numbers."""
+    properties = _port(label, shape, batch_axis) | {"integers": ints(()) if whole else None}
+    return nn.InputOp(properties=properties, result_types=[float_tensor(shape)])
 
 
 def output(x: SSAValue, label: str, batch_axis: int = 0) -> nn.OutputOp:
@@ -143,10 +144,10 @@ def norm(x: SSAValue, centred: bool, epsilon: float, scale: WeightRef, bias: Wei
     return nn.NormOp(operands=[x], properties={**properties, "scale": scale, "bias": bias}, result_types=[x.type])
 
 
-def gather(x: SSAValue, table: WeightRef, label: str) -> nn.GatherOp:
+def embed(x: SSAValue, table: WeightRef, label: str) -> nn.EmbedOp:
     properties = {"label": text(label), "table": table}
     shape = (*shape_of(x), table.dims[1])
-    return nn.GatherOp(operands=[x], properties=properties, result_types=[float_tensor(shape)])
+    return nn.EmbedOp(operands=[x], properties=properties, result_types=[float_tensor(shape)])
 
 
 def constant(value: WeightRef, label: str) -> nn.ConstantOp:

@@ -51,7 +51,8 @@ class InputOp(Computed):
     """A model input: memory axis a of the value is axis order[a] of the model's own per-sample shape.
 
     `batch_axis` is where the model's own tensor has the samples: absent for the first axis, -1 for none.
-    `integers` (lowest, highest) marks an input of whole numbers, whose codes are the numbers themselves.
+    `integers` marks an input of whole numbers, whose codes are the numbers themselves: lowest and highest, or nothing
+    where the calibration data decide.
     `code` is given where the model takes integers: the codes whose real values are those integers.
     """
 
@@ -304,10 +305,10 @@ class NormOp(Computed):
 
 
 @irdl_op_definition
-class GatherOp(Computed):
+class EmbedOp(Computed):
     """Rows of a table (rows, length) by the integers x: the result is (*x's shape, length)."""
 
-    name = "nn.gather"
+    name = "nn.embed"
     x: Operand = operand_def(TensorType)
     table: WeightRef = prop_def(WeightRef)
 
@@ -534,7 +535,7 @@ Nn = Dialect(
         SoftmaxOp,
         MatMulOp,
         NormOp,
-        GatherOp,
+        EmbedOp,
         ConstantOp,
         SelectOp,
         RequantiseOp,

@@ -7,7 +7,7 @@ reads the zero point. round is half to even. Before `conductance` an mvm still c
 real values, multiply, add the bias, quantise.
 """
 
-from xdsl.dialects.builtin import StringAttr, TensorType
+from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Dialect
 from xdsl.irdl import (
     Operand,
@@ -48,10 +48,6 @@ class MvmOp(Clamped):
     y = clamp(round((sum_t code_t * scale[group, t, col] + offset[group * cols + col]) / 2^shift)).
     vectors (count, rows) i8 are read to compensate drift; reference (group, row block, col) sums their |code| when new.
     blocks lists (tile, row, col) for each group, column block, row block, in this order; first_block numbers the first.
-    With replicas, so many copies of these blocks follow one another, and each copy takes a part of the vectors.
-    shares names the layer whose blocks, of the same conductances, this one uses. diagonal is the number of channels of
-    a depthwise layer in each group, whose matrix is block-diagonal. With skip_zeros, devices with target zero stay
-    unprogrammed.
     """
 
     name = "xbar.mvm"
@@ -74,15 +70,6 @@ class MvmOp(Clamped):
     reference: WeightRef | None = opt_prop_def(WeightRef)
     blocks: Ints | None = opt_prop_def(Ints)
     first_block: Integer | None = opt_prop_def(Integer)
-    replicas: Integer | None = opt_prop_def(Integer)
-    shares: StringAttr | None = opt_prop_def(StringAttr)
-    diagonal: Integer | None = opt_prop_def(Integer)
-    skip_zeros: Integer | None = opt_prop_def(Integer)
-
-    @property
-    def copies(self) -> int:
-        """How many copies of its blocks the layer has, at least one."""
-        return 1 if self.replicas is None else int_value(self.replicas)
 
     @property
     def matrix(self) -> tuple[int, int, int]:
@@ -225,14 +212,16 @@ class MatMulOp(Clamped):
 class NormOp(Clamped):
     """Over the last axis, of n elements: u = x - zero, s = sum(u), or 0 where not `centred`.
 
-    W = max(n * sum(u^2) - s^2 + epsilon, 1), t the largest with W * 4^t < 2^62, R = floor(sqrt(W * 4^t)),
-    h = round((n * u - s) * 2^(16 + t) / R), y_i = clamp(round((h_i * scale_i + offset_i) / 2^shift)).
+    W = max((n * sum(u^2) - s^2) * 4^fraction + epsilon, 1), t the largest with W * 4^t < 2^62,
+    R = floor(sqrt(W * 4^t)), h = round((n * u - s) * 2^(16 + fraction + t) / R),
+    y_i = clamp(round((h_i * scale_i + offset_i) / 2^shift)).
     """
 
     name = "xbar.norm"
     x: Operand = operand_def(TensorType)
     centred: Integer = prop_def(Integer)
     zero: Integer = prop_def(Integer)
+    fraction: Integer = prop_def(Integer)
     epsilon: WeightRef = prop_def(WeightRef)
     scale: WeightRef = prop_def(WeightRef)
     offset: WeightRef = prop_def(WeightRef)
@@ -240,10 +229,10 @@ class NormOp(Clamped):
 
 
 @irdl_op_definition
-class GatherOp(Computed):
+class EmbedOp(Computed):
     """Row x - first of the table (rows, length) for every element of x, as a new last axis."""
 
-    name = "xbar.gather"
+    name = "xbar.embed"
     x: Operand = operand_def(TensorType)
     table: WeightRef = prop_def(WeightRef)
     first: Integer = prop_def(Integer)
@@ -320,7 +309,7 @@ Xbar = Dialect(
         SoftmaxOp,
         MatMulOp,
         NormOp,
-        GatherOp,
+        EmbedOp,
         SelectOp,
         ConstantOp,
         MoveOp,

@@ -86,4 +86,5 @@ def main() -> None:
             print(f"| {title} | {' | '.join(row(name, options.folder, options.seeds, *choices))} |", flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

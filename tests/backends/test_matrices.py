@@ -1,4 +1,4 @@
-"""matmul, norm, gather and select, on both interpreters."""
+"""matmul, norm, embed and select, on both interpreters."""
 
 import pytest
 
@@ -46,29 +46,30 @@ def norm(sketch, epsilon, scale, bias, **operands):
 
 def test_norm_about_the_mean(new, written):
     sketch = new().data(0, [3, 5, 7, 9, 9, 9], (2, 3)).tensor(1, (2, 3), type="i32")
-    norm(sketch, 0, [1, 1, 2], [0, 10, 0], centre="mean", zero=4, shift=0, **WIDE)
+    norm(sketch, 0, [1, 1, 2], [0, 10, 0], centre="mean", zero=4, fraction=0, shift=0, **WIDE)
     # 2 / sqrt(8/3) in units of 2^-16, and a vector without variance
     assert written(sketch) == [-80265, 10, 160530, 0, 10, 0]
 
 
 def test_norm_about_zero_takes_epsilon_in(new, written):
     sketch = new().data(0, [3, 5], (1, 2)).tensor(1, (1, 2), type="i32")
-    norm(sketch, 4 * 16 - 20, [1, 1], [0, 0], centre="zero", zero=1, shift=0, **WIDE)  # W = 2 * (4 + 16) + 44
+    # W = 2 * (4 + 16) * 4 + 176
+    norm(sketch, 4 * (4 * 16 - 20), [1, 1], [0, 0], centre="zero", zero=1, fraction=1, shift=0, **WIDE)
     assert written(sketch) == [round(4 * 2**16 / 84**0.5), round(8 * 2**16 / 84**0.5)]
 
 
 def test_norm_traps(new, trapped):
-    operands = {"centre": "zero", "zero": 0, "shift": 0, **WIDE}
+    operands = {"centre": "zero", "zero": 0, "fraction": 0, "shift": 0, **WIDE}
     sketch = new().data(0, [2**31], (1, 1), "i64").tensor(1, (1, 1), type="i64")
     assert trapped(norm(sketch, 0, [1], [0], **operands)) == "CIM0515"
     sketch = new().data(0, [1], (1, 1)).tensor(1, (1, 1), type="i64")
     assert trapped(norm(sketch, -1, [1], [0], **operands)) == "CIM0517"
 
 
-def test_gather_copies_rows(new, written):
+def test_embed_copies_rows(new, written):
     sketch = new().data(0, [5, 7, 5], (3,)).tensor(1, (3, 2), type="i16")
     table = sketch.table([1, 2, 3, 4, 500, 600], "i16")
-    assert written(sketch.put("gather", in_=0, out=1, table=table, type="i16", first=5, rows=3)) == [
+    assert written(sketch.put("embed", in_=0, out=1, table=table, type="i16", first=5, rows=3)) == [
         1,
         2,
         500,
@@ -79,10 +80,10 @@ def test_gather_copies_rows(new, written):
 
 
 @pytest.mark.parametrize("code", [4, 8])
-def test_gather_traps_beyond_the_table(new, trapped, code):
+def test_embed_traps_beyond_the_table(new, trapped, code):
     sketch = new().data(0, [5, code], (2,)).tensor(1, (2, 2))
     table = sketch.table(range(6), "i8")
-    assert trapped(sketch.put("gather", in_=0, out=1, table=table, type="i8", first=5, rows=3)) == "CIM0518"
+    assert trapped(sketch.put("embed", in_=0, out=1, table=table, type="i8", first=5, rows=3)) == "CIM0518"
 
 
 def test_select(new, written):

@@ -242,15 +242,15 @@ class Author:
         self.out(1, vectors, length)
         epsilon = self.sketch.table([self.draw(st.sampled_from([0, 1, 1000, 2**61, -1]))], "i64")
         centre, zero = self.draw(st.sampled_from(["zero", "mean"])), self.draw(st.integers(-128, 127))
-        tables = self.tables(length)
-        self.sketch.put("norm", in_=0, out=1, centre=centre, zero=zero, epsilon=epsilon, **tables, **self.rounding())
+        tables, numbers = self.tables(length), {"zero": zero, "fraction": self.draw(st.sampled_from([0, 1, 15]))}
+        self.sketch.put("norm", in_=0, out=1, centre=centre, **numbers, epsilon=epsilon, **tables, **self.rounding())
 
-    def gather(self):
+    def embed(self):
         shape, length = self.source(0), self.draw(st.integers(1, 5))
         self.tensor(1, (1, shape[0] * shape[1], shape[2] * shape[3], length))
         kind = self.draw(types)
         table = self.sketch.table([(n * 37) % 100 for n in range(256 * length)], kind)
-        self.sketch.put("gather", in_=0, out=1, table=table, type=kind, first=-128, rows=256)
+        self.sketch.put("embed", in_=0, out=1, table=table, type=kind, first=-128, rows=256)
 
     def select(self):
         vectors, length = self.any_source(0)

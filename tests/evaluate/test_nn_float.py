@@ -74,7 +74,7 @@ def test_clamp(low: float, high: float) -> None:
     np.testing.assert_array_equal(run_one(graph, x), np.clip(x, np.float32(low), np.float32(high)))
 
 
-PARAMETERS = {"leaky_relu": [0.1], "hard_sigmoid": [0.2, 0.6]}
+PARAMETERS = {"swish": [1.7], "visible": [-3000.0, 900.0], "leaky_relu": [0.1], "hard_sigmoid": [0.2, 0.6]}
 
 
 @pytest.mark.parametrize("function", sorted(functions.FUNCTIONS))

@@ -22,10 +22,12 @@ from cimc.passes.fold_affine import FoldAffine
 from cimc.passes.fold_pads import FoldPads
 from cimc.passes.fold_reshapes import FoldReshapes
 from cimc.passes.fuse_clamp import FuseClamp
+from cimc.passes.fuse_functions import FuseFunctions
 from cimc.passes.layout import Layout
+from cimc.passes.masks import Masks
 
 Array = NDArray[Any]
-CANONICAL = (Layout(), FoldAffine(), FoldPads(), FoldReshapes(), FuseClamp(), DeadCode())
+CANONICAL = (Masks(), FuseFunctions(), Layout(), FoldAffine(), FoldPads(), FoldReshapes(), FuseClamp(), DeadCode())
 
 
 def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
@@ -41,13 +43,14 @@ def model(
     outputs: Sequence[str] = ("y",),
     opset: int = 21,
     kind: int = TensorProto.FLOAT,
+    kinds: Mapping[str, int] | None = None,
 ) -> onnx.ModelProto:
     """Return a model; shapes of inputs include the batch, constants are arrays or lists (float32 unless integers)."""
     tensors = [numpy_helper.from_array(_array(value), name) for name, value in (constants or {}).items()]
     graph = helper.make_graph(
         list(nodes),
         "test",
-        [helper.make_tensor_value_info(name, kind, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, (kinds or {}).get(name, kind), shape) for name, shape in inputs.items()],
         [helper.make_tensor_value_info(name, kind, None) for name in outputs],
         tensors,
     )
@@ -84,9 +87,14 @@ def samples(graph: Graph, batch: int = 2, scale: float = 2.0) -> dict[str, Array
     """Return seeded inputs [batch, *per-sample shape] of an imported model."""
     rng = np.random.default_rng(1)
     inputs = [op for op in graph.module.ops if isinstance(op, InputOp)]
-    return {
-        op.label.data: rng.normal(0.0, scale, (batch, *int_values(op.model_shape))).astype(np.float32) for op in inputs
-    }
+    return {op.label.data: _sample(rng, op, (batch, *int_values(op.model_shape)), scale) for op in inputs}
+
+
+def _sample(rng: np.random.Generator, op: InputOp, shape: tuple[int, ...], scale: float) -> Array:
+    if op.integers is None:
+        return rng.normal(0.0, scale, shape).astype(np.float32)
+    low, high = int_values(op.integers) or (0, 1)
+    return rng.integers(low, high + 1, shape).astype(np.float32)
 
 
 def assert_agrees(path: Path, inputs: Mapping[str, Array] | None = None, unbatched: bool = False) -> Graph:

@@ -7,6 +7,7 @@ import numpy as np
 import onnx
 import pytest
 from frontend.onnx_models import assert_agrees, model, node, weights, written
+from frontend.test_transformers import CASES as TRANSFORMERS
 
 from cimc.frontend.operators import OPERATORS
 
@@ -119,7 +120,7 @@ def test_operator(case: str, tmp_path: Path) -> None:
 
 
 def test_every_operator_has_a_case() -> None:
-    tested = {proto.op_type for case in CASES.values() for proto in case.graph.node}
+    tested = {proto.op_type for case in (*CASES.values(), *TRANSFORMERS.values()) for proto in case.graph.node}
     elsewhere = {"AveragePool", "Conv", "GRU", "LSTM", "MaxPool", "RNN"}  # test_windows.py, test_recurrent.py
     assert set(OPERATORS) - tested == elsewhere - tested
 

@@ -57,6 +57,7 @@ CASES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
 } | {
     f"unary {name}": (nn.UnaryOp, IMAGE, {"function": name, "parameters": [0.2, 0.5][: 2 if "hard_s" in name else 1]})
     for name in FUNCTIONS
+    if name != "visible"
 }
 
 
