@@ -6,6 +6,7 @@ the column's multipliers and offset are set by least squares: the chip-in-the-lo
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ def refitted(program: Program, inputs: Codes, noise: Noise, exact: Sums | None =
     rewriter, exact = Rewriter(program), exact or exact_sums(program, inputs)
     walk = Walk(program, machine(program.meta), noise)
     for index, cols in _layers(program):
-        walk.to(index)
+        walk.to(_enclosing(program, index).first)
         noisy = _sums(walk, rewriter.result(), index, cols, inputs)
         _refit(rewriter, index, exact[index].astype(np.float64), noisy.astype(np.float64), program)
         walk = walk.branch(rewriter.result())
@@ -59,7 +60,7 @@ def exact_sums(program: Program, inputs: Codes) -> Sums:
     """Return the digital sums i32 [vectors of all samples, cols] of every `mvm` on the exact machine, by index."""
     walk, found = Walk(program, machine(program.meta)), {}
     for index, cols in _layers(program):
-        walk.to(index)
+        walk.to(_enclosing(program, index).first)
         found[index] = _sums(walk, program, index, cols, inputs)
     return found
 
@@ -94,7 +95,7 @@ def _slopes(exact: Reals, noisy: Reals) -> Reals:
 
 
 def _sums(walk: Walk, program: Program, index: int, cols: int, inputs: Codes) -> NDArray[np.int32]:
-    """Return sum_t code_t * M_t [vectors of all samples, cols] of the `mvm` ahead, divided by 2^probe_shift."""
+    """Return sum_t code_t * M_t [vectors of all turns and samples, cols] of the `mvm` ahead, by 2^probe_shift."""
     probe = _probe(program, index, cols)
     planned = walk.branch(probe).plan()
     found = Interpreter(probe, noise=walk.state.crossbar.noise, planned=planned).run(inputs)["probe"]
@@ -102,8 +103,11 @@ def _sums(walk: Walk, program: Program, index: int, cols: int, inputs: Codes) ->
 
 
 def _probe(program: Program, index: int, cols: int) -> Program:
-    """Return the program up to one `mvm`, which writes its sums, without offset and clamp, as its only output."""
-    rewriter = Rewriter(program)
+    """Return the program up to one `mvm`, which writes its sums, without offset and clamp, as its only output.
+
+    In a loop the probe comes before the `mvm`, and its results of all turns lie one behind the other.
+    """
+    rewriter, around = Rewriter(program), _enclosing(program, index)
     one, vectors = program.instructions[index], _source(program, index).vectors
     base = -(-program.activation_bytes // 8) * 8
     out = instruction(
@@ -118,16 +122,41 @@ def _probe(program: Program, index: int, cols: int) -> Program:
     zeros = rewriter.table(np.zeros(cols, np.int64), "i8")
     shift = _probe_shift(program, index, cols)
     probe = changed(one, out=PROBE_STREAM, bias=zeros, shift=shift, low=-PROBE_LIMIT, high=PROBE_LIMIT)
-    code = (*program.instructions[:index], out, probe, instruction("halt"))
-    shape = (vectors, cols)
+    onwards = instruction("advance", stream=PROBE_STREAM, by=vectors * cols)
+    before, rest = program.instructions[around.first : index], program.instructions[index : around.last]
+    code = (*program.instructions[: around.first], out, *before, probe, onwards, *rest, instruction("halt"))
+    shape = (around.turns * vectors, cols)
     port = Port("probe", base, "i32", shape, shape, (0, 1), 1.0, 0, -PROBE_LIMIT, PROBE_LIMIT)
     return replace(
         rewriter.result(),
         instructions=code,
-        locations=(*program.locations[:index], *[program.locations[index]] * 3),
+        locations=(*program.locations[: around.first], *[program.locations[index]] * (len(code) - around.first)),
         outputs=(port,),
-        activation_bytes=base + 4 * vectors * cols,
+        activation_bytes=base + 4 * around.turns * vectors * cols,
     )
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """The loops around an instruction, from the outermost `loop` to behind its `endloop`; nothing without one."""
+
+    first: int
+    last: int
+    turns: int
+
+
+def _enclosing(program: Program, index: int) -> _Loop:
+    opened: list[int] = []
+    for place, one in enumerate(program.instructions):
+        if place == index:
+            around = list(opened)
+        if one.name == "loop":
+            opened.append(place)
+        elif one.name == "endloop" and opened:
+            first = opened.pop()
+            if place > index and around and first == around[0]:
+                return _Loop(first, place + 1, prod(program.instructions[start]["count"] for start in around))
+    return _Loop(index, index, 1)
 
 
 def _probe_shift(program: Program, index: int, cols: int) -> int:

@@ -35,8 +35,8 @@ from cimc.ir.nn import Computed, Movement, ReshapeOp
 from cimc.ir.types import shape_of, tensor_of
 from cimc.ir.xbar import ViewOp
 
-MOST_MOVING = 12
-"""Sequences read and stacked in one loop: each has one of 16 streams of its own, and four streams serve the body."""
+MOST_MOVING = 11
+"""Sequences read and stacked in one loop: each has one of 16 streams of its own. Four serve the body, one the refit."""
 
 Kind = TypeVar("Kind", bound=Operation)
 

@@ -1,9 +1,14 @@
 """Refit: gain and offset of every column from unlabelled data on the noisy chip."""
 
+from collections.abc import Callable
 from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+from frontend.onnx_models import written
+from frontend.recurrent_models import recurrent
 from targets.stages import Array, chip, emitted, lowered, normal, perceptron, residual
 
 from cimc.backends.compensation import compensated
@@ -14,6 +19,8 @@ from cimc.backends.ports import quantise
 from cimc.backends.profiles import load_profile
 from cimc.backends.refit import MULTIPLIER_LIMIT, exact_sums, refitted
 from cimc.backends.rewriting import Rewriter, block_columns
+from cimc.frontend import load
+from cimc.ir.graph import Graph
 from cimc.isa.program import Program
 
 WHOLE = chip(array__tiles=20, array__rows=40, array__columns=6)
@@ -24,21 +31,33 @@ OFFSET = Noise(SILENT.with_numbers(adc__offset=Decimal(12)), seed=3, sources=fro
 DRIFT = Noise(load_profile("generic,drift.sigma=0"), time_s=10**7, sources=frozenset({"drift"}))
 
 
+def recurrence() -> Graph:
+    """Return a layer with a product inside its loop."""
+    with TemporaryDirectory() as folder:
+        return load(written(recurrent("RNN", initial="none", steps=4), Path(folder)))
+
+
+GRAPHS: dict[str, Callable[[], tuple[Graph, Array]]] = {
+    "perceptron": lambda: (perceptron(30, 10, 4), normal(60, 30)),
+    "residual": lambda: (residual(), normal(12, 6, 6, 3)),
+    "recurrence": lambda: (recurrence(), normal(60, 4, 4)),
+}
+
+
 def made(kind: str) -> tuple[Program, Array]:
     """Return a program without drift compensation, and codes for it."""
-    x = normal(60, 30) if kind == "perceptron" else normal(12, 6, 6, 3)
-    graph = perceptron(30, 10, 4) if kind == "perceptron" else residual()
+    graph, x = GRAPHS[kind]()
     program = emitted(lowered(graph, {"x": x}, target=WHOLE), WHOLE).program
     return program, quantise(program.inputs[0], x)
 
 
-@pytest.fixture(scope="module", params=["perceptron", "residual"])
+@pytest.fixture(scope="module", params=GRAPHS)
 def case(request: pytest.FixtureRequest) -> tuple[Program, Array]:
     return made(request.param)
 
 
 def outputs(program: Program, codes: Array, noise: Noise | None = None) -> Array:
-    return Interpreter(program, noise=noise).run({"x": codes})["out"].astype(np.int64)
+    return next(iter(Interpreter(program, noise=noise).run({"x": codes}).values())).astype(np.int64)
 
 
 def test_a_silent_chip_needs_no_refit(case: tuple[Program, Array]) -> None:
@@ -92,7 +111,7 @@ def test_one_walk_gives_the_bits_of_a_fresh_chip_for_every_layer(
     program, codes = case
     noise = Noise(load_profile("pcm"), seed=5, time_s=3600, sources=frozenset(sources))
     found = refitted(program, {"x": codes}, noise, exact_sums(program, {"x": codes}))
-    planned = Interpreter(found.program, noise=noise, planned=found.plan).run({"x": codes})["out"]
+    planned = Interpreter(found.program, noise=noise, planned=found.plan).run({"x": codes})[program.outputs[0].name]
     np.testing.assert_array_equal(planned, outputs(found.program, codes, noise))
     monkeypatch.setattr(
         Walk, "branch", lambda walk, changed: Walk(changed, walk.state.machine, walk.state.crossbar.noise)
