@@ -7,6 +7,7 @@ as normal, and the band is the prediction interval of one more chip, mean +- t s
 stated confidence.
 """
 
+import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -18,12 +19,15 @@ from numpy.typing import NDArray
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.noise import Noise
+from cimc.isa.binary import to_parts
 from cimc.isa.program import Program
 
 Codes = NDArray[Any]
 Reals = NDArray[np.float64]
 
 STATISTICS = ("mean difference", "log2 rms difference", "log2 largest column mean")
+ORIGIN = "layers.origin"
+"""The array of a measured file that says, as JSON, what its layers were measured on."""
 BATCH = 64
 SMALLEST = 2.0**-20
 """A difference below this many codes counts as this one: its logarithm is kept finite."""
@@ -56,6 +60,15 @@ class Verdict:
     def __str__(self) -> str:
         place = "is within" if self.inside else "is outside"
         return f"{self.name}: {self.statistic} {self.value:.4g} {place} {self.low:.4g} to {self.high:.4g}"
+
+
+def origin(program: Program, inputs: Mapping[str, Codes]) -> dict[str, str]:
+    """Return the sha256 of a program as compiled, and of its input codes: what layer codes belong to."""
+    codes = hashlib.sha256()
+    for name in sorted(inputs):
+        array = np.ascontiguousarray(inputs[name])
+        codes.update(f"{name} {array.shape} {array.dtype.str} ".encode() + array.tobytes())
+    return {"program": hashlib.sha256(b"".join(to_parts(program))).hexdigest(), "inputs": codes.hexdigest()}
 
 
 def layer_names(program: Program) -> dict[int, str]:

@@ -7,7 +7,7 @@ mean share of noise). Accumulated: every layer is noisy, seen at this layer's ou
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,11 +53,20 @@ class BlockUse:
 
 @dataclass(frozen=True)
 class LayerUse:
-    """One matrix-vector instruction; ratios in dB, None where nothing is noisy or nothing differs."""
+    """One matrix-vector instruction; ratios in dB, None where nothing is noisy or nothing differs.
+
+    What the common ADC range costs: `clipped_share` of all conversions were clipped; `range_share` is the mean over
+    columns of the codes up to the largest used, by all the ADC has (None where they are not counted), the rest is lost
+    resolution; `conductance_share` is the mean over columns of the largest target by the highest possible, the rest
+    was given up so that sums do not clip.
+    """
 
     instruction: int
     nodes: tuple[str, ...]
     conversions: int
+    clipped_share: float
+    range_share: float | None
+    conductance_share: float
     sensitivity_db: float | None
     accumulated_db: float | None
     blocks: tuple[BlockUse, ...]
@@ -96,20 +105,26 @@ def decibels(shares: list[float | None]) -> float | None:
 
 @dataclass
 class Telemetry:
-    """One program on one set of inputs, port name -> codes [N, *shape], exact and as noise disturbs it."""
+    """One program on one set of inputs, port name -> codes [N, *shape], exact and as noise disturbs it.
+
+    `chip` is the program as the noisy chip runs it, where that was rewritten by a compensation; by default the same. A
+    refitted layer keeps its gains and offsets, those of the wholly noisy chip, where it is the only noisy one.
+    """
 
     program: Program
     inputs: Arrays
     noise: Noise | None
     threads: int = 1
+    chip: Program | None = None
     outputs_db: float | None = None
     _exact: Plan = field(init=False)
     _noisy: Plan = field(init=False)
 
     def __post_init__(self) -> None:
         facts = machine(self.program.meta)
+        self.chip = self.chip or self.program
         self._exact = plan(self.program, facts)
-        self._noisy = plan(self.program, facts, self.noise) if self.noise else self._exact
+        self._noisy = plan(self.chip, facts, self.noise)
 
     def layers(self) -> Iterator[LayerUse]:
         """Yield every matrix-vector instruction in program order; sets `outputs_db`, where all layers are noisy."""
@@ -118,24 +133,43 @@ class Telemetry:
         exact = self._outputs(self._exact)
         self.outputs_db = self._at_outputs(exact, self._noisy)
         cells: dict[int, Region] = {}
+        shares: dict[int, float] = {}
         for index, one in enumerate(self.program.instructions):
             if one.name == "program":
                 cells[one["block"]] = region(one)
+                shares[one["block"]] = self._conductance_share(one)
             elif one.name in READING and index in counters:
                 only = mixed(self._exact, self._noisy, self._with_calibration(index))
+                blocks = tuple(_block(one, t, cells, counters[index]) for t in range(len(counters[index].clips)))
                 yield LayerUse(
                     index,
                     self.program.locations[index],
                     counters[index].conversions,
+                    float(counters[index].clips.sum()) / max(counters[index].conversions * _columns(blocks), 1),
+                    self._range_share(blocks),
+                    float(np.mean([shares[block.block] for block in blocks])),
                     self._at_outputs(exact, only),
                     decibels([accumulated[index].share]) if index in accumulated else None,
-                    tuple(_block(one, t, cells, counters[index]) for t in range(len(counters[index].clips))),
+                    blocks,
                 )
+
+    def _range_share(self, blocks: Sequence[BlockUse]) -> float | None:
+        """Return the mean over columns of the largest |code| used by the highest code of the ADC."""
+        ends = [(c.lowest, c.highest) for block in blocks for c in block.columns]
+        used = [max(-low, high) for low, high in ends if low is not None and high is not None]
+        return sum(used) / len(used) / machine(self.program.meta).adc_high if used else None
+
+    def _conductance_share(self, one: Instruction) -> float:
+        """Return the mean over a block's columns of the largest target by the highest possible."""
+        count = one["rows"] * one["cols"]
+        targets = np.frombuffer(self.program.conductances, "<i2", count, one["data"]).reshape(one["rows"], one["cols"])
+        largest = np.abs(targets.astype(np.int32)).max(axis=0)
+        return float(largest.mean()) / machine(self.program.meta).highest_target
 
     def _run_both(self, accumulated: dict[int, Ratio]) -> dict[int, ConverterCounts]:
         """Run everything noisy, batch by batch, beside the exact machine; return what the ADCs did."""
-        exact = Interpreter(self.program, BATCH, planned=self._exact)
-        noisy = Interpreter(self.program, BATCH, count_clips=True, noise=self.noise, planned=self._noisy)
+        exact = self._interpreter(self._exact, chunk=BATCH)
+        noisy = self._interpreter(self._noisy, chunk=BATCH, count_clips=True, noise=self.noise)
         seen: dict[int, list[Array]] = {}
 
         def compare(index: int, values: Array) -> None:
@@ -157,8 +191,12 @@ class Telemetry:
         calibrations = [i for i, one in enumerate(self.program.instructions) if one.name == "calibrate"]
         return {index, *(i for i in calibrations if layer & _blocks(self.program.instructions[i]))}
 
+    def _interpreter(self, planned: Plan, **options: Any) -> Interpreter:
+        """Return an interpreter of a plan; what a compensation rewrote only appends to constant memory."""
+        return Interpreter(self.chip or self.program, planned=planned, **options)
+
     def _outputs(self, planned: Plan) -> Arrays:
-        codes = Interpreter(self.program, threads=self.threads, noise=self.noise, planned=planned).run(self.inputs)
+        codes = self._interpreter(planned, threads=self.threads, noise=self.noise).run(self.inputs)
         return {port.name: ports.dequantise(port, codes[port.name]) for port in self.program.outputs}
 
     def _at_outputs(self, exact: Arrays, planned: Plan) -> float | None:
@@ -176,6 +214,10 @@ class Telemetry:
 def _blocks(one: Instruction) -> set[int]:
     count = one["blocks"] if one.name in ("mvm", "calibrate") else 1
     return set(range(one["block"], one["block"] + count))
+
+
+def _columns(blocks: Sequence[BlockUse]) -> int:
+    return sum(len(block.columns) for block in blocks)
 
 
 def _block(one: Instruction, t: int, cells: Mapping[int, Region], counts: ConverterCounts) -> BlockUse:

@@ -110,6 +110,11 @@ CODES: Mapping[str, Code] = {
         INVALID,
         "An input of whole numbers (token ids) holds a fraction, or a number for which the model's table has no row.",
     ),
+    "CIM0210": Code(
+        "bands of something else",
+        INVALID,
+        "Tolerance bands hold for one program and one set of inputs; the measured file says that its layers come from others.",
+    ),
     "CIM0301": Code(
         "unusable target",
         INVALID,

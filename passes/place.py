@@ -17,6 +17,7 @@ from cimc.passes.split import balanced_cuts
 from cimc.targets import Target
 
 MOST_TILES = 65535
+ENDS = ("adc", "start")
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,21 @@ class Needed:
 
 @dataclass(frozen=True)
 class Place:
-    """Set `blocks` (tile, row, col each) and `first_block` of every xbar.mvm; a block as large as a tile is alone."""
+    """Set `blocks` (tile, row, col each) and `first_block` of every xbar.mvm; a block as large as a tile is alone.
+
+    `near` adc: blocks stand side by side at the ADC's end of their tiles, largest first, stacked only where there is no
+    room: each row between a block and the ADC is a wire that carries the block's whole current, so it costs IR drop.
+    start: packed from the first row on, as densely as possible; what adc falls back to, turned over, where blocks do
+    not fit otherwise.
+    """
 
     name: ClassVar[str] = "place"
     target: Target
+    near: str = "adc"
 
     def __call__(self, graph: Graph) -> Graph:
+        if self.near not in ENDS:
+            raise fail("CIM0305", f"place has no end {self.near!r}", hint=f"ends: {', '.join(ENDS)}")
         layers = [op for op in graph.operations if isinstance(op, MvmOp)]
         blocks = [block for op in layers for block in blocks_of(op)]
         spots = self._pack(blocks, self.target.tiles or MOST_TILES)
@@ -73,8 +83,9 @@ class Place:
         if rest:
             if len(whole) == tiles:
                 return None
-            for tile, col, row, _, _, index in self._rectangles(rest, tiles - len(whole)):
-                spots[index] = (len(whole) + tile, row, col)
+            for tile, col, row, _, height, index in self._rectangles(rest, tiles - len(whole)):
+                first = self.target.rows - row - height if self.near == "adc" else row
+                spots[index] = (len(whole) + tile, first, col)
         return [spots[i] for i in range(len(blocks))] if len(spots) == len(blocks) else None
 
     def _rectangles(
@@ -82,12 +93,18 @@ class Place:
     ) -> list[tuple[int, int, int, int, int, int]]:
         import rectpack
 
-        packer = rectpack.newPacker(pack_algo=rectpack.MaxRectsBssf, sort_algo=rectpack.SORT_AREA, rotation=False)
-        for width, height, index in rectangles:
-            packer.add_rect(width, height, index)
-        packer.add_bin(self.target.columns, self.target.rows, min(tiles, len(rectangles)))
-        packer.pack()
-        return list(packer.rect_list())
+        flat = [rectpack.SkylineBlWm] if self.near == "adc" else []
+        found: list[tuple[int, int, int, int, int, int]] = []
+        for algorithm in (*flat, rectpack.MaxRectsBssf):
+            packer = rectpack.newPacker(pack_algo=algorithm, sort_algo=rectpack.SORT_AREA, rotation=False)
+            for width, height, index in rectangles:
+                packer.add_rect(width, height, index)
+            packer.add_bin(self.target.columns, self.target.rows, min(tiles, len(rectangles)))
+            packer.pack()
+            found = packer.rect_list()
+            if len(found) == len(rectangles):
+                break
+        return found
 
     def misfit(self, layers: Sequence[Needed]) -> CimcError:
         """Return the error that says in full why the layers do not fit, to be raised by the caller."""

@@ -259,6 +259,7 @@ def _report(commands: "Commands") -> None:  # type: ignore[valid-type]
     )
     _threads(parser)
     add_noise_options(parser)
+    add_compensation_options(parser)
     _feeding(parser)
 
 
@@ -277,6 +278,7 @@ def _bands(commands: "Commands") -> None:  # type: ignore[valid-type]
     )
     parser.add_argument("--seeds", type=_chips, default=50, metavar="M", help="chips drawn (default 50)")
     add_noise_options(parser)
+    add_compensation_options(parser)
     _feeding(parser)
 
 

@@ -10,16 +10,23 @@ from pathlib import Path
 
 from cimc.arrays import load_arrays
 from cimc.backends import ports
+from cimc.backends.machine import machine
 from cimc.backends.telemetry import ColumnUse, LayerUse, Telemetry
+from cimc.command_line.compensation_options import compensate
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import program_inputs
 from cimc.diagnostics import fail
 from cimc.isa.container import load
+from cimc.isa.program import Program
 from cimc.scoring import cores
 
-LAYER_FIELDS = ("instruction", "nodes", "sensitivity_db", "accumulated_db", "block", "tile", "row", "rows")
+LAYER_FIELDS = (
+    *("instruction", "nodes", "clipped_share", "range_share", "conductance_share", "sensitivity_db", "accumulated_db"),
+    *("block", "tile", "row", "rows"),
+)
+SHOWN = ("clipped_share", "range_share", "conductance_share", "sensitivity_db", "accumulated_db")
 
 
 def report_command(options: argparse.Namespace) -> int:
@@ -31,13 +38,15 @@ def report_command(options: argparse.Namespace) -> int:
     real = program_inputs(program, load_arrays(options.input), options, options.input)
     codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
     noise = noise_of(options)
-    telemetry = Telemetry(program, codes, noise, options.threads or cores())
+    chip = compensate(program, options)
+    telemetry = Telemetry(program, codes, noise, options.threads or cores(), chip)
     progress = Progress("layers", sum(one.name in ("mvm", "capture") for one in program.instructions))
     layers = []
     for layer in telemetry.layers():
         layers.append(layer)
         progress.at(len(layers))
     progress.done()
+    print("\n".join(_table(layers)))
     if kind == ".csv":
         write(options.output, _csv(layers).encode())
         return 0
@@ -50,11 +59,39 @@ def report_command(options: argparse.Namespace) -> int:
             "seconds": noise.time_s,
             "sources": sorted(noise.sources),
         },
+        "compensation": options.compensation,
+        "adc": gain_facts(program),
         "outputs_db": telemetry.outputs_db,
         "layers": [asdict(layer) for layer in layers],
     }
     write(options.output, json.dumps(facts, indent=1).encode(), b"\n")
     return 0
+
+
+def gain_facts(program: Program) -> dict[str, float] | None:
+    """Return the ADC gain that all tiles share, as m / 2^k and as r_ADC = S * r_DAC * W_max; None without one."""
+    common = [one for one in program.instructions if one.name == "gain" and one.choice("scope") == "all"]
+    if len(common) != 1:
+        return None
+    facts, gain = machine(program.meta), common[0]
+    full_scale = facts.adc_high * 2.0 ** gain["divide"] / gain["multiplier"]
+    largest = facts.dac_limit * facts.highest_target
+    return {"multiplier": gain["multiplier"], "divide": gain["divide"], "s": full_scale / largest}
+
+
+def _table(layers: Sequence[LayerUse]) -> list[str]:
+    """Return one line a layer: shares in %, ratios in dB."""
+    rows = [["layer", "clipped %", "ADC range %", "conductance %", "sensitivity dB", "accumulated dB"]]
+    for layer in layers:
+        name = layer.nodes[0] if layer.nodes else str(layer.instruction)
+        values = (getattr(layer, key) for key in SHOWN)
+        rows.append([name, *(_shown(value, 100 if n < 3 else 1) for n, value in enumerate(values))])
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [" ".join(f"{cell:>{width + 1}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+
+
+def _shown(value: float | None, factor: int) -> str:
+    return "-" if value is None else f"{factor * value:.2f}"
 
 
 def _csv(layers: Sequence[LayerUse]) -> str:

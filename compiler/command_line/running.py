@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from cimc.arrays import feed, load_arrays, to_npz
 from cimc.backends import ports
-from cimc.backends.bands import layer_codes
+from cimc.backends.bands import ORIGIN, layer_codes, origin
 from cimc.backends.interpreter import levels
 from cimc.command_line.compensation_options import calibration_codes, compensate
 from cimc.command_line.compiling import feeding_of
@@ -31,7 +31,7 @@ def run_command(options: argparse.Namespace) -> int:
     program = load(options.program)
     inputs = program_inputs(program, load_arrays(options.input), options, options.input)
     noise, parts = noise_of(options), dict[str, list[NDArray[Any]]]()
-    program = compensate(program, options)
+    compiled, program = program, compensate(program, options)
     progress, done = Progress("running", len(next(iter(inputs.values())))), 0
     _say_if_slow(options.device)
     for batch, codes in chunks(program, inputs, noise, options.threads, options.device):
@@ -44,6 +44,7 @@ def run_command(options: argparse.Namespace) -> int:
     if options.layers:
         quantised = {port.name: ports.quantise(port, inputs[port.name]) for port in program.inputs}
         arrays |= layer_codes(program, quantised, noise)
+        arrays[ORIGIN] = np.array(json.dumps(origin(compiled, quantised)))
     write(options.output, to_npz(arrays))
     return 0
 

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,15 +11,17 @@ from numpy.typing import NDArray
 
 from cimc.arrays import load_arrays, to_npz
 from cimc.backends import ports
-from cimc.backends.bands import STATISTICS, Band, bands, differences, judged, layer_codes
+from cimc.backends.bands import ORIGIN, STATISTICS, Band, bands, differences, judged, layer_codes, origin
+from cimc.command_line.compensation_options import calibration_codes
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import program_inputs
 from cimc.diagnostics import fail
 from cimc.isa.container import load
+from cimc.scoring import compensated_for
 
-FORMAT = 1
+FORMAT = 2
 
 
 def bands_command(options: argparse.Namespace) -> int:
@@ -32,9 +35,12 @@ def bands_command(options: argparse.Namespace) -> int:
     exact = layer_codes(program, codes)
     if not exact:
         raise fail("CIM0003", f"{options.program} has no layer on the crossbar: there is nothing to band")
+    calibration = calibration_codes(program, options)
     progress, chips = Progress("chips", options.seeds), []
     for seed in range(first.seed, first.seed + options.seeds):
-        found = layer_codes(program, codes, replace(first, seed=seed))
+        noise = replace(first, seed=seed)
+        chip = compensated_for(program, noise, options.compensation, calibration)
+        found = layer_codes(chip, codes, noise)
         chips.append({name: differences(exact[name], found[name]) for name in exact})
         progress.at(len(chips))
     progress.done()
@@ -43,6 +49,8 @@ def bands_command(options: argparse.Namespace) -> int:
         "confidence": options.confidence,
         "chips": options.seeds,
         "noise": {"profile": first.profile.name, "seconds": first.time_s, "sources": sorted(first.sources)},
+        "compensation": options.compensation,
+        "origin": origin(program, codes),
         "statistics": STATISTICS,
     }
     found_bands = bands(exact, chips, options.confidence)
@@ -54,6 +62,7 @@ def bands_command(options: argparse.Namespace) -> int:
 def check_command(options: argparse.Namespace) -> int:
     facts, known = _bands(options.bands)
     measured = load_arrays(options.measured)
+    _require_origin(facts["origin"], measured, options)
     present = [band for band in known if band.name in measured]
     if not present:
         names = ", ".join(band.name for band in known)
@@ -68,6 +77,25 @@ def check_command(options: argparse.Namespace) -> int:
     share = f"{100 * facts['confidence']:g} % of chips of {facts['noise']['profile']}"
     print(f"ok: {len(present)} of {len(known)} layers measured, all within the bands that {share} meet")
     return 0
+
+
+def _require_origin(wanted: dict[str, str], measured: Mapping[str, NDArray[Any]], options: argparse.Namespace) -> None:
+    """Raise CimcError CIM0210 where the measured layers come from another program or other inputs."""
+    if ORIGIN not in measured:
+        print(f"  {options.measured} does not say what it was measured on: only its shapes are compared")
+        return
+    try:
+        found = json.loads(str(measured[ORIGIN]))
+        different = [name for name in ("program", "inputs") if found[name] != wanted[name]]
+    except (KeyError, TypeError, ValueError):
+        raise fail("CIM0210", f"{options.measured}: {ORIGIN} is not what `cimc run --layers` writes") from None
+    if different:
+        what = {"program": "another program", "inputs": "other inputs"}[different[0]]
+        raise fail(
+            "CIM0210",
+            f"{options.measured} was measured with {what} than {options.bands} is for",
+            hint="run `cimc bands` with the program and inputs of the measurement",
+        )
 
 
 def _arrays(facts: dict[str, Any], found: list[Band]) -> dict[str, NDArray[Any]]:
@@ -87,7 +115,7 @@ def _bands(path: str) -> tuple[dict[str, Any], list[Band]]:
         facts = json.loads(str(arrays["facts"]))
         rows = zip(arrays["names"], arrays["low"], arrays["high"], strict=True)
         found = [Band(str(name), arrays[f"exact {n}"], low, high) for n, (name, low, high) in enumerate(rows)]
-        if facts["format"] != FORMAT or not {"confidence", "noise"} <= set(facts):
+        if facts["format"] != FORMAT or not {"confidence", "noise", "origin"} <= set(facts):
             raise ValueError
     except (KeyError, ValueError, TypeError):
         raise fail("CIM0205", f"{path} is no file of bands", hint="write one with `cimc bands`") from None

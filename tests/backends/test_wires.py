@@ -94,3 +94,12 @@ def test_wires_without_resistance_change_nothing():
     for profile in ("pcm", "reram-cmo"):
         law = wires(load_profile(profile).silent(), machine)
         assert np.array_equal(attenuated(law, machine, cells, fine), fine)
+
+
+def test_rows_between_a_block_and_the_adc_cost_current():
+    """The same block loses least where it ends in the last row of its tile."""
+    left = []
+    for row in (0, 100, 180):
+        machine, cells, fine = block(20, 4, row, 0, 200)
+        left.append(int(attenuated(wires(load_profile("pcm"), machine), machine, cells, fine).sum()))
+    assert left == sorted(set(left))

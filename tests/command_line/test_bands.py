@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cimc.command_line import main
@@ -27,3 +28,46 @@ def test_a_noisier_chip_fails(
     assert re.search(
         r"^FAILED: node_relu@\d+ is the first layer outside its band$", capsys.readouterr().out, re.MULTILINE
     )
+
+
+def code_of(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the code of the first error that was printed."""
+    return capsys.readouterr().err.partition("[")[2][:7]
+
+
+def test_bands_belong_to_one_program_and_one_set_of_inputs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Layers measured with another program or on other inputs are refused, not judged; a bare measurement is judged."""
+    monkeypatch.chdir(tmp_path)
+    noise = ["--noise", "pcm", "--time", "1d"]
+    for name, target in (("digits.cimb", "aon-cim"), ("other.cimb", "ideal")):
+        assert main(["compile", str(SAMPLES / "digits.onnx"), *CALIBRATION, "--target", target, "-o", name]) == 0
+    assert main(["bands", "digits.cimb", *DATA, *noise, "--seeds", "12", "-o", "bands.npz"]) == 0
+    chip = [*noise, "--seed", "500", "--layers"]
+    assert main(["run", "digits.cimb", *DATA, *chip, "-o", "same.npz"]) == 0
+    assert main(["check-silicon", "bands.npz", "same.npz"]) == 0
+    scaled = [*DATA[:2], "--scale", "0.05", "--limit", "20"]
+    for program, data in (("other.cimb", DATA), ("digits.cimb", scaled)):
+        assert main(["run", program, *data, *chip, "-o", "wrong.npz"]) == 0
+        capsys.readouterr()
+        assert main(["check-silicon", "bands.npz", "wrong.npz"]) == 3
+        assert code_of(capsys) == "CIM0210"
+    bare = {name: array for name, array in np.load("same.npz").items() if name != "layers.origin"}
+    np.savez("bare.npz", **bare)
+    assert main(["check-silicon", "bands.npz", "bare.npz"]) == 0
+    assert "does not say what it was measured on" in capsys.readouterr().out
+
+
+def test_bands_of_refitted_chips_hold_for_refitted_chips(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A refitted chip is within the bands of refitted chips; one without compensation is not."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["compile", str(SAMPLES / "digits.onnx"), *CALIBRATION, "-o", "digits.cimb"]) == 0
+    noise = ["--noise", "pcm", "--time", "30d"]
+    refit = [*noise, "--compensation", "refit", *CALIBRATION[:2]]
+    assert main(["bands", "digits.cimb", *DATA, *refit, "--seeds", "20", "-o", "bands.npz"]) == 0
+    for how, status in ((refit, 0), ([*noise, "--compensation", "none"], 1)):
+        assert main(["run", "digits.cimb", *DATA, *how, "--seed", "700", "--layers", "-o", "chip.npz"]) == 0
+        assert main(["check-silicon", "bands.npz", "chip.npz"]) == status

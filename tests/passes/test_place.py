@@ -184,3 +184,32 @@ def test_constants_have_a_budget_too() -> None:
     lowered(perceptron(30, 4), {"x": normal(4, 30)}, target=chip(memory__constant_bytes=need))
     with pytest.raises(CimcError, match=rf"CIM0303.*constants need {need} bytes"):
         lowered(perceptron(30, 4), {"x": normal(4, 30)}, target=chip(memory__constant_bytes=need - 1))
+
+
+def test_blocks_stand_side_by_side_at_the_end_of_the_adc() -> None:
+    """Three blocks that fit beside each other end in the last row; `start` packs them from the first row on."""
+    target = chip(array__tiles=1, array__rows=20, array__columns=12)
+    sizes = [(9, 4), (16, 3), (4, 5)]
+    near = rectangles(placed(sizes, target))
+    assert [row + rows for _, row, _, rows, _ in near] == [20, 20, 20]
+    packed = rectangles(through(stack(sizes), Split(target), Place(target, near="start")))
+    assert min(row for _, row, _, _, _ in packed) == 0 and len({row + rows for _, row, _, rows, _ in packed}) > 1
+
+
+def test_what_fits_only_when_packed_densely_is_packed_densely() -> None:
+    """Whatever `start` fits into a tile, `adc` fits as well."""
+    generator = np.random.default_rng(0)
+    target = chip(array__tiles=1, array__rows=20, array__columns=12)
+    for _ in range(60):
+        sizes = [(int(a), int(b)) for a, b in generator.integers(1, 9, (6, 2))]
+        try:
+            through(stack(sizes), Split(target), Place(target, near="start"))
+        except CimcError:
+            continue
+        assert all(row >= 0 and row + rows <= 20 for _, row, _, rows, _ in rectangles(placed(sizes, target)))
+
+
+def test_an_unknown_end_is_refused() -> None:
+    with pytest.raises(CimcError) as error:
+        through(stack([(2, 2)]), Split(ANY), Place(ANY, near="dac"))
+    assert error.value.diagnostics[0].code == "CIM0305"
