@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from cimc.backends import draws
 from cimc.backends.fixed_point import NORMAL_BITS, rounded, scaled
-from cimc.backends.machine import Gain, Machine
+from cimc.backends.machine import Gain, Machine, machine
 from cimc.backends.noise import Noise
 from cimc.backends.rounding import clamp, half_even
 from cimc.backends.traps import Trap
+from cimc.isa.program import Program
 
 GAIN_BITS = 20
 ERROR_BITS = 16
@@ -21,6 +22,20 @@ LARGEST_DIVIDE = 40
 BOWED_BITS = 14
 """The bow, up to 2^25, times the square of a code stays below 2^53."""
 PHASE = 0
+
+
+def common_range(program: Program) -> dict[str, float] | None:
+    """Return the gain m / 2^k that all ADCs share, and their range as r_ADC = s * r_DAC * W_max; None without one.
+
+    An ADC's full scale is the sum of `s` rows at the largest code and the largest conductance.
+    """
+    gains = [one for one in program.instructions if one.name == "gain"]
+    if len(gains) != 1 or gains[0].choice("scope") != "all":
+        return None
+    facts, gain = machine(program.meta), gains[0]
+    full_scale = facts.adc_high * 2.0 ** gain["divide"] / gain["multiplier"]
+    s = full_scale / (facts.dac_limit * facts.highest_target)
+    return {"multiplier": gain["multiplier"], "divide": gain["divide"], "s": s}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cimc.backends.conversion import common_range
 from cimc.diagnostics import Diagnostic
 from cimc.driver import Compilation
 from cimc.ir.attributes import int_values
@@ -34,6 +35,7 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
         "activation_bytes": program.activation_bytes,
         "payload_bytes": len(program.constants) + len(program.conductances),
         "crossbar_weights": cells,
+        "adc": common_range(program),
     }
 
 
@@ -52,6 +54,7 @@ def render_summary(compilation: Compilation, target: Target, output: str) -> str
         f"  matrix-vector products   {facts['mvms']} a sample",
         f"  activation memory        {facts['activation_bytes']} bytes",
         f"  payload                  {facts['payload_bytes']} bytes (conductance targets and constants)",
+        *_range(facts["adc"]),
         *_precision(compilation, layers),
         "",
         *_layer_table(layers),
@@ -85,6 +88,11 @@ def _vectors(op: MvmOp) -> int:
 
 def _depthwise(compilation: Compilation) -> int:
     return sum(isinstance(op, DepthwiseOp) for op in compilation.graph.operations)
+
+
+def _range(adc: Mapping[str, float] | None) -> list[str]:
+    """Return what full scale the ADCs share."""
+    return [f"  range of the ADCs        {adc['s']:.3g} rows at full input and conductance"] if adc else []
 
 
 def _precision(compilation: Compilation, layers: Sequence[MvmOp]) -> list[str]:

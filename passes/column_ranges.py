@@ -66,7 +66,7 @@ class ColumnRanges:
             peaks, gain = self._stored(layers), self.ranges.gain or UNITY_GAIN
         else:
             data = {name: array[: self.samples or None] for name, array in self.data.items()}
-            statistics = _measured(graph, layers, data, self.target, self.per == "block")
+            statistics = measured(graph, layers, data, self.target, self.per == "block")
             if self.deviations:
                 for found in statistics.values():
                     found.largest = found.spread(self.deviations)
@@ -126,7 +126,7 @@ def _peak_shape(op: MvmOp) -> tuple[int, int, int]:
     return group, len(int_values(op.row_cuts)) - 1, cols
 
 
-class _Statistics:
+class Statistics:
     """What one layer's array sums do on the data, at full conductance (units: codes x conductance)."""
 
     def __init__(self, op: MvmOp, weight: NDArray[np.generic], full: int, shared: bool) -> None:
@@ -177,8 +177,12 @@ class _Statistics:
         flat = [int(rounded(float(peak))) for peak in largest.ravel()]
         return np.array(flat, np.int64).reshape(self.largest.shape)
 
-    def noise_share(self, full_scale: float, adc_high: int, sigma: float) -> float:
-        """Return (ADC rounding + conductance rounding) power over signal power for a common full scale."""
+    def noise_shares(self, full_scale: float, adc_high: int, sigma: float) -> tuple[float, float]:
+        """Return what a common full scale costs, as power over signal power.
+
+        First resolution, ADC rounding, which grows with the full scale; then conductance, the rounding and error of
+        conductances, which grows where columns have to be made smaller for their sums not to clip.
+        """
         factor = np.minimum(1.0, full_scale / np.maximum(self.largest, 1.0))
         step = self.step / factor
         converter = np.square(full_scale / adc_high * step).sum()
@@ -186,14 +190,14 @@ class _Statistics:
             np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]
         ).sum()
         signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
-        return float((converter + conductance) / 12.0 / signal) if signal > 0.0 else 0.0
+        return (float(converter / 12.0 / signal), float(conductance / 12.0 / signal)) if signal > 0.0 else (0.0, 0.0)
 
 
-def _measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, shared: bool) -> dict[str, _Statistics]:
+def measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, shared: bool) -> dict[str, Statistics]:
     found = {}
     for op in layers:
         assert op.weight is not None
-        found[op.label.data] = _Statistics(op, graph.weights.get(op.weight), target.full_conductance, shared)
+        found[op.label.data] = Statistics(op, graph.weights.get(op.weight), target.full_conductance, shared)
     inputs = {op.label.data: _label_of_input(op) for op in layers}
     share = max(VECTORS // len(next(iter(data.values()))), FEWEST_VECTORS)
     values = sorted(set(inputs.values()))
@@ -236,19 +240,21 @@ def _spread(count: int, share: int) -> NDArray[np.int64]:
     return np.arange(count) if count <= share else np.arange(share) * count // share
 
 
-def _common_gain(layers: list[_Statistics], target: Target, sigma: float) -> tuple[int, int]:
+def _common_gain(layers: list[Statistics], target: Target, sigma: float) -> tuple[int, int]:
     """Return (m, k) of the full scale with the least summed noise share over all layers."""
     peaks = [float(peak) for layer in layers for peak in layer.largest.ravel() if peak > 0.0]
     if not peaks:
         return UNITY_GAIN
     adc_high = target.adc_range[1]
     best = min(
-        _candidates(max(peaks)), key=lambda scale: sum(layer.noise_share(scale, adc_high, sigma) for layer in layers)
+        full_scales(max(peaks)),
+        key=lambda scale: sum(sum(layer.noise_shares(scale, adc_high, sigma)) for layer in layers),
     )
     return normalised_gain(short(adc_high / best))
 
 
-def _candidates(largest: float) -> Iterator[float]:
+def full_scales(largest: float) -> Iterator[float]:
+    """Yield the full scales that are weighed, eight an octave, from the largest peak down."""
     top = math.ceil(math.log2(largest) * STEPS_PER_OCTAVE)
     return (2.0 ** (step / STEPS_PER_OCTAVE) for step in range(top, max(top - 10 * STEPS_PER_OCTAVE, 0), -1))
 

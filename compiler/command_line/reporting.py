@@ -10,7 +10,7 @@ from pathlib import Path
 
 from cimc.arrays import load_arrays
 from cimc.backends import ports
-from cimc.backends.machine import machine
+from cimc.backends.conversion import common_range
 from cimc.backends.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.files import keep_inputs, write
@@ -19,7 +19,6 @@ from cimc.command_line.progress import Progress
 from cimc.command_line.running import program_inputs
 from cimc.diagnostics import fail
 from cimc.isa.container import load
-from cimc.isa.program import Program
 from cimc.scoring import cores
 
 LAYER_FIELDS = (
@@ -60,23 +59,12 @@ def report_command(options: argparse.Namespace) -> int:
             "sources": sorted(noise.sources),
         },
         "compensation": options.compensation,
-        "adc": gain_facts(program),
+        "adc": common_range(program),
         "outputs_db": telemetry.outputs_db,
         "layers": [asdict(layer) for layer in layers],
     }
     write(options.output, json.dumps(facts, indent=1).encode(), b"\n")
     return 0
-
-
-def gain_facts(program: Program) -> dict[str, float] | None:
-    """Return the ADC gain that all tiles share, as m / 2^k and as r_ADC = S * r_DAC * W_max; None without one."""
-    common = [one for one in program.instructions if one.name == "gain" and one.choice("scope") == "all"]
-    if len(common) != 1:
-        return None
-    facts, gain = machine(program.meta), common[0]
-    full_scale = facts.adc_high * 2.0 ** gain["divide"] / gain["multiplier"]
-    largest = facts.dac_limit * facts.highest_target
-    return {"multiplier": gain["multiplier"], "divide": gain["divide"], "s": full_scale / largest}
 
 
 def _table(layers: Sequence[LayerUse]) -> list[str]:
