@@ -23,7 +23,7 @@ DENSITY = np.exp(-Z * Z / 2) / np.exp(-Z * Z / 2).sum()
 
 def programmed(profile, code, rows):
     """Devices of 2 * rows * 500 cells programmed to one code, as (laws, state, cells)."""
-    machine = Machine(None, rows, COLUMNS, 100, 2, 0, 8, 8, "symmetric", "nearest-even", 4)
+    machine = Machine(None, rows, COLUMNS, 100, 2, 0, 8, "symmetric", 8, "symmetric", "nearest-even", 4)
     devices = Devices(machine, Noise(load_profile(profile), 77))
     cells = Region(code, 0, 0, rows, COLUMNS)
     state = DeviceState.fresh(rows, COLUMNS)

@@ -38,7 +38,7 @@ def nodal(conductances, resistance, before, beyond):
 
 
 def block(rows, cols, row, col, tile_rows, seed=1):
-    machine = Machine(1, tile_rows, 64, 127, 2, 0, 8, 8, "symmetric", "nearest-even", 4)
+    machine = Machine(1, tile_rows, 64, 127, 2, 0, 8, "symmetric", 8, "symmetric", "nearest-even", 4)
     signed = np.random.default_rng(seed).integers(-FULL, FULL + 1, (rows, cols))
     return machine, Region(0, row, col, rows, cols), np.stack([np.maximum(signed, 0), np.maximum(-signed, 0)])
 
