@@ -76,6 +76,10 @@ class _Notes:
             gain = int_values(graph.module.attributes[GAIN])  # type: ignore[arg-type]
             self.gain = (gain[0], gain[1])
 
+    def needs_data(self, target: Target) -> bool:
+        """Return whether anything was found on data: a model may bring all codes, and an ADC need no gain."""
+        return bool(self.activations) or target.constants["adc.gain"] != "unity"
+
     def ranges(self) -> Ranges:
         return Ranges(self.activations, self.columns, self.gain, self.bits)
 
@@ -96,7 +100,7 @@ def compile_model(path: Path, request: Request) -> Compilation:
     if MEMORY not in graph.module.attributes:
         last = STAGES["program"]
         raise fail("CIM0305", f"the pipeline does not end with {last!r}: there is no program to emit", hint=_order())
-    synthetic = request.ranges is None and request.data is None
+    synthetic = request.ranges is None and request.data is None and notes.needs_data(request.target)
     meta = program_meta(graph, request, notes.ranges(), synthetic)
     emission = emit(graph, meta, int_value(graph.module.attributes[MEMORY]))  # type: ignore[arg-type]
     return Compilation(graph, emission, notes.ranges(), synthetic)
@@ -142,7 +146,8 @@ def _synthetic(op: InputOp, shape: tuple[int, ...], generator: np.random.Generat
 
 def program_meta(graph: Graph, request: Request, ranges: Ranges, synthetic: bool) -> Mapping[str, Any]:
     """Return what a program says about its origin: enough to compile it again without the calibration data."""
-    options = {"pipeline": request.pipeline, "calibration": "synthetic" if synthetic else "data"}
+    given = request.data is not None or request.ranges is not None
+    options = {"pipeline": request.pipeline, "calibration": "synthetic" if synthetic else "data" if given else "none"}
     return {
         "model": {"name": graph.name, "sha256": graph.digest},
         "options": {**options, "unbatched": True} if request.unbatched else options,

@@ -17,7 +17,7 @@ from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of
 from cimc.ir.nn import HIDDEN, Computed, ConstantOp, EmbedOp, InputOp, Movement, QuantiseOp, SelectOp
 from cimc.ir.types import shape_of
-from cimc.passes.given import given_code
+from cimc.passes.given import given_operations
 from cimc.passes.histogram import RULES, Tail
 from cimc.passes.ranges import Ranges, rounded
 from cimc.targets import Target
@@ -53,7 +53,9 @@ class Calibrate:
     def __call__(self, graph: Graph) -> Graph:
         if self.method not in RULES:
             raise fail("CIM0305", f"calibrate has no method {self.method!r}", hint=f"methods: {', '.join(RULES)}")
-        computed = [op for op in graph.operations if isinstance(op, Computed) and self._is_wanted(op)]
+        given = given_operations(graph)
+        computed = [op for op in graph.operations if isinstance(op, Computed)]
+        computed = [op for op in computed if op not in given or self._is_replaced(op)]
         if not self.ranges:
             self._require_rows(graph)
         found = self._stored(computed) if self.ranges else self._measured(graph, computed)
@@ -61,12 +63,11 @@ class Calibrate:
             op.attributes[RANGE] = floats(found[op.label.data])
         return graph
 
-    def _is_wanted(self, op: Computed) -> bool:
-        """Return whether a range is needed: not where the model says the codes, and the DAC takes them."""
-        code = given_code(op)
-        if code is None or self.target is None:
-            return code is None
-        return isinstance(op, QuantiseOp) and not self.target.drives(code.low.data, code.high.data)
+    def _is_replaced(self, op: Computed) -> bool:
+        """Return whether the target's DAC may need other codes for a value than those that the model gives."""
+        if self.target is None or not isinstance(op, QuantiseOp):
+            return False
+        return not self.target.drives(op.code.low.data, op.code.high.data)
 
     def _require_rows(self, graph: Graph) -> None:
         for op in graph.operations:

@@ -31,6 +31,7 @@ from cimc.ir.nn import (
     OutputOp,
     PadOp,
     QuantiseOp,
+    RecodeOp,
     RequantiseOp,
     SelectOp,
     SoftmaxOp,
@@ -39,7 +40,7 @@ from cimc.ir.nn import (
 )
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.passes.calibrate import RANGE
-from cimc.passes.given import given_code, integer_type
+from cimc.passes.given import given_code, integer_type, passes_given
 from cimc.targets import Target
 
 WIDE_BITS = 16
@@ -92,8 +93,8 @@ class Quantise:
                 given.add(_settle(op))
             elif isinstance(op, Computed):
                 self._spare_reader(op, given)
-                code = given_code(op)
-                if code is not None or (isinstance(op, PASSING) and producer(op.operands[0]) in given):
+                code = code_of(op.operands[0]) if passes_given(op, given) else given_code(op)
+                if code is not None:
                     given.add(op)
                 own = code or _own_code(op, bits[op], self._is_offset(op in streamed))
                 _quantise(op, carried.get(op, own))
@@ -164,6 +165,8 @@ def _quantise(op: Computed, code: CodeType) -> None:
             align(op, op.x, code)
     elif isinstance(op, PASSING):
         code = code_of(op.operands[0])
+    elif isinstance(op, RecodeOp) and code_of(op.x) != op.source:
+        align(op, op.x, op.source)
     _set_type(op, code)
 
 

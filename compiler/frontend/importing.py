@@ -13,7 +13,7 @@ from cimc.frontend.node import Node, node_of
 from cimc.frontend.operators import OPERATORS
 from cimc.frontend.patterns import with_normalisations
 from cimc.frontend.preparation import WHOLE, Prepared, prepare, real_inputs
-from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers
+from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers, require_exact
 from cimc.frontend.reading import read
 from cimc.frontend.site import Canvas, Site
 from cimc.ir import build
@@ -149,6 +149,7 @@ def _stand_in(canvas: Canvas, node: Node) -> None:
 
 def _translate(site: Site) -> None:
     _check_shapes(site)
+    require_exact(site)
     made = OPERATORS[site.node.operator](site)
     values: tuple[SSAValue, ...] = made if isinstance(made, tuple) else (made,)
     for name, value in zip(site.node.outputs, values, strict=False):

@@ -143,7 +143,8 @@ def _is_known(node: onnx.NodeProto) -> bool:
     """Say whether a node can be written out; in another layout or with an old softmax it means something else."""
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     as_defined = not attributes.get("channels_last", 0) and attributes.get("opset", 13) >= 13
-    return (node.domain.replace("ai.onnx", ""), node.op_type) in EXPANSIONS and as_defined
+    is_complete = len(node.input) >= (6 if node.op_type == "QGemm" else 3)
+    return (node.domain.replace("ai.onnx", ""), node.op_type) in EXPANSIONS and as_defined and is_complete
 
 
 def _expanded(node: onnx.NodeProto, taken: set[str], constants: list[onnx.TensorProto]) -> Iterator[onnx.NodeProto]:

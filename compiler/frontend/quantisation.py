@@ -26,6 +26,36 @@ INTEGERS: Mapping[int, tuple[int, bool]] = {
 }
 """Element type -> (bits, signed) of the integers that codes can be."""
 
+EXACT = frozenset(
+    {
+        "Cast",
+        "Clip",
+        "Concat",
+        "DepthToSpace",
+        "DequantizeLinear",
+        "Expand",
+        "Flatten",
+        "Gather",
+        "GlobalMaxPool",
+        "Identity",
+        "Max",
+        "MaxPool",
+        "Min",
+        "Pad",
+        "Relu",
+        "Reshape",
+        "Slice",
+        "SpaceToDepth",
+        "Split",
+        "Squeeze",
+        "Tile",
+        "Transpose",
+        "Unsqueeze",
+        "Where",
+    }
+)
+"""Operators that compute the same on integers as on real numbers: others wrap, divide or round."""
+
 DYNAMIC = frozenset(
     {
         "ConvInteger",
@@ -50,6 +80,14 @@ def quantize_linear(at: Site) -> SSAValue:
     code = _code(at, kind)
     nearest = at.add(build.quantise(at.activation(0), code, at.label))
     return at.add(build.recode(nearest, code, integers(kind), at.helper("integers")))
+
+
+def require_exact(at: Site) -> None:
+    """Refuse arithmetic on integers that codes can be. Raises CIM0104."""
+    for name in at.node.inputs:
+        if name in at.canvas.values and at.node.operator not in EXACT and at.element_type(name) in INTEGERS:
+            kind = onnx.TensorProto.DataType.Name(at.element_type(name))
+            raise at.refuse("CIM0104", f"arithmetic on integers: '{name}' is {kind}", hint="dequantise it before")
 
 
 def dequantize_linear(at: Site) -> SSAValue:

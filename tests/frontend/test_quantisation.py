@@ -127,11 +127,34 @@ def test_weights_keep_the_steps_they_were_stored_with(case: str, per_channel: bo
     np.testing.assert_array_equal(graph.weights.get(op.steps), np.broadcast_to(steps, (shape[axis],)))
 
 
+@pytest.mark.parametrize("kind", [TensorProto.INT4, TensorProto.UINT4, TensorProto.INT16, TensorProto.UINT8])
+def test_weights_of_any_integer_type(kind: int, tmp_path: Path) -> None:
+    rng, bounds = np.random.default_rng(0), {TensorProto.INT4: (-8, 8), TensorProto.UINT4: (0, 16)}
+    stored = rng.integers(*bounds.get(kind, (0, 200)), (5, 3))
+    proto = model([dequantise("q", "w"), node("MatMul", "x w", "y")], {"x": ("N", 5)}, {"s": S})
+    proto.graph.initializer.append(onnx.helper.make_tensor("q", kind, (5, 3), stored.ravel()))
+    proto.graph.initializer.append(onnx.helper.make_tensor("z", kind, (), [3]))
+    op = operations_of(assert_agrees(written(proto, tmp_path)), nn.DenseOp)[0]
+    assert op.steps is not None
+
+
+def test_blocks_of_weights_are_taken_without_steps(tmp_path: Path) -> None:
+    """Where one output has several scales, its weights are real numbers like any other."""
+    constants = {"q": np.arange(-9, 9, dtype=np.int8).reshape(6, 3), "s": np.abs(weights(2, 3)) + 0.1}
+    nodes = [node("DequantizeLinear", "q s", "w", axis=0, block_size=3), node("MatMul", "x w", "y")]
+    graph = assert_agrees(written(model(nodes, {"x": ("N", 6)}, constants), tmp_path))
+    assert operations_of(graph, nn.DenseOp)[0].steps is None
+
+
+def operations_of(graph: Graph, kind: type[nn.DenseOp]) -> list[nn.DenseOp]:
+    return [op for op in graph.module.ops if isinstance(op, kind)]
+
+
 def test_steps_along_another_axis_are_not_kept(tmp_path: Path) -> None:
     constants = {"q": np.ones((5, 3), np.int8), "s": np.linspace(0.1, 0.2, 5), "z": np.zeros(5, np.int8)}
     nodes = [dequantise("q", "w", axis=0), node("MatMul", "x w", "y")]
     graph = assert_agrees(written(model(nodes, IMAGE, constants), tmp_path))
-    assert next(op for op in graph.module.ops if isinstance(op, nn.DenseOp)).steps is None
+    assert operations_of(graph, nn.DenseOp)[0].steps is None
 
 
 def test_an_affine_map_behind_a_layer_scales_its_steps(tmp_path: Path) -> None:
@@ -149,6 +172,11 @@ def with_scale(scale: float) -> onnx.ModelProto:
 
 
 REFUSED = {
+    "arithmetic on codes": (
+        model([quantise("x", "q"), node("Add", "q q", "p"), dequantise("p", "y")], IMAGE, {"s": S, "z": np.int8(0)}),
+        "CIM0104",
+        "arithmetic on integers: 'q' is INT8",
+    ),
     "scale of zero": (with_scale(0.0), "CIM0106", "scale 's' is 0"),
     "negative scale": (with_scale(-1.0), "CIM0106", "scale 's' is -1"),
     "scale of NaN": (with_scale(np.nan), "CIM0106", "'s' is nan"),

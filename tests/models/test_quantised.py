@@ -1,6 +1,8 @@
 """Real 8-bit models: their codes on our targets, against onnxruntime on whole test sets."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +86,19 @@ def test_proof(model: Model, target: str, shared_models: Path, tmp_path: Path) -
     job.compile()
     output = job.test("verify", job.file, job.program, "--limit", "2", "--reference-samples", "1")
     assert "ok: every tensor equal" in output
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("model", INT8, ids=lambda model: model.stem)
+def test_no_layer_alone_differs_from_onnxruntime_by_more_than_one_code(model: Model, shared_models: Path) -> None:
+    job = Job(model, "", "ideal", shared_models, shared_models)
+    command = [sys.executable, str(README.parent / "samples" / "bench" / "quantised_codes.py"), job.file]
+    command += [job.data(model.test), *model.feeding, "--limit", "16"]
+    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    alone = re.findall(r"([\d.]+) % by (\d)", output)
+    assert len(alone) >= 10
+    assert max(int(most) for _, most in alone) <= 1
+    assert np.median([float(share) for share, _ in alone]) < 0.1
 
 
 def table(shared: Path, folder: Path) -> str:

@@ -188,3 +188,37 @@ def test_scales_found_at_run_time_are_refused_with_a_remedy(operator: str, tmp_p
     assert status == 4
     assert f"'dynamic' ({operator}): its scales are found at run time" in output
     assert "quantize_static" in output
+
+
+@pytest.mark.parametrize("operator", ["Relu", "MaxPool", "Identity"])
+def test_operators_between_quantising_and_dequantising_are_exact(operator: str, tmp_path: Path) -> None:
+    """A Relu of integers is no Relu of the real values: it cuts at code 0."""
+    extra = {"kernel_shape": [2, 2]} if operator == "MaxPool" else {}
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], name="quantise"),
+        helper.make_node(operator, ["q"], ["p"], name="between", **extra),
+        helper.make_node("DequantizeLinear", ["p", "s", "z"], ["y"], name="dequantise"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "between",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", *SHAPE])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.array(0.03, np.float32), "s"), numpy_helper.from_array(np.array(-9, np.int8), "z")],
+    )
+    path = tmp_path / "between.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    inputs = {"x": normal(3, 8, *SHAPE)}
+    compilation = compile_model(path, Request(load_target("ideal"), data=lambda _: inputs))
+    np.testing.assert_array_equal(evaluate(compilation.graph, inputs)["y"], run_float(path, load(path), inputs)["y"])
+
+
+@pytest.mark.parametrize(("target", "origin"), [("ideal", "none"), ("aon-cim", "synthetic")])
+def test_a_model_that_brings_all_codes_needs_no_data_where_the_adc_has_no_gain(
+    target: str, origin: str, tmp_path: Path
+) -> None:
+    proto, _ = layer(0)
+    onnx.save(proto, tmp_path / "layer.onnx")
+    compilation = compile_model(tmp_path / "layer.onnx", Request(load_target(target)))
+    assert compilation.synthetic is (origin == "synthetic")
+    assert compilation.emission.program.meta["options"]["calibration"] == origin
