@@ -21,23 +21,31 @@ def attention(at: Site) -> SSAValue:
     _require_plain(at)
     flat = len(at.full_shape(at.node.inputs[0])) == 3
     q, k, v = (_heads(at, index, flat) for index in range(3))
-    heads, queries = shape_of(q)[0], shape_of(q)[1]
-    group = heads // shape_of(k)[0]
-    if group > 1:
-        q = at.reshaped(q, (heads // group, group * queries, shape_of(q)[2]), "groups")
+    *lead, heads, queries, size = shape_of(q)
+    keys = shape_of(k)[-2]
+    group = heads // shape_of(k)[-3]
+    q = at.reshaped(q, (*lead, heads // group, group * queries, size), "groups")
     scores = at.add(build.matmul(q, k, at.helper("products")))
-    if group > 1:
-        scores = at.reshaped(scores, (heads, queries, shape_of(k)[1]), "scores")
-    scale = at.node.real("scale", shape_of(q)[-1] ** -0.5)
-    weights = at.add(build.softmax(_masked(at, _capped(at, at.scaled(scores, scale, "scaled"))), at.helper("weights")))
-    if group > 1:
-        weights = at.reshaped(weights, (heads // group, group * queries, shape_of(k)[1]), "weights_of_groups")
-    columns = at.transposed(v, (0, 2, 1), "columns")
+    scores = at.reshaped(scores, (*lead, heads, queries, keys), "scores")
+    scale = at.node.real("scale", size**-0.5)
+    scores, shown = _masked(at, _capped(at, at.scaled(scores, scale, "scaled")))
+    weights = at.add(build.softmax(scores, at.helper("weights")))
+    for number, keep in enumerate(shown):
+        weights = _where_shown(at, keep, weights, number)
+    weights = at.reshaped(weights, (*lead, heads // group, group * queries, keys), "weights_of_groups")
+    columns = at.transposed(v, _swapped(len(lead) + 3, -2, -1), "columns")
     y = at.add(build.matmul(weights, columns, at.label if not flat and group == 1 else at.helper("values")))
-    y = at.reshaped(y, (heads, queries, shape_of(v)[2]), "heads")
+    y = at.reshaped(y, (*lead, heads, queries, shape_of(v)[-1]), "heads")
     if not flat:
         return y
-    return at.reshaped(at.transposed(y, (1, 0, 2), "rows"), at.result_shape(), "joined")
+    return at.reshaped(at.transposed(y, _swapped(len(lead) + 3, -3, -2), "rows"), at.result_shape(), "joined")
+
+
+def _swapped(rank: int, a: int, b: int) -> list[int]:
+    """Return the order of axes with two of them exchanged."""
+    order = list(range(rank))
+    order[a], order[b] = order[b], order[a]
+    return order
 
 
 def _require_plain(at: Site) -> None:
@@ -52,16 +60,17 @@ def _require_plain(at: Site) -> None:
 
 
 def _heads(at: Site, index: int, flat: bool) -> SSAValue:
-    """Return an operand as (heads, rows, size)."""
+    """Return an operand as (..., heads, rows, size); in a model without a batch its first axis is one more."""
     x = at.operand(index)
     if not flat:
         return x
     name = "q_num_heads" if index == 0 else "kv_num_heads"
     count = at.node.integer(name, 1)
-    rows, width = shape_of(x)
+    *lead, rows, width = shape_of(x)
     if width % count:
         raise at.refuse("CIM0104", f"{width} columns in {count} heads")
-    return at.transposed(at.reshaped(x, (rows, count, width // count), f"split{index}"), (1, 0, 2), f"heads{index}")
+    split = at.reshaped(x, (*lead, rows, count, width // count), f"split{index}")
+    return at.transposed(split, _swapped(len(lead) + 3, -3, -2), f"heads{index}")
 
 
 def _capped(at: Site, scores: SSAValue) -> SSAValue:
@@ -72,24 +81,34 @@ def _capped(at: Site, scores: SSAValue) -> SSAValue:
     return at.scaled(at.add(bent), cap, "capped")
 
 
-def _masked(at: Site, scores: SSAValue) -> SSAValue:
-    """Hide what the mask hides, and with is_causal every key behind the query's own place."""
+def _masked(at: Site, scores: SSAValue) -> tuple[SSAValue, list[SSAValue]]:
+    """Hide what the mask hides, and with is_causal every key behind the query's own place.
+
+    Where a boolean mask may hide everything, return also what is shown: ONNX then wants weights of zero.
+    """
+    shown = []
     if at.node.has(3):
-        scores = _with_mask(at, scores)
+        mask = _mask(at, shape_of(scores)[-1])
+        if at.canvas.facts.types[at.node.inputs[3]].tensor_type.elem_type == at.BOOL:
+            scores = hidden(at, mask, scores, "masked")
+            shown.append(mask)
+        else:
+            scores = at.add(build.add(scores, mask, at.helper("masked")))
     if at.node.integer("is_causal", 0):
-        rows, columns = shape_of(scores)[-2:]
-        before = np.tril(np.ones((rows, columns)))
+        before = np.tril(np.ones(shape_of(scores)[-2:]))
         ahead = at.add(build.constant(at.weight(before, f"{at.label}.causal"), at.helper("causal")))
         scores = hidden(at, ahead, scores, "before")
-    return scores
+        shown += [ahead] if shown else []
+    return scores, shown
 
 
-def _with_mask(at: Site, scores: SSAValue) -> SSAValue:
-    kind = at.canvas.facts.types[at.node.inputs[3]].tensor_type.elem_type
+def _mask(at: Site, columns: int) -> SSAValue:
     mask = at.operand(3)
-    columns = shape_of(scores)[-1]
     if shape_of(mask)[-1] not in (1, columns):
         raise at.refuse("CIM0104", f"a mask of {shape_of(mask)[-1]} columns for {columns} keys")
-    if kind == at.BOOL:
-        return hidden(at, mask, scores, "masked")
-    return at.add(build.add(scores, mask, at.helper("masked")))
+    return mask
+
+
+def _where_shown(at: Site, keep: SSAValue, weights: SSAValue, number: int) -> SSAValue:
+    zero = at.add(build.constant(at.weight(np.zeros(()), f"{at.label}.zero"), at.helper(f"zero{number}")))
+    return at.add(build.select(keep, weights, zero, at.helper(f"shown{number}")))

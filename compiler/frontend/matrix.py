@@ -68,16 +68,17 @@ def _of_two(at: Site) -> SSAValue:
     """Two computed factors, or a computed one and a stack of constant matrices, on the digital unit."""
     for index in (0, 1):
         if not at.is_constant(index):
-            _require_no_batch(at, index, 2)
+            _require_no_batch(at, index, min(len(at.full_shape(at.node.inputs[index])), 2))
     a, b = at.operand(0), at.operand(1)
-    ranks = len(shape_of(a)), len(shape_of(b))
-    if min(ranks) < 2:
-        raise at.refuse("CIM0104", "a computed vector as a factor", hint="give it a second axis")
-    rank = max(ranks)
+    if len(shape_of(a)) == 1:
+        a = at.reshaped(a, (1, *shape_of(a)), "row")
+    if len(shape_of(b)) == 1:
+        b = at.reshaped(b, (*shape_of(b), 1), "column")
+    rank = max(len(shape_of(a)), len(shape_of(b)))
     a, b = (at.reshaped(x, (1,) * (rank - len(shape_of(x))) + shape_of(x), f"rank{n}") for n, x in enumerate((a, b)))
     columns = at.transposed(b, (*range(rank - 2), rank - 1, rank - 2), "columns")
     if rank <= 4:
-        return at.add(build.matmul(a, columns, at.label))
+        return at.reshaped(at.add(build.matmul(a, columns, at.label)), at.result_shape(), "vector")
     stacks = shape_of(a)[:-2], shape_of(b)[:-2]
     if stacks[0] != stacks[1]:
         raise at.refuse("CIM0104", f"stacks {stacks[0]} and {stacks[1]} of more than two axes that broadcast")

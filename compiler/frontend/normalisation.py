@@ -22,10 +22,24 @@ def _over_last_axes(at: Site, centred: bool, bias: int | None) -> SSAValue:
         raise at.refuse("CIM0104", "the mean or the deviation is used", hint="export without these outputs")
     x = at.activation(0)
     axis, shape = at.axis(at.node.integer("axis", -1)), shape_of(x)
-    length = int(np.prod(shape[axis:]))
-    scale = _vector(at, 1, shape[axis:], 1.0)
-    offset = _vector(at, bias, shape[axis:], 0.0) if bias is not None else np.zeros(length)
-    return _normalised(at, x, (*shape[:axis], length), centred, scale, offset)
+    length, inputs = int(np.prod(shape[axis:])), (1, len(at.node.inputs) if bias is None else bias)
+    computed = [index for index in inputs if at.node.has(index) and not at.is_constant(index)]
+    scale, offset = (
+        _vector(at, index, shape[axis:], default) if index not in computed else np.full(length, default)
+        for index, default in zip(inputs, (1.0, 0.0), strict=True)
+    )
+    if computed and inputs[0] not in computed:
+        raise at.refuse("CIM0104", "a computed bias beside a constant scale", hint="make both constants")
+    plain = np.zeros(length) if computed else offset
+    y = _normalised(at, x, (*shape[:axis], length), centred, scale, plain, at.helper("plain") if computed else "")
+    return _scaled(at, y, inputs) if computed else y
+
+
+def _scaled(at: Site, y: SSAValue, inputs: tuple[int, int]) -> SSAValue:
+    """Return y times a computed scale, plus a bias where there is one."""
+    last = not at.node.has(inputs[1])
+    y = at.add(build.mul(y, at.activation(inputs[0]), at.label if last else at.helper("scaled")))
+    return y if last else at.add(build.add(y, at.operand(inputs[1]), at.label))
 
 
 def _vector(at: Site, index: int, shape: tuple[int, ...], default: float) -> Reals:
@@ -50,28 +64,39 @@ def _normalised(
 
 def instance(at: Site) -> SSAValue:
     """Each channel of each image on its own."""
-    channels = shape_of(at.image(0))[0]
-    return _of_channels(at, groups=channels, scale=at.reals(1), bias=at.reals(2))
+    return _of_channels(at, groups=at.full_shape(at.node.inputs[0])[1])
 
 
 def group(at: Site) -> SSAValue:
     """Groups of channels; scale and bias per channel, or per group before opset 21."""
-    channels, groups = shape_of(at.image(0))[0], at.node.integer("num_groups", 1)
-    scale, bias = (np.repeat(at.reals(index), channels // len(at.reals(index))) for index in (1, 2))
-    return _of_channels(at, groups, scale, bias)
+    return _of_channels(at, at.node.integer("num_groups", 1))
 
 
-def _of_channels(at: Site, groups: int, scale: Reals, bias: Reals) -> SSAValue:
-    x = at.image(0)
+def _of_channels(at: Site, groups: int) -> SSAValue:
+    """Normalise groups of channels; in a model without a batch the images are one more axis."""
+    images = at.full_shape(at.node.inputs[0])[0] if at.batch_axis(at.node.inputs[0]) is None else 1
+    x = at.activation(0) if images > 1 else at.image(0)
     shape = shape_of(x)
-    length = int(np.prod(shape)) // groups
-    y = _normalised(at, x, (groups, length), True, np.ones(length), np.zeros(length), label=at.helper("normalised"))
-    per_channel = (len(scale), *(1,) * (len(shape) - 1))
+    length = int(np.prod(shape)) // (groups * images)
+    y = _normalised(
+        at, x, (images * groups, length), True, np.ones(length), np.zeros(length), label=at.helper("normalised")
+    )
+    result = _per_channel(at, y, len(at.full_shape(at.node.inputs[0])) - 2)
+    return result if images > 1 else at.from_image(result)
+
+
+def _per_channel(at: Site, y: SSAValue, spatial: int) -> SSAValue:
+    """Scale and shift the channels, which lie before so many spatial axes; constants of groups are repeated."""
+    channels = shape_of(y)[-spatial - 1]
+    lead = (1,) * (len(shape_of(y)) - spatial - 1)
+    if not (at.is_constant(1) and at.is_constant(2)):
+        factors = [at.reshaped(at.operand(n), (channels, *(1,) * spatial), f"factor{n}") for n in (1, 2)]
+        return at.add(build.add(at.add(build.mul(y, factors[0], at.helper("scaled"))), factors[1], at.label))
+    arrays = [np.repeat(at.reals(n), channels // len(at.reals(n))) for n in (1, 2)]
     refs = [
-        at.weight(values.reshape(per_channel), f"{at.label}.{name}")
-        for name, values in (("factor", scale), ("offset", bias))
+        at.weight(array.reshape(*lead, channels, *(1,) * spatial), f"{at.label}.{n}") for n, array in enumerate(arrays)
     ]
-    return at.from_image(at.add(build.affine(y, refs[0], refs[1], at.label)))
+    return at.add(build.affine(y, refs[0], refs[1], at.label))
 
 
 def length(at: Site) -> SSAValue:

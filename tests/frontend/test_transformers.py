@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from frontend.onnx_models import assert_agrees, model, node, operations, weights, written
+from frontend.onnx_models import assert_agrees, canonical, model, node, operations, samples, weights, written
 from onnx import TensorProto
 
+from cimc.evaluate import evaluate
+from cimc.frontend import load
 from cimc.ir.location import names_of
 
 ROWS = {"x": ("N", 5, 6)}
@@ -183,3 +185,37 @@ def test_a_spelled_out_function_is_one_table(name: str, tmp_path: Path) -> None:
 def test_a_product_that_is_no_known_function_stays(tmp_path: Path) -> None:
     nodes = [node("Tanh", "x", "s"), node("Mul", "x s", "y")]
     assert operations(assert_agrees(written(model(nodes, ROWS), tmp_path))) == ["unary", "mul"]
+
+
+STACK = {"q": (2, 4, 3, 8), "k": (2, 2, 5, 8), "v": (2, 2, 5, 6)}
+VECTORS = {"s": (6,), "b": (6,)}
+UNBATCHED = {
+    "attention": one("Attention", "q k v m", STACK | {"m": (3, 5)}),
+    "attention_flat": one(
+        "Attention", "q k v", {"q": (2, 3, 24), "k": (2, 5, 24), "v": (2, 5, 18)}, q_num_heads=3, kv_num_heads=3
+    ),
+    "layer_norm_of_computed_scale": one("LayerNormalization", "x s b", {"x": (2, 5, 6)} | VECTORS),
+    "rms_norm_of_computed_scale": one("RMSNormalization", "x s", {"x": (2, 5, 6), "s": (5, 6)}, axis=1),
+    "instance_norm": one("InstanceNormalization", "x s b", {"x": (2, 6, 4, 5)} | VECTORS),
+    "group_norm": one(
+        "GroupNormalization", "x s b", {"x": (2, 6, 4)}, {"s": weights(6), "b": weights(6, seed=1)}, num_groups=2
+    ),
+    "vector_times_matrix": one("MatMul", "a b", {"a": (4,), "b": (2, 4, 3)}),
+    "matrix_times_vector": one("MatMul", "a b", {"a": (2, 3, 4), "b": (4,)}),
+    "vector_times_vector": one("MatMul", "a b", {"a": (4,), "b": (4,)}),
+}
+
+
+@pytest.mark.parametrize("name", UNBATCHED)
+def test_agrees_without_a_batch(name: str, tmp_path: Path) -> None:
+    path = written(UNBATCHED[name], tmp_path)
+    assert_agrees(path, samples(load(path, unbatched=True), batch=1), unbatched=True)
+
+
+def test_a_row_that_a_boolean_mask_hides_is_zero(tmp_path: Path) -> None:
+    """As the operator's definition says; onnxruntime of some versions gives NaN there."""
+    mask = np.array([[True, False, True, True, False], [False] * 5, [True] * 5])
+    path = written(one("Attention", "q k v m", {**QKV, "q": ("N", 3, 3, 8)}, {"m": mask}), tmp_path)
+    graph = canonical(load(path))
+    found = evaluate(graph, samples(graph))["y"]
+    assert not found[:, :, 1].any() and found[:, :, 0].all()
