@@ -52,39 +52,46 @@ class _Walk:
             return
         if isinstance(op, nn.Movement) and len(op.operands) == 1:
             self.hide(op.operands[0])
-        elif isinstance(op, nn.SelectOp):
-            self._choice(op)
-        elif isinstance(op, nn.AffineOp):
-            self._constant_term(op)
-        elif isinstance(op, nn.AddOp):
-            self._computed_term(op)
-
-    def _choice(self, op: nn.SelectOp) -> None:
-        if op.hides is not None:
+        elif isinstance(op, nn.SelectOp) and op.hides is not None:
             self.hide(op.a)
-        elif self._is_masked(op.b):
-            self._replace(op, op.c, op.a)
-        elif self._is_masked(op.a):
-            self._replace(op, self._negated(op, op.c), op.b)
+        elif (found := self._split(op) or self._below(op)) is not None:
+            self._replace(op, *found)
 
-    def _constant_term(self, op: nn.AffineOp) -> None:
-        bias = self._array(op.bias)
-        if not np.any(bias <= MASKED) or np.all(bias <= MASKED):
-            return self.hide(op.x)
-        rest = self.graph.weights.add(op.bias.key.data, np.where(bias > MASKED, bias, 0.0).astype(np.float32))
-        before = again(op, [op.x], shape_of(op.out), bias=rest, label=self._text(op, "shown"))
-        keep = self._constant(op, (bias > MASKED).astype(np.float32), "keep")
-        self._insert(op, before)
-        self._replace(op, keep, before.out)
+    def _split(self, op: nn.Computed) -> tuple[SSAValue, SSAValue] | None:
+        """Return what says which scores are shown, and the scores; None where the operation hides nothing."""
+        if isinstance(op, nn.SelectOp):
+            if self._is_masked(op.b):
+                return op.c, op.a
+            return (self._negated(op, op.c), op.b) if self._is_masked(op.a) else None
+        if isinstance(op, nn.AffineOp):
+            return self._constant_term(op)
+        if isinstance(op, nn.AddOp):
+            for term, other in ((op.b, op.a), (op.a, op.b)):
+                keep = self._visible(op, term)
+                if keep is not None:
+                    return keep, other
         return None
 
-    def _computed_term(self, op: nn.AddOp) -> None:
-        for term, other in ((op.b, op.a), (op.a, op.b)):
-            keep = self._visible(op, term)
-            if keep is not None:
-                return self._replace(op, keep, other)
-        for term in (op.a, op.b):
-            self.hide(term)
+    def _constant_term(self, op: nn.AffineOp) -> tuple[SSAValue, SSAValue] | None:
+        bias = self._array(op.bias)
+        if not np.any(bias <= MASKED) or np.all(bias <= MASKED):
+            return None
+        rest = self.graph.weights.add(op.bias.key.data, np.where(bias > MASKED, bias, 0.0).astype(np.float32))
+        before = again(op, [op.x], shape_of(op.out), bias=rest, label=self._text(op, "shown"))
+        return self._constant(op, (bias > MASKED).astype(np.float32), "keep"), self._made(op, before)
+
+    def _below(self, op: nn.Computed) -> tuple[SSAValue, SSAValue] | None:
+        """Return the same of an operand, with the operation on its scores: behind a scale or a sum nothing hides."""
+        scalar = isinstance(op, nn.AffineOp) and self._array(op.scale).size == self._array(op.bias).size == 1
+        if not (scalar or isinstance(op, nn.AddOp)):
+            return None
+        for x in op.operands:
+            inner = x.owner
+            found = self._split(inner) if only_user(x) is op and isinstance(inner, nn.Computed) else None
+            if found is not None:
+                operands = [found[1] if operand is x else operand for operand in op.operands]
+                shape = np.broadcast_shapes(*map(shape_of, operands))
+                return found[0], self._made(op, again(op, operands, shape, label=self._text(op, "shown")))
         return None
 
     def _visible(self, at: nn.Computed, x: SSAValue) -> SSAValue | None:

@@ -11,7 +11,9 @@ from onnx import TensorProto
 
 from cimc.evaluate import evaluate
 from cimc.frontend import load
+from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
+from cimc.ir.nn import Movement, SelectOp
 
 ROWS = {"x": ("N", 5, 6)}
 QKV = {"q": ("N", 3, 4, 8), "k": ("N", 3, 5, 8), "v": ("N", 3, 5, 6)}
@@ -64,6 +66,13 @@ CASES = {
         "Attention", "q k v", {"q": ("N", 4, 3, 8), "k": ("N", 2, 5, 8), "v": ("N", 2, 5, 8)}, is_causal=1
     ),
     "mask_constant": masked([node("Add", "x c", "s")], {"c": CAUSAL[None, None]}),
+    "mask_before_scale": masked(
+        [node("Add", "x c", "t"), node("Mul", "t factor", "s")], {"c": CAUSAL[None, None], "factor": 0.125}
+    ),
+    "mask_before_bias": masked(
+        [node("Where", "c x none", "t"), node("Mul", "x x", "q"), node("Add", "t q", "s")],
+        NUMBERS | {"c": CAUSAL == 0.0},
+    ),
     "mask_infinite": masked([node("Where", "c x none", "s")], NUMBERS | {"c": CAUSAL == 0.0}),
     "mask_where_first": masked([node("Where", "c never x", "s")], NUMBERS | {"c": CAUSAL != 0.0}),
     "mask_padding": masked(
@@ -91,6 +100,14 @@ CASES = {
 }
 
 
+def is_masked_last(graph: Graph) -> bool:
+    """Say whether nothing but movements lies between the choice that hides and the softmax."""
+    op = next(op for op in graph.module.ops if op.name == "nn.softmax").operands[0].owner
+    while isinstance(op, Movement):
+        op = op.operands[0].owner
+    return isinstance(op, SelectOp) and op.hides is not None
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_agrees(name: str, tmp_path: Path) -> None:
     rng, inputs = np.random.default_rng(7), None
@@ -100,7 +117,8 @@ def test_agrees(name: str, tmp_path: Path) -> None:
     graph = assert_agrees(written(CASES[name], tmp_path), inputs)
     if name.startswith("mask"):
         assert [op.hides is not None for op in graph.module.ops if op.name == "nn.select"].count(True) == 1
-        assert "add" not in operations(graph)
+        assert name == "mask_before_bias" or "add" not in operations(graph)
+        assert is_masked_last(graph)
 
 
 SQUARE = [node("ReduceMean", "x last", "m"), node("Sub", "x m", "d"), node("Pow", "d two", "p")]
