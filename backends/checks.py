@@ -162,6 +162,13 @@ def entry(code: int, first: int, entries: int) -> None:
         raise Trap("CIM0518", f"the code {code} is looked up, the table holds {first} to {first + entries - 1}")
 
 
+def picks(values: Iterable[int], group: int) -> None:
+    """Trap unless every vector number of a `pick` lies within its group."""
+    for value in values:
+        if not 0 <= value < group:
+            raise Trap("CIM0518", f"vector {value} of a group is picked, it has 0 to {group - 1}")
+
+
 def affordable(what: str, size: int) -> None:
     """Trap unless `size` bytes are within the budget."""
     if size > MEMORY_BUDGET:

@@ -1,4 +1,4 @@
-"""The digital unit element by element: affine, add, mul, lut, softmax, move, select and fill over a chunk of images."""
+"""The digital unit element by element and vector by vector, windows apart, over a chunk of images."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from cimc.backends import checks
-from cimc.backends.exact import Epilogue, epilogue, exact_type, half_even
+from cimc.backends.exact import Epilogue, as_integers, epilogue, exact_type, half_even
+from cimc.backends.machine import ACCUMULATOR_LIMIT
 from cimc.backends.memory import Array, Chunk
 from cimc.backends.plan_state import PlanState, Write, magnitude, rounding
 from cimc.backends.ports import DTYPES
+from cimc.backends.traps import Trap
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
 
@@ -186,12 +188,6 @@ def select(state: PlanState, i: Instruction, _: int) -> Write:
     return Write(out, Select(c, a, b, i["zero"]), min(bounds), max(bounds))
 
 
-def _reach(source: StreamState) -> tuple[int, int]:
-    """Return the lowest and highest element that a stream may yield."""
-    fill = source.window.fill if source.window else source.lowest
-    return min(source.lowest, fill), max(source.highest, fill)
-
-
 @dataclass(frozen=True)
 class Value:
     """One value in every element, the same for all images."""
@@ -210,6 +206,100 @@ def constant(out: StreamState, value: int) -> Write:
 
 def fill(state: PlanState, i: Instruction, _: int) -> Write:
     return constant(state.out(i["out"]), i["value"])
+
+
+@dataclass(frozen=True)
+class Pick:
+    """Vectors by number within groups of vectors."""
+
+    source: StreamState
+    group: int
+    numbers: Array
+    dtype: np.dtype[Any]
+
+    def __call__(self, chunk: Chunk) -> Array:
+        vectors = chunk.vectors(self.source, self.dtype)
+        groups = vectors.reshape(len(vectors), -1, self.group, self.source.length)
+        picked: Array = groups[:, :, self.numbers]
+        return picked
+
+
+def pick(state: PlanState, i: Instruction, _: int) -> Write:
+    source, out, group = state.source(i["in"]), state.out(i["out"]), i["group"]
+    checks.some("a group of vectors", group)
+    table = state.constant(i["table"], "i32", i["entries"])
+    checks.picks(table.tolist(), group)
+    checks.count("the last group", source.vectors % group, 0)
+    checks.count("the output", out.elements, source.vectors // group * len(table) * source.length)
+    return Write(out, Pick(source, group, table.astype(np.intp), integer_type(source)), *_reach(source))
+
+
+@dataclass(frozen=True)
+class Argmax:
+    """Place of the largest or smallest element of each vector."""
+
+    source: StreamState
+    smallest: bool
+    last: bool
+
+    def __call__(self, chunk: Chunk) -> Array:
+        codes = chunk.vectors(self.source, INT64)
+        find = np.argmin if self.smallest else np.argmax
+        places: Array = find(codes[:, :, ::-1] if self.last else codes, axis=2)
+        return self.source.length - 1 - places if self.last else places
+
+
+def argmax(state: PlanState, i: Instruction, _: int) -> Write:
+    source, out = state.source(i["in"]), state.out(i["out"])
+    checks.some("a vector", source.length)
+    checks.count("the output", out.elements, source.vectors)
+    compute = Argmax(source, i.choice("which") == "smallest", i.choice("tie") == "last")
+    return Write(out, compute, 0, source.length - 1)
+
+
+@dataclass(frozen=True)
+class Div:
+    """Quotient of two streams.
+
+    A double quotient n / d rounds like the exact one: where it is no half, n / (d 2^k) differs from every half by at
+    least 1 / (2 d 2^k), and the division changes it by at most n / (d 2^k) 2^-53, which is less for n < 2^52.
+    """
+
+    a: StreamState
+    b: StreamState
+    facts: Instruction
+
+    def __call__(self, chunk: Chunk) -> Array:
+        i = self.facts
+        a = chunk.vectors(self.a, INT64, "a").reshape(chunk.images, -1)
+        b = chunk.vectors(self.b, INT64, "b").reshape(chunk.images, -1)
+        dividend, divisor = self._dividend(a).astype(np.float64), (b.astype(np.float64) - i["zb"])
+        with np.errstate(divide="ignore", invalid="ignore"):
+            rounded = np.rint(dividend / divisor * 2.0 ** -i["shift"]) + i["zero"]
+        ends = np.where(dividend > 0, i["high"], np.where(dividend < 0, i["low"], i["zero"]))
+        results: Array = np.clip(np.where(divisor == 0, ends, rounded), i["low"], i["high"])
+        return results
+
+    def _dividend(self, a: Array) -> Array:
+        i = self.facts
+        if (magnitude(self.a) + abs(i["za"])) * abs(i["m"]) < ACCUMULATOR_LIMIT:
+            exact: Array = (a - i["za"]) * i["m"]
+            return exact
+        products: Array = (as_integers(a) - i["za"]) * i["m"]
+        if products.size and np.abs(products).max() >= ACCUMULATOR_LIMIT:
+            raise Trap("CIM0515", "a dividend reaches 2^52", "a smaller multiplier would help")
+        return products
+
+
+def div(state: PlanState, i: Instruction, _: int) -> Write:
+    a, b, out = _operands(state, i)
+    return Write(out, Div(a, b, i), i["low"], i["high"])
+
+
+def _reach(source: StreamState) -> tuple[int, int]:
+    """Return the lowest and the highest value that a stream yields, padding included."""
+    fill = source.window.fill if source.window else source.lowest
+    return min(source.lowest, fill), max(source.highest, fill)
 
 
 def integer_type(source: StreamState) -> np.dtype[Any]:

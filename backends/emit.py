@@ -237,7 +237,7 @@ def _broadcast(value: SSAValue, shape: Shape) -> list[int]:
     return [0 if size == 1 else step for size, step in zip(own, dense(own), strict=True)]
 
 
-def _operands(builder: Builder, op: xbar.AddOp | xbar.MulOp | xbar.SelectOp) -> None:
+def _operands(builder: Builder, op: xbar.AddOp | xbar.MulOp | xbar.SelectOp | xbar.DivOp) -> None:
     """Define streams IN, SECOND ... over the operands, broadcast to the result, and the output stream."""
     shape = shape_of(op.out)
     if all(shape_of(value) == shape for value in op.operands):
@@ -262,6 +262,19 @@ def _mul(builder: Builder, op: xbar.MulOp) -> None:
     _operands(builder, op)
     constants = {"za": int_value(op.za), "zb": int_value(op.zb), "m": int_value(op.m), "bias": int_value(op.bias)}
     builder.put("mul", a=IN, b=SECOND, out=OUT, **constants, **_rounding(op))
+
+
+def _div(builder: Builder, op: xbar.DivOp) -> None:
+    _operands(builder, op)
+    names = ("za", "zb", "m", "zero")
+    constants = {name: int_value(getattr(op, name)) for name in names}
+    builder.put("div", a=IN, b=SECOND, out=OUT, **constants, **_rounding(op))
+
+
+def _arg_max(builder: Builder, op: xbar.ArgMaxOp) -> None:
+    _whole_input(builder, op)
+    _whole_result(builder, op)
+    builder.put("argmax", in_=IN, out=OUT, which=int_value(op.which), tie=int_value(op.tie))
 
 
 def _lut(builder: Builder, op: xbar.LutOp) -> None:
@@ -360,6 +373,14 @@ def _constant(builder: Builder, op: xbar.ConstantOp) -> None:
     builder.put("move", in_=IN, out=OUT)
 
 
+def _pick(builder: Builder, op: xbar.PickOp) -> None:
+    axis, shape, entries = int_value(op.axis), shape_of(op.x), op.table.dims[0]
+    outer, group, length = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
+    builder.stream(IN, op.x, (outer * group, length), (length, 1))
+    builder.result(op, (outer * entries, length), (length, 1))
+    builder.put("pick", in_=IN, out=OUT, group=group, table=builder.table(op, "table", "i4"), entries=entries)
+
+
 def _concat(builder: Builder, op: xbar.ConcatOp) -> None:
     axis, shape = int_value(op.axis), shape_of(op.out)
     outer, row, start = math.prod(shape[:axis]), math.prod(shape[axis:]), 0
@@ -397,6 +418,8 @@ EMITTERS: Mapping[type[Operation], Callable[[Builder, Any], None]] = {
     xbar.AffineOp: _affine,
     xbar.AddOp: _add,
     xbar.MulOp: _mul,
+    xbar.DivOp: _div,
+    xbar.ArgMaxOp: _arg_max,
     xbar.LutOp: _lut,
     xbar.SoftmaxOp: _softmax,
     xbar.MatMulOp: _matmul,
@@ -407,4 +430,5 @@ EMITTERS: Mapping[type[Operation], Callable[[Builder, Any], None]] = {
     xbar.MoveOp: _move,
     xbar.ConcatOp: _concat,
     xbar.PadOp: _pad,
+    xbar.PickOp: _pick,
 }

@@ -116,6 +116,9 @@ BUILDERS: Mapping[str, Builder] = {
     "norm": matrices.norm,
     "embed": matrices.embed,
     "select": digital.select,
+    "pick": digital.pick,
+    "argmax": digital.argmax,
+    "div": digital.div,
 }
 """Instruction -> what it does to the plan's state and the step it becomes; control flow is the walk itself."""
 

@@ -321,6 +321,32 @@ class Reference:
         choices = zip(*(flat(self.memory.read(stream)) for stream in (c, a, b)), strict=True)
         self._write(out, [x if yes != i["zero"] else y for yes, x, y in choices])
 
+    def pick(self, i: Instruction) -> None:
+        source, out, group = self._in(i["in"]), self._out(i["out"]), i["group"]
+        checks.some("a group of vectors", group)
+        table = self.memory.constant(i["table"], "i32", i["entries"])
+        checks.picks(table, group)
+        checks.count("the last group", source.vectors % group, 0)
+        checks.count("the output", out.elements, source.vectors // group * len(table) * source.length)
+        vectors = self.memory.read(source)
+        picked = [vectors[first + number] for first in range(0, len(vectors), group) for number in table]
+        self._write(out, flat(picked))
+
+    def argmax(self, i: Instruction) -> None:
+        source, out = self._in(i["in"]), self._out(i["out"])
+        checks.some("a vector", source.length)
+        checks.count("the output", out.elements, source.vectors)
+        results = []
+        for _, x in self._vectors(source):
+            wanted = max(x) if i.choice("which") == "largest" else min(x)
+            places = [place for place, value in enumerate(x) if value == wanted]
+            results.append(places[0] if i.choice("tie") == "first" else places[-1])
+        self._write(out, results)
+
+    def div(self, i: Instruction) -> None:
+        a, b, out = self._in(i["a"]), self._in(i["b"]), self._out(i["out"])
+        self._write(out, [_quotient((x - i["za"]) * i["m"], y - i["zb"], i) for x, y in self._pairs(a, b, out)])
+
     # Operands, each with its checks.
 
     def _in(self, number: int) -> StreamState:
@@ -389,6 +415,16 @@ def _requantise(total: int, i: Instruction) -> int:
     if abs(total) >= ACCUMULATOR_LIMIT:
         raise Trap("CIM0515", f"the accumulator holds {total}", "larger right shifts or smaller offsets would help")
     return clamp(half_even(total, 1 << i["shift"]), i["low"], i["high"])
+
+
+def _quotient(dividend: int, divisor: int, i: Instruction) -> int:
+    """Return clamp(round(dividend / (divisor * 2^shift)) + zero, low, high); an end of the range for a divisor of 0."""
+    if abs(dividend) >= ACCUMULATOR_LIMIT:
+        raise Trap("CIM0515", f"the dividend is {dividend}", "a smaller multiplier would help")
+    if divisor == 0:
+        return clamp(i["zero"], i["low"], i["high"]) if dividend == 0 else i["high"] if dividend > 0 else i["low"]
+    sign = 1 if divisor > 0 else -1
+    return clamp(half_even(sign * dividend, abs(divisor) << i["shift"]) + i["zero"], i["low"], i["high"])
 
 
 def flat(values: Any) -> list[Any]:

@@ -38,7 +38,11 @@ CODES: Mapping[str, Code] = {
         3,
         "A multiplier, a gain or a table entry lies outside the range that the instruction allows.",
     ),
-    "CIM0518": Code("table index out of range", 3, "`lut` meets a code that its table does not hold."),
+    "CIM0518": Code(
+        "table index out of range",
+        3,
+        "`lut` meets a code that its table does not hold, or `pick` picks a vector that its group does not have.",
+    ),
     "CIM0519": Code(
         "program runs too long", 5, "Its loops unroll to more instructions than the fast interpreter plans for."
     ),

@@ -232,6 +232,36 @@ def _select(state: State, at: Instruction) -> None:
     _elementwise(state, at, ("c", "a", "b"), None)
 
 
+def _pick(state: State, at: Instruction) -> None:
+    entries = state.numbers(at["table"], at["entries"], "i32", "table of vector numbers")
+    if not at["entries"] or not at["group"]:
+        state.report("CIM0445", f"pick with {at['entries']} entries from groups of {at['group']}, wanted at least 1")
+    elif entries and (min(entries) < 0 or max(entries) >= at["group"]):
+        state.report("CIM0445", f"vectors {min(entries)}..{max(entries)} are picked from groups of {at['group']}")
+    stream = state.read(at, "in")
+    out = state.streams.get(at["out"])
+    if stream is not None and out is not None and at["group"]:
+        groups, rest = divmod(stream.vectors, at["group"])
+        if rest or groups * at["entries"] * stream.length != out.elements:
+            found = f"{stream.vectors} vectors of {stream.length} in groups of {at['group']}"
+            state.report("CIM0435", f"pick takes {found}, out has {out.elements} elements")
+    state.write(at, state.codes_of(stream) if stream else None, in_=stream)
+
+
+def _argmax(state: State, at: Instruction) -> None:
+    stream = state.read(at, "in")
+    out = state.streams.get(at["out"])
+    if stream is not None and out is not None and stream.vectors != out.elements:
+        state.report("CIM0435", f"argmax reads {stream.vectors} vectors, out has {out.elements} elements")
+    if stream is not None and not stream.length:
+        state.report("CIM0445", "argmax of empty vectors, wanted at least 1 element")
+    state.write(at, Codes(0, max(stream.length - 1, 0)) if stream is not None else None, in_=stream)
+
+
+def _div(state: State, at: Instruction) -> None:
+    _elementwise(state, at, ("a", "b"), _clamp(at))
+
+
 RULES: Mapping[str, Callable[[State, Instruction], None]] = {
     "halt": _nothing,
     "nop": _nothing,
@@ -264,6 +294,9 @@ RULES: Mapping[str, Callable[[State, Instruction], None]] = {
     "norm": _norm,
     "embed": _embed,
     "select": _select,
+    "pick": _pick,
+    "argmax": _argmax,
+    "div": _div,
 }
 
 

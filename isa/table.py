@@ -452,6 +452,48 @@ TABLE: tuple[Spec, ...] = (
         "choose between two tensors",
         "a_n where c_n differs from `zero`, b_n elsewhere, element by element; the element types may differ if every value fits.",
     ),
+    Spec(
+        "pick",
+        0x50,
+        (
+            _IN,
+            _OUT,
+            Field("group", 20, "vectors that a group has"),
+            _constant("table", "constant address of the numbers of the vectors wanted, i32 each, below `group`"),
+            Field("entries", 20, "length of the table"),
+        ),
+        "pick vectors by number",
+        "Takes the vectors of `in` in groups of `group`; of each group, the vectors table[0], table[1] ... are copied to `out` in this order.",
+    ),
+    Spec(
+        "argmax",
+        0x51,
+        (
+            _IN,
+            _OUT,
+            Field("which", 1, "which element is looked for", names=("largest", "smallest")),
+            Field("tie", 1, "which of equal ones", names=("first", "last")),
+        ),
+        "place of the largest element of each vector",
+        "For each vector of `in`, writes the place, counted from 0, of its largest or smallest element; of equal ones the first or the last.",
+    ),
+    Spec(
+        "div",
+        0x52,
+        (
+            _stream("a", "dividend"),
+            _stream("b", "divisor"),
+            _OUT,
+            _signed("za", 17, "zero point of a"),
+            _signed("zb", 17, "zero point of b"),
+            _signed("m", 34, "multiplier"),
+            _signed("zero", 33, "output code of the value 0"),
+            *_ROUND,
+        ),
+        "quotient of two tensors",
+        "clamp(round((a_n - za) * m / ((b_n - zb) * 2^shift)) + zero, low, high), element by element, |(a_n - za) * m| < 2^52. "
+        "Where b_n is zb, the result is `high`, `low` or clamp(zero) as (a_n - za) * m is above, below or at zero.",
+    ),
 )
 
 BY_NAME: Mapping[str, Spec] = {spec.name: spec for spec in TABLE}

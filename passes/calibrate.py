@@ -19,7 +19,7 @@ from cimc.ir.nn import HIDDEN, Computed, ConstantOp, EmbedOp, InputOp, Movement,
 from cimc.ir.types import shape_of
 from cimc.passes.given import given_operations
 from cimc.passes.histogram import RULES, Tail
-from cimc.passes.ranges import Ranges, rounded
+from cimc.passes.ranges import Ranges, rounded, rounded_outward
 from cimc.targets import Target
 
 RANGE = "cim.range"
@@ -204,7 +204,7 @@ def _input_range(values: NDArray[np.float32], coding: str) -> tuple[float, float
 
     "auto" takes the one whose codes are smaller: device errors grow with the root mean square of the codes read.
     """
-    low, high = min(rounded(float(values.min())), 0.0), max(rounded(float(values.max())), 0.0)
+    low, high = min(rounded_outward(float(values.min())), 0.0), max(rounded_outward(float(values.max())), 0.0)
     reach = max(-low, high) or 1.0
     real = values.astype(np.float64)
     centred = np.square(real - (low + high) / 2.0).mean() < np.square(real).mean()

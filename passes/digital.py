@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from xdsl.ir import Attribute, Operation
 
 from cimc.ir import functions, nn, xbar
-from cimc.ir.attributes import float_value, float_values, int_values, integer, ints, text
+from cimc.ir.attributes import float_value, float_values, int_value, int_values, integer, text
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import code_of, shape_of
 from cimc.passes import matrices
 from cimc.passes.im2col import window_of
-from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised
+from cimc.passes.moves import dense, strided, transposed
+from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, quotient_multiplier
 
 EXPONENTIAL_BITS = 20
 """Softmax sums stay below 2^35 for vectors up to 2^15 long, so that a double division rounds as the exact one."""
@@ -119,6 +120,17 @@ def _product(graph: Graph, op: nn.MulOp) -> Made:
     return _made(xbar.MulOp, op, **_clamped(op), **{key: integer(value) for key, value in constants.items()})
 
 
+def _quotient(graph: Graph, op: nn.DivOp) -> Made:
+    a, b, y = code_of(op.a), code_of(op.b), code_of(op.out)
+    m, shift = quotient_multiplier(a.scale.data / b.scale.data / y.scale.data, op.label.data)
+    constants = {"za": a.zero.data, "zb": b.zero.data, "m": m, "zero": y.zero.data, "shift": shift}
+    return _made(xbar.DivOp, op, **_clamped(op), **{key: integer(value) for key, value in constants.items()})
+
+
+def _arg_max(graph: Graph, op: nn.ArgMaxOp) -> Made:
+    return _made(xbar.ArgMaxOp, op, which=op.which, tie=op.tie)
+
+
 def _max_pool(graph: Graph, op: nn.MaxPoolOp) -> Made:
     kernel = int_values(op.kernel)
     return _made(xbar.PoolMaxOp, op, window=window_of(op, (kernel[0], kernel[1])), **_clamped(op))
@@ -185,22 +197,14 @@ def _view(graph: Graph, op: nn.ReshapeOp | nn.RecodeOp) -> Made:
     return _made(xbar.ViewOp, op)
 
 
-def _pitches(shape: tuple[int, ...]) -> list[int]:
-    """Return the distance between neighbours along each axis of a dense tensor."""
-    return [int(np.prod(shape[axis + 1 :], dtype=np.int64)) for axis in range(len(shape))]
-
-
 def _transpose(graph: Graph, op: nn.TransposeOp) -> Made:
-    pitches = _pitches(shape_of(op.x))
-    return _made(xbar.MoveOp, op, start=integer(0), pitch=ints(pitches[axis] for axis in int_values(op.order)))
+    return transposed(graph, op, int_values(op.order))
 
 
 def _slice(graph: Graph, op: nn.SliceOp) -> Made:
-    pitches, begin, step = _pitches(shape_of(op.x)), int_values(op.begin), int_values(op.step)
+    pitches, begin, step = dense(shape_of(op.x)), int_values(op.begin), int_values(op.step)
     start = sum(first * pitch for first, pitch in zip(begin, pitches, strict=True))
-    return _made(
-        xbar.MoveOp, op, start=integer(start), pitch=ints(s * pitch for s, pitch in zip(step, pitches, strict=True))
-    )
+    return strided(graph, op, start, [s * pitch for s, pitch in zip(step, pitches, strict=True)])
 
 
 def _select(graph: Graph, op: nn.SelectOp) -> Made:
@@ -213,6 +217,18 @@ def _constant(graph: Graph, op: nn.ConstantOp) -> Made:
     return _made(xbar.ConstantOp, op, table=graph.weights.add(f"{op.label.data}.codes", table))
 
 
+def _pick(graph: Graph, op: nn.PickOp) -> Made:
+    """Evenly spaced entries are a strided copy; anything else needs a table of their numbers."""
+    indices, axis = graph.weights.get(op.indices).astype(np.int64), int_value(op.axis)
+    steps = np.diff(indices)
+    if len(set(steps.tolist())) > 1:
+        return _made(xbar.PickOp, op, table=op.indices, axis=op.axis)
+    pitches = dense(shape_of(op.x))
+    start, step = int(indices[0]) * pitches[axis], int(steps[0]) if steps.size else 0
+    pitches[axis] *= step
+    return strided(graph, op, start, pitches)
+
+
 LOWERINGS: Mapping[type[Operation], Callable[[Graph, Any], Made]] = {
     nn.RequantiseOp: _requantise,
     nn.ClampOp: _clamp,
@@ -220,6 +236,8 @@ LOWERINGS: Mapping[type[Operation], Callable[[Graph, Any], Made]] = {
     nn.AddOp: _sum,
     nn.SubOp: _sum,
     nn.MulOp: _product,
+    nn.DivOp: _quotient,
+    nn.ArgMaxOp: _arg_max,
     nn.MaxPoolOp: _max_pool,
     nn.AvgPoolOp: _avg_pool,
     nn.UnaryOp: _unary,
@@ -235,4 +253,5 @@ LOWERINGS: Mapping[type[Operation], Callable[[Graph, Any], Made]] = {
     nn.EmbedOp: matrices.embed,
     nn.SelectOp: _select,
     nn.ConstantOp: _constant,
+    nn.PickOp: _pick,
 }

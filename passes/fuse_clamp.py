@@ -11,7 +11,7 @@ from cimc.ir.graph import Graph, only_user
 from cimc.ir.location import replace
 from cimc.ir.types import shape_of
 
-CLAMPING = (nn.ConvOp, nn.DenseOp, nn.AffineOp, nn.AddOp, nn.SubOp, nn.MulOp, nn.MaxPoolOp, nn.AvgPoolOp)
+CLAMPING = (nn.ConvOp, nn.DenseOp, nn.AffineOp, nn.AddOp, nn.SubOp, nn.MulOp, nn.DivOp, nn.MaxPoolOp, nn.AvgPoolOp)
 Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (-nn.UNBOUNDED, nn.UNBOUNDED)
 

@@ -12,8 +12,8 @@ from cimc.ir.graph import Graph
 from cimc.ir.types import WeightRef, shape_of
 from cimc.passes.permutation import inverse
 
-ANY_ORDER = (nn.ClampOp, nn.UnaryOp, nn.AddOp, nn.SubOp, nn.MulOp, nn.QuantiseOp, nn.RecodeOp)
-LAST_AXIS = (nn.SoftmaxOp, nn.DenseOp)
+ANY_ORDER = (nn.ClampOp, nn.UnaryOp, nn.AddOp, nn.SubOp, nn.MulOp, nn.DivOp, nn.QuantiseOp, nn.RecodeOp)
+LAST_AXIS = (nn.SoftmaxOp, nn.ArgMaxOp, nn.DenseOp)
 
 
 def is_movable(op: Operation, order: Sequence[int]) -> bool:
@@ -21,7 +21,7 @@ def is_movable(op: Operation, order: Sequence[int]) -> bool:
     if isinstance(op, LAST_AXIS):
         return order[-1] == len(order) - 1
     same_rank = all(len(shape_of(operand)) == len(order) for operand in op.operands)
-    return same_rank and isinstance(op, (*ANY_ORDER, nn.AffineOp, nn.ConcatOp, nn.PadOp, nn.SliceOp))
+    return same_rank and isinstance(op, (*ANY_ORDER, nn.AffineOp, nn.ConcatOp, nn.PadOp, nn.SliceOp, nn.PickOp))
 
 
 def permuted(graph: Graph, op: nn.Computed, order: Sequence[int], operands: Sequence[SSAValue]) -> nn.Computed:
@@ -33,7 +33,7 @@ def permuted(graph: Graph, op: nn.Computed, order: Sequence[int], operands: Sequ
 def _changes(graph: Graph, op: nn.Computed, order: Sequence[int]) -> dict[str, Attribute | None]:
     if isinstance(op, nn.AffineOp):
         return {"scale": _constant(graph, op.scale, order), "bias": _constant(graph, op.bias, order)}
-    if isinstance(op, nn.ConcatOp):
+    if isinstance(op, nn.ConcatOp | nn.PickOp):
         return {"axis": integer(order[int_value(op.axis)])}
     if isinstance(op, nn.PadOp):
         return {"before": _per_axis(op.before, order), "after": _per_axis(op.after, order)}

@@ -8,12 +8,14 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
 from cimc.ir.attributes import float_value, float_values, int_value, text
+from cimc.ir.functions import FUNCTIONS
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.loops import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
 from cimc.ir.nn import (
     AddOp,
     AffineOp,
+    ArgMaxOp,
     AvgPoolOp,
     ClampOp,
     Computed,
@@ -21,6 +23,7 @@ from cimc.ir.nn import (
     ConstantOp,
     ConvOp,
     DenseOp,
+    DivOp,
     EmbedOp,
     InputOp,
     MatMulOp,
@@ -44,15 +47,29 @@ from cimc.passes.given import given_code, integer_type, passes_given
 from cimc.targets import Target
 
 WIDE_BITS = 16
+FINEST = 1 << 15
 WIDE_READERS = (
-    OutputOp, SoftmaxOp, AffineOp, ClampOp, AddOp, SubOp, MulOp, AvgPoolOp, MatMulOp, NormOp, SelectOp, StateOp,
+    OutputOp,
+    SoftmaxOp,
+    AffineOp,
+    ClampOp,
+    AddOp,
+    SubOp,
+    MulOp,
+    DivOp,
+    ArgMaxOp,
+    AvgPoolOp,
+    MatMulOp,
+    NormOp,
+    SelectOp,
+    StateOp,
     QuantiseOp,
-)  # fmt: skip
+)
 """Operations of the digital unit that read 16-bit codes at no cost but memory."""
 WEIGHT_BITS = 13
 """Codes of what becomes weights of other values by softmax: its table is as long as the codes are many."""
 TABLE_BITS = 12
-"""Codes that functions read in loops: finer than those of the crossbar, and a table for 16 bits takes 128 KiB."""
+"""Codes that steep functions read, and all functions in loops; a table for 16 bits takes 128 KiB."""
 FREE = (AddOp, AffineOp, ClampOp, ConvOp, DenseOp, MulOp, SubOp, UnaryOp)
 """Operations that can write any codes."""
 PASSING = (Movement, MaxPoolOp)
@@ -96,7 +113,7 @@ class Quantise:
                 code = code_of(op.operands[0]) if passes_given(op, given) else given_code(op)
                 if code is not None:
                     given.add(op)
-                own = code or _own_code(op, bits[op], self._is_offset(op in streamed))
+                own = code or _own_code(graph, op, bits[op], self._is_offset(op in streamed))
                 _quantise(op, carried.get(op, own))
         return graph
 
@@ -114,7 +131,9 @@ class Quantise:
             return max(WEIGHT_BITS, self._narrow())
         if isinstance(user, WIDE_READERS):
             return WIDE_BITS
-        return TABLE_BITS if scan_of(user) and isinstance(user, UnaryOp) else self._narrow()
+        if isinstance(user, UnaryOp) and (scan_of(user) or FUNCTIONS[user.function.data].steep):
+            return max(TABLE_BITS, self._narrow())
+        return self._narrow()
 
     def _carried(self, graph: Graph) -> dict[Operation, CodeType]:
         """Return the codes of every state, and of the operations that can give them to its next and initial value."""
@@ -141,14 +160,21 @@ class Quantise:
                 align(op, value, narrowed(code_of(value), most, self._is_offset(is_product(op))))
 
 
-def _own_code(op: Computed, bits: int, offset: bool) -> CodeType:
+def _own_code(graph: Graph, op: Computed, bits: int, offset: bool) -> CodeType:
     """Return the codes for a value's own range."""
     low, high = float_values(op.attributes.pop(RANGE))  # type: ignore[arg-type]
     if isinstance(op, SoftmaxOp):
         low, high = 0.0, 1.0
     if isinstance(op, InputOp):
         return input_type(low, high, bits) if op.integers is None else integer_type(int(low), int(high))
-    return code_type(low, high, bits, offset)
+    if isinstance(op, AffineOp) and _is_negation(graph, op):
+        return _mirrored(code_of(op.x))
+    code = code_type(low, high, bits, offset)
+    if _is_whole(op):
+        return whole_type(low, high, bits) or code
+    if isinstance(op, (AddOp, SubOp, ClampOp)):
+        return _no_finer(code, max(code_of(operand).scale.data for operand in op.operands))
+    return code
 
 
 def _quantise(op: Computed, code: CodeType) -> None:
@@ -234,6 +260,38 @@ def _finish_body(end: YieldOp, carried: Mapping[Operation, CodeType]) -> None:
         if code_of(end.next[index]) != carried[state]:
             end.operands[index] = _cast(end, end.next[index], carried[state], state.label.data)
     retype_results(scan)
+
+
+def _no_finer(code: CodeType, given: float) -> CodeType:
+    """Return codes at most 2^15 times finer than the codes they are computed from: nothing finer can come of them."""
+    bits, low, high, zero = (part.data for part in (code.bits, code.low, code.high, code.zero))
+    return CodeType.of(bits, low, high, zero, max(code.scale.data, given / FINEST))
+
+
+def whole_type(low: float, high: float, bits: int) -> CodeType | None:
+    """Return codes of scale 1, which hold integers exactly, or None where low..high exceeds 16 bits."""
+    reach = max(-low, high)
+    needed = next((width for width in (bits, WIDE_BITS) if reach <= (1 << (width - 1)) - 1), None)
+    if needed is None:
+        return None
+    top = (1 << (needed - 1)) - 1
+    return CodeType.of(needed, -top if low < 0.0 else 0, top if high > 0.0 or low >= 0.0 else 0, 0, 1.0)
+
+
+def _is_whole(op: Computed) -> bool:
+    """Return whether every result is an integer."""
+    return isinstance(op, ArgMaxOp) or (isinstance(op, UnaryOp) and FUNCTIONS[op.function.data].whole)
+
+
+def _is_negation(graph: Graph, op: AffineOp) -> bool:
+    scale, bias = (graph.weights.get(ref) for ref in (op.scale, op.bias))
+    return op.clamp is None and bool((scale == -1.0).all() and not bias.any())
+
+
+def _mirrored(code: CodeType) -> CodeType:
+    """Return the codes of the negated values: every code is its negative, nothing is rounded."""
+    bits, low, high, zero = (part.data for part in (code.bits, code.low, code.high, code.zero))
+    return CodeType.of(bits, -high, -low, -zero, code.scale.data)
 
 
 def _passes_to(user: Operation, chosen: set[Operation]) -> bool:

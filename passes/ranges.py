@@ -73,6 +73,13 @@ def _parse(data: Any) -> Ranges:
     return Ranges(activations, columns, gain, bits)
 
 
+def rounded_outward(value: float) -> float:
+    """Return the nearest number of 10 significant bits that is no smaller in magnitude."""
+    mantissa, exponent = math.frexp(abs(value))
+    scale = 1 << SIGNIFICANT_BITS
+    return math.copysign(math.ldexp(math.ceil(mantissa * scale) / scale, exponent), value)
+
+
 def rounded(value: float) -> float:
     """Return `value` rounded to 10 significant bits."""
     mantissa, exponent = math.frexp(value)

@@ -13,6 +13,7 @@ Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 MULTIPLIER_BITS = 16
+QUOTIENT_BITS = 33
 LARGEST_SHIFT = 63
 ACCUMULATOR_BITS = 52
 
@@ -41,6 +42,21 @@ def multipliers(ratios: Reals, label: str, bits: int = MULTIPLIER_BITS) -> tuple
             hint="check the ranges of this value",
         )
     return np.rint(np.ldexp(ratios, shift)).astype(np.int64), shift
+
+
+def quotient_multiplier(ratio: float, label: str) -> tuple[int, int]:
+    """Return m and k with m / 2^k nearest to a ratio above zero, m in 2^31 .. 2^32 - 1 or k = LARGEST_SHIFT.
+
+    A division has no sum to keep small, so its multiplier may be longer than those of sums.
+    """
+    shift = min(QUOTIENT_BITS - 1 - math.frexp(ratio)[1], LARGEST_SHIFT)
+    if not 0.0 < ratio < math.inf or shift < 0:
+        raise fail(
+            "CIM0304",
+            f"value '{label}': scale ratio {ratio:g} does not fit a {QUOTIENT_BITS}-bit multiplier",
+            hint="check the ranges of this value",
+        )
+    return round(math.ldexp(ratio, shift)), shift
 
 
 def offsets(values: Reals, shift: int, label: str) -> Integers:

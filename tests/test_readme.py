@@ -9,8 +9,6 @@ import pytest
 from command_line.test_cases import run
 
 from cimc.command_line.options import build_parser
-from cimc.frontend.operators import OPERATORS
-from cimc.frontend.qoperators import EXPANSIONS
 from cimc.passes.pipeline import DEFAULT, PASSES, STAGES
 from cimc.targets import built_in_names
 
@@ -80,11 +78,6 @@ def test_the_readme_names_every_command_and_target() -> None:
     choices = next(action.choices for action in build_parser()._actions if action.choices)
     assert [name for name in choices or () if f"cimc {name}" not in text] == []
     assert [name for name in built_in_names() if f"`{name}`" not in text] == []
-
-
-def test_the_readme_names_every_operator() -> None:
-    named = set(re.findall(r"\w+", README.read_text()))
-    assert sorted({*OPERATORS, *(operator for _, operator in EXPANSIONS)} - named) == []
 
 
 @pytest.mark.parametrize(

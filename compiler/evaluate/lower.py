@@ -31,6 +31,8 @@ REAL: Mapping[type[Operation], Lowering] = {
     nn.AddOp: nn_float.add,
     nn.SubOp: nn_float.sub,
     nn.MulOp: nn_float.mul,
+    nn.DivOp: nn_float.div,
+    nn.ArgMaxOp: nn_float.arg_max,
     nn.SoftmaxOp: nn_float.softmax,
     nn.MatMulOp: nn_float.matmul,
     nn.NormOp: nn_float.norm,
@@ -52,6 +54,7 @@ STORED: Mapping[type[Operation], Lowering] = {
     nn.SliceOp: nn_move.cut,
     nn.SelectOp: nn_move.select,
     ResultOp: loops.result,
+    nn.PickOp: nn_move.pick,
     xbar.MvmOp: xbar_mvm.mvm,
     xbar.DepthwiseOp: xbar_digital.depthwise,
     xbar.PoolMaxOp: xbar_digital.pool_max,
@@ -59,6 +62,8 @@ STORED: Mapping[type[Operation], Lowering] = {
     xbar.AffineOp: xbar_digital.affine,
     xbar.AddOp: xbar_digital.add,
     xbar.MulOp: xbar_digital.mul,
+    xbar.DivOp: xbar_digital.div,
+    xbar.ArgMaxOp: xbar_digital.arg_max,
     xbar.LutOp: xbar_digital.lut,
     xbar.SoftmaxOp: xbar_digital.softmax,
     xbar.MatMulOp: xbar_matrix.matmul,
@@ -69,6 +74,7 @@ STORED: Mapping[type[Operation], Lowering] = {
     xbar.MoveOp: xbar_move.move,
     xbar.ConcatOp: xbar_move.concat,
     xbar.PadOp: xbar_move.pad,
+    xbar.PickOp: xbar_move.pick,
     xbar.ViewOp: xbar_move.view,
 }
 """Operations on values as they are stored: floats or codes."""

@@ -12,7 +12,7 @@ from cimc.evaluate.builder import Array, Builder
 from cimc.evaluate.codes import dequantise, quantise
 from cimc.ir import nn
 from cimc.ir.attributes import Floats, float_value, float_values, int_value, int_values
-from cimc.ir.functions import MASKED
+from cimc.ir.functions import COMPARISONS, FUNCTIONS, MASKED
 from cimc.ir.types import code_of, is_quantised, shape_of
 
 LEAST_ROOT = 1e-150
@@ -84,7 +84,15 @@ def clamp(b: Builder, op: nn.ClampOp) -> str:
 
 
 def unary(b: Builder, op: nn.UnaryOp) -> str:
-    return _UNARY[op.function.data](b, real(b, op.x), float_values(op.parameters))
+    """The ONNX operator of the function, or what it is composed of; a truth value is 1 or 0."""
+    name, x, parameters = op.function.data, real(b, op.x), float_values(op.parameters)
+    if name in _COMPOSED:
+        return _COMPOSED[name](b, x, parameters)
+    function = FUNCTIONS[name]
+    if function.attributes:
+        return b.node(function.operator, x, **dict(zip(function.attributes, parameters, strict=True)))
+    y = b.node(function.operator, x, *map(b.single, parameters))
+    return b.to_single(y) if function.operator in COMPARISONS else y
 
 
 def add(b: Builder, op: nn.AddOp) -> str:
@@ -97,6 +105,20 @@ def sub(b: Builder, op: nn.SubOp) -> str:
 
 def mul(b: Builder, op: nn.MulOp) -> str:
     return _binary(b, "Mul", op)
+
+
+def div(b: Builder, op: nn.DivOp) -> str:
+    return _binary(b, "Div", op)
+
+
+def arg_max(b: Builder, op: nn.ArgMaxOp) -> str:
+    return places(b, real(b, op.x), bool(int_value(op.which)), bool(int_value(op.tie)))
+
+
+def places(b: Builder, x: str, smallest: bool, last: bool) -> str:
+    """Return the place of the largest or smallest element along the last axis, as float32."""
+    found = b.node("ArgMin" if smallest else "ArgMax", x, axis=-1, keepdims=1, select_last_index=int(last))
+    return b.to_single(found)
 
 
 def softmax(b: Builder, op: nn.SoftmaxOp) -> str:
@@ -142,7 +164,7 @@ def recode(b: Builder, op: nn.RecodeOp) -> str:
     return x if is_quantised(op.x) else dequantise(b, quantise(b, x, op.source), op.target)
 
 
-def _binary(b: Builder, op_type: str, op: nn.AddOp | nn.SubOp | nn.MulOp) -> str:
+def _binary(b: Builder, op_type: str, op: nn.AddOp | nn.SubOp | nn.MulOp | nn.DivOp) -> str:
     rank = len(shape_of(op.out))
     left, right = (layout.with_rank(b, real(b, x), shape_of(x), rank) for x in (op.a, op.b))
     return bounded(b, b.node(op_type, left, right), op.clamp)
@@ -162,16 +184,15 @@ def _visible(b: Builder, x: str, p: tuple[float, ...]) -> str:
     return b.to_single(b.node("Greater", total, b.single(MASKED)))
 
 
-_UNARY: Mapping[str, Callable[[Builder, str, tuple[float, ...]], str]] = {
-    "leaky_relu": lambda b, x, p: b.node("LeakyRelu", x, alpha=p[0]),
-    "sigmoid": lambda b, x, p: b.node("Sigmoid", x),
-    "tanh": lambda b, x, p: b.node("Tanh", x),
+def _power(b: Builder, x: str, p: tuple[float, ...]) -> str:
+    return b.node("Pow", b.node("Add", b.node("Mul", x, b.single(p[1])), b.single(p[2])), b.single(p[0]))
+
+
+_COMPOSED: Mapping[str, Callable[[Builder, str, tuple[float, ...]], str]] = {
     "visible": _visible,
-    "erf": lambda b, x, p: b.node("Erf", x),
+    "power": _power,
     "gelu": lambda b, x, p: b.node("Gelu", x),
     "gelu_tanh": lambda b, x, p: b.node("Gelu", x, approximate="tanh"),
     "swish": lambda b, x, p: b.node("Mul", x, b.node("Sigmoid", b.node("Mul", x, b.single(p[0])))),
-    "hard_sigmoid": lambda b, x, p: b.node("HardSigmoid", x, alpha=p[0], beta=p[1]),
-    "hard_swish": lambda b, x, p: b.node("HardSwish", x),
 }
-"""The functions of `cimc.ir.functions`, which says what they mean."""
+"""Functions of `cimc.ir.functions` that are more than their ONNX operator with its attributes."""

@@ -37,6 +37,10 @@ def select(b: Builder, op: nn.SelectOp) -> str:
     return layout.chosen(b, [op.c, op.a, op.b], shape_of(op.out), code_of(op.c).zero.data if is_quantised(op.c) else 0)
 
 
+def pick(b: Builder, op: nn.PickOp) -> str:
+    return b.node("Gather", b.names[op.x], b.constant(b.integers(op.indices)), axis=int_value(op.axis) + 1)
+
+
 def _stored(value: SSAValue, real: float) -> float:
     """Return what stands for a real number in a tensor: itself or its code."""
     if not is_quantised(value):

@@ -6,7 +6,7 @@ from onnx import TensorProto
 from cimc.evaluate import bounds, layout
 from cimc.evaluate.builder import Array, Builder
 from cimc.evaluate.codes import clip, rescale
-from cimc.evaluate.nn_float import Convolution, convolution
+from cimc.evaluate.nn_float import Convolution, convolution, places
 from cimc.evaluate.window import Window, read_region, taps_apart
 from cimc.ir import xbar
 from cimc.ir.attributes import int_value
@@ -57,6 +57,25 @@ def mul(b: Builder, op: xbar.MulOp) -> str:
     factors = [b.node("Sub", x, b.double(zero)) for x, zero in zip(_operands(b, op), zeros, strict=True)]
     total = b.node("Add", b.node("Mul", b.node("Mul", *factors), b.double(m)), b.double(bias))
     return rescale(b, total, int_value(op.shift), int_value(op.low), int_value(op.high))
+
+
+def div(b: Builder, op: xbar.DivOp) -> str:
+    """The quotient in double rounds like the exact one, as in softmax: |dividend| < 2^52 is checked."""
+    za, zb, m, zero = (int_value(part) for part in (op.za, op.zb, op.m, op.zero))
+    low, high = int_value(op.low), int_value(op.high)
+    bounds.require(op, "dividend", (bounds.magnitude(op.a) + abs(za)) * abs(m), bounds.ACCUMULATOR)
+    a, divisor = (b.node("Sub", x, b.double(point)) for x, point in zip(_operands(b, op), (za, zb), strict=True))
+    dividend, none = b.node("Mul", a, b.double(m)), b.double(0.0)
+    is_zero = b.node("Equal", divisor, none)
+    quotient = b.node("Div", dividend, b.node("Where", is_zero, b.double(1.0), divisor))
+    rounded = b.node("Round", b.node("Mul", quotient, b.double(2.0 ** -int_value(op.shift))))
+    ends = b.node("Mul", b.node("Sign", dividend), b.double(2.0**40))
+    y = b.node("Add", b.node("Where", is_zero, ends, rounded), b.double(zero))
+    return b.to_single(clip(b, y, low, high))
+
+
+def arg_max(b: Builder, op: xbar.ArgMaxOp) -> str:
+    return places(b, b.names[op.x], bool(int_value(op.which)), bool(int_value(op.tie)))
 
 
 def softmax(b: Builder, op: xbar.SoftmaxOp) -> str:
@@ -116,7 +135,7 @@ def _depthwise_double(b: Builder, op: xbar.DepthwiseOp, weights: Array) -> str:
     return layout.reshape(b, sums, shape_of(op.out))
 
 
-def _operands(b: Builder, op: xbar.AddOp | xbar.MulOp) -> list[str]:
+def _operands(b: Builder, op: xbar.AddOp | xbar.MulOp | xbar.DivOp) -> list[str]:
     rank = len(shape_of(op.out))
     return [layout.with_rank(b, b.to_double(b.names[x]), shape_of(x), rank) for x in (op.a, op.b)]
 

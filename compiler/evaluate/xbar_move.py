@@ -24,6 +24,10 @@ def pad(b: Builder, op: xbar.PadOp) -> str:
     return layout.pad(b, b.names[op.x], int_values(op.before), int_values(op.after), int_value(op.value))
 
 
+def pick(b: Builder, op: xbar.PickOp) -> str:
+    return b.node("Gather", b.names[op.x], b.constant(b.integers(op.table)), axis=int_value(op.axis) + 1)
+
+
 def view(b: Builder, op: xbar.ViewOp) -> str:
     return layout.reshape(b, b.names[op.x], shape_of(op.out))
 

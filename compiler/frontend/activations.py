@@ -8,7 +8,6 @@ from xdsl.ir import SSAValue
 
 from cimc.frontend.site import Site
 from cimc.ir import build
-from cimc.ir.functions import FUNCTIONS
 from cimc.ir.nn import UNBOUNDED
 from cimc.ir.types import shape_of
 
@@ -50,10 +49,10 @@ def activations(at: Site, defaults: Sequence[str], directions: int) -> list[Acti
 
 def _function(at: Site, name: str, alphas: list[float], betas: list[float], clip: float) -> Activation:
     """Return one function; it takes its parameters from the front of the lists."""
-    function, defaults = NAMED.get(name, (name, COMPOSED.get(name, ())))
-    if name not in COMPOSED and function not in FUNCTIONS:
-        known = sorted([*COMPOSED, *(one for one, (inner, _) in NAMED.items() if inner in FUNCTIONS)])
-        raise at.refuse("CIM0104", f"activation {name!r}", hint=f"supported: {', '.join(known)}")
+    if name not in COMPOSED and name not in NAMED:
+        known = ", ".join(sorted([*COMPOSED, *NAMED]))
+        raise at.refuse("CIM0104", f"activation {name!r}", hint=f"supported: {known}")
+    function, defaults = NAMED.get(name) or (name, COMPOSED[name])
     lists = (alphas, betas)
     chosen = tuple(float(lists[n].pop(0)) if lists[n] else value for n, value in enumerate(defaults))
     return partial(_applied, function, chosen, clip)

@@ -1,19 +1,22 @@
-"""Add, Sub, Mul, Div, Sum, Neg and BatchNormalization: affine maps with constants, or two computed operands."""
+"""Sums, products, quotients, extrema and BatchNormalization: affine maps with constants, or two computed operands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import reduce
 
 import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.frontend.site import Reals, Site
+from cimc.frontend.steps import above_zero, label_for, picked, table
 from cimc.ir import build
-from cimc.ir.nn import Computed
+from cimc.ir.nn import UNBOUNDED, Computed
 from cimc.ir.types import shape_of
 
 Binary = Callable[[SSAValue, SSAValue, str], Computed]
 
 
 def addition(at: Site) -> SSAValue:
+    """Two computed operands that broadcast, or one and a constant."""
     if not (at.is_constant(0) or at.is_constant(1)):
         return _of_two(at, build.add)
     x, constant, name = _split(at)
@@ -21,6 +24,7 @@ def addition(at: Site) -> SSAValue:
 
 
 def subtraction(at: Site) -> SSAValue:
+    """Two computed operands that broadcast, or one and a constant."""
     if not (at.is_constant(0) or at.is_constant(1)):
         return _of_two(at, build.sub)
     x, constant, name = _split(at)
@@ -30,6 +34,7 @@ def subtraction(at: Site) -> SSAValue:
 
 
 def multiplication(at: Site) -> SSAValue:
+    """Two computed operands that broadcast, or one and a constant."""
     if not (at.is_constant(0) or at.is_constant(1)):
         return _of_two(at, build.mul)
     x, constant, name = _split(at)
@@ -37,34 +42,92 @@ def multiplication(at: Site) -> SSAValue:
 
 
 def division(at: Site) -> SSAValue:
-    if not at.is_constant(1):
-        raise at.refuse("CIM0104", "the divisor is computed", hint="only division by a constant is supported")
+    """A divisor of zero on the machine gives the end of the range."""
+    if not (at.is_constant(0) or at.is_constant(1)):
+        return _of_two(at, build.div)
     x, constant, name = _split(at)
+    if at.is_constant(0):
+        return affine(at, table(at, "reciprocal", x, suffix="reciprocal"), constant, np.zeros(()), name)
     if np.any(constant == 0.0):
         raise at.refuse("CIM0106", f"divisor '{name}' holds a zero")
     return affine(at, x, 1.0 / constant, np.zeros(()), name)
 
 
 def negation(at: Site) -> SSAValue:
+    """Any shape; exact on codes."""
     return affine(at, at.activation(0), -np.ones(()), np.zeros(()), at.label)
 
 
 def total(at: Site) -> SSAValue:
     """Sum of any number of operands, added from left to right."""
-    computed = [i for i in range(len(at.node.inputs)) if not at.is_constant(i)]
+    return _summed(at, 1.0)
+
+
+def mean(at: Site) -> SSAValue:
+    """Mean of any number of operands: their sum, scaled."""
+    return _summed(at, 1.0 / len(at.node.inputs))
+
+
+def _summed(at: Site, factor: float) -> SSAValue:
+    """Return factor times the sum of the operands, the constants last."""
+    computed, constants = _parted(at)
     result = at.activation(computed[0])
     for position, index in enumerate(computed[1:], start=2):
-        last = position == len(at.node.inputs)
+        last = position == len(at.node.inputs) and factor == 1.0
         require_aligned(at, computed[0], index)
         result = at.add(build.add(result, at.activation(index), at.label if last else at.helper(str(position))))
-    constants = [i for i in range(len(at.node.inputs)) if at.is_constant(i)]
-    if not constants:
+    if not constants and factor == 1.0:
         return result
-    offset = np.asarray(sum(at.reals(index) for index in constants))
-    return affine(at, result, np.ones(()), offset, at.node.inputs[constants[0]])
+    offset = np.asarray(sum((factor * at.reals(index) for index in constants), start=np.zeros(())))
+    return affine(at, result, np.full((), factor), offset, at.node.inputs[(constants or computed)[0]])
+
+
+def _parted(at: Site) -> tuple[list[int], list[int]]:
+    """Return the numbers of the computed inputs and those of the constant ones."""
+    numbers = range(len(at.node.inputs))
+    return [i for i in numbers if not at.is_constant(i)], [i for i in numbers if at.is_constant(i)]
+
+
+def extremum(largest: bool) -> Callable[[Site], SSAValue]:
+    """Return the translation of Max or Min: one operand after the other, the constants together."""
+
+    def translate(at: Site) -> SSAValue:
+        """Any number of operands."""
+        computed, constants = _parted(at)
+        result = at.activation(computed[0])
+        for position, index in enumerate(computed[1:], start=2):
+            require_aligned(at, computed[0], index)
+            last = position == len(at.node.inputs)
+            result = larger(at, result, at.activation(index), largest, "" if last else str(position))
+        if not constants:
+            return result
+        arrays = [at.reals(index) for index in constants]
+        bound = reduce(np.maximum if largest else np.minimum, arrays)
+        return _bounded(at, result, bound, largest, at.node.inputs[constants[0]])
+
+    return translate
+
+
+def larger(at: Site, a: SSAValue, b: SSAValue, largest: bool, suffix: str) -> SSAValue:
+    """Return the larger of two values, b + max(a - b, 0), or the smaller one, a - max(a - b, 0)."""
+    excess = above_zero(at, at.add(build.sub(a, b, at.helper("difference"))), "excess")
+    made = build.add(b, excess, label_for(at, suffix)) if largest else build.sub(a, excess, label_for(at, suffix))
+    return at.add(made)
+
+
+def _bounded(at: Site, x: SSAValue, bound: Reals, largest: bool, name: str) -> SSAValue:
+    """Return max(x, bound) or min(x, bound) for constants: c + max(x - c, 0), or c - max(c - x, 0)."""
+    if bound.size == 1 and len(at.result_shape()) == len(shape_of(x)):
+        value = float(bound.reshape(-1)[0])
+        low, high = (value, UNBOUNDED) if largest else (-UNBOUNDED, value)
+        return at.add(build.clamp(x, low, high, at.label))
+    sign = 1.0 if largest else -1.0
+    excess = above_zero(at, affine(at, x, np.full((), sign), -sign * bound, name, "difference"), "excess")
+    return affine(at, excess, np.full((), sign), bound, name)
 
 
 def batch_normalisation(at: Site) -> SSAValue:
+    """Inference only, constant parameters; folded into the layer before it where there is one."""
     if at.node.integer("training_mode", 0):
         raise at.refuse("CIM0104", "training mode", hint="export the model in evaluation mode")
     scale, shift, mean, variance = (at.reals(index) for index in range(1, 5))
@@ -76,17 +139,16 @@ def batch_normalisation(at: Site) -> SSAValue:
     return affine(at, at.activation(0), factor.reshape(per_channel), offset, at.node.inputs[1])
 
 
-def affine(at: Site, x: SSAValue, scale: Reals, bias: Reals, name: str) -> SSAValue:
+def affine(at: Site, x: SSAValue, scale: Reals, bias: Reals, name: str, suffix: str = "") -> SSAValue:
     """Append x * scale + bias; constants have ONNX's ranks, batch axis included, and may be larger than `x`."""
     scale, bias = (at.of_one_sample(array) for array in (scale, bias))
     rank = len(at.result_shape())
-    x = at.reshaped(x, (1,) * (rank - len(shape_of(x))) + shape_of(x), "rank")
-    x = _expanded(at, x, np.broadcast_shapes(scale.shape, bias.shape))
+    x = expanded(at, x, np.broadcast_shapes(scale.shape, bias.shape, (1,) * rank))
     refs = [
         at.weight(array.reshape((1,) * (rank - array.ndim) + array.shape), f"{name}.{role}")
         for array, role in ((scale, "scale"), (bias, "bias"))
     ]
-    return at.add(build.affine(x, refs[0], refs[1], at.label))
+    return at.add(build.affine(x, refs[0], refs[1], label_for(at, suffix)))
 
 
 def _split(at: Site) -> tuple[SSAValue, Reals, str]:
@@ -95,13 +157,13 @@ def _split(at: Site) -> tuple[SSAValue, Reals, str]:
     return at.activation(1 - constant), at.bounded(constant), at.node.inputs[constant]
 
 
-def _expanded(at: Site, x: SSAValue, constant: tuple[int, ...]) -> SSAValue:
-    """Return `x` repeated along the axes that a constant operand makes longer."""
-    rank = len(shape_of(x))
-    sizes = constant[-rank:] if rank else ()
-    for axis, size in enumerate(sizes, start=rank - len(sizes)):
+def expanded(at: Site, x: SSAValue, shape: Sequence[int]) -> SSAValue:
+    """Return `x` repeated along the axes that it has not, or that are longer in a shape it broadcasts with."""
+    rank = max(len(shape), len(shape_of(x)))
+    x = at.reshaped(x, (1,) * (rank - len(shape_of(x))) + shape_of(x), "rank")
+    for axis, size in enumerate(shape, start=rank - len(shape)):
         if shape_of(x)[axis] == 1 and size > 1:
-            x = at.add(build.concat([x] * size, axis, at.helper(f"repeat{axis}")))
+            x = picked(at, x, [0] * size, axis, f"repeat{axis}")
     return x
 
 

@@ -112,8 +112,10 @@ def _aligned(case: Case) -> list[BatchAxis | None]:
     for shape in case.results:
         rank = len(shape) if shape is not None else max(len(operand.shape) for operand in operands)
         axis = rank - max(places)
-        if axis < 0:
+        if not 0 <= axis < rank:
             raise BatchLost(f"a result of rank {rank} has no place for the batch")
+        if shape is not None and shape[axis] != case.batch * inner:
+            raise BatchLost(f"the batch becomes {shape[axis]} entries long")
         axes.append(BatchAxis(axis, inner))
     return axes
 

@@ -9,6 +9,7 @@ from cimc.ir import build
 
 
 def convolution(at: Site) -> SSAValue:
+    """Constant weight and bias; 1 or 2 spatial axes; any strides, pads, dilations and group."""
     kernel, rank = at.finite(1), len(at.full_shape(at.node.inputs[0])) - 1
     if kernel.ndim != rank + 1:
         raise at.refuse("CIM0104", f"a weight of rank {kernel.ndim} does not fit {rank - 1} spatial axes")

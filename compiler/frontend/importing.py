@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import onnx
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Region, SSAValue
 
@@ -14,12 +15,16 @@ from cimc.frontend.operators import OPERATORS
 from cimc.frontend.patterns import with_normalisations
 from cimc.frontend.preparation import WHOLE, Prepared, prepare, real_inputs
 from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers, require_exact
-from cimc.frontend.reading import read
+from cimc.frontend.reading import ModelFile, read
+from cimc.frontend.remedies import unsupported
 from cimc.frontend.site import Canvas, Site
 from cimc.ir import build
 from cimc.ir.graph import Graph
 from cimc.ir.location import named
 from cimc.ir.types import CodeType, shape_of
+
+INPUT_PROBLEMS = ("CIM0104", "CIM0105", "CIM0107", "CIM0109")
+"""Codes of problems with a model's inputs, behind which its nodes can still be listed."""
 
 
 def load(path: Path, unbatched: bool = False) -> Graph:
@@ -28,7 +33,7 @@ def load(path: Path, unbatched: bool = False) -> Graph:
     No axis of an unbatched model is a batch: one run of it is one sample.
     """
     file = read(path)
-    prepared = prepare(file, unbatched)
+    prepared = _prepared(file, unbatched)
     nodes = live([node_of(proto) for proto in prepared.model.graph.node], _outputs(prepared))
     facts = gather_facts(prepared, nodes)
     computed = [node for node in nodes if not _is_folded(node, facts)]
@@ -39,6 +44,26 @@ def load(path: Path, unbatched: bool = False) -> Graph:
     if problems:
         raise CimcError(problems)
     return Graph(ModuleOp(Region(canvas.block)), canvas.weights, path.stem, file.digest)
+
+
+def _prepared(file: ModelFile, unbatched: bool) -> Prepared:
+    """Prepare a model; where its inputs cannot be taken, name the unsupported operators behind them too."""
+    try:
+        return prepare(file, unbatched)
+    except CimcError as error:
+        if any(problem.code not in INPUT_PROBLEMS for problem in error.diagnostics):
+            raise
+        raise CimcError([*error.diagnostics, *_unsupported_behind_inputs(file.model.graph)]) from None
+
+
+def _unsupported_behind_inputs(graph: onnx.GraphProto) -> Iterable[Diagnostic]:
+    """Yield a problem for every unsupported node that depends on an input, as far as that shows without shapes."""
+    computed = {value.name for value in real_inputs(graph)}
+    for node in map(node_of, graph.node):
+        if computed.intersection(node.inputs) and node.operator not in ("Shape", "Size"):
+            computed.update(node.outputs)
+            if node.operator not in OPERATORS:
+                yield unsupported(node)
 
 
 def check(path: Path, unbatched: bool = False) -> list[Diagnostic]:
@@ -118,26 +143,18 @@ def _translate_all(canvas: Canvas, nodes: Iterable[Node]) -> list[Diagnostic]:
     for node in nodes:
         known = all(name in canvas.values or name in canvas.facts.constants for name in node.inputs if name)
         try:
-            if node.operator in DYNAMIC:
-                raise CimcError([_unsupported(node)])
-            if node.label in canvas.facts.problems:
-                raise CimcError([canvas.facts.problems[node.label]])
-            if node.operator not in OPERATORS:
-                raise CimcError([_unsupported(node)])
+            problem = canvas.facts.problems.get(node.label)
+            unknown = node.operator not in OPERATORS and (problem is None or problem.code == "CIM0102")
+            if unknown or node.operator in DYNAMIC:
+                raise CimcError([unsupported(node)])
+            if problem is not None:
+                raise CimcError([problem])
             if known:
                 _translate(Site(node, canvas))
         except CimcError as error:
             problems.extend(error.diagnostics)
             _stand_in(canvas, node)
     return problems
-
-
-def _unsupported(node: Node) -> Diagnostic:
-    if node.operator in DYNAMIC:
-        hint = "quantise with fixed scales: onnxruntime.quantization.quantize_static, or give cimc the float model"
-        return Diagnostic("CIM0103", "its scales are found at run time", node.name, node.operator, hint)
-    hint = "README.md lists the operators; replace the node or cut the model before it"
-    return Diagnostic("CIM0103", "no lowering exists for this operator", node.name, node.operator, hint)
 
 
 def _stand_in(canvas: Canvas, node: Node) -> None:

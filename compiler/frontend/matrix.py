@@ -13,6 +13,7 @@ from cimc.ir.weights import Array
 
 
 def gemm(at: Site) -> SSAValue:
+    """Constant B and C; alpha, beta, transA and transB."""
     x, matrix, alpha = at.activation(0), at.finite(1), at.node.real("alpha", 1.0)
     if alpha != 1.0:
         matrix = matrix.astype(np.float64) * alpha
@@ -44,6 +45,7 @@ def _gemm_bias(at: Site, matrix: Array) -> Reals | None:
 
 
 def matmul(at: Site) -> SSAValue:
+    """A constant matrix on either side, or two computed stacks of matrices, which the digital unit multiplies."""
     if not (at.is_constant(0) or at.is_constant(1)) or _is_stack(at):
         return _of_two(at)
     if at.is_constant(0):

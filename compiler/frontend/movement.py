@@ -1,10 +1,16 @@
 """Operators that only move values: shapes, axes, parts and padding."""
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Literal
 
+import numpy as np
 from xdsl.ir import SSAValue
 
+from cimc.frontend.arithmetic import expanded
 from cimc.frontend.site import Site
+from cimc.frontend.spatial import channels_first, channels_last
+from cimc.frontend.steps import picked
 from cimc.ir import build
 from cimc.ir.attributes import int_values, ints
 from cimc.ir.nn import InputOp, Movement
@@ -12,9 +18,11 @@ from cimc.ir.types import shape_of
 
 LARGEST_TABLE = 65535
 """Rows that 16-bit codes tell apart."""
+MODES: Mapping[str, Literal["edge", "reflect", "wrap"]] = {"edge": "edge", "reflect": "reflect", "wrap": "wrap"}
 
 
 def reshape(at: Site) -> SSAValue:
+    """A constant shape that keeps the samples apart."""
     if not at.is_constant(1):
         raise at.refuse("CIM0104", "the target shape is computed from data")
     return reshaped(at)
@@ -26,6 +34,7 @@ def reshaped(at: Site) -> SSAValue:
 
 
 def transpose(at: Site) -> SSAValue:
+    """Any order of axes."""
     full = len(at.full_shape(at.node.inputs[0]))
     order = at.node.ints("perm", tuple(reversed(range(full))))
     batch = at.batch_axis(at.node.inputs[0])
@@ -36,21 +45,36 @@ def transpose(at: Site) -> SSAValue:
 
 
 def concat(at: Site) -> SSAValue:
+    """Any axis but the batch; some part is computed."""
     parts = [at.operand(index) for index in range(len(at.node.inputs))]
     axis = at.axis(at.node.integer("axis", 0), next(i for i in range(len(parts)) if not at.is_constant(i)))
     return at.add(build.concat(parts, axis, at.label))
 
 
 def pad(at: Site) -> SSAValue:
+    """Constant pads; modes constant, reflect, edge and wrap."""
     x, mode = at.activation(0), at.node.text("mode", "constant")
     if mode != "constant":
-        raise at.refuse("CIM0104", f"mode {mode}, only constant padding is supported")
+        return _repeated_edges(at, x, mode)
     value = float(at.reals(2).reshape(-1)[0]) if at.node.has(2) else 0.0
     before, after = _pads(at, len(shape_of(x)))
     if min((*before, *after), default=0) < 0:
         x = _cropped(at, x, before, after)
         before, after = [max(size, 0) for size in before], [max(size, 0) for size in after]
     return at.add(build.pad(x, before, after, value, at.label))
+
+
+def _repeated_edges(at: Site, x: SSAValue, mode: str) -> SSAValue:
+    """Pad with elements of the data itself: a gather along each padded axis."""
+    before, after = _pads(at, len(shape_of(x)))
+    if mode not in MODES or min((*before, *after), default=0) < 0:
+        raise at.refuse("CIM0104", f"pads {before} and {after} in mode {mode}")
+    for axis, pads in enumerate(zip(before, after, strict=True)):
+        places = np.arange(shape_of(x)[axis])
+        if max(pads) >= len(places) and mode == "reflect":
+            raise at.refuse("CIM0104", f"{max(pads)} reflected pads around {len(places)} entries")
+        x = picked(at, x, np.pad(places, pads, MODES[mode]).tolist(), axis, f"axis{axis}")
+    return x
 
 
 def _pads(at: Site, rank: int) -> tuple[list[int], list[int]]:
@@ -75,6 +99,7 @@ def _cropped(at: Site, x: SSAValue, before: list[int], after: list[int]) -> SSAV
 
 
 def slice_(at: Site) -> SSAValue:
+    """Constant bounds and steps, negative ones too."""
     x = at.activation(0)
     rank = len(shape_of(x))
     starts, ends = at.integers(1), at.integers(2)
@@ -86,14 +111,13 @@ def slice_(at: Site) -> SSAValue:
         if axis is None:
             continue
         size = shape_of(x)[axis]
-        begin[axis], step[axis] = min(max(start + size if start < 0 else start, 0), size), stride
+        last = size if stride > 0 else size - 1
+        begin[axis], step[axis] = min(max(start + size if start < 0 else start, 0), last), stride
     return at.add(build.slice_(x, begin, step, at.result_shape(), at.label))
 
 
 def _sliced_axis(at: Site, full: int, start: int, end: int, stride: int) -> int | None:
     """Return the per-sample axis of one slice; None where it takes the whole batch."""
-    if stride < 1:
-        raise at.refuse("CIM0104", f"step {stride}, only positive steps are supported")
     name = at.node.inputs[0]
     batch = at.batch_axis(name)
     is_batch = batch is not None and full % len(at.full_shape(name)) == batch.axis
@@ -103,6 +127,7 @@ def _sliced_axis(at: Site, full: int, start: int, end: int, stride: int) -> int 
 
 
 def split(at: Site) -> tuple[SSAValue, ...]:
+    """Constant sizes along any axis but the batch."""
     x = at.activation(0)
     rank = len(shape_of(x))
     axis, start, results = at.axis(at.node.integer("axis", 0)), 0, []
@@ -115,6 +140,7 @@ def split(at: Site) -> tuple[SSAValue, ...]:
 
 
 def gather(at: Site) -> SSAValue:
+    """Constant indices, or rows of a constant table by an input of whole numbers."""
     return _rows_of_table(at) if at.is_constant(0) and not at.is_constant(1) else _constant_indices(at)
 
 
@@ -142,17 +168,52 @@ def _whole_input(x: SSAValue) -> InputOp | None:
 
 
 def _constant_indices(at: Site) -> SSAValue:
-    """Constant, evenly spaced indices are a slice; a scalar index then drops the axis."""
-    x = at.activation(0)
-    rank = len(shape_of(x))
-    axis, indices = at.axis(at.node.integer("axis", 0)), at.integers(1)
+    """Evenly spaced indices are a slice."""
+    x, indices = at.activation(0), at.integers(1)
+    rank, axis = len(shape_of(x)), at.axis(at.node.integer("axis", 0))
     places = [index % shape_of(x)[axis] for index in indices]
     step = places[1] - places[0] if len(places) > 1 else 1
-    if step < 1 or any(b - a != step for a, b in pairwise(places)):
-        raise at.refuse("CIM0104", f"indices {indices[:8]} are not evenly spaced and ascending")
     begin, steps, shape = [0] * rank, [1] * rank, list(shape_of(x))
     begin[axis], steps[axis], shape[axis] = places[0], step, len(places)
-    if tuple(shape) == at.result_shape():
-        return at.add(build.slice_(x, begin, steps, shape, at.label))
-    part = at.add(build.slice_(x, begin, steps, shape, at.helper("part")))
-    return at.add(build.reshape(part, at.result_shape(), at.label))
+    if step == 0 or any(b - a != step for a, b in pairwise(places)):
+        return at.reshaped(picked(at, x, places, axis), at.result_shape(), "shaped")
+    return at.reshaped(at.add(build.slice_(x, begin, steps, shape, at.label)), at.result_shape(), "shaped")
+
+
+def expand(at: Site) -> SSAValue:
+    """A constant shape."""
+    at.require_known(1)
+    return expanded(at, at.activation(0), at.result_shape())
+
+
+def tile(at: Site) -> SSAValue:
+    """Constant repeats, 1 for the batch."""
+    x = at.activation(0)
+    for full, count in enumerate(at.integers(1)):
+        if count != 1:
+            axis = at.axis(full)
+            x = picked(at, x, list(range(shape_of(x)[axis])) * count, axis, f"axis{axis}")
+    return x
+
+
+def depth_to_space(at: Site) -> SSAValue:
+    """Two spatial axes; modes DCR and CRD."""
+    x, size = channels_last(at), at.node.integer("blocksize", 1)
+    height, width, channels = shape_of(x)
+    inner = channels // (size * size)
+    if at.node.text("mode", "DCR") == "DCR":
+        shape, order = (height, width, size, size, inner), (0, 2, 1, 3, 4)
+    else:
+        shape, order = (height, width, inner, size, size), (0, 3, 1, 4, 2)
+    apart = at.transposed(at.reshaped(x, shape, "apart"), order, "blocks")
+    return channels_first(at, build.reshape(apart, (height * size, width * size, inner), at.label), 3)
+
+
+def space_to_depth(at: Site) -> SSAValue:
+    """Two spatial axes; modes DCR and CRD."""
+    x, size = channels_last(at), at.node.integer("blocksize", 1)
+    height, width, channels = (shape_of(x)[0] // size, shape_of(x)[1] // size, shape_of(x)[2])
+    apart = at.reshaped(x, (height, size, width, size, channels), "apart")
+    order = (0, 2, 1, 3, 4) if at.node.text("mode", "DCR") == "DCR" else (0, 2, 4, 1, 3)
+    blocks = at.transposed(apart, order, "blocks")
+    return channels_first(at, build.reshape(blocks, (height, width, size * size * channels), at.label), 3)

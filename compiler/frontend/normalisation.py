@@ -9,10 +9,12 @@ from cimc.ir.types import shape_of
 
 
 def layer(at: Site) -> SSAValue:
+    """Constant scale and bias, from any axis on; one output."""
     return _over_last_axes(at, centred=True, bias=2)
 
 
 def root_mean_square(at: Site) -> SSAValue:
+    """Constant scale, from any axis on."""
     return _over_last_axes(at, centred=False, bias=None)
 
 

@@ -1,15 +1,17 @@
-"""Maximum and average pools, over windows and over everything."""
+"""Maximum, average and power pools, over windows and over everything; local response normalisation."""
 
 from xdsl.ir import SSAValue
 
 from cimc.frontend.site import Site
 from cimc.frontend.spatial import Placement, channels_first, channels_last, height_width, place, require_data
+from cimc.frontend.steps import table
 from cimc.ir import build
 from cimc.ir.build import Window
 from cimc.ir.types import shape_of
 
 
 def max_pool(at: Site) -> SSAValue:
+    """1 or 2 spatial axes, without the Indices output; any strides, pads, dilations and ceil_mode."""
     if len([name for name in at.node.outputs if name]) > 1:
         raise at.refuse("CIM0104", "the Indices output is used", hint="export without return_indices")
     last, placement = _placed(at)
@@ -17,17 +19,20 @@ def max_pool(at: Site) -> SSAValue:
 
 
 def average_pool(at: Site) -> SSAValue:
+    """1 or 2 spatial axes; any strides, pads, dilations and ceil_mode, pads counted or not."""
     last, placement = _placed(at)
     counted = placement.counted if at.node.integer("count_include_pad", 0) == 1 else (0, 0, 0, 0)
     return channels_first(at, build.avg_pool(last, placement.window, counted, at.label), _rank(at))
 
 
 def global_max_pool(at: Site) -> SSAValue:
+    """1 or 2 spatial axes."""
     last = channels_last(at)
     return channels_first(at, build.max_pool(last, Window(height_width(last)), at.label), _rank(at))
 
 
 def global_average_pool(at: Site) -> SSAValue:
+    """1 or 2 spatial axes."""
     last = channels_last(at)
     pool = build.avg_pool(last, Window(height_width(last)), (0, 0, 0, 0), at.label)
     return channels_first(at, pool, _rank(at))
@@ -49,27 +54,38 @@ def _placed(at: Site) -> tuple[SSAValue, Placement]:
     return last, placement
 
 
-def reduce_mean(at: Site) -> SSAValue:
-    """A mean over any axes but the batch: the reduced axes become the height of an average pool."""
-    x, result = at.activation(0), at.result_shape()
-    shape, reduced = shape_of(x), _reduced_axes(at)
-    if not reduced:
-        raise at.refuse("CIM0104", "no axis is reduced")
-    kept = [axis for axis in range(len(shape)) if axis not in reduced]
-    front = at.transposed(x, (*reduced, *kept), "reduced")
-    height, width = (shape[reduced[0]], 1) if len(reduced) == 1 else (shape[reduced[0]], shape[reduced[1]])
-    for axis in reduced[2:]:
-        width *= shape[axis]
-    channels = 1
-    for axis in kept:
-        channels *= shape[axis]
-    flat = at.reshaped(front, (height, width, channels), "windows")
-    pooled = at.add(build.avg_pool(flat, Window((height, width)), (0, 0, 0, 0), at.label))
-    return at.reshaped(pooled, result, "kept")
+def lp_pool(at: Site) -> SSAValue:
+    """1 or 2 spatial axes; the p-th root of the sum of p-th powers, taps in pads being zero."""
+    last, placement = _placed(at)
+    return _of_powers(at, last, placement.window)
 
 
-def _reduced_axes(at: Site) -> list[int]:
-    axes = at.integers(1) if at.node.has(1) else ()
-    if not axes and at.node.integer("noop_with_empty_axes", 0) == 0:
-        return list(range(len(shape_of(at.activation(0)))))
-    return sorted(at.axis(axis) for axis in axes)
+def global_lp_pool(at: Site) -> SSAValue:
+    """1 or 2 spatial axes."""
+    last = channels_last(at)
+    return _of_powers(at, last, Window(height_width(last)))
+
+
+def _of_powers(at: Site, x: SSAValue, window: Window) -> SSAValue:
+    """The mean over all taps, pads included, times their number is the sum."""
+    p, taps = float(at.node.integer("p", 2)), float(window.kernel[0] * window.kernel[1])
+    if p == 2.0:
+        powers = at.add(build.mul(x, x, at.helper("powers")))
+    else:
+        powers = table(at, "abs", x, suffix="sizes")
+        powers = powers if p == 1.0 else table(at, "power", powers, p, 1.0, 0.0, suffix="powers")
+    mean = at.add(build.avg_pool(powers, window, window.pads, at.helper("mean")))
+    return channels_first(at, build.unary(mean, "power", (1.0 / p, taps, 0.0), at.label), _rank(at))
+
+
+def local_response_normalisation(at: Site) -> SSAValue:
+    """x * (bias + alpha / size * sum of squares over `size` channels)^-beta."""
+    x, size = channels_last(at), at.node.integer("size", 1)
+    height, width, channels = shape_of(x)
+    squares = at.add(build.mul(x, x, at.helper("squares")))
+    line = at.reshaped(squares, (height * width, channels, 1), "line")
+    pads = (0, (size - 1) // 2, 0, size // 2)
+    mean = at.add(build.avg_pool(line, Window((1, size), pads=pads), pads, at.helper("mean")))
+    terms = [-at.node.real("beta", 0.75), at.node.real("alpha", 1e-4), at.node.real("bias", 1.0)]
+    factor = at.reshaped(table(at, "power", mean, *terms, suffix="factor"), shape_of(x), "image")
+    return channels_first(at, build.mul(x, factor, at.label), _rank(at))

@@ -76,6 +76,7 @@ def integers(kind: int) -> CodeType:
 
 
 def quantize_linear(at: Site) -> SSAValue:
+    """Constant scale and zero point, one for the tensor; 8-bit codes taken over exactly."""
     kind = at.element_type(at.label)
     code = _code(at, kind)
     nearest = at.add(build.quantise(at.activation(0), code, at.label))
@@ -91,6 +92,7 @@ def require_exact(at: Site) -> None:
 
 
 def dequantize_linear(at: Site) -> SSAValue:
+    """Constant scale and zero point; constants per axis, activations per tensor."""
     kind = at.element_type(at.node.inputs[0])
     code = _code(at, kind)
     return _recoded(at, at.activation(0), integers(kind), code)

@@ -85,14 +85,17 @@ Cell = Callable[[Step, SSAValue, Sequence[SSAValue]], list[SSAValue]]
 
 
 def lstm(at: Site) -> tuple[SSAValue, ...]:
+    """Constant weights; every direction and layout, peepholes, clip; constant sequence lengths, each at least 1."""
     return _recurrent(at, 4, (H, C), ("Sigmoid", "Tanh", "Tanh"), _lstm)
 
 
 def gru(at: Site) -> tuple[SSAValue, ...]:
+    """Constant weights; every direction and layout, linear_before_reset, clip; constant sequence lengths."""
     return _recurrent(at, 3, (H,), ("Sigmoid", "Tanh"), _gru)
 
 
 def rnn(at: Site) -> tuple[SSAValue, ...]:
+    """Constant weights; every direction and layout, clip; constant sequence lengths, each at least 1."""
     return _recurrent(at, 1, (H,), ("Tanh",), _rnn)
 
 

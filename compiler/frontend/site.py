@@ -104,6 +104,11 @@ class Site:
             raise self.refuse("CIM0109", f"constant '{name}' depends on the batch size")
         return found.value
 
+    def require_known(self, index: int) -> None:
+        """Refuse a computed input where a constant is needed, though its value may depend on the batch size."""
+        if not self.is_constant(index):
+            raise self.refuse("CIM0104", f"input {index} must be a constant, it is computed")
+
     def operand(self, index: int) -> SSAValue:
         """Return an input as a computed value, a constant as the constant of every sample; infinity is UNBOUNDED."""
         if not self.is_constant(index):

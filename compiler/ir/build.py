@@ -111,6 +111,15 @@ def mul(a: SSAValue, b: SSAValue, label: str) -> nn.MulOp:
     return nn.MulOp(operands=[a, b], properties={"label": text(label)}, result_types=[typed(a, broadcast(a, b))])
 
 
+def div(a: SSAValue, b: SSAValue, label: str) -> nn.DivOp:
+    return nn.DivOp(operands=[a, b], properties={"label": text(label)}, result_types=[typed(a, broadcast(a, b))])
+
+
+def arg_max(x: SSAValue, smallest: bool, last: bool, label: str) -> nn.ArgMaxOp:
+    properties = {"label": text(label), "which": integer(smallest), "tie": integer(last)}
+    return nn.ArgMaxOp(operands=[x], properties=properties, result_types=[typed(x, (*shape_of(x)[:-1], 1))])
+
+
 def max_pool(x: SSAValue, window: Window, label: str) -> nn.MaxPoolOp:
     shape = (*window.out(shape_of(x)), shape_of(x)[2])
     properties = {"label": text(label), "kernel": ints(window.kernel), **window.properties}
@@ -198,3 +207,9 @@ def slice_(x: SSAValue, begin: Sequence[int], step: Sequence[int], shape: Sequen
     """Return elements begin, begin + step ... of `x`, as many as `shape` says along each axis."""
     properties = {"label": text(label), "begin": ints(begin), "step": ints(step)}
     return nn.SliceOp(operands=[x], properties=properties, result_types=[typed(x, shape)])
+
+
+def pick(x: SSAValue, indices: WeightRef, axis: int, label: str) -> nn.PickOp:
+    shape = [*shape_of(x)[:axis], *indices.dims, *shape_of(x)[axis + 1 :]]
+    properties = {"label": text(label), "indices": indices, "axis": integer(axis)}
+    return nn.PickOp(operands=[x], properties=properties, result_types=[typed(x, shape)])

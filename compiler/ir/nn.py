@@ -353,6 +353,35 @@ class SelectOp(Computed):
 
 
 @irdl_op_definition
+class DivOp(Computed):
+    """a / b of two activations, shapes broadcast as in numpy."""
+
+    name = "nn.div"
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+    clamp: Floats | None = opt_prop_def(Floats)
+
+    def verify_(self) -> None:
+        _verify_broadcast(self)
+
+
+@irdl_op_definition
+class ArgMaxOp(Computed):
+    """The place of the largest (which 0) or smallest (which 1) element along the last axis, which becomes one long.
+
+    Of equal elements the first (tie 0) or the last (tie 1) counts.
+    """
+
+    name = "nn.arg_max"
+    x: Operand = operand_def(TensorType)
+    which: Integer = prop_def(Integer)
+    tie: Integer = prop_def(Integer)
+
+    def verify_(self) -> None:
+        _verify_result(self, [*shape_of(self.x)[:-1], 1])
+
+
+@irdl_op_definition
 class RequantiseOp(Computed):
     """The same real values in other codes."""
 
@@ -483,6 +512,21 @@ class SliceOp(Movement):
                 raise VerifyException(f"{count} elements from {begin} in steps of {step} leave 0..{size - 1}")
 
 
+@irdl_op_definition
+class PickOp(Movement):
+    """Entries indices[0], indices[1] ... along `axis`; indices are i32, none negative."""
+
+    name = "nn.pick"
+    x: Operand = operand_def(TensorType)
+    indices: WeightRef = prop_def(WeightRef)
+    axis: Integer = prop_def(Integer)
+
+    def verify_(self) -> None:
+        Movement.verify_(self)
+        shape, axis = shape_of(self.x), int_value(self.axis)
+        _verify_result(self, [*shape[:axis], *self.indices.dims, *shape[axis + 1 :]])
+
+
 def _verify_result(op: Computed, want: Sequence[int]) -> None:
     if tuple(want) != shape_of(op.out):
         raise VerifyException(f"the result is {tuple(want)}, the result type says {shape_of(op.out)}")
@@ -493,7 +537,7 @@ def _verify_steps(op: ConvOp | DenseOp) -> None:
         raise VerifyException(f"steps {op.steps.dims} do not fit weight {op.weight.dims}")
 
 
-def _verify_broadcast(op: "AddOp | SubOp | MulOp") -> None:
+def _verify_broadcast(op: "AddOp | SubOp | MulOp | DivOp") -> None:
     shapes = [shape_of(op.a), shape_of(op.b)]
     rank = max(map(len, shapes))
     a, b = ((1,) * (rank - len(shape)) + shape for shape in shapes)
@@ -530,6 +574,8 @@ Nn = Dialect(
         AddOp,
         SubOp,
         MulOp,
+        DivOp,
+        ArgMaxOp,
         MaxPoolOp,
         AvgPoolOp,
         SoftmaxOp,
@@ -546,6 +592,7 @@ Nn = Dialect(
         ReshapeOp,
         TransposeOp,
         SliceOp,
+        PickOp,
     ],
     [],
 )

@@ -171,6 +171,33 @@ class MulOp(Clamped):
 
 
 @irdl_op_definition
+class DivOp(Clamped):
+    """y = clamp(round((a - za) * m / ((b - zb) * 2^shift)) + zero); shapes broadcast as in numpy.
+
+    Where b = zb: high, low or clamp(zero) as (a - za) * m is above, below or at zero.
+    """
+
+    name = "xbar.div"
+    a: Operand = operand_def(TensorType)
+    b: Operand = operand_def(TensorType)
+    za: Integer = prop_def(Integer)
+    zb: Integer = prop_def(Integer)
+    m: Integer = prop_def(Integer)
+    zero: Integer = prop_def(Integer)
+    shift: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
+class ArgMaxOp(Computed):
+    """The place of the largest (which 0) or smallest (which 1) code of the last axis; of equals the first (tie 0)."""
+
+    name = "xbar.arg_max"
+    x: Operand = operand_def(TensorType)
+    which: Integer = prop_def(Integer)
+    tie: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
 class LutOp(Computed):
     """y = table[x - first]; the table covers every code of x's type."""
 
@@ -288,6 +315,16 @@ class PadOp(Computed):
 
 
 @irdl_op_definition
+class PickOp(Computed):
+    """Entries table[0], table[1] ... (i32) along `axis`."""
+
+    name = "xbar.pick"
+    x: Operand = operand_def(TensorType)
+    table: WeightRef = prop_def(WeightRef)
+    axis: Integer = prop_def(Integer)
+
+
+@irdl_op_definition
 class ViewOp(Computed):
     """The same codes at the same address under another shape, or read with another scale: no instruction."""
 
@@ -305,6 +342,8 @@ Xbar = Dialect(
         AffineOp,
         AddOp,
         MulOp,
+        DivOp,
+        ArgMaxOp,
         LutOp,
         SoftmaxOp,
         MatMulOp,
@@ -315,6 +354,7 @@ Xbar = Dialect(
         MoveOp,
         ConcatOp,
         PadOp,
+        PickOp,
         ViewOp,
     ],
     [],

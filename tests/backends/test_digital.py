@@ -1,5 +1,7 @@
 """The digital unit's instructions, on both interpreters."""
 
+from fractions import Fraction
+
 import pytest
 
 WIDE = {"low": -(2**32), "high": 2**32 - 1}
@@ -62,6 +64,45 @@ def test_the_largest_operands_of_mul_are_exact(new, written):
     sketch.put("mul", a=0, b=1, out=2, za=65535, zb=65535, m=1, bias=2**40 + 1, shift=2, **WIDE)
     exact = [(-32768 - 65535) * (-32768 - 65535) + 2**40 + 1, (32767 - 65535) * (-32768 - 65535) + 2**40 + 1]
     assert written(sketch) == [min(round(value / 4), 2**32 - 1) for value in exact]
+
+
+def test_div_rounds_half_to_even_and_adds_the_zero_point(new, written):
+    sketch = new().data(0, [5, -5, 7, 8, -9], (5,)).data(1, [5, 5, 5, 1, 1], (5,)).tensor(2, (5,))
+    sketch.put("div", a=0, b=1, out=2, za=-1, zb=3, m=1, zero=10, shift=1, low=-100, high=100)
+    assert written(sketch) == [10 + round(6 / 4), 10 + -1, 10 + 2, 10 + round(9 / -4), 10 + 2]
+
+
+def test_div_by_zero_gives_an_end_of_the_range(new, written):
+    sketch = new().data(0, [5, -5, 0], (3,)).data(1, [3, 3, 3], (3,)).tensor(2, (3,))
+    sketch.put("div", a=0, b=1, out=2, za=0, zb=3, m=7, zero=100, shift=1, low=-50, high=60)
+    assert written(sketch) == [60, -50, 60]
+
+
+def test_the_largest_dividend_of_div_is_exact(new, written):
+    sketch = new().data(0, [2**19 - 1, -(2**19) + 1], (2,), "i32").data(1, [3, 7], (2,)).tensor(2, (2,), type="i64")
+    sketch.put("div", a=0, b=1, out=2, za=0, zb=0, m=2**33 - 1, zero=1, shift=20, **WIDE)
+    exact = [Fraction((2**19 - 1) * (2**33 - 1), 3 << 20), -Fraction((2**19 - 1) * (2**33 - 1), 7 << 20)]
+    assert written(sketch) == [round(value) + 1 for value in exact]
+
+
+def test_pick_picks_vectors_of_each_group(new, written):
+    sketch = new().data(0, range(12), (2, 3, 2)).tensor(1, (2, 4, 2))
+    sketch.put("pick", in_=0, out=1, group=3, table=sketch.table([2, 0, 0, 1], "i32"), entries=4)
+    assert written(sketch) == [4, 5, 0, 1, 0, 1, 2, 3, 10, 11, 6, 7, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize(
+    ("pick", "tie", "wanted"),
+    [
+        ("largest", "first", [1, 0]),
+        ("largest", "last", [3, 0]),
+        ("smallest", "first", [0, 1]),
+        ("smallest", "last", [2, 3]),
+    ],
+)
+def test_argmax(new, written, pick, tie, wanted):
+    sketch = new().data(0, [-3, 7, -3, 7, 9, 1, 2, 1], (2, 4)).tensor(1, (2,))
+    assert written(sketch.put("argmax", in_=0, out=1, which=pick, tie=tie)) == wanted
 
 
 def test_lut_may_hold_another_type(new, written):

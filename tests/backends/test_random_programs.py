@@ -220,6 +220,26 @@ class Author:
             "softmax", in_=0, out=1, table=table, entries=31, numerator=numerator, zero=zero, low=low, high=high
         )
 
+    def div(self):
+        za, zb = self.integers(-128, 127, 2)
+        facts = {"zero": self.draw(st.integers(-200, 200)), "m": self.draw(st.integers(-(2**33), 2**33 - 1))}
+        pair = {name: value for name, value in self.pair().items() if name != "bias"}
+        self.sketch.put("div", za=za, zb=zb, **facts, **pair)
+
+    def pick(self):
+        vectors, length = self.any_source(0)
+        group = self.draw(st.sampled_from([n for n in range(1, vectors + 1) if vectors % n == 0]))
+        table = self.draw(st.lists(st.integers(0, group - 1), max_size=5))
+        self.out(1, max(vectors // group * len(table), 1), length)
+        address = self.sketch.table([*table, self.draw(st.integers(-1, group))], "i32")
+        entries = len(table) + (self.draw(st.integers(0, 9)) == 0)
+        self.sketch.put("pick", in_=0, out=1, group=group, table=address, entries=entries)
+
+    def argmax(self):
+        self.out(1, self.any_source(0)[0], 1)
+        pick, tie = self.draw(st.sampled_from(["largest", "smallest"])), self.draw(st.sampled_from(["first", "last"]))
+        self.sketch.put("argmax", in_=0, out=1, which=pick, tie=tie)
+
     def move(self):
         self.out(1, *self.any_source(0))
         self.sketch.put("move", in_=0, out=1)

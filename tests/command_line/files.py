@@ -57,7 +57,7 @@ def _future() -> bytes:
 
 
 def _unsupported() -> bytes:
-    nodes = [node("Bernoulli", "x", "a"), node("Relu", "a", "b"), node("Sin", "b", "y")]
+    nodes = [node("Bernoulli", "x", "a"), node("Relu", "a", "b"), node("Hardmax", "b", "y")]
     return _serialised(model(nodes, ROW))
 
 

@@ -115,6 +115,32 @@ def test_mul_broadcasts() -> None:
     check(graph, np.clip(half_even(total, 26), -120, 110), (a, U8), (b, I16))
 
 
+@pytest.mark.parametrize(("m", "shift"), [(3, 0), (-3000, 5), ((1 << 32) - 1, 40)])
+def test_div_broadcasts(m: int, shift: int) -> None:
+    a, b = random(I16, 4, 2, 5, 3), random(U8, 4, 5, 1, seed=1)
+    b[0], b[1] = 9, 10
+    dividend, divisor = (a + 7) * m, np.broadcast_to((b - 9)[:, None], a.shape)
+    ends = np.where(dividend > 0, 110, np.where(dividend < 0, -120, 4))
+    exact = [
+        end if d == 0 else round(Fraction(int(n), int(d) << shift)) + 4
+        for n, d, end in zip(dividend.flat, divisor.flat, ends.flat, strict=True)
+    ]
+    wanted = np.clip(np.array(exact).reshape(a.shape), -120, 110)
+    facts = {"za": -7, "zb": 9, "m": m, "zero": 4, "shift": shift}
+    graph = one(xbar.DivOp, [((2, 5, 3), I16), ((5, 1), U8)], (2, 5, 3), S8, **facts, **LIMITS)
+    check(graph, wanted, (a, I16), (b, U8))
+
+
+@pytest.mark.parametrize("pick", [0, 1])
+@pytest.mark.parametrize("tie", [0, 1])
+def test_arg_max(pick: int, tie: int) -> None:
+    x = random(S8, 50, 2, 7) // 40
+    turned = x[..., ::-1] if tie else x
+    places = (turned.argmin if pick else turned.argmax)(axis=-1)[..., None]
+    graph = one(xbar.ArgMaxOp, [((2, 7), S8)], (2, 1), codes(0, 6), which=pick, tie=tie)
+    check(graph, 6 - places if tie else places, (x, S8))
+
+
 def test_lut_covers_every_code() -> None:
     table = random_table(127, 255).astype(np.int8)
     x = np.arange(-127, 128).reshape(1, -1)

@@ -46,3 +46,10 @@ def test_pad_writes_a_code() -> None:
 
 def test_view() -> None:
     check(one(xbar.ViewOp, [((4, 5, 6), U8)], (8, 15), U8), X.reshape(3, 8, 15), X)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_pick(axis: int) -> None:
+    table = np.array([3, 0, 0, 2], np.int32)
+    wanted = np.take(X, table, axis + 1)
+    check(one(xbar.PickOp, [((4, 5, 6), U8)], wanted.shape[1:], U8, table=table, axis=axis), wanted, X)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from evaluate.graphs import GraphBuilder
+from evaluate.test_nn_float import parameters_of
 from targets.stages import SAME, Array, layers, lowered, normal, through
 
 from cimc.diagnostics import CimcError
@@ -21,6 +22,7 @@ SECOND: dict[Any, tuple[int, ...]] = {
     nn.AddOp: OTHER,
     nn.SubOp: OTHER,
     nn.MulOp: OTHER,
+    nn.DivOp: OTHER,
     nn.MatMulOp: (1, 5, 3),
     nn.ConcatOp: IMAGE,
 }
@@ -35,6 +37,11 @@ CASES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "add": (nn.AddOp, IMAGE, {"clamp": [-0.5, 1.0]}),
     "sub": (nn.SubOp, IMAGE, {}),
     "mul": (nn.MulOp, IMAGE, {"clamp": [0.0, nn.UNBOUNDED]}),
+    "div": (nn.DivOp, IMAGE, {"clamp": [-4.0, 4.0]}),
+    "arg max": (nn.ArgMaxOp, (4, 6, 1), {"which": 0, "tie": 0}),
+    "arg min": (nn.ArgMaxOp, (4, 6, 1), {"which": 1, "tie": 1}),
+    "pick": (nn.PickOp, (4, 4, 3), {"axis": 1, "indices": np.array([5, 0, 0, 2], np.int32)}),
+    "pick evenly": (nn.PickOp, (3, 6, 3), {"axis": 0, "indices": np.array([3, 2, 1], np.int32)}),
     "max pool": (nn.MaxPoolOp, (2, 3, 3), POOL),
     "max pool with clamp": (nn.MaxPoolOp, (2, 3, 3), POOL | {"clamp": [0.0, 1.0]}),
     "avg pool": (nn.AvgPoolOp, (2, 3, 3), POOL | {"counted": [1, 1, 1, 1]}),
@@ -55,9 +62,9 @@ CASES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "transpose": (nn.TransposeOp, (3, 4, 6), {"order": [2, 0, 1]}),
     "slice": (nn.SliceOp, (2, 2, 1), {"begin": [3, 1, 1], "step": [-2, 3, 1]}),
 } | {
-    f"unary {name}": (nn.UnaryOp, IMAGE, {"function": name, "parameters": [0.2, 0.5][: 2 if "hard_s" in name else 1]})
+    f"unary {name}": (nn.UnaryOp, IMAGE, {"function": name, "parameters": parameters_of(name)})
     for name in FUNCTIONS
-    if name != "visible"
+    if name not in ("acos", "acosh", "asin", "atanh", "log", "power", "reciprocal", "sqrt", "visible")
 }
 
 
@@ -79,6 +86,8 @@ def inputs(name: str, one_sided: bool) -> dict[str, Array]:
     found = {"x": normal(16, *IMAGE)}
     if CASES[name][0] in SECOND:
         found["z"] = 3 * normal(16, *SECOND[CASES[name][0]], seed=9)
+    if CASES[name][0] is nn.DivOp:
+        found["z"] = np.abs(found["z"]) + 1.0
     return {key: np.abs(x) if one_sided else x for key, x in found.items()}
 
 

@@ -192,3 +192,11 @@ def test_a_zero_point_beyond_the_accumulator_is_refused() -> None:
         op.attributes[RANGE] = floats(bounds)
     with pytest.raises(CimcError, match="CIM0304"):
         through(graph, Quantise(chip()), Digital())
+
+
+def test_a_difference_of_equal_values_has_codes_no_finer_than_it_can_tell() -> None:
+    b = GraphBuilder()
+    x, z = b.input((3,)), b.input((3,), label="z")
+    b.output(b.op(nn.SubOp, [x, z], (3,)))
+    data = {"x": normal(8, 3), "z": normal(8, 3) + np.float32(1e-7)}
+    lowered(b.graph(), data, "digital")

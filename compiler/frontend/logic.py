@@ -1,0 +1,89 @@
+"""Comparisons, logic and casts: truth values are 1 and 0, as codes of scale 1."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from onnx import TensorProto
+from xdsl.ir import SSAValue
+
+from cimc.diagnostics import CimcError
+from cimc.frontend.arithmetic import affine, require_aligned
+from cimc.frontend.preparation import WHOLE
+from cimc.frontend.site import Site
+from cimc.frontend.steps import scaled, table
+from cimc.ir import build
+from cimc.ir.types import shape_of
+
+SWAPPED: Mapping[str, str] = {
+    "greater": "less",
+    "less": "greater",
+    "at_least": "at_most",
+    "at_most": "at_least",
+    "equals": "equals",
+}
+"""Comparison -> what it is with its operands exchanged."""
+
+
+def comparison(function: str) -> Callable[[Site], SSAValue]:
+    """Return the translation of a comparison: one table of an operand's codes, or of a difference."""
+
+    def translate(at: Site) -> SSAValue:
+        """One number is compared on the operand's own codes, anything else as a difference with zero."""
+        if not (at.is_constant(0) or at.is_constant(1)):
+            require_aligned(at, 0, 1)
+            apart = build.sub(at.activation(0), at.activation(1), at.helper("difference"))
+            return table(at, function, at.add(apart), 0.0)
+        constant = 0 if at.is_constant(0) else 1
+        x, values, meant = at.activation(1 - constant), at.reals(constant), (SWAPPED[function], function)[constant]
+        if values.size == 1 and shape_of(x) == at.result_shape():
+            return table(at, meant, x, float(values.reshape(-1)[0]))
+        difference = affine(at, x, np.ones(()), -values, at.node.inputs[constant], "difference")
+        return table(at, meant, difference, 0.0)
+
+    return translate
+
+
+def negation(at: Site) -> SSAValue:
+    """1 - a on truth values."""
+    return scaled(at, at.activation(0), -1.0, 1.0)
+
+
+def conjunction(at: Site) -> SSAValue:
+    """Two computed truth values."""
+    a, b = _operands(at)
+    return at.add(build.mul(a, b, at.label))
+
+
+def disjunction(at: Site) -> SSAValue:
+    """Two computed truth values."""
+    a, b = _operands(at)
+    return at.add(build.clamp(at.add(build.add(a, b, at.helper("count"))), 0.0, 1.0, at.label))
+
+
+def exclusion(at: Site) -> SSAValue:
+    """Two computed truth values."""
+    a, b = _operands(at)
+    return table(at, "abs", at.add(build.sub(a, b, at.helper("difference"))))
+
+
+def _operands(at: Site) -> tuple[SSAValue, SSAValue]:
+    require_aligned(at, 0, 1)
+    return at.activation(0), at.activation(1)
+
+
+def cast(at: Site) -> SSAValue:
+    """To FLOAT, between integers and from truth values nothing changes; to BOOL anything but 0 is 1."""
+    x, wanted = at.activation(0), at.node.integer("to", TensorProto.FLOAT)
+    given = at.canvas.facts.types[at.node.inputs[0]].tensor_type.elem_type
+    if wanted == TensorProto.BOOL and given != TensorProto.BOOL:
+        return scaled(at, table(at, "equals", x, 0.0, suffix="zero"), -1.0, 1.0)
+    if TensorProto.FLOAT not in (given, wanted) and not (given in WHOLE and wanted in WHOLE) and wanted != given:
+        raise _cast_refused(at, wanted)
+    if wanted != TensorProto.FLOAT and given == TensorProto.FLOAT:
+        raise _cast_refused(at, wanted)
+    return x
+
+
+def _cast_refused(at: Site, wanted: int) -> CimcError:
+    name = TensorProto.DataType.Name(wanted)
+    return at.refuse("CIM0104", f"a cast to {name}", hint="values are reals; only FLOAT and BOOL can be cast to")

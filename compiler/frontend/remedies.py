@@ -1,0 +1,58 @@
+"""What to do about an operator that cannot be compiled."""
+
+from collections.abc import Mapping
+
+import onnx
+
+from cimc.diagnostics import Diagnostic
+from cimc.frontend.node import Node
+from cimc.frontend.operators import OPERATORS
+from cimc.frontend.quantisation import DYNAMIC
+
+REMEDIES: Mapping[str, str] = {
+    "Hardmax": "take the place of the largest score with ArgMax",
+    "TopK": "take the largest score with ReduceMax or ArgMax, and sort outside",
+    "NonMaxSuppression": "end the model before it and suppress boxes on the host",
+    "InstanceNormalization": "train with batch normalisation, which costs nothing in inference",
+    "GroupNormalization": "train with batch normalisation, which costs nothing in inference",
+    "Loop": "export with a fixed number of steps, unrolled",
+    "Scan": "export with a fixed number of steps, unrolled",
+    "If": "export the branch that inference takes; a condition on shapes is folded",
+    "RandomNormalLike": "export in evaluation mode",
+    "RandomUniformLike": "export in evaluation mode",
+    "Bernoulli": "export in evaluation mode",
+    "Einsum": "write it as Transpose, Reshape and MatMul",
+    "Range": "its bounds must be constants",
+    "NonZero": "its result has no fixed size; end the model before it",
+    "Compress": "its result has no fixed size; end the model before it",
+    "Unique": "its result has no fixed size; end the model before it",
+}
+"""Operator -> the next step for whoever wants its model compiled."""
+
+
+STATIC = "quantise with fixed scales: onnxruntime.quantization.quantize_static, or give cimc the float model"
+
+
+def unsupported(node: Node) -> Diagnostic:
+    """Return the problem of a node without a lowering."""
+    if node.operator in DYNAMIC:
+        return Diagnostic("CIM0103", "its scales are found at run time", node.name, node.operator, STATIC)
+    hint = REMEDIES.get(node.operator) or _general(node)
+    return Diagnostic("CIM0103", "no lowering exists for this operator", node.name, node.operator, hint)
+
+
+def _general(node: Node) -> str:
+    parts = _parts(node.operator)
+    if parts and all(part in OPERATORS for part in parts):
+        return f"export it as what it consists of: {', '.join(parts)}"
+    return "docs/operators.md lists what there is; replace the node, or cut the model before it"
+
+
+def _parts(operator: str) -> list[str]:
+    """Return the operators, constants apart, by which ONNX itself defines an operator; none where it does not."""
+    try:
+        schema = onnx.defs.get_schema(operator)
+    except onnx.defs.SchemaError:
+        return []
+    body: onnx.FunctionProto = schema.function_body
+    return sorted({part.op_type for part in body.node} - {"Constant"})
