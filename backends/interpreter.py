@@ -73,11 +73,12 @@ class Interpreter:
         if self._executor and not chunk:
             self._chunk_size = self._executor.chunk_size(self._plan.largest) or self._chunk_size
 
-    def _on_device(self, device: str) -> "Executor":
+    def _on_device(self, name: str) -> "Executor":
         """Return what runs the plan on a device."""
+        device = opened(name)
         from cimc.backends.torch_device.executor import Executor  # imports torch
 
-        return Executor(opened(device), self.program, self._plan.steps, self._threads, self._perform)
+        return Executor(device, self.program, self._plan.steps, self._threads, self._perform)
 
     def run(self, inputs: Mapping[str, Array], watch: Watch | None = None, first: int = 0) -> dict[str, Array]:
         """Return the output codes [N, *port.shape] for input codes [N, *port.shape], all by port name.

@@ -44,6 +44,8 @@ def test_eval_prints_the_same(digits, capsys):
 
 def test_without_torch(digits, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
+    for name in [name for name in sys.modules if name.startswith("cimc.backends.torch_device")]:
+        monkeypatch.delitem(sys.modules, name)  # what has imported it may not hide that it is missing
     given = ["--data", str(SAMPLES / "digits_test.npz"), *FEEDING, "--device", "cuda"]
     assert main(["eval", digits, *given]) == 2
     error = capsys.readouterr().err
