@@ -14,7 +14,7 @@ MAKEFLAGS   += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test check format types nightly demo manual bench bench-scaling bench-speed wheel-test clean
+.PHONY: help venv test check format types nightly demo manual bench bench-scaling bench-speed zoo wheel-test clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +67,9 @@ bench-scaling: $(STAMP)  ## measure compile time and memory over model size; BEN
 
 bench-speed: $(STAMP)  ## measure the interpreter against onnxruntime; BENCH_ARGS="--models FOLDER" for real models
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/speed.py $(BENCH_ARGS)
+
+zoo: $(STAMP)  ## compile, run and verify the networks of the onnx package at full size; BENCH_ARGS="--models NAME"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/zoo.py $(BENCH_ARGS)
 
 wheel-test:  ## build the wheel and run the suite against it in a clean environment
 	@rm -rf build/lib build/bdist.* build/wheel && mkdir -p build/wheel/away

@@ -91,12 +91,20 @@ class Builder:
         write = Write(op.label.data, start, tuple(shape), tuple(pitch), step, runs_of(op))
         self.writes[len(self.instructions)] = write
 
-    def window(self, op: Any, fill: int, channels: int, start: int = 0) -> None:
-        """Define the input stream as the op's im2col window over `channels` channels from element `start` on."""
+    def window(self, op: Any, fill: int, channels: int, start: int = 0, rows: tuple[int, int] | None = None) -> None:
+        """Define the input stream as the op's im2col window over `channels` channels from element `start` on.
+
+        `rows` are the first output row and one past the last, where not all of them are wanted.
+        """
         height, width, depth = shape_of(op.x)
-        self.stream(IN, op.x, (1, height, width, channels), (0, width * depth, depth, 1), start)
         w = int_values(op.window)
-        self.put("window", stream=IN, kernel=w[0:2], stride=w[2:4], dilation=w[4:6], pad=w[6:8], out=w[8:10], fill=fill)
+        first, last = rows or (0, w[8])
+        top = first * w[2] - w[6]
+        skip, pad = min(max(top, 0), height), (max(-top, 0), w[7])
+        shape, pitch = (1, height - skip, width, channels), (0, width * depth, depth, 1)
+        self.stream(IN, op.x, shape, pitch, start + skip * width * depth)
+        out = (last - first, w[9])
+        self.put("window", stream=IN, kernel=w[0:2], stride=w[2:4], dilation=w[4:6], pad=pad, out=out, fill=fill)
 
 
 def address_of(value: SSAValue) -> int:

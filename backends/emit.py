@@ -91,32 +91,45 @@ def _port(op: InputOp | OutputOp, value: SSAValue) -> Port:
 
 
 def _program(builder: Builder, op: xbar.MvmOp) -> None:
-    assert op.conductance is not None and op.first_block is not None
-    levels = builder.graph.weights.get(op.conductance)
-    rows, cols, spots = int_values(op.row_cuts), int_values(op.col_cuts), int_values(op.blocks)
-    number = int_value(op.first_block)
+    """Programme every copy of a layer's blocks from the same targets; a layer that shares another's has none."""
+    if op.shares is not None:
+        return
+    assert op.first_block is not None
+    spots, count = int_values(op.blocks), _block_count(op)
+    targets = _targets(builder, op)
+    for number in range(count * op.copies):
+        tile, row, col = spots[3 * number : 3 * number + 3]
+        data, rows, cols = targets[number % count]
+        builder.put(
+            "program",
+            block=int_value(op.first_block) + number,
+            tile=tile,
+            row=row,
+            col=col,
+            rows=rows,
+            cols=cols,
+            data=data,
+            zeros="program" if op.skip_zeros is None else "skip",
+        )
+
+
+def _targets(builder: Builder, op: xbar.MvmOp) -> list[tuple[int, int, int]]:
+    """Add the conductances of each block to the payload; return (byte offset, rows, columns) of each."""
+    assert op.conductance is not None
+    levels, found = builder.graph.weights.get(op.conductance), []
     for group in range(levels.shape[0]):
-        for c0, c1 in pairwise(cols):
-            for part, (r0, r1) in enumerate(pairwise(rows)):
-                index = 3 * (number - int_value(op.first_block))
-                tile, row, col = spots[index : index + 3]
-                data = builder.conductances.tell()
-                builder.put(
-                    "program",
-                    block=number,
-                    tile=tile,
-                    row=row,
-                    col=col,
-                    rows=r1 - r0,
-                    cols=c1 - c0,
-                    data=data,
-                    zeros="program",
-                )
+        for c0, c1 in pairwise(int_values(op.col_cuts)):
+            for part, (r0, r1) in enumerate(pairwise(int_values(op.row_cuts))):
+                found.append((builder.conductances.tell(), r1 - r0, c1 - c0))
                 where = f"group {group}, columns {c0}..{c1 - 1}, row block {part}"
-                name = f"conductance of {', '.join(builder.names)}, {where}"
-                builder.cells.append((data, r1 - r0, c1 - c0, name))
+                builder.cells.append((*found[-1], f"conductance of {', '.join(builder.names)}, {where}"))
                 builder.conductances.write(levels[group, r0:r1, c0:c1].astype("<i2").tobytes())
-                number += 1
+    return found
+
+
+def _block_count(op: xbar.MvmOp) -> int:
+    """Return the number of blocks of one copy of a layer."""
+    return op.matrix[0] * (len(int_values(op.row_cuts)) - 1) * (len(int_values(op.col_cuts)) - 1)
 
 
 def _gain(builder: Builder, layers: Sequence[xbar.MvmOp]) -> None:
@@ -139,7 +152,8 @@ def _calibrate(builder: Builder, op: xbar.MvmOp) -> None:
     shape, pitch = (1, 1, count, rows), (0, 0, rows, 1)
     base = builder.table(op, "vectors", "i1")
     builder.put("tensor", stream=IN, space="const", type="i8", base=base, shape=shape, pitch=pitch)
-    for group in range(op.matrix[0]):
+    for number in range(op.matrix[0] * op.copies):
+        group = number % op.matrix[0]
         for c0, c1 in pairwise(int_values(op.col_cuts)):
             name = f"reference of {', '.join(builder.names)}, group {group}, columns {c0}..{c1 - 1}"
             sums = builder.constants.add(reference[group, :, c0:c1], "i8", name)
@@ -156,30 +170,47 @@ def _nothing(builder: Builder, op: Operation) -> None:
 
 
 def _mvm(builder: Builder, op: xbar.MvmOp) -> None:
-    assert op.scale is not None and op.offset is not None and op.first_block is not None
+    """Stream all vectors through the blocks, or where there are copies of them a part of the vectors through each."""
+    assert op.first_block is not None
+    block, count = int_value(op.first_block), _block_count(op)
+    lines, width = _lines(op)
+    cuts = [lines * copy // op.copies for copy in range(op.copies + 1)]
+    for copy, (first, last) in enumerate(pairwise(cuts)):
+        _mvm_part(builder, op, block + copy * count, (first, last), width)
+
+
+def _lines(op: xbar.MvmOp) -> tuple[int, int]:
+    """Return into how many lines of vectors a layer can be cut, and the vectors of each: rows of a window's output."""
+    vectors_all = math.prod(shape_of(op.out)[:-1])
+    lines = int_values(op.window)[8] if op.window is not None else vectors_all
+    return lines, vectors_all // max(lines, 1)
+
+
+def _mvm_part(builder: Builder, op: xbar.MvmOp, block: int, part: tuple[int, int], width: int) -> None:
+    """Stream lines part[0] to part[1] - 1, of `width` vectors each, through one copy of the blocks."""
+    assert op.scale is not None and op.offset is not None
     scale, offset = builder.graph.weights.get(op.scale), builder.graph.weights.get(op.offset)
-    group, rows, cols = op.matrix
-    parts, cuts = len(int_values(op.row_cuts)) - 1, int_values(op.col_cuts)
-    block = int_value(op.first_block)
+    group, _, cols = op.matrix
+    parts, pitch = len(int_values(op.row_cuts)) - 1, shape_of(op.out)[-1]
+    count, start = (part[1] - part[0]) * width, part[0] * width * pitch
     for number in range(group):
-        _mvm_input(builder, op, number, rows)
-        for c0, c1 in pairwise(cuts):
+        _mvm_input(builder, op, number, part)
+        for c0, c1 in pairwise(int_values(op.col_cuts)):
             label = f"of {', '.join(builder.names)}, group {number}, columns {c0}..{c1 - 1}"
             scales = builder.constants.add(scale[number, :, c0:c1], "i4", f"scale {label}")
             biases = builder.constants.add(offset[number * cols + c0 : number * cols + c1], "i8", f"offset {label}")
-            count, pitch = math.prod(shape_of(op.out)[:-1]), shape_of(op.out)[-1]
-            builder.result(op, (count, c1 - c0), (pitch, 1), number * cols + c0)
+            builder.result(op, (count, c1 - c0), (pitch, 1), start + number * cols + c0)
             builder.put("mvm", in_=IN, out=OUT, block=block, blocks=parts, scale=scales, bias=biases, **_rounding(op))
             block += parts
 
 
-def _mvm_input(builder: Builder, op: xbar.MvmOp, number: int, rows: int) -> None:
-    group, (count, depth) = op.matrix[0], vectors(shape_of(op.x))[0]
-    channels = depth // group
+def _mvm_input(builder: Builder, op: xbar.MvmOp, number: int, part: tuple[int, int]) -> None:
+    depth = vectors(shape_of(op.x))[0][1]
+    channels = depth // op.matrix[0]
     if op.window is None:
-        builder.stream(IN, op.x, (count, channels), (depth, 1), number * channels)
+        builder.stream(IN, op.x, (part[1] - part[0], channels), (depth, 1), part[0] * depth + number * channels)
     else:
-        builder.window(op, code_of(op.x).zero.data, channels, number * channels)
+        builder.window(op, code_of(op.x).zero.data, channels, number * channels, part)
 
 
 def _whole_result(builder: Builder, op: Computed) -> None:

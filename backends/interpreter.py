@@ -80,6 +80,11 @@ class Interpreter:
 
         return Executor(device, self.program, self._plan.steps, self._threads, self._perform)
 
+    @property
+    def chunk(self) -> int:
+        """How many images are in flight at a time; `watch` sees no more at once."""
+        return self._chunk_size
+
     def run(self, inputs: Mapping[str, Array], watch: Watch | None = None, first: int = 0) -> dict[str, Array]:
         """Return the output codes [N, *port.shape] for input codes [N, *port.shape], all by port name.
 

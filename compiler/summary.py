@@ -5,6 +5,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+from xdsl.ir import Operation
+
 from cimc.backends.conversion import common_range
 from cimc.diagnostics import Diagnostic
 from cimc.driver import Compilation
@@ -13,6 +16,7 @@ from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
+from cimc.passes.costs import Cost, depthwise_price, layer_cost, vectors_of
 from cimc.passes.mixed_precision import FULL
 from cimc.targets import Target
 
@@ -22,8 +26,10 @@ SHOWN_LAYERS = 12
 def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
     """Return the facts of a compile: `utilisation` is a share from 0 to 1, `mvms` counts for one sample."""
     layers = [op for op in compilation.graph.operations if isinstance(op, MvmOp)]
-    used = {spot for op in layers for spot in int_values(op.blocks)[::3]}
-    cells = sum(math.prod(op.matrix) for op in layers)
+    tenants = Counter(tile for op in layers if op.shares is None for tile in set(int_values(op.blocks)[::3]))
+    used = set(tenants)
+    cells = sum(math.prod(op.matrix) * op.copies for op in layers if op.shares is None)
+    array, alone = (sum((layer_cost(target, op, copies) for op in layers), Cost(0.0, 0.0)) for copies in (None, 1))
     program = compilation.emission.program
     return {
         "layers": len(layers),
@@ -34,8 +40,17 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
         "mvms": sum(_products(op) for op in layers),
         "activation_bytes": program.activation_bytes,
         "payload_bytes": len(program.constants) + len(program.conductances),
-        "crossbar_weights": cells,
+        "crossbar_weights": sum(math.prod(op.matrix) for op in layers),
         "adc": common_range(program),
+        "most_layers_in_a_tile": max(tenants.values(), default=0),
+        "devices": sum(_devices(compilation, op, target) for op in layers if op.shares is None),
+        "conversions": sum(_conversions(op) for op in layers),
+        "array_us": round(array.time_ns / 1000, 3),
+        "array_uj": round(array.energy_nj / 1000, 3),
+        "array_us_alone": round(alone.time_ns / 1000, 3),
+        "replicas": {op.label.data: op.copies for op in layers if op.copies > 1},
+        "shared": {op.label.data: op.shares.data for op in layers if op.shares is not None},
+        "depthwise": [_priced(op, target) for op in compilation.graph.operations if is_depthwise(op)],
     }
 
 
@@ -49,13 +64,15 @@ def render_summary(compilation: Compilation, target: Target, output: str) -> str
         f"  target                   {target.name}: {tiles} x ({target.rows} x {target.columns}), {target.summary}",
         f"  layers on the crossbar   {facts['layers']}, {_depthwise(compilation)} depthwise on the digital unit",
         f"  tiles used               {facts['tiles']} of {tiles}{_chips(facts)}, "
-        f"array utilisation {100 * facts['utilisation']:.1f} %",
+        f"array utilisation {100 * facts['utilisation']:.1f} %{_together(facts['most_layers_in_a_tile'])}",
         f"  static instructions      {facts['static_instructions']}",
-        f"  matrix-vector products   {facts['mvms']} a sample",
+        f"  matrix-vector products   {facts['mvms']} a sample{_estimate(facts)}",
         f"  activation memory        {facts['activation_bytes']} bytes",
         f"  payload                  {facts['payload_bytes']} bytes (conductance targets and constants)",
         *_range(facts["adc"]),
         *_precision(compilation, layers),
+        *_mapping_lines(facts),
+        *_depthwise_lines(facts["depthwise"]),
         "",
         *_layer_table(layers),
     ]
@@ -76,14 +93,91 @@ def _chips(facts: Mapping[str, Any]) -> str:
     return f" = {count} chip{'' if count == 1 else 's'}" if count else ""
 
 
+def _together(layers: int) -> str:
+    """Return how many layers are packed into one tile, where it is more than one."""
+    return f", up to {layers} layers in one" if layers > 1 else ""
+
+
+def _estimate(facts: Mapping[str, Any]) -> str:
+    """Return what the array is estimated to take, where the target has the constants for it."""
+    if not facts["array_us"]:
+        return ""
+    return f", the array takes about {facts['array_us']:.1f} us and {facts['array_uj']:.1f} uJ"
+
+
+def _mapping_lines(facts: Mapping[str, Any]) -> list[str]:
+    """Return which layers have copies and which share blocks, where any do."""
+    lines = []
+    if facts["replicas"]:
+        counts = facts["replicas"].values()
+        copies = f"{len(counts)} layers have {min(counts)} to {max(counts)} copies of their blocks"
+        lines.append(f"  replicas                 {copies}; one of each would take {facts['array_us_alone']:.1f} us")
+    if facts["shared"]:
+        shown = ", ".join(f"{label} as {owner}" for label, owner in facts["shared"].items())
+        lines.append(f"  blocks shared            {shown}")
+    return lines
+
+
+def is_depthwise(op: Operation) -> bool:
+    """Return whether an operation was a depthwise layer, wherever it runs."""
+    return isinstance(op, DepthwiseOp) or (isinstance(op, MvmOp) and op.diagonal is not None)
+
+
+def _priced(op: Any, target: Target) -> dict[str, Any]:
+    """Return where a depthwise layer runs, what it costs there and what it would cost at the other place."""
+    window, (height, width, outputs) = int_values(op.window), shape_of(op.out)
+    channels, taps = shape_of(op.x)[-1], window[0] * window[1]
+    price = depthwise_price(target, taps, channels, outputs // channels, height * width)
+    return {
+        "layer": op.label.data,
+        "where": "digital" if isinstance(op, DepthwiseOp) else "array",
+        "digital_us": round(price.digital.time_ns / 1000, 3),
+        "digital_uj": round(price.digital.energy_nj / 1000, 3),
+        "array_us": round(price.array.time_ns / 1000, 3),
+        "array_uj": round(price.array.energy_nj / 1000, 3),
+        "array_cells": price.cells,
+        "array_cells_unused": price.cells - price.used,
+    }
+
+
+def _depthwise_lines(prices: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the price of all depthwise layers at each place; the cells beside the diagonals stay unprogrammed."""
+    if not prices:
+        return []
+    total = {key: sum(price[key] for price in prices) for key in prices[0] if key not in ("layer", "where")}
+    count = Counter(price["where"] for price in prices)
+    placed = " and ".join(f"{count[where]} {where}" for where in ("digital", "array") if count[where])
+    unused = 100 * total["array_cells_unused"] / total["array_cells"]
+    return [
+        f"  depthwise layers         {placed}; estimates for all of them:",
+        f"    on the digital unit    {total['digital_us']:.1f} us, {total['digital_uj']:.1f} uJ",
+        f"    in the array           {total['array_us']:.1f} us, {total['array_uj']:.1f} uJ, "
+        f"{total['array_cells']} cells, {unused:.1f} % of them unused",
+    ]
+
+
+def _devices(compilation: Compilation, op: MvmOp, target: Target) -> int:
+    """Return how many devices are programmed for a layer: both sides of each cell, or those with a target alone."""
+    assert op.conductance is not None
+    levels = compilation.graph.weights.get(op.conductance)
+    cells = 2 * levels.size if op.skip_zeros is None else int(np.count_nonzero(levels))
+    return cells * op.copies * int(target.constants["array.pairs_per_weight"])
+
+
+def _conversions(op: MvmOp) -> int:
+    """Return the ADC conversions of one sample."""
+    group, _, cols = op.matrix
+    return _vectors(op) * group * cols * (len(int_values(op.row_cuts)) - 1)
+
+
 def _products(op: MvmOp) -> int:
-    blocks = len(int_values(op.blocks)) // 3
+    blocks = len(int_values(op.blocks)) // 3 // op.copies
     return _vectors(op) * blocks
 
 
 def _vectors(op: MvmOp) -> int:
     """Return the vectors that one sample streams through a layer."""
-    return math.prod(shape_of(op.out)[:-1]) * runs_of(op)
+    return vectors_of(op) * runs_of(op)
 
 
 def _depthwise(compilation: Compilation) -> int:
@@ -115,9 +209,11 @@ def _layer_table(layers: Sequence[MvmOp]) -> list[str]:
         group, height, width = op.matrix
         matrix = f"{height} x {width}" if group == 1 else f"{group} x {height} x {width}"
         spots = int_values(op.blocks)
+        copies = f"{op.copies} x " if op.copies > 1 else ""
+        cut = f"{copies}{len(spots) // 3 // op.copies}{_cut(op)}"
         name = (names_of(op.location) or (op.label.data,))[0]
         name = name if len(name) <= 40 else "..." + name[-37:]
-        rows.append((name, matrix, str(len(spots) // 3), str(len(set(spots[::3]))), str(_vectors(op))))
+        rows.append((name, matrix, cut, str(len(set(spots[::3]))), str(_vectors(op))))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [
         "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
@@ -125,3 +221,11 @@ def _layer_table(layers: Sequence[MvmOp]) -> list[str]:
     if len(layers) > SHOWN_LAYERS:
         lines.append(f"  ... and {len(layers) - SHOWN_LAYERS} more")
     return lines
+
+
+def _cut(op: MvmOp) -> str:
+    """Return how a layer was cut, where it was: row blocks x column blocks, and the largest of them."""
+    rows, cols = (np.diff(int_values(cuts)) for cuts in (op.row_cuts, op.col_cuts))
+    if len(rows) == len(cols) == 1:
+        return ""
+    return f": {len(rows)} x {len(cols)} of {rows.max()} x {cols.max()}"

@@ -176,7 +176,7 @@ class Prover:
         if sampled:
             self.share = Share()
         count = len(next(iter(inputs.values())))
-        for first, last in pairwise([*range(0, count, BATCH), count]):
+        for first, last in pairwise([*range(0, count, min(BATCH, self.interpreter.chunk)), count]):
             batch = {name: array[first:last] for name, array in inputs.items()}
             difference = self._batch(batch, first, max(0, min(reference_samples, last) - first))
             if difference:

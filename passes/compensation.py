@@ -31,7 +31,7 @@ class Compensation:
 
     def __call__(self, graph: Graph) -> Graph:
         for op in graph.operations:
-            if isinstance(op, MvmOp) and self.vectors:
+            if isinstance(op, MvmOp) and op.shares is None and self.vectors:
                 self._prepare(graph, op)
         return graph
 

@@ -1,29 +1,38 @@
-"""Map convolutions and matrix products to matrix-vector streams, depthwise layers to the digital unit if any."""
+"""Map convolutions and matrix products to matrix-vector streams, depthwise layers to where they cost less."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from xdsl.ir import Operation
 
+from cimc.diagnostics import fail
 from cimc.ir.attributes import Ints, int_value, int_values, integer, ints, text
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.nn import AvgPoolOp, ConvOp, DenseOp, MaxPoolOp
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
+from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_inputs
 from cimc.passes.requantise import code_clamp, multipliers, offsets
+from cimc.passes.weight_mapping import SKIP_ZEROS
 from cimc.targets import Target
 
 WEIGHT_HIGH = 127
+WAYS = ("auto", "digital", "array", "channels")
+"""What the option `depthwise` may say."""
 
 
 @dataclass(frozen=True)
 class Im2col:
     """nn.conv and nn.dense -> xbar.mvm (rows = kernel rows x kernel columns x channels), depthwise -> xbar.depthwise.
 
-    `depthwise` is digital, array (a matrix per channel), or auto: digital where the target has a depthwise unit.
+    `depthwise` is digital, array (as many channels as a tile holds in one block-diagonal matrix), channels (a matrix
+    for each), or auto: array where energy times delay is less there, or the target has no depthwise unit, and the cells
+    are free; else digital.
     """
 
     name: ClassVar[str] = "im2col"
@@ -31,11 +40,16 @@ class Im2col:
     depthwise: str = "auto"
 
     def __call__(self, graph: Graph) -> Graph:
-        layers = [op for op in graph.operations if isinstance(op, ConvOp | DenseOp) and not self._is_digital(op)]
+        if self.depthwise not in WAYS:
+            raise fail("CIM0305", f"im2col{{depthwise}} is {self.depthwise!r}", hint=f"it can be {', '.join(WAYS)}")
+        ways = self._ways(graph)
+        layers = [op for op in graph.operations if isinstance(op, ConvOp | DenseOp) and ways.get(op) != "digital"]
         fit_inputs(graph, layers, self.target)
         for op in graph.operations:
-            if isinstance(op, ConvOp) and self._is_digital(op):
+            if isinstance(op, ConvOp) and ways.get(op) == "digital":
                 replace(op, [_depthwise(graph, op)])
+            elif isinstance(op, ConvOp) and ways.get(op) == "array":
+                replace(op, [_diagonal(graph, op, self.target)])
             elif isinstance(op, ConvOp):
                 replace(op, [_convolution(graph, op)])
             elif isinstance(op, DenseOp):
@@ -43,13 +57,44 @@ class Im2col:
                 replace(op, [_mvm(graph, op, weight[np.newaxis], None)])
         return graph
 
-    def _is_digital(self, op: ConvOp | DenseOp) -> bool:
-        if isinstance(op, DenseOp):
-            return False
-        wanted = self.depthwise == "digital" or (
-            self.depthwise == "auto" and bool(self.target.constants["digital.depthwise"])
-        )
-        return wanted and op.weight.dims[2] == 1 and int_value(op.group) > 1
+    def _ways(self, graph: Graph) -> dict[Operation, str]:
+        """Return where each depthwise layer goes: digital, array or channels."""
+        free, ways = _free_cells(self.target, graph), dict[Operation, str]()
+        for op in graph.operations:
+            if isinstance(op, ConvOp) and is_depthwise(op):
+                price = depthwise_price(self.target, *_facts(op))
+                ways[op] = self._way(price, free)
+                free -= price.cells if ways[op] == "array" else 0
+        return ways
+
+    def _way(self, price: DepthwisePrice, free: float) -> str:
+        if self.depthwise != "auto":
+            return self.depthwise
+        if not self.target.constants["digital.depthwise"]:
+            return "array"
+        return "array" if price.array.product < price.digital.product and price.cells <= free else "digital"
+
+
+def is_depthwise(op: ConvOp) -> bool:
+    """Return whether each output channel of a convolution reads one input channel."""
+    return op.weight.dims[2] == 1 and int_value(op.group) > 1
+
+
+def _facts(op: ConvOp) -> tuple[int, int, int, int]:
+    """Return (taps, channels, outputs per channel, output positions)."""
+    height, width, _, outputs = op.weight.dims
+    channels = int_value(op.group)
+    return height * width, channels, outputs // channels, math.prod(shape_of(op.out)[:-1])
+
+
+def _free_cells(target: Target, graph: Graph) -> float:
+    """Return the cells that are left when all layers but the depthwise ones lie in the tiles."""
+    if target.tiles is None:
+        return math.inf
+    dense = [
+        op for op in graph.operations if isinstance(op, DenseOp) or (isinstance(op, ConvOp) and not is_depthwise(op))
+    ]
+    return target.tiles * target.rows * target.columns - sum(math.prod(op.weight.dims) for op in dense)
 
 
 def window_of(op: ConvOp | MaxPoolOp | AvgPoolOp, kernel: tuple[int, int]) -> Ints:
@@ -69,6 +114,20 @@ def _convolution(graph: Graph, op: ConvOp) -> MvmOp:
     return _mvm(graph, op, np.moveaxis(split, 1, 0), window)
 
 
+def _diagonal(graph: Graph, op: ConvOp, target: Target) -> MvmOp:
+    """Return a depthwise layer as groups of channels, each group one block-diagonal matrix."""
+    taps, channels, multiplier, _ = _facts(op)
+    held = channels_together(target, taps, channels, multiplier)
+    weight = graph.weights.get(op.weight).reshape(taps, channels // held, held, multiplier)
+    cells = np.zeros((channels // held, taps, held, held, multiplier), np.float32)
+    for channel in range(held):
+        cells[:, :, channel, channel] = np.moveaxis(weight[:, :, channel], 1, 0)
+    matrix = cells.reshape(channels // held, taps * held, held * multiplier)
+    made = _mvm(graph, op, matrix, window_of(op, (op.weight.dims[0], op.weight.dims[1])))
+    made.properties |= {"diagonal": integer(held), "skip_zeros": integer(1)}
+    return made
+
+
 def _mvm(graph: Graph, op: ConvOp | DenseOp, weight: np.ndarray, window: Ints | None) -> MvmOp:
     label = op.label.data
     low, high = code_clamp(op.clamp, code_of(op.out))
@@ -85,6 +144,8 @@ def _mvm(graph: Graph, op: ConvOp | DenseOp, weight: np.ndarray, window: Ints | 
     if op.steps is not None:
         steps = graph.weights.get(op.steps).reshape(weight.shape[0], weight.shape[2])
         properties["steps"] = graph.weights.add(f"{label}.steps", steps)
+    if SKIP_ZEROS in op.attributes:
+        properties["skip_zeros"] = integer(1)
     return MvmOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)
 
 

@@ -26,8 +26,11 @@ from cimc.passes.mixed_precision import MixedPrecision
 from cimc.passes.place import Place
 from cimc.passes.quantise import Quantise
 from cimc.passes.ranges import Ranges
+from cimc.passes.replicate import Replicate
+from cimc.passes.reuse import Reuse
 from cimc.passes.schedule import Schedule
 from cimc.passes.split import Split
+from cimc.passes.weight_mapping import WeightMapping
 from cimc.targets import Target
 
 
@@ -50,8 +53,8 @@ class Setting:
 
 DEFAULT = (
     "masks,fuse-functions,layout,fold-affine,fold-pads,fold-reshapes,fuse-clamp,dead-code,"
-    "calibrate,quantise,mixed-precision,"
-    "im2col,digital,split,column-ranges,conductance,compensation,place,schedule"
+    "weight-mapping,calibrate,quantise,mixed-precision,"
+    "im2col,digital,split,column-ranges,reuse,conductance,compensation,replicate,place,schedule"
 )
 """The road from an imported graph to a scheduled tile graph."""
 
@@ -64,6 +67,7 @@ PASSES: tuple[Any, ...] = (
     FoldReshapes,
     FuseClamp,
     DeadCode,
+    WeightMapping,
     Calibrate,
     Quantise,
     MixedPrecision,
@@ -71,8 +75,10 @@ PASSES: tuple[Any, ...] = (
     Digital,
     Split,
     ColumnRanges,
+    Reuse,
     Conductance,
     Compensation,
+    Replicate,
     Place,
     Schedule,
 )

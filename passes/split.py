@@ -1,8 +1,9 @@
-"""Split layers over tiles: balanced cuts of rows and columns into blocks no larger than a tile."""
+"""Split layers over tiles: balanced or greedy cuts of rows and columns into blocks no larger than a tile."""
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+from cimc.diagnostics import fail
 from cimc.ir.attributes import ints
 from cimc.ir.graph import Graph
 from cimc.ir.xbar import MvmOp
@@ -11,17 +12,25 @@ from cimc.targets import Target
 
 @dataclass(frozen=True)
 class Split:
-    """Set row_cuts and col_cuts of every xbar.mvm; parts differ by at most one row or column."""
+    """Set row_cuts and col_cuts of every xbar.mvm.
+
+    `rows` and `columns` are balanced, parts that differ by at most one, or greedy: whole tiles and one remainder.
+    """
 
     name: ClassVar[str] = "split"
     target: Target
+    rows: str = "balanced"
+    columns: str = "balanced"
 
     def __call__(self, graph: Graph) -> Graph:
+        for option, way in (("rows", self.rows), ("columns", self.columns)):
+            if way not in CUTS:
+                raise fail("CIM0305", f"split{{{option}}} is {way!r}", hint=f"it can be {' or '.join(CUTS)}")
         for op in graph.operations:
             if isinstance(op, MvmOp):
                 _, rows, cols = op.matrix
-                op.properties["row_cuts"] = ints(balanced_cuts(rows, self.target.rows))
-                op.properties["col_cuts"] = ints(balanced_cuts(cols, self.target.columns))
+                op.properties["row_cuts"] = ints(CUTS[self.rows](rows, self.target.rows))
+                op.properties["col_cuts"] = ints(CUTS[self.columns](cols, self.target.columns))
         return graph
 
 
@@ -29,3 +38,12 @@ def balanced_cuts(size: int, limit: int) -> list[int]:
     """Return 0 = c0 < c1 < ... = size with as few, as equal parts as `limit` allows."""
     parts = -(-size // limit)
     return [size * part // parts for part in range(parts + 1)]
+
+
+def greedy_cuts(size: int, limit: int) -> list[int]:
+    """Return 0 = c0 < c1 < ... = size with parts of `limit` and one remainder."""
+    return [*range(0, size, limit), size]
+
+
+CUTS = {"balanced": balanced_cuts, "greedy": greedy_cuts}
+"""What the options of `split` may say."""

@@ -11,28 +11,34 @@ from torch import Tensor
 from cimc.backends.torch_device.arithmetic import product, square_root
 from cimc.backends.traps import Refusal
 
+Array = NDArray[Any]
 ROWS, COLUMNS = 1023, 64
 CASES = ((np.float32, 127, 129, 4095), (np.float64, (1 << 20) - 1, (1 << 21) - 1, (1 << 26) - 1))
 """Type, largest factors of sums over ROWS that stay just below its bound, largest factor of a single product."""
 
 
-@cache
 def require_exact(device: torch.device) -> None:
     """Raise Refusal CIM0542 unless a device multiplies integers within the bounds exactly, and rounds roots correctly.
 
-    The single products have more digits than TF32 or bfloat16 hold.
+    The single products have more digits than TF32 or bfloat16 hold. Settings may change, so every interpreter asks.
     """
 
-    def moved(values: NDArray[Any]) -> Tensor:
+    def moved(values: Array) -> Tensor:
         return torch.tensor(values).to(device)
 
-    for kind, a, b, wide in CASES:
-        for left, right in (_sums(a, b), _single_products(wide)):
-            found = product(moved(left.astype(kind)), moved(right.astype(kind))).cpu().numpy()
-            _require(np.array_equal(found, left @ right), device, f"a {kind.__name__} product")
+    for left, right, wanted in _products():
+        found = product(moved(left), moved(right)).cpu().numpy()
+        _require(np.array_equal(found, wanted), device, f"a {left.dtype} product")
     squares = np.random.default_rng(0).integers(0, 1 << 53, 1 << 12).astype(np.float64)
     roots = square_root(moved(squares)).cpu().numpy()
     _require(np.array_equal(roots, np.sqrt(squares)), device, "a square root")
+
+
+@cache
+def _products() -> tuple[tuple[Array, Array, Array], ...]:
+    """Return factors in the types to be checked, and their products in integers."""
+    pairs = [(kind, *pair) for kind, a, b, wide in CASES for pair in (_sums(a, b), _single_products(wide))]
+    return tuple((left.astype(kind), right.astype(kind), left @ right) for kind, left, right in pairs)
 
 
 def _sums(a: int, b: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

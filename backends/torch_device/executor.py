@@ -52,7 +52,8 @@ class Executor:
     def __init__(
         self, device: torch.device, program: Program, steps: Sequence[Step], threads: int, perform: Perform
     ) -> None:
-        require_exact(device)
+        with _threads(1):
+            require_exact(device)
         self._device = device
         self._program = program
         self._steps = steps

@@ -16,7 +16,7 @@ from cimc.ir.text import parse_module, print_module
 from cimc.isa.atomic import write_files
 from cimc.isa.container import save_binary, save_text
 from cimc.isa.program import Program
-from cimc.passes.pipeline import DEFAULT, up_to_stage
+from cimc.passes.pipeline import DEFAULT, up_to_stage, with_options
 from cimc.passes.ranges import Ranges
 from cimc.targets import Target, load_target
 
@@ -49,6 +49,12 @@ def target_of_options(options: argparse.Namespace) -> Target:
     return target.with_tiles(None if options.tiles == "auto" else options.tiles)
 
 
+def pipeline_of(options: argparse.Namespace) -> str:
+    """Return the pipeline asked for, with the options of --set. Raises CimcError CIM0305."""
+    pipeline = options.pass_pipeline or DEFAULT
+    return with_options(pipeline, ",".join(options.set)) if options.set else pipeline
+
+
 def feeding_of(options: argparse.Namespace) -> Feeding:
     return Feeding(options.offset, options.scale, options.limit)
 
@@ -69,7 +75,7 @@ def compile_command(options: argparse.Namespace) -> int:
     text_only = options.compile_to != "program"
     beside = weights_beside(Path(options.output)) if text_only else payload_beside(options.output)
     keep_inputs([options.output, options.write_ranges, beside], _inputs(options))
-    request = request_of(options, options.pass_pipeline or DEFAULT)
+    request = request_of(options, pipeline_of(options))
     if options.compile_to == "program":
         return _compile_program(options, request)
     if options.write_ranges or options.json:
@@ -126,7 +132,7 @@ def export_command(options: argparse.Namespace) -> int:
     from cimc.ir.nn import Computed
 
     keep_inputs([options.output], _inputs(options))
-    request = request_of(options, options.pass_pipeline or DEFAULT)
+    request = request_of(options, pipeline_of(options))
     graph = compile_to_stage(Path(options.model), request, "tile")
     labels = [op.label.data for op in graph.operations if isinstance(op, Computed)] if options.codes else []
     model = to_onnx(graph, values=labels, codes=options.codes)

@@ -150,6 +150,13 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--calib", metavar="DATA.npz", help="inputs to calibrate ranges on")
     parser.add_argument("--ranges", metavar="FILE", help="ranges written by --write-ranges, instead of calibration")
     parser.add_argument("--pass-pipeline", metavar="STR", help="passes and options instead of the default pipeline")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="PASS{OPTION=VALUE}",
+        help="set options of a pass, such as 'split{rows=greedy}'; may be repeated for other passes",
+    )
     parser.add_argument("--print-ir-after", metavar="PASS|all|changed", help="print the IR behind this pass to stderr")
     parser.add_argument("--timing", action="store_true", help="print the seconds of each pass to stderr")
     _feeding(parser)

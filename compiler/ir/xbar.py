@@ -7,7 +7,7 @@ reads the zero point. round is half to even. Before `conductance` an mvm still c
 real values, multiply, add the bias, quantise.
 """
 
-from xdsl.dialects.builtin import TensorType
+from xdsl.dialects.builtin import StringAttr, TensorType
 from xdsl.ir import Dialect
 from xdsl.irdl import (
     Operand,
@@ -48,6 +48,10 @@ class MvmOp(Clamped):
     y = clamp(round((sum_t code_t * scale[group, t, col] + offset[group * cols + col]) / 2^shift)).
     vectors (count, rows) i8 are read to compensate drift; reference (group, row block, col) sums their |code| when new.
     blocks lists (tile, row, col) for each group, column block, row block, in this order; first_block numbers the first.
+    With replicas, so many copies of these blocks follow one another, and each copy takes a part of the vectors.
+    shares names the layer whose blocks, of the same conductances, this one uses. diagonal is the number of channels of
+    a depthwise layer in each group, whose matrix is block-diagonal. With skip_zeros, devices with target zero stay
+    unprogrammed.
     """
 
     name = "xbar.mvm"
@@ -70,6 +74,15 @@ class MvmOp(Clamped):
     reference: WeightRef | None = opt_prop_def(WeightRef)
     blocks: Ints | None = opt_prop_def(Ints)
     first_block: Integer | None = opt_prop_def(Integer)
+    replicas: Integer | None = opt_prop_def(Integer)
+    shares: StringAttr | None = opt_prop_def(StringAttr)
+    diagonal: Integer | None = opt_prop_def(Integer)
+    skip_zeros: Integer | None = opt_prop_def(Integer)
+
+    @property
+    def copies(self) -> int:
+        """How many copies of its blocks the layer has, at least one."""
+        return 1 if self.replicas is None else int_value(self.replicas)
 
     @property
     def matrix(self) -> tuple[int, int, int]:

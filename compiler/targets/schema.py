@@ -52,10 +52,13 @@ CONSTANTS: Mapping[str, Constant] = {
     "adc.gain": Constant("granularity", str, choices=("array", "unity")),
     "adc.multiplexing": Constant("columns per ADC", int, 1, 1024),
     "digital.depthwise": Constant("capability", bool),
+    "digital.lanes": Constant("multiplications per cycle", int, 1, 1 << 20),
+    "digital.cycle": Constant("ns", float),
     "memory.activation_bytes": Constant("bytes", int, 1, float(1 << 36)),
     "memory.constant_bytes": Constant("bytes", int, 1, float(1 << 36)),
     "timing.phase": Constant("ns", float),
     "energy.product_fixed": Constant("nJ", float),
     "energy.array_power": Constant("W", float),
+    "energy.multiply": Constant("pJ", float),
 }
 """Section.key -> constant. All are required."""

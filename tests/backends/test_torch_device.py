@@ -170,20 +170,28 @@ def test_a_device_that_shortens_factors_is_refused(monkeypatch, bits):
     short = shortened(bits)
     monkeypatch.setattr(exactness, "product", lambda a, b: short(a) @ short(b))
     with pytest.raises(Refusal, match="CIM0542"):
-        exactness.require_exact.__wrapped__(torch.device("cpu"))
+        exactness.require_exact(torch.device("cpu"))
+
+
+def test_a_device_whose_precision_someone_lowers_is_refused_the_next_time(new, monkeypatch):
+    Interpreter(layered(new), device=DEVICE)
+    short = shortened(10)
+    monkeypatch.setattr(exactness, "product", lambda a, b: short(a) @ short(b))
+    with pytest.raises(Refusal, match="CIM0542"):
+        Interpreter(layered(new), device=DEVICE)
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
 def test_a_device_that_rounds_sums_is_refused(monkeypatch, kind):
     monkeypatch.setattr(exactness, "product", lambda a, b: a @ b if a.dtype != kind else a @ b * (1 - 2.0**-23))
     with pytest.raises(Refusal, match="CIM0542"):
-        exactness.require_exact.__wrapped__(torch.device("cpu"))
+        exactness.require_exact(torch.device("cpu"))
 
 
 def test_a_device_that_rounds_roots_badly_is_refused(monkeypatch):
     monkeypatch.setattr(exactness, "square_root", lambda values: torch.nextafter(values.sqrt(), values))
     with pytest.raises(Refusal, match="CIM0542"):
-        exactness.require_exact.__wrapped__(torch.device("cpu"))
+        exactness.require_exact(torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

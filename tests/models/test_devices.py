@@ -14,7 +14,7 @@ from cimc.isa.container import load
 
 pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")
 
-IMAGES = 9
+IMAGES, CHUNK = 9, 4
 NOISE = {
     "exact": None,
     "frozen": Noise(load_profile("pcm"), 5, 86400),
@@ -32,8 +32,8 @@ def test_every_tensor_is_the_same(model: Model, target: str, shared_models: Path
     given = job.inputs()
     codes = {port.name: ports.quantise(port, given[port.name][:IMAGES]) for port in program.inputs}
     for name, noise in NOISE.items():
-        fast = Interpreter(program, noise=noise)
-        device = Interpreter(program, 4, noise=noise, planned=fast._plan, device="torch:cpu")
+        fast = Interpreter(program, CHUNK, noise=noise)
+        device = Interpreter(program, CHUNK, noise=noise, planned=fast._plan, device="torch:cpu")
         assert device._executor
         assert all(device._executor.forms), name
         wanted, found = (writes(interpreter, codes) for interpreter in (fast, device))
@@ -44,7 +44,7 @@ def test_every_tensor_is_the_same(model: Model, target: str, shared_models: Path
 
 
 def writes(interpreter: Interpreter, codes: dict[str, Array]) -> dict[int, Array]:
-    """Return what every instruction writes [images, vectors, length]."""
+    """Return what every instruction writes [images, vectors, length], turn after turn of a loop, chunk after chunk."""
     seen: dict[int, list[Array]] = {}
     interpreter.run(codes, lambda index, values: seen.setdefault(index, []).append(values))
     return {index: np.concatenate(parts) for index, parts in seen.items()}

@@ -9,7 +9,7 @@ from targets.stages import Array, chip, layers, lowered, normal
 
 from cimc.evaluate import Evaluator
 from cimc.ir import nn, xbar
-from cimc.ir.attributes import int_values
+from cimc.ir.attributes import int_value, int_values
 from cimc.ir.build import Window
 from cimc.ir.graph import Graph
 from cimc.ir.types import code_of
@@ -68,7 +68,7 @@ def assert_near(graph: Graph, x: Array, wanted: Array, slack: float) -> None:
 def test_a_layer_computes_the_unrolled_product(name: str) -> None:
     graph, weight = convolution(name)
     x = normal(3, 7, 8, CASES[name][1], seed=5)
-    lower = lowered(graph, {"x": x}, "im2col", im2col="depthwise=array")
+    lower = lowered(graph, {"x": x}, "im2col", im2col="depthwise=channels")
     (layer,) = layers(lower)
     assert layer.weight is not None
     matrix = lower.weights.get(layer.weight)
@@ -103,13 +103,42 @@ def test_the_whole_road_computes_the_same(name: str) -> None:
     assert_near(lower, x, unrolled(name, x, weight), 0.05)
 
 
-@pytest.mark.parametrize(("unit", "option", "digital"), [
-    (True, "auto", True), (False, "auto", False), (True, "array", False), (False, "digital", True)
+@pytest.mark.parametrize(("rows", "columns", "held"), [(1000, 100, 4), (1000, 3, 2), (20, 100, 2), (12, 100, 1)])
+@pytest.mark.parametrize("name", DEPTHWISE)
+def test_a_depthwise_layer_in_the_array_is_block_diagonal(name: str, rows: int, columns: int, held: int) -> None:
+    graph, weight = convolution(name)
+    multiplier = weight.shape[3] // 4
+    held = min(held, max(columns // multiplier, 1))
+    x = normal(3, 7, 8, 4, seed=5)
+    target = chip(array__rows=rows, array__columns=columns)
+    lower = lowered(graph, {"x": x}, "im2col", target, im2col="depthwise=array")
+    (layer,) = layers(lower)
+    assert layer.weight is not None and int_value(layer.diagonal) == held  # type: ignore[arg-type]
+    matrix = lower.weights.get(layer.weight)
+    assert matrix.shape == (4 // held, 9 * held, held * multiplier)
+    assert np.count_nonzero(matrix) == weight.size
+    assert_near(lower, x, unrolled(name, x, weight), 0.02)
+
+
+DEAR_UNIT = {"digital__lanes": 1, "digital__cycle": 1000.0, "energy__multiply": 1e3}
+DEAR_ARRAY = {"timing__phase": 1e6}
+
+
+@pytest.mark.parametrize(("facts", "option", "digital"), [
+    ({}, "auto", True),
+    ({"digital__depthwise": False}, "auto", False),
+    ({}, "array", False),
+    ({}, "channels", False),
+    ({"digital__depthwise": False}, "digital", True),
+    (DEAR_UNIT, "auto", False),
+    ({**DEAR_UNIT, **DEAR_ARRAY}, "auto", True),
+    ({**DEAR_UNIT, "array__rows": 9, "array__columns": 3}, "auto", True),
+    ({**DEAR_UNIT, "array__rows": 9, "array__columns": 4}, "auto", False),
 ])  # fmt: skip
-def test_where_a_depthwise_layer_goes(unit: bool, option: str, digital: bool) -> None:
+def test_where_a_depthwise_layer_goes(facts: dict[str, Any], option: str, digital: bool) -> None:
+    """By cost, where the target does not decide and the cells are free: four channels of 9 rows take 36."""
     graph, _ = convolution("depthwise")
-    data = {"x": normal(2, 7, 8, 4)}
-    lower = lowered(graph, data, "im2col", chip(digital__depthwise=unit), im2col=f"depthwise={option}")
+    lower = lowered(graph, {"x": normal(2, 7, 8, 4)}, "im2col", chip(**facts), im2col=f"depthwise={option}")
     assert bool(layers(lower)) is not digital
 
 

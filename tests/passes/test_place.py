@@ -14,7 +14,8 @@ from cimc.ir import nn, xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.text import print_module
-from cimc.passes.place import Place, blocks_of
+from cimc.passes.packing import blocks_of
+from cimc.passes.place import Place
 from cimc.passes.schedule import ALIGNMENT, MEMORY, Schedule, byte_size, constant_bytes
 from cimc.passes.split import Split
 from cimc.targets import Target

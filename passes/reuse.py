@@ -1,0 +1,53 @@
+"""Reuse: layers with the same weights, as of siamese or unrolled networks, share one set of blocks."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from cimc.diagnostics import fail
+from cimc.ir.attributes import int_values, text
+from cimc.ir.graph import Graph
+from cimc.ir.types import WeightRef
+from cimc.ir.xbar import MvmOp
+from cimc.passes.column_ranges import PEAKS
+
+WAYS = ("none", "equal")
+
+
+@dataclass(frozen=True)
+class Reuse:
+    """Let every xbar.mvm whose weights equal an earlier one's share its blocks; `weights` is none or equal.
+
+    Their columns then have one conductance range, for the larger of their peaks. So it runs behind column-ranges.
+    """
+
+    name: ClassVar[str] = "reuse"
+    weights: str = "none"
+
+    def __call__(self, graph: Graph) -> Graph:
+        if self.weights not in WAYS:
+            raise fail("CIM0305", f"reuse{{weights}} is {self.weights!r}", hint=f"it can be {' or '.join(WAYS)}")
+        if self.weights == "equal":
+            families: dict[object, list[MvmOp]] = {}
+            for op in graph.operations:
+                if isinstance(op, MvmOp) and op.weight is not None:
+                    key = (op.weight.dims, op.weight.digest.data, int_values(op.row_cuts), int_values(op.col_cuts))
+                    families.setdefault(key, []).append(op)
+            for family in families.values():
+                _share(graph, family)
+        return graph
+
+
+def _share(graph: Graph, family: list[MvmOp]) -> None:
+    """Give all layers of a family the peaks of the largest, and all but the first the blocks of the first."""
+    first, *others = family
+    if not others:
+        return
+    refs = [op.attributes[PEAKS] for op in family]
+    peaks = [graph.weights.get(ref) for ref in refs if isinstance(ref, WeightRef)]
+    common = graph.weights.add(f"{first.label.data}.peaks", np.maximum.reduce(peaks))
+    for op in family:
+        op.attributes[PEAKS] = common
+    for op in others:
+        op.properties["shares"] = text(first.label.data)

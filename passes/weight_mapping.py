@@ -1,0 +1,137 @@
+"""How weights become conductances: as differences, with an offset and a reference column, or in slices of a few bits.
+
+The choices of Xiao et al., "On the accuracy of analog neural network inference accelerators" (arXiv 2109.01262), as
+rewrites of the float graph: what follows, proof included, needs to know nothing of them.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.dialects.builtin import UnitAttr
+from xdsl.ir import Operation, SSAValue
+
+from cimc.diagnostics import fail
+from cimc.ir import build, nn
+from cimc.ir.attributes import int_value, text
+from cimc.ir.build import again
+from cimc.ir.graph import Graph
+from cimc.ir.location import replace
+from cimc.ir.types import WeightRef, shape_of
+
+SKIP_ZEROS = "cim.skip_zeros"
+"""On a layer: devices with target zero stay unprogrammed."""
+WEIGHT_LEVELS = 127
+WEIGHT_BITS = 7
+"""Bits of a weight's magnitude."""
+
+Layer = nn.ConvOp | nn.DenseOp
+
+
+@dataclass(frozen=True)
+class WeightMapping:
+    """Map the weights of dense layers and convolutions; depthwise layers stay as they are.
+
+    `weights` is differential: a pair of devices holds a weight's sign and magnitude; offset: one device holds weight +
+    offset, and a further column of offsets is subtracted from every output (layers of one group); sliced: `slices`
+    differential columns hold digits of the 8-bit weight, joined behind their ADCs by powers of two.
+    """
+
+    name: ClassVar[str] = "weight-mapping"
+    weights: str = "differential"
+    slices: int = 2
+
+    def __call__(self, graph: Graph) -> Graph:
+        rewrite = WAYS.get(self.weights)
+        if rewrite is None:
+            hint = f"it can be {', '.join(WAYS)}"
+            raise fail("CIM0305", f"weight-mapping{{weights}} is {self.weights!r}", hint=hint)
+        if not 1 <= self.slices <= WEIGHT_BITS:
+            raise fail("CIM0305", f"weight-mapping{{slices}} is {self.slices}", hint=f"1 to {WEIGHT_BITS} are possible")
+        for op in graph.operations:
+            if isinstance(op, Layer) and not _is_depthwise(op):
+                rewrite(graph, op, self.slices)
+        return graph
+
+
+def _is_depthwise(op: Layer) -> bool:
+    return isinstance(op, nn.ConvOp) and op.weight.dims[2] == 1 and int_value(op.group) > 1
+
+
+def _differential(graph: Graph, op: Layer, slices: int) -> None:
+    """Leave a layer as it is: conductances are differences unless something else is asked for."""
+
+
+def _offset(graph: Graph, op: Layer, slices: int) -> None:
+    """W x = (W + m) x - m x, with m the largest magnitude of W and the last product in a column of its own."""
+    if isinstance(op, nn.ConvOp) and int_value(op.group) > 1:
+        return
+    label, outputs = op.label.data, op.weight.dims[-1]
+    weight = graph.weights.get(op.weight).astype(np.float64)
+    most = float(np.abs(weight).max(initial=0.0))
+    column = np.full((*weight.shape[:-1], 1), most)
+    held = graph.weights.add(f"{label}.offset", np.concatenate([weight + most, column], axis=-1).astype(np.float32))
+    bias = op.bias and graph.weights.add(f"{label}.offset_bias", np.append(graph.weights.get(op.bias), np.float32(0)))
+    shape = shape_of(op.out)
+    raw = _layer(op, f"{label}.raw", held, bias, (*shape[:-1], outputs + 1))
+    raw.attributes[SKIP_ZEROS] = UnitAttr()
+    zeros, ones = [0] * len(shape), [1] * len(shape)
+    sums = build.slice_(raw.out, zeros, ones, shape, f"{label}.sums")
+    reference = build.slice_(raw.out, [*zeros[:-1], outputs], ones, (*shape[:-1], 1), f"{label}.reference")
+    _finish(op, [raw, sums, reference], build.sub(sums.out, reference.out, label))
+
+
+def _sliced(graph: Graph, op: Layer, slices: int) -> None:
+    """W = sum of digits of its 8-bit codes times powers of two, each digit's layer on its own."""
+    label = op.label.data
+    parts = [part for part in _digits(graph.weights.get(op.weight), slices) if part.any()]
+    if len(parts) < 2:
+        return
+    made: list[Operation] = []
+    total: SSAValue | None = None
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        held = graph.weights.add(f"{label}.digits{number}", part.astype(np.float32))
+        one = _layer(op, f"{label}.slice{number}", held, op.bias if last else None, shape_of(op.out))
+        made.append(one)
+        if total is None:
+            total = one.out
+        elif last:
+            _finish(op, made, build.add(total, one.out, label))
+        else:
+            made.append(build.add(total, one.out, f"{label}.joined{number}"))
+            total = made[-1].results[0]
+
+
+def _digits(weight: NDArray[np.generic], slices: int) -> list[NDArray[np.float64]]:
+    """Return the parts of 8-bit weights, lowest digits first, in real units."""
+    real = np.asarray(weight, np.float64)
+    step = np.abs(real).max(axis=tuple(range(real.ndim - 1))) / WEIGHT_LEVELS
+    codes = np.rint(real / np.where(step > 0.0, step, 1.0)).astype(np.int64)
+    bits = math.ceil(WEIGHT_BITS / slices)
+    mask = (1 << bits) - 1
+    digits = [(np.abs(codes) >> (bits * place) & mask) << (bits * place) for place in range(slices)]
+    return [np.sign(codes) * digit * step for digit in digits]
+
+
+def _layer(op: Layer, label: str, weight: WeightRef, bias: WeightRef | None, shape: tuple[int, ...]) -> nn.Computed:
+    """Return a layer like `op`, without its activation."""
+    return again(op, [op.x], shape, label=text(label), weight=weight, bias=bias, clamp=None, steps=None)
+
+
+def _finish(op: Layer, made: list[Operation], last: nn.AddOp | nn.SubOp) -> None:
+    """Put the operations in place of the layer, whose activation the last one takes over."""
+    if op.clamp is not None:
+        last.properties["clamp"] = op.clamp
+    replace(op, [*made, last])
+
+
+WAYS: Mapping[str, Callable[[Graph, Any, int], None]] = {
+    "differential": _differential,
+    "offset": _offset,
+    "sliced": _sliced,
+}
+"""What the option `weights` may say."""

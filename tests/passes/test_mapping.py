@@ -1,0 +1,183 @@
+"""Mapping strategies: cuts, copies, shared blocks and packing change where blocks lie, never what a program means."""
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluate.graphs import GraphBuilder
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from targets.stages import SAME, WINDOW, chip, emitted, layers, lowered, normal, perceptron, residual
+
+from cimc.backends import ports, reference
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.noise import Noise
+from cimc.backends.profiles.profile import load_profile
+from cimc.diagnostics import CimcError
+from cimc.evaluate import Evaluator
+from cimc.ir import nn
+from cimc.ir.attributes import int_values
+from cimc.ir.graph import Graph
+from cimc.isa.program import Program
+from cimc.passes.split import balanced_cuts, greedy_cuts
+from cimc.targets import Target
+
+MANY = chip(array__tiles=60, array__rows=20, array__columns=6)
+DATA = {"x": normal(3, 6, 6, 3)}
+
+
+def outputs(program: Program, data: dict[str, Any], noise: Noise | None = None) -> np.ndarray[Any, Any]:
+    """Return the codes of the one output, the same from the interpreter and, for one sample, from the reference."""
+    codes = {port.name: ports.quantise(port, data[port.name]) for port in program.inputs}
+    (found,) = Interpreter(program, noise=noise).run(codes).values()
+    one = {name: array[0].ravel().tolist() for name, array in codes.items()}
+    (literal,) = reference.run(program, one, noise=noise).values()
+    assert found[0].ravel().tolist() == literal
+    return found
+
+
+def proved(graph: Graph, data: dict[str, Any], target: Target) -> np.ndarray[Any, Any]:
+    """Return the output codes of a scheduled graph's program, which equal those of the graph."""
+    (end,) = (op for op in graph.operations if isinstance(op, nn.OutputOp))
+    label = end.x.owner.label.data  # type: ignore[union-attr]
+    found = outputs(emitted(graph, target).program, data)
+    assert np.array_equal(found.astype(np.int64), np.rint(Evaluator(graph, [label]).run(data)[label]).astype(np.int64))
+    return found
+
+
+@given(st.integers(1, 3000), st.integers(1, 300))
+def test_cuts_leave_no_part_larger_than_a_tile(size: int, limit: int) -> None:
+    for cuts in (balanced_cuts(size, limit), greedy_cuts(size, limit)):
+        parts = np.diff(cuts)
+        assert cuts[0] == 0 and cuts[-1] == size and len(parts) == -(-size // limit)
+        assert parts.min() > 0 and parts.max() <= limit
+    assert np.ptp(np.diff(balanced_cuts(size, limit))) <= 1
+    assert set(np.diff(greedy_cuts(size, limit))[:-1]) <= {limit}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"split": "rows=greedy columns=greedy"},
+        {"place": "pack=tile"},
+        {"replicate": "tiles=-1"},
+        {"replicate": "tiles=7", "split": "rows=greedy"},
+        {"im2col": "depthwise=array", "replicate": "tiles=-1"},
+        {"im2col": "depthwise=channels"},
+    ],
+    ids=str,
+)
+def test_every_mapping_is_what_its_graph_says(options: dict[str, str]) -> None:
+    proved(lowered(residual(), DATA, target=MANY, **options), DATA, MANY)
+
+
+def test_copies_and_packing_change_no_bit() -> None:
+    plain = proved(lowered(residual(), DATA, target=MANY), DATA, MANY)
+    for options in ({"replicate": "tiles=-1"}, {"replicate": "tiles=5"}, {"place": "pack=tile"}):
+        assert np.array_equal(plain, proved(lowered(residual(), DATA, target=MANY, **options), DATA, MANY))
+
+
+WINDOWS = [
+    {"kernel": (3, 3), "stride": [1, 1], "dilation": [1, 1], "pads": [1, 1, 1, 1]},
+    {"kernel": (3, 2), "stride": [2, 3], "dilation": [1, 1], "pads": [2, 0, 2, 1]},
+    {"kernel": (2, 3), "stride": [1, 2], "dilation": [3, 1], "pads": [3, 1, 3, 1]},
+    {"kernel": (1, 1), "stride": [3, 1], "dilation": [1, 1], "pads": [0, 0, 0, 0]},
+    {"kernel": (1, 1), "stride": [1, 1], "dilation": [1, 1], "pads": [0, 0, 0, 0]},
+]
+
+
+def convolution(kernel: tuple[int, int], weight: Any, **window: list[int]) -> Graph:
+    b = GraphBuilder()
+    x = b.input((9, 7, 3))
+    (s, t), (d, e), pads = window["stride"], window["dilation"], window["pads"]
+    rows = (9 + pads[0] + pads[2] - d * (kernel[0] - 1) - 1) // s + 1
+    cols = (7 + pads[1] + pads[3] - e * (kernel[1] - 1) - 1) // t + 1
+    b.output(b.op(nn.ConvOp, [x], (rows, cols, 5), label="y", weight=weight, group=1, **window))
+    return b.graph()
+
+
+@pytest.mark.parametrize("window", WINDOWS, ids=str)
+@pytest.mark.parametrize("tiles", [1, 2, 50])
+def test_each_copy_computes_its_rows(window: dict[str, Any], tiles: int) -> None:
+    data, target = {"x": normal(2, 9, 7, 3)}, chip(array__tiles=60)
+    weight = normal(*window["kernel"], 3, 5, seed=3)
+    plain = proved(lowered(convolution(weight=weight, **window), data, target=target), data, target)
+    graph = lowered(convolution(weight=weight, **window), data, target=target, replicate=f"tiles={tiles}")
+    (layer,) = layers(graph)
+    lines = plain.shape[1] if layer.window is not None else plain.shape[1] * plain.shape[2]
+    fewest = -(-lines // min(tiles + 1, lines))
+    assert layer.copies == -(-lines // fewest), "as many copies as make the longest part shorter, and no more"
+    spots = int_values(layer.blocks)[::3]
+    assert len(set(spots)) == len(spots) == layer.copies
+    assert np.array_equal(plain, proved(graph, data, target))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 40), st.sampled_from([-1, 1, 3, 10]))
+def test_copies_never_take_more_tiles_than_there_are(tiles: int, wanted: int) -> None:
+    target = chip(array__tiles=tiles + 6, array__rows=40, array__columns=8)
+    plain = used(lowered(residual(), DATA, target=target))
+    found = used(lowered(residual(), DATA, target=target, replicate=f"tiles={wanted}"))
+    assert len(found) <= (tiles + 6 if wanted < 0 else len(plain) + wanted)
+
+
+def used(graph: Graph) -> set[int]:
+    return {tile for op in layers(graph) for tile in int_values(op.blocks)[::3]}
+
+
+def test_all_free_tiles_of_an_endless_chip_are_refused() -> None:
+    with pytest.raises(CimcError, match="CIM0305"):
+        lowered(residual(), DATA, target=chip(array__tiles="unbounded"), replicate="tiles=-1")
+
+
+def test_each_copy_has_devices_of_its_own() -> None:
+    """The same vector everywhere: one copy's frozen noise gives one result, two copies' give two."""
+    data, target = {"x": np.ones((1, 9, 7, 3), np.float32)}, chip(array__tiles=2)
+    noise, found = Noise(load_profile("pcm"), seed=3, time_s=86400), {}
+    for tiles in (0, 1):
+        one = convolution((1, 1), normal(1, 1, 3, 5, seed=3), **WINDOW)
+        program = emitted(
+            lowered(one, data, target=target, replicate=f"tiles={tiles}", compensation="vectors=0"), target
+        )
+        found[tiles] = outputs(program.program, data, noise).reshape(-1, 5)
+    assert len(np.unique(found[0], axis=0)) == 1
+    assert len(np.unique(found[1], axis=0)) == 2
+
+
+def twins() -> Graph:
+    """Return two convolutions with the same weights on different values, added."""
+    b, facts = GraphBuilder(), {"weight": normal(3, 3, 3, 3), "group": 1, **SAME}
+    x = b.input((6, 6, 3))
+    a = b.op(nn.ConvOp, [x], (6, 6, 3), label="a", **facts)
+    c = b.op(nn.ConvOp, [a], (6, 6, 3), label="c", **facts)
+    b.output(b.op(nn.AddOp, [a, c], (6, 6, 3), label="y"))
+    return b.graph()
+
+
+def test_layers_with_equal_weights_share_blocks() -> None:
+    graph = lowered(twins(), DATA, target=MANY, reuse="weights=equal")
+    first, second = layers(graph)
+    assert second.shares is not None and second.shares.data == "a" and first.shares is None
+    assert int_values(first.blocks) == int_values(second.blocks)
+    assert first.conductance and second.conductance and first.conductance.digest == second.conductance.digest
+    proved(graph, DATA, MANY)
+    program, apart = (emitted(one, MANY).program for one in (graph, lowered(twins(), DATA, target=MANY)))
+    counts, doubled = (Counter(one.name for one in p.instructions) for p in (program, apart))
+    assert 2 * counts["program"] == doubled["program"] and 2 * counts["calibrate"] == doubled["calibrate"]
+    assert counts["mvm"] == doubled["mvm"] and 2 * len(program.conductances) == len(apart.conductances)
+
+
+def test_layers_with_other_weights_share_nothing() -> None:
+    graph = lowered(perceptron(8, 8, 8), {"x": normal(3, 8)}, target=MANY, reuse="weights=equal")
+    assert all(op.shares is None for op in layers(graph))
+
+
+@pytest.mark.parametrize(
+    ("key", "option"),
+    [("split", "rows=even"), ("split", "columns=even"), ("place", "pack=3d"), ("reuse", "weights=all")],
+)
+def test_unknown_ways_are_refused(key: str, option: str) -> None:
+    with pytest.raises(CimcError, match=r"(?s)CIM0305.*it can be"):
+        lowered(residual(), DATA, target=MANY, **{key: option})
