@@ -104,10 +104,14 @@ def capacity(target: Target) -> int:
 
 
 def require_cells(graph: Graph, target: Target) -> None:
-    """Refuse an imported graph with more weights than the target has cells, before any work is done on them."""
+    """Refuse an imported graph with more weights than the target has cells, before any work is done on them.
+
+    Weights of several layers that are equal count once here: `reuse` may let them share cells.
+    """
     products = [op for op in graph.operations if isinstance(op, ConvOp | DenseOp) and is_product(op)]
     layers = [_imported(op, target) for op in products]
-    if sum(layer.cells for layer in layers) > capacity(target):
+    distinct = {op.weight.digest.data: layer.cells for op, layer in zip(products, layers, strict=True)}
+    if sum(distinct.values()) > capacity(target):
         raise Place(target).misfit(layers)
 
 

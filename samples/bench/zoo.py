@@ -10,14 +10,13 @@ program equals its graph, and how far the integers are from the floats.
 import argparse
 import json
 import re
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import onnx
-from compiling import measured
+from compiling import Run, measured
 from zoo_models import NAMES, images, seeded_model
 
 TARGETS = ("hermes-64", "ideal")
@@ -67,23 +66,29 @@ def row(name: str, target: str, folder: Path) -> str:
     model, program = str(folder / f"{name}.onnx"), str(folder / f"{name}-{target}.cimb")
     calib, test = str(folder / f"{name}_calib.npz"), str(folder / f"{name}_test.npz")
     options = ["--calib", calib, "--target", target, "--tiles", "auto", "-o", program, "--json"]
-    seconds, peak_mib, summary = measured(["cimc", "compile", model, *options])
-    facts = json.loads(summary)
-    measured(["cimc", "run", program, "--input", test, "-o", str(folder / "y.npz")])
-    proof = subprocess.run(["cimc", "verify", model, program, "--input", test], capture_output=True, text=True)
-    if proof.returncode > 1:
-        sys.exit(f"zoo: cimc verify ended with status {proof.returncode}: {proof.stderr}")
+    made = ended(["cimc", "compile", model, *options])
+    facts = json.loads(made.output)
+    ended(["cimc", "run", program, "--input", test, "-o", str(folder / "y.npz")])
+    proof = ended(["cimc", "verify", model, program, "--input", test], allowed=(0, 1))
     chips = f" ({facts['chips']} chips)" if facts.get("chips", 1) > 1 else ""
     cells = [
         name,
         f"`{target}`",
         f"{facts['tiles']}{chips}",
         str(facts["static_instructions"]),
-        f"{seconds:.0f} s",
-        f"{peak_mib:.0f} MiB",
-        *verdict(proof.stdout),
+        f"{made.seconds:.0f} s",
+        f"{made.peak_mib:.0f} MiB",
+        *verdict(proof.output),
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def ended(command: list[str], allowed: tuple[int, ...] = (0,)) -> Run:
+    """Run a command that must end with one of some statuses."""
+    found = measured(command)
+    if found.status not in allowed:
+        sys.exit(f"zoo: `{' '.join(command)}` ended with status {found.status}\n{found.errors}")
+    return found
 
 
 def verdict(output: str) -> list[str]:

@@ -20,6 +20,7 @@ from cimc.ir import nn
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
 from cimc.isa.program import Program
+from cimc.passes.place import require_cells
 from cimc.passes.split import balanced_cuts, greedy_cuts
 from cimc.targets import Target
 
@@ -167,6 +168,17 @@ def test_layers_with_equal_weights_share_blocks() -> None:
     counts, doubled = (Counter(one.name for one in p.instructions) for p in (program, apart))
     assert 2 * counts["program"] == doubled["program"] and 2 * counts["calibrate"] == doubled["calibrate"]
     assert counts["mvm"] == doubled["mvm"] and 2 * len(program.conductances) == len(apart.conductances)
+
+
+def test_shared_weights_need_their_cells_once() -> None:
+    exact = {"array__tiles": 1, "array__rows": 27, "array__columns": 3}
+    require_cells(twins(), chip(**exact))
+    graph = lowered(twins(), DATA, target=chip(**exact), reuse="weights=equal")
+    assert len(used(graph)) == 1
+    with pytest.raises(CimcError, match="CIM0303"):
+        lowered(twins(), DATA, target=chip(**exact))
+    with pytest.raises(CimcError, match="CIM0303"):
+        require_cells(twins(), chip(**{**exact, "array__rows": 26}))
 
 
 def test_layers_with_other_weights_share_nothing() -> None:
