@@ -150,7 +150,7 @@ class Calibrate:
 def _extremes(array: NDArray[Any]) -> tuple[float, float]:
     """Return the lowest and highest value, those that stand for minus infinity left out; zeros where all do."""
     low, high = float(array.min()), float(array.max())
-    if low <= HIDDEN:
+    if -math.inf < low <= HIDDEN:
         seen = array[array > HIDDEN]
         low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
     return low, high

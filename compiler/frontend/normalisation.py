@@ -3,14 +3,24 @@
 import numpy as np
 from xdsl.ir import SSAValue
 
+from cimc.frontend.reduction import average
 from cimc.frontend.site import Reals, Site
+from cimc.frontend.steps import table
 from cimc.ir import build
 from cimc.ir.types import shape_of
 
 
-def layer(at: Site) -> SSAValue:
-    """Constant scale and bias, from any axis on; one output."""
-    return _over_last_axes(at, centred=True, bias=2)
+def layer(at: Site) -> tuple[SSAValue, ...]:
+    """From any axis on; the mean and the inverse of the deviation where they are used."""
+    y = _over_last_axes(at, centred=True, bias=2)
+    if not [name for name in at.node.outputs[1:] if name]:
+        return (y,)
+    x = at.activation(0)
+    axes = range(at.axis(at.node.integer("axis", -1)), len(shape_of(x)))
+    mean = average(at, x, axes, "mean")
+    away = at.add(build.sub(x, mean, at.helper("away")))
+    variance = average(at, at.add(build.mul(away, away, at.helper("squares"))), axes, "variance")
+    return y, mean, table(at, "power", variance, -0.5, 1.0, at.node.real("epsilon", 1e-5), suffix="inverse")
 
 
 def root_mean_square(at: Site) -> SSAValue:
@@ -20,8 +30,6 @@ def root_mean_square(at: Site) -> SSAValue:
 
 def _over_last_axes(at: Site, centred: bool, bias: int | None) -> SSAValue:
     """Normalise the axes from `axis` on, as one; scale and bias broadcast to them."""
-    if [name for name in at.node.outputs[1:] if name]:
-        raise at.refuse("CIM0104", "the mean or the deviation is used", hint="export without these outputs")
     x = at.activation(0)
     axis, shape = at.axis(at.node.integer("axis", -1)), shape_of(x)
     length, inputs = int(np.prod(shape[axis:])), (1, len(at.node.inputs) if bias is None else bias)
