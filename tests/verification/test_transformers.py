@@ -121,3 +121,15 @@ def test_the_full_shapes_are_the_published_ones() -> None:
     shapes: dict[str, Any] = runpy.run_path(str(SAMPLE))["SHAPES"]
     assert (shapes["gpt"].layers, shapes["gpt"].width, shapes["gpt"].vocabulary) == (12, 768, 50257)
     assert (shapes["bert"].layers, shapes["bert"].width) == (2, 128)
+
+
+def test_the_trained_sample_loses_less_than_a_point_on_hermes() -> None:
+    path, scale = SAMPLE.parent / "digits_transformer.onnx", np.float32(0.0625)
+    calib, test = (np.load(SAMPLE.parent / f"digits_{name}.npz") for name in ("calib", "test"))
+    request = Request(load_target("hermes-64"), data=lambda _: {"image": calib["x"].astype(np.float32) * scale})
+    compilation = compile_model(path, request)
+    program, images = compilation.emission.program, {"image": test["x"].astype(np.float32) * scale}
+    codes = Interpreter(program).run({"image": ports.quantise(program.inputs[0], images["image"])})
+    real = run_float(path, compilation.graph, images)["logits"]
+    found, exact = ((scores.argmax(axis=1) == test["y"]).mean() for scores in (codes["logits"], real))
+    assert exact >= 0.98 and found > exact - 0.01
