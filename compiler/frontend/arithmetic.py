@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 
 import numpy as np
+from onnx import TensorProto
 from xdsl.ir import SSAValue
 
 from cimc.frontend.site import Reals, Site
@@ -43,6 +44,8 @@ def multiplication(at: Site) -> SSAValue:
 
 def division(at: Site) -> SSAValue:
     """A divisor of zero on the machine gives the end of the range."""
+    if at.canvas.facts.types[at.label].tensor_type.elem_type != TensorProto.FLOAT:
+        raise at.refuse("CIM0104", "a division of integers", hint="cast the operands to FLOAT")
     if not (at.is_constant(0) or at.is_constant(1)):
         return _of_two(at, build.div)
     x, constant, name = _split(at)
