@@ -16,7 +16,7 @@ from cimc.ir.types import code_of, shape_of
 from cimc.passes import matrices
 from cimc.passes.im2col import window_of
 from cimc.passes.moves import dense, strided, transposed
-from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, quotient_multiplier
+from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, quotient_multiplier, stored
 
 EXPONENTIAL_BITS = 20
 """Softmax sums stay below 2^35 for vectors up to 2^15 long, so that a double division rounds as the exact one."""
@@ -213,7 +213,7 @@ def _select(graph: Graph, op: nn.SelectOp) -> Made:
 
 def _constant(graph: Graph, op: nn.ConstantOp) -> Made:
     code = code_of(op.out)
-    table = quantised(graph.weights.get(op.value).astype(np.float64), code).astype(code.dtype)
+    table = stored(graph.weights.get(op.value), code)
     return _made(xbar.ConstantOp, op, table=graph.weights.add(f"{op.label.data}.codes", table))
 
 

@@ -11,7 +11,7 @@ from cimc.ir.attributes import float_value, int_value, integer, text
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import CodeType, code_of, shape_of
-from cimc.passes.requantise import ACCUMULATOR_BITS, MULTIPLIER_BITS, multipliers, offsets, quantised
+from cimc.passes.requantise import ACCUMULATOR_BITS, MULTIPLIER_BITS, multipliers, offsets, stored
 
 NORM_BITS = 16
 ROOT_BITS = 62
@@ -67,7 +67,7 @@ def norm(graph: Graph, op: nn.NormOp) -> Made:
 def embed(graph: Graph, op: nn.EmbedOp) -> Made:
     """Return the look-up of rows quantised to the result's codes; the index is its own code less the zero point."""
     code, label = code_of(op.out), op.label.data
-    table = quantised(graph.weights.get(op.table).astype(np.float64), code).astype(code.dtype)
+    table = stored(graph.weights.get(op.table), code)
     ref = graph.weights.add(f"{label}.table", table)
     properties = {"label": text(label), "table": ref, "first": integer(code_of(op.x).zero.data)}
     return [xbar.EmbedOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)]

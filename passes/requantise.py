@@ -16,6 +16,7 @@ MULTIPLIER_BITS = 16
 QUOTIENT_BITS = 33
 LARGEST_SHIFT = 63
 ACCUMULATOR_BITS = 52
+AT_ONCE = 1 << 20
 
 
 def multipliers(ratios: Reals, label: str, bits: int = MULTIPLIER_BITS) -> tuple[Integers, int]:
@@ -76,6 +77,15 @@ def quantised(values: Reals, code: CodeType) -> Integers:
     codes = np.rint(values / code.scale.data) + code.zero.data
     clipped: Integers = np.clip(codes, code.low.data, code.high.data).astype(np.int64)
     return clipped
+
+
+def stored(values: NDArray[np.generic], code: CodeType) -> NDArray[np.generic]:
+    """Return the nearest codes of real values in the type that holds them, some at a time: tables may be large."""
+    flat, codes = values.reshape(-1), np.empty(values.size, code.dtype)
+    for start in range(0, flat.size, AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        codes[part] = quantised(flat[part].astype(np.float64), code)
+    return codes.reshape(values.shape)
 
 
 def code_clamp(clamp: Floats | None, code: CodeType) -> tuple[int, int]:

@@ -19,9 +19,10 @@ REPEATS = 3
 
 
 class Run(NamedTuple):
-    """One run of a command: how long, how much memory, exit status, standard output and error."""
+    """One run of a command: time, processor time and memory it took, exit status, standard output and error."""
 
     seconds: float
+    cpu_seconds: float
     peak_mib: float
     status: int
     output: str
@@ -38,7 +39,8 @@ def measured(command: list[str]) -> Run:
         process.returncode = os.waitstatus_to_exitcode(status)
         for file in (output, errors):
             file.seek(0)
-        return Run(seconds, usage.ru_maxrss / 1024, process.returncode, output.read(), errors.read())
+        cpu, peak = usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+        return Run(seconds, cpu, peak, process.returncode, output.read(), errors.read())
 
 
 def best_of(command: list[str]) -> Run:

@@ -149,6 +149,7 @@ def row(name: str, path: Path, target: str, repeats: int, out: Path) -> dict[str
         "model": name,
         "weights": facts["crossbar_weights"],
         "seconds": statistics.median(run.seconds for run in runs),
+        "cpu_seconds": statistics.median(run.cpu_seconds for run in runs),
         "peak_mib": statistics.median(run.peak_mib for run in runs),
         "static_instructions": facts["static_instructions"],
         "passes": {one: statistics.median(times[one] for times in passes) for one in passes[0]},
@@ -168,7 +169,7 @@ SHOWN = ("import", "calibrate", "column-ranges", "conductance", "compensation")
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Return the figures as a Markdown table; `x float32` is the peak memory over the bytes of float32 weights."""
-    head = ["model", "weights", "compile s", "peak MiB", "x float32", "instructions", *SHOWN, "other passes"]
+    head = ["model", "weights", "compile s", "CPU s", "peak MiB", "x float32", "instructions", *SHOWN, "other passes"]
     lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
     for one in rows:
         times = one["passes"]
@@ -177,6 +178,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             one["model"],
             f"{one['weights']:,}",
             f"{one['seconds']:.2f}",
+            f"{one['cpu_seconds']:.2f}",
             f"{one['peak_mib']:.0f}",
             f"{one['peak_mib'] * (1 << 20) / (4 * one['weights']):.1f}",
             f"{one['static_instructions']:,}",

@@ -1,6 +1,7 @@
 """place and schedule: where blocks and values lie."""
 
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from targets.stages import chip, layers, lowered, normal, perceptron, residual, through
 
 from cimc.diagnostics import CimcError
+from cimc.driver import Request, run_pipeline
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
@@ -37,6 +39,18 @@ def stack(sizes: list[tuple[int, int]]) -> Graph:
 
 def placed(sizes: list[tuple[int, int]], target: Target) -> Graph:
     return through(stack(sizes), Split(target), Place(target))
+
+
+def test_more_weights_than_cells_are_refused_before_any_data_is_read() -> None:
+    def data(inputs: object) -> Any:
+        raise AssertionError("the data was read")
+
+    small = chip(array__tiles=2, array__rows=20, array__columns=12)
+    with pytest.raises(CimcError, match="of 20 x 12 cells = 480 cells\n    model needs 500 cells in 4 blocks") as found:
+        run_pipeline(perceptron(25, 20), Request(small, data=data))
+    assert found.value.diagnostics[0].code == "CIM0303"
+    with pytest.raises(AssertionError, match="the data was read"):
+        run_pipeline(perceptron(25, 19), Request(small, data=data))
 
 
 def rectangles(graph: Graph) -> list[tuple[int, int, int, int, int]]:

@@ -16,7 +16,7 @@ from cimc.ir.types import CodeType, code_of
 from cimc.passes.calibrate import RANGE
 from cimc.passes.digital import Digital
 from cimc.passes.quantise import Quantise, code_type, input_type
-from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised
+from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, stored
 
 RATIO = st.floats(2.0**-40, 65535.0)
 SCALE = st.floats(0.01, 100.0)
@@ -24,6 +24,15 @@ SCALE = st.floats(0.01, 100.0)
 
 def fields(code: CodeType) -> tuple[int, int, int, int]:
     return code.bits.data, code.low.data, code.high.data, code.zero.data
+
+
+def test_tables_are_stored_in_parts_of_any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    values, code = normal(13, 7), code_type(-1.0, 1.0, 8, offset=True)
+    whole = stored(values, code)
+    np.testing.assert_array_equal(whole, quantised(values.astype(np.float64), code))
+    monkeypatch.setattr("cimc.passes.requantise.AT_ONCE", 5)
+    np.testing.assert_array_equal(stored(values, code), whole)
+    assert whole.dtype == np.int8
 
 
 def types(graph: Graph) -> dict[str, tuple[int, int, int, int]]:
