@@ -149,17 +149,21 @@ def _rows_of_table(at: Site) -> SSAValue:
     table, x = at.reals(0), at.activation(1)
     if at.node.integer("axis", 0) % table.ndim:
         raise at.refuse("CIM0104", f"axis {at.node.integer('axis', 0)} of a constant, rows are looked up along axis 0")
-    source = _whole_input(x)
+    source = whole_input(x)
     if source is None or not 2 <= len(table) <= LARGEST_TABLE:
         limit = f"an INT64 or INT32 input, moved only, and 2 to {LARGEST_TABLE} rows"
         raise at.refuse("CIM0104", f"computed indices of {len(table)} rows; what is needed is {limit}")
-    known = int_values(source.integers)
-    source.properties["integers"] = ints((0, min([len(table) - 1, *known[1:]])))
+    bound(source, len(table) - 1)
     rows = at.weight(table.reshape(len(table), -1), at.node.inputs[0])
     return at.reshaped(at.add(build.embed(x, rows, at.label)), at.result_shape(), "shaped")
 
 
-def _whole_input(x: SSAValue) -> InputOp | None:
+def bound(source: InputOp, highest: int) -> None:
+    """Let an input of whole numbers hold 0 to `highest`, or fewer where that is known."""
+    source.properties["integers"] = ints((0, min([highest, *int_values(source.integers)[1:]])))
+
+
+def whole_input(x: SSAValue) -> InputOp | None:
     """Return the input of whole numbers that a value is, moved."""
     op = x.owner
     while isinstance(op, Movement) and len(op.operands) == 1:

@@ -8,6 +8,7 @@ from xdsl.ir import Block, SSAValue
 
 from cimc.frontend.activations import Activation, activations
 from cimc.frontend.batch_axis import BatchAxis
+from cimc.frontend.movement import bound, whole_input
 from cimc.frontend.preparation import UNBATCHED
 from cimc.frontend.site import Reals, Site
 from cimc.ir import build, loops
@@ -255,17 +256,31 @@ class _Direction:
         if not at.node.has(LENGTHS):
             return None
         if not at.is_constant(LENGTHS):
-            hint = "export the model with fixed lengths, or pad the sequences and leave the lengths out"
-            raise at.refuse("CIM0104", "the sequence lengths are computed", hint=hint)
+            return self._mask_by_length(shape)
         lengths = _of_one_sample(at, LENGTHS, 0).astype(np.int64)
-        if lengths.min() < 1 or lengths.max() > shape[0]:
+        if lengths.min() < 0 or lengths.max() > shape[0]:
             found = f"sequence lengths from {lengths.min()} to {lengths.max()}"
-            raise at.refuse("CIM0107", f"{found}, each must be 1 to {shape[0]}, the steps of X")
+            raise at.refuse("CIM0102", f"{found}, each must be 0 to {shape[0]}, the steps of X")
         if np.all(lengths == shape[0]):
             return None
         counted = np.arange(shape[0]).reshape(-1, *[1] * lengths.ndim) < lengths
         weight = at.weight(counted.reshape(*shape[:-1], 1), f"{at.node.label}.mask")
         return at.add(build.constant(weight, self._label("mask")))
+
+    def _mask_by_length(self, shape: tuple[int, ...]) -> SSAValue:
+        """Return the mask of lengths that are an input: row n of a table has n ones."""
+        at, steps = self.at, shape[0]
+        x = at.activation(LENGTHS)
+        source = whole_input(x)
+        if source is None or shape_of(x) != shape[1:-1]:
+            hint = "export the model with fixed lengths, or pad the sequences and leave the lengths out"
+            raise at.refuse("CIM0104", "sequence lengths that are computed; an integer input is needed", hint=hint)
+        bound(source, steps)
+        rows = at.weight(np.tri(steps + 1, steps, -1), f"{at.node.label}.mask")
+        mask = at.add(build.embed(x, rows, self._label("mask")))
+        if len(shape_of(mask)) == 2:
+            mask = at.transposed(mask, (1, 0), f"{self.prefix}.mask.time.first")
+        return at.reshaped(mask, (*shape[:-1], 1), f"{self.prefix}.mask.steps")
 
     def _label(self, name: str) -> str:
         return self.at.helper(f"{self.prefix}.{name}")

@@ -24,6 +24,7 @@ FORMS: dict[str, Any] = {
     "lstm_both": ("LSTM", "bidirectional", {"peepholes": True, "clip": 1.5}),
     "gru_both": ("GRU", "bidirectional", {"linear_before_reset": 1}),
     "rnn_relu": ("RNN", "forward", {"activations": ["Relu"]}),
+    "lengths_given": ("GRU", "bidirectional", {"lengths": "computed"}),
     "lengths": ("LSTM", "reverse", {"rows": 3, "lengths": [5, 2, 1]}),
 }
 
@@ -35,7 +36,9 @@ def lay(folder: Path, operator: str, direction: str = "forward", **options: Any)
     rng, arrays = np.random.default_rng(0), {}
     for value in proto.graph.input:
         sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
-        arrays[value.name] = rng.normal(0.0, 0.7, (6, *(size for size in sizes if size)))
+        shape = (6, *(size for size in sizes if size))
+        given = rng.integers(1, 6, shape) if value.name == "lengths" else rng.normal(0.0, 0.7, shape)
+        arrays[value.name] = given
     (folder / "m.onnx").write_bytes(proto.SerializeToString())
     np.savez(folder / "x.npz", **arrays)
     return "--unbatched" if unbatched else ""

@@ -21,7 +21,10 @@ def recurrent(
     peepholes: bool = False,
     **attributes: Any,
 ) -> onnx.ModelProto:
-    """Return a model with all outputs; initial states are computed, constant or none, `rows` is ONNX's batch."""
+    """Return a model with all outputs; initial states are computed, constant or none, `rows` is ONNX's batch.
+
+    `lengths` are constant, or an input where they are "computed".
+    """
     directions = 2 if direction == "bidirectional" else 1
     size, features = GATES[operator] * hidden, 4
     inputs: dict[str, Any] = {"x": _rows_in_place((steps, rows, features), attributes)}
@@ -31,7 +34,9 @@ def recurrent(
         "b": weights(directions, 2 * size, seed=2),
     }
     names = ["x", "w", "r", "b", "-" if lengths is None else "lengths"]
-    if lengths is not None:
+    if lengths == "computed":
+        inputs["lengths"] = (rows,)
+    elif lengths is not None:
         constants["lengths"] = np.array(lengths, np.int32)
     for seed, state in enumerate(STATES[operator]):
         names.append("-" if initial == "none" else state)
@@ -45,7 +50,11 @@ def recurrent(
         constants["p"] = weights(directions, 3 * hidden, seed=5)
     outputs = ["y", *(f"y_{state}" for state in STATES[operator])]
     made = node(operator, " ".join(names), " ".join(outputs), hidden_size=hidden, direction=direction, **attributes)
-    return model([made], inputs, constants, outputs)
+    proto = model([made], inputs, constants, outputs)
+    for value in proto.graph.input:
+        if value.name == "lengths":
+            value.type.tensor_type.elem_type = onnx.TensorProto.INT32
+    return proto
 
 
 def _rows_in_place(shape: tuple[Any, ...], attributes: dict[str, Any]) -> tuple[Any, ...]:

@@ -10,6 +10,7 @@ from frontend.onnx_models import assert_agrees, canonical, model, node, weights,
 from frontend.recurrent_models import STATES, recurrent
 
 from cimc.diagnostics import CimcError
+from cimc.evaluate import evaluate
 from cimc.frontend import load
 from cimc.ir import loops, nn
 from cimc.ir.graph import Graph
@@ -78,12 +79,35 @@ def test_it_agrees_unbatched(case: str, tmp_path: Path) -> None:
     assert_agrees(written(UNBATCHED[case], tmp_path), unbatched=True)
 
 
+@pytest.mark.parametrize("direction", ["forward", "bidirectional"])
+@pytest.mark.parametrize("operator", STATES)
+def test_lengths_may_be_an_input(operator: str, direction: str, tmp_path: Path) -> None:
+    rng, states = np.random.default_rng(0), STATES[operator]
+    count = 2 if direction == "bidirectional" else 1
+    inputs = {"x": rng.normal(size=(4, 5, 4)), "lengths": np.array([5, 1, 3, 4])}
+    inputs |= {state: rng.normal(size=(4, count, 6)) for state in states}
+    batched = {name: array.astype(np.float32) for name, array in inputs.items()}
+    assert_agrees(written(recurrent(operator, direction, lengths="computed"), tmp_path), batched)
+    alone = {name: array.swapaxes(0, 1)[None] if array.ndim > 1 else array[None] for name, array in batched.items()}
+    assert_agrees(written(recurrent(operator, direction, rows=4, lengths="computed"), tmp_path), alone, unbatched=True)
+
+
+@pytest.mark.parametrize("operator", STATES)
+def test_an_empty_sequence_keeps_its_initial_state(operator: str, tmp_path: Path) -> None:
+    """onnxruntime clears the state instead; the standard says nothing of it."""
+    graph = load(written(recurrent(operator, rows=2, lengths=[0, 5]), tmp_path), unbatched=True)
+    rng = np.random.default_rng(0)
+    given = {"x": rng.normal(size=(1, 5, 2, 4)), **{state: rng.normal(size=(1, 1, 2, 6)) for state in STATES[operator]}}
+    found = evaluate(graph, {name: array.astype(np.float32) for name, array in given.items()})
+    assert not found["y"][:, :, :, 0].any()
+    for state in STATES[operator]:
+        np.testing.assert_array_equal(found[f"y_{state}"][:, :, 0], given[state][:, :, 0].astype(np.float32))
+
+
 @pytest.mark.parametrize("unbatched", [False, True])
 @pytest.mark.parametrize("operator", STATES)
 def test_layout_1_is_layout_0_transposed(operator: str, unbatched: bool, tmp_path: Path) -> None:
     """onnxruntime has no layout 1 on the CPU: the same network in both layouts gives the same numbers."""
-    from cimc.evaluate import evaluate
-
     rows = 3 if unbatched else "N"
     first, last = (recurrent(operator, "bidirectional", rows=rows, layout=layout) for layout in (0, 1))
     rng, samples = np.random.default_rng(0), 1 if unbatched else 4
@@ -152,23 +176,8 @@ def changed(proto: onnx.ModelProto, **constants: Any) -> onnx.ModelProto:
     return proto
 
 
-def computed_lengths() -> onnx.ModelProto:
-    nodes = [
-        node("ReduceMax", "x axes", "largest", keepdims=0),
-        node("Cast", "largest", "lengths", to=onnx.TensorProto.INT32),
-        node("RNN", "x w r - lengths", "y", hidden_size=6),
-    ]
-    constants = {"axes": np.array([0, 2]), "w": weights(1, 6, 4), "r": weights(1, 6, 6)}
-    return model(nodes, {"x": (5, "N", 4)}, constants)
-
-
 REFUSALS: dict[str, tuple[onnx.ModelProto, str, str]] = {
-    "length_0": (
-        for_each_sample("GRU", "forward", 0),
-        "CIM0107",
-        "sequence lengths from 0 to 0, each must be 1 to 5",
-    ),
-    "length_beyond": (for_each_sample("RNN", "forward", 9), "CIM0107", "from 9 to 9, each must be 1 to 5"),
+    "length_beyond": (for_each_sample("RNN", "forward", 9), "CIM0102", "from 9 to 9, each must be 0 to 5"),
     "lengths_differ": (
         recurrent("RNN", initial="none", rows=2, lengths=[5, 3], layout=1),
         "CIM0109",
@@ -185,7 +194,6 @@ REFUSALS: dict[str, tuple[onnx.ModelProto, str, str]] = {
         "initial state 'h' has shape (5,), (6,) is needed",
     ),
     "fixed_batch": (recurrent("RNN", initial="none", rows=2), "CIM0109", "batch of 'x' does not lie along axis 1"),
-    "lengths_computed": (computed_lengths(), "CIM0104", "the sequence lengths are computed"),
     "hidden_size": (recurrent("RNN", hidden=6, steps=0), "CIM0107", "shape (0, '?', 4)"),
 }
 
