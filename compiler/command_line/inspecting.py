@@ -2,11 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cimc.diagnostics import CODES, CimcError, fail
+
+if TYPE_CHECKING:
+    from cimc.targets import Target
 
 
 def check_command(options: argparse.Namespace) -> int:
@@ -23,9 +27,10 @@ def target_command(options: argparse.Namespace) -> int:
     from cimc.targets import built_in_names, load_target
 
     if options.action == "list":
-        names = built_in_names()
-        for name in names:
-            print(f"{name:{max(map(len, names))}}  {load_target(name).summary}")
+        targets = [load_target(name) for name in built_in_names()]
+        width = max(len(target.name) for target in targets)
+        for target in targets:
+            print(f"{target.name:{width}}  {_introduced(target, targets)}")
         return 0
     if not options.name:
         raise fail(
@@ -33,6 +38,15 @@ def target_command(options: argparse.Namespace) -> int:
         )
     sys.stdout.write(load_target(options.name).render())
     return 0
+
+
+def _introduced(target: "Target", known: "Sequence[Target]") -> str:
+    """Return a target's summary; for a variant, the constants in which it differs from its base."""
+    base = next((one for one in known if target.name.startswith(f"{one.name}-")), None)
+    if base is None:
+        return target.summary
+    changed = [f"{key} {value}" for key, value in target.constants.items() if value != base.constants.get(key)]
+    return f"{base.name} with {', '.join(changed)}"
 
 
 def explain_command(options: argparse.Namespace) -> int:
