@@ -15,12 +15,16 @@ from cimc.ir.loops import runs_of, scan_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
 from cimc.isa.program import Instruction, Operand, Program, instruction
+from cimc.isa.table import BY_NAME
 
 IN, OUT, SECOND, THIRD = 0, 1, 2, 3
 OPERANDS = (IN, SECOND, THIRD)
 """Streams used: every operation defines its own, nothing is kept between operations but the streams of loops."""
 
 Shape = Sequence[int]
+
+LONGEST = BY_NAME["tensor"].field("shape").highest
+"""The largest count along one axis of a stream."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,7 @@ class Builder:
     def stream(self, number: int, value: SSAValue, shape: Shape, pitch: Shape, start: int = 0) -> None:
         """Define a stream over a value: counts and pitches in elements, innermost last, up to four axes."""
         code = code_of(value)
+        shape, pitch = fitted(shape, pitch)
         lead = 4 - len(shape)
         self.put(
             "tensor",
@@ -116,6 +121,20 @@ def address_of(value: SSAValue) -> int:
 def dense(shape: Shape) -> list[int]:
     """Return the pitches of a contiguous tensor."""
     return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def fitted(shape: Shape, pitch: Shape) -> tuple[list[int], list[int]]:
+    """Return the same elements in the same order with every axis that is too long for an instruction cut into two."""
+    counts, steps = list[int](), list[int]()
+    for count, step in zip(shape, pitch, strict=True):
+        fewest = max(-(-count // LONGEST), 1)
+        parts = next((n for n in range(fewest, LONGEST) if count % n == 0), 1)
+        if parts > 1:
+            counts.append(parts)
+            steps.append(count // parts * step)
+        counts.append(count // parts)
+        steps.append(step)
+    return counts, steps
 
 
 def vectors(shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -8,7 +8,7 @@ import pytest
 from evaluate.graphs import GraphBuilder
 from targets.stages import Array, chip, emitted, layers, lowered, normal, perceptron, residual
 
-from cimc.backends.building import Emission
+from cimc.backends.building import LONGEST, Emission, fitted
 from cimc.backends.constants import ConstantMemory
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.ports import quantise
@@ -18,6 +18,7 @@ from cimc.ir import nn
 from cimc.ir.attributes import int_value
 from cimc.ir.graph import Graph
 from cimc.ir.types import shape_of
+from cimc.targets import load_target
 
 SMALL = chip(array__tiles=20, array__rows=16, array__columns=6)
 
@@ -55,6 +56,25 @@ def rebuilt(emission: Emission, graph: Graph, real: dict[str, Array]) -> dict[st
 
     Interpreter(program).run(codes, watch)
     return {label: flat.reshape(count, *shapes[label]) for label, flat in found.items()}
+
+
+def test_an_axis_too_long_for_an_instruction_is_cut() -> None:
+    """ZFNet's normalisation runs over 109 x 109 x 96 values one by one."""
+    for count in (1 << 20, 109 * 109 * 96, 3 * LONGEST):
+        (parts, length), pitch = fitted((count,), (2,))
+        assert parts * length == count and length <= LONGEST and pitch == [2 * length, 2]
+    assert fitted((7, LONGEST), (LONGEST, 1)) == ([7, LONGEST], [LONGEST, 1])
+
+
+def test_a_long_vector_of_single_values() -> None:
+    builder, count, ideal = GraphBuilder(), 1 << 20, load_target("ideal")
+    x = builder.input((count, 1))
+    builder.output(builder.op(nn.UnaryOp, [x], (count, 1), function="sigmoid", parameters=[]))
+    real = {"x": normal(1, count, 1)}
+    scheduled = lowered(builder.graph(), real, target=ideal)
+    found = rebuilt(emitted(scheduled, ideal), scheduled, real)
+    want = Evaluator(scheduled, values=["y"]).run(real)
+    assert np.array_equal(found["y"], want["y"])
 
 
 def test_the_writes_rebuild_every_tensor(scheduled: Graph, emission: Emission) -> None:
