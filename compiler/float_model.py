@@ -32,12 +32,7 @@ def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str
     `graph` is the model imported: it knows where the model's own tensors have the batch. A batch that the file fixes
     is filled chunk by chunk, the last one with its last sample repeated.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.disable_quant_qdq", "1")  # real numbers, as ONNX defines the operators
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = _session(path)
     kinds = {value.name: NUMBERS[value.type] for value in session.get_inputs()}
     inputs = {name: array.astype(kinds[name]) for name, array in inputs.items()}
     feeds = {op.label.data: _axis(op) for op in graph.module.ops if isinstance(op, InputOp)}
@@ -50,6 +45,30 @@ def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str
         found = session.run(list(results), {name: _fed(inputs[name][rows], axis) for name, axis in feeds.items()})
         parts.append([_samples(array, op, step) for array, op in zip(found, results.values(), strict=True)])
     return {name: np.concatenate([part[index] for part in parts])[:count] for index, name in enumerate(results)}
+
+
+def _session(path: Path) -> Any:
+    """Return a session that computes what ONNX defines, whatever the processor has.
+
+    Without VNNI, 16-bit sums of products of 8-bit codes saturate unless `x64quantprecision` is set. The option turns a
+    QGemm of signed codes, which does not saturate, into a form that has no kernel: such a model is loaded without it.
+    """
+    from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
+
+    try:
+        return _opened(path, {"session.disable_quant_qdq": "1", "session.x64quantprecision": "1"})
+    except NoKernel:
+        return _opened(path, {"session.disable_quant_qdq": "1"})
+
+
+def _opened(path: Path, entries: Mapping[str, str]) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    for key, value in entries.items():
+        options.add_session_config_entry(key, value)
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 def _axis(op: InputOp | OutputOp) -> int:
