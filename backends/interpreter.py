@@ -8,18 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends import checks
-from cimc.backends.counters import ConverterCounts
 from cimc.backends.kernels.library import Batch, library
 from cimc.backends.kernels.runs import Run, batch, cut
-from cimc.backends.machine import machine
-from cimc.backends.memory import Chunk
-from cimc.backends.noise import Noise
-from cimc.backends.plan import Plan, Step, plan
-from cimc.backends.plan_state import Effect, Write
-from cimc.backends.ports import DTYPES, port_stream, require_batch, require_in_memory, require_names, require_same_count
+from cimc.backends.machine import checks
+from cimc.backends.machine.facts import machine
+from cimc.backends.machine.ports import (
+    DTYPES,
+    port_stream,
+    require_batch,
+    require_in_memory,
+    require_names,
+    require_same_count,
+)
+from cimc.backends.machine.traps import Trap
+from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.counters import ConverterCounts
+from cimc.backends.plan.memory import Chunk
+from cimc.backends.plan.plan import Plan, Step, plan
+from cimc.backends.plan.state import Effect, Write
 from cimc.backends.torch_device.opening import opened
-from cimc.backends.traps import Trap
 from cimc.isa.program import Program
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.building import Emission
-from cimc.backends.emit import emit
+from cimc.backends.emission.building import Emission
+from cimc.backends.emission.emit import emit
 from cimc.diagnostics import CimcError, fail
 from cimc.frontend import load
 from cimc.ir.attributes import float_values, int_value, int_values

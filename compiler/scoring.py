@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends import ports
-from cimc.backends.compensation import compensated
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.noise import Noise
-from cimc.backends.plan import Plan
-from cimc.backends.refit import Sums, exact_sums, refitted
+from cimc.backends.machine import ports
+from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.plan import Plan
+from cimc.backends.silicon.compensation import compensated
+from cimc.backends.silicon.refit import Sums, exact_sums, refitted
 from cimc.diagnostics import fail
 from cimc.isa.program import Program
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from xdsl.ir import Operation
 
-from cimc.backends.conversion import common_range
+from cimc.backends.noise.converters import common_range
 from cimc.diagnostics import Diagnostic
 from cimc.driver import Compilation
 from cimc.ir.attributes import int_values

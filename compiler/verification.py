@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends import ports, reference, reference_sample
-from cimc.backends.building import Emission, Write
+from cimc.backends.emission.building import Emission, Write
 from cimc.backends.interpreter import Interpreter
+from cimc.backends.machine import ports
+from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import sampled as reference_sample
 from cimc.driver import Compilation
 from cimc.evaluate import Evaluator
 from cimc.ir.attributes import int_values

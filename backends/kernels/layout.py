@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cimc.backends.kernels.library import TYPES, Source, address
-from cimc.backends.memory import Array, span
+from cimc.backends.plan.memory import Array, span
 from cimc.isa.streams import Shape, StreamState, Window
 
 

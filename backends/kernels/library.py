@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.util import find_spec
 
-from cimc.backends.memory import Array
+from cimc.backends.plan.memory import Array
 
 BLOCK = 16
 PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP = range(5)

@@ -7,12 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from cimc.backends import draws, gaussian
-from cimc.backends.conversion import ERROR_BITS, LARGEST_ERROR
-from cimc.backends.crossbar import BlockRead
-from cimc.backends.digital import Add, Affine, Lut, Move, Softmax
-from cimc.backends.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
-from cimc.backends.fixed_point import NORMAL_BITS
 from cimc.backends.kernels.layout import even_step, joined, rectangle
 from cimc.backends.kernels.library import (
     BLOCK,
@@ -28,11 +22,17 @@ from cimc.backends.kernels.library import (
     Step,
     address,
 )
-from cimc.backends.memory import Array
-from cimc.backends.plan_state import Write, magnitude
-from cimc.backends.products import Capture, Mvm, Stream
-from cimc.backends.read_noise import Cycle, NoisyConverter
-from cimc.backends.windows import Depthwise, PoolMax, PoolSum
+from cimc.backends.noise import draws, gaussian
+from cimc.backends.noise.converters import ERROR_BITS, LARGEST_ERROR
+from cimc.backends.noise.fixed_point import NORMAL_BITS
+from cimc.backends.plan.crossbar import BlockRead
+from cimc.backends.plan.digital import Add, Affine, Lut, Move, Softmax
+from cimc.backends.plan.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
+from cimc.backends.plan.memory import Array
+from cimc.backends.plan.products import Capture, Mvm, Stream
+from cimc.backends.plan.read_noise import Cycle, NoisyConverter
+from cimc.backends.plan.state import Write, magnitude
+from cimc.backends.plan.windows import Depthwise, PoolMax, PoolSum
 from cimc.isa.streams import StreamState
 
 SLACK = 2 * BLOCK

@@ -4,10 +4,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimc.backends.digital import Add, Affine, Lut, Move, Mul, Select, Softmax, Value
+from cimc.backends.plan.digital import Add, Affine, Lut, Move, Mul, Select, Softmax, Value
+from cimc.backends.plan.windows import Depthwise, PoolMax, PoolSum
 from cimc.backends.torch_device.arithmetic import float_type, half_even, tensor_epilogue
 from cimc.backends.torch_device.memory import Compute, Layout, Memory
-from cimc.backends.windows import Depthwise, PoolMax, PoolSum
 from cimc.isa.streams import StreamState
 
 BY_TAP = (1, 0, 2)

@@ -9,8 +9,8 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from cimc.backends import gaussian, philox
-from cimc.backends.read_noise import Address
+from cimc.backends.noise import gaussian, philox
+from cimc.backends.plan.read_noise import Address
 
 HALF = (1 << 32) - 1
 BLOCKS = {"cpu": 1 << 13, "cuda": 1 << 22}

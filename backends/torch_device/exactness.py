@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from cimc.backends.machine.traps import Refusal
 from cimc.backends.torch_device.arithmetic import product, square_root
-from cimc.backends.traps import Refusal
 
 Array = NDArray[Any]
 ROWS, COLUMNS = 1023, 64

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimc.backends.memory import Array, Chunk
-from cimc.backends.plan import Step
-from cimc.backends.plan_state import Write
-from cimc.backends.ports import DTYPES, port_stream
+from cimc.backends.machine.ports import DTYPES, port_stream
+from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.plan import Step
+from cimc.backends.plan.state import Write
 from cimc.backends.torch_device.exactness import require_exact
 from cimc.backends.torch_device.lowering import lowered
 from cimc.backends.torch_device.memory import Compute, Layout, Memory, Target

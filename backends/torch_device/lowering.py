@@ -3,14 +3,14 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from cimc.backends.digital import Add, Affine, Lut, Move, Mul, Select, Softmax, Value
-from cimc.backends.matrices import Embed, MatMul, Norm
-from cimc.backends.plan_state import Write
-from cimc.backends.products import Capture, Mvm
+from cimc.backends.plan.digital import Add, Affine, Lut, Move, Mul, Select, Softmax, Value
+from cimc.backends.plan.matrices import Embed, MatMul, Norm
+from cimc.backends.plan.products import Capture, Mvm
+from cimc.backends.plan.state import Write
+from cimc.backends.plan.windows import Depthwise, PoolMax, PoolSum
 from cimc.backends.torch_device import digital, matrices, products
 from cimc.backends.torch_device.arithmetic import Unsuitable
 from cimc.backends.torch_device.memory import Compute, Layout
-from cimc.backends.windows import Depthwise, PoolMax, PoolSum
 
 FORMS: Mapping[type, Callable[[Any, Layout], Compute]] = {
     Mvm: products.mvm,

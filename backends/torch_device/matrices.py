@@ -4,9 +4,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimc.backends.digital import INT64
-from cimc.backends.machine import NORM_BITS, VARIANCE_LIMIT
-from cimc.backends.matrices import LARGEST_SHIFT, Embed, MatMul, Norm
+from cimc.backends.machine.facts import NORM_BITS, VARIANCE_LIMIT
+from cimc.backends.plan.digital import INT64
+from cimc.backends.plan.matrices import LARGEST_SHIFT, Embed, MatMul, Norm
 from cimc.backends.torch_device.arithmetic import Unsuitable, float_type, half_even, square_root, tensor_epilogue
 from cimc.backends.torch_device.memory import Compute, Layout, Memory
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from cimc.backends.memory import last_writes
+from cimc.backends.plan.memory import last_writes
 from cimc.backends.torch_device.addresses import addresses
 from cimc.isa.streams import StreamState
 

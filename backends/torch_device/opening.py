@@ -4,7 +4,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from cimc.backends.traps import Refusal
+from cimc.backends.machine.traps import Refusal
 
 if TYPE_CHECKING:
     import torch

@@ -6,14 +6,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimc.backends import draws
-from cimc.backends.conversion import ERROR_BITS, LARGEST_ERROR
-from cimc.backends.crossbar import BlockRead
-from cimc.backends.exact import Converter
-from cimc.backends.fixed_point import NORMAL_BITS
-from cimc.backends.machine import SUM_LIMIT
-from cimc.backends.products import Capture, Mvm, Stream
-from cimc.backends.read_noise import Address, NoisyConverter
+from cimc.backends.machine.facts import SUM_LIMIT
+from cimc.backends.noise import draws
+from cimc.backends.noise.converters import ERROR_BITS, LARGEST_ERROR
+from cimc.backends.noise.fixed_point import NORMAL_BITS
+from cimc.backends.plan.crossbar import BlockRead
+from cimc.backends.plan.exact import Converter
+from cimc.backends.plan.products import Capture, Mvm, Stream
+from cimc.backends.plan.read_noise import Address, NoisyConverter
 from cimc.backends.torch_device.arithmetic import (
     Unsuitable,
     converted,

@@ -46,7 +46,7 @@ def calibration_codes(program: "Program", options: argparse.Namespace) -> "Codes
     if options.calib is None:
         raise fail("CIM0003", "--compensation refit needs inputs to refit on", hint="add --calib DATA.npz (no labels)")
     from cimc.arrays import Feeding, feed, load_arrays
-    from cimc.backends import ports
+    from cimc.backends.machine import ports
 
     wanted = [(port.name, port.model_shape) for port in program.inputs]
     feeding = Feeding(options.offset, options.scale, options.calib_limit)

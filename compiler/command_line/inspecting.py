@@ -65,7 +65,7 @@ def explain_command(options: argparse.Namespace) -> int:
 
 def _all_codes() -> dict[str, Any]:
     """Return the codes of every layer: compiler, instruction set, machine."""
-    from cimc.backends.traps import CODES as MACHINE
+    from cimc.backends.machine.traps import CODES as MACHINE
     from cimc.isa.errors import CODES as INSTRUCTIONS
 
     return {**CODES, **INSTRUCTIONS, **MACHINE}

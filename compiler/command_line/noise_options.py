@@ -8,7 +8,7 @@ from cimc.diagnostics import fail
 from cimc.durations import seconds
 
 if TYPE_CHECKING:
-    from cimc.backends.noise import Noise
+    from cimc.backends.noise.sources import Noise
 
 GIVEN_WITH_NOISE = ("seed", "time", "sources", "sample_offset")
 
@@ -51,8 +51,8 @@ def noise_of(options: argparse.Namespace) -> "Noise | None":
             name = given[0].replace("_", "-")
             raise fail("CIM0003", f"--{name} says how noise is drawn, but there is no --noise", hint="add --noise pcm")
         return None
-    from cimc.backends.noise import DEFAULT_SOURCES, Noise
-    from cimc.backends.profiles import load_profile
+    from cimc.backends.noise.profiles import load_profile
+    from cimc.backends.noise.sources import DEFAULT_SOURCES, Noise
 
     sources = DEFAULT_SOURCES if options.sources is None else frozenset(filter(None, options.sources.split(",")))
     return Noise(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import product
 from typing import Any
 
-from cimc.backends.noise import Noise
+from cimc.backends.noise.sources import Noise
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.plotting import picture, require_matplotlib

@@ -9,9 +9,9 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from cimc.arrays import load_arrays
-from cimc.backends import ports
-from cimc.backends.conversion import common_range
-from cimc.backends.telemetry import ColumnUse, LayerUse, Telemetry
+from cimc.backends.machine import ports
+from cimc.backends.noise.converters import common_range
+from cimc.backends.silicon.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of

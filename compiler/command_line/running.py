@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.arrays import feed, load_arrays, to_npz
-from cimc.backends import ports
-from cimc.backends.bands import ORIGIN, layer_codes, origin
 from cimc.backends.interpreter import levels
+from cimc.backends.machine import ports
+from cimc.backends.silicon.bands import ORIGIN, layer_codes, origin
 from cimc.command_line.compensation_options import calibration_codes, compensate
 from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write

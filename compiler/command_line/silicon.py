@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.arrays import load_arrays, to_npz
-from cimc.backends import ports
-from cimc.backends.bands import ORIGIN, STATISTICS, Band, bands, differences, judged, layer_codes, origin
+from cimc.backends.machine import ports
+from cimc.backends.silicon.bands import ORIGIN, STATISTICS, Band, bands, differences, judged, layer_codes, origin
 from cimc.command_line.compensation_options import calibration_codes
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of

@@ -20,7 +20,7 @@ from cimc.sweep.grid import Build, Grid, Trial, read_grid
 from cimc.sweep.work import Row, compiled, noise_of, rows, scoring_digest, scoring_of, trial_key
 
 if TYPE_CHECKING:
-    from cimc.backends.noise import Noise
+    from cimc.backends.noise.sources import Noise
     from cimc.isa.program import Program
     from cimc.sweep.store import Store
 

@@ -9,7 +9,7 @@ import dask
 from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_completed
 
 from cimc import __version__
-from cimc.backends.noise import Noise
+from cimc.backends.noise.sources import Noise
 from cimc.diagnostics import fail
 from cimc.scoring import Scoring, cores
 from cimc.sweep.grid import Trial

@@ -6,9 +6,9 @@ from typing import Any
 
 from cimc import __version__
 from cimc.arrays import Feeding, feed, load_arrays
-from cimc.backends import ports
-from cimc.backends.noise import Noise
-from cimc.backends.profiles import load_profile
+from cimc.backends.machine import ports
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
 from cimc.driver import Request, compile_model
 from cimc.durations import seconds
 from cimc.isa import binary

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.noise import Noise
+from cimc.backends.noise.sources import Noise
 from cimc.isa.container import load, save_binary
 from cimc.isa.program import Program
 

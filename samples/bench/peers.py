@@ -23,10 +23,10 @@ import torch
 from speed import DAY_S, Run, compiled, machine, models, rates, runner
 from torch import nn
 
-from cimc.backends import ports
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.noise import DEFAULT_SOURCES, Noise
-from cimc.backends.profiles import load_profile
+from cimc.backends.machine import ports
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import DEFAULT_SOURCES, Noise
 
 WIDTHS = (16, 32, 64)
 OUTPUT_NOISE = 0.04

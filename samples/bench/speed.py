@@ -31,10 +31,10 @@ from typing import Any
 import devices
 import numpy as np
 
-from cimc.backends import ports
 from cimc.backends.interpreter import Interpreter, levels
-from cimc.backends.noise import DEFAULT_SOURCES, Noise
-from cimc.backends.profiles import load_profile
+from cimc.backends.machine import ports
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import DEFAULT_SOURCES, Noise
 from cimc.isa.container import load
 
 SAMPLES = Path(__file__).parent.parent

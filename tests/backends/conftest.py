@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from cimc.backends import reference
 from cimc.backends.interpreter import Interpreter, levels
-from cimc.backends.ports import DTYPES
+from cimc.backends.machine.ports import DTYPES
+from cimc.backends.machine.traps import Trap
+from cimc.backends.reference import interpreter as reference
 from cimc.backends.torch_device.opening import devices
-from cimc.backends.traps import Trap
 from cimc.isa.program import Instruction, Port, Program, instruction
 
 Writes = list[tuple[int, list[int]]]

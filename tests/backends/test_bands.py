@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cimc.backends.bands import BATCH, bands, differences, judged, layer_codes, student
-from cimc.backends.noise import Noise
-from cimc.backends.profiles import load_profile
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
+from cimc.backends.silicon.bands import BATCH, bands, differences, judged, layer_codes, student
 
 NOISE = Noise(load_profile("pcm"), 0, 3600)
 

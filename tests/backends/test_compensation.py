@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from targets.stages import Array, chip, emitted, lowered, normal, perceptron
 
-from cimc.backends.compensation import MODES, compensated
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.noise import Noise
-from cimc.backends.ports import quantise
-from cimc.backends.profiles import load_profile
-from cimc.backends.rewriting import block_columns
+from cimc.backends.machine.ports import quantise
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
+from cimc.backends.silicon.compensation import MODES, compensated
+from cimc.backends.silicon.rewriting import block_columns
 from cimc.isa.program import Program
 
 SMALL = chip(array__tiles=20, array__rows=16, array__columns=6)

@@ -8,11 +8,11 @@ import pytest
 from evaluate.graphs import GraphBuilder
 from targets.stages import Array, chip, emitted, layers, lowered, normal, perceptron, residual
 
-from cimc.backends.building import LONGEST, Emission, fitted
-from cimc.backends.constants import ConstantMemory
+from cimc.backends.emission.building import LONGEST, Emission, fitted
+from cimc.backends.emission.constants import ConstantMemory
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.ports import quantise
-from cimc.backends.rewriting import Rewriter, block_columns, changed
+from cimc.backends.machine.ports import quantise
+from cimc.backends.silicon.rewriting import Rewriter, block_columns, changed
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
 from cimc.ir.attributes import int_value

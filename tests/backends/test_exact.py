@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimc.backends import exact, rounding
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.machine import Gain, machine
+from cimc.backends.machine import rounding
+from cimc.backends.machine.facts import Gain, machine
+from cimc.backends.plan import exact
 
 DETERMINISTIC = settings(derandomize=True, deadline=None, max_examples=300)
 

@@ -7,7 +7,7 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
-from cimc.backends import draws, gaussian, gaussian_table
+from cimc.backends.noise import draws, gaussian, gaussian_table
 
 ONE = 1 << 16
 SIZES = [1_000_000, pytest.param(10_000_000, marks=pytest.mark.nightly)]

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from cimc.backends import reference
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.plan import BUILDERS
-from cimc.backends.ports import PortError
-from cimc.backends.reference import Reference
+from cimc.backends.machine.ports import PortError
+from cimc.backends.plan.plan import BUILDERS
+from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference.interpreter import Reference
 from cimc.isa.table import TABLE
 
 CONTROL = ("halt", "nop", "loop", "endloop")

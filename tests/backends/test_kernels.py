@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimc.backends import reference
 from cimc.backends.interpreter import Interpreter, levels
-from cimc.backends.noise import Noise
-from cimc.backends.profiles import load_profile
+from cimc.backends.machine.traps import Trap
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
+from cimc.backends.reference import interpreter as reference
 from cimc.backends.torch_device.opening import devices
-from cimc.backends.traps import Trap
 
 COMPILED = levels()[1:]
 pytestmark = pytest.mark.skipif(not COMPILED, reason="the kernels were not built")

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cimc.backends import reference
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.noise import SOURCES, Noise
-from cimc.backends.profiles import built_in_names, load_profile
+from cimc.backends.machine.traps import Trap
+from cimc.backends.noise.profiles import built_in_names, load_profile
+from cimc.backends.noise.sources import SOURCES, Noise
+from cimc.backends.reference import interpreter as reference
 from cimc.backends.torch_device.opening import devices
-from cimc.backends.traps import Trap
 
 EVERYTHING = frozenset(SOURCES)
 WIDE = {"shift": 4, "low": -(2**31), "high": 2**31 - 1}
@@ -255,8 +255,8 @@ sys.path.insert(0, sys.argv[1])
 from conftest import Sketch
 from test_noise import EVERYTHING, images, network
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.noise import Noise
-from cimc.backends.profiles import load_profile
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.profiles import load_profile
 noise = Noise(load_profile("pcm"), 3, 3600, EVERYTHING)
 result = Interpreter(network(Sketch), noise=noise, kernels="numpy").run({"x": images(4)})["y"]
 print(hashlib.sha256(result.tobytes()).hexdigest())

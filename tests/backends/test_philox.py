@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cimc.backends import draws, philox
+from cimc.backends.noise import draws, philox
 
 ONES = (1 << 64) - 1
 KNOWN = [

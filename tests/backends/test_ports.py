@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cimc.backends.ports import PortError, dequantise, quantise
+from cimc.backends.machine.ports import PortError, dequantise, quantise
 from cimc.isa.program import Port
 
 IMAGE = Port("x", 0, "i8", (2, 3, 4), (4, 2, 3), (1, 2, 0), 0.5, 3, -100, 100)

@@ -6,10 +6,10 @@ from fractions import Fraction
 
 import pytest
 
-from cimc.backends import fixed_point
-from cimc.backends.device_tables import aging, device_tables
-from cimc.backends.profiles import built_in_names, load_profile, parse_profile
-from cimc.backends.traps import Trap
+from cimc.backends.machine.traps import Trap
+from cimc.backends.noise import fixed_point
+from cimc.backends.noise.device_tables import aging, device_tables
+from cimc.backends.noise.profiles import built_in_names, load_profile, parse_profile
 
 HIGHEST = 400
 FINE = HIGHEST << 12

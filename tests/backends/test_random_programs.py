@@ -5,11 +5,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimc.backends import reference, reference_sample
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.ports import DTYPES
+from cimc.backends.machine.ports import DTYPES
+from cimc.backends.machine.traps import Trap
+from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import sampled as reference_sample
 from cimc.backends.torch_device.opening import devices
-from cimc.backends.traps import Trap
 
 MEMORY = 512
 LIMITS = ((-127, 127), (-128, 127), (0, 255), (-5, 60), (-(2**15), 2**15 - 1), (-(2**32), 2**32 - 1))

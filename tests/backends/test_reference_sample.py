@@ -1,6 +1,6 @@
 """The reference on a sample: which vectors it computes."""
 
-from cimc.backends import reference_sample
+from cimc.backends.reference import sampled as reference_sample
 
 
 def test_a_sample_holds_ends_corners_and_edges(new):

@@ -11,14 +11,14 @@ from frontend.onnx_models import written
 from frontend.recurrent_models import recurrent
 from targets.stages import Array, chip, emitted, lowered, normal, perceptron, residual
 
-from cimc.backends.compensation import compensated
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.noise import Noise
-from cimc.backends.plan import Walk
-from cimc.backends.ports import quantise
-from cimc.backends.profiles import load_profile
-from cimc.backends.refit import MULTIPLIER_LIMIT, exact_sums, refitted
-from cimc.backends.rewriting import Rewriter, block_columns
+from cimc.backends.machine.ports import quantise
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.plan import Walk
+from cimc.backends.silicon.compensation import compensated
+from cimc.backends.silicon.refit import MULTIPLIER_LIMIT, exact_sums, refitted
+from cimc.backends.silicon.rewriting import Rewriter, block_columns
 from cimc.frontend import load
 from cimc.ir.graph import Graph
 from cimc.isa.program import Program

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.machine import machine
-from cimc.backends.noise import SOURCES, Noise
-from cimc.backends.plan import mixed, plan
-from cimc.backends.profiles import load_profile
-from cimc.backends.telemetry import BATCH, Telemetry
+from cimc.backends.machine.facts import machine
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import SOURCES, Noise
+from cimc.backends.plan.plan import mixed, plan
+from cimc.backends.silicon.telemetry import BATCH, Telemetry
 
 NOISE = Noise(load_profile("pcm"), 6, 86400, frozenset(SOURCES))
 

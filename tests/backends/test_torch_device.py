@@ -6,17 +6,17 @@ import sys
 import numpy as np
 import pytest
 
-from cimc.backends import draws as addresses
-from cimc.backends import gaussian
-from cimc.backends.digital import Add, Lut, Softmax
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.noise import SOURCES, Noise
-from cimc.backends.products import Mvm
-from cimc.backends.profiles import load_profile
-from cimc.backends.read_noise import Address
+from cimc.backends.machine.traps import Refusal, Trap
+from cimc.backends.noise import draws as addresses
+from cimc.backends.noise import gaussian
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import SOURCES, Noise
+from cimc.backends.plan.digital import Add, Lut, Softmax
+from cimc.backends.plan.products import Mvm
+from cimc.backends.plan.read_noise import Address
+from cimc.backends.plan.windows import PoolMax
 from cimc.backends.torch_device.opening import devices, opened
-from cimc.backends.traps import Refusal, Trap
-from cimc.backends.windows import PoolMax
 
 torch = pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from cimc.backends import reference
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.ports import PortError
-from cimc.backends.traps import CODES, Trap
+from cimc.backends.machine.ports import PortError
+from cimc.backends.machine.traps import CODES, Trap
+from cimc.backends.reference import interpreter as reference
 
 WIDE = {"low": -(2**32), "high": 2**32 - 1}
 NEUTRAL = {"multiplier": 1 << 15, "divide": 15}

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from cimc.backends import reference_wires
-from cimc.backends.machine import Machine, Region
-from cimc.backends.profiles import load_profile
-from cimc.backends.wires import attenuated, wires
+from cimc.backends.machine.facts import Machine, Region
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.wires import wires
+from cimc.backends.plan.wires import attenuated
+from cimc.backends.reference import wires as reference_wires
 
 FULL = 508 << 12
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from command_line.files import SAMPLES, lay
 
-from cimc.backends import ports, reference
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.noise import SOURCES, Noise
-from cimc.backends.profiles import load_profile
+from cimc.backends.machine import ports
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import SOURCES, Noise
+from cimc.backends.reference import interpreter as reference
 from cimc.command_line import main
 from cimc.isa.container import load
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from models.models import MODELS, Job, Model
 
-from cimc.backends import ports
 from cimc.backends.interpreter import Array, Interpreter
-from cimc.backends.noise import SOURCES, Noise
-from cimc.backends.profiles import load_profile
+from cimc.backends.machine import ports
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import SOURCES, Noise
 from cimc.isa.container import load
 
 pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")

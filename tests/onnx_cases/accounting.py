@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 
-from cimc.backends import ports
+from cimc.backends.machine import ports
 from cimc.diagnostics import CimcError, fail
 from cimc.driver import Compilation, Request, compile_model
 from cimc.evaluate import Evaluator, evaluate

@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from targets.stages import SAME, WINDOW, chip, emitted, layers, lowered, normal, perceptron, residual
 
-from cimc.backends import ports, reference
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.noise import Noise
-from cimc.backends.profiles.profile import load_profile
+from cimc.backends.machine import ports
+from cimc.backends.noise.profiles.profile import load_profile
+from cimc.backends.noise.sources import Noise
+from cimc.backends.reference import interpreter as reference
 from cimc.diagnostics import CimcError
 from cimc.evaluate import Evaluator
 from cimc.ir import nn

@@ -7,8 +7,8 @@ import pytest
 from evaluate.graphs import GraphBuilder
 from targets.stages import SAME, chip, emitted, layers, lowered, normal, residual, through
 
-from cimc.backends import ports
 from cimc.backends.interpreter import Interpreter
+from cimc.backends.machine import ports
 from cimc.diagnostics import CimcError
 from cimc.evaluate import Evaluator
 from cimc.ir import nn

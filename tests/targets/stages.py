@@ -9,8 +9,8 @@ import numpy as np
 from evaluate.graphs import GraphBuilder
 from numpy.typing import NDArray
 
-from cimc.backends.building import Emission
-from cimc.backends.emit import emit
+from cimc.backends.emission.building import Emission
+from cimc.backends.emission.emit import emit
 from cimc.ir import nn
 from cimc.ir.attributes import int_value
 from cimc.ir.graph import Graph

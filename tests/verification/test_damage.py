@@ -12,8 +12,8 @@ from command_line.test_cases import run
 from verification.changes import CHANGES, Change, changed
 
 from cimc.arrays import Feeding, feed, load_arrays
-from cimc.backends import reference_sample
 from cimc.backends.interpreter import Interpreter
+from cimc.backends.reference import sampled as reference_sample
 from cimc.command_line.verifying import recompile
 from cimc.driver import Compilation, input_shapes
 from cimc.isa import binary

@@ -11,9 +11,9 @@ import pytest
 from frontend.onnx_models import model, node, written
 from onnx import TensorProto
 
-from cimc.backends import ports
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.ports import PortError
+from cimc.backends.machine import ports
+from cimc.backends.machine.ports import PortError
 from cimc.diagnostics import CimcError
 from cimc.driver import Compilation, Request, compile_model, input_shapes
 from cimc.evaluate import evaluate

@@ -1,0 +1,1 @@
+"""From a scheduled graph to a program; nothing here runs one."""

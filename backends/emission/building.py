@@ -1,0 +1,143 @@
+"""A program under construction: instructions with provenance, streams over values, tables, and who writes what."""
+
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from xdsl.ir import Operation, SSAValue
+
+from cimc.backends.emission.constants import ConstantMemory
+from cimc.ir.attributes import int_value, int_values
+from cimc.ir.graph import Graph
+from cimc.ir.loops import runs_of, scan_of
+from cimc.ir.nn import Computed
+from cimc.ir.types import code_of, shape_of
+from cimc.isa.program import Instruction, Operand, Program, instruction
+from cimc.isa.table import BY_NAME
+
+IN, OUT, SECOND, THIRD = 0, 1, 2, 3
+OPERANDS = (IN, SECOND, THIRD)
+"""Streams used: every operation defines its own, nothing is kept between operations but the streams of loops."""
+
+Shape = Sequence[int]
+
+LONGEST = BY_NAME["tensor"].field("shape").highest
+"""The largest count along one axis of a stream."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """Where one instruction's results go inside a value: flat element start + i * pitch[0] + ... in stream order.
+
+    In a loop it does so in each of its `runs`, `step` elements further on: in the stack of all steps of a value.
+    """
+
+    label: str
+    start: int
+    shape: tuple[int, ...]
+    pitch: tuple[int, ...]
+    step: int = 0
+    runs: int = 1
+
+
+@dataclass(frozen=True)
+class Emission:
+    """A program, which value each writing instruction fills (`writes`), names for addresses (`constants`, `cells`)."""
+
+    program: Program
+    writes: Mapping[int, Write]
+    constants: Sequence[tuple[int, int, str]]
+    cells: Sequence[tuple[int, int, int, str]]
+    """(byte offset, rows, columns, name) of each block in the conductance section."""
+
+
+@dataclass
+class Builder:
+    graph: Graph
+    instructions: list[Instruction] = field(default_factory=list)
+    locations: list[tuple[str, ...]] = field(default_factory=list)
+    writes: dict[int, Write] = field(default_factory=dict)
+    constants: ConstantMemory = field(default_factory=ConstantMemory)
+    conductances: io.BytesIO = field(default_factory=io.BytesIO)
+    cells: list[tuple[int, int, int, str]] = field(default_factory=list)
+    names: tuple[str, ...] = ()
+    moving: dict[Operation, int] = field(default_factory=dict)
+    """The stream of each slice that a loop takes, and of each stack that it writes."""
+
+    def put(self, name: str, **operands: Operand | str) -> None:
+        self.instructions.append(instruction(name, **operands))
+        self.locations.append(self.names)
+
+    def table(self, op: Operation, key: str, dtype: str) -> int:
+        ref: Any = op.properties[key]
+        return self.constants.add(self.graph.weights.get(ref), dtype, f"{key} of {', '.join(self.names)}")
+
+    def stream(self, number: int, value: SSAValue, shape: Shape, pitch: Shape, start: int = 0) -> None:
+        """Define a stream over a value: counts and pitches in elements, innermost last, up to four axes."""
+        code = code_of(value)
+        shape, pitch = fitted(shape, pitch)
+        lead = 4 - len(shape)
+        self.put(
+            "tensor",
+            stream=number,
+            space="act",
+            type=code.element_type,
+            base=address_of(value) + start * code.element_bytes,
+            shape=(1,) * lead + tuple(shape),
+            pitch=(0,) * lead + tuple(pitch),
+        )
+
+    def result(self, op: Computed, shape: Shape, pitch: Shape, start: int = 0) -> None:
+        """Define the output stream over (a part of) the result of `op`; the instruction put next writes it."""
+        self.stream(OUT, op.out, shape, pitch, start)
+        step = math.prod(shape_of(op.out)) if scan_of(op) else 0
+        write = Write(op.label.data, start, tuple(shape), tuple(pitch), step, runs_of(op))
+        self.writes[len(self.instructions)] = write
+
+    def window(self, op: Any, fill: int, channels: int, start: int = 0, rows: tuple[int, int] | None = None) -> None:
+        """Define the input stream as the op's im2col window over `channels` channels from element `start` on.
+
+        `rows` are the first output row and one past the last, where not all of them are wanted.
+        """
+        height, width, depth = shape_of(op.x)
+        w = int_values(op.window)
+        first, last = rows or (0, w[8])
+        top = first * w[2] - w[6]
+        skip, pad = min(max(top, 0), height), (max(-top, 0), w[7])
+        shape, pitch = (1, height - skip, width, channels), (0, width * depth, depth, 1)
+        self.stream(IN, op.x, shape, pitch, start + skip * width * depth)
+        out = (last - first, w[9])
+        self.put("window", stream=IN, kernel=w[0:2], stride=w[2:4], dilation=w[4:6], pad=pad, out=out, fill=fill)
+
+
+def address_of(value: SSAValue) -> int:
+    owner = value.owner
+    assert isinstance(owner, Computed) and owner.address is not None
+    return int_value(owner.address)
+
+
+def dense(shape: Shape) -> list[int]:
+    """Return the pitches of a contiguous tensor."""
+    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+
+
+def fitted(shape: Shape, pitch: Shape) -> tuple[list[int], list[int]]:
+    """Return the same elements in the same order with every axis that is too long for an instruction cut into two."""
+    counts, steps = list[int](), list[int]()
+    for count, step in zip(shape, pitch, strict=True):
+        fewest = max(-(-count // LONGEST), 1)
+        parts = next((n for n in range(fewest, LONGEST) if count % n == 0), 1)
+        if parts > 1:
+            counts.append(parts)
+            steps.append(count // parts * step)
+        counts.append(count // parts)
+        steps.append(step)
+    return counts, steps
+
+
+def vectors(shape: Shape) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return (vectors, length) and pitches of a contiguous tensor read as vectors of its last axis."""
+    length = shape[-1] if shape else 1
+    return (math.prod(shape[:-1]), length), (length, 1)

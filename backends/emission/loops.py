@@ -1,0 +1,92 @@
+"""Emission of loops: a state has memory that its next value is copied to, a sequence a stream that moves every step."""
+
+from collections.abc import Callable
+from math import prod
+
+from xdsl.ir import Operation, SSAValue
+
+from cimc.backends.emission.building import IN, OPERANDS, OUT, Builder, Write, vectors
+from cimc.ir import loops
+from cimc.ir.attributes import int_value
+from cimc.ir.location import names_of
+from cimc.ir.types import shape_of
+
+FIRST_MOVING = len(OPERANDS) + 1
+"""Streams from here on belong to sequences while a loop runs."""
+
+
+def scan(builder: Builder, op: loops.ScanOp, emit: Callable[[Builder, Operation], None]) -> None:
+    """Initialise the states, place the moving streams, and put the body between `loop` and `endloop`."""
+    for state in op.states:
+        builder.names = names_of(state.location)
+        _copy_to_state(builder, state, state.initial, 0)
+    _place(builder, op)
+    builder.names = names_of(op.location)
+    builder.put("loop", count=int_value(op.steps))
+    for inner in op.body.ops:
+        emit(builder, inner)
+    builder.names = names_of(op.location)
+    builder.put("endloop")
+
+
+def take(builder: Builder, op: loops.TakeOp) -> None:
+    scan = loops.scan_of(op)
+    assert scan is not None
+    builder.result(op, *vectors(shape_of(op.out)))
+    builder.put("move", in_=builder.moving[op], out=OUT)
+    builder.put("advance", stream=builder.moving[op], by=_step(scan, op.out))
+
+
+def end(builder: Builder, op: loops.YieldOp) -> None:
+    """Stack what is kept, then let the states take over their next values."""
+    scan = loops.scan_of(op)
+    assert scan is not None
+    for value, stack in zip(op.kept, scan.kept, strict=True):
+        for result in loops.results_of(stack):
+            _keep(builder, scan, value, result)
+    for state, value in zip(scan.states, op.next, strict=True):
+        _copy_to_state(builder, state, value, 1)
+
+
+def _place(builder: Builder, op: loops.ScanOp) -> None:
+    """Define the stream of every sequence over its first slice to read or write."""
+    takes = [inner for inner in op.body.ops if isinstance(inner, loops.TakeOp)]
+    results = [
+        (value, result)
+        for value, stack in zip(op.terminator.kept, op.kept, strict=True)
+        for result in loops.results_of(stack)
+    ]
+    moving = [*((one, one.x, one.out) for one in takes), *((one, one.out, value) for value, one in results)]
+    for number, (owner, sequence, one_slice) in enumerate(moving, start=FIRST_MOVING):
+        builder.names, builder.moving[owner] = names_of(owner.location), number
+        builder.stream(number, sequence, *vectors(shape_of(one_slice)), _start(op, one_slice))
+
+
+def _copy_to_state(builder: Builder, state: loops.StateOp, value: SSAValue, runs_before: int) -> None:
+    """Copy what the state holds in step `runs_before` at the first run, and in the steps behind it at later ones."""
+    shape, pitch = vectors(shape_of(value))
+    size, runs = prod(shape), loops.runs_of(state) if runs_before else 1
+    builder.stream(IN, value, shape, pitch)
+    builder.stream(OUT, state.out, shape, pitch)
+    builder.writes[len(builder.instructions)] = Write(state.label.data, runs_before * size, shape, pitch, size, runs)
+    builder.put("move", in_=IN, out=OUT)
+
+
+def _keep(builder: Builder, scan: loops.ScanOp, value: SSAValue, result: loops.ResultOp) -> None:
+    shape, pitch = vectors(shape_of(value))
+    builder.stream(IN, value, shape, pitch)
+    step, runs = _step(scan, value), int_value(scan.steps)
+    write = Write(result.label.data, _start(scan, value), shape, pitch, step, runs)
+    builder.writes[len(builder.instructions)] = write
+    builder.put("move", in_=IN, out=builder.moving[result])
+    builder.put("advance", stream=builder.moving[result], by=step)
+
+
+def _start(scan: loops.ScanOp, one_slice: SSAValue) -> int:
+    """Return the first element of the slice of the first step."""
+    return (int_value(scan.steps) - 1) * prod(shape_of(one_slice)) if scan.reverse else 0
+
+
+def _step(scan: loops.ScanOp, one_slice: SSAValue) -> int:
+    size = prod(shape_of(one_slice))
+    return -size if scan.reverse else size

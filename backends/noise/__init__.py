@@ -1,0 +1,1 @@
+"""The laws of noise: sources, profiles, addresses of draws; no executor."""

@@ -1,0 +1,96 @@
+"""Imperfect converters: the errors of physical ADCs, in integers, one at a time.
+
+An ADC serves `multiplexing` neighbouring columns and every vector with the same offset, gain error and bow. With array
+sum s, gain m / 2^k and error e in Q16 LSB: code = clip(round((s * m' + round(e * 2^k / 2^16)) / 2^k)).
+"""
+
+from dataclasses import dataclass
+
+from cimc.backends.machine.facts import Gain, Machine, machine
+from cimc.backends.machine.rounding import clamp, half_even
+from cimc.backends.machine.traps import Trap
+from cimc.backends.noise import draws
+from cimc.backends.noise.fixed_point import NORMAL_BITS, rounded, scaled
+from cimc.backends.noise.sources import Noise
+from cimc.isa.program import Program
+
+GAIN_BITS = 20
+ERROR_BITS = 16
+LARGEST_ERROR = 1 << 28
+LARGEST_DIVIDE = 40
+"""2^28 * 2^40 / 2^16 = 2^52: errors and sums together stay below 2^53."""
+BOWED_BITS = 14
+"""The bow, up to 2^25, times the square of a code stays below 2^53."""
+PHASE = 0
+
+
+def common_range(program: Program) -> dict[str, float] | None:
+    """Return the gain m / 2^k that all ADCs share, and their range as r_ADC = s * r_DAC * W_max; None without one.
+
+    An ADC's full scale is the sum of `s` rows at the largest code and the largest conductance.
+    """
+    gains = [one for one in program.instructions if one.name == "gain"]
+    if len(gains) != 1 or gains[0].choice("scope") != "all":
+        return None
+    facts, gain = machine(program.meta), gains[0]
+    full_scale = facts.adc_high * 2.0 ** gain["divide"] / gain["multiplier"]
+    s = full_scale / (facts.dac_limit * facts.highest_target)
+    return {"multiplier": gain["multiplier"], "divide": gain["divide"], "s": s}
+
+
+@dataclass(frozen=True)
+class AdcErrors:
+    """One ADC: offset and bow in Q16 LSB, gain error in Q20."""
+
+    offset: int = 0
+    gain: int = 0
+    bow: int = 0
+
+
+def adc_errors(machine: Machine, noise: Noise, tile: int, column: int) -> AdcErrors:
+    """Return the errors of the ADC that serves a column."""
+    if not noise.has("adc"):
+        return AdcErrors()
+    adc = column // machine.multiplexing
+
+    def error(purpose: int, name: str, bits: int) -> int:
+        z = draws.normal(noise.seed, purpose, tile, 0, PHASE, adc)
+        return int(rounded(scaled(noise.profile.numbers[f"adc.{name}"], bits) * z, NORMAL_BITS))
+
+    return AdcErrors(
+        error(draws.ADC_OFFSET, "offset", ERROR_BITS),
+        error(draws.ADC_GAIN, "gain", GAIN_BITS),
+        error(draws.ADC_INL, "inl", ERROR_BITS),
+    )
+
+
+def multiplier(gain: Gain, errors: AdcErrors) -> int:
+    """Return the multiplier m' of an ADC with a gain error."""
+    return gain.multiplier + int(rounded(gain.multiplier * errors.gain, GAIN_BITS))
+
+
+def require_convertible(machine: Machine, noise: Noise, gain: Gain) -> None:
+    """Trap where converter errors do not fit the number formats."""
+    if not (noise.has("adc") or noise.has("output")):
+        return
+    if gain.divide > LARGEST_DIVIDE:
+        raise Trap("CIM0533", f"the gain's k is {gain.divide}, ADC errors are modelled up to {LARGEST_DIVIDE}")
+    if machine.adc_bits > BOWED_BITS:
+        raise Trap("CIM0533", f"the ADC has {machine.adc_bits} bits, its errors are modelled up to {BOWED_BITS}")
+
+
+def convert(machine: Machine, gain: Gain, total: int, errors: AdcErrors, output: int = 0) -> int:
+    """Return the code of an array sum; `output` is the noise of this product in Q16 LSB."""
+    product, unit = total * multiplier(gain, errors), 1 << gain.divide
+    error = errors.offset + output + _bow(machine, errors, half_even(product, unit))
+    error = clamp(error, -LARGEST_ERROR, LARGEST_ERROR)
+    disturbed = product + rounded(error << gain.divide, ERROR_BITS)
+    code = disturbed // unit if machine.adc_rounding == "floor" else half_even(disturbed, unit)
+    return clamp(code, machine.adc_low, machine.adc_high)
+
+
+def _bow(machine: Machine, errors: AdcErrors, code: int) -> int:
+    """Return the integral nonlinearity at a code: a parabola, largest at 0, nothing at the highest code."""
+    high = machine.adc_high
+    code = clamp(code, -high, high)
+    return errors.bow * (high * high - code * code) // (high * high)

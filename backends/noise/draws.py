@@ -1,0 +1,65 @@
+"""Where each random word of the machine lies: purposes and addresses.
+
+key = (seed, 0); counter = (index // 8, vector, sample, purpose | stream << 32); index mod 8 chooses one of a block's
+eight 32-bit words. What the four numbers are is fixed per purpose:
+
+| purpose | index | vector | sample | stream |
+| --- | --- | --- | --- | --- |
+| programming, drift | 2 * column + polarity | row | times the device was programmed before | tile + pair * 2^16 |
+| redraw, read | 2 * column + polarity | row | seconds since programming | tile + pair * 2^16 |
+| stuck | 2 * column + polarity | row | 0 | tile + pair * 2^16 |
+| adc offset, gain, inl | ADC | read phase | 0 | tile |
+| dac | row | 0 | 0 | tile |
+| cycle, output | column | vector; bits 32 up: occurrence | sample in file, 0 to calibrate | tile * 2^16 + first row |
+
+The occurrence counts earlier reads of the same columns from the same first row, so that layers that share a tile, or
+come and go elsewhere in a program, leave each other's draws alone.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.noise import gaussian, philox
+
+Array = NDArray[Any]
+
+PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT = range(1, 12)
+POLARITIES = ("plus", "minus")
+
+
+def pair_stream(tile: int, pair: int) -> int:
+    """Return the stream id of the devices of one pair of every cell."""
+    return tile | pair << 16
+
+
+def word(seed: int, purpose: int, stream: int, sample: int, vector: int, index: int) -> int:
+    """Return the 32-bit word at one address."""
+    counter = (index // philox.DRAWS, vector, sample, purpose | stream << 32)
+    return philox.draws(counter, (seed, 0))[index % philox.DRAWS]
+
+
+def normal(seed: int, purpose: int, stream: int, sample: int, vector: int, index: int) -> int:
+    """Return the normal variable at one address, in units of 2^-16."""
+    return gaussian.of_word(word(seed, purpose, stream, sample, vector, index))
+
+
+def words(seed: int, purpose: int, stream: int, samples: Array, vectors: Array, indices: range) -> Array:
+    """Return the words [samples, vectors, indices] of a grid of addresses."""
+    first, last = indices.start // philox.DRAWS, -(-indices.stop // philox.DRAWS)
+    counters = (
+        np.arange(first, last, dtype=np.uint64),
+        np.asarray(vectors, np.uint64)[:, None],
+        np.asarray(samples, np.uint64)[:, None, None],
+        np.array(purpose | stream << 32, np.uint64),
+    )
+    found = philox.bulk(counters, (seed, 0))
+    line = found.reshape(*found.shape[:2], (last - first) * philox.DRAWS)
+    start = first * philox.DRAWS
+    return line[..., indices.start - start : indices.stop - start]
+
+
+def normals(seed: int, purpose: int, stream: int, samples: Array, vectors: Array, indices: range) -> Array:
+    """Return the normal variables [samples, vectors, indices] of a grid of addresses, in units of 2^-16."""
+    return gaussian.of_words(words(seed, purpose, stream, samples, vectors, indices))

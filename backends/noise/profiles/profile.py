@@ -1,0 +1,236 @@
+"""A noise profile: one technology's statistics, read from TOML and held to the schema."""
+
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from cimc.backends.machine.traps import Refusal
+from cimc.backends.noise.profiles.curve import FORMS, Curve, Piece, constant
+from cimc.backends.noise.profiles.schema import CHOICES, CURVES, RANGE, REDRAWS, SCALARS, TAGS
+
+FOLDER = Path(__file__).parent
+NOTHING = constant("1", Decimal(0))
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Constants by section.key: numbers, choices, curves over conductance, and (seconds, curve) of every redraw."""
+
+    name: str
+    summary: str
+    numbers: Mapping[str, Decimal] = field(hash=False)
+    choices: Mapping[str, str] = field(hash=False)
+    curves: Mapping[str, Curve] = field(hash=False)
+    redraws: tuple[tuple[int, Curve], ...] = field(hash=False)
+
+    def curve(self, key: str) -> Curve:
+        """Return a curve, 0 everywhere where the profile has none."""
+        return self.curves.get(key, NOTHING)
+
+    def with_numbers(self, **changes: Decimal) -> "Profile":
+        """Return the profile with other numbers; programming__scale stands for programming.scale."""
+        named = {key.replace("__", "."): value for key, value in changes.items()}
+        return Profile(self.name, self.summary, {**self.numbers, **named}, self.choices, self.curves, self.redraws)
+
+    def silent(self) -> "Profile":
+        """Return the profile with every scale and every converter error at 0: its machine computes exactly."""
+        kept = ("device.", "drift.start", "read.duration")
+        zero = {key.replace(".", "__"): Decimal(0) for key in self.numbers if not key.startswith(kept)}
+        return self.with_numbers(**zero)
+
+
+def built_in_names() -> list[str]:
+    """Return the names of the built-in profiles."""
+    return sorted(path.stem for path in FOLDER.glob("*.toml"))
+
+
+def load_profile(text: str) -> Profile:
+    """Return a profile by NAME or FILE.toml, then any changes: `generic,programming.sigma=0.02,read.sigma=0.01`.
+
+    Raises Refusal CIM0530 or CIM0531.
+    """
+    name, *changes = text.split(",")
+    if name.endswith(".toml"):
+        try:
+            source = Path(name).read_text()
+        except OSError as error:
+            raise Refusal("CIM0531", f"cannot read the noise profile {name}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise Refusal("CIM0530", f"{name} is not UTF-8 text") from None
+    elif name in built_in_names():
+        source = (FOLDER / f"{name}.toml").read_text()
+    else:
+        near = get_close_matches(name, built_in_names(), 1)
+        hint = f"did you mean {near[0]}?" if near else f"known profiles: {', '.join(built_in_names())}"
+        raise Refusal("CIM0531", f"there is no noise profile named {name!r}", hint)
+    return parse_profile(source, name, dict(_change(change) for change in changes))
+
+
+def _change(text: str) -> tuple[str, Decimal]:
+    key, equals, value = text.partition("=")
+    if equals and (key in SCALARS or key in CURVES):
+        try:
+            number = Decimal(value)
+        except ArithmeticError:
+            raise Refusal("CIM0531", f"{key} is to be {value!r}, a number is needed") from None
+        if number.is_finite():
+            return key, number
+        raise Refusal("CIM0531", f"{key} is to be {value}, a finite number is needed")
+    near = get_close_matches(key, [*SCALARS, *CURVES], 1)
+    hint = f"did you mean {near[0]}?" if near else "write NAME,section.key=value"
+    raise Refusal("CIM0531", f"{text!r} changes no constant of a noise profile", hint)
+
+
+def parse_profile(source: str, file: str, changes: Mapping[str, Decimal] | None = None) -> Profile:
+    """Return the profile of a TOML text with some constants changed. Raises Refusal CIM0530 with every problem."""
+    try:
+        data = tomllib.loads(source, parse_float=Decimal)
+    except tomllib.TOMLDecodeError as error:
+        raise Refusal("CIM0530", f"{file}: {error}", "a noise profile is a TOML file") from None
+    reader = _Reader(data)
+    for key, value in (changes or {}).items():
+        reader.change(key, value)
+    profile = reader.profile()
+    if reader.problems:
+        raise Refusal("CIM0530", "; ".join(f"{file}: {problem}" for problem in reader.problems))
+    return profile
+
+
+class _Reader:
+    """Reads the entries of a profile and collects every problem."""
+
+    def __init__(self, data: Mapping[str, Any]) -> None:
+        self.problems: list[str] = []
+        self.name, self.summary = str(data.get("name", "")), str(data.get("summary", ""))
+        self.entries: dict[str, Any] = {}
+        for section, content in data.items():
+            if isinstance(content, dict):
+                self.entries.update({f"{section}.{key}": entry for key, entry in content.items()})
+            elif section not in ("name", "summary"):
+                self.problems.append(f"there is no constant {section!r}")
+
+    def change(self, key: str, value: Decimal) -> None:
+        """Set a number, or a curve to one value everywhere."""
+        unit = SCALARS[key].unit if key in SCALARS else self._unit(key)
+        self.entries[key] = {"value": value, "unit": unit, "source": "unverified"}
+
+    def _unit(self, key: str) -> str:
+        old = self.entries.get(key)
+        unit = old.get("unit") if isinstance(old, dict) else None
+        return str(unit) if unit in CURVES[key] else CURVES[key][-1]
+
+    def profile(self) -> Profile:
+        """Return the profile; it holds only where `problems` stays empty."""
+        known = {*SCALARS, *CHOICES, *CURVES, REDRAWS}
+        self.problems += [f"there is no constant {key!r}" for key in self.entries if key not in known]
+        numbers = {key: self._number(key) for key in SCALARS}
+        choices = {key: self._choice(key) for key in CHOICES}
+        curves = {key: curve for key in CURVES if (curve := self._curve(key))}
+        self._relations(numbers, choices, curves)
+        return Profile(self.name, self.summary, numbers, choices, curves, tuple(self._redraws()))
+
+    def _relations(
+        self, numbers: Mapping[str, Decimal], choices: Mapping[str, str], curves: Mapping[str, Curve]
+    ) -> None:
+        if not self.name:
+            self.problems.append('a profile needs a name = "..."')
+        if numbers["device.highest"] <= numbers["device.lowest"]:
+            self.problems.append("device.highest is not above device.lowest")
+        if numbers["stuck.low"] + numbers["stuck.high"] > 1:
+            self.problems.append("stuck.low and stuck.high are more than 1 together")
+        for section in ("read", "cycle"):
+            curve = curves.get(f"{section}.sigma")
+            if curve and (curve.unit in RANGE) != (choices[f"{section}.kind"] == "absolute"):
+                self.problems.append(
+                    f"{section}.sigma has unit {curve.unit!r}, which is not {choices[f'{section}.kind']}"
+                )
+
+    def _number(self, key: str) -> Decimal:
+        schema = SCALARS[key]
+        entry = self.entries.get(key, schema.default)
+        if entry is None:
+            self.problems.append(f"constant {key!r} is missing")
+            return Decimal(key == "device.highest")
+        if isinstance(entry, str) and key not in self.entries:
+            return Decimal(entry)
+        value = self._tagged(key, entry, (schema.unit,), "value")
+        number = self._decimal(key, value)
+        if not Decimal(schema.low) <= number <= Decimal(schema.high):
+            self.problems.append(f"{key}: {number} is outside {schema.low}..{schema.high}")
+        return number
+
+    def _choice(self, key: str) -> str:
+        value = self.entries.get(key, CHOICES[key][0])
+        if value not in CHOICES[key]:
+            self.problems.append(f"{key}: {value!r} is not one of {', '.join(CHOICES[key])}")
+        return str(value)
+
+    def _curve(self, key: str) -> Curve | None:
+        entry = self.entries.get(key)
+        return None if entry is None else self._curve_of(key, entry)
+
+    def _curve_of(self, key: str, entry: Any) -> Curve:
+        units = CURVES.get(key, RANGE)
+        single = isinstance(entry, dict) and "value" in entry
+        content = self._tagged(key, entry, units, "value" if single else "pieces")
+        unit = str(entry.get("unit")) if isinstance(entry, dict) else "1"
+        if single:
+            return constant(unit, self._decimal(key, content))
+        if not isinstance(content, list) or not content:
+            self.problems.append(f"{key} has no pieces")
+            return NOTHING
+        pieces = tuple(self._piece(key, piece) for piece in content)
+        borders = [piece.below for piece in pieces]
+        inner = [border for border in borders[:-1] if border is not None]
+        if borders[-1] is not None or len(inner) < len(borders) - 1 or inner != sorted(inner):
+            self.problems.append(f"{key}: every piece but the last needs a `below`, in ascending order")
+            return NOTHING
+        return Curve(unit, pieces)
+
+    def _piece(self, key: str, piece: Any) -> Piece:
+        fields: Mapping[str, Callable[[Any], Any]] = {
+            "form": str,
+            "coefficients": lambda values: tuple(self._decimal(key, value) for value in values),
+            "below": lambda value: self._decimal(key, value),
+            "clip": lambda values: tuple(self._decimal(key, value) for value in values),
+            "of": str,
+        }
+        if not isinstance(piece, dict) or not isinstance(piece.get("coefficients"), list):
+            self.problems.append(f"{key}: a piece is a table with a form and a list of coefficients")
+            return NOTHING.pieces[0]
+        self.problems += [f"{key}: a piece has no {name!r}" for name in piece if name not in fields]
+        facts = {name: read(piece[name]) for name, read in fields.items() if name in piece}
+        form, coefficients, clip = facts.get("form", ""), facts["coefficients"], facts.get("clip", (None, None))
+        if form not in FORMS or FORMS[form][0] not in (None, len(coefficients)) or len(clip) != 2:
+            self.problems.append(f"{key}: form {form!r} with {len(coefficients)} coefficients is not known")
+            return NOTHING.pieces[0]
+        return Piece(form, coefficients, facts.get("below"), clip[0], clip[1], facts.get("of") == "uS")
+
+    def _redraws(self) -> Iterator[tuple[int, Curve]]:
+        for entry in self.entries.get(REDRAWS, []):
+            seconds = entry.get("seconds") if isinstance(entry, dict) else None
+            if not isinstance(seconds, int) or seconds < 1:
+                self.problems.append(f"{REDRAWS}: {seconds!r} is not a time in whole seconds")
+                continue
+            yield seconds, self._curve_of(f"{REDRAWS} at {seconds} s", entry.get("sigma"))
+
+    def _tagged(self, key: str, entry: Any, units: tuple[str, ...], content: str) -> Any:
+        if not isinstance(entry, dict) or content not in entry:
+            self.problems.append(f"{key} must be written {{ {content} = ..., unit = ..., source = ... }}")
+            return None
+        if entry.get("unit") not in units:
+            self.problems.append(f"{key} has unit {entry.get('unit')!r}, not {' or '.join(units)}")
+        if entry.get("source") not in TAGS:
+            self.problems.append(f"{key} has source {entry.get('source')!r}, not one of {', '.join(TAGS)}")
+        return entry[content]
+
+    def _decimal(self, key: str, value: Any) -> Decimal:
+        if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or not Decimal(value).is_finite():
+            if value is not None:
+                self.problems.append(f"{key}: {value!r} is not a number")
+            return Decimal(0)
+        return Decimal(value)

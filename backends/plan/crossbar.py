@@ -1,0 +1,245 @@
+"""The arrays of the fast interpreter: devices a tile at a time, and the sums and ADC codes of a block."""
+
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.machine import checks
+from cimc.backends.machine.facts import SUM_LIMIT, Gain, Machine, Region
+from cimc.backends.machine.traps import Trap
+from cimc.backends.noise.converters import adc_errors, convert
+from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.devices import Devices, DeviceState
+from cimc.backends.plan.exact import Converter, converter, exact_type, highest_code
+from cimc.backends.plan.read_noise import (
+    Address,
+    Cycle,
+    NoisyConverter,
+    ReadNoise,
+    cycle_noise,
+    noisy_converter,
+    require_sums,
+)
+
+Array = NDArray[Any]
+NEVER = -1
+
+
+class Tile:
+    """Perfect devices [2, rows, columns], plus then minus: what each was programmed to, or NEVER programmed."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.targets = np.full((2, machine.rows, machine.columns), NEVER, state_type(machine))
+        self.version = 0
+
+    def write(self, cells: Region, targets: Array, chosen: Array) -> None:
+        """Programme the chosen devices of a region to targets [2, rows, cols]."""
+        np.copyto(self._part(cells), targets, where=chosen, casting="unsafe")
+        self.version += 1
+
+    def programmed(self, cells: Region) -> Array:
+        """Return the values [2, rows, cols] that devices were left at."""
+        part = self._part(cells).astype(np.int32)
+        return np.where(part == NEVER, self.machine.unprogrammed, part)
+
+    def conductances(self, cells: Region, seconds: int) -> Array:
+        """Return what devices [2, rows, cols] conduct at a time."""
+        return self.programmed(cells)
+
+    def _part(self, cells: Region) -> Array:
+        return self.targets[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
+
+
+class NoisyTile:
+    """Devices that programming, time and reading disturb."""
+
+    def __init__(self, machine: Machine, devices: Devices) -> None:
+        self.devices = devices
+        self.pairs = [DeviceState.fresh(machine.rows, machine.columns, pair) for pair in range(machine.pairs)]
+        self.version = 0
+
+    def write(self, cells: Region, targets: Array, chosen: Array) -> None:
+        """Programme the chosen sides of a region's cells to targets [2, rows, cols]."""
+        self.devices.write(self.pairs, cells, targets, chosen)
+        self.version += 1
+
+    def programmed(self, cells: Region) -> Array:
+        """Return the values [2, rows, cols] that devices were left at."""
+        return self.devices.programmed(self.pairs, cells)
+
+    def conductances(self, cells: Region, seconds: int) -> Array:
+        """Return what devices [2, rows, cols] conduct at a time."""
+        return self.devices.conductances(self.pairs, cells, seconds)
+
+    def cycle(self, cells: Region, seconds: int, largest_input: int) -> Cycle:
+        """Return the fluctuation of a region's products at a time."""
+        return cycle_noise(self.devices.cycle_sigmas(self.pairs, cells, seconds), largest_input)
+
+
+def state_type(machine: Machine) -> np.dtype[Any]:
+    """Return the smallest type that holds every device value and NEVER."""
+    return np.dtype(np.int16 if machine.highest_target < 1 << 15 else np.int32)
+
+
+class Crossbar:
+    """All tiles, blocks and gains, as the program has left them."""
+
+    def __init__(self, machine: Machine, noise: Noise | None = None) -> None:
+        self.machine = machine
+        self.noise = noise
+        self.devices = Devices(machine, noise) if noise else None
+        self.tiles: dict[int, Tile | NoisyTile] = {}
+        self.blocks: dict[int, Region] = {}
+        self.gains: dict[int, Gain] = {}
+        self.common_gain: Gain | None = None
+        self.seconds = noise.time_s if noise else 0
+        self._products: dict[Region, tuple[tuple[int, int], Array, int]] = {}
+        self._reads: dict[tuple[int, int], Array] = {}
+
+    def branch(self) -> "Crossbar":
+        """Return the same tiles with counts of reads of their own."""
+        other = copy(self)
+        other.blocks, other.gains = {**self.blocks}, {**self.gains}
+        other._reads = {place: counts.copy() for place, counts in self._reads.items()}
+        return other
+
+    def tile(self, number: int) -> Tile | NoisyTile:
+        """Return a tile, made when it is first used."""
+        if number not in self.tiles:
+            noisy = DeviceState.bytes_each * self.machine.pairs
+            device = noisy if self.devices else state_type(self.machine).itemsize
+            size = 2 * self.machine.rows * self.machine.columns * device
+            checks.affordable("the state of all devices", (len(self.tiles) + 1) * size)
+            self.tiles[number] = NoisyTile(self.machine, self.devices) if self.devices else Tile(self.machine)
+        return self.tiles[number]
+
+    def load_gain(self, tile: int, gain: Gain, everywhere: bool) -> None:
+        """Set the ADC gain of one tile, or of every tile."""
+        if everywhere:
+            self.common_gain, self.gains = gain, {}
+        else:
+            self.machine.require_tile(tile)
+            self.gains[tile] = gain
+
+    def gain(self, tile: int) -> Gain:
+        """Return the ADC gain of a tile; trap where none was loaded."""
+        found = self.gains.get(tile, self.common_gain)
+        if found is None:
+            raise Trap("CIM0512", f"the ADCs of tile {tile} have no gain", "a `gain` instruction comes first")
+        return found
+
+    def block(self, number: int) -> Region:
+        """Return a block's region; trap where none was programmed under the number."""
+        if number not in self.blocks:
+            raise Trap("CIM0511", f"block b{number} has not been programmed", "a `program` instruction comes first")
+        return self.blocks[number]
+
+    def programmed(self, cells: Region) -> Array:
+        """Return the values [2, rows, cols] that devices were left at."""
+        return self.tile(cells.tile).programmed(cells)
+
+    def convert(self, tile: int, column: int, total: int) -> int:
+        """Return the code that a column's ADC gives for one array sum, noise of single products apart."""
+        gain = self.gain(tile)
+        if abs(total) >= SUM_LIMIT:
+            raise Trap("CIM0514", f"the array sum is {total}")
+        if self.noise and noisy_converter(self.machine, self.noise, gain, Region(tile, 0, column, 1, 1)):
+            return convert(self.machine, gain, total, adc_errors(self.machine, self.noise, tile, column))
+        return int(converter(self.machine, gain, abs(total))(np.array(float(total)).reshape(1))[0])
+
+    def read(self, number: int, start: int) -> "BlockRead":
+        """Return how vectors are read through a block that takes elements `start` onwards of each."""
+        cells = self.block(number)
+        gain = self.gain(cells.tile)
+        matrix, bound = self._product(cells)
+        noise = self._read_noise(cells, gain)
+        if noise and noise.cycle:
+            bound += noise.cycle.peak
+            matrix = matrix.astype(exact_type(bound))
+        adc = converter(self.machine, gain, bound)
+        rows = slice(start, start + cells.rows)
+        highest = -self.machine.adc_low if noise else highest_code(self.machine, gain, bound)
+        return BlockRead(number, rows, matrix, adc, bound, highest, noise)
+
+    def _read_noise(self, cells: Region, gain: Gain) -> ReadNoise | None:
+        """Return the noise of the next products of a region, None where each product is exact."""
+        tile = self.tile(cells.tile)
+        if not self.noise or not isinstance(tile, NoisyTile):
+            return None
+        cycle = tile.cycle(cells, self.seconds, self.machine.dac_limit) if self.noise.has("cycle") else None
+        adc = noisy_converter(self.machine, self.noise, gain, cells)
+        address = Address.of(self.noise, cells, self._occurrence(cells))
+        return ReadNoise(address, cycle, adc) if cycle or adc else None
+
+    def _occurrence(self, cells: Region) -> int:
+        """Return how often the busiest of a region's columns was read from the same first row, and count this read."""
+        counts = self._reads.setdefault((cells.tile, cells.row), np.zeros(self.machine.columns, np.int64))
+        part = counts[cells.col : cells.col + cells.cols]
+        occurrence = int(part.max(initial=0))
+        part[...] = occurrence + 1
+        return occurrence
+
+    def _product(self, cells: Region) -> tuple[Array, int]:
+        """Return the differences [rows, cols] in a type exact for every input, and the bound of their sums."""
+        tile = self.tile(cells.tile)
+        version = (tile.version, self.seconds)
+        known = self._products.get(cells)
+        if known is None or known[0] != version:
+            plus, minus = tile.conductances(cells, self.seconds).astype(np.int64)
+            difference = plus - minus
+            bound = int(np.abs(difference).sum(axis=0).max(initial=0)) * self.machine.dac_limit
+            known = (version, difference.astype(exact_type(bound)), bound)
+            self._products[cells] = known
+        return known[1], known[2]
+
+
+@dataclass(frozen=True)
+class BlockRead:
+    """A block as a matrix-vector product uses it: `bound` is the largest possible |s|, `highest` the largest |code|."""
+
+    number: int
+    rows: slice
+    matrix: Array
+    adc: Converter
+    bound: int
+    highest: int
+    noise: ReadNoise | None = None
+
+    @property
+    def columns(self) -> int:
+        return int(self.matrix.shape[1])
+
+    def sums(self, vectors: Array, out: Array) -> Array:
+        """Return the array sums [vectors, cols] of vectors [vectors, length]."""
+        np.matmul(vectors[:, self.rows], self.matrix, out=out)
+        if self.bound >= SUM_LIMIT:
+            require_sums(out, SUM_LIMIT)
+        return out
+
+    def codes(self, sums: Array, clips: Array | None = None) -> Array:
+        """Return the ADC's codes of sums, which are overwritten; `clips` [2, cols] counts what it clips."""
+        if clips is None:
+            return self.adc(sums)
+        return _clipped(self.adc.rounded(sums), self.adc, clips)
+
+    def noisy_codes(self, vectors: Array, out: Array, samples: Array, clips: Array | None = None) -> Array:
+        """Return the codes of vectors [samples * vectors, length] with the noise of each product."""
+        assert self.noise
+        sums = self.noise.disturb(self.sums(vectors, out), vectors[:, self.rows], samples)
+        if self.bound >= SUM_LIMIT:
+            require_sums(sums, SUM_LIMIT)
+        if self.noise.converter is None:
+            return self.codes(sums, clips)
+        return _clipped(self.noise.rounded(self.noise.converter, sums, samples), self.noise.converter, clips)
+
+
+def _clipped(rounded: Array, adc: Converter | NoisyConverter, clips: Array | None) -> Array:
+    """Clip codes in place; `clips` [2, cols] counts how many were clipped."""
+    if clips is not None:
+        clips[0] += (rounded < adc.low).sum(axis=0)
+        clips[1] += (rounded > adc.high).sum(axis=0)
+    return np.clip(rounded, adc.low, adc.high, out=rounded)

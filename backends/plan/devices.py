@@ -1,0 +1,237 @@
+"""Noisy devices of the fast interpreter: the laws of reference/devices.py on regions of a tile.
+
+Statistics: IBM/aihwkit's inference noise models. Conductances are int64 in fine units (2^-12 of a code), exponents and
+relative spreads in Q20, normal variables in Q16; regions are [2, rows, cols], plus then minus. A cell conducts the
+mean of its pairs of devices by their shares, each pair with a state of its own.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.machine.facts import Machine, Region
+from cimc.backends.noise import draws
+from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, device_tables
+from cimc.backends.noise.fixed_point import (
+    EXPONENT_BITS,
+    FINE_BITS,
+    HALVING_BITS,
+    HALVING_CELLS,
+    NORMAL_BITS,
+    READ_BITS,
+    halvings,
+    rounded,
+    scaled,
+    shared,
+)
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.wires import wires
+from cimc.backends.plan.exact import half_even
+from cimc.backends.plan.wires import attenuated
+
+Array = NDArray[Any]
+DAC_BITS = 20
+LONGEST_SHIFT = 62
+FREE, LOW, HIGH = 0, 1, 2
+
+
+@dataclass
+class DeviceState:
+    """Per device [2, rows, cols] of one pair: target code, value in fine units, drift, how often it was programmed."""
+
+    target: Array
+    value: Array
+    drift: Array
+    writes: Array
+    pair: int = 0
+
+    bytes_each = 16
+
+    @staticmethod
+    def fresh(rows: int, columns: int, pair: int = 0) -> "DeviceState":
+        """Return devices that were never programmed."""
+        target, value, drift, writes = (np.zeros((2, rows, columns), np.int32) for _ in range(4))
+        return DeviceState(target, value, drift, writes, pair)
+
+    def part(self, cells: Region) -> "DeviceState":
+        """Return views of a region."""
+        window = np.s_[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
+        fields = self.target[window], self.value[window], self.drift[window], self.writes[window]
+        return DeviceState(*fields, self.pair)
+
+
+class Devices:
+    """The laws of noisy devices; the state is the caller's."""
+
+    def __init__(self, machine: Machine, noise: Noise) -> None:
+        self.machine = machine
+        self.noise = noise
+        self.numbers = noise.profile.numbers
+        self.kind = noise.profile.choices["drift.kind"]
+        self.tables = device_tables(noise.profile, machine.highest_target)
+        self.full = machine.highest_target << FINE_BITS
+        self.ceiling = ceiling(noise.profile, machine.highest_target)
+
+    def write(self, pairs: Sequence[DeviceState], cells: Region, targets: Array, chosen: Array) -> None:
+        """Programme the chosen sides of cells to targets [2, rows, cols], pair after pair."""
+        if self.machine.second_pair == "copy":
+            for state in pairs:
+                self.program(state, cells, targets, chosen)
+            return
+        wanted = targets * sum(self.machine.shares)
+        firsts = np.minimum(wanted // self.machine.significance, self.machine.highest_target)
+        self.program(pairs[0], cells, firsts, chosen)
+        rests = self._rests(pairs[0], cells, targets, firsts, chosen)
+        self.program(pairs[1], cells, rests, chosen | (rests > 0))
+
+    def _rests(self, first: DeviceState, cells: Region, targets: Array, firsts: Array, chosen: Array) -> Array:
+        """Return the targets of the second pair: what the first leaves open, less the error that it was left with."""
+        significance, highest = self.machine.significance, self.machine.highest_target
+        left = self._with_stuck(cells, first.pair, self._values(first.part(cells)))
+        errors = np.where(chosen, left - (firsts.astype(np.int64) << FINE_BITS), 0)
+        open_ = targets * sum(self.machine.shares) - significance * firsts
+        difference = open_[0] - open_[1] - rounded(significance * (errors[0] - errors[1]), FINE_BITS)
+        signed = np.stack([difference, -difference])
+        return np.asarray(np.clip(open_.min(axis=0) + np.maximum(signed, 0), 0, highest))
+
+    def program(self, state: DeviceState, cells: Region, targets: Array, chosen: Array) -> None:
+        """Programme the chosen devices of one pair in a region to targets [2, rows, cols]."""
+        part = state.part(cells)
+        value, drift = targets.astype(np.int64) << FINE_BITS, np.zeros_like(targets, np.int64)
+        if self.noise.has("programming"):
+            sigma = np.array(self.tables.programming)[targets]
+            z = self._by_writes(draws.PROGRAMMING, cells, part)
+            value = np.clip(value + rounded(sigma * z, NORMAL_BITS), 0, self.ceiling)
+        if self.noise.has("drift"):
+            drift = self._by_writes(draws.DRIFT, cells, part)
+            if self.kind == "power":
+                mean, sigma = (
+                    np.array(table)[targets] for table in (self.tables.exponent_mean, self.tables.exponent_sigma)
+                )
+                drift = np.abs(mean + rounded(sigma * drift, NORMAL_BITS))
+        for field, values in ((part.target, targets), (part.value, value), (part.drift, drift)):
+            np.copyto(field, values, where=chosen, casting="unsafe")
+        part.writes += chosen
+
+    def programmed(self, pairs: Sequence[DeviceState], cells: Region) -> Array:
+        """Return programmed values, the mean over a cell's pairs, as conductance codes."""
+        values = [self._with_stuck(cells, state.pair, self._values(state.part(cells))) for state in pairs]
+        return half_even(self._summed(values), sum(self.machine.shares) << FINE_BITS).astype(np.int32)
+
+    def conductances(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:
+        """Return the conductance codes of a region at a time: mean over pairs, IR drop and DAC errors included."""
+        factors = (1 << DAC_BITS) + self._row_errors(cells)
+        total = self._summed([self.fine(state, cells, seconds) for state in pairs])
+        if self.noise.has("ir_drop"):
+            total = attenuated(wires(self.noise.profile, self.machine), self.machine, cells, total)
+        return half_even(total * factors[:, None], sum(self.machine.shares) << FINE_BITS + DAC_BITS)
+
+    def cycle_sigmas(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:
+        """Return each device's share [2 * pairs, rows, cols] in the spread from product to product, in fine units."""
+        shares = self.machine.shares
+        sigmas = [share * self._cycle_sigmas(state, cells, seconds) for share, state in zip(shares, pairs, strict=True)]
+        return shared(np.concatenate(sigmas), sum(shares))
+
+    def _summed(self, values: Sequence[Array]) -> Array:
+        """Return the sum over pairs, each by its share."""
+        return np.asarray(sum(share * value for share, value in zip(self.machine.shares, values, strict=True)))
+
+    def _cycle_sigmas(self, state: DeviceState, cells: Region, seconds: int) -> Array:
+        part = state.part(cells)
+        sigma = _sigmas(self.tables.cycle, part.value, self.fine(state, cells, seconds))
+        return np.where((part.writes > 0) & (self._stuck(cells, state.pair) == FREE), sigma, 0)
+
+    def fine(self, state: DeviceState, cells: Region, seconds: int) -> Array:
+        """Return the conductances of a region at a time in fine units."""
+        part = state.part(cells)
+        values = self._values(part)
+        age = aging(self.noise.profile, self.machine.highest_target, seconds)
+        present = values
+        if self.noise.has("drift"):
+            present = np.clip(self._drifted(part, cells, age, seconds), 0, self.ceiling)
+        if self.noise.has("read"):
+            sigma = _sigmas(age.read, values, present)
+            present = present + rounded(sigma * self._normals(draws.READ, cells, part.pair, seconds), NORMAL_BITS)
+        present = np.clip(present, 0, self.ceiling)
+        return self._with_stuck(cells, part.pair, np.where(part.writes > 0, present, values))
+
+    def _values(self, part: DeviceState) -> Array:
+        return np.where(part.writes > 0, part.value.astype(np.int64), self.machine.unprogrammed << FINE_BITS)
+
+    def _drifted(self, part: DeviceState, cells: Region, age: Aging, seconds: int) -> Array:
+        values = part.value.astype(np.int64)
+        if age.redraw is not None:
+            z = self._normals(draws.REDRAW, cells, part.pair, seconds)
+            sigma = np.array(age.redraw)[part.target]
+            return (part.target.astype(np.int64) << FINE_BITS) + rounded(sigma * z, NORMAL_BITS)
+        if self.kind == "logarithm":
+            return values - age.shift + rounded(age.relaxation * part.drift.astype(np.int64), NORMAL_BITS)
+        return _decayed(values, part.drift.astype(np.int64) * age.exponent) if self.kind == "power" else values
+
+    def _with_stuck(self, cells: Region, pair: int, values: Array) -> Array:
+        stuck = self._stuck(cells, pair)
+        return np.where(stuck == FREE, values, np.where(stuck == HIGH, self.full, 0))
+
+    def _stuck(self, cells: Region, pair: int) -> Array:
+        if not self.noise.has("stuck"):
+            return np.zeros((2, cells.rows, cells.cols), np.int8)
+        stream = draws.pair_stream(cells.tile, pair)
+        words = _by_polarity(draws.words(self.noise.seed, draws.STUCK, stream, *_grid(0, cells)), cells)
+        low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
+        return np.where(words < low, LOW, np.where(words < low + high, HIGH, FREE))
+
+    def _row_errors(self, cells: Region) -> Array:
+        if not self.noise.has("dac"):
+            return np.zeros(cells.rows, np.int64)
+        rows = range(cells.row, cells.row + cells.rows)
+        z = draws.normals(self.noise.seed, draws.DAC, cells.tile, np.zeros(1), np.zeros(1), rows)[0, 0]
+        return rounded(np.asarray(scaled(self.numbers["dac.gain"], DAC_BITS) * z), NORMAL_BITS)
+
+    def _by_writes(self, purpose: int, cells: Region, part: DeviceState) -> Array:
+        """Return normal variables of devices by how often they were programmed before."""
+        result = np.zeros(part.writes.shape, np.int64)
+        for count in np.unique(part.writes):
+            np.copyto(result, self._normals(purpose, cells, part.pair, int(count)), where=part.writes == count)
+        return result
+
+    def _normals(self, purpose: int, cells: Region, pair: int, sample: int) -> Array:
+        stream = draws.pair_stream(cells.tile, pair)
+        return _by_polarity(draws.normals(self.noise.seed, purpose, stream, *_grid(sample, cells)), cells)
+
+
+def _grid(sample: int, cells: Region) -> tuple[Array, Array, range]:
+    """Return the addresses of a region's devices: sample, rows, and columns with their polarities."""
+    rows = np.arange(cells.row, cells.row + cells.rows)
+    return np.array([sample]), rows, range(2 * cells.col, 2 * (cells.col + cells.cols))
+
+
+def _by_polarity(values: Array, cells: Region) -> Array:
+    """Return values [1, rows, 2 * cols] as [2, rows, cols]."""
+    return np.ascontiguousarray(values.reshape(cells.rows, cells.cols, 2).transpose(2, 0, 1))
+
+
+def _sigmas(spread: Spread, programmed: Array, present: Array) -> Array:
+    """Return spreads in fine units, interpolated between the codes around each value."""
+    table = np.array(spread.table)
+    last = (len(table) - 1 << FINE_BITS) - 1
+    values = np.clip((programmed if spread.relative else present).astype(np.int64), 0, last)
+    codes, rest = values >> FINE_BITS, values & (1 << FINE_BITS) - 1
+    low, high = table[codes], table[codes + 1]
+    sigma = low + rounded((high - low) * rest, FINE_BITS)
+    return rounded(present * sigma, READ_BITS) if spread.relative else np.asarray(sigma)
+
+
+def _decayed(values: Array, halvings_passed: Array) -> Array:
+    """Return values * 2^-h for h in Q40, by a table of 1025 entries and linear interpolation."""
+    h = rounded(halvings_passed, 2 * EXPONENT_BITS - HALVING_BITS)
+    whole, part = h >> HALVING_BITS, h & (1 << HALVING_BITS) - 1
+    rest_bits = HALVING_BITS - HALVING_CELLS
+    cell, rest = part >> rest_bits, part & (1 << rest_bits) - 1
+    table = np.array(halvings())
+    start, end = table[cell], table[cell + 1]
+    factor = start - rounded((start - end) * rest, rest_bits)
+    shift = np.minimum(HALVING_BITS + whole, LONGEST_SHIFT)
+    return np.asarray((values * factor + (np.int64(1) << shift - 1)) >> shift)

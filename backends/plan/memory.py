@@ -1,0 +1,161 @@
+"""Activation memory of a chunk of images: strided views of streams, im2col, and buffers used again and again."""
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import as_strided
+from numpy.typing import DTypeLike, NDArray
+
+from cimc.backends.machine import checks
+from cimc.backends.machine.ports import DTYPES
+from cimc.backends.plan.counters import ConverterCounts
+from cimc.backends.plan.exact import OBJECT
+from cimc.isa.streams import StreamState, Window
+
+Array = NDArray[Any]
+ALIGNMENT = 64
+
+
+class Chunk:
+    """Up to `capacity` images in flight: `images` of them are in use. All images start with zeroed memory."""
+
+    def __init__(
+        self, capacity: int, activation_bytes: int, constants: bytes, counters: dict[int, ConverterCounts] | None = None
+    ) -> None:
+        pitch = -(-max(activation_bytes, 1) // ALIGNMENT) * ALIGNMENT
+        checks.affordable("the activation memory of a chunk", capacity * pitch)
+        self.images = capacity
+        self.first_sample = 0
+        self.memories: Mapping[str, Array] = {
+            "act": np.zeros((capacity, pitch), np.uint8),
+            "const": np.frombuffer(constants, np.uint8)[None],
+        }
+        self.factors: dict[int, Array] = {}
+        self._buffers: dict[str, Array] = {}
+        self.counters = counters
+
+    def start(self, images: int, first_sample: int = 0) -> None:
+        """Begin with other images, numbered from `first_sample` on: memory is zero, no block is calibrated."""
+        self.images = images
+        self.first_sample = first_sample
+        self.memories["act"][:images] = 0
+        self.factors.clear()
+
+    @property
+    def samples(self) -> Array:
+        """Numbers of the images in use: they address the noise of each product."""
+        return np.arange(self.first_sample, self.first_sample + self.images, dtype=np.uint64)
+
+    def buffer(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
+        """Return an uninitialised array; the buffer of a name is overwritten by the next request for it."""
+        kind = np.dtype(dtype)
+        size = math.prod(shape) * kind.itemsize
+        checks.affordable("the elements of one instruction", size)
+        if kind == OBJECT:
+            return np.empty(shape, kind)
+        if name not in self._buffers or self._buffers[name].size < size:
+            self._buffers[name] = np.empty(size, np.uint8)
+        return self._buffers[name][:size].view(kind).reshape(shape)
+
+    def view(self, state: StreamState) -> Array:
+        """Return the tensor [images, *shape] as it lies in memory, windows ignored."""
+        return self._part(state, tuple(range(count) for count in state.shape))
+
+    def touched(self, state: StreamState) -> Array:
+        """Return the part of the tensor that the stream may touch."""
+        return self._part(state, state.touched())
+
+    def _part(self, state: StreamState, axes: tuple[range, ...]) -> Array:
+        memory = self.memories[state.space]
+        first = tuple(axis.start for axis in axes)
+        counts = tuple(len(axis) for axis in axes)
+        if not all(counts):
+            return np.empty((self.images, *counts), DTYPES[state.type])
+        strides = (memory.strides[0], *(pitch * state.size for pitch in state.pitch))
+        offset = state.base + state.size * sum(i * pitch for i, pitch in zip(first, state.pitch, strict=True))
+        images = self.images if state.space == "act" else 1
+        part = np.ndarray((images, *counts), DTYPES[state.type], memory, offset, strides)
+        return part if state.space == "act" else np.broadcast_to(part, (self.images, *counts))
+
+    def vectors(self, state: StreamState, dtype: DTypeLike, name: str = "vectors") -> Array:
+        """Return the stream's vectors [images, vectors, length], contiguous and in `dtype`; buffers go by the name."""
+        shape = (self.images, state.vectors, state.length)
+        source = self.patches(state, dtype, name) if state.window else self.view(state)
+        if state.window and source.dtype == dtype and source.flags.c_contiguous:
+            return source.reshape(shape)
+        result = self.buffer(name, source.shape, dtype)
+        np.copyto(result, source, casting="unsafe")
+        return result.reshape(shape)
+
+    def patches(self, state: StreamState, dtype: DTypeLike, name: str = "vectors") -> Array:
+        """Return a window's patches as a view [images, *out, *kernel, channels]."""
+        assert state.window
+        w, image = state.window, self._padded(state, dtype, f"padded {name}")
+        n, down, across, channel = image.strides
+        strides = (n, down * w.stride[0], across * w.stride[1], down * w.dilation[0], across * w.dilation[1], channel)
+        return as_strided(image, (self.images, *w.out, *w.kernel, state.shape[3]), strides)
+
+    def taps(self, state: StreamState, dtype: DTypeLike) -> Iterator[Array]:
+        """Yield, tap by tap, the elements [images, out rows, out columns, channels] that a window reads."""
+        assert state.window
+        patches = self.patches(state, dtype)
+        for i in range(state.window.kernel[0]):
+            for j in range(state.window.kernel[1]):
+                yield patches[:, :, :, i, j]
+
+    def _padded(self, state: StreamState, dtype: DTypeLike, name: str) -> Array:
+        """Return the rectangle that a window's taps span, in `dtype`, with the fill code outside the tensor."""
+        assert state.window
+        w, part = state.window, self.touched(state)[:, 0]
+        rows, columns = (span(w, axis) for axis in (0, 1))
+        result = self.buffer(name, (self.images, rows, columns, state.shape[3]), dtype)
+        if part.shape[1:3] != (rows, columns):
+            result[...] = w.fill
+        top, left = (state.touched()[axis + 1].start + w.pad[axis] for axis in (0, 1))
+        np.copyto(result[:, top : top + part.shape[1], left : left + part.shape[2]], part, casting="unsafe")
+        return result
+
+    def store(self, state: StreamState, values: Array) -> None:
+        """Write values [images, ...], whose elements are in stream order."""
+        last = last_writes(state)
+        if last is None:
+            target = self.view(state)
+            np.copyto(target, values.reshape(target.shape), casting="unsafe")
+            return
+        offsets, order = last
+        target = self._part(
+            _line(state, offsets), (range(1), range(1), range(1), range(int(offsets[-1] - offsets[0]) + 1))
+        )
+        target[:, 0, 0, 0, offsets - offsets[0]] = values.reshape(self.images, -1)[:, order]
+
+
+def span(window: Window, axis: int) -> int:
+    """Return the rows (axis 0) or columns (axis 1) from a window's first tap to its last, padding included."""
+    if not window.out[axis] or not window.kernel[axis]:
+        return 0
+    return (window.out[axis] - 1) * window.stride[axis] + (window.kernel[axis] - 1) * window.dilation[axis] + 1
+
+
+@lru_cache(maxsize=4096)
+def last_writes(state: StreamState) -> tuple[Array, Array] | None:
+    """Return, where elements of a stream share addresses, the distinct offsets and the last element at each."""
+    axes = sorted((abs(pitch), count) for pitch, count in zip(state.pitch, state.shape, strict=True) if count > 1)
+    reach, apart = 0, True
+    for pitch, count in axes:
+        apart = apart and pitch > reach
+        reach += pitch * (count - 1)
+    if apart or not state.elements:
+        return None
+    indices = np.indices(state.shape).reshape(4, -1)
+    offsets = (np.asarray(state.pitch) @ indices)[::-1]
+    distinct, position = np.unique(offsets, return_index=True)
+    return None if distinct.size == offsets.size else (distinct, offsets.size - 1 - position)
+
+
+def _line(state: StreamState, offsets: Array) -> StreamState:
+    """Return the stream's memory as one line that starts at its lowest offset."""
+    base = state.base + int(offsets[0]) * state.size
+    return StreamState(state.space, state.type, base, (1, 1, 1, int(offsets[-1] - offsets[0]) + 1), (0, 0, 0, 1))

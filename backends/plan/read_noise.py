@@ -1,0 +1,159 @@
+"""Noise of every product in the fast interpreter: fluctuations of a block's columns, and imperfect converters.
+
+Cycle noise is fresh for each product. A column's sum of independent device fluctuations is normal with the exact
+variance v = sum_i x_i^2 sigma_ij^2, so one draw per column replaces one per device.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.machine.facts import Gain, Machine, Region
+from cimc.backends.machine.traps import Trap
+from cimc.backends.noise import draws, gaussian
+from cimc.backends.noise.converters import (
+    ERROR_BITS,
+    LARGEST_ERROR,
+    adc_errors,
+    multiplier,
+    require_convertible,
+)
+from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, rounded, scaled
+from cimc.backends.noise.products import cycle_shift, stream_of
+from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.exact import OBJECT
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the draws of one execution of a block's products lie: draws.py has the table."""
+
+    seed: int
+    stream: int
+    occurrence: int
+    columns: range
+
+    @staticmethod
+    def of(noise: Noise, cells: Region, occurrence: int) -> "Address":
+        """Return the address of a region's reads."""
+        columns = range(cells.col, cells.col + cells.cols)
+        return Address(noise.seed, stream_of(cells), occurrence, columns)
+
+    def normals(self, purpose: int, samples: Array, vectors: int) -> Array:
+        """Return normal variables [samples * vectors, cols]."""
+        positions = np.arange(vectors, dtype=np.uint64) + np.uint64(self.occurrence << 32)
+        z = draws.normals(self.seed, purpose, self.stream, samples, positions, self.columns)
+        return z.reshape(-1, len(self.columns))
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """Cycle noise of a block: cell variances [rows, cols] as doubles, in units of 4^-unit_bits of a code squared."""
+
+    variances: Array
+    unit_bits: int
+    peak: int
+    """The largest magnitude of the noise of one sum."""
+
+    def of(self, inputs: Array, z: Array) -> Array:
+        """Return the noise of sums over inputs [vectors, rows], as whole doubles."""
+        squares = np.square(inputs.astype(np.float64))
+        spread = np.sqrt(squares @ self.variances)
+        spread *= z
+        spread *= 2.0 ** -(NORMAL_BITS + self.unit_bits)
+        return np.asarray(np.rint(spread, out=spread))
+
+
+def cycle_noise(sigmas: Array, largest_input: int) -> Cycle:
+    """Return the cycle noise of a block from the spreads of each column's devices [n, rows, cols] in fine units."""
+    shift = cycle_shift(int(sigmas.max(initial=0)), sigmas.shape[0] * sigmas.shape[1], largest_input)
+    variances = np.square(rounded(sigmas, shift)).sum(axis=0)
+    bound = math.isqrt(int(variances.sum(axis=0).max(initial=0)) * largest_input**2) + 1
+    unit_bits = FINE_BITS - shift
+    peak = math.ceil(bound * gaussian.largest() * 2.0 ** -(NORMAL_BITS + unit_bits)) + 1
+    return Cycle(variances.astype(np.float64), unit_bits, peak)
+
+
+@dataclass(frozen=True)
+class NoisyConverter:
+    """The ADCs of a block's columns with their errors: arrays over the columns, in doubles that hold integers."""
+
+    multipliers: Array
+    offsets: Array
+    bows: Array
+    output: int
+    """Spread of the noise of each product, Q16 LSB."""
+    divide: int
+    low: int
+    high: int
+    floor: bool
+
+    def rounded(self, sums: Array, z: Array | None) -> Array:
+        """Return the codes of sums before clipping; z [vectors, cols] draws the output noise."""
+        products = sums.astype(np.float64) * self.multipliers
+        error = np.broadcast_to(self.offsets, products.shape).copy()
+        if z is not None:
+            error += np.floor(z * float(self.output) * 2.0**-NORMAL_BITS + 0.5)
+        error += self._bow(np.rint(products * 2.0**-self.divide))
+        np.clip(error, -LARGEST_ERROR, LARGEST_ERROR, out=error)
+        products += np.floor(error * 2.0 ** (self.divide - ERROR_BITS) + 0.5)
+        products *= 2.0**-self.divide
+        return (np.floor if self.floor else np.rint)(products, out=products)
+
+    def _bow(self, codes: Array) -> Array:
+        square = float(self.high * self.high)
+        np.clip(codes, -self.high, self.high, out=codes)
+        return np.floor(self.bows * (square - np.square(codes)) / square)
+
+
+def noisy_converter(machine: Machine, noise: Noise, gain: Gain, cells: Region) -> NoisyConverter | None:
+    """Return the converters of a region, None where they are perfect."""
+    require_convertible(machine, noise, gain)
+    if not (noise.has("adc") or noise.has("output")):
+        return None
+    errors = [adc_errors(machine, noise, cells.tile, cells.col + j) for j in range(cells.cols)]
+    return NoisyConverter(
+        np.array([float(multiplier(gain, e)) for e in errors]),
+        np.array([float(e.offset) for e in errors]),
+        np.array([float(e.bow) for e in errors]),
+        scaled(noise.profile.numbers["output.sigma"], ERROR_BITS) if noise.has("output") else 0,
+        gain.divide,
+        machine.adc_low,
+        machine.adc_high,
+        machine.adc_rounding == "floor",
+    )
+
+
+@dataclass(frozen=True)
+class ReadNoise:
+    """What disturbs the products of one block, at one place of a program."""
+
+    address: Address
+    cycle: Cycle | None
+    converter: NoisyConverter | None
+
+    def disturb(self, sums: Array, inputs: Array, samples: Array) -> Array:
+        """Add cycle noise to the sums [samples * vectors, cols] of inputs [samples * vectors, rows], in place."""
+        if self.cycle:
+            z = self.address.normals(draws.CYCLE, samples, len(sums) // max(len(samples), 1))
+            noise = self.cycle.of(inputs, z)
+            sums += noise.astype(np.int64).astype(object) if sums.dtype == OBJECT else noise.astype(sums.dtype)
+        return sums
+
+    def rounded(self, converter: NoisyConverter, sums: Array, samples: Array) -> Array:
+        """Return the codes of disturbed sums before clipping."""
+        z = None
+        if converter.output:
+            z = self.address.normals(draws.OUTPUT, samples, len(sums) // max(len(samples), 1))
+        return converter.rounded(sums, z)
+
+
+def require_sums(sums: Array, limit: int) -> None:
+    """Trap where a sum reaches the limit."""
+    if sums.size and max(-sums.min(), sums.max()) >= limit:
+        raise Trap("CIM0514", "the magnitude of an array sum reaches 2^32")

@@ -1,0 +1,147 @@
+"""What a program has made of the machine up to one instruction, and the step that an instruction becomes."""
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.machine import checks
+from cimc.backends.machine.facts import Machine, Region
+from cimc.backends.machine.ports import DTYPES
+from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.crossbar import Crossbar
+from cimc.backends.plan.exact import Rounding
+from cimc.backends.plan.memory import Chunk
+from cimc.isa.program import Instruction, Program
+from cimc.isa.streams import StreamState
+from cimc.isa.table import FACTOR_ONE
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Write:
+    """What an instruction writes: `compute` gives elements in stream order, all within low..high."""
+
+    out: StreamState
+    compute: Callable[[Chunk], Array]
+    low: int
+    high: int
+
+    @property
+    def always_fits(self) -> bool:
+        """Whether the bounds alone show that every result fits the element type."""
+        return self.out.lowest <= self.low and self.high <= self.out.highest
+
+
+@dataclass(frozen=True)
+class Effect:
+    """What an instruction does that writes no memory but depends on the images."""
+
+    apply: Callable[[Chunk], None]
+
+
+class PlanState:
+    """Streams, arrays and operands at one point of the program; operands are checked as they are resolved.
+
+    `largest` is the number of elements of the longest stream read so far; `calibrated` holds the drift factors of
+    blocks, None where they depend on the images.
+    """
+
+    def __init__(self, program: Program, machine: Machine, noise: Noise | None = None) -> None:
+        self.program = program
+        self.machine = machine
+        self.crossbar = Crossbar(machine, noise)
+        self.streams: dict[int, StreamState] = {}
+        self.calibrated: dict[int, Array | None] = {}
+        self.largest = 1
+        self.sizes = {"act": program.activation_bytes, "const": len(program.constants)}
+
+    def branch(self, program: Program) -> "PlanState":
+        """Return a state that goes on from here with another program; the arrays' devices are shared."""
+        other = copy(self)
+        other.program = program
+        other.crossbar, other.streams, other.calibrated = self.crossbar.branch(), {**self.streams}, {**self.calibrated}
+        other.sizes = {"act": program.activation_bytes, "const": len(program.constants)}
+        return other
+
+    def source(self, number: int) -> StreamState:
+        """Return a stream that is read."""
+        state = checks.defined(self.streams, number)
+        checks.readable(state, self.sizes)
+        self.largest = max(self.largest, state.elements)
+        return state
+
+    def window(self, number: int) -> StreamState:
+        """Return a window that is read."""
+        state = self.source(number)
+        checks.windowed(state)
+        return state
+
+    def out(self, number: int) -> StreamState:
+        """Return a stream that is written."""
+        state = checks.defined(self.streams, number)
+        checks.writable(state, self.sizes)
+        return state
+
+    def single(self, number: int) -> StreamState:
+        """Return a stream of one element that is written."""
+        state = self.out(number)
+        checks.count("the output", state.elements, 1)
+        return state
+
+    def blocks(self, first: int, count: int) -> list[Region]:
+        """Return the regions of consecutive blocks that share their columns' outputs."""
+        checks.some("the list of blocks", count)
+        blocks = [self.crossbar.block(number) for number in range(first, first + count)]
+        for block in blocks:
+            self.crossbar.gain(block.tile)
+            checks.count("a block's row of columns", block.cols, blocks[0].cols)
+        return blocks
+
+    def factors(self, number: int, cols: int) -> Array | None:
+        """Return a block's drift factors [1, cols], None where they depend on the images."""
+        return self.calibrated.get(number, np.full((1, cols), FACTOR_ONE))
+
+    def constant(self, address: int, type_name: str, count: int) -> Array:
+        """Return a table of constants."""
+        dtype = DTYPES[type_name]
+        checks.inside(address, address + dtype.itemsize * count, self.sizes["const"], "constant memory")
+        return np.frombuffer(self.program.constants, dtype, count, address) if count else np.empty(0, dtype)
+
+    def targets(self, address: int, cells: Region) -> Array:
+        """Return device targets [2, rows, cols], plus then minus, none above the highest level."""
+        count = cells.rows * cells.cols
+        checks.inside(address, address + 2 * count, len(self.program.conductances), "the conductance section")
+        values = np.frombuffer(self.program.conductances[address : address + 2 * count], "<i2").astype(np.int32)
+        checks.targets(_extremes(values), self.machine.highest_target)
+        difference = values.reshape(cells.rows, cells.cols)
+        return np.stack([np.maximum(difference, 0), np.maximum(-difference, 0)])
+
+    def multipliers(self, address: int, count: int) -> Array:
+        """Return a table of multipliers M as int64."""
+        values = self.constant(address, "i32", count).astype(np.int64)
+        checks.multipliers(_extremes(values))
+        return values
+
+    def biases(self, address: int, count: int) -> Array:
+        """Return a table of offsets B."""
+        return self.constant(address, "i64", count)
+
+
+def rounding(i: Instruction) -> Rounding:
+    """Return the rounding that an instruction ends with."""
+    return Rounding(i["shift"], i["low"], i["high"])
+
+
+def magnitude(state: StreamState) -> int:
+    """Return the largest magnitude of an element read from a stream."""
+    outside = abs(state.window.fill) if state.window else 0
+    return max(-state.lowest, state.highest, outside)
+
+
+def _extremes(values: Array) -> tuple[int, ...]:
+    return (int(values.min()), int(values.max())) if values.size else ()

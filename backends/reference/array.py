@@ -1,0 +1,245 @@
+"""Arrays of the reference interpreter: devices, blocks, gains and converters."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import mul
+
+from cimc.backends.machine.facts import FACTOR_HIGHEST, SUM_LIMIT, Gain, Machine, Region
+from cimc.backends.machine.rounding import clamp, half_even
+from cimc.backends.machine.traps import Trap
+from cimc.backends.noise import draws
+from cimc.backends.noise.converters import ERROR_BITS, AdcErrors, adc_errors, convert, require_convertible
+from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, rounded, scaled
+from cimc.backends.noise.products import cycle_shift, stream_of
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.wires import wires
+from cimc.backends.reference.devices import Cell, Device, Devices, Place
+from cimc.backends.reference.wires import attenuated
+from cimc.isa.table import FACTOR_ONE
+
+PERFECT = AdcErrors()
+
+
+@dataclass
+class Block:
+    """A named region and the digital drift factor of each of its columns."""
+
+    cells: Region
+    factors: list[int]
+
+
+class Array:
+    """All tiles of the machine. A device that is not in `devices` was never programmed."""
+
+    def __init__(self, machine: Machine, noise: Noise | None = None) -> None:
+        self.machine = machine
+        self.noise = noise
+        self.laws = Devices(machine, noise) if noise else None
+        self.devices: dict[Place, Device] = {}
+        self.reads: dict[tuple[int, int, int], int] = {}
+        self.blocks: dict[int, Block] = {}
+        self.gains: dict[int, Gain] = {}
+        self.common_gain: Gain | None = None
+        self.seconds = noise.time_s if noise else 0
+
+    def load_gain(self, tile: int, gain: Gain, everywhere: bool) -> None:
+        """Set the ADC gain of one tile, or of every tile."""
+        if everywhere:
+            self.common_gain, self.gains = gain, {}
+        else:
+            self.machine.require_tile(tile)
+            self.gains[tile] = gain
+
+    def gain(self, tile: int) -> Gain:
+        """Return the ADC gain of a tile; trap where none was loaded."""
+        found = self.gains.get(tile, self.common_gain)
+        if found is None:
+            raise Trap("CIM0512", f"the ADCs of tile {tile} have no gain", "a `gain` instruction comes first")
+        return found
+
+    def define(self, number: int, cells: Region) -> None:
+        """Let a block number name a region, all drift factors 1."""
+        self.blocks[number] = Block(cells, [FACTOR_ONE] * cells.cols)
+
+    def block(self, number: int) -> Block:
+        """Return a block; trap where none was programmed under the number."""
+        if number not in self.blocks:
+            raise Trap("CIM0511", f"block b{number} has not been programmed", "a `program` instruction comes first")
+        return self.blocks[number]
+
+    def write(self, tile: int, row: int, col: int, targets: Mapping[str, int]) -> None:
+        """Programme those sides of a cell that have a target."""
+        sides = {(tile, row, col, polarity): target for polarity, target in targets.items()}
+        if self.laws and self.machine.second_pair == "rest":
+            self._write_rest(self.laws, (tile, row, col), sides)
+            return
+        for cell, target in sides.items():
+            for place, before in self._pairs(cell).items():
+                if self.laws:
+                    self.devices[place] = self.laws.program(place, target, before)
+                else:
+                    self.devices[place] = Device(target, target << FINE_BITS, 0, 1)
+
+    def _write_rest(self, laws: Devices, at: tuple[int, int, int], sides: Mapping[Cell, int]) -> None:
+        """Programme the first pair, read it, and give the second pair what is missing."""
+        rests, errors = dict.fromkeys(draws.POLARITIES, 0), dict.fromkeys(draws.POLARITIES, 0)
+        for cell, target in sides.items():
+            place, polarity = (*cell, 0), cell[-1]
+            self.devices[place] = laws.program(place, laws.first(target), self.devices.get(place))
+            rests[polarity], errors[polarity] = laws.rest(target), laws.error(place, self.devices[place])
+        for polarity, target in laws.rests(rests, errors).items():
+            place = (*at, polarity, 1)
+            if target or (*at, polarity) in sides:
+                self.devices[place] = laws.program(place, target, self.devices.get(place))
+
+    def _pairs(self, cell: Cell) -> dict[Place, Device | None]:
+        """Return the devices of one side of a cell, one of each pair."""
+        return {(*cell, pair): self.devices.get((*cell, pair)) for pair in range(self.machine.pairs)}
+
+    def programmed(self, cell: Cell) -> int:
+        """Return the value that one side of a cell was left at."""
+        devices = self._pairs(cell)
+        if self.laws:
+            return self.laws.programmed(devices)
+        device = devices[(*cell, 0)]
+        return self.machine.unprogrammed if device is None else device.target
+
+    def fluctuations(self, cell: Cell) -> list[int]:
+        """Return the spread that each device of one side of a cell adds from product to product, in fine units."""
+        return self.laws.cycle_sigmas(self._pairs(cell), self.seconds) if self.laws else []
+
+    def columns(self, cells: Region) -> list[list[int]]:
+        """Return, per column of a region, the differences of plus and minus conductances row by row."""
+        lines = self._lines(cells)
+        return [[row[2 * j] - row[2 * j + 1] for row in lines] for j in range(cells.cols)]
+
+    def _lines(self, cells: Region) -> list[list[int]]:
+        """Return what a region conducts at the present time, row by row: plus and minus of each column in turn."""
+        columns = range(cells.col, cells.col + cells.cols)
+        places = [
+            [(cells.tile, row, col, polarity) for col in columns for polarity in draws.POLARITIES]
+            for row in range(cells.row, cells.row + cells.rows)
+        ]
+        if not self.laws:
+            return [[self.programmed(cell) for cell in row] for row in places]
+        fine = [[self.laws.fine(self._pairs(cell), self.seconds) for cell in row] for row in places]
+        if self.laws.noise.has("ir_drop"):
+            fine = attenuated(wires(self.laws.noise.profile, self.machine), self.machine, cells, fine)
+        return [[self.laws.code(value, cells.tile, cells.row + i) for value in row] for i, row in enumerate(fine)]
+
+    def convert(self, total: int, gain: Gain, errors: AdcErrors = PERFECT, output: int = 0) -> int:
+        """Return the ADC's code for an array sum. Further read phases would each come here with a sum of their own."""
+        if abs(total) >= SUM_LIMIT:
+            raise Trap("CIM0514", f"the array sum is {total}")
+        if self.noise and (self.noise.has("adc") or self.noise.has("output")):
+            return convert(self.machine, gain, total, errors, output)
+        product, unit = total * gain.multiplier, 1 << gain.divide
+        code = product // unit if self.machine.adc_rounding == "floor" else half_even(product, unit)
+        return clamp(code, self.machine.adc_low, self.machine.adc_high)
+
+    def selftest(self, tile: int, column: int, total: int) -> int:
+        """Return the code that a column's ADC gives for a known sum, noise of single products apart."""
+        gain = self.gain(tile)
+        if self.noise:
+            if abs(total) < SUM_LIMIT:
+                require_convertible(self.machine, self.noise, gain)
+            return self.convert(total, gain, adc_errors(self.machine, self.noise, tile, column))
+        return self.convert(total, gain)
+
+    def require_inputs(self, vectors: Sequence[Sequence[int]]) -> None:
+        """Trap unless every element is a code of the DAC."""
+        low, high = self.machine.dac_low, self.machine.dac_high
+        for vector in vectors:
+            for x in vector:
+                if not low <= x <= high:
+                    raise Trap("CIM0513", f"the input {x} is streamed to the array, the DAC takes {low} to {high}")
+
+    def codes(
+        self, vectors: Sequence[Sequence[int]], blocks: Sequence[Block], calibrating: bool = False
+    ) -> list[list[list[int]]]:
+        """Return the ADC codes of each vector, block and column; the blocks share the elements of a vector in order.
+
+        A chip is calibrated once: the noise of calibrating products is that of sample 0, whatever sample follows.
+        """
+        sample = self.noise.sample_offset if self.noise and not calibrating else 0
+        reads = [Read(self, block.cells, sample) for block in blocks]
+        result = []
+        for position, vector in enumerate(vectors):
+            start, codes = 0, []
+            for read, block in zip(reads, blocks, strict=True):
+                codes.append(read.codes(vector[start : start + block.cells.rows], position))
+                start += block.cells.rows
+            result.append(codes)
+        return result
+
+    def occurrence(self, cells: Region) -> int:
+        """Return how often the busiest of a region's columns was read from the same first row, and count this read."""
+        columns = [(cells.tile, cells.row, column) for column in range(cells.col, cells.col + cells.cols)]
+        occurrence = max((self.reads.get(column, 0) for column in columns), default=0)
+        self.reads.update(dict.fromkeys(columns, occurrence + 1))
+        return occurrence
+
+
+class Read:
+    """A block while vectors stream through it: its columns, its converters, and what disturbs each product."""
+
+    def __init__(self, array: Array, cells: Region, sample: int) -> None:
+        self.array = array
+        self.cells = cells
+        self.sample = sample
+        self.columns = array.columns(cells)
+        self.gain = array.gain(cells.tile)
+        self.adcs = [PERFECT] * cells.cols
+        if array.noise:
+            require_convertible(array.machine, array.noise, self.gain)
+            self.adcs = [adc_errors(array.machine, array.noise, cells.tile, cells.col + j) for j in range(cells.cols)]
+            self.occurrence = array.occurrence(cells)
+            self.variances, self.unit_bits = self._variances(array) if array.noise.has("cycle") else ([], 0)
+
+    def codes(self, part: Sequence[int], position: int) -> list[int]:
+        """Return the code of each column for its part of a vector."""
+        return [self._code(part, position, j) for j in range(self.cells.cols)]
+
+    def _code(self, part: Sequence[int], position: int, j: int) -> int:
+        total, output = sum(map(mul, part, self.columns[j])), 0
+        noise = self.array.noise
+        if noise and noise.has("cycle"):
+            if abs(total) >= SUM_LIMIT:
+                raise Trap("CIM0514", f"the array sum is {total}")
+            total += self._cycle(part, position, j)
+        if noise and noise.has("output"):
+            sigma = scaled(noise.profile.numbers["output.sigma"], ERROR_BITS)
+            output = rounded(sigma * self._normal(noise, draws.OUTPUT, position, j), NORMAL_BITS)
+        return self.array.convert(total, self.gain, self.adcs[j], output)
+
+    def _cycle(self, part: Sequence[int], position: int, j: int) -> int:
+        """Return the fluctuation of one product: a normal variable with the variance of the column's devices."""
+        assert self.array.noise
+        variance = sum(x * x * v for x, v in zip(part, self.variances[j], strict=True))
+        z = self._normal(self.array.noise, draws.CYCLE, position, j)
+        return round(math.sqrt(variance) * z * 2.0 ** -(NORMAL_BITS + self.unit_bits))
+
+    def _normal(self, noise: Noise, purpose: int, position: int, j: int) -> int:
+        vector = position + (self.occurrence << 32)
+        return draws.normal(noise.seed, purpose, stream_of(self.cells), self.sample, vector, self.cells.col + j)
+
+    def _variances(self, array: Array) -> tuple[list[list[int]], int]:
+        """Return the variance of each cell, column by column, and the bits of their unit below a code."""
+        cells = self.cells
+        sigmas = [
+            [
+                [s for p in draws.POLARITIES for s in array.fluctuations((cells.tile, cells.row + i, cells.col + j, p))]
+                for i in range(cells.rows)
+            ]
+            for j in range(cells.cols)
+        ]
+        largest = max((sigma for column in sigmas for cell in column for sigma in cell), default=0)
+        shift = cycle_shift(largest, 2 * array.machine.pairs * cells.rows, array.machine.dac_limit)
+        variances = [[sum(rounded(sigma, shift) ** 2 for sigma in cell) for cell in column] for column in sigmas]
+        return variances, FINE_BITS - shift
+
+
+def drift_factor(reference: int, total: int) -> int:
+    """Return the factor that makes up for a sum of |code| that has drifted from its reference."""
+    return clamp(half_even(reference * FACTOR_ONE, total), 1, FACTOR_HIGHEST) if total else FACTOR_ONE

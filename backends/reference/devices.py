@@ -1,0 +1,192 @@
+"""Noisy devices of the reference interpreter, one at a time in Python integers.
+
+Statistics: IBM/aihwkit's inference noise models; the profile has the constants. All numbers are integers: conductances
+in fine units (2^-12 of a code), exponents and relative spreads in Q20, normal variables in Q16.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cimc.backends.machine.facts import Machine
+from cimc.backends.machine.rounding import clamp, half_even
+from cimc.backends.noise import draws
+from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, device_tables
+from cimc.backends.noise.fixed_point import (
+    EXPONENT_BITS,
+    FINE_BITS,
+    HALVING_BITS,
+    HALVING_CELLS,
+    NORMAL_BITS,
+    READ_BITS,
+    halvings,
+    rounded,
+    scaled,
+    shared,
+)
+from cimc.backends.noise.sources import Noise
+
+Cell = tuple[int, int, int, str]
+"""One side of a cell: tile, row, column, polarity. It has as many devices as the machine has pairs."""
+Place = tuple[int, int, int, str, int]
+"""A device: its side of a cell, and its pair."""
+DAC_BITS = 20
+
+
+@dataclass
+class Device:
+    """What a device was asked for, what it became (fine units), how it drifts, and how often it was programmed.
+
+    `drift` is its exponent (Q20) where drift is a power of time, its own normal variable (Q16) where it relaxes.
+    """
+
+    target: int
+    value: int
+    drift: int
+    writes: int
+
+
+class Devices:
+    """The laws of noisy devices; the devices themselves are the caller's. None is one that was never programmed."""
+
+    def __init__(self, machine: Machine, noise: Noise) -> None:
+        self.machine = machine
+        self.noise = noise
+        self.numbers = noise.profile.numbers
+        self.kind = noise.profile.choices["drift.kind"]
+        self.tables = device_tables(noise.profile, machine.highest_target)
+        self.full = machine.highest_target << FINE_BITS
+        self.ceiling = ceiling(noise.profile, machine.highest_target)
+
+    def program(self, place: Place, target: int, before: Device | None) -> Device:
+        """Return the device that programming leaves."""
+        writes = before.writes if before else 0
+        value, drift = target << FINE_BITS, 0
+        if self.noise.has("programming"):
+            z = self._normal(draws.PROGRAMMING, place, writes)
+            value = clamp(value + rounded(self.tables.programming[target] * z, NORMAL_BITS), 0, self.ceiling)
+        if self.noise.has("drift"):
+            drift = self._normal(draws.DRIFT, place, writes)
+            if self.kind == "power":
+                mean, sigma = self.tables.exponent_mean[target], self.tables.exponent_sigma[target]
+                drift = abs(mean + rounded(sigma * drift, NORMAL_BITS))
+        return Device(target, value, drift, writes + 1)
+
+    def first(self, target: int) -> int:
+        """Return the target of the first pair where the second takes what it leaves open."""
+        return min(target * sum(self.machine.shares) // self.machine.significance, self.machine.highest_target)
+
+    def rest(self, target: int) -> int:
+        """Return what the first pair of one side of a cell leaves open, in units of the second."""
+        return target * sum(self.machine.shares) - self.machine.significance * self.first(target)
+
+    def error(self, place: Place, device: Device) -> int:
+        """Return the error that a device was left with, in fine units; a stuck one is read as it is."""
+        return self._stuck_or(place, device.value) - (device.target << FINE_BITS)
+
+    def rests(self, rests: Mapping[str, int], errors: Mapping[str, int]) -> dict[str, int]:
+        """Return the targets of a cell's second pair by polarity, from what the first leaves open and its errors."""
+        plus, minus = rests["plus"], rests["minus"]
+        error = self.machine.significance * (errors["plus"] - errors["minus"])
+        difference, highest = plus - minus - rounded(error, FINE_BITS), self.machine.highest_target
+        return {
+            "plus": clamp(min(plus, minus) + max(difference, 0), 0, highest),
+            "minus": clamp(min(plus, minus) + max(-difference, 0), 0, highest),
+        }
+
+    def programmed(self, devices: Mapping[Place, Device | None]) -> int:
+        """Return the programmed value, the mean over a cell's pairs, as a conductance code."""
+        values = [self._stuck_or(place, self._value(device)) for place, device in devices.items()]
+        return half_even(self._summed(values), sum(self.machine.shares) << FINE_BITS)
+
+    def _summed(self, values: Sequence[int]) -> int:
+        """Return the sum over a cell's pairs, each by its share."""
+        return sum(share * value for share, value in zip(self.machine.shares, values, strict=True))
+
+    def fine(self, devices: Mapping[Place, Device | None], seconds: int) -> int:
+        """Return the conductance at a time in fine units, summed over a cell's pairs."""
+        return self._summed([self._conductance(place, device, seconds) for place, device in devices.items()])
+
+    def code(self, fine: int, tile: int, row: int) -> int:
+        """Return the conductance code of a sum over a cell's pairs, its row's DAC error included."""
+        factor = (1 << DAC_BITS) + self._row_error(tile, row)
+        return half_even(fine * factor, sum(self.machine.shares) << FINE_BITS + DAC_BITS)
+
+    def cycle_sigmas(self, devices: Mapping[Place, Device | None], seconds: int) -> list[int]:
+        """Return each device's share in the spread of a cell from product to product, in fine units."""
+        shares, sigmas = self.machine.shares, [self._cycle_sigma(*each, seconds) for each in devices.items()]
+        return [shared(share * sigma, sum(shares)) for share, sigma in zip(shares, sigmas, strict=True)]
+
+    def _cycle_sigma(self, place: Place, device: Device | None, seconds: int) -> int:
+        if device is None or self._stuck(place) is not None:
+            return 0
+        return _sigma(self.tables.cycle, device.value, self._conductance(place, device, seconds))
+
+    def _value(self, device: Device | None) -> int:
+        return self.machine.unprogrammed << FINE_BITS if device is None else device.value
+
+    def _conductance(self, place: Place, device: Device | None, seconds: int) -> int:
+        value = self._value(device)
+        if device is not None:
+            age = aging(self.noise.profile, self.machine.highest_target, seconds)
+            if self.noise.has("drift"):
+                value = clamp(self._drifted(place, device, age, seconds), 0, self.ceiling)
+            if self.noise.has("read"):
+                z = self._normal(draws.READ, place, seconds)
+                value += rounded(_sigma(age.read, device.value, value) * z, NORMAL_BITS)
+            value = clamp(value, 0, self.ceiling)
+        return self._stuck_or(place, value)
+
+    def _drifted(self, place: Place, device: Device, age: Aging, seconds: int) -> int:
+        if age.redraw is not None:
+            z = self._normal(draws.REDRAW, place, seconds)
+            return (device.target << FINE_BITS) + rounded(age.redraw[device.target] * z, NORMAL_BITS)
+        if self.kind == "logarithm":
+            return device.value - age.shift + rounded(age.relaxation * device.drift, NORMAL_BITS)
+        return _decayed(device.value, device.drift * age.exponent) if self.kind == "power" else device.value
+
+    def _stuck_or(self, place: Place, value: int) -> int:
+        stuck = self._stuck(place)
+        return value if stuck is None else stuck
+
+    def _stuck(self, place: Place) -> int | None:
+        if not self.noise.has("stuck"):
+            return None
+        tile, row, col, polarity, pair = place
+        index = 2 * col + draws.POLARITIES.index(polarity)
+        word = draws.word(self.noise.seed, draws.STUCK, draws.pair_stream(tile, pair), 0, row, index)
+        low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
+        if word < low:
+            return 0
+        return self.full if word < low + high else None
+
+    def _row_error(self, tile: int, row: int) -> int:
+        if not self.noise.has("dac"):
+            return 0
+        z = draws.normal(self.noise.seed, draws.DAC, tile, 0, 0, row)
+        return rounded(scaled(self.numbers["dac.gain"], DAC_BITS) * z, NORMAL_BITS)
+
+    def _normal(self, purpose: int, place: Place, sample: int) -> int:
+        tile, row, col, polarity, pair = place
+        index = 2 * col + draws.POLARITIES.index(polarity)
+        return draws.normal(self.noise.seed, purpose, draws.pair_stream(tile, pair), sample, row, index)
+
+
+def _sigma(spread: Spread, programmed: int, present: int) -> int:
+    """Return a spread in fine units, interpolated between the codes around a value."""
+    last = (len(spread.table) - 1 << FINE_BITS) - 1
+    value = min(max(programmed if spread.relative else present, 0), last)
+    code, rest = value >> FINE_BITS, value & (1 << FINE_BITS) - 1
+    low, high = spread.table[code : code + 2]
+    sigma = low + rounded((high - low) * rest, FINE_BITS)
+    return rounded(present * sigma, READ_BITS) if spread.relative else sigma
+
+
+def _decayed(value: int, halvings_passed: int) -> int:
+    """Return value * 2^-h for h in Q40, by a table of 1025 entries and linear interpolation."""
+    h = rounded(halvings_passed, 2 * EXPONENT_BITS - HALVING_BITS)
+    whole, part = h >> HALVING_BITS, h & (1 << HALVING_BITS) - 1
+    rest_bits = HALVING_BITS - HALVING_CELLS
+    cell, rest = part >> rest_bits, part & (1 << rest_bits) - 1
+    start, end = halvings()[cell : cell + 2]
+    factor = start - rounded((start - end) * rest, rest_bits)
+    return rounded(value * factor, HALVING_BITS + whole)

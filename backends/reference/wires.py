@@ -1,0 +1,42 @@
+"""IR drop of the reference interpreter, segment by segment: wires.py has the law."""
+
+from collections.abc import Sequence
+
+from cimc.backends.machine.facts import Machine, Region
+from cimc.backends.machine.rounding import half_even
+from cimc.backends.noise.wires import LOAD_BITS, Wires
+
+
+def attenuated(law: Wires, machine: Machine, cells: Region, fine: Sequence[Sequence[int]]) -> list[list[int]]:
+    """Return the effective conductances [rows][lines] of a block, in fine units summed over pairs as `fine` is."""
+    lines = [[value + law.base for value in row] for row in fine]
+    rows = [_from_driver(row, 2 * cells.col) for row in lines]
+    columns = [_to_adc(list(line), machine.rows - cells.row - cells.rows) for line in zip(*lines, strict=True)]
+    return [
+        [_left(law, value, rows[i][line] + columns[line][i]) for line, value in enumerate(row)]
+        for i, row in enumerate(lines)
+    ]
+
+
+def _from_driver(row: Sequence[int], before: int) -> list[int]:
+    """Return, for each cell of a row, the conductances behind every segment from the driver to it, summed."""
+    result, total, behind = [], before * sum(row), sum(row)
+    for value in row:
+        total += behind
+        behind -= value
+        result.append(total)
+    return result
+
+
+def _to_adc(line: Sequence[int], beyond: int) -> list[int]:
+    """Return, for each cell of a line, the conductances before every segment from it to the ADC, summed."""
+    result, total, before = [0] * len(line), beyond * sum(line), sum(line)
+    for i in reversed(range(len(line))):
+        total += before
+        before -= line[i]
+        result[i] = total
+    return result
+
+
+def _left(law: Wires, value: int, total: int) -> int:
+    return half_even(value << LOAD_BITS, (1 << LOAD_BITS) + law.loads(total)) - law.base

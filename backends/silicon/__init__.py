@@ -1,0 +1,1 @@
+"""Studies of chips: telemetry, acceptance bands, refitting, compensation."""

@@ -1,0 +1,140 @@
+"""Tolerance bands for silicon: what chips of one noise profile do to every layer, and whether a measured chip is one.
+
+Of each layer's codes, on inputs that are kept, three numbers say how a chip differs from the exact machine: the mean
+difference, log2 of its root mean square, and log2 of the largest mean difference of a column. Over chips each is taken
+as normal, and the band is the prediction interval of one more chip, mean +- t s sqrt(1 + 1/n), at the level
+1 - (1 - confidence) / numbers (Bonferroni): a chip of the same statistics lies within all bands with at least the
+stated confidence.
+"""
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.noise.sources import Noise
+from cimc.isa.binary import to_parts
+from cimc.isa.program import Program
+
+Codes = NDArray[Any]
+Reals = NDArray[np.float64]
+
+STATISTICS = ("mean difference", "log2 rms difference", "log2 largest column mean")
+ORIGIN = "layers.origin"
+"""The array of a measured file that says, as JSON, what its layers were measured on."""
+BATCH = 64
+SMALLEST = 2.0**-20
+"""A difference below this many codes counts as this one: its logarithm is kept finite."""
+
+
+@dataclass(frozen=True)
+class Band:
+    """The limits [statistics] of one layer, and its exact codes [samples, vectors, columns]."""
+
+    name: str
+    exact: Codes
+    low: Reals
+    high: Reals
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One statistic of one measured layer against its band."""
+
+    name: str
+    statistic: str
+    value: float
+    low: float
+    high: float
+
+    @property
+    def inside(self) -> bool:
+        return self.low <= self.value <= self.high
+
+    def __str__(self) -> str:
+        place = "is within" if self.inside else "is outside"
+        return f"{self.name}: {self.statistic} {self.value:.4g} {place} {self.low:.4g} to {self.high:.4g}"
+
+
+def origin(program: Program, inputs: Mapping[str, Codes]) -> dict[str, str]:
+    """Return the sha256 of a program as compiled, and of its input codes: what layer codes belong to."""
+    codes = hashlib.sha256()
+    for name in sorted(inputs):
+        array = np.ascontiguousarray(inputs[name])
+        codes.update(f"{name} {array.shape} {array.dtype.str} ".encode() + array.tobytes())
+    return {"program": hashlib.sha256(b"".join(to_parts(program))).hexdigest(), "inputs": codes.hexdigest()}
+
+
+def layer_names(program: Program) -> dict[int, str]:
+    """Return instruction number -> name of each matrix-vector instruction: its first ONNX node @ its number."""
+    layers = [index for index, one in enumerate(program.instructions) if one.name == "mvm"]
+    return {index: f"{(*program.locations[index], 'mvm')[0]}@{index}" for index in layers}
+
+
+def layer_codes(program: Program, inputs: Mapping[str, Codes], noise: Noise | None = None) -> dict[str, Codes]:
+    """Return the codes [samples, vectors, columns] that every layer writes; vectors of all turns of a loop in a row."""
+    names, parts = layer_names(program), defaultdict[str, list[Codes]](list)
+    interpreter = Interpreter(program, BATCH, noise=noise)
+    for first in range(0, len(next(iter(inputs.values()), np.zeros(1))), BATCH):
+        turns: dict[str, list[Codes]] = defaultdict(list)
+
+        def watch(index: int, values: Codes, turns: dict[str, list[Codes]] = turns) -> None:
+            if index in names:
+                turns[names[index]].append(values)
+
+        interpreter.run({name: codes[first : first + BATCH] for name, codes in inputs.items()}, watch, first)
+        for name, values in turns.items():
+            parts[name].append(np.concatenate(values, axis=1))
+    return {name: np.concatenate(batches) for name, batches in parts.items()}
+
+
+def differences(exact: Codes, measured: Codes) -> Reals:
+    """Return the STATISTICS of one layer's codes."""
+    difference = measured.astype(np.float64) - exact
+    column = np.abs(difference.reshape(-1, difference.shape[-1]).mean(axis=0)).max()
+    root = math.sqrt(np.square(difference).mean())
+    return np.array([difference.mean(), math.log2(max(root, SMALLEST)), math.log2(max(float(column), SMALLEST))])
+
+
+def bands(exact: Mapping[str, Codes], chips: Sequence[Mapping[str, Reals]], confidence: float) -> list[Band]:
+    """Return the band of each layer from the `differences` of at least two chips, by layer."""
+    count = len(chips)
+    level = 1 - (1 - confidence) / (len(exact) * len(STATISTICS))
+    factor = student(level, count - 1) * math.sqrt(1 + 1 / count)
+    result = []
+    for name, codes in exact.items():
+        values = np.stack([chip[name] for chip in chips])
+        centre, reach = values.mean(axis=0), factor * values.std(axis=0, ddof=1)
+        result.append(Band(name, codes, centre - reach, centre + reach))
+    return result
+
+
+def judged(band: Band, measured: Codes) -> list[Verdict]:
+    """Return the verdict on each statistic of a measured layer, shaped as the exact codes."""
+    rows = zip(STATISTICS, differences(band.exact, measured), band.low, band.high, strict=True)
+    return [Verdict(band.name, statistic, float(v), float(a), float(b)) for statistic, v, a, b in rows]
+
+
+def student(level: float, freedom: int) -> float:
+    """Return t such that |T| <= t with probability `level`, for whole degrees of freedom (A&S 26.7.3, 26.7.4)."""
+    low, high = 0.0, math.pi / 2
+    for _ in range(100):
+        angle = (low + high) / 2
+        low, high = (angle, high) if _within(angle, freedom) < level else (low, angle)
+    return math.sqrt(freedom) * math.tan(low)
+
+
+def _within(angle: float, freedom: int) -> float:
+    """Return the probability that |T| <= sqrt(freedom) tan(angle)."""
+    sine, cosine, odd = math.sin(angle), math.cos(angle), freedom % 2
+    term, total = (cosine if odd else 1.0), 0.0
+    for k in range(2 if odd else 1, freedom, 2):
+        total += term
+        term *= cosine * cosine * k / (k + 1)
+    return 2 / math.pi * (angle + sine * total) if odd else sine * total
