@@ -24,8 +24,8 @@ from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.counters import ConverterCounts
 from cimc.backends.plan.memory import Chunk
-from cimc.backends.plan.plan import Plan, Step, plan
 from cimc.backends.plan.state import Effect, Write
+from cimc.backends.plan.walk import Plan, Step, plan
 from cimc.backends.torch_device.opening import opened
 from cimc.isa.program import Program
 

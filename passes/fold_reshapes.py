@@ -11,7 +11,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import shape_of
 from cimc.passes.dead_code import drop_unused
-from cimc.passes.permutation import keeps_elements
+from cimc.passes.layout.permutation import keeps_elements
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from cimc.ir.nn import Computed, ConcatOp, InputOp, MaxPoolOp, Movement, Quantis
 from cimc.ir.types import CodeType
 
 WHOLE = 1e-6
-"""How near 1 / scale must be to a whole number for softmax to give codes of that scale (passes/digital.py)."""
+"""How near 1 / scale must be to a whole number for softmax to give codes of that scale (passes/digital/digital.py)."""
 
 
 def integer_type(low: int, high: int) -> CodeType:

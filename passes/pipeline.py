@@ -13,14 +13,14 @@ from cimc.passes.column_ranges import ColumnRanges
 from cimc.passes.compensation import Compensation
 from cimc.passes.conductance import Conductance
 from cimc.passes.dead_code import DeadCode
-from cimc.passes.digital import Digital
+from cimc.passes.digital.digital import Digital
 from cimc.passes.fold_affine import FoldAffine
 from cimc.passes.fold_pads import FoldPads
 from cimc.passes.fold_reshapes import FoldReshapes
 from cimc.passes.fuse_clamp import FuseClamp
 from cimc.passes.fuse_functions import FuseFunctions
 from cimc.passes.im2col import Im2col
-from cimc.passes.layout import Layout
+from cimc.passes.layout.layout import Layout
 from cimc.passes.masks import Masks
 from cimc.passes.mixed_precision import MixedPrecision
 from cimc.passes.place import Place

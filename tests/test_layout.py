@@ -1,78 +1,16 @@
 """The folders are the package list, the imports follow the layers, and `import cimc` stays light."""
 
-import ast
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
 from fnmatch import fnmatch
-from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).parent.parent
-
-# The import name of each top-level folder.
-FOLDERS = {"compiler": "cimc", "passes": "cimc.passes", "backends": "cimc.backends", "isa": "cimc.isa"}
-
-# Which layer may import which others of ours; every layer may import itself. The command line, sweeps
-# and the files directly in compiler/ other than diagnostics.py belong to the layer `driver`, which knows all.
-MAY_IMPORT = {
-    "isa": set(),
-    "ir": set(),
-    "diagnostics": set(),
-    "evaluate": {"ir", "diagnostics"},
-    "frontend": {"ir", "diagnostics"},
-    "targets": {"diagnostics"},
-    "passes": {"ir", "evaluate", "targets", "diagnostics"},
-    "backends": {"isa", "ir"},
-    "driver": {"isa", "ir", "diagnostics", "evaluate", "frontend", "targets", "passes", "backends"},
-}
+from rooms import MAY_IMPORT, ROOT, arrows, floors, imports_of, module_name, room, sources, trespasses
 
 HEAVY = ("onnx", "onnxruntime", "numpy", "xdsl", "networkx", "lark", "dask", "distributed", "pyarrow", "torch")
-
-
-def module_name(path: Path) -> str:
-    """The import name of a source file: compiler/ir/types.py is cimc.ir.types."""
-    folder, *rest = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join([FOLDERS[folder], *(part for part in rest if part != "__init__")])
-
-
-@cache
-def sources() -> dict[str, Path]:
-    """Every module of ours and its file."""
-    return {module_name(path): path for folder in FOLDERS for path in sorted((ROOT / folder).rglob("*.py"))}
-
-
-def layer(module: str) -> str:
-    """The row of MAY_IMPORT that a module belongs to."""
-    parts = module.split(".")
-    inside_package = len(parts) > 2 or sources()[module].name == "__init__.py"
-    if len(parts) == 1 or parts[1] in ("command_line", "sweep"):
-        return "driver"
-    return parts[1] if inside_package or parts[1] == "diagnostics" else "driver"
-
-
-def imported_names(module: str) -> Iterator[str]:
-    """Every dotted name that a module imports, at its top or inside a function."""
-    path = sources()[module]
-    package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            start = package[: len(package) - node.level + 1] if node.level else []
-            origin = ".".join([*start, *([node.module] if node.module else [])])
-            yield from (f"{origin}.{alias.name}" for alias in node.names)
-
-
-def imports_of(module: str) -> set[str]:
-    """The modules of ours that a module imports; `from cimc.ir import Layer` is an import of cimc.ir."""
-    ours = (name for name in imported_names(module) if name.split(".")[0] == "cimc")
-    targets = {name if name in sources() else name.rpartition(".")[0] for name in ours}
-    return targets - {module, ""}
 
 
 def setuptools_table() -> dict[str, object]:
@@ -111,21 +49,33 @@ def test_every_module_of_ours_that_is_imported_exists():
     assert missing == []
 
 
-def test_every_layer_has_a_row():
-    assert {layer(module) for module in sources()} <= set(MAY_IMPORT)
+def test_every_room_has_a_row():
+    assert {room(module) for module in sources()} == set(MAY_IMPORT)
 
 
 @pytest.mark.parametrize("importer", MAY_IMPORT)
-def test_a_layer_imports_only_what_it_may(importer: str):
-    allowed = MAY_IMPORT[importer] | {importer}
-    trespasses = [
-        f"{sources()[module].relative_to(ROOT)} imports {target}"
-        for module in sources()
-        if layer(module) == importer
-        for target in sorted(imports_of(module))
-        if target in sources() and layer(target) not in allowed
-    ]
-    assert trespasses == []
+def test_a_room_imports_only_what_it_may(importer: str):
+    assert [found for module in sources() if room(module) == importer for found in trespasses(module)] == []
+
+
+@pytest.mark.parametrize("importer", MAY_IMPORT)
+def test_the_walls_stand(importer: str):
+    """An import from any room that has no arrow is refused, whichever form it has."""
+    module = next(module for module in sources() if room(module) == importer)
+    for other in set(MAY_IMPORT) - MAY_IMPORT[importer] - {importer}:
+        target = next(module for module in sources() if room(module) == other)
+        package, _, name = target.rpartition(".")
+        forms = [f"import {target}", f"def late():\n    import {target} as made_up"]
+        forms += [f"from {package} import {name}"] if package else []
+        for form in forms:
+            assert any(found.endswith(f"imports {target}") for found in trespasses(module, form)), (form, module)
+
+
+def test_backends_has_few_rooms_floors_and_arrows():
+    graph = arrows("backends")
+    assert len(graph) <= 10
+    assert max(floors(graph).values()) <= 6
+    assert sum(map(len, graph.values())) <= 20
 
 
 def test_no_import_cycle_between_files():

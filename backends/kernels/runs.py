@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from cimc.backends.kernels.library import Batch, Library, Steps, address
 from cimc.backends.kernels.lowering import Lowered, lowered
 from cimc.backends.plan.memory import Array, Chunk
-from cimc.backends.plan.plan import Step
 from cimc.backends.plan.state import Write
+from cimc.backends.plan.walk import Step
 
 SCRATCH_BYTES = 1 << 16
 """Rectangles of so many images as fit into this are made together: it should stay in the nearest caches."""

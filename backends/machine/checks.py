@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from cimc.backends.machine.facts import GAIN_LOWEST, MULTIPLIER_LIMIT, VARIANCE_LIMIT, Gain
+from cimc.backends.machine.facts import GAIN_LOWEST, MULTIPLIER_LIMIT, NORM_VARIANCE_LIMIT, Gain
 from cimc.backends.machine.traps import Trap
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
@@ -70,7 +70,7 @@ def products(a: StreamState, b: StreamState, out: StreamState) -> None:
 
 def variance(value: int) -> None:
     """Trap unless a normalisation's sum W stays below 2^62."""
-    if value >= VARIANCE_LIMIT:
+    if value >= NORM_VARIANCE_LIMIT:
         raise Trap("CIM0515", f"the sum under the root holds {value}, below 2^62 is needed", "narrower input codes")
 
 

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.backends.machine.facts import Region
 from cimc.backends.noise import gaussian, philox
 
 Array = NDArray[Any]
@@ -32,6 +33,11 @@ POLARITIES = ("plus", "minus")
 def pair_stream(tile: int, pair: int) -> int:
     """Return the stream id of the devices of one pair of every cell."""
     return tile | pair << 16
+
+
+def stream_of(cells: Region) -> int:
+    """Return the stream id of per-product draws: tile and first row."""
+    return cells.tile << 16 | cells.row
 
 
 def word(seed: int, purpose: int, stream: int, sample: int, vector: int, index: int) -> int:

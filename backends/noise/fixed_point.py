@@ -19,6 +19,10 @@ NORMAL_BITS = 16
 HALVING_BITS = 30
 HALVING_CELLS = 10
 LOG_GUARD = 128
+CYCLE_SHIFT = 4
+"""Cycle spreads are kept in units of 2^-8 of a code, coarser where the variance's bound asks for it."""
+EXACT_DOUBLE = 1 << 53
+"""A column's variance of cycle noise stays below this, so that double holds it exactly."""
 
 
 @overload
@@ -52,6 +56,14 @@ def scaled(value: Decimal, bits: int) -> int:
     with localcontext() as context:
         context.prec = DIGITS
         return int((value * (1 << bits)).to_integral_value())
+
+
+def cycle_shift(largest: int, devices: int, largest_input: int) -> int:
+    """Return the bits that spreads of up to `largest` fine units lose, for the variance of a column to stay exact."""
+    shift = CYCLE_SHIFT
+    while devices * (largest_input * int(rounded(largest, shift))) ** 2 >= EXACT_DOUBLE:
+        shift += 1
+    return shift
 
 
 def log2(ratio: Fraction) -> int:

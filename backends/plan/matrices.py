@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import NORM_BITS, VARIANCE_LIMIT
+from cimc.backends.machine.facts import NORM_BITS, NORM_VARIANCE_LIMIT
 from cimc.backends.plan.exact import OBJECT, Epilogue, as_integers, epilogue, exact_type, half_even
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.state import PlanState, Write, magnitude, rounding
@@ -87,14 +87,14 @@ def norm(state: PlanState, i: Instruction, _: int) -> Write:
     checks.count("the output", out.elements, source.elements)
     sums = ((n * (magnitude(source) + abs(i["zero"]))) ** 2 << 2 * i["fraction"]) + epsilon
     exact = epilogue([scales], biases, rounding(i), [(isqrt(n) + 2) << NORM_BITS])
-    dtype = INT64 if sums < VARIANCE_LIMIT else OBJECT
+    dtype = INT64 if sums < NORM_VARIANCE_LIMIT else OBJECT
     compute = Norm(source, i.choice("centre") == "mean", i["zero"], i["fraction"], epsilon, dtype, exact)
     return Write(out, compute, i["low"], i["high"])
 
 
 def _shifts(w: Array) -> Array:
     """Return the largest t with w * 4^t below 2^62."""
-    thresholds = VARIANCE_LIMIT >> 2 * np.arange(1, LARGEST_SHIFT + 1, dtype=np.int64)
+    thresholds = NORM_VARIANCE_LIMIT >> 2 * np.arange(1, LARGEST_SHIFT + 1, dtype=np.int64)
     shifts: Array = (w.astype(INT64) < thresholds).sum(axis=2, keepdims=True)
     return shifts
 

@@ -21,8 +21,8 @@ from cimc.backends.noise.converters import (
     multiplier,
     require_convertible,
 )
-from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, rounded, scaled
-from cimc.backends.noise.products import cycle_shift, stream_of
+from cimc.backends.noise.draws import stream_of
+from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, cycle_shift, rounded, scaled
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.exact import OBJECT
 

@@ -10,8 +10,8 @@ from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import draws
 from cimc.backends.noise.converters import ERROR_BITS, AdcErrors, adc_errors, convert, require_convertible
-from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, rounded, scaled
-from cimc.backends.noise.products import cycle_shift, stream_of
+from cimc.backends.noise.draws import stream_of
+from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, cycle_shift, rounded, scaled
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.wires import wires
 from cimc.backends.reference.devices import Cell, Device, Devices, Place

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cimc.backends.machine.facts import Machine, Region, region
 from cimc.backends.reference.array import Array, Block, drift_factor
 from cimc.backends.reference.devices import Cell
-from cimc.backends.reference.interpreter import Reference
+from cimc.backends.reference.instructions import Reference
 from cimc.isa.program import Instruction, Program
 from cimc.isa.streams import StreamState
 from cimc.isa.table import FACTOR_ONE

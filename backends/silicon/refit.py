@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import machine
 from cimc.backends.noise.sources import Noise
-from cimc.backends.plan.plan import Plan, Walk
+from cimc.backends.plan.walk import Plan, Walk
 from cimc.backends.silicon.rewriting import Rewriter, block_columns, changed
 from cimc.isa.program import Instruction, Port, Program, instruction
 from cimc.isa.streams import StreamState, advanced, define, with_window

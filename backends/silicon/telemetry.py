@@ -19,7 +19,7 @@ from cimc.backends.machine import ports
 from cimc.backends.machine.facts import Region, machine, region
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.counters import ConverterCounts
-from cimc.backends.plan.plan import Plan, mixed, plan
+from cimc.backends.plan.walk import Plan, mixed, plan
 from cimc.isa.program import Instruction, Program
 
 Array = NDArray[Any]

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from cimc.backends.machine.ports import DTYPES, port_stream
 from cimc.backends.plan.memory import Array, Chunk
-from cimc.backends.plan.plan import Step
 from cimc.backends.plan.state import Write
+from cimc.backends.plan.walk import Step
 from cimc.backends.torch_device.exactness import require_exact
 from cimc.backends.torch_device.lowering import lowered
 from cimc.backends.torch_device.memory import Compute, Layout, Memory, Target

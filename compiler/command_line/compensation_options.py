@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from cimc.diagnostics import fail
 
 if TYPE_CHECKING:
+    from cimc.driving.scoring import Arrays as Codes
     from cimc.isa.program import Program
-    from cimc.scoring import Arrays as Codes
 
 CHOICES = ("none", "block", "column", "refit")
 REFIT_SAMPLES = 64
@@ -32,7 +32,7 @@ def add_compensation_options(parser: argparse.ArgumentParser) -> None:
 def compensate(program: "Program", options: argparse.Namespace) -> "Program":
     """Return the program as it runs under the chosen compensation. Raises CimcError CIM0003."""
     from cimc.command_line.noise_options import noise_of
-    from cimc.scoring import compensated_for
+    from cimc.driving.scoring import compensated_for
 
     return compensated_for(program, noise_of(options), options.compensation, calibration_codes(program, options))
 
@@ -45,8 +45,8 @@ def calibration_codes(program: "Program", options: argparse.Namespace) -> "Codes
         raise fail("CIM0003", "--compensation refit needs a noisy chip", hint="add --noise pcm --time 1d")
     if options.calib is None:
         raise fail("CIM0003", "--compensation refit needs inputs to refit on", hint="add --calib DATA.npz (no labels)")
-    from cimc.arrays import Feeding, feed, load_arrays
     from cimc.backends.machine import ports
+    from cimc.driving.arrays import Feeding, feed, load_arrays
 
     wanted = [(port.name, port.model_shape) for port in program.inputs]
     feeding = Feeding(options.offset, options.scale, options.calib_limit)

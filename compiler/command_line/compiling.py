@@ -6,11 +6,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from cimc.arrays import Feeding, feed, load_arrays
 from cimc.command_line.files import keep_inputs, payload_beside, weights_beside, write, writing
 from cimc.command_line.observing import Observer
 from cimc.diagnostics import CimcError, fail
-from cimc.driver import Request, compile_model, compile_to_stage, needs_data, run_pipeline
+from cimc.driving.arrays import Feeding, feed, load_arrays
+from cimc.driving.driver import Request, compile_model, compile_to_stage, needs_data, run_pipeline
 from cimc.ir.graph import Graph
 from cimc.ir.text import parse_module, print_module
 from cimc.isa.atomic import write_files
@@ -87,7 +87,7 @@ def compile_command(options: argparse.Namespace) -> int:
 
 
 def _compile_program(options: argparse.Namespace, request: Request) -> int:
-    from cimc.summary import render_summary, summarise
+    from cimc.driving.summary import render_summary, summarise
 
     compilation = compile_model(Path(options.model), request)
     save(compilation.emission.program, options.output)
@@ -106,7 +106,7 @@ def _inputs(options: argparse.Namespace) -> list[str | None]:
 
 
 def _warn_without_data(request: Request, pipeline: str) -> None:
-    from cimc.summary import synthetic_warning
+    from cimc.driving.summary import synthetic_warning
 
     if request.data is None and request.ranges is None and needs_data(pipeline):
         print("\n" + synthetic_warning().render().replace("error[", "warning["), file=sys.stderr)

@@ -5,7 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cimc.diagnostics import fail
-from cimc.durations import seconds
+from cimc.driving.durations import seconds
 
 if TYPE_CHECKING:
     from cimc.backends.noise.sources import Noise

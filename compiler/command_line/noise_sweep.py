@@ -15,9 +15,9 @@ from cimc.command_line.plotting import picture, require_matplotlib
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import print_score, score, scoring_of
 from cimc.diagnostics import fail
-from cimc.durations import seconds
-from cimc.intervals import shown, spread
-from cimc.scoring import Scoring, cores
+from cimc.driving.durations import seconds
+from cimc.driving.intervals import shown, spread
+from cimc.driving.scoring import Scoring, cores
 
 
 def eval_command(options: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import sys
 import time
 
-from cimc.durations import spoken
+from cimc.driving.durations import spoken
 
 WORTH_SAYING_S = 10.0
 """Less time than this left is not shown."""

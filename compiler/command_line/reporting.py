@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from cimc.arrays import load_arrays
 from cimc.backends.machine import ports
 from cimc.backends.noise.converters import common_range
 from cimc.backends.silicon.telemetry import ColumnUse, LayerUse, Telemetry
@@ -18,8 +17,9 @@ from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import program_inputs
 from cimc.diagnostics import fail
+from cimc.driving.arrays import load_arrays
+from cimc.driving.scoring import cores
 from cimc.isa.container import load
-from cimc.scoring import cores
 
 LAYER_FIELDS = (
     *("instruction", "nodes", "clipped_share", "range_share", "conductance_share", "sensitivity_db", "accumulated_db"),

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.arrays import feed, load_arrays, to_npz
 from cimc.backends.interpreter import levels
 from cimc.backends.machine import ports
 from cimc.backends.silicon.bands import ORIGIN, layer_codes, origin
@@ -18,9 +17,10 @@ from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
+from cimc.driving.arrays import feed, load_arrays, to_npz
+from cimc.driving.scoring import CHUNK, Arrays, Scoring, chunks, labels_of
 from cimc.isa.container import load
 from cimc.isa.program import Port, Program
-from cimc.scoring import CHUNK, Arrays, Scoring, chunks, labels_of
 
 OUTSIDE = 0.02
 """Share of inputs beyond the calibrated range that deserves a warning."""

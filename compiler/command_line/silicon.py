@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.arrays import load_arrays, to_npz
 from cimc.backends.machine import ports
 from cimc.backends.silicon.bands import ORIGIN, STATISTICS, Band, bands, differences, judged, layer_codes, origin
 from cimc.command_line.compensation_options import calibration_codes
@@ -18,8 +17,9 @@ from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import program_inputs
 from cimc.diagnostics import fail
+from cimc.driving.arrays import load_arrays, to_npz
+from cimc.driving.scoring import compensated_for
 from cimc.isa.container import load
-from cimc.scoring import compensated_for
 
 FORMAT = 2
 

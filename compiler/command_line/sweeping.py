@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from cimc.command_line.files import keep_inputs
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
-from cimc.intervals import shown, spread
-from cimc.scoring import Scoring, cores
+from cimc.driving.intervals import shown, spread
+from cimc.driving.scoring import Scoring, cores
 from cimc.sweep.grid import Build, Grid, Trial, read_grid
 from cimc.sweep.work import Row, compiled, noise_of, rows, scoring_digest, scoring_of, trial_key
 

@@ -2,22 +2,18 @@
 
 import argparse
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cimc.arrays import load_arrays
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import program_inputs
-from cimc.diagnostics import CimcError, fail
-from cimc.driver import Compilation, Request, compile_model
+from cimc.driving.arrays import load_arrays
+from cimc.driving.driver import Compilation
 from cimc.isa.container import load
-from cimc.isa.program import Program
-from cimc.passes.ranges import Ranges
-from cimc.targets.target import target_of
-from cimc.verification import REFERENCE_MULTIPLIES, Difference, Prover, TensorRow, compare_programs
+from cimc.proof.programs import Difference, compare_programs, other_model, recompile
+from cimc.proof.prover import REFERENCE_MULTIPLIES, Prover, TensorRow
 
 
 def verify_command(options: argparse.Namespace) -> int:
@@ -25,7 +21,7 @@ def verify_command(options: argparse.Namespace) -> int:
 
     program = load(options.program)
     selftest()
-    difference = _other_model(options.model, program)
+    difference = other_model(options.model, program)
     if not difference:
         compilation = recompile(options.model, program)
         difference = compare_programs(compilation.emission, program)
@@ -36,51 +32,6 @@ def verify_command(options: argparse.Namespace) -> int:
     print(f"program: {len(program.instructions)} instructions, {parts} equal a fresh compile")
     inputs = program_inputs(program, load_arrays(options.input), options, options.input)
     return _prove(options, compilation, inputs)
-
-
-def recompile(model: str, program: Program) -> Compilation:
-    """Compile the model again with the options, ranges and target that the program carries. Raises CimcError."""
-    try:
-        meta = program.meta
-        request = Request(
-            target_of(meta["target"]),
-            meta["options"]["pipeline"],
-            Ranges.from_json(meta["ranges"]),
-            unbatched=bool(meta["options"].get("unbatched")),
-        )
-        model_name, calibration = meta["model"].get("name"), meta["options"].get("calibration")
-    except (AttributeError, KeyError, TypeError) as error:
-        raise _not_ours(error) from None
-    compilation = compile_model(Path(model), request)
-    # The model's file name and where the ranges came from cannot be computed again: they are taken over.
-    made = compilation.emission.program
-    model_facts = {**made.meta["model"], "name": model_name}
-    option_facts = {**made.meta["options"], "calibration": calibration}
-    program_made = replace(made, meta={**made.meta, "model": model_facts, "options": option_facts})
-    return replace(compilation, emission=replace(compilation.emission, program=program_made))
-
-
-def _other_model(model: str, program: Program) -> Difference | None:
-    """Return the difference where the program says that it was compiled from another file."""
-    from cimc.frontend import model_digest
-
-    stated, found = _stated_digest(program), model_digest(Path(model))
-    return None if stated == found else Difference("sha256 of the model file", stated, found)
-
-
-def _stated_digest(program: Program) -> str:
-    try:
-        return str(program.meta["model"]["sha256"])
-    except (KeyError, TypeError):
-        raise _not_ours("the hash of its model") from None
-
-
-def _not_ours(missing: object) -> CimcError:
-    return fail(
-        "CIM0003",
-        f"the program does not say how it was compiled: {missing} is missing",
-        hint="only programs written by `cimc compile` can be verified",
-    )
 
 
 def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[str, Any]) -> int:
@@ -145,8 +96,8 @@ def _reference_cell(row: TensorRow, sampled: bool) -> str:
 
 def _print_float_arrow(model: str, compilation: Compilation, inputs: dict[str, Any]) -> None:
     """Print how far the integers are from the float model: the only arrow with a tolerance."""
+    from cimc.driving.float_model import run_float
     from cimc.evaluate import evaluate
-    from cimc.float_model import run_float
 
     exact, real = evaluate(compilation.graph, inputs), run_float(Path(model), compilation.graph, inputs)
     for name, ours in exact.items():

@@ -11,7 +11,7 @@ from distributed import Client, KilledWorker, LocalCluster, WorkerPlugin, as_com
 from cimc import __version__
 from cimc.backends.noise.sources import Noise
 from cimc.diagnostics import fail
-from cimc.scoring import Scoring, cores
+from cimc.driving.scoring import Scoring, cores
 from cimc.sweep.grid import Trial
 from cimc.sweep.work import scored
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cimc.diagnostics import fail
-from cimc.durations import seconds
+from cimc.driving.durations import seconds
 from cimc.passes.pipeline import DEFAULT, with_options
 
 COMPENSATIONS = ("none", "block", "column", "refit")

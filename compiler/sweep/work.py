@@ -5,15 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 from cimc import __version__
-from cimc.arrays import Feeding, feed, load_arrays
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
-from cimc.driver import Request, compile_model
-from cimc.durations import seconds
+from cimc.driving.arrays import Feeding, feed, load_arrays
+from cimc.driving.driver import Request, compile_model
+from cimc.driving.durations import seconds
+from cimc.driving.scoring import Scoring, labels_of
 from cimc.isa import binary
 from cimc.isa.program import Program
-from cimc.scoring import Scoring, labels_of
 from cimc.sweep.grid import NO_NOISE, Build, Subject, Trial
 from cimc.targets import load_target
 

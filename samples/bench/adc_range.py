@@ -14,8 +14,8 @@ from pathlib import Path
 
 from noise_table import MODELS
 
-from cimc.arrays import Feeding, feed, load_arrays
-from cimc.driver import Request, compile_to_stage, input_shapes, run_pipeline
+from cimc.driving.arrays import Feeding, feed, load_arrays
+from cimc.driving.driver import Request, compile_to_stage, input_shapes, run_pipeline
 from cimc.ir.xbar import MvmOp
 from cimc.passes.column_ranges import ColumnRanges, Statistics, full_scales, measured
 from cimc.passes.pipeline import DEFAULT

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Region, SSAValue
 
-from cimc.arrays import Feeding, feed, load_arrays
-from cimc.driver import Request, compile_model, input_shapes
+from cimc.driving.arrays import Feeding, feed, load_arrays
+from cimc.driving.driver import Request, compile_model, input_shapes
 from cimc.evaluate import Evaluator
 from cimc.ir.attributes import ints
 from cimc.ir.graph import Graph

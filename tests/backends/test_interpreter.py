@@ -5,9 +5,9 @@ import pytest
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import PortError
-from cimc.backends.plan.plan import BUILDERS
+from cimc.backends.plan.walk import BUILDERS
 from cimc.backends.reference import interpreter as reference
-from cimc.backends.reference.interpreter import Reference
+from cimc.backends.reference.instructions import Reference
 from cimc.isa.table import TABLE
 
 CONTROL = ("halt", "nop", "loop", "endloop")

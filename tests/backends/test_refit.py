@@ -15,7 +15,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import quantise
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
-from cimc.backends.plan.plan import Walk
+from cimc.backends.plan.walk import Walk
 from cimc.backends.silicon.compensation import compensated
 from cimc.backends.silicon.refit import MULTIPLIER_LIMIT, exact_sums, refitted
 from cimc.backends.silicon.rewriting import Rewriter, block_columns

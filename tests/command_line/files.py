@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from frontend.onnx_models import model, node, weights
 
-from cimc.arrays import to_npz
 from cimc.command_line import main
+from cimc.driving.arrays import to_npz
 from cimc.targets import load_target
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"

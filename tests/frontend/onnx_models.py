@@ -9,8 +9,8 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate
-from cimc.float_model import run_float
 from cimc.frontend import load
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
@@ -23,7 +23,7 @@ from cimc.passes.fold_pads import FoldPads
 from cimc.passes.fold_reshapes import FoldReshapes
 from cimc.passes.fuse_clamp import FuseClamp
 from cimc.passes.fuse_functions import FuseFunctions
-from cimc.passes.layout import Layout
+from cimc.passes.layout.layout import Layout
 from cimc.passes.masks import Masks
 
 Array = NDArray[Any]

@@ -11,8 +11,8 @@ from frontend.onnx_models import assert_agrees, canonical, model, node, operatio
 from numpy.typing import NDArray
 from onnx import TensorProto
 
+from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate
-from cimc.float_model import run_float
 from cimc.frontend import check, load
 from cimc.ir import nn
 from cimc.ir.graph import Graph

@@ -7,8 +7,8 @@ from typing import Any
 from command_line.test_cases import run
 from numpy.typing import NDArray
 
-from cimc.arrays import Feeding, feed, load_arrays
-from cimc.driver import input_shapes
+from cimc.driving.arrays import Feeding, feed, load_arrays
+from cimc.driving.driver import input_shapes
 from cimc.frontend import load
 
 UNIT = ("--scale", "0.00392156862745098")

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from models.models import MODELS, SHORT, Job, Model
 
-from cimc.arrays import load_arrays
-from cimc.float_model import run_float
+from cimc.driving.arrays import load_arrays
+from cimc.driving.float_model import run_float
 from cimc.frontend import load
 
 WIDE_TARGETS = ("aon-cim", "ideal", "hermes-64")

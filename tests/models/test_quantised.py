@@ -12,7 +12,7 @@ import pytest
 from models.models import MODELS, Job, Model
 from numpy.typing import NDArray
 
-from cimc.arrays import load_arrays
+from cimc.driving.arrays import load_arrays
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 MARK = "<!-- quantised -->"

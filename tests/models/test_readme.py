@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from models.models import MODELS, Job, Model
 
-from cimc.arrays import load_arrays
-from cimc.float_model import run_float
+from cimc.driving.arrays import load_arrays
+from cimc.driving.float_model import run_float
 from cimc.frontend import load
 
 README = Path(__file__).resolve().parents[2] / "README.md"

@@ -33,15 +33,16 @@ from onnx.backend.test.loader import load_model_tests
 
 from cimc.backends.machine import ports
 from cimc.diagnostics import CimcError, fail
-from cimc.driver import Compilation, Request, compile_model
+from cimc.driving.driver import Compilation, Request, compile_model
 from cimc.evaluate import Evaluator, evaluate
 from cimc.frontend import load
 from cimc.ir.attributes import int_value
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp, OutputOp
 from cimc.ir.types import code_of
+from cimc.proof.programs import Difference
+from cimc.proof.prover import Prover
 from cimc.targets import load_target
-from cimc.verification import Difference, Prover
 
 Array = NDArray[Any]
 Named = dict[str, Array]

@@ -19,8 +19,8 @@ from frontend.onnx_models import (
     written,
 )
 
+from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate
-from cimc.float_model import run_float
 from cimc.frontend import load
 from cimc.ir.attributes import float_values, int_values
 from cimc.ir.graph import Graph

@@ -15,7 +15,7 @@ from cimc.ir.attributes import int_values
 from cimc.ir.functions import FUNCTIONS
 from cimc.ir.graph import Graph
 from cimc.ir.types import CodeType, code_of
-from cimc.passes.digital import Digital
+from cimc.passes.digital.digital import Digital
 
 IMAGE, OTHER = (4, 6, 3), (1, 6, 1)
 SECOND: dict[Any, tuple[int, ...]] = {

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from frontend.onnx_models import model, node
 
-from cimc.driver import Request, compile_model
+from cimc.driving.driver import Request, compile_model
 from cimc.targets import load_target
 
 ROWS, COLS = 4096, 1024

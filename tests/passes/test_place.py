@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from targets.stages import chip, layers, lowered, normal, perceptron, residual, through
 
 from cimc.diagnostics import CimcError
-from cimc.driver import Request, run_pipeline
+from cimc.driving.driver import Request, run_pipeline
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph

@@ -14,7 +14,7 @@ from cimc.ir.attributes import floats
 from cimc.ir.graph import Graph
 from cimc.ir.types import CodeType, code_of
 from cimc.passes.calibrate import RANGE
-from cimc.passes.digital import Digital
+from cimc.passes.digital.digital import Digital
 from cimc.passes.quantise import Quantise, code_type, input_type
 from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, stored
 

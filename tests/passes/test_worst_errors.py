@@ -12,7 +12,7 @@ from targets.stages import through
 from cimc.evaluate import Evaluator
 from cimc.ir import functions, nn
 from cimc.ir.types import CodeType
-from cimc.passes.digital import Digital
+from cimc.passes.digital.digital import Digital
 from cimc.passes.quantise import code_type
 
 Reals = NDArray[np.float64]

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from quantised.models import SHAPE, Form, normal, quantised
 
-from cimc.driver import Compilation, Request, compile_model
+from cimc.driving.driver import Compilation, Request, compile_model
+from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate
-from cimc.float_model import run_float
 from cimc.frontend import load
 from cimc.ir.attributes import int_value
 from cimc.ir.types import code_of

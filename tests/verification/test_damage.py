@@ -11,15 +11,15 @@ import pytest
 from command_line.test_cases import run
 from verification.changes import CHANGES, Change, changed
 
-from cimc.arrays import Feeding, feed, load_arrays
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.reference import sampled as reference_sample
-from cimc.command_line.verifying import recompile
-from cimc.driver import Compilation, input_shapes
+from cimc.driving.arrays import Feeding, feed, load_arrays
+from cimc.driving.driver import Compilation, input_shapes
 from cimc.isa import binary
 from cimc.isa.container import load, save_binary, save_text
 from cimc.isa.program import Program
-from cimc.verification import Difference, Prover, compare_programs
+from cimc.proof.programs import Difference, compare_programs, recompile
+from cimc.proof.prover import Prover
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 MODEL = str(SAMPLES / "digits.onnx")

@@ -9,14 +9,15 @@ from frontend.onnx_models import assert_equal, canonical, samples
 from frontend.random_graphs import Array, random_model
 
 from cimc.diagnostics import CimcError
-from cimc.driver import Compilation, Request, compile_model, compile_to_stage
+from cimc.driving.driver import Compilation, Request, compile_model, compile_to_stage
+from cimc.driving.float_model import run_float
 from cimc.evaluate import Evaluator, evaluate
-from cimc.float_model import run_float
 from cimc.frontend import load
 from cimc.frontend.ordering import sort_nodes
 from cimc.ir.graph import Graph
+from cimc.proof.programs import Difference
+from cimc.proof.prover import Prover
 from cimc.targets import load_target
-from cimc.verification import Difference, Prover
 
 IN_CI, AT_NIGHT, AT_ONCE = 100, 2000, 25
 SLACK = 3.0

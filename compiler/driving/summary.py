@@ -10,7 +10,7 @@ from xdsl.ir import Operation
 
 from cimc.backends.noise.converters import common_range
 from cimc.diagnostics import Diagnostic
-from cimc.driver import Compilation
+from cimc.driving.driver import Compilation
 from cimc.ir.attributes import int_values
 from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of

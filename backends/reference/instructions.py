@@ -5,7 +5,7 @@ from math import isqrt
 from typing import Any
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import ACCUMULATOR_LIMIT, NORM_BITS, VARIANCE_LIMIT, machine, region
+from cimc.backends.machine.facts import ACCUMULATOR_LIMIT, NORM_BITS, NORM_VARIANCE_LIMIT, machine, region
 from cimc.backends.machine.ports import require_in_memory, require_names, require_port
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
@@ -296,7 +296,7 @@ class Reference:
             s = sum(u) if i.choice("centre") == "mean" else 0
             w = max(((n * sum(value * value for value in u) - s * s) << 2 * i["fraction"]) + epsilon, 1)
             checks.variance(w)
-            t = (VARIANCE_LIMIT.bit_length() - 1 - w.bit_length()) // 2
+            t = (NORM_VARIANCE_LIMIT.bit_length() - 1 - w.bit_length()) // 2
             root = isqrt(w << 2 * t)
             for k, value in enumerate(u):
                 h = half_even((n * value - s) << (NORM_BITS + i["fraction"] + t), root)

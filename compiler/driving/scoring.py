@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
-from cimc.backends.plan.plan import Plan
+from cimc.backends.plan.walk import Plan
 from cimc.backends.silicon.compensation import compensated
 from cimc.backends.silicon.refit import Sums, exact_sums, refitted
 from cimc.diagnostics import fail

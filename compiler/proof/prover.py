@@ -1,7 +1,6 @@
-"""The proof: the program equals its recompilation, and every tensor is equal in graph, interpreter and reference."""
+"""The second half of the proof: every tensor is equal in integer graph, interpreter and reference."""
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -10,12 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.emission.building import Emission, Write
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
-from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import instructions as reference
 from cimc.backends.reference import sampled as reference_sample
-from cimc.driver import Compilation
+from cimc.driving.driver import Compilation
 from cimc.evaluate import Evaluator
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import label_of
@@ -24,26 +22,14 @@ from cimc.ir.loops import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed, InputOp
 from cimc.ir.types import shape_of
 from cimc.ir.xbar import DepthwiseOp, MatMulOp, MvmOp, PoolMaxOp, PoolSumOp
-from cimc.isa.disassemble import render_instruction
-from cimc.isa.program import Program
+from cimc.proof.programs import Difference
+from cimc.proof.tensors import Places, Tensors
 
 Codes = NDArray[np.int64]
 
 BATCH = 16
 REFERENCE_MULTIPLIES = 100_000_000
 """Multiplications the literal reference may do in one verification; it takes some 71 ns for each."""
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first place where two things that must be equal are not."""
-
-    place: str
-    expected: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"{self.place}: expected {self.expected}, found {self.found}"
 
 
 @dataclass(frozen=True)
@@ -65,90 +51,6 @@ class Share:
     of_elements: int = 0
     columns: int = 0
     of_columns: int = 0
-
-
-def compare_programs(expected: Emission, found: Program) -> Difference | None:
-    """Return the first difference of a program from its recompilation, named by instruction, cell or constant."""
-    want = expected.program
-    for difference in (
-        _instructions(want, found),
-        _constants(expected, found),
-        _conductances(expected, found),
-        _frame(want, found),
-    ):
-        if difference:
-            return difference
-    return None
-
-
-def _instructions(want: Program, found: Program) -> Difference | None:
-    for index, (a, b) in enumerate(zip(want.instructions, found.instructions, strict=False)):
-        place = f"instruction {index} (node {', '.join(want.locations[index]) or 'none'})"
-        if a != b:
-            return Difference(place, render_instruction(a), render_instruction(b))
-        if want.locations[index] != found.locations[index]:
-            return Difference(place, f"provenance {want.locations[index]}", f"{found.locations[index]}")
-    if len(want.instructions) != len(found.instructions):
-        return Difference("number of instructions", str(len(want.instructions)), str(len(found.instructions)))
-    return None
-
-
-def _first_byte(a: bytes, b: bytes) -> int | None:
-    """Return the first index where two byte strings differ."""
-    if a == b:
-        return None
-    shared = min(len(a), len(b))
-    unequal = np.flatnonzero(np.frombuffer(a[:shared], np.uint8) != np.frombuffer(b[:shared], np.uint8))
-    return int(unequal[0]) if unequal.size else shared
-
-
-def _constants(expected: Emission, found: Program) -> Difference | None:
-    want = expected.program.constants
-    at = _first_byte(want, found.constants)
-    if at is None:
-        return None
-    name = next(
-        (f"{name}, byte {at - start}" for start, size, name in expected.constants if start <= at < start + size),
-        "alignment",
-    )
-    return Difference(f"constant memory byte {at} ({name})", *_bytes_at(want, found.constants, at))
-
-
-def _conductances(expected: Emission, found: Program) -> Difference | None:
-    want = expected.program.conductances
-    at = _first_byte(want, found.conductances)
-    if at is None:
-        return None
-    for start, rows, cols, name in expected.cells:
-        if start <= at < start + 2 * rows * cols:
-            row, col = divmod((at - start) // 2, cols)
-            cell = start + 2 * (row * cols + col)
-            values = [
-                str(int.from_bytes(data[cell : cell + 2], "little", signed=True)) for data in (want, found.conductances)
-            ]
-            return Difference(f"{name}, cell row {row}, column {col}", values[0], values[1])
-    return Difference(f"conductance byte {at}", *_bytes_at(want, found.conductances, at))
-
-
-def _bytes_at(want: bytes, found: bytes, at: int) -> tuple[str, str]:
-    shown = [f"{data[at]:#04x}" if at < len(data) else f"the end (of {len(data)} bytes)" for data in (want, found)]
-    return shown[0], shown[1]
-
-
-def _frame(want: Program, found: Program) -> Difference | None:
-    for name in ("inputs", "outputs", "activation_bytes", "meta"):
-        a, b = getattr(want, name), getattr(found, name)
-        if a != b:
-            if isinstance(a, Mapping):
-                key = next(key for key in {**a, **b} if a.get(key) != b.get(key))
-                return Difference(f"meta {key!r}", _clipped(a.get(key)), _clipped(b.get(key)))
-            return Difference(name, _clipped(a), _clipped(b))
-    return None
-
-
-def _clipped(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 200 else text[:197] + "..."
 
 
 class Prover:
@@ -226,7 +128,7 @@ class Prover:
         return None
 
     def _fast(self, expected: Mapping[str, Codes], codes: Mapping[str, NDArray[Any]], first: int) -> Difference | None:
-        tensors = _Tensors(self.operations, len(next(iter(codes.values()))))
+        tensors = Tensors(self.operations, len(next(iter(codes.values()))))
 
         def watch(index: int, values: NDArray[Any]) -> None:
             tensors.take(index, self.emission.writes[index], np.asarray(values))
@@ -237,7 +139,7 @@ class Prover:
     def _literal(
         self, expected: Mapping[str, Codes], codes: Mapping[str, NDArray[Any]], first: int, sample: int
     ) -> Difference | None:
-        tensors = _Tensors(self.operations, 1)
+        tensors = Tensors(self.operations, 1)
 
         def watch(index: int, values: Sequence[int]) -> None:
             tensors.take(index, self.emission.writes[index], np.asarray(values, np.int64))
@@ -252,7 +154,7 @@ class Prover:
         self, expected: Mapping[str, Codes], codes: Mapping[str, NDArray[Any]], first: int, sample: int
     ) -> Difference | None:
         """Compare a sample of each instruction's results, computed from tensors that graph and interpreter agree on."""
-        places = _Places(self.emission, self.operations)
+        places = Places(self.emission, self.operations)
         found: list[Difference] = []
 
         def truth(index: int) -> Codes | None:
@@ -289,7 +191,7 @@ class Prover:
         return f"tensor {label!r} (node {', '.join(names_of(op.location))}, instruction {index})"
 
     def _tensors(
-        self, expected: Mapping[str, Codes], tensors: "_Tensors", first: int, column: int, who: str
+        self, expected: Mapping[str, Codes], tensors: "Tensors", first: int, column: int, who: str
     ) -> Difference | None:
         for op in self.operations:
             label = op.label.data
@@ -319,78 +221,3 @@ def _multiplies(op: Computed) -> int:
         window = int_values(op.window)
         return math.prod(shape_of(op.out)) * window[0] * window[1]
     return math.prod(shape_of(op.out))
-
-
-class _Tensors:
-    """Values put together from what single instructions write; those of a loop with an axis of steps behind samples."""
-
-    def __init__(self, operations: Sequence[Computed], samples: int) -> None:
-        self._operations = {op.label.data: op for op in operations}
-        self._arrays = {label: np.zeros((samples, _elements_held(op)), np.int64) for label, op in _labelled(operations)}
-        self._runs: Counter[int] = Counter()
-        self._samples = samples
-
-    def take(self, index: int, write: Write, values: NDArray[Any]) -> None:
-        """Keep what one run of instruction `index` has written."""
-        places = _elements(write, self._runs[index])
-        self._runs[index] += 1
-        self._arrays[write.label][:, places] = values.reshape(self._samples, -1)
-
-    def get(self, label: str) -> Codes:
-        op = self._operations[label]
-        if isinstance(op, ResultOp) and op.state:
-            return self._steps(op.state)[:, -1]
-        return self._steps(op) if scan_of(op) else self._steps(op)[:, 0]
-
-    def _steps(self, op: Computed) -> Codes:
-        return self._arrays[op.label.data].reshape(self._samples, -1, *shape_of(op.out))
-
-
-class _Places:
-    """Which elements of a tensor single instructions write, and which of them no later instruction writes again."""
-
-    def __init__(self, emission: Emission, operations: Sequence[Computed]) -> None:
-        self._writes = emission.writes
-        self._runs: Counter[int] = Counter()
-        sizes = {label: _elements_held(op) for label, op in _labelled(operations)}
-        written: Counter[str] = Counter()
-        for write in self._writes.values():
-            written[write.label] += math.prod(write.shape) * write.runs
-        self._last = {
-            label: np.full(sizes[label], -1, np.int64) for label, size in written.items() if size > sizes[label]
-        }
-        for index, write in sorted(self._writes.items()):
-            if write.label in self._last:
-                for run in range(write.runs):
-                    self._last[write.label][_elements(write, run)] = index
-
-    def next_run(self, index: int) -> NDArray[np.int64] | None:
-        """Return the flat elements that the next run of an instruction writes; None where it writes no tensor."""
-        self._runs[index] += 1
-        return self.written(index) if index in self._writes else None
-
-    def written(self, index: int) -> NDArray[np.int64]:
-        """Return the flat elements that this run of an instruction writes, in stream order."""
-        return _elements(self._writes[index], self._runs[index] - 1)
-
-    def last_written(self, index: int, flat: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return which of these elements keep what this instruction writes."""
-        last = self._last.get(self._writes[index].label)
-        return np.ones(flat.shape, np.bool_) if last is None else last[flat] == index
-
-
-def _labelled(operations: Sequence[Computed]) -> Iterator[tuple[str, Computed]]:
-    return ((op.label.data, op) for op in operations)
-
-
-def _elements_held(op: Computed) -> int:
-    """Return the elements of a value in all its steps; a state has one more, what the last step leaves."""
-    return (runs_of(op) + isinstance(op, StateOp)) * math.prod(shape_of(op.out))
-
-
-def _elements(write: Write, run: int) -> NDArray[np.int64]:
-    """Return the flat elements of its tensor that one run of a write fills, in stream order."""
-    index = np.full((1,), write.start + run * write.step, np.int64)
-    for size, pitch in zip(write.shape, write.pitch, strict=True):
-        index = (index[:, np.newaxis] + np.arange(size) * pitch).ravel()
-    return index

@@ -13,9 +13,9 @@ from cimc.ir.attributes import float_value, float_values, int_value, int_values,
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import code_of, shape_of
-from cimc.passes import matrices
+from cimc.passes.digital import matrices
+from cimc.passes.digital.strided import dense, strided, transposed
 from cimc.passes.im2col import window_of
-from cimc.passes.moves import dense, strided, transposed
 from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, quotient_multiplier, stored
 
 EXPONENTIAL_BITS = 20

@@ -5,8 +5,8 @@ from typing import ClassVar
 
 from cimc.ir.graph import Graph, Labels
 from cimc.passes.dead_code import drop_unused
-from cimc.passes.hoist import hoist
-from cimc.passes.sink import sink
+from cimc.passes.layout.hoist import hoist
+from cimc.passes.layout.sink import sink
 
 ROUNDS = 100
 """Sinking and hoisting alternate; real models need two or three rounds."""

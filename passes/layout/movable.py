@@ -10,7 +10,7 @@ from cimc.ir.attributes import Ints, int_value, int_values, integer, ints
 from cimc.ir.build import again
 from cimc.ir.graph import Graph
 from cimc.ir.types import WeightRef, shape_of
-from cimc.passes.permutation import inverse
+from cimc.passes.layout.permutation import inverse
 
 ANY_ORDER = (nn.ClampOp, nn.UnaryOp, nn.AddOp, nn.SubOp, nn.MulOp, nn.DivOp, nn.QuantiseOp, nn.RecodeOp)
 LAST_AXIS = (nn.SoftmaxOp, nn.ArgMaxOp, nn.DenseOp)

@@ -12,8 +12,8 @@ from cimc.ir.graph import Graph, Labels, label_of, producer, users
 from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
 from cimc.ir.weights import Array
-from cimc.passes.movable import ANY_ORDER, is_movable, permuted
-from cimc.passes.permutation import (
+from cimc.passes.layout.movable import ANY_ORDER, is_movable, permuted
+from cimc.passes.layout.permutation import (
     Order,
     composed,
     groups,

@@ -8,9 +8,9 @@ from cimc.ir.build import again
 from cimc.ir.graph import Graph, only_user, producer, users
 from cimc.ir.location import fused, replace
 from cimc.ir.types import shape_of
-from cimc.passes.movable import is_movable, permuted
-from cimc.passes.permutation import Order, composed, inverse, is_identity, keeps_elements, reshape_first
-from cimc.passes.sink import order_of
+from cimc.passes.layout.movable import is_movable, permuted
+from cimc.passes.layout.permutation import Order, composed, inverse, is_identity, keeps_elements, reshape_first
+from cimc.passes.layout.sink import order_of
 
 
 def hoist(graph: Graph) -> bool:

@@ -1,0 +1,1 @@
+"""What the command line and Python drive: model to program, arrays, scores, summaries."""

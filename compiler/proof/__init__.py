@@ -1,0 +1,1 @@
+"""The proof: a program equals its recompilation, and every tensor is equal in every executor."""

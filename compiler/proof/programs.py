@@ -1,0 +1,156 @@
+"""The first half of the proof: a program equals what its model compiles to again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from cimc.backends.emission.building import Emission
+from cimc.diagnostics import CimcError, fail
+from cimc.driving.driver import Compilation, Request, compile_model
+from cimc.isa.disassemble import render_instruction
+from cimc.isa.program import Program
+from cimc.passes.ranges import Ranges
+from cimc.targets.target import target_of
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first place where two things that must be equal are not."""
+
+    place: str
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        return f"{self.place}: expected {self.expected}, found {self.found}"
+
+
+def recompile(model: str, program: Program) -> Compilation:
+    """Compile the model again with the options, ranges and target that the program carries. Raises CimcError."""
+    try:
+        meta = program.meta
+        request = Request(
+            target_of(meta["target"]),
+            meta["options"]["pipeline"],
+            Ranges.from_json(meta["ranges"]),
+            unbatched=bool(meta["options"].get("unbatched")),
+        )
+        model_name, calibration = meta["model"].get("name"), meta["options"].get("calibration")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _not_ours(error) from None
+    compilation = compile_model(Path(model), request)
+    # The model's file name and where the ranges came from cannot be computed again: they are taken over.
+    made = compilation.emission.program
+    model_facts = {**made.meta["model"], "name": model_name}
+    option_facts = {**made.meta["options"], "calibration": calibration}
+    program_made = replace(made, meta={**made.meta, "model": model_facts, "options": option_facts})
+    return replace(compilation, emission=replace(compilation.emission, program=program_made))
+
+
+def other_model(model: str, program: Program) -> Difference | None:
+    """Return the difference where the program says that it was compiled from another file."""
+    from cimc.frontend import model_digest
+
+    stated, found = _stated_digest(program), model_digest(Path(model))
+    return None if stated == found else Difference("sha256 of the model file", stated, found)
+
+
+def _stated_digest(program: Program) -> str:
+    try:
+        return str(program.meta["model"]["sha256"])
+    except (KeyError, TypeError):
+        raise _not_ours("the hash of its model") from None
+
+
+def _not_ours(missing: object) -> CimcError:
+    return fail(
+        "CIM0003",
+        f"the program does not say how it was compiled: {missing} is missing",
+        hint="only programs written by `cimc compile` can be verified",
+    )
+
+
+def compare_programs(expected: Emission, found: Program) -> Difference | None:
+    """Return the first difference of a program from its recompilation, named by instruction, cell or constant."""
+    want = expected.program
+    for difference in (
+        _instructions(want, found),
+        _constants(expected, found),
+        _conductances(expected, found),
+        _frame(want, found),
+    ):
+        if difference:
+            return difference
+    return None
+
+
+def _instructions(want: Program, found: Program) -> Difference | None:
+    for index, (a, b) in enumerate(zip(want.instructions, found.instructions, strict=False)):
+        place = f"instruction {index} (node {', '.join(want.locations[index]) or 'none'})"
+        if a != b:
+            return Difference(place, render_instruction(a), render_instruction(b))
+        if want.locations[index] != found.locations[index]:
+            return Difference(place, f"provenance {want.locations[index]}", f"{found.locations[index]}")
+    if len(want.instructions) != len(found.instructions):
+        return Difference("number of instructions", str(len(want.instructions)), str(len(found.instructions)))
+    return None
+
+
+def _first_byte(a: bytes, b: bytes) -> int | None:
+    """Return the first index where two byte strings differ."""
+    if a == b:
+        return None
+    shared = min(len(a), len(b))
+    unequal = np.flatnonzero(np.frombuffer(a[:shared], np.uint8) != np.frombuffer(b[:shared], np.uint8))
+    return int(unequal[0]) if unequal.size else shared
+
+
+def _constants(expected: Emission, found: Program) -> Difference | None:
+    want = expected.program.constants
+    at = _first_byte(want, found.constants)
+    if at is None:
+        return None
+    name = next(
+        (f"{name}, byte {at - start}" for start, size, name in expected.constants if start <= at < start + size),
+        "alignment",
+    )
+    return Difference(f"constant memory byte {at} ({name})", *_bytes_at(want, found.constants, at))
+
+
+def _conductances(expected: Emission, found: Program) -> Difference | None:
+    want = expected.program.conductances
+    at = _first_byte(want, found.conductances)
+    if at is None:
+        return None
+    for start, rows, cols, name in expected.cells:
+        if start <= at < start + 2 * rows * cols:
+            row, col = divmod((at - start) // 2, cols)
+            cell = start + 2 * (row * cols + col)
+            values = [
+                str(int.from_bytes(data[cell : cell + 2], "little", signed=True)) for data in (want, found.conductances)
+            ]
+            return Difference(f"{name}, cell row {row}, column {col}", values[0], values[1])
+    return Difference(f"conductance byte {at}", *_bytes_at(want, found.conductances, at))
+
+
+def _bytes_at(want: bytes, found: bytes, at: int) -> tuple[str, str]:
+    shown = [f"{data[at]:#04x}" if at < len(data) else f"the end (of {len(data)} bytes)" for data in (want, found)]
+    return shown[0], shown[1]
+
+
+def _frame(want: Program, found: Program) -> Difference | None:
+    for name in ("inputs", "outputs", "activation_bytes", "meta"):
+        a, b = getattr(want, name), getattr(found, name)
+        if a != b:
+            if isinstance(a, Mapping):
+                key = next(key for key in {**a, **b} if a.get(key) != b.get(key))
+                return Difference(f"meta {key!r}", _clipped(a.get(key)), _clipped(b.get(key)))
+            return Difference(name, _clipped(a), _clipped(b))
+    return None
+
+
+def _clipped(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 200 else text[:197] + "..."

@@ -1,0 +1,1 @@
+"""The pass `layout`: channels last everywhere, transposes moved, cancelled or absorbed."""
