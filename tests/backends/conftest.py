@@ -10,7 +10,7 @@ import pytest
 from cimc.backends.interpreter import Interpreter, levels
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.machine.traps import Trap
-from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import instructions as reference
 from cimc.backends.torch_device.opening import devices
 from cimc.isa.program import Instruction, Port, Program, instruction
 

@@ -6,7 +6,7 @@ import pytest
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import PortError
 from cimc.backends.plan.walk import BUILDERS
-from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import instructions as reference
 from cimc.backends.reference.instructions import Reference
 from cimc.isa.table import TABLE
 

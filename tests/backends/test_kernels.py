@@ -11,7 +11,7 @@ from cimc.backends.interpreter import Interpreter, levels
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
-from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import instructions as reference
 from cimc.backends.torch_device.opening import devices
 
 COMPILED = levels()[1:]

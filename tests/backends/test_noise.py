@@ -13,7 +13,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import built_in_names, load_profile
 from cimc.backends.noise.sources import SOURCES, Noise
-from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import instructions as reference
 from cimc.backends.torch_device.opening import devices
 
 EVERYTHING = frozenset(SOURCES)

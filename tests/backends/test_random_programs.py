@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.machine.traps import Trap
-from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import instructions as reference
 from cimc.backends.reference import sampled as reference_sample
 from cimc.backends.torch_device.opening import devices
 

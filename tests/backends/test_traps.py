@@ -6,7 +6,7 @@ import pytest
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import PortError
 from cimc.backends.machine.traps import CODES, Trap
-from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import instructions as reference
 
 WIDE = {"low": -(2**32), "high": 2**32 - 1}
 NEUTRAL = {"multiplier": 1 << 15, "divide": 15}

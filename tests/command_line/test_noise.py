@@ -11,7 +11,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import SOURCES, Noise
-from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import instructions as reference
 from cimc.command_line import main
 from cimc.isa.container import load
 

@@ -14,7 +14,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles.profile import load_profile
 from cimc.backends.noise.sources import Noise
-from cimc.backends.reference import interpreter as reference
+from cimc.backends.reference import instructions as reference
 from cimc.diagnostics import CimcError
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
