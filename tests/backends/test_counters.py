@@ -1,0 +1,161 @@
+"""What programs are counted as equals what the literal reference does, access by access."""
+
+from collections import Counter
+from math import ceil
+
+import numpy as np
+import pytest
+from backends.test_random_programs import sketches  # noqa: TID251, the tests of the backends, not the package
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cimc.backends.cost.counters import Counters
+from cimc.backends.cost.counting import count, inside, total
+from cimc.backends.machine.traps import Trap
+from cimc.backends.reference import instructions
+from cimc.backends.reference.instructions import Reference
+from cimc.isa.streams import define, with_window
+
+SEEN = ("issued", "products", "phases", "conversions", "row_slots", "act_read", "act_write", "requant", "programmed")
+
+
+class BruteForce(Reference):
+    """A reference that counts each access as it happens."""
+
+    def __init__(self, program):
+        super().__init__(program)
+        self.seen = [Counter() for _ in program.instructions]
+        self.memory._element = self.element
+        self.array.codes, self._codes_of = self.codes, self.array.codes
+        self.array.write, self._write_of = self.written_cell, self.array.write
+        self.within = False
+
+    def note(self, **counts):
+        self.seen[self.index].update(counts if self.within else {})
+
+    def _step(self):
+        self.within = True
+        super()._step()
+        self.note(issued=1)
+        self.within = False
+
+    def element(self, state, place):
+        if place is not None and state.space == "act":
+            self.note(act_read=state.size)
+        return type(self.memory)._element(self.memory, state, place)
+
+    def _write(self, out, values):
+        super()._write(out, values)
+        self.note(act_write=out.size * len(values))
+
+    def written_cell(self, *place):
+        self._write_of(*place)
+        self.note(programmed=1)
+
+    def codes(self, vectors, blocks, calibrating=False):
+        found = self._codes_of(vectors, blocks, calibrating)
+        for codes in [] if calibrating else found:
+            for block, columns in zip(blocks, codes, strict=True):
+                adcs = self.array.machine.columns // self.array.machine.multiplexing
+                phases = ceil(len(columns) / adcs)
+                self.note(products=1, conversions=len(columns), phases=phases, row_slots=block.cells.rows * phases)
+        return found
+
+
+def brute_force(program, codes, patch):
+    machine = BruteForce(program)
+    rounded = instructions._requantise
+
+    def requantised(total, i):
+        machine.note(requant=1)
+        return rounded(total, i)
+
+    patch.setattr(instructions, "_requantise", requantised)
+    machine.run({"x": codes})
+    return machine
+
+
+@settings(derandomize=True, deadline=None, max_examples=250)
+@given(st.data())
+def test_counters_equal_brute_force(new, data):
+    program = data.draw(sketches(new)).program()
+    codes = np.random.default_rng(len(program.instructions)).integers(-7, 8, 24).tolist()
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            machine = brute_force(program, codes, patch)
+        except Trap:
+            return
+    for instruction, found, seen in zip(program.instructions, count(program), machine.seen, strict=True):
+        wanted = {name: seen[name] for name in SEEN}
+        if instruction.name in ("calibrate", "pick", "div"):  # once; only what is picked; a rounding of its own
+            continue
+        assert {name: getattr(found, name) for name in SEEN} == wanted, instruction
+
+
+def put(sketch, name, elements, **operands):
+    """Return a sketch with vectors of 3 elements in streams 0 and 1, the result in stream 2, and one instruction."""
+    for stream in range(3):
+        sketch.tensor(stream, (1, 1, elements // 3, 3), 32 * stream)
+    return sketch.put(name, **operands)
+
+
+ROUND = {"shift": 0, "low": -128, "high": 127}
+PAIR = {"a": 0, "b": 1, "out": 2}
+DIGITAL = {
+    "add": ({"ma": 1, "mb": 1, "bias": 0, **PAIR, **ROUND}, {"dig_mul": 12, "dig_add": 6, "requant": 6}),
+    "mul": ({"za": 0, "zb": 0, "m": 1, "bias": 0, **PAIR, **ROUND}, {"dig_mul": 6, "dig_add": 12, "requant": 6}),
+    "div": (
+        {"za": 0, "zb": 0, "m": 1, "zero": 0, **PAIR, **ROUND},
+        {"dig_mul": 6, "dig_add": 12, "dig_div": 6, "requant": 6},
+    ),
+    "affine": ({"in_": 0, "out": 2, "period": 3, "scale": 0, "bias": 16, **ROUND}, {"requant": 6, "const_read": 36}),
+    "lut": (
+        {"in_": 0, "out": 2, "table": 0, "type": "i16", "first": -128, "entries": 256},
+        {"dig_table": 6, "const_read": 12},
+    ),
+    "softmax": (
+        {"in_": 0, "out": 2, "table": 0, "entries": 9, "numerator": 255, "zero": 0, "low": 0, "high": 255},
+        {"dig_add": 18, "dig_table": 6, "dig_mul": 6, "dig_div": 6, "const_read": 24},
+    ),
+    "argmax": ({"in_": 0, "out": 2, "which": "largest", "tie": "first"}, {"dig_add": 6}),
+    "move": ({"in_": 0, "out": 2}, {}),
+    "select": ({"c": 0, "a": 0, "b": 1, "out": 2, "zero": 0}, {"dig_add": 6}),
+}
+
+
+@pytest.mark.parametrize("name", DIGITAL)
+def test_digital_work_is_counted_by_kind(new, name):
+    operands, wanted = DIGITAL[name]
+    found = count(put(new(), name, 6, **operands).program())[-2].to_json()
+    reads = sum(1 for key in ("in_", "a", "b", "c") if key in operands)
+    moved = {"issued": 1, "act_read": 6 * reads, "act_write": 6}
+    assert {key: value for key, value in found.items() if value} == {**moved, **wanted}
+
+
+def test_turns_of_a_loop_count_alike(new):
+    sketch = new().tensor(0, (1, 1, 2, 3)).tensor(1, (1, 1, 2, 3), 16)
+    sketch.put("loop", count=1_000_000).put("loop", count=1000).put("move", in_=0, out=1)
+    sketch.put("advance", stream=1, by=0).put("endloop").put("endloop")
+    counts = count(sketch.program())
+    assert [each.issued for each in counts] == [1, 1, 1, 10**6, 10**9, 10**9, 10**9, 10**6, 1]
+    assert total(counts) == Counters(issued=4 + 2 * 10**6 + 3 * 10**9, act_read=6 * 10**9, act_write=6 * 10**9)
+
+
+def test_what_a_turn_changes_for_the_next_is_counted_turn_by_turn(new):
+    """The first turn reads three elements, the others two."""
+    sketch = new().tensor(0, (1, 1, 1, 3)).tensor(1, (1, 1, 1, 3), 16).tensor(2, (1, 1, 1, 2), 16)
+    sketch.put("loop", count=5).put("argmax", in_=0, out=3, which="largest", tie="first")
+    sketch.tensor(0, (1, 1, 1, 2)).put("endloop")
+    sketch.instructions.insert(0, sketch.tensor(3, (1, 1, 1, 1)).instructions.pop())
+    assert total(count(sketch.program())).dig_add == 3 + 4 * 2
+
+
+@pytest.mark.parametrize(("pad", "stride"), [((0, 0), (1, 1)), ((1, 2), (1, 2)), ((-1, 0), (2, 1))])
+def test_a_window_reads_what_lies_in_its_tensor(new, pad, stride):
+    facts = {"kernel": (2, 3), "out": (4, 2), "dilation": (1, 2), "fill": 0}
+    sketch = new().tensor(0, (1, 4, 5, 2)).window(0, pad=pad, stride=stride, **facts)
+    tensor, window = sketch.instructions
+    rows = [y * stride[0] - pad[0] + i for y in range(4) for i in range(2)]
+    columns = [x * stride[1] - pad[1] + 2 * j for x in range(2) for j in range(3)]
+    wanted = 2 * sum(0 <= row < 4 and 0 <= column < 5 for row in rows for column in columns)
+    assert inside(with_window(define(tensor), window)) == wanted
