@@ -110,7 +110,7 @@ def inside(state: StreamState) -> int:
     if window is None:
         return state.elements
     steps = zip(window.kernel, window.stride, window.dilation, window.pad, window.out, state.shape[1:3], strict=True)
-    taps = prod(
+    taps: int = prod(
         sum(0 <= y * stride - pad + k * dilation < size for y in range(out) for k in range(kernel))
         for kernel, stride, dilation, pad, out, size in steps
     )
