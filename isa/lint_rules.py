@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Mapping
 
+from cimc.isa.limits import GAIN_LIMIT, GAIN_LOWEST, MULTIPLIER_LIMIT
 from cimc.isa.lint_state import Codes, Region, State
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState, advanced, define, with_window
 from cimc.isa.table import ELEMENT_TYPES
-
-FACTOR_LIMIT = 1 << 16
-"""Multipliers M stay below it, so that sums stay exact."""
 
 
 def _nothing(state: State, at: Instruction) -> None:
@@ -45,8 +43,8 @@ def _advance(state: State, at: Instruction) -> None:
 
 
 def _gain(state: State, at: Instruction) -> None:
-    if at["multiplier"] < 1 << 15:
-        state.report("CIM0448", f"gain multiplier {at['multiplier']}, wanted 32768..65535")
+    if at["multiplier"] < GAIN_LOWEST:
+        state.report("CIM0448", f"gain multiplier {at['multiplier']}, wanted {GAIN_LOWEST}..{GAIN_LIMIT - 1}")
     if at.choice("scope") == "all" and at["tile"]:
         state.report("CIM0448", f"gain of every tile names tile {at['tile']}, wanted tile 0")
     _check_tile(state, at["tile"])
@@ -147,8 +145,8 @@ def _affine(state: State, at: Instruction) -> None:
 
 def _pair(state: State, at: Instruction) -> None:
     for name in ("ma", "mb", "m"):
-        if any(field.name == name for field in at.spec.fields) and abs(at[name]) >= FACTOR_LIMIT:
-            state.report("CIM0437", f"multiplier {name} is {at[name]}, wanted |{name}| < {FACTOR_LIMIT}")
+        if any(field.name == name for field in at.spec.fields) and abs(at[name]) >= MULTIPLIER_LIMIT:
+            state.report("CIM0437", f"multiplier {name} is {at[name]}, wanted |{name}| < {MULTIPLIER_LIMIT}")
     _elementwise(state, at, ("a", "b"), _clamp(at))
 
 
@@ -192,8 +190,8 @@ def _fill(state: State, at: Instruction) -> None:
 
 
 def _matmul(state: State, at: Instruction) -> None:
-    if abs(at["m"]) >= FACTOR_LIMIT:
-        state.report("CIM0437", f"multiplier m is {at['m']}, wanted |m| < {FACTOR_LIMIT}")
+    if abs(at["m"]) >= MULTIPLIER_LIMIT:
+        state.report("CIM0437", f"multiplier m is {at['m']}, wanted |m| < {MULTIPLIER_LIMIT}")
     a, b, out = state.read(at, "a"), state.read(at, "b"), state.streams.get(at["out"])
     if a is not None and b is not None and out is not None:
         wanted = (*a.shape[:3], b.shape[2])
@@ -373,8 +371,8 @@ def _check_tables(state: State, at: Instruction, scales: int, biases: int) -> No
     state.table(at["bias"], 8 * biases, "table of offsets B")
     multipliers = state.numbers(at["scale"], scales, "i32", "table of multipliers M")
     widest = max(multipliers, key=abs, default=0)
-    if abs(widest) >= FACTOR_LIMIT:
-        state.report("CIM0437", f"multiplier {multipliers.index(widest)} is {widest}, wanted |M| < {FACTOR_LIMIT}")
+    if abs(widest) >= MULTIPLIER_LIMIT:
+        state.report("CIM0437", f"multiplier {multipliers.index(widest)} is {widest}, wanted |M| < {MULTIPLIER_LIMIT}")
 
 
 def _window_read(state: State, at: Instruction) -> StreamState | None:

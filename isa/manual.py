@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from cimc.isa.encode import isa_hash
 from cimc.isa.grammar import HEADER, positional
 from cimc.isa.layout import LAYOUT, USED_BITS, Slot
+from cimc.isa.limits import ACCUMULATOR_BITS, MULTIPLIER_BITS, PRODUCT_BITS, SUM_BITS
 from cimc.isa.syntax import wanted_value
 from cimc.isa.table import (
     ELEMENT_TYPES,
@@ -48,9 +49,9 @@ Every program names the instruction set by a hash over all encodings: `{isa_hash
 - Everything is an integer. Nothing wraps: a value that does not fit where it goes is a trap, unless the
   instruction clamps.
 - round(n / 2^k) rounds to the nearest integer, halves to even; clamp(x, low, high) limits to low..high.
-- An array sum s = sum_i x_i (G+_ij - G-_ij) is exact, |s| < 2^32. The ADC gives clip(round(s * m / 2^k)) with
-  the rounding and range of the target, |s| m < 2^53.
-- Multipliers M have |M| < 2^16; offsets B and the sums before rounding stay below 2^52.
+- An array sum s = sum_i x_i (G+_ij - G-_ij) is exact, |s| < 2^{SUM_BITS}. The ADC gives clip(round(s * m / 2^k)) with
+  the rounding and range of the target, |s| m < 2^{PRODUCT_BITS}.
+- Multipliers M have |M| < 2^{MULTIPLIER_BITS}; offsets B and the sums before rounding stay below 2^{ACCUMULATOR_BITS}.
 - Several blocks of one output are joined after their ADCs, with one rounding.
 """
 

@@ -3,6 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cimc.isa.limits import (
+    ACCUMULATOR_BITS,
+    FACTOR_HIGHEST,
+    GAIN_BITS,
+    MULTIPLIER_BITS,
+    NORM_BITS,
+    ROOT_BITS,
+    SHIFT_BITS,
+)
+
 VERSION = 1
 WORD_BITS = 256
 WORD_BYTES = WORD_BITS // 8
@@ -82,7 +92,7 @@ def _signed(name: str, bits: int, meaning: str, count: int = 1) -> Field:
 
 _IN = _stream("in", "vectors read")
 _OUT = _stream("out", "vectors written")
-_SHIFT = Field("shift", 6, "right shift k of the rounding")
+_SHIFT = Field("shift", SHIFT_BITS, "right shift k of the rounding")
 _LOW = _signed("low", 33, "lowest result")
 _HIGH = _signed("high", 33, "highest result")
 _ROUND = (_SHIFT, _LOW, _HIGH)
@@ -96,7 +106,7 @@ _REGION = (
 )
 _DATA = Field("data", 44, "byte address in the conductance section", hexadecimal=True)
 _TYPE = Field("type", 3, "element type", names=tuple(ELEMENT_TYPES))
-_SCALES = _constant("scale", "constant address of the multipliers M, i32 each, |M| < 2^16")
+_SCALES = _constant("scale", f"constant address of the multipliers M, i32 each, |M| < 2^{MULTIPLIER_BITS}")
 _BIASES = _constant("bias", "constant address of the offsets B, i64 each")
 
 TABLE: tuple[Spec, ...] = (
@@ -162,8 +172,8 @@ TABLE: tuple[Spec, ...] = (
         (
             _TILE,
             Field("scope", 1, "one tile, or every tile", names=("tile", "all")),
-            Field("multiplier", 16, "m, 2^15 or more"),
-            Field("divide", 6, "k"),
+            Field("multiplier", GAIN_BITS, f"m, 2^{GAIN_BITS - 1} or more"),
+            Field("divide", SHIFT_BITS, "k"),
         ),
         "load an ADC gain",
         "From now on the ADCs of the tile (of every tile where scope is `all`; then tile is 0) give "
@@ -229,7 +239,7 @@ TABLE: tuple[Spec, ...] = (
         ),
         "set digital drift factors",
         "Streams the vectors of `in` through the blocks as `mvm` does and sums |code| per column (over all columns for `block`). "
-        "Each factor becomes F = clamp(round(2^14 * reference / sum), 1, 65535), or 2^14 where the sum is 0; `mvm` then uses "
+        f"Each factor becomes F = clamp(round(2^14 * reference / sum), 1, {FACTOR_HIGHEST}), or 2^14 where the sum is 0; `mvm` then uses "
         "round(M * F / 2^14) for M. `program` resets the factors of its block to 2^14.",
     ),
     Spec(
@@ -420,8 +430,8 @@ TABLE: tuple[Spec, ...] = (
             *_ROUND,
         ),
         "normalise each vector",
-        "For each vector of n elements, u_i = x_i - zero, s = sum(u) for `mean` and 0 for `zero`: W = max((n * sum(u^2) - s^2) * 4^f + E, 1), below 2^62; t is the "
-        "largest integer with W * 4^t < 2^62, R = floor(sqrt(W * 4^t)); h_i = round((n * u_i - s) * 2^(16 + f + t) / R), "
+        f"For each vector of n elements, u_i = x_i - zero, s = sum(u) for `mean` and 0 for `zero`: W = max((n * sum(u^2) - s^2) * 4^f + E, 1), below 2^{ROOT_BITS}; t is the "
+        f"largest integer with W * 4^t < 2^{ROOT_BITS}, R = floor(sqrt(W * 4^t)); h_i = round((n * u_i - s) * 2^({NORM_BITS} + f + t) / R), "
         "y_i = clamp(round((h_i * M_i + B_i) / 2^shift), low, high). M and B have n entries.",
     ),
     Spec(
@@ -491,7 +501,7 @@ TABLE: tuple[Spec, ...] = (
             *_ROUND,
         ),
         "quotient of two tensors",
-        "clamp(round((a_n - za) * m / ((b_n - zb) * 2^shift)) + zero, low, high), element by element, |(a_n - za) * m| < 2^52. "
+        f"clamp(round((a_n - za) * m / ((b_n - zb) * 2^shift)) + zero, low, high), element by element, |(a_n - za) * m| < 2^{ACCUMULATOR_BITS}. "
         "Where b_n is zb, the result is `high`, `low` or clamp(zero) as (a_n - za) * m is above, below or at zero.",
     ),
 )

@@ -19,6 +19,7 @@ from cimc.ir.loops import scan_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import MvmOp
+from cimc.isa.limits import GAIN_BITS, GAIN_LIMIT, GAIN_LOWEST
 from cimc.passes.calibrate import Batch, samples_at_once
 from cimc.passes.ranges import Ranges, rounded
 from cimc.targets import Target
@@ -26,7 +27,7 @@ from cimc.targets import Target
 PEAKS = "cim.peaks"
 SHARED = "cim.shared_range"
 GAIN = "cim.gain"
-UNITY_GAIN = (1 << 15, 15)
+UNITY_GAIN = (GAIN_LOWEST, GAIN_BITS - 1)
 VECTORS = 1 << 16
 FEWEST_VECTORS = 64
 """Vectors looked at per layer, spread over all samples, and at least so many of each sample."""
@@ -266,10 +267,10 @@ def short(ratio: float) -> float:
 
 
 def normalised_gain(ratio: float) -> tuple[int, int]:
-    """Return (m, k) with m / 2^k nearest to `ratio`, 2^15 <= m < 2^16."""
-    shift = 16 - math.frexp(ratio)[1]
+    """Return (m, k) with m / 2^k nearest to `ratio`, m normalised."""
+    shift = GAIN_BITS - math.frexp(ratio)[1]
     multiplier = round(math.ldexp(ratio, shift))
-    if multiplier == 1 << 16:
+    if multiplier == GAIN_LIMIT:
         multiplier, shift = multiplier >> 1, shift - 1
     return multiplier, shift
 

@@ -12,11 +12,10 @@ from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import WeightRef, code_of
 from cimc.ir.xbar import MvmOp
+from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, SUM_BITS, SUM_LIMIT
 from cimc.passes.column_ranges import GAIN, PEAKS, SHARED, full_scale_blocks, largest_weights
-from cimc.passes.requantise import ACCUMULATOR_BITS, multipliers, offsets
+from cimc.passes.requantise import multipliers, offsets
 from cimc.targets import Target
-
-SUM_BITS = 32
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class Conductance:
         total = (np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1) * codes).ravel() + np.abs(
             graph.weights.get(op.offset)
         )
-        if int(sums.max(initial=0)) >= 1 << SUM_BITS or int(total.max(initial=0)) >= 1 << ACCUMULATOR_BITS:
+        if int(sums.max(initial=0)) >= SUM_LIMIT or int(total.max(initial=0)) >= ACCUMULATOR_LIMIT:
             node = ", ".join(names_of(op.location))
             found = f"array sums reach {int(sums.max())}, the accumulator {int(total.max())}"
             raise fail(

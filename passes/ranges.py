@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cimc.diagnostics import fail
+from cimc.isa.limits import GAIN_LIMIT, GAIN_LOWEST, SHIFT_HIGHEST, SUM_LIMIT
 
 FORMAT = 1
 SIGNIFICANT_BITS = 10
-LARGEST_PEAK = 1 << 32
 FEWEST_BITS, MOST_BITS = 2, 16
 
 
@@ -59,13 +59,13 @@ def _parse(data: Any) -> Ranges:
             raise ValueError(f"range of {label!r} is {low}..{high}")
     columns = {str(label): tuple(int(peak) for peak in peaks) for label, peaks in data["columns"].items()}
     for label, peaks in columns.items():
-        if not all(0 <= peak <= LARGEST_PEAK for peak in peaks):
-            raise ValueError(f"a peak of {label!r} is outside 0..{LARGEST_PEAK}")
+        if not all(0 <= peak <= SUM_LIMIT for peak in peaks):
+            raise ValueError(f"a peak of {label!r} is outside 0..{SUM_LIMIT}")
     gain = data["gain"]
     if gain is not None:
         gain = (int(gain[0]), int(gain[1]))
-        if not (1 << 15 <= gain[0] < 1 << 16 and 0 <= gain[1] < 64):
-            raise ValueError(f"gain {gain} is not a 16-bit normalised multiplier and a shift below 64")
+        if not (GAIN_LOWEST <= gain[0] < GAIN_LIMIT and 0 <= gain[1] <= SHIFT_HIGHEST):
+            raise ValueError(f"gain {gain} is not a normalised multiplier and a shift up to {SHIFT_HIGHEST}")
     bits = {str(label): (int(value), int(weight)) for label, (value, weight) in data.get("bits", {}).items()}
     for label, pair in bits.items():
         if not all(FEWEST_BITS <= one <= MOST_BITS for one in pair):

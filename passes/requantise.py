@@ -8,14 +8,12 @@ from numpy.typing import NDArray
 from cimc.diagnostics import fail
 from cimc.ir.attributes import Floats, float_values
 from cimc.ir.types import CodeType
+from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, MULTIPLIER_BITS, SHIFT_HIGHEST
 
 Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
-MULTIPLIER_BITS = 16
 QUOTIENT_BITS = 33
-LARGEST_SHIFT = 63
-ACCUMULATOR_BITS = 52
 AT_ONCE = 1 << 20
 
 
@@ -28,29 +26,29 @@ def multipliers(ratios: Reals, label: str, bits: int = MULTIPLIER_BITS) -> tuple
     if not math.isfinite(largest) or largest >= 1 << bits:
         raise fail(
             "CIM0304",
-            f"value '{label}': scale ratio {largest:g} does not fit a 16-bit multiplier",
+            f"value '{label}': scale ratio {largest:g} does not fit a {bits}-bit multiplier",
             hint="check the ranges of this value",
         )
     if largest == 0.0:
         return np.zeros(ratios.shape, np.int64), bits - 1
-    shift = min(bits - math.frexp(largest)[1], LARGEST_SHIFT)
+    shift = min(bits - math.frexp(largest)[1], SHIFT_HIGHEST)
     if np.rint(math.ldexp(largest, shift)) >= 1 << bits:
         shift -= 1
     if shift < 0:
         raise fail(
             "CIM0304",
-            f"value '{label}': scale ratio {largest:g} does not fit a 16-bit multiplier",
+            f"value '{label}': scale ratio {largest:g} does not fit a {bits}-bit multiplier",
             hint="check the ranges of this value",
         )
     return np.rint(np.ldexp(ratios, shift)).astype(np.int64), shift
 
 
 def quotient_multiplier(ratio: float, label: str) -> tuple[int, int]:
-    """Return m and k with m / 2^k nearest to a ratio above zero, m in 2^31 .. 2^32 - 1 or k = LARGEST_SHIFT.
+    """Return m and k with m / 2^k nearest to a ratio above zero, m in 2^31 .. 2^32 - 1 or k = SHIFT_HIGHEST.
 
     A division has no sum to keep small, so its multiplier may be longer than those of sums.
     """
-    shift = min(QUOTIENT_BITS - 1 - math.frexp(ratio)[1], LARGEST_SHIFT)
+    shift = min(QUOTIENT_BITS - 1 - math.frexp(ratio)[1], SHIFT_HIGHEST)
     if not 0.0 < ratio < math.inf or shift < 0:
         raise fail(
             "CIM0304",
@@ -61,12 +59,12 @@ def quotient_multiplier(ratio: float, label: str) -> tuple[int, int]:
 
 
 def offsets(values: Reals, shift: int, label: str) -> Integers:
-    """Return round(values * 2^shift) as the B of a rounding. Raises CimcError CIM0304 at 2^52 and above."""
+    """Return round(values * 2^shift) as the B of a rounding. Raises CimcError CIM0304 beyond the accumulator."""
     scaled = np.rint(np.ldexp(values, shift))
-    if not np.all(np.abs(scaled) < 1 << ACCUMULATOR_BITS):
+    if not np.all(np.abs(scaled) < ACCUMULATOR_LIMIT):
         raise fail(
             "CIM0304",
-            f"value '{label}': an offset of {np.max(np.abs(scaled)):g} exceeds the 52-bit accumulator",
+            f"value '{label}': an offset of {np.max(np.abs(scaled)):g} exceeds the {ACCUMULATOR_BITS}-bit accumulator",
             hint="check bias and ranges of this value",
         )
     return scaled.astype(np.int64)

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = {"compiler": "cimc", "passes": "cimc.passes", "backends": "cimc.backends", "isa": "cimc.isa"}
 """The import name of each top-level folder."""
 
-MACHINE = {"isa", "backends.machine"}
+MACHINE = {"isa", "isa.limits", "backends.machine"}
+"""What a chip's hardware is; `isa.limits` is a room of one file, which the compiler may know too."""
 CHIP = MACHINE | {"backends.noise"}
 GRAPHS = {"ir", "diagnostics"}
 BACKENDS = {
@@ -28,21 +29,33 @@ BACKENDS = {
         "silicon",
     )
 }
-GROUND = {"isa", "ir", "diagnostics", "targets", "frontend", "evaluate", "passes", "passes.layout", "passes.digital"}
+GROUND = {
+    "isa",
+    "isa.limits",
+    "ir",
+    "diagnostics",
+    "targets",
+    "frontend",
+    "evaluate",
+    "passes",
+    "passes.layout",
+    "passes.digital",
+}
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "isa": set(),
+    "isa": {"isa.limits"},
+    "isa.limits": set(),
     "ir": set(),
     "diagnostics": set(),
     "targets": {"diagnostics"},
     "frontend": GRAPHS,
-    "evaluate": GRAPHS,
-    "passes": GRAPHS | {"evaluate", "targets", "passes.layout", "passes.digital"},
+    "evaluate": GRAPHS | {"isa.limits"},
+    "passes": GRAPHS | {"isa.limits", "evaluate", "targets", "passes.layout", "passes.digital"},
     "passes.layout": GRAPHS | {"passes"},
-    "passes.digital": GRAPHS | {"passes"},
+    "passes.digital": GRAPHS | {"isa.limits", "passes"},
     "backends": set(),
-    "backends.emission": {"ir", "isa"},
-    "backends.machine": {"isa"},
+    "backends.emission": {"ir", "isa", "isa.limits"},
+    "backends.machine": {"isa", "isa.limits"},
     "backends.noise": MACHINE,
     "backends.reference": CHIP,
     "backends.plan": CHIP,
@@ -84,7 +97,7 @@ def room(module: str) -> str:
     if not parts:
         return "cimc"
     two = ".".join(parts[:2])
-    if parts[0] == "backends" or (parts[0] == "passes" and two in MAY_IMPORT):
+    if parts[0] == "backends" or two in MAY_IMPORT:
         return two
     return parts[0]
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 
-from cimc.backends.machine.facts import GAIN_LOWEST, MULTIPLIER_LIMIT, NORM_VARIANCE_LIMIT, Gain
+from cimc.backends.machine.facts import Gain
 from cimc.backends.machine.traps import Trap
+from cimc.isa.limits import GAIN_LOWEST, MULTIPLIER_BITS, MULTIPLIER_LIMIT, ROOT_BITS, ROOT_LIMIT
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
 from cimc.isa.table import LOOP_DEPTH
@@ -69,9 +70,10 @@ def products(a: StreamState, b: StreamState, out: StreamState) -> None:
 
 
 def variance(value: int) -> None:
-    """Trap unless a normalisation's sum W stays below 2^62."""
-    if value >= NORM_VARIANCE_LIMIT:
-        raise Trap("CIM0515", f"the sum under the root holds {value}, below 2^62 is needed", "narrower input codes")
+    """Trap unless a normalisation's sum W stays below its limit."""
+    if value >= ROOT_LIMIT:
+        found = f"the sum under the root holds {value}, below 2^{ROOT_BITS} is needed"
+        raise Trap("CIM0515", found, "narrower input codes")
 
 
 def epsilon(value: int) -> None:
@@ -129,10 +131,10 @@ def gain(load: Instruction) -> Gain:
 
 
 def multipliers(values: Iterable[int]) -> None:
-    """Trap unless every multiplier M is below 2^16 in magnitude."""
+    """Trap unless every multiplier M is below its limit in magnitude."""
     for value in values:
         if abs(value) >= MULTIPLIER_LIMIT:
-            raise Trap("CIM0517", f"the multiplier {value} reaches 2^16 in magnitude")
+            raise Trap("CIM0517", f"the multiplier {value} reaches 2^{MULTIPLIER_BITS} in magnitude")
 
 
 def exponentials(values: Iterable[int]) -> None:

@@ -7,14 +7,6 @@ from typing import Any
 from cimc.backends.machine.traps import Trap
 from cimc.isa.program import Instruction
 
-MULTIPLIER_LIMIT = 1 << 16
-GAIN_LOWEST = 1 << 15
-SUM_LIMIT = 1 << 32
-ACCUMULATOR_LIMIT = 1 << 52
-NORM_VARIANCE_LIMIT = 1 << 62
-NORM_BITS = 16
-"""Fraction bits of a normalised element, before its scale and bias."""
-FACTOR_HIGHEST = (1 << 16) - 1
 PAIRS_MOST = 2
 SIGNIFICANCE_MOST = 16
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import SUM_LIMIT, Gain, Machine, Region
+from cimc.backends.machine.facts import Gain, Machine, Region
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.converters import adc_errors, convert
 from cimc.backends.noise.sources import Noise
@@ -23,6 +23,7 @@ from cimc.backends.plan.read_noise import (
     noisy_converter,
     require_sums,
 )
+from cimc.isa.limits import SUM_LIMIT
 
 Array = NDArray[Any]
 NEVER = -1

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import ACCUMULATOR_LIMIT
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.machine.traps import Trap
 from cimc.backends.plan.exact import Epilogue, as_integers, epilogue, exact_type, half_even
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.state import PlanState, Write, magnitude, rounding
+from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
 
@@ -287,7 +287,7 @@ class Div:
             return exact
         products: Array = (as_integers(a) - i["za"]) * i["m"]
         if products.size and np.abs(products).max() >= ACCUMULATOR_LIMIT:
-            raise Trap("CIM0515", "a dividend reaches 2^52", "a smaller multiplier would help")
+            raise Trap("CIM0515", f"a dividend reaches 2^{ACCUMULATOR_BITS}", "a smaller multiplier would help")
         return products
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.machine.facts import ACCUMULATOR_LIMIT, Gain, Machine
+from cimc.backends.machine.facts import Gain, Machine
 from cimc.backends.machine.traps import Trap
+from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT
 
 Array = NDArray[Any]
 FLOAT32_LIMIT = 1 << 24
@@ -99,7 +100,8 @@ class Rounding:
     def of_integers(self, sums: Array) -> Array:
         """Return results of sums held as Python integers, whose bound is checked here."""
         if sums.size and max(abs(sums.min()), abs(sums.max())) >= ACCUMULATOR_LIMIT:
-            raise Trap("CIM0515", "an accumulator reaches 2^52", "larger right shifts or smaller offsets would help")
+            found = f"an accumulator reaches 2^{ACCUMULATOR_BITS}"
+            raise Trap("CIM0515", found, "larger right shifts or smaller offsets would help")
         return np.minimum(np.maximum(half_even(sums, 1 << self.shift), self.low), self.high)
 
     def of_quotients(self, quotients: Array) -> Array:

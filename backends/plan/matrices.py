@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import NORM_BITS, NORM_VARIANCE_LIMIT
 from cimc.backends.plan.exact import OBJECT, Epilogue, as_integers, epilogue, exact_type, half_even
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.state import PlanState, Write, magnitude, rounding
+from cimc.isa.limits import NORM_BITS, ROOT_BITS, ROOT_LIMIT
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
 
 INT64 = np.dtype(np.int64)
-LARGEST_SHIFT = 30
-"""W * 4^t stays below 2^62 for t up to this, W being at least 1."""
+LARGEST_SHIFT = (ROOT_BITS - 1) // 2
+"""W * 4^t stays below the limit for t up to this, W being at least 1."""
 
 
 @dataclass(frozen=True)
@@ -87,20 +87,20 @@ def norm(state: PlanState, i: Instruction, _: int) -> Write:
     checks.count("the output", out.elements, source.elements)
     sums = ((n * (magnitude(source) + abs(i["zero"]))) ** 2 << 2 * i["fraction"]) + epsilon
     exact = epilogue([scales], biases, rounding(i), [(isqrt(n) + 2) << NORM_BITS])
-    dtype = INT64 if sums < NORM_VARIANCE_LIMIT else OBJECT
+    dtype = INT64 if sums < ROOT_LIMIT else OBJECT
     compute = Norm(source, i.choice("centre") == "mean", i["zero"], i["fraction"], epsilon, dtype, exact)
     return Write(out, compute, i["low"], i["high"])
 
 
 def _shifts(w: Array) -> Array:
-    """Return the largest t with w * 4^t below 2^62."""
-    thresholds = NORM_VARIANCE_LIMIT >> 2 * np.arange(1, LARGEST_SHIFT + 1, dtype=np.int64)
+    """Return the largest t with w * 4^t below ROOT_LIMIT."""
+    thresholds = ROOT_LIMIT >> 2 * np.arange(1, LARGEST_SHIFT + 1, dtype=np.int64)
     shifts: Array = (w.astype(INT64) < thresholds).sum(axis=2, keepdims=True)
     return shifts
 
 
 def square_roots(values: Array) -> Array:
-    """Return the integer square roots of int64 values below 2^62; double is off by one at most."""
+    """Return the integer square roots of int64 values below ROOT_LIMIT; double is off by one at most."""
     root = np.sqrt(values.astype(np.float64)).astype(INT64)
     root -= root * root > values
     root += (root + 1) * (root + 1) <= values

@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import FACTOR_HIGHEST
 from cimc.backends.machine.traps import Trap
 from cimc.backends.plan.counters import ConverterCounts
 from cimc.backends.plan.crossbar import BlockRead
 from cimc.backends.plan.exact import Epilogue, Rounding, epilogue, half_even
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.state import Effect, PlanState, Write, rounding
+from cimc.isa.limits import FACTOR_HIGHEST
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
 from cimc.isa.table import FACTOR_ONE

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
 
-from cimc.backends.machine.facts import FACTOR_HIGHEST, SUM_LIMIT, Gain, Machine, Region
+from cimc.backends.machine.facts import Gain, Machine, Region
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import draws
@@ -16,6 +16,7 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.wires import wires
 from cimc.backends.reference.devices import Cell, Device, Devices, Place
 from cimc.backends.reference.wires import attenuated
+from cimc.isa.limits import FACTOR_HIGHEST, SUM_LIMIT
 from cimc.isa.table import FACTOR_ONE
 
 PERFECT = AdcErrors()

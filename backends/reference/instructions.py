@@ -5,13 +5,14 @@ from math import isqrt
 from typing import Any
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import ACCUMULATOR_LIMIT, NORM_BITS, NORM_VARIANCE_LIMIT, machine, region
+from cimc.backends.machine.facts import machine, region
 from cimc.backends.machine.ports import require_in_memory, require_names, require_port
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.reference.array import Array, Block, drift_factor
 from cimc.backends.reference.memory import Memory
+from cimc.isa.limits import ACCUMULATOR_LIMIT, NORM_BITS, ROOT_BITS
 from cimc.isa.program import Instruction, Program
 from cimc.isa.streams import StreamState, advanced, define, with_window
 from cimc.isa.table import FACTOR_ONE
@@ -296,7 +297,7 @@ class Reference:
             s = sum(u) if i.choice("centre") == "mean" else 0
             w = max(((n * sum(value * value for value in u) - s * s) << 2 * i["fraction"]) + epsilon, 1)
             checks.variance(w)
-            t = (NORM_VARIANCE_LIMIT.bit_length() - 1 - w.bit_length()) // 2
+            t = (ROOT_BITS - w.bit_length()) // 2
             root = isqrt(w << 2 * t)
             for k, value in enumerate(u):
                 h = half_even((n * value - s) << (NORM_BITS + i["fraction"] + t), root)

@@ -17,6 +17,7 @@ from cimc.backends.machine.facts import machine
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan, Walk
 from cimc.backends.silicon.rewriting import Rewriter, block_columns, changed
+from cimc.isa.limits import MULTIPLIER_LIMIT
 from cimc.isa.program import Instruction, Port, Program, instruction
 from cimc.isa.streams import StreamState, advanced, define, with_window
 
@@ -25,7 +26,6 @@ Sums = Mapping[int, NDArray[np.int32]]
 Reals = NDArray[np.float64]
 
 LOWEST_GAIN, HIGHEST_GAIN = 0.25, 4.0
-MULTIPLIER_LIMIT = 1 << 16
 LARGEST_FACTOR = 4
 """Drift factors, which multiply M on the machine, stay below this."""
 PROBE_STREAM = 15

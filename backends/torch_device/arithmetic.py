@@ -7,9 +7,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimc.backends.machine.facts import ACCUMULATOR_LIMIT
 from cimc.backends.plan.exact import FLOAT32, FLOAT32_LIMIT, OBJECT, Converter, Epilogue
 from cimc.backends.torch_device.memory import Layout
+from cimc.isa.limits import ACCUMULATOR_LIMIT
 
 FLOATS = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
 

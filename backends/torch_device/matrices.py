@@ -4,11 +4,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimc.backends.machine.facts import NORM_BITS, NORM_VARIANCE_LIMIT
 from cimc.backends.plan.digital import INT64
 from cimc.backends.plan.matrices import LARGEST_SHIFT, Embed, MatMul, Norm
 from cimc.backends.torch_device.arithmetic import Unsuitable, float_type, half_even, square_root, tensor_epilogue
 from cimc.backends.torch_device.memory import Compute, Layout, Memory
+from cimc.isa.limits import NORM_BITS, ROOT_LIMIT
 
 
 def matmul(compute: MatMul, layout: Layout) -> Compute:
@@ -30,7 +30,7 @@ def norm(compute: Norm, layout: Layout) -> Compute:
         raise Unsuitable
     source, epilogue = layout.source(compute.source), tensor_epilogue(compute.epilogue, layout)
     shape, n = (compute.source.vectors, compute.source.length), compute.source.length
-    thresholds = layout.tensor(NORM_VARIANCE_LIMIT >> 2 * np.arange(1, LARGEST_SHIFT + 1, dtype=np.int64))
+    thresholds = layout.tensor(ROOT_LIMIT >> 2 * np.arange(1, LARGEST_SHIFT + 1, dtype=np.int64))
 
     def results(memory: Memory) -> Tensor:
         u = source.read(memory).long().reshape(*shape, memory.images) - compute.zero

@@ -6,7 +6,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimc.backends.machine.facts import SUM_LIMIT
 from cimc.backends.noise import draws
 from cimc.backends.noise.converters import ERROR_BITS, LARGEST_ERROR
 from cimc.backends.noise.fixed_point import NORMAL_BITS
@@ -24,6 +23,7 @@ from cimc.backends.torch_device.arithmetic import (
 )
 from cimc.backends.torch_device.draws import normals
 from cimc.backends.torch_device.memory import Compute, Layout, Memory, Source
+from cimc.isa.limits import SUM_LIMIT
 
 
 @dataclass(frozen=True)

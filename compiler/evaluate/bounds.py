@@ -13,9 +13,6 @@ from cimc.ir.types import code_of
 
 SINGLE = 1 << 24
 """Below it, sums of integers are exact in float32 in any order."""
-DOUBLE = 1 << 53
-ARRAY_SUM = 1 << 32
-ACCUMULATOR = 1 << 52
 
 
 def magnitude(value: SSAValue) -> int:

@@ -12,6 +12,7 @@ from cimc.ir import xbar
 from cimc.ir.attributes import int_value
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
+from cimc.isa.limits import ACCUMULATOR_LIMIT
 
 Scaled = xbar.DepthwiseOp | xbar.PoolSumOp | xbar.AffineOp
 
@@ -63,7 +64,7 @@ def div(b: Builder, op: xbar.DivOp) -> str:
     """The quotient in double rounds like the exact one, as in softmax: |dividend| < 2^52 is checked."""
     za, zb, m, zero = (int_value(part) for part in (op.za, op.zb, op.m, op.zero))
     low, high = int_value(op.low), int_value(op.high)
-    bounds.require(op, "dividend", (bounds.magnitude(op.a) + abs(za)) * abs(m), bounds.ACCUMULATOR)
+    bounds.require(op, "dividend", (bounds.magnitude(op.a) + abs(za)) * abs(m), ACCUMULATOR_LIMIT)
     a, divisor = (b.node("Sub", x, b.double(point)) for x, point in zip(_operands(b, op), (za, zb), strict=True))
     dividend, none = b.node("Mul", a, b.double(m)), b.double(0.0)
     is_zero = b.node("Equal", divisor, none)
@@ -108,14 +109,14 @@ def _epilogue(b: Builder, op: Scaled, sums: str, reach: Array | int, scale: Arra
 
 
 def _check_total(op: Computed, reach: int) -> None:
-    bounds.require(op, "accumulator", reach, bounds.ACCUMULATOR)
+    bounds.require(op, "accumulator", reach, ACCUMULATOR_LIMIT)
 
 
 def _check_softmax(op: xbar.SoftmaxOp, table: Array) -> None:
     if table.min() < 0 or table[0] == 0:
         raise bounds.broken(op, "the table must hold numbers from 0 up and start with one above 0")
     total = shape_of(op.x)[-1] * bounds.largest(table)
-    bounds.require(op, "product of numerator and sum", int_value(op.numerator) * total, bounds.ACCUMULATOR)
+    bounds.require(op, "product of numerator and sum", int_value(op.numerator) * total, ACCUMULATOR_LIMIT)
 
 
 def _depthwise_single(b: Builder, op: xbar.DepthwiseOp, weights: Array) -> str:

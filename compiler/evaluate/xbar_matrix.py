@@ -10,19 +10,18 @@ from cimc.evaluate.codes import rescale
 from cimc.ir import xbar
 from cimc.ir.attributes import int_value
 from cimc.ir.types import shape_of
+from cimc.isa.limits import ACCUMULATOR_LIMIT, NORM_BITS, ROOT_BITS, ROOT_LIMIT
 
-NORM_BITS = 16
-ROOT_BITS = 62
-"""A normalisation's sum W is below 2^62 and is scaled by the largest power of 4 that keeps it there."""
 EXPONENTS = range(ROOT_BITS // 2)
+"""A normalisation's sum W is scaled by the largest power of 4 that keeps it below its limit."""
 
 
 def matmul(b: Builder, op: xbar.MatMulOp) -> str:
     zeros, m, bias = (int_value(op.za), int_value(op.zb)), int_value(op.m), int_value(op.bias)
     left, right = (bounds.magnitude(x) + abs(zero) for x, zero in zip((op.a, op.b), zeros, strict=True))
     reach = shape_of(op.a)[-1] * left * right
-    bounds.require(op, "sum of products", reach, bounds.ACCUMULATOR)
-    bounds.require(op, "accumulator", bounds.weighted([reach], [m], bias), bounds.ACCUMULATOR)
+    bounds.require(op, "sum of products", reach, ACCUMULATOR_LIMIT)
+    bounds.require(op, "accumulator", bounds.weighted([reach], [m], bias), ACCUMULATOR_LIMIT)
     x, y = (b.node("Sub", b.to_double(b.names[x]), b.double(zero)) for x, zero in zip((op.a, op.b), zeros, strict=True))
     sums = b.node("MatMul", x, layout.swapped(b, y, shape_of(op.b)))
     total = b.node("Add", b.node("Mul", sums, b.double(m)), b.double(bias))
@@ -33,11 +32,10 @@ def norm(b: Builder, op: xbar.NormOp) -> str:
     n, scale, offset = shape_of(op.x)[-1], b.integers(op.scale), b.integers(op.offset)
     epsilon = int(b.integers(op.epsilon).reshape(-1)[0])
     largest = n * (bounds.magnitude(op.x) + abs(int_value(op.zero)))
-    bounds.require(
-        op, "sum under the root", (largest * largest << 2 * int_value(op.fraction)) + epsilon, 1 << ROOT_BITS
-    )
+    reach = (largest * largest << 2 * int_value(op.fraction)) + epsilon
+    bounds.require(op, "sum under the root", reach, ROOT_LIMIT)
     total = bounds.weighted([(isqrt(n) + 2) << NORM_BITS], [scale], offset)
-    bounds.require(op, "accumulator", total, bounds.ACCUMULATOR)
+    bounds.require(op, "accumulator", total, ACCUMULATOR_LIMIT)
     h = b.to_double(_normalised(b, op, n, epsilon))
     y = b.node("Add", b.node("Mul", h, b.double(scale)), b.double(offset))
     return rescale(b, y, int_value(op.shift), int_value(op.low), int_value(op.high))
@@ -77,7 +75,7 @@ def _counted(b: Builder, flags: str) -> str:
 
 
 def _root(b: Builder, x: str) -> str:
-    """Return floor(sqrt(x)) of int64 x below 2^62: the root in double is off by one at most."""
+    """Return floor(sqrt(x)) of int64 x below ROOT_LIMIT: the root in double is off by one at most."""
     root = b.node("Cast", b.node("Sqrt", b.to_double(x)), to=TensorProto.INT64)
     high = b.node("Cast", b.node("Greater", b.node("Mul", root, root), x), to=TensorProto.INT64)
     root = b.node("Sub", root, high)

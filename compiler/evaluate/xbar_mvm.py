@@ -20,6 +20,7 @@ from cimc.evaluate.window import Window, im2col
 from cimc.ir import xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.types import code_of, shape_of
+from cimc.isa.limits import ACCUMULATOR_LIMIT, PRODUCT_LIMIT, SUM_LIMIT
 
 Given = TypeVar("Given", bound=Attribute)
 
@@ -98,11 +99,11 @@ def _check_accumulator(op: xbar.MvmOp, conductance: Array, scale: Array, offset:
     adc = Adc.of(op)
     sums = [_sums(op, conductance[:, first:last]) for first, last in _row_blocks(op)]
     reach = max(bounds.largest(part) for part in sums)
-    bounds.require(op, "array sum", reach, bounds.ARRAY_SUM)
-    bounds.require(op, "product of array sum and ADC multiplier", reach * adc.multiplier, bounds.DOUBLE)
+    bounds.require(op, "array sum", reach, SUM_LIMIT)
+    bounds.require(op, "product of array sum and ADC multiplier", reach * adc.multiplier, PRODUCT_LIMIT)
     codes = [adc.reach(part) for part in sums]
     total = bounds.weighted(codes, [scale[:, number] for number in range(len(sums))], offset)
-    bounds.require(op, "accumulator", total, bounds.ACCUMULATOR)
+    bounds.require(op, "accumulator", total, ACCUMULATOR_LIMIT)
 
 
 def _sums(op: xbar.MvmOp, block: Array) -> Array:

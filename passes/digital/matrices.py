@@ -11,10 +11,9 @@ from cimc.ir.attributes import float_value, int_value, integer, text
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import CodeType, code_of, shape_of
-from cimc.passes.requantise import ACCUMULATOR_BITS, MULTIPLIER_BITS, multipliers, offsets, stored
+from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, MULTIPLIER_BITS, NORM_BITS, ROOT_BITS
+from cimc.passes.requantise import multipliers, offsets, stored
 
-NORM_BITS = 16
-ROOT_BITS = 62
 MOST_FRACTION = 15
 FEWEST_MULTIPLIER_BITS = 8
 """A product of matrices keeps at least so many bits of its scale: an error of 2^-8 of the result, alike for all."""
@@ -23,17 +22,17 @@ Made = list[Operation]
 
 
 def matmul(graph: Graph, op: nn.MatMulOp) -> Made:
-    """Return the product with as many bits of its multiplier as keep the accumulator below 2^52."""
+    """Return the product with as many bits of its multiplier as the accumulator has room for."""
     a, b, y, label = code_of(op.a), code_of(op.b), code_of(op.out), op.label.data
     ratio = np.array([a.scale.data * b.scale.data / y.scale.data])
     reach = shape_of(op.a)[-1] * _largest(a) * _largest(b)
     for bits in range(MULTIPLIER_BITS, FEWEST_MULTIPLIER_BITS - 1, -1):
         factors, shift = multipliers(ratio, label, bits)
         bias = int(offsets(np.array(float(y.zero.data)), shift, label))
-        if reach * int(factors[0]) + abs(bias) < 1 << ACCUMULATOR_BITS:
+        if reach * int(factors[0]) + abs(bias) < ACCUMULATOR_LIMIT:
             properties = _integers(za=a.zero.data, zb=b.zero.data, m=int(factors[0]), bias=bias, shift=shift)
             return _made(xbar.MatMulOp, op, **properties)
-    rule = f"sums of {shape_of(op.a)[-1]} products reach {reach}, with a multiplier 2^52 is exceeded"
+    rule = f"sums of {shape_of(op.a)[-1]} products reach {reach}, with a multiplier 2^{ACCUMULATOR_BITS} is exceeded"
     raise _broken(op, rule, "shorter rows, or fewer bits for the factors")
 
 

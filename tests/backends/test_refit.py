@@ -17,10 +17,11 @@ from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Walk
 from cimc.backends.silicon.compensation import compensated
-from cimc.backends.silicon.refit import MULTIPLIER_LIMIT, exact_sums, refitted
+from cimc.backends.silicon.refit import exact_sums, refitted
 from cimc.backends.silicon.rewriting import Rewriter, block_columns
 from cimc.frontend import load
 from cimc.ir.graph import Graph
+from cimc.isa.limits import MULTIPLIER_LIMIT
 from cimc.isa.program import Program
 
 WHOLE = chip(array__tiles=20, array__rows=40, array__columns=6)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cimc.isa import limits
+from cimc.isa.encode import isa_hash
 from cimc.isa.grammar import grammar, parser
 from cimc.isa.headers import c_header, systemverilog_package
 from cimc.isa.layout import LAYOUT
@@ -35,6 +37,21 @@ def test_positions_agree_with_the_layout() -> None:
     assert {name: int(low) for name, low in defined.items()} == {
         f"{name}_{slot.field.name}".upper(): slot.low for name, slots in LAYOUT.items() for slot in slots
     }
+
+
+def test_headers_carry_every_limit_in_bits() -> None:
+    widths = {name: value for name, value in vars(limits).items() if name.endswith("_BITS")}
+    assert widths["ACCUMULATOR_BITS"] == 52
+    for name, value in widths.items():
+        assert f"#define CIMC_{name} {value}\n" in c_header()
+        assert f"  localparam int {name} = {value};\n" in systemverilog_package()
+
+
+def test_a_limit_is_no_part_of_the_hash() -> None:
+    """The hash is over encodings, which a limit of sums does not change."""
+    code = "from cimc.isa import limits; limits.SUM_BITS = 31; from cimc.isa.encode import isa_hash; print(isa_hash())"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == isa_hash()
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler")

@@ -1,0 +1,42 @@
+"""The limits of numbers that every executor holds, each said once, with its reason.
+
+Compiler passes and `evaluate` know this file of the instruction set and no other. It is no part of the hash that names
+the instruction set, which is over encodings; the generated headers carry every name here that ends in _BITS.
+"""
+
+MULTIPLIER_BITS = 16
+"""Multipliers M: |M| < 2^16, so that the accumulator has room for sums of codes up to 2^36."""
+
+GAIN_BITS = 16
+"""An ADC's multiplier m has exactly these bits: normalised, each gain has one encoding and the full precision."""
+
+FACTOR_BITS = 16
+"""Digital drift factors F have at most these bits: a column that lost three quarters of its sum is made up for."""
+
+SHIFT_BITS = 6
+"""Right shifts k of roundings and gains, 0 to 63: as far as a shifter of 64 bits goes."""
+
+SUM_BITS = 32
+"""Array sums: |s| < 2^32, so that s m has 48 bits and double, of 53, adds the errors of real ADCs exactly."""
+
+PRODUCT_BITS = 53
+"""Products s m of the ADC: double is exact below 2^53."""
+
+ACCUMULATOR_BITS = 52
+"""Sums, offsets and dividends of the digital unit: one bit less than double holds, for the half that makes a tie."""
+
+ROOT_BITS = 62
+"""What is under the root of `norm`: its root's successor, squared, still fits a signed 64-bit integer."""
+
+NORM_BITS = 16
+"""Fraction bits of a normalised element before its scale and bias: as fine as the finest codes, of 16 bits."""
+
+MULTIPLIER_LIMIT = 1 << MULTIPLIER_BITS
+GAIN_LOWEST, GAIN_LIMIT = 1 << GAIN_BITS - 1, 1 << GAIN_BITS
+FACTOR_HIGHEST = (1 << FACTOR_BITS) - 1
+SHIFT_HIGHEST = (1 << SHIFT_BITS) - 1
+SUM_LIMIT = 1 << SUM_BITS
+PRODUCT_LIMIT = 1 << PRODUCT_BITS
+ACCUMULATOR_LIMIT = 1 << ACCUMULATOR_BITS
+ROOT_LIMIT = 1 << ROOT_BITS
+"""A LIMIT is the first magnitude refused, a HIGHEST the last value allowed."""
