@@ -1,8 +1,21 @@
 """The limits of numbers that every executor holds, each said once, with its reason.
 
 Compiler passes and `evaluate` know this file of the instruction set and no other. It is no part of the hash that names
-the instruction set, which is over encodings; the generated headers carry every name here that ends in _BITS.
+the instruction set, which is over encodings; the generated headers carry every name here that ends in _BITS. What codes
+and conductances a target's numbers make is said here too: the compiler's targets and a program's machine both need it,
+and neither may know the other.
 """
+
+from typing import NamedTuple
+
+PLACE_BITS = 16
+"""Tiles, rows and columns are numbered, and counted, in operands of 16 bits."""
+
+ADC_BITS = 33
+"""Bits of the widest ADC: an array sum and its sign."""
+
+FRACTION_BITS = 8
+"""Bits below a conductance level at most: as many as a level's own number has."""
 
 MULTIPLIER_BITS = 16
 """Multipliers M: |M| < 2^16, so that the accumulator has room for sums of codes up to 2^36."""
@@ -31,6 +44,7 @@ ROOT_BITS = 62
 NORM_BITS = 16
 """Fraction bits of a normalised element before its scale and bias: as fine as the finest codes, of 16 bits."""
 
+PLACES_MOST = (1 << PLACE_BITS) - 1
 MULTIPLIER_LIMIT = 1 << MULTIPLIER_BITS
 GAIN_LOWEST, GAIN_LIMIT = 1 << GAIN_BITS - 1, 1 << GAIN_BITS
 FACTOR_HIGHEST = (1 << FACTOR_BITS) - 1
@@ -39,4 +53,33 @@ SUM_LIMIT = 1 << SUM_BITS
 PRODUCT_LIMIT = 1 << PRODUCT_BITS
 ACCUMULATOR_LIMIT = 1 << ACCUMULATOR_BITS
 ROOT_LIMIT = 1 << ROOT_BITS
-"""A LIMIT is the first magnitude refused, a HIGHEST the last value allowed."""
+"""A LIMIT is the first magnitude refused, a HIGHEST or MOST the last value allowed."""
+
+PAIRS_MOST, SIGNIFICANCE_MOST = 2, 16
+"""Device pairs of a cell, and how often the first counts for the second once."""
+
+CODES = ("symmetric", "full")
+"""Which codes of their bits converters have; `symmetric` leaves out the lowest, which has no counterpart above 0."""
+
+
+class CodeRange(NamedTuple):
+    """The lowest and the highest code of a converter."""
+
+    low: int
+    high: int
+
+    @property
+    def magnitude(self) -> int:
+        """The largest magnitude of a code."""
+        return -self.low
+
+
+def code_range(bits: int, codes: str) -> CodeRange:
+    """Return the codes of a DAC or an ADC of so many bits; `codes` is one of CODES."""
+    high = (1 << bits - 1) - 1
+    return CodeRange(-high - (codes == "full"), high)
+
+
+def full_conductance(levels: int, fraction_bits: int) -> int:
+    """Return the largest conductance that a device is programmed to, in units of 2^-fraction_bits levels."""
+    return levels << fraction_bits

@@ -9,6 +9,7 @@ from cimc.isa.limits import (
     GAIN_BITS,
     MULTIPLIER_BITS,
     NORM_BITS,
+    PLACE_BITS,
     ROOT_BITS,
     SHIFT_BITS,
 )
@@ -96,13 +97,13 @@ _SHIFT = Field("shift", SHIFT_BITS, "right shift k of the rounding")
 _LOW = _signed("low", 33, "lowest result")
 _HIGH = _signed("high", 33, "highest result")
 _ROUND = (_SHIFT, _LOW, _HIGH)
-_TILE = Field("tile", 16, "tile number")
+_TILE = Field("tile", PLACE_BITS, "tile number")
 _REGION = (
     _TILE,
-    Field("row", 16, "first row"),
-    Field("col", 16, "first column"),
-    Field("rows", 16, "rows"),
-    Field("cols", 16, "columns"),
+    Field("row", PLACE_BITS, "first row"),
+    Field("col", PLACE_BITS, "first column"),
+    Field("rows", PLACE_BITS, "rows"),
+    Field("cols", PLACE_BITS, "columns"),
 )
 _DATA = Field("data", 44, "byte address in the conductance section", hexadecimal=True)
 _TYPE = Field("type", 3, "element type", names=tuple(ELEMENT_TYPES))
@@ -212,8 +213,8 @@ TABLE: tuple[Spec, ...] = (
         0x24,
         (
             _TILE,
-            Field("row", 16, "row"),
-            Field("col", 16, "column"),
+            Field("row", PLACE_BITS, "row"),
+            Field("col", PLACE_BITS, "column"),
             Field("polarity", 1, "device of the pair", names=("plus", "minus")),
             _OUT,
         ),
@@ -268,7 +269,7 @@ TABLE: tuple[Spec, ...] = (
     Spec(
         "selftest",
         0x32,
-        (_TILE, Field("col", 16, "column"), _signed("value", 48, "array sum put at the ADC's input"), _OUT),
+        (_TILE, Field("col", PLACE_BITS, "column"), _signed("value", 48, "array sum put at the ADC's input"), _OUT),
         "convert a known value",
         "Writes the code that the ADC of this column gives for the value, as the one element of `out`.",
     ),

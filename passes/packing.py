@@ -6,9 +6,9 @@ from itertools import islice, pairwise
 
 from cimc.ir.attributes import int_values
 from cimc.ir.xbar import MvmOp
+from cimc.isa.limits import PLACES_MOST
 from cimc.targets import Target
 
-MOST_TILES = 65535
 WAYS = ("2d", "tile")
 """Blocks of all layers side by side in two dimensions, or each block in a tile of its own."""
 
@@ -42,7 +42,7 @@ def blocks_in(groups: int, rows: Sequence[int], cols: Sequence[int]) -> Iterator
 
 def pack(blocks: Sequence[Block], target: Target, tiles: int, way: str = "2d", near: str = "adc") -> list[Spot] | None:
     """Return where every block lies in tiles of the target, or None where `tiles` of them do not hold all."""
-    if len(blocks) > MOST_TILES:
+    if len(blocks) > PLACES_MOST:
         return None
     if way == "tile":
         rows = [target.rows - block.rows if near == "adc" else 0 for block in blocks]
@@ -69,7 +69,7 @@ def pack_layers(
         # Copies of one layer must work at once: none may lie in a tile of another.
         chosen = [index for index, count in enumerate(copies) if count > copy]
         blocks = [block for index in chosen for block in layers[index]]
-        spots = pack(blocks, target, (target.tiles or MOST_TILES) - used, way, near)
+        spots = pack(blocks, target, (target.tiles or PLACES_MOST) - used, way, near)
         if spots is None:
             return None
         rest = iter(spots)

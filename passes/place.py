@@ -11,7 +11,8 @@ from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, ConvOp, DenseOp
 from cimc.ir.xbar import MvmOp
-from cimc.passes.packing import ENDS, MOST_TILES, WAYS, Block, blocks_in, blocks_of, pack, pack_layers, tiles_of
+from cimc.isa.limits import PLACES_MOST
+from cimc.passes.packing import ENDS, WAYS, Block, blocks_in, blocks_of, pack, pack_layers, tiles_of
 from cimc.passes.quantise import is_product
 from cimc.passes.split import balanced_cuts
 from cimc.targets import Target
@@ -87,7 +88,7 @@ class Place:
 
     def _enough(self, blocks: list[Block]) -> str:
         """Return how many tiles, and chips of so many, one copy of the blocks would take."""
-        spots = pack(blocks, self.target, MOST_TILES, self.pack, self.near)
+        spots = pack(blocks, self.target, PLACES_MOST, self.pack, self.near)
         if spots is None:
             return ""
         tiles = tiles_of(spots)
@@ -100,7 +101,7 @@ class Place:
 
 def capacity(target: Target) -> int:
     """Return how many weights all tiles of a target hold."""
-    return (target.tiles or MOST_TILES) * target.rows * target.columns
+    return (target.tiles or PLACES_MOST) * target.rows * target.columns
 
 
 def require_cells(graph: Graph, target: Target) -> None:

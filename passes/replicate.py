@@ -7,8 +7,9 @@ from cimc.diagnostics import fail
 from cimc.ir.attributes import integer
 from cimc.ir.graph import Graph
 from cimc.ir.xbar import MvmOp
+from cimc.isa.limits import PLACES_MOST
 from cimc.passes.costs import array_cost, lines_of, longest_part, vectors_of
-from cimc.passes.packing import MOST_TILES, Block, blocks_of, pack, pack_layers, tiles_of
+from cimc.passes.packing import Block, blocks_of, pack, pack_layers, tiles_of
 from cimc.targets import Target
 
 FREE = -1
@@ -44,7 +45,7 @@ class Replicate:
 
     def _step(self, layers: list[MvmOp], shapes: list[list[Block]], copies: list[int], left: int) -> bool:
         """Add copies, each in tiles of its own, while they pay and `left` tiles hold them; return whether any was."""
-        own = [pack(blocks, self.target, MOST_TILES) or [] for blocks in shapes]
+        own = [pack(blocks, self.target, PLACES_MOST) or [] for blocks in shapes]
         sizes, added = [tiles_of(spots) for spots in own], False
 
         def time(index: int, count: int) -> float:

@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "isa.limits": set(),
     "ir": set(),
     "diagnostics": set(),
-    "targets": {"diagnostics"},
+    "targets": {"diagnostics", "isa.limits"},
     "frontend": GRAPHS,
     "evaluate": GRAPHS | {"isa.limits"},
     "passes": GRAPHS | {"isa.limits", "evaluate", "targets", "passes.layout", "passes.digital"},

@@ -2,13 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from cimc.backends.machine.traps import Trap
+from cimc.isa.limits import (
+    ADC_BITS,
+    CODES,
+    FRACTION_BITS,
+    PAIRS_MOST,
+    PLACES_MOST,
+    SIGNIFICANCE_MOST,
+    CodeRange,
+    code_range,
+    full_conductance,
+)
 from cimc.isa.program import Instruction
-
-PAIRS_MOST = 2
-SIGNIFICANCE_MOST = 16
 
 
 @dataclass(frozen=True)
@@ -64,35 +73,20 @@ class Machine:
         """How often each pair counts in the mean that a cell conducts."""
         return (self.significance, 1)[-self.pairs :]
 
-    @property
-    def dac_high(self) -> int:
-        """Highest input code."""
-        return (1 << (self.dac_bits - 1)) - 1
+    @cached_property
+    def dac_range(self) -> CodeRange:
+        """The input codes that the array can be driven with."""
+        return code_range(self.dac_bits, self.dac_codes)
+
+    @cached_property
+    def adc_range(self) -> CodeRange:
+        """The codes of the ADC."""
+        return code_range(self.adc_bits, self.adc_codes)
 
     @property
-    def dac_low(self) -> int:
-        """Lowest input code."""
-        return -self.dac_high - (self.dac_codes == "full")
-
-    @property
-    def dac_limit(self) -> int:
-        """Largest magnitude of an input code."""
-        return -self.dac_low
-
-    @property
-    def adc_high(self) -> int:
-        """Highest code of the ADC."""
-        return (1 << (self.adc_bits - 1)) - 1
-
-    @property
-    def adc_low(self) -> int:
-        """Lowest code of the ADC."""
-        return -self.adc_high - (self.adc_codes == "full")
-
-    @property
-    def highest_target(self) -> int:
+    def full_conductance(self) -> int:
         """Largest value that a device can be programmed to."""
-        return self.levels << self.fraction_bits
+        return full_conductance(self.levels, self.fraction_bits)
 
     def require_tile(self, tile: int) -> None:
         """Trap unless the tile exists."""
@@ -154,16 +148,16 @@ def machine(meta: Mapping[str, Any]) -> Machine:
     unbounded = array.get("tiles") == "unbounded"
     two = array.get("pairs_per_weight", 1) != 1
     return Machine(
-        tiles=None if unbounded else _integer(array, "tiles", 1, 1 << 16),
-        rows=_integer(array, "rows", 1, 1 << 16),
-        columns=_integer(array, "columns", 1, 1 << 16),
+        tiles=None if unbounded else _integer(array, "tiles", 1, PLACES_MOST),
+        rows=_integer(array, "rows", 1, PLACES_MOST),
+        columns=_integer(array, "columns", 1, PLACES_MOST),
         levels=_integer(array, "levels", 1, 1 << 16),
-        fraction_bits=_integer(array, "fraction_bits", 0, 8),
+        fraction_bits=_integer(array, "fraction_bits", 0, FRACTION_BITS),
         unprogrammed=_integer(array, "unprogrammed", 0, (1 << 16) - 1),
         dac_bits=_integer(dac, "bits", 2, 16),
-        dac_codes=_choice({"codes": "symmetric", **dac}, "codes", ("symmetric", "full")),
-        adc_bits=_integer(adc, "bits", 2, 33),
-        adc_codes=_choice(adc, "codes", ("symmetric", "full")),
+        dac_codes=_choice({"codes": CODES[0], **dac}, "codes", CODES),
+        adc_bits=_integer(adc, "bits", 2, ADC_BITS),
+        adc_codes=_choice(adc, "codes", CODES),
         adc_rounding=_choice(adc, "rounding", ("nearest-even", "floor")),
         multiplexing=_integer(adc, "multiplexing", 1, 1 << 16),
         pairs=_integer(array, "pairs_per_weight", 1, PAIRS_MOST) if two else 1,

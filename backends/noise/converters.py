@@ -33,8 +33,8 @@ def common_range(program: Program) -> dict[str, float] | None:
     if len(gains) != 1 or gains[0].choice("scope") != "all":
         return None
     facts, gain = machine(program.meta), gains[0]
-    full_scale = facts.adc_high * 2.0 ** gain["divide"] / gain["multiplier"]
-    s = full_scale / (facts.dac_limit * facts.highest_target)
+    full_scale = facts.adc_range.high * 2.0 ** gain["divide"] / gain["multiplier"]
+    s = full_scale / (facts.dac_range.magnitude * facts.full_conductance)
     return {"multiplier": gain["multiplier"], "divide": gain["divide"], "s": s}
 
 
@@ -86,11 +86,11 @@ def convert(machine: Machine, gain: Gain, total: int, errors: AdcErrors, output:
     error = clamp(error, -LARGEST_ERROR, LARGEST_ERROR)
     disturbed = product + rounded(error << gain.divide, ERROR_BITS)
     code = disturbed // unit if machine.adc_rounding == "floor" else half_even(disturbed, unit)
-    return clamp(code, machine.adc_low, machine.adc_high)
+    return clamp(code, *machine.adc_range)
 
 
 def _bow(machine: Machine, errors: AdcErrors, code: int) -> int:
     """Return the integral nonlinearity at a code: a parabola, largest at 0, nothing at the highest code."""
-    high = machine.adc_high
+    high = machine.adc_range.high
     code = clamp(code, -high, high)
     return errors.bow * (high * high - code * code) // (high * high)

@@ -55,7 +55,7 @@ class Wires:
 def wires(profile: Profile, machine: Machine) -> Wires:
     """Return the wires of a machine under a profile. Raises Refusal CIM0533 where their sums have too many bits."""
     numbers = profile.numbers
-    full = machine.highest_target << FINE_BITS
+    full = machine.full_conductance << FINE_BITS
     with localcontext() as context:
         context.prec = DIGITS
         span = numbers["device.highest"] - numbers["device.lowest"]
@@ -65,7 +65,7 @@ def wires(profile: Profile, machine: Machine) -> Wires:
         while 0 < unit * (1 << exponent) < 1 << MULTIPLIER_BITS - 1:
             exponent += 1
         multiplier = scaled(unit, exponent)
-    largest = ceiling(profile, machine.highest_target) * sum(machine.shares) + base
+    largest = ceiling(profile, machine.full_conductance) * sum(machine.shares) + base
     bits = (largest * (4 * machine.columns**2 + machine.rows**2)).bit_length()
     shift = min(max(bits - SUM_BITS, 0), exponent)
     if bits > LARGEST_SUM_BITS or bits - shift + multiplier.bit_length() > LARGEST_SUM_BITS + 1:

@@ -83,7 +83,7 @@ class NoisyTile:
 
 def state_type(machine: Machine) -> np.dtype[Any]:
     """Return the smallest type that holds every device value and NEVER."""
-    return np.dtype(np.int16 if machine.highest_target < 1 << 15 else np.int32)
+    return np.dtype(np.int16 if machine.full_conductance < 1 << 15 else np.int32)
 
 
 class Crossbar:
@@ -163,7 +163,7 @@ class Crossbar:
             matrix = matrix.astype(exact_type(bound))
         adc = converter(self.machine, gain, bound)
         rows = slice(start, start + cells.rows)
-        highest = -self.machine.adc_low if noise else highest_code(self.machine, gain, bound)
+        highest = self.machine.adc_range.magnitude if noise else highest_code(self.machine, gain, bound)
         return BlockRead(number, rows, matrix, adc, bound, highest, noise)
 
     def _read_noise(self, cells: Region, gain: Gain) -> ReadNoise | None:
@@ -171,7 +171,7 @@ class Crossbar:
         tile = self.tile(cells.tile)
         if not self.noise or not isinstance(tile, NoisyTile):
             return None
-        cycle = tile.cycle(cells, self.seconds, self.machine.dac_limit) if self.noise.has("cycle") else None
+        cycle = tile.cycle(cells, self.seconds, self.machine.dac_range.magnitude) if self.noise.has("cycle") else None
         adc = noisy_converter(self.machine, self.noise, gain, cells)
         address = Address.of(self.noise, cells, self._occurrence(cells))
         return ReadNoise(address, cycle, adc) if cycle or adc else None
@@ -192,7 +192,7 @@ class Crossbar:
         if known is None or known[0] != version:
             plus, minus = tile.conductances(cells, self.seconds).astype(np.int64)
             difference = plus - minus
-            bound = int(np.abs(difference).sum(axis=0).max(initial=0)) * self.machine.dac_limit
+            bound = int(np.abs(difference).sum(axis=0).max(initial=0)) * self.machine.dac_range.magnitude
             known = (version, difference.astype(exact_type(bound)), bound)
             self._products[cells] = known
         return known[1], known[2]

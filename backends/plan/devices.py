@@ -71,9 +71,9 @@ class Devices:
         self.noise = noise
         self.numbers = noise.profile.numbers
         self.kind = noise.profile.choices["drift.kind"]
-        self.tables = device_tables(noise.profile, machine.highest_target)
-        self.full = machine.highest_target << FINE_BITS
-        self.ceiling = ceiling(noise.profile, machine.highest_target)
+        self.tables = device_tables(noise.profile, machine.full_conductance)
+        self.full = machine.full_conductance << FINE_BITS
+        self.ceiling = ceiling(noise.profile, machine.full_conductance)
 
     def write(self, pairs: Sequence[DeviceState], cells: Region, targets: Array, chosen: Array) -> None:
         """Programme the chosen sides of cells to targets [2, rows, cols], pair after pair."""
@@ -82,14 +82,14 @@ class Devices:
                 self.program(state, cells, targets, chosen)
             return
         wanted = targets * sum(self.machine.shares)
-        firsts = np.minimum(wanted // self.machine.significance, self.machine.highest_target)
+        firsts = np.minimum(wanted // self.machine.significance, self.machine.full_conductance)
         self.program(pairs[0], cells, firsts, chosen)
         rests = self._rests(pairs[0], cells, targets, firsts, chosen)
         self.program(pairs[1], cells, rests, chosen | (rests > 0))
 
     def _rests(self, first: DeviceState, cells: Region, targets: Array, firsts: Array, chosen: Array) -> Array:
         """Return the targets of the second pair: what the first leaves open, less the error that it was left with."""
-        significance, highest = self.machine.significance, self.machine.highest_target
+        significance, highest = self.machine.significance, self.machine.full_conductance
         left = self._with_stuck(cells, first.pair, self._values(first.part(cells)))
         errors = np.where(chosen, left - (firsts.astype(np.int64) << FINE_BITS), 0)
         open_ = targets * sum(self.machine.shares) - significance * firsts
@@ -148,7 +148,7 @@ class Devices:
         """Return the conductances of a region at a time in fine units."""
         part = state.part(cells)
         values = self._values(part)
-        age = aging(self.noise.profile, self.machine.highest_target, seconds)
+        age = aging(self.noise.profile, self.machine.full_conductance, seconds)
         present = values
         if self.noise.has("drift"):
             present = np.clip(self._drifted(part, cells, age, seconds), 0, self.ceiling)

@@ -65,7 +65,7 @@ def converter(machine: Machine, gain: Gain, bound: int) -> Converter:
     """Return the ADC of a block whose sums stay at or below `bound` in magnitude."""
     dtype = FLOAT32 if converts_in_float32(machine, gain, bound) else FLOAT64
     factor = gain.multiplier * 2.0**-gain.divide
-    return Converter(dtype, factor, machine.adc_low, machine.adc_high, machine.adc_rounding == "floor")
+    return Converter(dtype, factor, *machine.adc_range, machine.adc_rounding == "floor")
 
 
 def converts_in_float32(machine: Machine, gain: Gain, bound: int) -> bool:
@@ -77,7 +77,7 @@ def converts_in_float32(machine: Machine, gain: Gain, bound: int) -> bool:
     float32 is. That needs |t - h| <= 2^(b-26), half the largest spacing of float32 below 2^(b-1); yet t and h are
     multiples of 2^-k where k >= 1. So k <= 25 - b is enough: 24 - (b - 1) of the number rules.
     """
-    if bound >= FLOAT32_LIMIT or machine.adc_high >= FLOAT32_LIMIT:
+    if bound >= FLOAT32_LIMIT or machine.adc_range.high >= FLOAT32_LIMIT:
         return False
     power_of_two = gain.multiplier & -gain.multiplier
     multiplier, divide = gain.multiplier // power_of_two, gain.divide - (power_of_two.bit_length() - 1)
@@ -86,7 +86,7 @@ def converts_in_float32(machine: Machine, gain: Gain, bound: int) -> bool:
 
 def highest_code(machine: Machine, gain: Gain, bound: int) -> int:
     """Return the largest magnitude of a code for sums at or below `bound`."""
-    return min(-machine.adc_low, (bound * gain.multiplier >> gain.divide) + 1)
+    return min(machine.adc_range.magnitude, (bound * gain.multiplier >> gain.divide) + 1)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def stream(state: PlanState, i: Instruction, source: StreamState, count: int, in
     reads = [
         read if read.matrix.dtype == widest else replace(read, matrix=read.matrix.astype(widest)) for read in reads
     ]
-    return Stream(index, source, tuple(reads), state.machine.dac_low, state.machine.dac_high)
+    return Stream(index, source, tuple(reads), *state.machine.dac_range)
 
 
 @dataclass(frozen=True)
@@ -164,7 +164,7 @@ def capture(state: PlanState, i: Instruction, index: int) -> Write:
     block = state.blocks(i["block"], 1)[0]
     checks.count("the output", out.elements, source.vectors * block.cols)
     product = stream(state, i, source, 1, index)
-    return Write(out, Capture(product), state.machine.adc_low, state.machine.adc_high)
+    return Write(out, Capture(product), *state.machine.adc_range)
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,7 @@ def noisy_converter(machine: Machine, noise: Noise, gain: Gain, cells: Region) -
         np.array([float(e.bow) for e in errors]),
         scaled(noise.profile.numbers["output.sigma"], ERROR_BITS) if noise.has("output") else 0,
         gain.divide,
-        machine.adc_low,
-        machine.adc_high,
+        *machine.adc_range,
         machine.adc_rounding == "floor",
     )
 

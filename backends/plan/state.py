@@ -117,7 +117,7 @@ class PlanState:
         count = cells.rows * cells.cols
         checks.inside(address, address + 2 * count, len(self.program.conductances), "the conductance section")
         values = np.frombuffer(self.program.conductances[address : address + 2 * count], "<i2").astype(np.int32)
-        checks.targets(_extremes(values), self.machine.highest_target)
+        checks.targets(_extremes(values), self.machine.full_conductance)
         difference = values.reshape(cells.rows, cells.cols)
         return np.stack([np.maximum(difference, 0), np.maximum(-difference, 0)])
 

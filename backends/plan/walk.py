@@ -58,7 +58,7 @@ def _program(state: PlanState, i: Instruction, _: int) -> None:
 def _pattern(state: PlanState, i: Instruction, _: int) -> None:
     cells = region(i)
     state.machine.require_region(cells)
-    checks.targets((i["plus"], i["minus"]), state.machine.highest_target)
+    checks.targets((i["plus"], i["minus"]), state.machine.full_conductance)
     targets = np.broadcast_to(np.array([i["plus"], i["minus"]])[:, None, None], (2, cells.rows, cells.cols))
     state.crossbar.tile(cells.tile).write(cells, targets, np.ones_like(targets, bool))
 

@@ -137,7 +137,7 @@ class Array:
             return convert(self.machine, gain, total, errors, output)
         product, unit = total * gain.multiplier, 1 << gain.divide
         code = product // unit if self.machine.adc_rounding == "floor" else half_even(product, unit)
-        return clamp(code, self.machine.adc_low, self.machine.adc_high)
+        return clamp(code, *self.machine.adc_range)
 
     def selftest(self, tile: int, column: int, total: int) -> int:
         """Return the code that a column's ADC gives for a known sum, noise of single products apart."""
@@ -150,7 +150,7 @@ class Array:
 
     def require_inputs(self, vectors: Sequence[Sequence[int]]) -> None:
         """Trap unless every element is a code of the DAC."""
-        low, high = self.machine.dac_low, self.machine.dac_high
+        low, high = self.machine.dac_range
         for vector in vectors:
             for x in vector:
                 if not low <= x <= high:
@@ -236,7 +236,7 @@ class Read:
             for j in range(cells.cols)
         ]
         largest = max((sigma for column in sigmas for cell in column for sigma in cell), default=0)
-        shift = cycle_shift(largest, 2 * array.machine.pairs * cells.rows, array.machine.dac_limit)
+        shift = cycle_shift(largest, 2 * array.machine.pairs * cells.rows, array.machine.dac_range.magnitude)
         variances = [[sum(rounded(sigma, shift) ** 2 for sigma in cell) for cell in column] for column in sigmas]
         return variances, FINE_BITS - shift
 

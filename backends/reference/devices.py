@@ -53,9 +53,9 @@ class Devices:
         self.noise = noise
         self.numbers = noise.profile.numbers
         self.kind = noise.profile.choices["drift.kind"]
-        self.tables = device_tables(noise.profile, machine.highest_target)
-        self.full = machine.highest_target << FINE_BITS
-        self.ceiling = ceiling(noise.profile, machine.highest_target)
+        self.tables = device_tables(noise.profile, machine.full_conductance)
+        self.full = machine.full_conductance << FINE_BITS
+        self.ceiling = ceiling(noise.profile, machine.full_conductance)
 
     def program(self, place: Place, target: int, before: Device | None) -> Device:
         """Return the device that programming leaves."""
@@ -73,7 +73,7 @@ class Devices:
 
     def first(self, target: int) -> int:
         """Return the target of the first pair where the second takes what it leaves open."""
-        return min(target * sum(self.machine.shares) // self.machine.significance, self.machine.highest_target)
+        return min(target * sum(self.machine.shares) // self.machine.significance, self.machine.full_conductance)
 
     def rest(self, target: int) -> int:
         """Return what the first pair of one side of a cell leaves open, in units of the second."""
@@ -87,7 +87,7 @@ class Devices:
         """Return the targets of a cell's second pair by polarity, from what the first leaves open and its errors."""
         plus, minus = rests["plus"], rests["minus"]
         error = self.machine.significance * (errors["plus"] - errors["minus"])
-        difference, highest = plus - minus - rounded(error, FINE_BITS), self.machine.highest_target
+        difference, highest = plus - minus - rounded(error, FINE_BITS), self.machine.full_conductance
         return {
             "plus": clamp(min(plus, minus) + max(difference, 0), 0, highest),
             "minus": clamp(min(plus, minus) + max(-difference, 0), 0, highest),
@@ -127,7 +127,7 @@ class Devices:
     def _conductance(self, place: Place, device: Device | None, seconds: int) -> int:
         value = self._value(device)
         if device is not None:
-            age = aging(self.noise.profile, self.machine.highest_target, seconds)
+            age = aging(self.noise.profile, self.machine.full_conductance, seconds)
             if self.noise.has("drift"):
                 value = clamp(self._drifted(place, device, age, seconds), 0, self.ceiling)
             if self.noise.has("read"):

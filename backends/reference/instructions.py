@@ -119,7 +119,7 @@ class Reference:
     def pattern(self, i: Instruction) -> None:
         cells = region(i)
         self.array.machine.require_region(cells)
-        checks.targets((i["plus"], i["minus"]), self.array.machine.highest_target)
+        checks.targets((i["plus"], i["minus"]), self.array.machine.full_conductance)
         for row in range(cells.row, cells.row + cells.rows):
             for col in range(cells.col, cells.col + cells.cols):
                 self.array.write(cells.tile, row, col, {"plus": i["plus"], "minus": i["minus"]})
@@ -376,7 +376,7 @@ class Reference:
         return blocks
 
     def _targets(self, address: int, count: int) -> list[int]:
-        return self.memory.targets(address, count, self.array.machine.highest_target)
+        return self.memory.targets(address, count, self.array.machine.full_conductance)
 
     def _multipliers(self, address: int, count: int) -> list[int]:
         values = self.memory.constant(address, "i32", count)

@@ -163,7 +163,7 @@ def _probe_shift(program: Program, index: int, cols: int) -> int:
     """Return the shift that keeps every possible sum of codes times multipliers within 32 bits."""
     one = program.instructions[index]
     scale = Rewriter(program).read(one["scale"], "i4", one["blocks"] * cols).reshape(-1, cols)
-    highest = machine(program.meta).adc_high * int(np.abs(scale).sum(axis=0).max(initial=0)) * LARGEST_FACTOR
+    highest = machine(program.meta).adc_range.high * int(np.abs(scale).sum(axis=0).max(initial=0)) * LARGEST_FACTOR
     return max(highest.bit_length() - 31, 0)
 
 

@@ -157,14 +157,14 @@ class Telemetry:
         """Return the mean over columns of the largest |code| used by the highest code of the ADC."""
         ends = [(c.lowest, c.highest) for block in blocks for c in block.columns]
         used = [max(-low, high) for low, high in ends if low is not None and high is not None]
-        return sum(used) / len(used) / machine(self.program.meta).adc_high if used else None
+        return sum(used) / len(used) / machine(self.program.meta).adc_range.high if used else None
 
     def _conductance_share(self, one: Instruction) -> float:
         """Return the mean over a block's columns of the largest target by the highest possible."""
         count = one["rows"] * one["cols"]
         targets = np.frombuffer(self.program.conductances, "<i2", count, one["data"]).reshape(one["rows"], one["cols"])
         largest = np.abs(targets.astype(np.int32)).max(axis=0)
-        return float(largest.mean()) / machine(self.program.meta).highest_target
+        return float(largest.mean()) / machine(self.program.meta).full_conductance
 
     def _run_both(self, accumulated: dict[int, Ratio]) -> dict[int, ConverterCounts]:
         """Run everything noisy, batch by batch, beside the exact machine; return what the ADCs did."""

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cimc.isa.limits import ADC_BITS, CODES, FRACTION_BITS, PAIRS_MOST, PLACES_MOST, SIGNIFICANCE_MOST
+
 SOURCES = ("verified", "secondary", "derived", "unverified")
 
 
@@ -33,21 +35,21 @@ class Constant:
 
 CONSTANTS: Mapping[str, Constant] = {
     "read_phases": Constant("reads per product", int, 1, 1),
-    "array.tiles": Constant("tiles", int, 1, 65535, ("unbounded",)),
-    "array.rows": Constant("rows", int, 1, 65535),
-    "array.columns": Constant("differential columns", int, 1, 65535),
-    "array.pairs_per_weight": Constant("device pairs", int, 1, 2),
-    "array.significance": Constant("first pair's share over the second's", int, 1, 16),
+    "array.tiles": Constant("tiles", int, 1, PLACES_MOST, ("unbounded",)),
+    "array.rows": Constant("rows", int, 1, PLACES_MOST),
+    "array.columns": Constant("differential columns", int, 1, PLACES_MOST),
+    "array.pairs_per_weight": Constant("device pairs", int, 1, PAIRS_MOST),
+    "array.significance": Constant("first pair's share over the second's", int, 1, SIGNIFICANCE_MOST),
     "array.second_pair": Constant("what it is programmed to", str, choices=("copy", "rest")),
     "array.levels": Constant("levels per polarity", int, 1, 255),
-    "array.fraction_bits": Constant("bits below a level", int, 0, 8),
+    "array.fraction_bits": Constant("bits below a level", int, 0, FRACTION_BITS),
     "array.unprogrammed": Constant("2^-fraction_bits levels", int, 0, 65535),
     "array.g_max": Constant("uS", float),
     "array.g_min": Constant("uS", float),
     "dac.bits": Constant("bits", int, 2, 8),
-    "dac.codes": Constant("code range", str, choices=("symmetric", "full")),
-    "adc.bits": Constant("bits", int, 2, 33),
-    "adc.codes": Constant("code range", str, choices=("symmetric", "full")),
+    "dac.codes": Constant("code range", str, choices=CODES),
+    "adc.bits": Constant("bits", int, 2, ADC_BITS),
+    "adc.codes": Constant("code range", str, choices=CODES),
     "adc.rounding": Constant("rounding", str, choices=("nearest-even",)),
     "adc.gain": Constant("granularity", str, choices=("array", "unity")),
     "adc.multiplexing": Constant("columns per ADC", int, 1, 1024),

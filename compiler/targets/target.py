@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cimc.diagnostics import CimcError, Diagnostic, fail
+from cimc.isa.limits import CodeRange, code_range, full_conductance
 from cimc.targets.schema import CONSTANTS, SOURCES
 
 FOLDER = Path(__file__).parent
@@ -54,27 +55,21 @@ class Target:
     @property
     def full_conductance(self) -> int:
         """The largest conductance target, in units of 2^-fraction_bits levels."""
-        return int(self.constants["array.levels"]) << int(self.constants["array.fraction_bits"])
+        return full_conductance(self.constants["array.levels"], self.constants["array.fraction_bits"])
 
     @property
-    def dac_high(self) -> int:
-        """The largest input code."""
-        return int((1 << (self.constants["dac.bits"] - 1)) - 1)
-
-    @property
-    def dac_range(self) -> tuple[int, int]:
-        """The lowest and highest code that the array can be driven with."""
-        return -self.dac_high - (self.constants["dac.codes"] == "full"), self.dac_high
+    def dac_range(self) -> CodeRange:
+        """The codes that the array can be driven with."""
+        return code_range(self.constants["dac.bits"], self.constants["dac.codes"])
 
     def drives(self, low: int, high: int) -> bool:
         """Return whether the array can be driven with all codes low..high."""
-        return self.dac_range[0] <= low and high <= self.dac_range[1]
+        return self.dac_range.low <= low and high <= self.dac_range.high
 
     @property
-    def adc_range(self) -> tuple[int, int]:
-        """The lowest and highest ADC code."""
-        half = 1 << (self.constants["adc.bits"] - 1)
-        return (-half if self.constants["adc.codes"] == "full" else 1 - half, half - 1)
+    def adc_range(self) -> CodeRange:
+        """The codes of the ADC."""
+        return code_range(self.constants["adc.bits"], self.constants["adc.codes"])
 
     @property
     def activation_bytes(self) -> int:

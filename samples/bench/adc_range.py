@@ -43,7 +43,7 @@ def decibels(share: float) -> str:
 
 def print_table(name: str, found: Mapping[str, Statistics]) -> None:
     target, sigma = load_target("aon-cim"), ColumnRanges(load_target("aon-cim")).device_sigma
-    unit, high = target.dac_high * target.full_conductance, target.adc_range[1]
+    unit, high = target.dac_range.high * target.full_conductance, target.adc_range.high
     scales = list(full_scales(max(float(layer.largest.max()) for layer in found.values())))
 
     def total(layers: list[Statistics], scale: float) -> float:

@@ -26,7 +26,7 @@ def literal_codes(facts, gain, sums):
         code = scaled >> gain.divide
         if facts.adc_rounding == "nearest-even":
             code = rounding.half_even(scaled, 1 << gain.divide)
-        yield rounding.clamp(code, facts.adc_low, facts.adc_high)
+        yield rounding.clamp(code, *facts.adc_range)
 
 
 def sums_near_boundaries(gain, limit):
@@ -49,7 +49,7 @@ def test_the_adc_in_float32_gives_the_integer_codes_up_to_the_bound(new, bits, c
     facts = adc(new, bits, codes, style)
     gain = Gain(multiplier, 25 - bits - margin)
     assert exact.converts_in_float32(facts, gain, exact.FLOAT32_LIMIT - 1)
-    sums = sums_near_boundaries(gain, facts.adc_high)
+    sums = sums_near_boundaries(gain, facts.adc_range.high)
     convert = exact.converter(facts, gain, exact.FLOAT32_LIMIT - 1)
     assert convert.dtype == np.float32
     assert convert(sums.astype(np.float32)).tolist() == list(literal_codes(facts, gain, sums.tolist()))
@@ -61,7 +61,7 @@ def test_one_step_beyond_the_bound_float32_would_change_codes(new):
     for multiplier in range(32769, 65536, 64):
         gain = Gain(multiplier, 18)
         assert not exact.converts_in_float32(facts, gain, exact.FLOAT32_LIMIT - 1)
-        sums = sums_near_boundaries(gain, facts.adc_high)
+        sums = sums_near_boundaries(gain, facts.adc_range.high)
         double = exact.converter(facts, gain, exact.FLOAT32_LIMIT - 1)
         codes = list(literal_codes(facts, gain, sums.tolist()))
         assert double(sums.astype(np.float64)).tolist() == codes
@@ -74,7 +74,7 @@ def test_the_bound_is_on_the_reduced_fraction(new):
     facts, gain = adc(new), Gain(5 << 13, 17 + 13)
     convert = exact.converter(facts, gain, exact.FLOAT32_LIMIT - 1)
     assert convert.dtype == np.float32
-    sums = sums_near_boundaries(gain, facts.adc_high)
+    sums = sums_near_boundaries(gain, facts.adc_range.high)
     assert convert(sums.astype(np.float32)).tolist() == list(literal_codes(facts, gain, sums.tolist()))
 
 

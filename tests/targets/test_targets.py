@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from cimc.backends.machine.facts import machine
 from cimc.diagnostics import CimcError
 from cimc.targets import built_in_names, load_target
 from cimc.targets.schema import CONSTANTS
@@ -98,7 +99,7 @@ def test_a_variant_changes_only_what_it_says() -> None:
     base, variant = load_target("aon-cim"), load_target("aon-cim-6b")
     differ = {key for key in CONSTANTS if base.constants[key] != variant.constants[key]}
     assert differ == {"dac.bits", "adc.bits", "timing.phase"}
-    assert (variant.dac_high, variant.adc_range) == (31, (-31, 31))
+    assert (variant.dac_range, variant.adc_range) == ((-31, 31), (-31, 31))
 
 
 @pytest.mark.parametrize(("name", "hint"), [("aon-cmi", "did you mean aon-cim?"), ("zzzz", "known targets: aon-cim")])
@@ -140,3 +141,11 @@ def test_tiles_can_be_another_number_of_chips() -> None:
     assert target_of(chip.with_tiles(192).sections()).constants == chip.with_tiles(192).constants
     with pytest.raises(CimcError, match="CIM0301"):
         chip.with_tiles(0)
+
+
+@pytest.mark.parametrize("name", built_in_names())
+def test_the_machine_of_a_program_has_its_targets_ranges(name: str):
+    target = load_target(name)
+    facts = machine({"target": target.sections()})
+    assert (facts.dac_range, facts.adc_range) == (target.dac_range, target.adc_range)
+    assert facts.full_conductance == target.full_conductance
