@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
-from cimc.isa.table import BY_NAME, Spec
+from cimc.isa.errors import IsaError
+from cimc.isa.table import BY_NAME, Field, Spec
 
 Operand = int | tuple[int, ...]
 
@@ -26,6 +28,11 @@ class Instruction:
                 return value
         raise KeyError(f"{self.name} has no operand {field_name}")
 
+    def changed(self, **operands: "Operand | str") -> "Instruction":
+        """Return the instruction with some operands replaced (`in_` for `in`). Raises IsaError CIM0403."""
+        names = (field.name if field.name != "in" else "in_" for field in self.spec.fields)
+        return instruction(self.name, **(dict(zip(names, self.operands, strict=True)) | operands))
+
     def choice(self, field_name: str) -> str:
         """Return the member name of an enumeration operand."""
         index: int = self[field_name]
@@ -33,14 +40,28 @@ class Instruction:
 
 
 def instruction(name: str, **operands: Operand | str) -> Instruction:
-    """Build an instruction from operands by name, enumeration members too. Raises KeyError on a missing operand."""
-    values: list[Operand] = []
-    for spec_field in BY_NAME[name].fields:
-        value = operands.pop(spec_field.name if spec_field.name != "in" else "in_")
-        values.append(spec_field.names.index(value) if isinstance(value, str) else value)
-    if operands:
-        raise KeyError(f"{name} has no operand {sorted(operands)[0]}")
-    return Instruction(name, tuple(values))
+    """Build an instruction from operands by name (`in_` for `in`), enumeration members too.
+
+    Raises IsaError CIM0402 for an unknown instruction, CIM0403 for operands that are not those of its table entry.
+    """
+    if name not in BY_NAME:
+        near = get_close_matches(name, BY_NAME, 1)
+        raise IsaError("CIM0402", f"unknown instruction {name!r}", f"did you mean {near[0]}?" if near else "")
+    fields = {field.name if field.name != "in" else "in_": field for field in BY_NAME[name].fields}
+    for operand in (*fields, *operands):
+        if operand not in operands or operand not in fields:
+            found = f"operand {operand!r} is missing" if operand in fields else f"there is no operand {operand!r}"
+            raise IsaError("CIM0403", f"{name}: {found}", f"its operands are {', '.join(fields)}")
+    return Instruction(name, tuple(_operand(name, field, operands[key]) for key, field in fields.items()))
+
+
+def _operand(name: str, field: Field, value: Operand | str) -> Operand:
+    """Return an operand as instructions hold it. Raises IsaError CIM0404 for a member that does not exist."""
+    if not isinstance(value, str):
+        return value
+    if value not in field.names:
+        raise IsaError("CIM0404", f"{name}: {field.name}={value}, wanted one of {', '.join(field.names)}")
+    return field.names.index(value)
 
 
 @dataclass(frozen=True)
@@ -80,3 +101,8 @@ class Program:
     conductances: bytes = b""
     activation_bytes: int = 0
     meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def block_columns(self) -> dict[int, int]:
+        """The number of columns of every block."""
+        return {one["block"]: one["cols"] for one in self.instructions if one.name == "program"}

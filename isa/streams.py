@@ -1,12 +1,16 @@
 """The state of a stream: which elements of which memory it yields, in which order."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
 from cimc.isa.program import Instruction
 from cimc.isa.table import ELEMENT_TYPES
 
 Pair = tuple[int, int]
 Shape = tuple[int, int, int, int]
+AXES = 4
+"""Axes of a stream."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,11 @@ class StreamState:
         low = self.base + self.size * sum(end[0] for end in ends)
         high = self.base + self.size * (sum(end[1] for end in ends) + 1)
         return low, high
+
+
+def dense(shape: Sequence[int]) -> tuple[int, ...]:
+    """Return the pitches of a contiguous tensor, innermost axis last."""
+    return tuple(prod(shape[axis + 1 :]) for axis in range(len(shape)))
 
 
 def define(tensor: Instruction) -> StreamState:

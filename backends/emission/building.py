@@ -1,20 +1,20 @@
-"""A program under construction: instructions with provenance, streams over values, tables, and who writes what."""
+"""The author of a graph's program: streams over values, tables of operations, and who writes what."""
 
-import io
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from xdsl.ir import Operation, SSAValue
 
-from cimc.backends.emission.constants import ConstantMemory
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.loops import runs_of, scan_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
-from cimc.isa.program import Instruction, Operand, Program, instruction
+from cimc.isa.author import Author
+from cimc.isa.program import Program
+from cimc.isa.streams import AXES
 from cimc.isa.table import BY_NAME
 
 IN, OUT, SECOND, THIRD = 0, 1, 2, 3
@@ -53,41 +53,28 @@ class Emission:
     """(byte offset, rows, columns, name) of each block in the conductance section."""
 
 
-@dataclass
-class Builder:
-    graph: Graph
-    instructions: list[Instruction] = field(default_factory=list)
-    locations: list[tuple[str, ...]] = field(default_factory=list)
-    writes: dict[int, Write] = field(default_factory=dict)
-    constants: ConstantMemory = field(default_factory=ConstantMemory)
-    conductances: io.BytesIO = field(default_factory=io.BytesIO)
-    cells: list[tuple[int, int, int, str]] = field(default_factory=list)
-    names: tuple[str, ...] = ()
-    moving: dict[Operation, int] = field(default_factory=dict)
-    """The stream of each slice that a loop takes, and of each stack that it writes."""
+class Builder(Author):
+    """An author that knows the graph; `moving` is the stream of each slice a loop takes and of each stack it fills."""
 
-    def put(self, name: str, **operands: Operand | str) -> None:
-        self.instructions.append(instruction(name, **operands))
-        self.locations.append(self.names)
+    def __init__(self, graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> None:
+        super().__init__(meta["target"], activation_bytes)
+        self.meta = dict(meta)
+        self.graph = graph
+        self.writes: dict[int, Write] = {}
+        self.cells: list[tuple[int, int, int, str]] = []
+        self.moving: dict[Operation, int] = {}
 
-    def table(self, op: Operation, key: str, dtype: str) -> int:
+    def parameter(self, op: Operation, key: str, element_type: str) -> int:
+        """Return the constant address of a table that an operation has."""
         ref: Any = op.properties[key]
-        return self.constants.add(self.graph.weights.get(ref), dtype, f"{key} of {', '.join(self.names)}")
+        return self.table(self.graph.weights.get(ref), element_type, f"{key} of {', '.join(self.names)}")
 
     def stream(self, number: int, value: SSAValue, shape: Shape, pitch: Shape, start: int = 0) -> None:
         """Define a stream over a value: counts and pitches in elements, innermost last, up to four axes."""
         code = code_of(value)
         shape, pitch = fitted(shape, pitch)
-        lead = 4 - len(shape)
-        self.put(
-            "tensor",
-            stream=number,
-            space="act",
-            type=code.element_type,
-            base=address_of(value) + start * code.element_bytes,
-            shape=(1,) * lead + tuple(shape),
-            pitch=(0,) * lead + tuple(pitch),
-        )
+        base = address_of(value) + start * code.element_bytes
+        self.tensor(number, shape, base, type=code.element_type, pitch=(0,) * (AXES - len(shape)) + tuple(pitch))
 
     def result(self, op: Computed, shape: Shape, pitch: Shape, start: int = 0) -> None:
         """Define the output stream over (a part of) the result of `op`; the instruction put next writes it."""
@@ -96,7 +83,7 @@ class Builder:
         write = Write(op.label.data, start, tuple(shape), tuple(pitch), step, runs_of(op))
         self.writes[len(self.instructions)] = write
 
-    def window(self, op: Any, fill: int, channels: int, start: int = 0, rows: tuple[int, int] | None = None) -> None:
+    def patches(self, op: Any, fill: int, channels: int, start: int = 0, rows: tuple[int, int] | None = None) -> None:
         """Define the input stream as the op's im2col window over `channels` channels from element `start` on.
 
         `rows` are the first output row and one past the last, where not all of them are wanted.
@@ -108,19 +95,13 @@ class Builder:
         skip, pad = min(max(top, 0), height), (max(-top, 0), w[7])
         shape, pitch = (1, height - skip, width, channels), (0, width * depth, depth, 1)
         self.stream(IN, op.x, shape, pitch, start + skip * width * depth)
-        out = (last - first, w[9])
-        self.put("window", stream=IN, kernel=w[0:2], stride=w[2:4], dilation=w[4:6], pad=pad, out=out, fill=fill)
+        self.window(IN, w[0:2], (last - first, w[9]), stride=w[2:4], dilation=w[4:6], pad=pad, fill=fill)
 
 
 def address_of(value: SSAValue) -> int:
     owner = value.owner
     assert isinstance(owner, Computed) and owner.address is not None
     return int_value(owner.address)
-
-
-def dense(shape: Shape) -> list[int]:
-    """Return the pitches of a contiguous tensor."""
-    return [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
 
 
 def fitted(shape: Shape, pitch: Shape) -> tuple[list[int], list[int]]:

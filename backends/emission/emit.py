@@ -1,7 +1,7 @@
 """Emit: scheduled tile IR -> program. One function per operation; nothing is decided here."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,6 @@ from cimc.backends.emission.building import (
     Emission,
     Shape,
     address_of,
-    dense,
     vectors,
 )
 from cimc.ir import loops, xbar
@@ -27,12 +26,13 @@ from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, InputOp, OutputOp
 from cimc.ir.types import code_of, shape_of
-from cimc.isa.program import Port, Program
+from cimc.isa.program import Port
+from cimc.isa.streams import dense
 
 
 def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emission:
     """Return the program of a scheduled graph: array programming, drift calibration, the layers in order, halt."""
-    builder = Builder(graph)
+    builder = Builder(graph, meta, activation_bytes)
     operations = list(graph.module.ops)
     layers = [op for op in graph.operations if isinstance(op, xbar.MvmOp)]
     for layer in layers:
@@ -45,9 +45,9 @@ def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emissi
     for op in operations:
         _operation(builder, op)
     builder.put("halt")
-    return Emission(
-        _assemble(builder, operations, meta, activation_bytes), builder.writes, builder.constants.names, builder.cells
-    )
+    builder.inputs = [_port(op, op.out) for op in operations if isinstance(op, InputOp)]
+    builder.outputs = [_port(op, op.x) for op in operations if isinstance(op, OutputOp)]
+    return Emission(builder.program(), builder.writes, builder.constants.names, builder.cells)
 
 
 def _operation(builder: Builder, op: Operation) -> None:
@@ -56,21 +56,6 @@ def _operation(builder: Builder, op: Operation) -> None:
     if emitter is None:
         raise NotImplementedError(f"no instruction for {op.name}")
     emitter(builder, op)
-
-
-def _assemble(
-    builder: Builder, operations: Iterable[Operation], meta: Mapping[str, Any], activation_bytes: int
-) -> Program:
-    return Program(
-        instructions=tuple(builder.instructions),
-        locations=tuple(builder.locations),
-        inputs=tuple(_port(op, op.out) for op in operations if isinstance(op, InputOp)),
-        outputs=tuple(_port(op, op.x) for op in operations if isinstance(op, OutputOp)),
-        constants=builder.constants.content(),
-        conductances=builder.conductances.getvalue(),
-        activation_bytes=activation_bytes,
-        meta=meta,
-    )
 
 
 def _port(op: InputOp | OutputOp, value: SSAValue) -> Port:
@@ -120,10 +105,9 @@ def _targets(builder: Builder, op: xbar.MvmOp) -> list[tuple[int, int, int]]:
     for group in range(levels.shape[0]):
         for c0, c1 in pairwise(int_values(op.col_cuts)):
             for part, (r0, r1) in enumerate(pairwise(int_values(op.row_cuts))):
-                found.append((builder.conductances.tell(), r1 - r0, c1 - c0))
+                found.append((builder.matrix(levels[group, r0:r1, c0:c1]), r1 - r0, c1 - c0))
                 where = f"group {group}, columns {c0}..{c1 - 1}, row block {part}"
                 builder.cells.append((*found[-1], f"conductance of {', '.join(builder.names)}, {where}"))
-                builder.conductances.write(levels[group, r0:r1, c0:c1].astype("<i2").tobytes())
     return found
 
 
@@ -149,14 +133,13 @@ def _calibrate(builder: Builder, op: xbar.MvmOp) -> None:
         return
     reference, (count, rows) = builder.graph.weights.get(op.reference), op.vectors.dims
     parts, block = len(int_values(op.row_cuts)) - 1, int_value(op.first_block)
-    shape, pitch = (1, 1, count, rows), (0, 0, rows, 1)
-    base = builder.table(op, "vectors", "i1")
-    builder.put("tensor", stream=IN, space="const", type="i8", base=base, shape=shape, pitch=pitch)
+    base = builder.parameter(op, "vectors", "i8")
+    builder.tensor(IN, (count, rows), base, space="const", pitch=(0, 0, rows, 1))
     for number in range(op.matrix[0] * op.copies):
         group = number % op.matrix[0]
         for c0, c1 in pairwise(int_values(op.col_cuts)):
             name = f"reference of {', '.join(builder.names)}, group {group}, columns {c0}..{c1 - 1}"
-            sums = builder.constants.add(reference[group, :, c0:c1], "i8", name)
+            sums = builder.table(reference[group, :, c0:c1], "i64", name)
             builder.put("calibrate", in_=IN, block=block, blocks=parts, reference=sums, per="column")
             block += parts
 
@@ -197,8 +180,8 @@ def _mvm_part(builder: Builder, op: xbar.MvmOp, block: int, part: tuple[int, int
         _mvm_input(builder, op, number, part)
         for c0, c1 in pairwise(int_values(op.col_cuts)):
             label = f"of {', '.join(builder.names)}, group {number}, columns {c0}..{c1 - 1}"
-            scales = builder.constants.add(scale[number, :, c0:c1], "i4", f"scale {label}")
-            biases = builder.constants.add(offset[number * cols + c0 : number * cols + c1], "i8", f"offset {label}")
+            scales = builder.table(scale[number, :, c0:c1], "i32", f"scale {label}")
+            biases = builder.table(offset[number * cols + c0 : number * cols + c1], "i64", f"offset {label}")
             builder.result(op, (count, c1 - c0), (pitch, 1), start + number * cols + c0)
             builder.put("mvm", in_=IN, out=OUT, block=block, blocks=parts, scale=scales, bias=biases, **_rounding(op))
             block += parts
@@ -210,7 +193,7 @@ def _mvm_input(builder: Builder, op: xbar.MvmOp, number: int, part: tuple[int, i
     if op.window is None:
         builder.stream(IN, op.x, (part[1] - part[0], channels), (depth, 1), part[0] * depth + number * channels)
     else:
-        builder.window(op, code_of(op.x).zero.data, channels, number * channels, part)
+        builder.patches(op, code_of(op.x).zero.data, channels, number * channels, part)
 
 
 def _whole_result(builder: Builder, op: Computed) -> None:
@@ -224,10 +207,10 @@ def _whole_input(builder: Builder, op: Any) -> None:
 
 
 def _depthwise(builder: Builder, op: xbar.DepthwiseOp) -> None:
-    builder.window(op, code_of(op.x).zero.data, shape_of(op.x)[2])
+    builder.patches(op, code_of(op.x).zero.data, shape_of(op.x)[2])
     _whole_result(builder, op)
-    weights = builder.table(op, "weights", "i1")
-    scale, bias = builder.table(op, "scale", "i4"), builder.table(op, "offset", "i8")
+    weights = builder.parameter(op, "weights", "i8")
+    scale, bias = builder.parameter(op, "scale", "i32"), builder.parameter(op, "offset", "i64")
     builder.put(
         "depthwise",
         in_=IN,
@@ -241,23 +224,23 @@ def _depthwise(builder: Builder, op: xbar.DepthwiseOp) -> None:
 
 
 def _pool_max(builder: Builder, op: xbar.PoolMaxOp) -> None:
-    builder.window(op, code_of(op.x).low.data, shape_of(op.x)[2])
+    builder.patches(op, code_of(op.x).low.data, shape_of(op.x)[2])
     _whole_result(builder, op)
     builder.put("poolmax", in_=IN, out=OUT, low=int_value(op.low), high=int_value(op.high))
 
 
 def _pool_sum(builder: Builder, op: xbar.PoolSumOp) -> None:
-    builder.window(op, code_of(op.x).zero.data, shape_of(op.x)[2])
+    builder.patches(op, code_of(op.x).zero.data, shape_of(op.x)[2])
     _whole_result(builder, op)
     per = "all" if op.scale.dims == (1,) else "position"
-    scale, bias = builder.table(op, "scale", "i4"), builder.table(op, "offset", "i8")
+    scale, bias = builder.parameter(op, "scale", "i32"), builder.parameter(op, "offset", "i64")
     builder.put("poolsum", in_=IN, out=OUT, per=per, scale=scale, bias=bias, **_rounding(op))
 
 
 def _affine(builder: Builder, op: xbar.AffineOp) -> None:
     _whole_input(builder, op)
     _whole_result(builder, op)
-    scale, bias = builder.table(op, "scale", "i4"), builder.table(op, "offset", "i8")
+    scale, bias = builder.parameter(op, "scale", "i32"), builder.parameter(op, "offset", "i64")
     builder.put("affine", in_=IN, out=OUT, period=op.scale.dims[0], scale=scale, bias=bias, **_rounding(op))
 
 
@@ -312,7 +295,7 @@ def _lut(builder: Builder, op: xbar.LutOp) -> None:
     _whole_input(builder, op)
     _whole_result(builder, op)
     code = code_of(op.out)
-    table = builder.table(op, "table", code.dtype)
+    table = builder.parameter(op, "table", code.element_type)
     builder.put(
         "lut", in_=IN, out=OUT, table=table, type=code.element_type, first=int_value(op.first), entries=op.table.dims[0]
     )
@@ -325,7 +308,7 @@ def _softmax(builder: Builder, op: xbar.SoftmaxOp) -> None:
         "softmax",
         in_=IN,
         out=OUT,
-        table=builder.table(op, "table", "i4"),
+        table=builder.parameter(op, "table", "i32"),
         entries=op.table.dims[0],
         numerator=int_value(op.numerator),
         zero=int_value(op.zero),
@@ -373,8 +356,8 @@ def _matmul(builder: Builder, op: xbar.MatMulOp) -> None:
 def _norm(builder: Builder, op: xbar.NormOp) -> None:
     _whole_input(builder, op)
     _whole_result(builder, op)
-    epsilon = builder.table(op, "epsilon", "i8")
-    scale, bias = builder.table(op, "scale", "i4"), builder.table(op, "offset", "i8")
+    epsilon = builder.parameter(op, "epsilon", "i64")
+    scale, bias = builder.parameter(op, "scale", "i32"), builder.parameter(op, "offset", "i64")
     numbers = {"zero": int_value(op.zero), "fraction": int_value(op.fraction), "epsilon": epsilon}
     centre = "mean" if int_value(op.centred) else "zero"
     builder.put("norm", in_=IN, out=OUT, centre=centre, **numbers, scale=scale, bias=bias, **_rounding(op))
@@ -384,7 +367,7 @@ def _embed(builder: Builder, op: xbar.EmbedOp) -> None:
     _whole_input(builder, op)
     _whole_result(builder, op)
     code = code_of(op.out)
-    table = builder.table(op, "table", code.dtype)
+    table = builder.parameter(op, "table", code.element_type)
     first, rows = int_value(op.first), op.table.dims[0]
     builder.put("embed", in_=IN, out=OUT, table=table, type=code.element_type, first=first, rows=rows)
 
@@ -397,9 +380,8 @@ def _select(builder: Builder, op: xbar.SelectOp) -> None:
 def _constant(builder: Builder, op: xbar.ConstantOp) -> None:
     shape, pitch = vectors(shape_of(op.out))
     code = code_of(op.out)
-    base = builder.table(op, "table", code.dtype)
-    lead = {"shape": (1, 1, *shape), "pitch": (0, 0, *pitch)}
-    builder.put("tensor", stream=IN, space="const", type=code.element_type, base=base, **lead)
+    base = builder.parameter(op, "table", code.element_type)
+    builder.tensor(IN, shape, base, space="const", type=code.element_type, pitch=(0, 0, *pitch))
     _whole_result(builder, op)
     builder.put("move", in_=IN, out=OUT)
 
@@ -409,7 +391,7 @@ def _pick(builder: Builder, op: xbar.PickOp) -> None:
     outer, group, length = math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1 :])
     builder.stream(IN, op.x, (outer * group, length), (length, 1))
     builder.result(op, (outer * entries, length), (length, 1))
-    builder.put("pick", in_=IN, out=OUT, group=group, table=builder.table(op, "table", "i4"), entries=entries)
+    builder.put("pick", in_=IN, out=OUT, group=group, table=builder.parameter(op, "table", "i32"), entries=entries)
 
 
 def _concat(builder: Builder, op: xbar.ConcatOp) -> None:

@@ -9,17 +9,12 @@ from numpy.typing import NDArray
 
 from cimc.backends.machine import checks
 from cimc.backends.machine.traps import CODES
+from cimc.isa.constants import dtype_of
 from cimc.isa.program import Port, Program
 from cimc.isa.streams import StreamState
+from cimc.isa.table import ELEMENT_TYPES
 
-DTYPES: Mapping[str, np.dtype[Any]] = {
-    "i8": np.dtype("<i1"),
-    "u8": np.dtype("<u1"),
-    "i16": np.dtype("<i2"),
-    "u16": np.dtype("<u2"),
-    "i32": np.dtype("<i4"),
-    "i64": np.dtype("<i8"),
-}
+DTYPES: Mapping[str, np.dtype[Any]] = {element: dtype_of(element) for element in ELEMENT_TYPES}
 """Element type -> numpy's type of the same bytes."""
 
 

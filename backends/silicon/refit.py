@@ -16,7 +16,8 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import machine
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan, Walk
-from cimc.backends.silicon.rewriting import Rewriter, block_columns, changed
+from cimc.isa.author import Author
+from cimc.isa.constants import ConstantMemory
 from cimc.isa.limits import MULTIPLIER_LIMIT
 from cimc.isa.program import Instruction, Port, Program, instruction
 from cimc.isa.streams import StreamState, advanced, define, with_window
@@ -46,14 +47,14 @@ def refitted(program: Program, inputs: Codes, noise: Noise, exact: Sums | None =
     `exact` are the `exact_sums` of these inputs, where they are known from another chip. The devices are programmed
     once: each layer is probed on a branch of one walk through the program.
     """
-    rewriter, exact = Rewriter(program), exact or exact_sums(program, inputs)
+    author, exact = Author.of(program), exact or exact_sums(program, inputs)
     walk = Walk(program, machine(program.meta), noise)
     for index, cols in _layers(program):
         walk.to(_enclosing(program, index).first)
-        noisy = _sums(walk, rewriter.result(), index, cols, inputs)
-        _refit(rewriter, index, exact[index].astype(np.float64), noisy.astype(np.float64), program)
-        walk = walk.branch(rewriter.result())
-    return Refitted(rewriter.result(), walk.plan())
+        noisy = _sums(walk, author.program(), index, cols, inputs)
+        _refit(author, index, exact[index].astype(np.float64), noisy.astype(np.float64), program)
+        walk = walk.branch(author.program())
+    return Refitted(author.program(), walk.plan())
 
 
 def exact_sums(program: Program, inputs: Codes) -> Sums:
@@ -67,23 +68,23 @@ def exact_sums(program: Program, inputs: Codes) -> Sums:
 
 def _layers(program: Program) -> Iterator[tuple[int, int]]:
     """Yield index and columns of every `mvm`."""
-    columns = block_columns(program)
+    columns = program.block_columns
     return ((i, columns[one["block"]]) for i, one in enumerate(program.instructions) if one.name == "mvm")
 
 
-def _refit(rewriter: Rewriter, index: int, exact: Reals, noisy: Reals, program: Program) -> None:
-    one, cols = rewriter.instructions[index], exact.shape[1]
+def _refit(author: Author, index: int, exact: Reals, noisy: Reals, program: Program) -> None:
+    one, cols = author.instructions[index], exact.shape[1]
     probe_shift = _probe_shift(program, index, cols)
     gain = np.clip(_slopes(exact, noisy), LOWEST_GAIN, HIGHEST_GAIN)
     bias = (exact.mean(axis=0) - gain * noisy.mean(axis=0)) * 2.0**probe_shift
-    scale = rewriter.read(one["scale"], "i4", one["blocks"] * cols).reshape(-1, cols) * gain
-    offset, shift = rewriter.read(one["bias"], "i8", cols) + bias, int(one["shift"])
+    scale = author.constants.read(one["scale"], "i32", one["blocks"] * cols).reshape(-1, cols) * gain
+    offset, shift = author.constants.read(one["bias"], "i64", cols) + bias, int(one["shift"])
     while np.abs(np.rint(scale)).max(initial=0) >= MULTIPLIER_LIMIT and shift > 0:
         scale, offset, shift = scale / 2, offset / 2, shift - 1
     limit = MULTIPLIER_LIMIT - 1
-    scales = rewriter.table(np.clip(np.rint(scale), -limit, limit).astype(np.int64), "i4")
-    biases = rewriter.table(np.rint(offset).astype(np.int64), "i8")
-    rewriter.instructions[index] = changed(one, scale=scales, bias=biases, shift=shift)
+    scales = author.table(np.clip(np.rint(scale), -limit, limit).astype(np.int64), "i32")
+    biases = author.table(np.rint(offset).astype(np.int64), "i64")
+    author.amend(index, scale=scales, bias=biases, shift=shift)
 
 
 def _slopes(exact: Reals, noisy: Reals) -> Reals:
@@ -107,7 +108,7 @@ def _probe(program: Program, index: int, cols: int) -> Program:
 
     In a loop the probe comes before the `mvm`, and its results of all turns lie one behind the other.
     """
-    rewriter, around = Rewriter(program), _enclosing(program, index)
+    author, around = Author.of(program), _enclosing(program, index)
     one, vectors = program.instructions[index], _source(program, index).vectors
     base = -(-program.activation_bytes // 8) * 8
     out = instruction(
@@ -119,16 +120,16 @@ def _probe(program: Program, index: int, cols: int) -> Program:
         shape=(1, 1, vectors, cols),
         pitch=(0, 0, cols, 1),
     )
-    zeros = rewriter.table(np.zeros(cols, np.int64), "i8")
+    zeros = author.table(np.zeros(cols, np.int64), "i64")
     shift = _probe_shift(program, index, cols)
-    probe = changed(one, out=PROBE_STREAM, bias=zeros, shift=shift, low=-PROBE_LIMIT, high=PROBE_LIMIT)
+    probe = one.changed(out=PROBE_STREAM, bias=zeros, shift=shift, low=-PROBE_LIMIT, high=PROBE_LIMIT)
     onwards = instruction("advance", stream=PROBE_STREAM, by=vectors * cols)
     before, rest = program.instructions[around.first : index], program.instructions[index : around.last]
     code = (*program.instructions[: around.first], out, *before, probe, onwards, *rest, instruction("halt"))
     shape = (around.turns * vectors, cols)
     port = Port("probe", base, "i32", shape, shape, (0, 1), 1.0, 0, -PROBE_LIMIT, PROBE_LIMIT)
     return replace(
-        rewriter.result(),
+        author.program(),
         instructions=code,
         locations=(*program.locations[: around.first], *[program.locations[index]] * (len(code) - around.first)),
         outputs=(port,),
@@ -162,7 +163,7 @@ def _enclosing(program: Program, index: int) -> _Loop:
 def _probe_shift(program: Program, index: int, cols: int) -> int:
     """Return the shift that keeps every possible sum of codes times multipliers within 32 bits."""
     one = program.instructions[index]
-    scale = Rewriter(program).read(one["scale"], "i4", one["blocks"] * cols).reshape(-1, cols)
+    scale = ConstantMemory(program.constants).read(one["scale"], "i32", one["blocks"] * cols).reshape(-1, cols)
     highest = machine(program.meta).adc_range.high * int(np.abs(scale).sum(axis=0).max(initial=0)) * LARGEST_FACTOR
     return max(highest.bit_length() - 31, 0)
 

@@ -11,7 +11,6 @@ from cimc.backends.machine.ports import quantise
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.silicon.compensation import MODES, compensated
-from cimc.backends.silicon.rewriting import block_columns
 from cimc.isa.program import Program
 
 SMALL = chip(array__tiles=20, array__rows=16, array__columns=6)
@@ -61,7 +60,7 @@ def test_block_sums_the_references_of_its_columns(program: Program) -> None:
     changed = compensated(program, "block")
     for old, new in zip(program.instructions, changed.instructions, strict=True):
         if old.name == "calibrate":
-            width = block_columns(program)[old["block"]]
+            width = program.block_columns[old["block"]]
             before = np.frombuffer(program.constants, "<i8", old["blocks"] * width, old["reference"])
             after = np.frombuffer(changed.constants, "<i8", new["blocks"], new["reference"])
             assert after.tolist() == before.reshape(-1, width).sum(axis=1).tolist()

@@ -1,7 +1,6 @@
 """Emission: the program of a scheduled graph does what the graph says, tensor by tensor."""
 
 import math
-from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +8,8 @@ from evaluate.graphs import GraphBuilder
 from targets.stages import Array, chip, emitted, layers, lowered, normal, perceptron, residual
 
 from cimc.backends.emission.building import LONGEST, Emission, fitted
-from cimc.backends.emission.constants import ConstantMemory
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import quantise
-from cimc.backends.silicon.rewriting import Rewriter, block_columns, changed
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
 from cimc.ir.attributes import int_value
@@ -124,7 +121,7 @@ def test_every_instruction_but_halt_and_all_cells_say_where_they_come_from(
 ) -> None:
     assert all(emission.program.locations[:-1])
     for (data, rows, cols, name), (number, width) in zip(
-        emission.cells, sorted(block_columns(emission.program).items()), strict=True
+        emission.cells, sorted(emission.program.block_columns.items()), strict=True
     ):
         program = emission.program.instructions[number]
         assert (program["block"], program["data"], program["rows"], program["cols"]) == (number, data, rows, cols)
@@ -139,50 +136,6 @@ def test_nothing_lies_outside_the_memories(scheduled: Graph, emission: Emission)
     assert program.activation_bytes == int_value(scheduled.module.attributes["cim.activation_bytes"])  # type: ignore[arg-type]
     assert len(program.constants) <= SMALL.constant_bytes
     assert all(address + size <= len(program.constants) for address, size, _ in emission.constants)
-
-
-def test_equal_tables_share_an_address() -> None:
-    memory = ConstantMemory()
-    first = memory.add(np.array([1, 2, 3]), "i1", "a")
-    second = memory.add(np.array([4, 5]), "i4", "b")
-    assert memory.add(np.array([1, 2, 3]), "i1", "c") == first
-    assert memory.add(np.array([1, 2, 3]), "i4", "d") not in (first, second)
-    assert first % 8 == second % 8 == 0
-    assert [name for *_, name in memory.names] == ["a", "b", "c", "d"]
-    assert memory.content()[second : second + 8] == bytes([4, 0, 0, 0, 5, 0, 0, 0])
-
-
-@pytest.mark.parametrize(("value", "dtype"), [(128, "i1"), (-129, "i1"), (1 << 31, "i4")])
-def test_what_does_not_fit_its_type_is_an_overflow(value: int, dtype: str) -> None:
-    with pytest.raises(OverflowError, match=f"t does not fit {dtype}"):
-        ConstantMemory().add(np.array([value]), dtype, "t")
-
-
-def instruction_named(emission: Emission, name: str) -> Any:
-    return next(one for one in emission.program.instructions if one.name == name)
-
-
-def test_changed_replaces_only_what_it_is_told(emission: Emission) -> None:
-    one = instruction_named(emission, "mvm")
-    other = changed(one, shift=3, in_=5)
-    assert (other["shift"], other["in"]) == (3, 5)
-    assert changed(other, shift=one["shift"], in_=one["in"]) == one
-
-
-def test_changed_refuses_operands_that_do_not_exist(emission: Emission) -> None:
-    with pytest.raises(KeyError, match="mvm has no operand colour"):
-        changed(instruction_named(emission, "mvm"), colour=1)
-
-
-def test_a_rewriter_appends_tables_and_keeps_the_original(emission: Emission) -> None:
-    program = emission.program
-    rewriter = Rewriter(program)
-    assert rewriter.result() == program
-    address = rewriter.table(np.array([-5, 1 << 40]), "i8")
-    assert address % 8 == 0 and address >= len(program.constants)
-    assert rewriter.read(address, "i8", 2).tolist() == [-5, 1 << 40]
-    assert rewriter.result().constants.startswith(program.constants)
-    assert Rewriter(program).result() == program
 
 
 def test_a_graph_without_layers_programs_nothing() -> None:

@@ -16,7 +16,7 @@ DETERMINISTIC = settings(derandomize=True, deadline=None, max_examples=300)
 
 
 def adc(new, bits=8, codes="symmetric", style="nearest-even"):
-    return machine({"target": new(adc={"bits": bits, "codes": codes, "rounding": style}).target})
+    return machine(new(adc={"bits": bits, "codes": codes, "rounding": style}).meta)
 
 
 def literal_codes(facts, gain, sums):

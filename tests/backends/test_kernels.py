@@ -126,7 +126,7 @@ def test_every_sum_around_ties(new, ask, rounding, bits, gain):
     sketch.block(0, [[508], [1]])
     vectors = [[a, b] for a in (-127, -64, -1, 0, 1, 2, 127) for b in range(-127, 128, 5)]
     sketch.data(0, [x for vector in vectors for x in vector], (len(vectors), 2))
-    sketch.tensor(1, (len(vectors),), type="i64" if bits > 24 else "i32").memory = 8192
+    sketch.tensor(1, (len(vectors),), type="i64" if bits > 24 else "i32").activation_bytes = 8192
     sketch.put("capture", in_=0, out=1, block=0)
     ask(sketch)
 

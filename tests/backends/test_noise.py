@@ -36,7 +36,7 @@ def network(new, zeros="program", **sections):
     sketch.put("advance", stream=1, by=30).put("endloop")
     sketch.tensor(1, (6, 5), 768, type="i32").put("capture", in_=2, out=1, block=2)
     sketch.put("calibrate", in_=0, block=0, blocks=2, reference=reference_sums, per="block")
-    sketch.put("time", seconds=172800 if sketch.memory == 2047 else 86400)
+    sketch.put("time", seconds=172800 if sketch.activation_bytes == 2047 else 86400)
     sketch.tensor(1, (6, 5), 1024, type="i32").put("mvm", in_=0, out=1, block=0, blocks=2, **tables, **WIDE)
     for k, polarity in enumerate(("plus", "minus")):
         sketch.tensor(1, (1,), 1400 + 4 * k, type="i32")
@@ -252,13 +252,13 @@ SCRIPT = """
 import hashlib
 import sys
 sys.path.insert(0, sys.argv[1])
-from conftest import Sketch
+from conftest import author
 from test_noise import EVERYTHING, images, network
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.profiles import load_profile
 noise = Noise(load_profile("pcm"), 3, 3600, EVERYTHING)
-result = Interpreter(network(Sketch), noise=noise, kernels="numpy").run({"x": images(4)})["y"]
+result = Interpreter(network(author), noise=noise, kernels="numpy").run({"x": images(4)})["y"]
 print(hashlib.sha256(result.tobytes()).hexdigest())
 """
 

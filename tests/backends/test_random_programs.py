@@ -19,7 +19,7 @@ small = st.integers(1, 4)
 types = st.sampled_from(["i8", "i8", "i8", "u8", "i16", "i32", "i64"])
 
 
-class Author:
+class Dice:
     """Draws instructions that mostly fit one another and appends them to a sketch."""
 
     def __init__(self, draw, sketch):
@@ -304,7 +304,7 @@ class Author:
         self.sketch.put("advance", stream=self.draw(st.integers(0, 1)), by=self.draw(st.integers(-2, 9))).put("endloop")
 
 
-ACTIONS = [name for name in vars(Author) if not name.startswith("_")]
+ACTIONS = [name for name in vars(Dice) if not name.startswith("_")]
 ACTIONS = ACTIONS[ACTIONS.index("block") :]
 ACTIONS = [name for name in ACTIONS if name not in ("group", "stream_for", "pair")]
 
@@ -322,10 +322,10 @@ def sketches(draw, new):
         },
     }
     sketch = new(MEMORY, **target).port("x", (24,), 0).port("y", (40,), 16, output=True)
-    author = Author(draw, sketch)
-    author.gain()
+    dice = Dice(draw, sketch)
+    dice.gain()
     for name in draw(st.lists(st.sampled_from(ACTIONS), min_size=1, max_size=6)):
-        getattr(author, name)()
+        getattr(dice, name)()
     return sketch
 
 

@@ -18,9 +18,9 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Walk
 from cimc.backends.silicon.compensation import compensated
 from cimc.backends.silicon.refit import exact_sums, refitted
-from cimc.backends.silicon.rewriting import Rewriter, block_columns
 from cimc.frontend import load
 from cimc.ir.graph import Graph
+from cimc.isa.constants import ConstantMemory
 from cimc.isa.limits import MULTIPLIER_LIMIT
 from cimc.isa.program import Program
 
@@ -80,10 +80,10 @@ def test_errors_of_whole_columns_are_undone(case: tuple[Program, Array], noise: 
 
 def test_multipliers_stay_within_16_bits(case: tuple[Program, Array]) -> None:
     program, codes = case
-    fitted, columns = refitted(program, {"x": codes}, DRIFT).program, block_columns(program)
+    fitted, columns = refitted(program, {"x": codes}, DRIFT).program, program.block_columns
     for one in fitted.instructions:
         if one.name == "mvm":
-            scale = Rewriter(fitted).read(one["scale"], "i4", one["blocks"] * columns[one["block"]])
+            scale = ConstantMemory(fitted.constants).read(one["scale"], "i32", one["blocks"] * columns[one["block"]])
             assert np.abs(scale).max() < MULTIPLIER_LIMIT
 
 
@@ -126,8 +126,10 @@ def test_columns_that_never_change_keep_their_gain() -> None:
     fitted = refitted(program, {"x": codes[:1]}, GAIN).program
     for old, new in zip(program.instructions, fitted.instructions, strict=True):
         if old.name == "mvm":
-            count = old["blocks"] * block_columns(program)[old["block"]]
-            before, after = (Rewriter(p).read(o["scale"], "i4", count) for p, o in ((program, old), (fitted, new)))
+            count = old["blocks"] * program.block_columns[old["block"]]
+            before, after = (
+                ConstantMemory(p.constants).read(o["scale"], "i32", count) for p, o in ((program, old), (fitted, new))
+            )
             assert before.tolist() == after.tolist()
 
 

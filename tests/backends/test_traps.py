@@ -1,5 +1,7 @@
 """Every fault of a program is the same trap on both interpreters."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import PortError
 from cimc.backends.machine.traps import CODES, Trap
 from cimc.backends.reference import instructions as reference
+from cimc.isa.program import instruction
 
 WIDE = {"low": -(2**32), "high": 2**32 - 1}
 NEUTRAL = {"multiplier": 1 << 15, "divide": 15}
@@ -82,7 +85,7 @@ def test_loops(new, trapped):
 
 
 def test_end_without_halt(new):
-    program = new().put("nop").program(halt=False)
+    program = replace(new().put("nop").program(), instructions=(instruction("nop"),))
     for run in (lambda: reference.run(program, {}), lambda: Interpreter(program).run({})):
         with pytest.raises(Trap, match="CIM0508"):
             run()
@@ -217,7 +220,7 @@ def test_unusable_targets(new, section, name, value):
 
 def test_several_read_phases_are_refused(new):
     sketch = new()
-    sketch.target["read_phases"] = 4
+    sketch.meta["target"]["read_phases"] = 4
     with pytest.raises(Trap, match="CIM0520"):
         Interpreter(sketch.program())
 
