@@ -110,7 +110,17 @@ def _visit(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
     problem = _infer(prepared, node, facts)
     if problem is None and _is_foldable(node, facts):
         return _fold(prepared, node, facts)
+    if node.operator == "Dropout" and problem is None:
+        _note_mask(node, facts)
     return problem or _follow_batch(prepared, node, facts)
+
+
+def _note_mask(node: Node, facts: Facts) -> None:
+    """Note that inference keeps every element: Dropout's second output is true throughout."""
+    for name in node.outputs[1:]:
+        if name in facts.shapes:
+            mask = np.broadcast_to(np.True_, facts.shapes[name])
+            facts.note_constant(name, Constant(mask, mask))
 
 
 def _follow_batch(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:

@@ -1,6 +1,6 @@
 """ONNX model in, graph of `nn` operations out; every node that cannot be translated is reported at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 import onnx
@@ -40,9 +40,10 @@ def load(path: Path, unbatched: bool = False) -> Graph:
     computed = live(with_normalisations(computed, facts), _outputs(prepared))
     canvas = Canvas(prepared.batch, facts, _names(prepared, nodes))
     _add_inputs(canvas, prepared)
-    problems = [*_translate_all(canvas, computed), *_add_outputs(canvas, prepared)]
+    problems = [*_translate_all(canvas, computed, _outputs(prepared)), *_add_outputs(canvas, prepared)]
     if problems:
         raise CimcError(problems)
+    _require_all(canvas, computed, _outputs(prepared))
     return Graph(ModuleOp(Region(canvas.block)), canvas.weights, path.stem, file.digest)
 
 
@@ -137,9 +138,17 @@ def _add_outputs(canvas: Canvas, prepared: Prepared) -> Iterable[Diagnostic]:
             yield Diagnostic("CIM0110", f"output '{name}' does not depend on any input")
 
 
-def _translate_all(canvas: Canvas, nodes: Iterable[Node]) -> list[Diagnostic]:
+def _require_all(canvas: Canvas, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
+    """Hold that nothing was lost: where no problem was found, every tensor that is read is a value or a constant."""
+    read = {name for node in nodes for name in node.inputs if name} | set(outputs)
+    lost = read - canvas.values.keys() - canvas.facts.constants.keys()
+    assert not lost, f"tensors lost in translation: {sorted(lost)}"
+
+
+def _translate_all(canvas: Canvas, nodes: Sequence[Node], outputs: Iterable[str]) -> list[Diagnostic]:
     """Translate node after node; a refused one leaves values of its shapes, so that the rest is still checked."""
     problems: list[Diagnostic] = []
+    read = {name for node in nodes for name in (*node.inputs, *_captured(node))} | set(outputs)
     for node in nodes:
         known = all(name in canvas.values or name in canvas.facts.constants for name in node.inputs if name)
         try:
@@ -150,7 +159,7 @@ def _translate_all(canvas: Canvas, nodes: Iterable[Node]) -> list[Diagnostic]:
             if problem is not None:
                 raise CimcError([problem])
             if known:
-                _translate(Site(node, canvas))
+                _translate(Site(node, canvas), read)
         except CimcError as error:
             problems.extend(error.diagnostics)
             _stand_in(canvas, node)
@@ -164,7 +173,8 @@ def _stand_in(canvas: Canvas, node: Node) -> None:
             _add_input(canvas, name)
 
 
-def _translate(site: Site) -> None:
+def _translate(site: Site, read: Container[str]) -> None:
+    """Translate one node; a result that something reads and the translation does not give is refused."""
     _check_shapes(site)
     require_exact(site)
     made = OPERATORS[site.node.operator](site)
@@ -173,6 +183,10 @@ def _translate(site: Site) -> None:
         if name:
             _check_result(site, name, value)
             site.canvas.values[name] = value
+    for name in site.node.outputs[len(values) :]:
+        if name in read and name not in site.canvas.facts.constants:
+            hint = "cut the model before what reads it, or export without it"
+            raise site.refuse("CIM0104", f"output '{name}' is used; only the first {len(values)} can be", hint=hint)
 
 
 def _check_shapes(site: Site) -> None:

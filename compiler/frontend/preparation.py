@@ -6,16 +6,13 @@ from dataclasses import dataclass
 import onnx
 import onnx.checker
 import onnx.inliner
-import onnx.version_converter
 
 from cimc.diagnostics import CimcError, Diagnostic, fail
+from cimc.frontend.conversion import converted, first_lines, opset_of
 from cimc.frontend.ordering import sort_nodes
 from cimc.frontend.qoperators import expand_quantised
 from cimc.frontend.reading import ModelFile
 from cimc.ir.weights import Array
-
-OPSET = 21
-"""Older models are converted to this opset; newer ones are taken where their operators are the same."""
 
 WHOLE = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
 """Element types of inputs of whole numbers, which are their own codes."""
@@ -42,7 +39,7 @@ class Prepared:
 
     @property
     def opset(self) -> int:
-        return int(next(entry.version for entry in self.model.opset_import if entry.domain in ("", "ai.onnx")))
+        return opset_of(self.model)
 
 
 def prepare(file: ModelFile, unbatched: bool = False) -> Prepared:
@@ -63,7 +60,7 @@ def prepare(file: ModelFile, unbatched: bool = False) -> Prepared:
         raise CimcError(found)
     batch, free = (1, False) if unbatched else _batch(inputs, axes)
     _fix_batch(model.graph, inputs, axes, batch)
-    model = _converted(model)
+    model = converted(model)
     expand_quantised(model.graph)
     return Prepared(model, file.large, batch, free, axes)
 
@@ -84,7 +81,7 @@ def _check(model: onnx.ModelProto, large: Container[str]) -> None:
     try:
         onnx.checker.check_model(model)
     except Exception as error:  # besides ValidationError, whatever the checker's C++ raises on damaged files
-        raise fail("CIM0102", _first_lines(error)) from None
+        raise fail("CIM0102", first_lines(error)) from None
     for tensor, dims in emptied:
         tensor.dims[:] = dims
     if model.graph.sparse_initializer:
@@ -92,11 +89,6 @@ def _check(model: onnx.ModelProto, large: Container[str]) -> None:
         raise fail("CIM0104", f"sparse initialisers: {names}", hint="export dense weights")
     if not model.graph.output:
         raise fail("CIM0110", "the model has no output")
-
-
-def _first_lines(error: Exception, count: int = 3) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return "; ".join(lines[:count]) or type(error).__name__
 
 
 def _batch_axis(value: onnx.ValueInfoProto) -> int:
@@ -153,14 +145,3 @@ def _fix_batch(
             value.type.tensor_type.shape.dim[axis].dim_value = batch
     for value in graph.output:
         value.type.tensor_type.ClearField("shape")
-
-
-def _converted(model: onnx.ModelProto) -> onnx.ModelProto:
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 1)
-    if opset >= OPSET:
-        return model
-    try:
-        return onnx.version_converter.convert_version(model, OPSET)
-    except Exception as error:  # the converter raises whatever its C++ does
-        message = f"opset {opset} cannot be converted to {OPSET}: {_first_lines(error)}"
-        raise fail("CIM0108", message, hint=f"export the model with opset {OPSET}") from None

@@ -8,12 +8,20 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import SSAValue
 
+from cimc.frontend.conversion import BEFORE_COORDINATES
 from cimc.frontend.site import Reals, Site
 from cimc.frontend.steps import picked
 from cimc.ir import build
 from cimc.ir.types import shape_of
 
-TRANSFORMS = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric")
+TRANSFORMS = (
+    "half_pixel",
+    "half_pixel_symmetric",
+    "pytorch_half_pixel",
+    "align_corners",
+    "asymmetric",
+    "tf_half_pixel_for_nn",
+)
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class Stretch:
             return i / factor
         if transform == "pytorch_half_pixel" and self.after == 1:
             return np.zeros(1)
+        if transform == "tf_half_pixel_for_nn":
+            return (i + np.float32(0.5)) / factor
         places = (i + np.float32(0.5)) / factor - np.float32(0.5)
         if transform == "half_pixel_symmetric":
             adjusted = self.before / 2 * (1 - self.after / (self.factor * self.before))
@@ -70,8 +80,10 @@ def resize(at: Site) -> SSAValue:
 
 
 def _stretches(at: Site) -> dict[int, Stretch]:
-    """Return how each per-sample axis is stretched."""
+    """Return how each per-sample axis is stretched; data that keep their shape are copied, whatever the factors."""
     shape, result = at.full_shape(at.node.inputs[0]), at.full_shape(at.node.outputs[0])
+    if shape == result:
+        return {}
     axes = at.node.ints("axes", tuple(range(len(shape))))
     if at.node.has(2) and at.constant(2).size:
         factors = dict(zip(axes, (float(factor) for factor in at.reals(2).reshape(-1)), strict=True))
@@ -97,6 +109,7 @@ def _nearest(places: NDArray[np.floating[Any]], rule: str, stretch: Stretch) -> 
         "round_prefer_ceil": np.floor(places + 0.5),
         "floor": np.floor(places),
         "ceil": np.ceil(places),
+        BEFORE_COORDINATES: np.ceil(places) if stretch.factor < 1.0 else np.floor(places),
     }[rule]
     return [int(place) for place in np.clip(rounded, 0, stretch.before - 1)]
 

@@ -1,0 +1,100 @@
+"""Brings a model to one opset, and keeps what onnx's converter would lose on the way."""
+
+from collections.abc import Iterable, Iterator
+
+import onnx
+import onnx.version_converter
+
+from cimc.diagnostics import CimcError, Diagnostic, fail
+from cimc.frontend.node import node_of
+
+OPSET = 21
+"""Older models are converted to this opset; newer ones are taken where their operators are the same."""
+DOMAIN = ("", "ai.onnx")
+COORDINATES_STATED = 11
+"""The opset from which Resize states how places are computed; the converter gives older ones the later default."""
+MASK_DEFINED = 12
+"""The opset from which Dropout's mask is true throughout in inference; before, runtimes leave it false."""
+TRAINING_MODE = 14
+"""The opset from which BatchNormalization says whether it trains; before, five outputs were a sign of it."""
+BEFORE_COORDINATES = "floor_or_ceil"
+"""`nearest_mode` of a resize from before: floor along an axis that grows, ceil along one that shrinks."""
+
+
+def converted(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return the model at OPSET or newer, which may be the one given, changed.
+
+    Raises CimcError CIM0108 with what the converter says, CIM0104 for what only had a meaning in training.
+    """
+    opset = opset_of(model)
+    if opset >= OPSET:
+        return model
+    problems = list(_lost(model.graph, opset))
+    if problems:
+        raise CimcError(problems)
+    if opset < TRAINING_MODE:
+        _drop_statistics(model.graph)
+    older = opset < COORDINATES_STATED
+    resizes = {node.output[0] for node in nodes_of(model.graph) if older and node.op_type in ("Resize", "Upsample")}
+    try:
+        made = onnx.version_converter.convert_version(model, OPSET)
+    except Exception as error:  # the converter raises whatever its C++ does
+        message = f"opset {opset} cannot be converted to {OPSET}: {first_lines(error)}"
+        raise fail("CIM0108", message, hint=f"export the model with opset {OPSET}") from None
+    for node in nodes_of(made.graph):
+        if node.op_type == "Resize" and node.output[0] in resizes:
+            _state_coordinates(node)
+    return made
+
+
+def _lost(graph: onnx.GraphProto, opset: int) -> Iterable[Diagnostic]:
+    """Yield a problem for every output that is read and had no meaning in inference."""
+    read = read_in(graph)
+    for node in map(node_of, nodes_of(graph)):
+        further = [name for name in node.outputs[1:] if name in read]
+        if node.operator == "BatchNormalization" and further and opset < TRAINING_MODE:
+            message = f"output '{further[0]}', a statistic of training, is used"
+            yield Diagnostic("CIM0104", message, node.name, node.operator, "export the model in evaluation mode")
+        if node.operator == "Dropout" and further and opset < MASK_DEFINED:
+            message = f"the mask '{further[0]}' is used, which inference left undefined before opset {MASK_DEFINED}"
+            yield Diagnostic("CIM0104", message, node.name, node.operator, "export without it, or with a newer opset")
+
+
+def read_in(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of all tensors that a node reads or a graph gives out."""
+    given = {value.name for value in graph.output}
+    inner = [read_in(attribute.g) for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
+    return given.union(*inner, *(node.input for node in graph.node)) - {""}
+
+
+def _drop_statistics(graph: onnx.GraphProto) -> None:
+    """Drop the outputs of old batch normalisations that only training filled: the converter takes none of them."""
+    for node in nodes_of(graph):
+        if node.op_type == "BatchNormalization" and node.domain in DOMAIN:
+            del node.output[1:]
+
+
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of ONNX's own operators that a model imports; 1 where it does not say."""
+    return next((int(entry.version) for entry in model.opset_import if entry.domain in DOMAIN), 1)
+
+
+def nodes_of(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield every node of a graph, those of its nodes' subgraphs too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from nodes_of(attribute.g)
+
+
+def first_lines(error: Exception, count: int = 3) -> str:
+    """Return the first lines of an error that onnx's C++ raised, as one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return "; ".join(lines[:count]) or type(error).__name__
+
+
+def _state_coordinates(node: onnx.NodeProto) -> None:
+    """Say what a resize meant when its opset did not: place i of the result lies at i / factor of the data."""
+    stated = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": BEFORE_COORDINATES}
+    node.attribute.extend(onnx.helper.make_attribute(name, value) for name, value in stated.items())
