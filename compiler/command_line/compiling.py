@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ from cimc.diagnostics import CimcError, fail
 from cimc.driving.arrays import Feeding, feed, load_arrays
 from cimc.driving.driver import Request, compile_model, compile_to_stage, needs_data, run_pipeline
 from cimc.ir.graph import Graph
-from cimc.ir.text import parse_module, print_module
+from cimc.ir.inline import beside
+from cimc.ir.text import parse_graph, print_graph, print_sparse
 from cimc.isa.atomic import write_files
 from cimc.isa.container import save_binary, save_text
 from cimc.isa.program import Program
@@ -73,8 +75,8 @@ def read_ranges(path: str) -> Ranges:
 
 def compile_command(options: argparse.Namespace) -> int:
     text_only = options.compile_to != "program"
-    beside = weights_beside(Path(options.output)) if text_only else payload_beside(options.output)
-    keep_inputs([options.output, options.write_ranges, beside], _inputs(options))
+    companion = weights_beside(Path(options.output)) if text_only else payload_beside(options.output)
+    keep_inputs([options.output, options.write_ranges, companion], _inputs(options))
     request = request_of(options, pipeline_of(options))
     if options.compile_to == "program":
         return _compile_program(options, request)
@@ -119,12 +121,13 @@ def save(program: Program, output: str) -> None:
 
 
 def write_graph(graph: Graph, path: Path) -> None:
-    """Write IR text to `path` and its weights beside it."""
+    """Write IR text to `path` and, where it has large weights, those beside it."""
     from safetensors.numpy import save as to_bytes
 
-    weights = {key: graph.weights.array(key) for key in graph.weights.keys()}  # noqa: SIM118
+    large = beside(graph.weights)
+    files = {weights_beside(path): [to_bytes(large)]} if large else {}
     with writing(path):
-        write_files({weights_beside(path): [to_bytes(weights)], path: [print_module(graph.module).encode()]})
+        write_files({**files, path: [print_graph(graph).encode()]})
 
 
 def export_command(options: argparse.Namespace) -> int:
@@ -151,7 +154,7 @@ def opt_command(options: argparse.Namespace) -> int:
     if options.output:
         write_graph(graph, Path(options.output))
     else:
-        sys.stdout.write(print_module(graph.module))
+        sys.stdout.write(print_graph(graph) if options.generic else print_sparse(graph))
     _warn_without_data(request, request.pipeline)
     return 0
 
@@ -160,14 +163,13 @@ def _read_graph(path: Path) -> Graph:
     from safetensors import SafetensorError
     from xdsl.utils.exceptions import ParseError, VerifyException
 
-    from cimc.ir.verify import verify
-    from cimc.ir.weights import WeightStore
+    from cimc.ir.verify import malformed, verify
 
     try:
-        module = parse_module(path.read_text(), str(path))
-        beside = weights_beside(path)
-        graph = Graph(module, WeightStore.load(beside) if beside.exists() else WeightStore(), path.stem)
-        problems = verify(graph)
+        graph = replace(parse_graph(path.read_text(), str(path)), name=path.stem)
+        if weights_beside(path).exists():
+            graph.weights.load(weights_beside(path))
+        problems = malformed(graph) or verify(graph)
     except (ParseError, VerifyException, SafetensorError) as error:
         message = str(error).strip()
         raise fail("CIM0306", message if message.startswith(str(path)) else f"{path}: {message}") from None

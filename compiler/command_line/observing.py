@@ -6,7 +6,7 @@ from difflib import get_close_matches
 
 from cimc.diagnostics import fail
 from cimc.ir.graph import Graph
-from cimc.ir.text import print_module
+from cimc.ir.text import print_graph
 from cimc.passes.pipeline import PASSES
 
 
@@ -33,7 +33,7 @@ class Observer:
             print(f"{seconds:9.3f} s  {name}", file=sys.stderr)
         if self.wanted is None:
             return
-        text = print_module(graph.module) if self.wanted in (name, "all", "changed") else ""
+        text = print_graph(graph) if self.wanted in (name, "all", "changed") else ""
         if self.wanted in (name, "all") or (self.wanted == "changed" and text != self._last):
             print(f"// ----- IR after {name} -----\n{text}", file=sys.stderr)
         self._last = text

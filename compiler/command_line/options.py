@@ -137,6 +137,10 @@ def _device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _generic(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--generic", action="store_true", help="print IR in full, as files hold it")
+
+
 def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx", help="the trained model")
     parser.add_argument(
@@ -343,6 +347,7 @@ def _opt(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument(
         "-o", "--output", metavar="OUT.mlir", help="write text and weights instead of printing the text"
     )
+    _generic(parser)
     _feeding(parser)
 
 

@@ -1,15 +1,33 @@
-"""Text of the IR: generic MLIR form with locations, printed and parsed as inverses."""
+"""Text of the IR: generic MLIR form with locations, printed and parsed as inverses.
 
+Weights of up to `inline.LARGEST` elements stand in the text, larger ones beside it. A text may leave out a label that
+is the name of the result (or, for an output, the label of its operand), and a location that is the label.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from io import StringIO
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import Builtin, ModuleOp
+from xdsl.dialects.builtin import Builtin, StringAttr, UnknownLoc
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.parser import Parser
 from xdsl.printer import Printer
+from xdsl.utils.lexer import Position
 
+from cimc.ir.attributes import text
+from cimc.ir.graph import Graph
+from cimc.ir.inline import InlineWeight, inlined
+from cimc.ir.location import named
 from cimc.ir.loops import Loops
-from cimc.ir.nn import Codes, Nn
+from cimc.ir.nn import Codes, Computed, Nn, OutputOp
+from cimc.ir.types import WeightRef
+from cimc.ir.weights import WeightStore
 from cimc.ir.xbar import Xbar
+
+_NAME = re.compile(r"[A-Za-z_$.-][\w$.-]*", re.ASCII)
+"""Labels that can name a result; numbers name results without a label."""
 
 
 def context() -> Context:
@@ -17,16 +35,122 @@ def context() -> Context:
     result = Context()
     for dialect in (Builtin, Codes, Nn, Loops, Xbar):
         result.load_dialect(dialect)
+    result.load_attr_or_type(InlineWeight)
     return result
 
 
-def print_module(module: ModuleOp) -> str:
-    """Return the module's text; equal modules give equal text."""
+def print_graph(graph: Graph) -> str:
+    """Return the text of a graph with every default written out; equal graphs give equal text."""
+    return _printed([graph.module], graph.weights, {})
+
+
+def print_sparse(graph: Graph) -> str:
+    """Return the text of a graph without what `parse_graph` fills in: labels, locations, a module without facts."""
+    copy = replace(graph, module=graph.module.clone())
+    computed = (op for op in copy.operations if isinstance(op, Computed))
+    names: dict[SSAValue, str] = {op.out: op.label.data for op in computed if _NAME.fullmatch(op.label.data)}
+    for op in copy.operations:
+        _leave_out(op, names)
+    return _printed([copy.module] if copy.module.attributes else copy.module.ops, copy.weights, names)
+
+
+def parse_graph(source: str, name: str = "<ir>") -> Graph:
+    """Return the graph of a text and the weights that stand in it. Raises xdsl's ParseError with the place."""
+    parser = _Parser(source, name)
+    return Graph(parser.parse_module(), parser.weights)
+
+
+def _printed(operations: Iterable[Operation], weights: WeightStore, names: Mapping[SSAValue, str]) -> str:
     stream = StringIO()
-    Printer(stream, print_generic_format=True, print_debuginfo=True).print_op(module)
-    return stream.getvalue() + "\n"
+    printer = _Printer(stream, weights, names)
+    for op in operations:
+        printer.print_op(op)
+        printer.print_string("\n")
+    return stream.getvalue()
 
 
-def parse_module(source: str, name: str = "<ir>") -> ModuleOp:
-    """Return the module of a text. Raises xdsl's ParseError with the place."""
-    return Parser(context(), source, name).parse_module()
+def _leave_out(op: Operation, names: Mapping[SSAValue, str]) -> None:
+    """Take from an operation what `_Parser` fills in, where its results have these names."""
+    if not isinstance(op, Computed | OutputOp):
+        return
+    if op.location == named(op.label.data):
+        op.location = UnknownLoc()
+    if _default_label(op, names) == op.label.data:
+        del op.properties["label"]
+
+
+def _default_label(op: Operation, names: Mapping[SSAValue, str]) -> str | None:
+    """Return the label of an operation that states none: its result's name, or an output's operand's."""
+    values: Sequence[SSAValue] = op.operands if isinstance(op, OutputOp) else op.results
+    return next((names[value] for value in values if value in names), None)
+
+
+class _Printer(Printer):
+    """Prints small weights inline, labels first, results under given names, and no location that is unknown."""
+
+    def __init__(self, stream: StringIO, weights: WeightStore, names: Mapping[SSAValue, str]) -> None:
+        super().__init__(stream, print_generic_format=True)
+        self._weights, self._given = weights, names
+
+    def print_attribute(self, attribute: Attribute) -> None:
+        inline = inlined(attribute, self._weights) if isinstance(attribute, WeightRef) else None
+        super().print_attribute(inline or attribute)
+
+    def print_attr_dict(self, attr_dict: Mapping[str, Attribute]) -> None:
+        super().print_attr_dict({name: attr_dict[name] for name in sorted(attr_dict, key=lambda name: name != "label")})
+
+    def print_ssa_value(self, value: SSAValue) -> str:
+        name = self._given.get(value)
+        if name is None:
+            return super().print_ssa_value(value)
+        self.print_string(f"%{name}")
+        return name
+
+    def print_operation_type(self, op: Operation) -> None:
+        super().print_operation_type(op)
+        if not isinstance(op.location, UnknownLoc):
+            self.print_string(" ")
+            self.print_attribute(op.location)
+
+
+class _Parser(Parser):
+    """Keeps the weights that stand inline, and fills in labels and locations that are left out."""
+
+    def __init__(self, source: str, name: str) -> None:
+        super().__init__(context(), source, name)
+        self.weights = WeightStore()
+        self._names: dict[SSAValue, str] = {}
+
+    def parse_optional_attribute(self) -> Attribute | None:
+        start = self.pos
+        attribute = super().parse_optional_attribute()
+        if not isinstance(attribute, InlineWeight):
+            return attribute
+        try:
+            return self.weights.add(attribute.key.data, attribute.array)
+        except (ValueError, OverflowError, TypeError) as error:
+            self.raise_error(f"weight {attribute.key.data!r}: {error}", start)
+
+    def parse_operation(self) -> Operation:
+        start = self.pos
+        op = super().parse_operation()
+        self._take_name(op)
+        if isinstance(op, Computed | OutputOp):
+            self._fill_in(op, start)
+        return op
+
+    def _take_name(self, op: Operation) -> None:
+        """Note the name of an operation's result, and drop it: equal graphs must print as equal text."""
+        for value in op.results:
+            value.name_hint = None
+        name, values = next(reversed(self.ssa_values.items()), ("", ()))
+        if values == tuple(op.results) and _NAME.fullmatch(name):
+            self._names[values[0]] = name
+
+    def _fill_in(self, op: Computed | OutputOp, start: Position) -> None:
+        name = _default_label(op, self._names)
+        label = op.properties.setdefault("label", text(name or ""))
+        if label == text("") or not isinstance(label, StringAttr):
+            self.raise_error(f"{op.name} has no label, and no result with a name that could be one", start)
+        if isinstance(op.location, UnknownLoc):
+            op.location = named(label.data)

@@ -85,8 +85,12 @@ class WeightRef(ParametrizedAttribute):
 
     @property
     def dims(self) -> tuple[int, ...]:
-        text = self.shape.data
-        return tuple(int(part) for part in text.split("x")) if text else ()
+        return dims_of(self.shape.data)
+
+
+def dims_of(text: str) -> tuple[int, ...]:
+    """Return the sizes that a shape in text says: "3x3" is (3, 3), "" a scalar. Raises ValueError."""
+    return tuple(int(part) for part in text.split("x")) if text else ()
 
 
 def float_tensor(shape: Sequence[int]) -> TensorType[Float32Type]:

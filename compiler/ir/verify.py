@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from xdsl.ir import Block, Operation
+from xdsl.irdl import IRDLOperation
 from xdsl.utils.exceptions import VerifyException
 
 from cimc.ir.graph import Graph, weight_refs
@@ -19,6 +20,11 @@ def verify(graph: Graph) -> list[str]:
     return [*_operations(graph), *_dominance(graph), *_labels(graph)]
 
 
+def malformed(graph: Graph) -> list[str]:
+    """Return one sentence per operation that lacks an operand or property; only a text can hold such ones."""
+    return [f"{op.name} ({_origin(op)}): {fault}" for op in graph.operations for fault in _undeclared(op)]
+
+
 def require_sound(graph: Graph, stage: str) -> None:
     """Raise BrokenGraph with every fault, naming the stage that left them."""
     faults = verify(graph)
@@ -28,8 +34,20 @@ def require_sound(graph: Graph, stage: str) -> None:
 
 def _described(op: Operation) -> str:
     label = f" '{op.label.data}'" if isinstance(op, Computed | OutputOp) else ""
-    places = ", ".join(names_of(op.location))
-    return f"{op.name}{label} (from {places or 'an unknown node'})"
+    return f"{op.name}{label} ({_origin(op)})"
+
+
+def _origin(op: Operation) -> str:
+    return f"from {', '.join(names_of(op.location)) or 'an unknown node'}"
+
+
+def _undeclared(op: Operation) -> Iterator[str]:
+    """Yield in what an operation differs from its declaration."""
+    assert isinstance(op, IRDLOperation)
+    try:
+        op.get_irdl_definition().verify(op)
+    except VerifyException as error:
+        yield str(error)
 
 
 def _operations(graph: Graph) -> Iterator[str]:

@@ -70,18 +70,10 @@ class WeightStore:
         self._arrays = {key: array for key, array in self._arrays.items() if key in keys}
         self._digests = {key: content for key, content in self._digests.items() if key in keys}
 
-    def save(self, path: Path) -> None:
-        """Write all arrays as one safetensors file."""
-        from safetensors.numpy import save_file
-
-        save_file({key: np.ascontiguousarray(self._arrays[key]) for key in self.keys()}, path)
-
-    @staticmethod
-    def load(path: Path) -> "WeightStore":
-        """Read a safetensors file written by `save`."""
+    def load(self, path: Path) -> None:
+        """Add the arrays of a safetensors file whose names are not taken."""
         from safetensors.numpy import load_file
 
-        store = WeightStore()
         for key, array in sorted(load_file(path).items()):
-            store.add(key, array)
-        return store
+            if key not in self._arrays:
+                self.add(key, array)

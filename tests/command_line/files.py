@@ -231,7 +231,23 @@ def _broken_ir(old: str, new: str) -> Builder:
     return lambda: _compiled()["graph.mlir"].decode().replace(old, new, 1).encode()
 
 
+SMALL_IR = """\
+%x = "nn.input"() <{model_shape = array<i64: 2>, order = array<i64: 0>}> : () -> tensor<2xf32>
+%y = "nn.dense"(%x) <{weight = #cim.inline<"w", "<f4", "2x1", "0.5 -1.0">}> : (tensor<2xf32>) -> tensor<1xf32>
+"nn.output"(%y) <{model_shape = array<i64: 1>, order = array<i64: 0>}> : (tensor<1xf32>) -> ()
+"""
+
+
+def _small_ir(old: str = "", new: str = "") -> Builder:
+    return lambda: SMALL_IR.replace(old, new, 1).encode()
+
+
 IR: Mapping[str, Builder] = {
+    "small.mlir": _small_ir(),
+    "unlabelled.mlir": _small_ir("%x = ", "%0 = "),
+    "short_weight.mlir": _small_ir("0.5 -1.0", "0.5"),
+    "wordy_weight.mlir": _small_ir("0.5 -1.0", "0.5 one"),
+    "unweighted.mlir": _small_ir("{weight = ", "{bias = "),
     **{f"{stage}.mlir": (lambda stage=stage: _compiled()[f"{stage}.mlir"]) for stage in ("graph", "quantised", "tile")},
     "broken.mlir": _broken_ir('"nn.conv"', '"nn.cnov"'),
     "half.mlir": lambda: _cut(_compiled()["graph.mlir"], 0.5),

@@ -12,7 +12,7 @@ import pytest
 from command_line.conftest import Command
 from frontend.recurrent_models import STATES, recurrent
 
-from cimc.ir.text import parse_module, print_module
+from cimc.ir.text import parse_graph, print_graph
 from cimc.passes.pipeline import STAGES
 
 FORMS: dict[str, Any] = {
@@ -74,7 +74,7 @@ def test_text_of_a_stage(stage: str, cimc: Command, folder: Path) -> None:
     assert cimc(f"compile m.onnx --calib x.npz --compile-to {stage} -o s.mlir")[0] == 0
     source = (folder / "s.mlir").read_text()
     assert '"loop.scan"' in source
-    assert print_module(parse_module(source)) == source
+    assert print_graph(parse_graph(source)) == source
     if shutil.which("mlir-opt-22"):
         command = ["mlir-opt-22", "--allow-unregistered-dialect", "--mlir-print-debuginfo", "s.mlir"]
         found = subprocess.run(command, cwd=folder, capture_output=True, text=True)

@@ -15,7 +15,7 @@ from cimc.frontend import load
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp
-from cimc.ir.text import parse_module, print_module
+from cimc.ir.text import parse_graph, print_graph
 from cimc.ir.verify import require_sound
 from cimc.passes.dead_code import DeadCode
 from cimc.passes.fold_affine import FoldAffine
@@ -105,8 +105,8 @@ def assert_agrees(path: Path, inputs: Mapping[str, Array] | None = None, unbatch
     assert_equal(evaluate(graph, inputs), want)
     graph = canonical(load(path, unbatched))
     assert_equal(evaluate(graph, inputs), want)
-    source = print_module(graph.module)
-    assert print_module(parse_module(source)) == source
+    source = print_graph(graph)
+    assert print_graph(parse_graph(source)) == source
     return graph
 
 

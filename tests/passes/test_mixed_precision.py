@@ -13,7 +13,7 @@ from cimc.evaluate import evaluate
 from cimc.ir import nn
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
-from cimc.ir.text import print_module
+from cimc.ir.text import print_graph
 from cimc.ir.types import code_of
 from cimc.passes.mixed_precision import BITS, MixedPrecision, rounded_weights, with_bits
 from cimc.passes.pipeline import DEFAULT
@@ -52,7 +52,7 @@ def loss(graph: Graph) -> float:
 
 def test_without_a_budget_nothing_changes_and_no_data_is_read() -> None:
     graph = through(quantised(model(), DATA), MixedPrecision(chip()))
-    assert print_module(graph.module) == print_module(quantised(model(), DATA).module)
+    assert print_graph(graph) == print_graph(quantised(model(), DATA))
 
 
 def test_a_large_budget_lowers_everything_to_4_bits() -> None:
@@ -87,7 +87,7 @@ def test_stored_bits_give_the_same_graph() -> None:
         quantised(model(), DATA), MixedPrecision(chip(), ranges=Ranges.from_json(Ranges(bits=bits).to_json()))
     )
     assert bits
-    assert print_module(again.module) == print_module(first.module)
+    assert print_graph(again) == print_graph(first)
 
 
 def test_stored_bits_of_another_model_are_refused() -> None:

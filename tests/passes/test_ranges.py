@@ -13,7 +13,7 @@ from targets.stages import Array, chip, layers, lowered, normal, perceptron, rel
 from cimc.diagnostics import CimcError
 from cimc.ir import nn
 from cimc.ir.attributes import float_values, int_values
-from cimc.ir.text import print_module
+from cimc.ir.text import print_graph
 from cimc.passes.calibrate import BINS, RANGE, Calibrate
 from cimc.passes.column_ranges import GAIN, PEAKS
 from cimc.passes.ranges import Ranges, rounded
@@ -166,7 +166,7 @@ def test_stored_ranges_give_the_same_graph() -> None:
         int_values(seen.module.attributes[GAIN]),  # type: ignore[arg-type]
     )
     again = relowered(perceptron(30, 9, 4), Ranges.from_json(ranges.to_json()), target=small)
-    assert print_module(again.module) == print_module(lowered(perceptron(30, 9, 4), data, target=small).module)
+    assert print_graph(again) == print_graph(lowered(perceptron(30, 9, 4), data, target=small))
 
 
 @pytest.mark.parametrize("lost", ["activations", "columns"])
