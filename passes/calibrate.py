@@ -7,17 +7,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
 from cimc.evaluate import Evaluator
 from cimc.ir.attributes import floats, int_values
-from cimc.ir.graph import Graph, producer
+from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of
-from cimc.ir.nn import HIDDEN, Computed, ConstantOp, EmbedOp, InputOp, Movement, QuantiseOp, SelectOp
+from cimc.ir.nn import HIDDEN, Canonical, Computed, InputOp, QuantiseOp
 from cimc.ir.types import shape_of
-from cimc.passes.given import given_operations
+from cimc.passes.fixed_codes import fixed_operations
 from cimc.passes.histogram import RULES, Tail
 from cimc.passes.ranges import Ranges, rounded, rounded_outward
 from cimc.targets import Target
@@ -37,7 +36,7 @@ Batch = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Calibrate:
-    """Write `cim.range` (low, high) on every operation whose codes are not given; stored `ranges` win over data.
+    """Write `cim.range` (low, high) on every operation whose codes are not fixed; stored `ranges` win over data.
 
     `method` is minmax, percentile, mse or entropy (passes/histogram.py).
     """
@@ -53,9 +52,9 @@ class Calibrate:
     def __call__(self, graph: Graph) -> Graph:
         if self.method not in RULES:
             raise fail("CIM0305", f"calibrate has no method {self.method!r}", hint=f"methods: {', '.join(RULES)}")
-        given = given_operations(graph)
-        computed = [op for op in graph.operations if isinstance(op, Computed)]
-        computed = [op for op in computed if op not in given or self._is_replaced(op)]
+        fixed = fixed_operations(graph)
+        computed = [op for op in graph.operations if isinstance(op, Canonical)]
+        computed = [op for op in computed if op not in fixed or self._is_replaced(op)]
         if not self.ranges:
             self._require_rows(graph)
         found = self._stored(computed) if self.ranges else self._measured(graph, computed)
@@ -64,7 +63,7 @@ class Calibrate:
         return graph
 
     def _is_replaced(self, op: Computed) -> bool:
-        """Return whether the target's DAC may need other codes for a value than those that the model gives."""
+        """Return whether the target's DAC may need other codes for a value than those that the model fixes."""
         if self.target is None or not isinstance(op, QuantiseOp):
             return False
         return not self.target.drives(op.code.low.data, op.code.high.data)
@@ -74,7 +73,7 @@ class Calibrate:
             if isinstance(op, InputOp) and op.integers is not None:
                 _require_known(op, self.data[op.label.data])
 
-    def _stored(self, computed: list[Computed]) -> Mapping[str, tuple[float, float]]:
+    def _stored(self, computed: Sequence[Computed]) -> Mapping[str, tuple[float, float]]:
         assert self.ranges is not None
         known = self.ranges.activations
         for op in computed:
@@ -88,7 +87,7 @@ class Calibrate:
                 )
         return known
 
-    def _measured(self, graph: Graph, computed: list[Computed]) -> dict[str, tuple[float, float]]:
+    def _measured(self, graph: Graph, computed: list[Canonical]) -> dict[str, tuple[float, float]]:
         if not computed:
             return {}
         labels = [op.label.data for op in computed]
@@ -116,7 +115,7 @@ class Calibrate:
             reach |= self._clipped(evaluator, seen)
         found = {label: _range(bounds[label][0], bounds[label][1], reach[label]) for label in labels}
         found |= {op.label.data: known for op in computed if (known := _known(graph, op))}
-        found |= {op.label.data: _hidden(found[op.label.data]) for op in computed if hides(op)}
+        found |= {op.label.data: _hidden(found[op.label.data]) for op in computed if op.can_hide}
         inputs = [op for op in computed if isinstance(op, InputOp)]
         return found | {op.label.data: self._range_of_input(op) for op in inputs}
 
@@ -156,20 +155,12 @@ def _extremes(array: NDArray[Any]) -> tuple[float, float]:
     return low, high
 
 
-def _known(graph: Graph, op: Computed) -> tuple[float, float] | None:
+def _known(graph: Graph, op: Canonical) -> tuple[float, float] | None:
     """Return the range of a value that the data need not show: of all rows of a table, of a constant."""
-    ref = op.table if isinstance(op, EmbedOp) else op.value if isinstance(op, ConstantOp) else None
-    if ref is None:
+    if op.known_values is None:
         return None
-    low, high = _extremes(graph.weights.get(ref))
+    low, high = _extremes(graph.weights.get(op.known_values))
     return _range(low, high, max(abs(low), abs(high)) or 1.0)
-
-
-def hides(op: Operation) -> bool:
-    """Say whether a value may hold what stands for minus infinity; softmax gives that no weight."""
-    if isinstance(op, SelectOp):
-        return op.hides is not None
-    return isinstance(op, Movement) and any(hides(producer(operand)) for operand in op.operands)
 
 
 def _hidden(bounds: tuple[float, float]) -> tuple[float, float]:

@@ -7,14 +7,12 @@ from xdsl.rewriter import Rewriter
 
 from cimc.ir.attributes import float_values
 from cimc.ir.graph import Graph, producer, users
-from cimc.ir.nn import Computed, ConvOp, DenseOp, InputOp, RecodeOp, SoftmaxOp
+from cimc.ir.nn import Computed, InputOp, Layer, RecodeOp, SoftmaxOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.passes.calibrate import RANGE
 from cimc.passes.quantise import align, code_type
 from cimc.passes.shared_codes import followers, root_of, same_codes
 from cimc.targets import Target
-
-Layer = ConvOp | DenseOp
 
 
 def fit_inputs(graph: Graph, layers: Sequence[Layer], target: Target) -> None:

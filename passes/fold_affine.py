@@ -1,23 +1,24 @@
 """Fold batch normalisation, scales and biases into the weights next to them, where that is exact in real arithmetic."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, Operation
 from xdsl.rewriter import Rewriter
 
 from cimc.ir import nn
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.build import again
-from cimc.ir.graph import Graph, only_user
+from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
 from cimc.passes.dead_code import drop_unused
 
 Reals = NDArray[np.float64]
-Layer = nn.ConvOp | nn.DenseOp
+Changes = dict[str, Attribute | None]
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,12 @@ def _last_axis(array: Reals, size: int) -> Reals | None:
 
 
 def _into_producer(graph: Graph, op: nn.AffineOp) -> None:
-    before = op.x.owner
-    if not isinstance(before, nn.ConvOp | nn.DenseOp | nn.AffineOp | nn.NormOp) or only_user(op.x) is None:
+    before = producer(op.x)
+    fold = FOLDS.get(type(before))
+    if fold is None or not isinstance(before, nn.Canonical) or only_user(op.x) is None:
         return
-    if isinstance(before, nn.NormOp):
-        changes = _of_last_axis(graph, before, op) if op.clamp is None else None
-    elif before.clamp is not None:
-        return
-    else:
-        changes = _merged(graph, before, op) if isinstance(before, nn.AffineOp) else _scaled_outputs(graph, before, op)
+    clamped = before.clamp if isinstance(before, nn.Activated) else op.clamp
+    changes = fold(graph, before, op) if clamped is None else None
     if changes is None:
         return
     clamp = {} if op.clamp is None else {"clamp": op.clamp}
@@ -83,14 +81,14 @@ def _into_producer(graph: Graph, op: nn.AffineOp) -> None:
     Rewriter.erase_op(before)
 
 
-def _merged(graph: Graph, first: nn.AffineOp, second: nn.AffineOp) -> dict[str, Attribute | None] | None:
+def _merged(graph: Graph, first: nn.AffineOp, second: nn.AffineOp) -> Changes | None:
     """(x * s + b) * t + c is x * (s * t) + (b * t + c)."""
     scale = _reals(graph, first.scale) * _reals(graph, second.scale)
     bias = _reals(graph, first.bias) * _reals(graph, second.scale) + _reals(graph, second.bias)
     return _constants(graph, second.label.data, scale=scale, bias=bias)
 
 
-def _scaled_outputs(graph: Graph, layer: Layer, op: nn.AffineOp) -> dict[str, Attribute | None] | None:
+def _scaled_outputs(graph: Graph, layer: nn.Layer, op: nn.AffineOp) -> Changes | None:
     outputs = shape_of(op.out)[-1]
     scale = _last_axis(_reals(graph, op.scale), outputs)
     offset = _last_axis(_reals(graph, op.bias), outputs)
@@ -104,7 +102,7 @@ def _scaled_outputs(graph: Graph, layer: Layer, op: nn.AffineOp) -> dict[str, At
     return _constants(graph, op.label.data, **arrays)
 
 
-def _of_last_axis(graph: Graph, norm: nn.NormOp, op: nn.AffineOp) -> dict[str, Attribute | None] | None:
+def _of_last_axis(graph: Graph, norm: nn.NormOp, op: nn.AffineOp) -> Changes | None:
     """A normalisation has a scale and a bias for every element of its axis."""
     size = shape_of(op.out)[-1]
     scale, offset = (_last_axis(_reals(graph, ref), size) for ref in (op.scale, op.bias))
@@ -114,10 +112,19 @@ def _of_last_axis(graph: Graph, norm: nn.NormOp, op: nn.AffineOp) -> dict[str, A
     return _constants(graph, op.label.data, scale=_reals(graph, norm.scale) * scale, bias=bias)
 
 
-def _constants(graph: Graph, label: str, **arrays: NDArray[np.generic]) -> dict[str, Attribute | None] | None:
+FOLDS: Mapping[type[Operation], Callable[[Graph, Any, nn.AffineOp], Changes | None]] = {
+    nn.ConvOp: _scaled_outputs,
+    nn.DenseOp: _scaled_outputs,
+    nn.AffineOp: _merged,
+    nn.NormOp: _of_last_axis,
+}
+"""What an affine map makes of the constants of the operation before it; None where they cannot say it."""
+
+
+def _constants(graph: Graph, label: str, **arrays: NDArray[np.generic]) -> Changes | None:
     """Keep arrays as properties of the same names; None where one left float32's range."""
     found = {name: _kept(graph, f"{label}.{name}", array) for name, array in arrays.items()}
-    kept: dict[str, Attribute | None] = {name: ref for name, ref in found.items() if ref is not None}
+    kept: Changes = {name: ref for name, ref in found.items() if ref is not None}
     return kept if len(kept) == len(arrays) else None
 
 
@@ -141,7 +148,7 @@ def _into_consumer(graph: Graph, op: nn.AffineOp) -> None:
     replace(layer, [again(layer, [source], shape_of(layer.out), **changes)], also=[op])
 
 
-def _scaled_channels(graph: Graph, layer: nn.ConvOp, op: nn.AffineOp) -> dict[str, Attribute | None] | None:
+def _scaled_channels(graph: Graph, layer: nn.ConvOp, op: nn.AffineOp) -> Changes | None:
     """Scale the input channels of a convolution; its padding must stay zero under the map."""
     channels, group = shape_of(op.x)[-1], int_value(layer.group)
     scale = _last_axis(_reals(graph, op.scale), channels)
@@ -156,7 +163,7 @@ def _scaled_channels(graph: Graph, layer: nn.ConvOp, op: nn.AffineOp) -> dict[st
     return _constants(graph, layer.label.data, weight=weight * scale[row], bias=bias)
 
 
-def _scaled_rows(graph: Graph, layer: nn.DenseOp, op: nn.AffineOp) -> dict[str, Attribute | None] | None:
+def _scaled_rows(graph: Graph, layer: nn.DenseOp, op: nn.AffineOp) -> Changes | None:
     """Scale the rows of a matrix; the map may act on the data before it is flattened into one vector."""
     inputs = layer.weight.dims[0]
     scale = _per_row(_reals(graph, op.scale), shape_of(op.x), shape_of(layer.x))

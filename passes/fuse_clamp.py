@@ -11,7 +11,6 @@ from cimc.ir.graph import Graph, only_user
 from cimc.ir.location import replace
 from cimc.ir.types import shape_of
 
-CLAMPING = (nn.ConvOp, nn.DenseOp, nn.AffineOp, nn.AddOp, nn.SubOp, nn.MulOp, nn.DivOp, nn.MaxPoolOp, nn.AvgPoolOp)
 Bounds = tuple[float, float]
 UNBOUNDED: Bounds = (-nn.UNBOUNDED, nn.UNBOUNDED)
 
@@ -33,7 +32,7 @@ def bounds_of(op: nn.Computed) -> Bounds:
     """Return the bounds that an operation clamps its own result to."""
     if isinstance(op, nn.ClampOp):
         return float_value(op.low), float_value(op.high)
-    low, high = (float_values(op.clamp) if isinstance(op, CLAMPING) else ()) or UNBOUNDED
+    low, high = (float_values(op.clamp) if isinstance(op, nn.Activated) else ()) or UNBOUNDED
     return low, high
 
 
@@ -48,7 +47,7 @@ def _fuse(op: nn.ClampOp) -> None:
     if own == UNBOUNDED:
         replace(op, [], [op.x])
         return
-    if not isinstance(inner, (*CLAMPING, nn.ClampOp)) or only_user(op.x) is None:
+    if not isinstance(inner, nn.Activated | nn.ClampOp) or only_user(op.x) is None:
         return
     low, high = both(bounds_of(inner), own)
     if isinstance(inner, nn.ClampOp):

@@ -12,7 +12,7 @@ from cimc.diagnostics import fail
 from cimc.ir.attributes import Ints, int_value, int_values, integer, ints, text
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
-from cimc.ir.nn import AvgPoolOp, ConvOp, DenseOp, MaxPoolOp
+from cimc.ir.nn import AvgPoolOp, ConvOp, DenseOp, Layer, MaxPoolOp
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
@@ -43,7 +43,7 @@ class Im2col:
         if self.depthwise not in WAYS:
             raise fail("CIM0305", f"im2col{{depthwise}} is {self.depthwise!r}", hint=f"it can be {', '.join(WAYS)}")
         ways = self._ways(graph)
-        layers = [op for op in graph.operations if isinstance(op, ConvOp | DenseOp) and ways.get(op) != "digital"]
+        layers = [op for op in graph.operations if isinstance(op, Layer) and ways.get(op) != "digital"]
         fit_inputs(graph, layers, self.target)
         for op in graph.operations:
             if isinstance(op, ConvOp) and ways.get(op) == "digital":
@@ -61,7 +61,7 @@ class Im2col:
         """Return where each depthwise layer goes: digital, array or channels."""
         free, ways = _free_cells(self.target, graph), dict[Operation, str]()
         for op in graph.operations:
-            if isinstance(op, ConvOp) and is_depthwise(op):
+            if isinstance(op, ConvOp) and op.is_depthwise:
                 price = depthwise_price(self.target, *_facts(op))
                 ways[op] = self._way(price, free)
                 free -= price.cells if ways[op] == "array" else 0
@@ -75,11 +75,6 @@ class Im2col:
         return "array" if price.array.product < price.digital.product and price.cells <= free else "digital"
 
 
-def is_depthwise(op: ConvOp) -> bool:
-    """Return whether each output channel of a convolution reads one input channel."""
-    return op.weight.dims[2] == 1 and int_value(op.group) > 1
-
-
 def _facts(op: ConvOp) -> tuple[int, int, int, int]:
     """Return (taps, channels, outputs per channel, output positions)."""
     height, width, _, outputs = op.weight.dims
@@ -91,9 +86,7 @@ def _free_cells(target: Target, graph: Graph) -> float:
     """Return the cells that are left when all layers but the depthwise ones lie in the tiles."""
     if target.tiles is None:
         return math.inf
-    dense = [
-        op for op in graph.operations if isinstance(op, DenseOp) or (isinstance(op, ConvOp) and not is_depthwise(op))
-    ]
+    dense = [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
     return target.tiles * target.rows * target.columns - sum(math.prod(op.weight.dims) for op in dense)
 
 
@@ -128,7 +121,7 @@ def _diagonal(graph: Graph, op: ConvOp, target: Target) -> MvmOp:
     return made
 
 
-def _mvm(graph: Graph, op: ConvOp | DenseOp, weight: np.ndarray, window: Ints | None) -> MvmOp:
+def _mvm(graph: Graph, op: Layer, weight: np.ndarray, window: Ints | None) -> MvmOp:
     label = op.label.data
     low, high = code_clamp(op.clamp, code_of(op.out))
     bias = np.zeros(weight.shape[0] * weight.shape[2]) if op.bias is None else graph.weights.get(op.bias)

@@ -14,10 +14,10 @@ from cimc.evaluate import Evaluator
 from cimc.ir.attributes import ints
 from cimc.ir.graph import Graph
 from cimc.ir.loops import ScanOp, retype_results
-from cimc.ir.nn import Computed, ConvOp, DenseOp, InputOp
+from cimc.ir.nn import Canonical, Computed, InputOp, Layer
 from cimc.ir.types import CodeType, code_of, code_tensor, float_tensor, shape_of
 from cimc.passes.calibrate import Batch, samples_at_once
-from cimc.passes.quantise import bounds, input_type, is_product, narrowed
+from cimc.passes.quantise import bounds, input_type, narrowed
 from cimc.passes.ranges import Ranges
 from cimc.passes.shared_codes import followers, same_codes
 from cimc.targets import Target
@@ -30,7 +30,6 @@ SAMPLES = 64
 LEAST_NOISE = 1e-12
 """Share of the signal power taken for the noise of 8 bits where there is less of it."""
 
-Layer = ConvOp | DenseOp
 Outputs = Mapping[str, NDArray[np.float64]]
 
 
@@ -189,7 +188,7 @@ def _stored(graph: Graph, bits: Mapping[str, tuple[int, int]]) -> Choice:
 
 
 def _apply(graph: Graph, choice: Choice) -> None:
-    ops = {op.label.data: op for op in graph.operations if isinstance(op, Computed)}
+    ops = {op.label.data: op for op in graph.operations if isinstance(op, Canonical)}
     for knob, bits in sorted(choice.items()):
         op = ops[knob.label]
         if knob.weights:
@@ -228,7 +227,7 @@ def rounded_weights(weight: NDArray[np.generic], bits: int) -> NDArray[np.float3
 
 
 def _layers(graph: Graph) -> Iterator[Layer]:
-    return (op for op in graph.operations if isinstance(op, Layer) and is_product(op))
+    return (op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise)
 
 
 def _copy(graph: Graph) -> Graph:

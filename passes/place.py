@@ -9,11 +9,10 @@ from cimc.diagnostics import CimcError, fail
 from cimc.ir.attributes import int_value, integer, ints
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.nn import Computed, ConvOp, DenseOp
+from cimc.ir.nn import Computed, ConvOp, Layer
 from cimc.ir.xbar import MvmOp
 from cimc.isa.limits import PLACES_MOST
 from cimc.passes.packing import ENDS, WAYS, Block, blocks_in, blocks_of, pack, pack_layers, tiles_of
-from cimc.passes.quantise import is_product
 from cimc.passes.split import balanced_cuts
 from cimc.targets import Target
 
@@ -109,14 +108,14 @@ def require_cells(graph: Graph, target: Target) -> None:
 
     Weights of several layers that are equal count once here: `reuse` may let them share cells.
     """
-    products = [op for op in graph.operations if isinstance(op, ConvOp | DenseOp) and is_product(op)]
+    products = [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
     layers = [_imported(op, target) for op in products]
     distinct = {op.weight.digest.data: layer.cells for op, layer in zip(products, layers, strict=True)}
     if sum(distinct.values()) > capacity(target):
         raise Place(target).misfit(layers)
 
 
-def _imported(op: ConvOp | DenseOp, target: Target) -> Needed:
+def _imported(op: Layer, target: Target) -> Needed:
     dims = op.weight.dims
     group = int_value(op.group) if isinstance(op, ConvOp) else 1
     matrix = group, math.prod(dims[:-1]), dims[-1] // group

@@ -7,73 +7,38 @@ from typing import ClassVar
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
-from cimc.ir.attributes import float_value, float_values, int_value, text
-from cimc.ir.functions import FUNCTIONS
+from cimc.ir.attributes import float_value, float_values, text
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.loops import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
+from cimc.ir.nature import Reads, described
 from cimc.ir.nn import (
     AddOp,
     AffineOp,
-    ArgMaxOp,
-    AvgPoolOp,
+    Canonical,
     ClampOp,
     Computed,
     ConcatOp,
     ConstantOp,
-    ConvOp,
-    DenseOp,
-    DivOp,
-    EmbedOp,
     InputOp,
+    Layer,
     MatMulOp,
-    MaxPoolOp,
-    Movement,
-    MulOp,
-    NormOp,
-    OutputOp,
     PadOp,
     QuantiseOp,
     RecodeOp,
     RequantiseOp,
     SelectOp,
-    SoftmaxOp,
     SubOp,
-    UnaryOp,
 )
-from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
+from cimc.ir.types import CodeType, code_of, code_tensor, integer_type, shape_of
 from cimc.passes.calibrate import RANGE
-from cimc.passes.given import given_code, integer_type, passes_given
+from cimc.passes.fixed_codes import fixed_code, passes_fixed
 from cimc.targets import Target
 
 WIDE_BITS = 16
 FINEST = 1 << 15
-WIDE_READERS = (
-    OutputOp,
-    SoftmaxOp,
-    AffineOp,
-    ClampOp,
-    AddOp,
-    SubOp,
-    MulOp,
-    DivOp,
-    ArgMaxOp,
-    AvgPoolOp,
-    MatMulOp,
-    NormOp,
-    SelectOp,
-    StateOp,
-    QuantiseOp,
-)
-"""Operations of the digital unit that read 16-bit codes at no cost but memory."""
-WEIGHT_BITS = 13
-"""Codes of what becomes weights of other values by softmax: its table is as long as the codes are many."""
-TABLE_BITS = 12
-"""Codes that steep functions read, and all functions in loops; a table for 16 bits takes 128 KiB."""
-FREE = (AddOp, AffineOp, ClampOp, ConvOp, DenseOp, MulOp, SubOp, UnaryOp)
-"""Operations that can write any codes."""
-PASSING = (Movement, MaxPoolOp)
-"""Operations that hand codes on as they are."""
+LEAST_BITS = {Reads.WEIGHTS: 13, Reads.TABLE: 12, Reads.NARROW: 0, Reads.INDEX: 0}
+"""Bits that readers want where the DAC has fewer: a table is as long as the codes are many, 128 KiB for 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -99,20 +64,20 @@ class Quantise:
         for value in reversed(computed):
             found = readers(value.out)
             bits[value] = min((self._bits_read(user, bits) for user in found), default=self._narrow())
-            if any(is_product(user) or _passes_to(user, streamed) for user in found):
+            if any(_is_product(user) or _passes_to(user, streamed) for user in found):
                 streamed.add(value)
         carried = self._carried(graph)
-        given: set[Operation] = set()
+        fixed: set[Operation] = set()
         for op in graph.operations:
             if isinstance(op, YieldOp):
                 _finish_body(op, carried)
             elif isinstance(op, QuantiseOp):
-                given.add(_settle(op))
-            elif isinstance(op, Computed):
-                self._spare_reader(op, given)
-                code = code_of(op.operands[0]) if passes_given(op, given) else given_code(op)
+                fixed.add(_settle(op))
+            elif isinstance(op, Canonical):
+                self._spare_reader(op, fixed)
+                code = code_of(op.operands[0]) if passes_fixed(op, fixed) else fixed_code(op)
                 if code is not None:
-                    given.add(op)
+                    fixed.add(op)
                 own = code or _own_code(graph, op, bits[op], self._is_offset(op in streamed))
                 _quantise(op, carried.get(op, own))
         return graph
@@ -125,15 +90,10 @@ class Quantise:
 
     def _bits_read(self, user: Operation, known: Mapping[Operation, int]) -> int:
         """Return the bits of codes that a reader takes; `known` are those of the values that pass codes on."""
-        if isinstance(user, PASSING):
+        reads = described(user).reads(scan_of(user) is not None, _only_weighs(user))
+        if reads is Reads.PASSED:
             return known.get(user, WIDE_BITS)
-        if isinstance(user, SoftmaxOp) and _weighs(user):
-            return max(WEIGHT_BITS, self._narrow())
-        if isinstance(user, WIDE_READERS):
-            return WIDE_BITS
-        if isinstance(user, UnaryOp) and (scan_of(user) or FUNCTIONS[user.function.data].steep):
-            return max(TABLE_BITS, self._narrow())
-        return self._narrow()
+        return WIDE_BITS if reads is Reads.WIDE else max(LEAST_BITS[reads], self._narrow())
 
     def _carried(self, graph: Graph) -> dict[Operation, CodeType]:
         """Return the codes of every state, and of the operations that can give them to its next and initial value."""
@@ -141,43 +101,43 @@ class Quantise:
         for scan in (op for op in graph.operations if isinstance(op, ScanOp)):
             for state, following in zip(scan.states, scan.terminator.next, strict=True):
                 found[state] = code_type(*_hull(producer(following), state), WIDE_BITS, self._is_offset(False))
-                if isinstance(following.owner, FREE):
-                    found.setdefault(following.owner, found[state])
+                computing = producer(following)
+                if described(computing).NATURE.writes_any_codes:
+                    found.setdefault(computing, found[state])
                 if isinstance(state.initial.owner, ConstantOp) and len(readers(state.initial)) == 1:
                     found[state.initial.owner] = found[state]
         return found
 
-    def _spare_reader(self, op: Computed, given: Collection[Operation]) -> None:
+    def _spare_reader(self, op: Canonical, fixed: Collection[Operation]) -> None:
         """Requantise operands that have more bits than their reader takes: what a loop carries is read by anything.
 
-        Codes that the model gives are left to what reads them (passes/dac_range.py).
+        Codes that the model fixes are left to what reads them (passes/dac_range.py).
         """
-        if isinstance(op, (*PASSING, StateOp, EmbedOp)):
+        if op.NATURE.reads in (Reads.INDEX, Reads.NOTHING):
             return
         most = self._bits_read(op, {})
         for value in dict.fromkeys(op.operands):
-            if code_of(value).bits.data > most and producer(value) not in given:
-                align(op, value, narrowed(code_of(value), most, self._is_offset(is_product(op))))
+            if code_of(value).bits.data > most and producer(value) not in fixed:
+                align(op, value, narrowed(code_of(value), most, self._is_offset(_is_product(op))))
 
 
-def _own_code(graph: Graph, op: Computed, bits: int, offset: bool) -> CodeType:
+def _own_code(graph: Graph, op: Canonical, bits: int, offset: bool) -> CodeType:
     """Return the codes for a value's own range."""
-    low, high = float_values(op.attributes.pop(RANGE))  # type: ignore[arg-type]
-    if isinstance(op, SoftmaxOp):
-        low, high = 0.0, 1.0
+    calibrated = float_values(op.attributes.pop(RANGE))  # type: ignore[arg-type]
+    low, high = op.known_range or calibrated
     if isinstance(op, InputOp):
         return input_type(low, high, bits) if op.integers is None else integer_type(int(low), int(high))
     if isinstance(op, AffineOp) and _is_negation(graph, op):
         return _mirrored(code_of(op.x))
     code = code_type(low, high, bits, offset)
-    if _is_whole(op):
+    if op.is_whole:
         return whole_type(low, high, bits) or code
     if isinstance(op, (AddOp, SubOp, ClampOp)):
         return _no_finer(code, max(code_of(operand).scale.data for operand in op.operands))
     return code
 
 
-def _quantise(op: Computed, code: CodeType) -> None:
+def _quantise(op: Canonical, code: CodeType) -> None:
     """Give a value its codes: `code`, or those that its operands force on it."""
     if isinstance(op, StateOp) and code_of(op.initial) != code:
         align(op, op.initial, code)
@@ -189,7 +149,7 @@ def _quantise(op: Computed, code: CodeType) -> None:
         code = _with_value(code_of(op.x), float_value(op.value))
         if code != code_of(op.x):
             align(op, op.x, code)
-    elif isinstance(op, PASSING):
+    elif op.NATURE.keeps_codes:
         code = code_of(op.operands[0])
     elif isinstance(op, RecodeOp) and code_of(op.x) != op.source:
         align(op, op.x, op.source)
@@ -278,11 +238,6 @@ def whole_type(low: float, high: float, bits: int) -> CodeType | None:
     return CodeType.of(needed, -top if low < 0.0 else 0, top if high > 0.0 or low >= 0.0 else 0, 0, 1.0)
 
 
-def _is_whole(op: Computed) -> bool:
-    """Return whether every result is an integer."""
-    return isinstance(op, ArgMaxOp) or (isinstance(op, UnaryOp) and FUNCTIONS[op.function.data].whole)
-
-
 def _is_negation(graph: Graph, op: AffineOp) -> bool:
     scale, bias = (graph.weights.get(ref) for ref in (op.scale, op.bias))
     return op.clamp is None and bool((scale == -1.0).all() and not bias.any())
@@ -296,22 +251,20 @@ def _mirrored(code: CodeType) -> CodeType:
 
 def _passes_to(user: Operation, chosen: set[Operation]) -> bool:
     """Return whether a user hands the codes on, unchanged, to a value in `chosen`."""
-    return isinstance(user, PASSING) and user in chosen
+    return described(user).NATURE.hands_codes_on and user in chosen
 
 
-def _weighs(op: Operation) -> bool:
+def _only_weighs(op: Operation) -> bool:
     """Return whether a result, moved, is only multiplied with matrices: the weights of attention."""
-    found = readers(op.results[0])
+    found = [user for result in op.results for user in readers(result)]
     return bool(found) and all(
-        isinstance(user, MatMulOp) or (isinstance(user, PASSING) and _weighs(user)) for user in found
+        isinstance(user, MatMulOp) or (described(user).NATURE.hands_codes_on and _only_weighs(user)) for user in found
     )
 
 
-def is_product(user: Operation) -> bool:
+def _is_product(user: Operation) -> bool:
     """Return whether the crossbar multiplies what this user reads; depthwise layers count as digital."""
-    if isinstance(user, ConvOp):
-        return user.weight.dims[2] > 1 or int_value(user.group) == 1
-    return isinstance(user, DenseOp)
+    return isinstance(user, Layer) and not user.is_depthwise
 
 
 def _with_value(code: CodeType, value: float) -> CodeType:

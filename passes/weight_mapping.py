@@ -28,8 +28,6 @@ WEIGHT_LEVELS = 127
 WEIGHT_BITS = 7
 """Bits of a weight's magnitude."""
 
-Layer = nn.ConvOp | nn.DenseOp
-
 
 @dataclass(frozen=True)
 class WeightMapping:
@@ -52,20 +50,16 @@ class WeightMapping:
         if not 1 <= self.slices <= WEIGHT_BITS:
             raise fail("CIM0305", f"weight-mapping{{slices}} is {self.slices}", hint=f"1 to {WEIGHT_BITS} are possible")
         for op in graph.operations:
-            if isinstance(op, Layer) and not _is_depthwise(op):
+            if isinstance(op, nn.Layer) and not op.is_depthwise:
                 rewrite(graph, op, self.slices)
         return graph
 
 
-def _is_depthwise(op: Layer) -> bool:
-    return isinstance(op, nn.ConvOp) and op.weight.dims[2] == 1 and int_value(op.group) > 1
-
-
-def _differential(graph: Graph, op: Layer, slices: int) -> None:
+def _differential(graph: Graph, op: nn.Layer, slices: int) -> None:
     """Leave a layer as it is: conductances are differences unless something else is asked for."""
 
 
-def _offset(graph: Graph, op: Layer, slices: int) -> None:
+def _offset(graph: Graph, op: nn.Layer, slices: int) -> None:
     """W x = (W + m) x - m x, with m the largest magnitude of W and the last product in a column of its own."""
     if isinstance(op, nn.ConvOp) and int_value(op.group) > 1:
         return
@@ -84,7 +78,7 @@ def _offset(graph: Graph, op: Layer, slices: int) -> None:
     _finish(op, [raw, sums, reference], build.sub(sums.out, reference.out, label))
 
 
-def _sliced(graph: Graph, op: Layer, slices: int) -> None:
+def _sliced(graph: Graph, op: nn.Layer, slices: int) -> None:
     """W = sum of digits of its 8-bit codes times powers of two, each digit's layer on its own."""
     label = op.label.data
     parts = [part for part in _digits(graph.weights.get(op.weight), slices) if part.any()]
@@ -117,12 +111,12 @@ def _digits(weight: NDArray[np.generic], slices: int) -> list[NDArray[np.float64
     return [np.sign(codes) * digit * step for digit in digits]
 
 
-def _layer(op: Layer, label: str, weight: WeightRef, bias: WeightRef | None, shape: tuple[int, ...]) -> nn.Computed:
+def _layer(op: nn.Layer, label: str, weight: WeightRef, bias: WeightRef | None, shape: tuple[int, ...]) -> nn.Computed:
     """Return a layer like `op`, without its activation."""
     return again(op, [op.x], shape, label=text(label), weight=weight, bias=bias, clamp=None, steps=None)
 
 
-def _finish(op: Layer, made: list[Operation], last: nn.AddOp | nn.SubOp) -> None:
+def _finish(op: nn.Layer, made: list[Operation], last: nn.AddOp | nn.SubOp) -> None:
     """Put the operations in place of the layer, whose activation the last one takes over."""
     if op.clamp is not None:
         last.properties["clamp"] = op.clamp

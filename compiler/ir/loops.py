@@ -8,7 +8,7 @@ one of them its label. With `reverse` the steps go from the end of the sequences
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from xdsl.dialects.builtin import TensorType, UnitAttr
 from xdsl.ir import Attribute, Block, Dialect, Operation, Region, SSAValue
@@ -31,7 +31,8 @@ from xdsl.traits import IsTerminator
 from xdsl.utils.exceptions import VerifyException
 
 from cimc.ir.attributes import Integer, int_value, integer, text
-from cimc.ir.nn import Computed, Movement, ReshapeOp
+from cimc.ir.nature import AxisOrder, Described, Nature, Passes, Reads
+from cimc.ir.nn import Canonical, Movement, ReshapeOp
 from cimc.ir.types import shape_of, tensor_of
 from cimc.ir.xbar import ViewOp
 
@@ -42,10 +43,13 @@ Kind = TypeVar("Kind", bound=Operation)
 
 
 @irdl_op_definition
-class YieldOp(IRDLOperation):
+class YieldOp(IRDLOperation, Described):
     """The end of a body: `next` are the states of the next step, `kept` is stacked over all steps."""
 
     name = "loop.yield"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.PASSED, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
     next: VarOperand = var_operand_def(TensorType)
     kept: VarOperand = var_operand_def(TensorType)
@@ -53,10 +57,13 @@ class YieldOp(IRDLOperation):
 
 
 @irdl_op_definition
-class ScanOp(IRDLOperation):
+class ScanOp(IRDLOperation, Described):
     """A counted loop over the slices of sequences."""
 
     name = "loop.scan"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.NOTHING, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     steps: Integer = prop_def(Integer)
     reverse: UnitAttr | None = opt_prop_def(UnitAttr)
     final: VarOpResult = var_result_def(TensorType)
@@ -120,6 +127,9 @@ class TakeOp(Movement):
     """The slice of this step of a sequence (steps, ...)."""
 
     name = "loop.take"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.PASSED, writes_any_codes=False, passes=Passes.CODES, order=AxisOrder.NO, tied=False
+    )
     x: Operand = operand_def(TensorType)
 
     def verify_(self) -> None:
@@ -130,10 +140,13 @@ class TakeOp(Movement):
 
 
 @irdl_op_definition
-class StateOp(Computed):
+class StateOp(Canonical):
     """The value of a state in this step; `initial` is that of the first step."""
 
     name = "loop.state"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=True
+    )
     initial: Operand = operand_def(TensorType)
 
     def verify_(self) -> None:
@@ -147,6 +160,9 @@ class ResultOp(Movement):
     """A result of a scan under its label, where the loop has written it."""
 
     name = "loop.result"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.PASSED, writes_any_codes=False, passes=Passes.CODES, order=AxisOrder.NO, tied=True
+    )
     x: Operand = operand_def(TensorType)
 
     def verify_(self) -> None:

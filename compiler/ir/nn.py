@@ -7,6 +7,7 @@ values, compute, quantise to the result's codes. `label` names the value an oper
 
 from collections.abc import Sequence
 from math import prod
+from typing import ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import TensorType
@@ -24,13 +25,17 @@ from xdsl.irdl import (
 )
 from xdsl.utils.exceptions import VerifyException
 
-from cimc.ir.attributes import Floats, Integer, Ints, Real, Text, int_value, int_values
-from cimc.ir.types import CodeType, WeightRef, code_of, is_quantised, shape_of
+from cimc.ir.attributes import Floats, Integer, Ints, Real, Text, float_value, int_value, int_values
+from cimc.ir.functions import FUNCTIONS
+from cimc.ir.nature import AxisOrder, Described, Nature, Passes, Reads
+from cimc.ir.types import CodeType, WeightRef, code_of, integer_type, is_quantised, shape_of
 
 HIDDEN = -1e30
 """Stands for minus infinity in what a softmax reads; ranges leave out values at or below it."""
 UNBOUNDED = 3.4028234663852886e38
 """The largest float32: stands for "no bound" in clamps."""
+WHOLE = 1e-6
+"""How near 1 / scale must be to a whole number for softmax to give codes of that scale (passes/digital/digital.py)."""
 
 
 def window_out(size: int, before: int, after: int, kernel: int, stride: int, dilation: int) -> int:
@@ -45,9 +50,58 @@ class Computed(IRDLOperation):
     address: Integer | None = opt_prop_def(Integer)
     out: OpResult = result_def(TensorType)
 
+    def multiplies(self) -> int:
+        """Return how many multiplications, or steps as dear, it takes to compute the result literally."""
+        return prod(shape_of(self.out))
+
+
+class Canonical(Computed, Described):
+    """An operation of the model's graph, which says what it is; those of the tile IR are computed as well."""
+
+
+class Activated(Canonical):
+    """An operation that can clamp its result."""
+
+    clamp: Floats | None = opt_prop_def(Floats)
+
+
+class Layer(Activated):
+    """An operation with weights of its own.
+
+    `steps` (outputs) float64 is given where the weights of each output are whole multiples of one number.
+    """
+
+    x: Operand = operand_def(TensorType)
+    weight: WeightRef = prop_def(WeightRef)
+    steps: WeightRef | None = opt_prop_def(WeightRef)
+    bias: WeightRef | None = opt_prop_def(WeightRef)
+
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether each output channel reads one input channel: no product for the crossbar."""
+        return False
+
+    def verify_(self) -> None:
+        if self.steps is not None and self.steps.dims != self.weight.dims[-1:]:
+            raise VerifyException(f"steps {self.steps.dims} do not fit weight {self.weight.dims}")
+
+
+class Movement(Canonical):
+    """An operation that only moves values: codes stay what they are."""
+
+    @property
+    def can_hide(self) -> bool:
+        sources = (operand.owner for operand in self.operands)
+        return any(isinstance(source, Described) and source.can_hide for source in sources)
+
+    def verify_(self) -> None:
+        for operand in self.operands:
+            if is_quantised(self.out) and (not is_quantised(operand) or code_of(operand) != code_of(self.out)):
+                raise VerifyException("a movement cannot change codes")
+
 
 @irdl_op_definition
-class InputOp(Computed):
+class InputOp(Canonical):
     """A model input: memory axis a of the value is axis order[a] of the model's own per-sample shape.
 
     `batch_axis` is where the model's own tensor has the samples: absent for the first axis, -1 for none.
@@ -57,21 +111,32 @@ class InputOp(Computed):
     """
 
     name = "nn.input"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.NOTHING, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     model_shape: Ints = prop_def(Ints)
     order: Ints = prop_def(Ints)
     batch_axis: Integer | None = opt_prop_def(Integer)
     integers: Ints | None = opt_prop_def(Ints)
     code: CodeType | None = opt_prop_def(CodeType)
 
+    @property
+    def own_code(self) -> CodeType | None:
+        ends = int_values(self.integers)
+        return self.code or (integer_type(*ends) if ends else None)
+
     def verify_(self) -> None:
         _verify_order(self, shape_of(self.out))
 
 
 @irdl_op_definition
-class OutputOp(IRDLOperation):
+class OutputOp(IRDLOperation, Described):
     """A model output under its ONNX name, with shape, axis order and batch axis as for an input."""
 
     name = "nn.output"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     x: Operand = operand_def(TensorType)
     label: Text = prop_def(Text)
     model_shape: Ints = prop_def(Ints)
@@ -83,60 +148,59 @@ class OutputOp(IRDLOperation):
 
 
 @irdl_op_definition
-class ConvOp(Computed):
-    """2-D convolution of (height, width, channels); weight (kernel height, kernel width, channels / group, outputs).
-
-    `steps` (outputs) float64 is given where the weights of each output are whole multiples of one number.
-    """
+class ConvOp(Layer):
+    """2-D convolution of (height, width, channels); weight (kernel height, kernel width, channels / group, outputs)."""
 
     name = "nn.conv"
-    x: Operand = operand_def(TensorType)
-    weight: WeightRef = prop_def(WeightRef)
-    steps: WeightRef | None = opt_prop_def(WeightRef)
-    bias: WeightRef | None = opt_prop_def(WeightRef)
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.NARROW, writes_any_codes=True, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     stride: Ints = prop_def(Ints)
     dilation: Ints = prop_def(Ints)
     pads: Ints = prop_def(Ints)
     """top, left, bottom, right"""
     group: Integer = prop_def(Integer)
-    clamp: Floats | None = opt_prop_def(Floats)
+
+    @property
+    def is_depthwise(self) -> bool:
+        return self.weight.dims[2] == 1 and int_value(self.group) > 1
 
     def verify_(self) -> None:
+        Layer.verify_(self)
         shape, kernel = shape_of(self.x), self.weight.dims
         if len(shape) != 3 or len(kernel) != 4 or shape[2] != kernel[2] * int_value(self.group):
             raise VerifyException(f"weight {kernel} in {int_value(self.group)} groups does not fit input {shape}")
-        _verify_steps(self)
         _verify_window(self, (shape[0], shape[1]), (kernel[0], kernel[1]), kernel[3])
 
 
 @irdl_op_definition
-class DenseOp(Computed):
-    """Matrix product of the last axis with weight (inputs, outputs); `steps` as for a convolution."""
+class DenseOp(Layer):
+    """Matrix product of the last axis with weight (inputs, outputs)."""
 
     name = "nn.dense"
-    x: Operand = operand_def(TensorType)
-    weight: WeightRef = prop_def(WeightRef)
-    steps: WeightRef | None = opt_prop_def(WeightRef)
-    bias: WeightRef | None = opt_prop_def(WeightRef)
-    clamp: Floats | None = opt_prop_def(Floats)
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.NARROW, writes_any_codes=True, passes=Passes.NO, order=AxisOrder.LAST_STAYS, tied=False
+    )
 
     def verify_(self) -> None:
+        Layer.verify_(self)
         if (*shape_of(self.x)[:-1], self.weight.dims[1]) != shape_of(self.out) or shape_of(self.x)[
             -1
         ] != self.weight.dims[0]:
             raise VerifyException(f"weight {self.weight.dims} does not take {shape_of(self.x)} to {shape_of(self.out)}")
-        _verify_steps(self)
 
 
 @irdl_op_definition
-class AffineOp(Computed):
+class AffineOp(Activated):
     """x * scale + bias with constants of x's rank that broadcast to x."""
 
     name = "nn.affine"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=True, passes=Passes.NO, order=AxisOrder.TURNED, tied=False
+    )
     x: Operand = operand_def(TensorType)
     scale: WeightRef = prop_def(WeightRef)
     bias: WeightRef = prop_def(WeightRef)
-    clamp: Floats | None = opt_prop_def(Floats)
 
     def verify_(self) -> None:
         for dims in (self.scale.dims, self.bias.dims):
@@ -148,10 +212,13 @@ class AffineOp(Computed):
 
 
 @irdl_op_definition
-class ClampOp(Computed):
+class ClampOp(Canonical):
     """min(max(x, low), high): Relu, Relu6, Clip; +-UNBOUNDED is no bound (the textual form has no infinity)."""
 
     name = "nn.clamp"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=True, passes=Passes.NO, order=AxisOrder.ANY, tied=False
+    )
     x: Operand = operand_def(TensorType)
     low: Real = prop_def(Real)
     high: Real = prop_def(Real)
@@ -161,68 +228,86 @@ class ClampOp(Computed):
 
 
 @irdl_op_definition
-class UnaryOp(Computed):
+class UnaryOp(Canonical):
     """An elementwise function by its name in `cimc.ir.functions`, with up to two parameters."""
 
     name = "nn.unary"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.NARROW, writes_any_codes=True, passes=Passes.NO, order=AxisOrder.ANY, tied=False
+    )
     x: Operand = operand_def(TensorType)
     function: Text = prop_def(Text)
     parameters: Floats = prop_def(Floats)
+
+    def reads(self, in_loop: bool, only_weighs: bool) -> Reads:
+        return Reads.TABLE if in_loop or FUNCTIONS[self.function.data].steep else Reads.NARROW
+
+    @property
+    def is_whole(self) -> bool:
+        return FUNCTIONS[self.function.data].whole
 
     def verify_(self) -> None:
         _verify_result(self, shape_of(self.x))
 
 
 @irdl_op_definition
-class AddOp(Computed):
+class AddOp(Activated):
     """a + b, shapes broadcast as in numpy."""
 
     name = "nn.add"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=True, passes=Passes.NO, order=AxisOrder.ANY, tied=False
+    )
     a: Operand = operand_def(TensorType)
     b: Operand = operand_def(TensorType)
-    clamp: Floats | None = opt_prop_def(Floats)
 
     def verify_(self) -> None:
         _verify_broadcast(self)
 
 
 @irdl_op_definition
-class SubOp(Computed):
+class SubOp(Activated):
     """a - b, shapes broadcast as in numpy."""
 
     name = "nn.sub"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=True, passes=Passes.NO, order=AxisOrder.ANY, tied=False
+    )
     a: Operand = operand_def(TensorType)
     b: Operand = operand_def(TensorType)
-    clamp: Floats | None = opt_prop_def(Floats)
 
     def verify_(self) -> None:
         _verify_broadcast(self)
 
 
 @irdl_op_definition
-class MulOp(Computed):
+class MulOp(Activated):
     """a * b of two activations, shapes broadcast as in numpy."""
 
     name = "nn.mul"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=True, passes=Passes.NO, order=AxisOrder.ANY, tied=False
+    )
     a: Operand = operand_def(TensorType)
     b: Operand = operand_def(TensorType)
-    clamp: Floats | None = opt_prop_def(Floats)
 
     def verify_(self) -> None:
         _verify_broadcast(self)
 
 
 @irdl_op_definition
-class MaxPoolOp(Computed):
+class MaxPoolOp(Activated):
     """Maximum over windows of (height, width, channels); padding never wins."""
 
     name = "nn.max_pool"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.PASSED, writes_any_codes=False, passes=Passes.CODES_AND_FIXED, order=AxisOrder.NO, tied=False
+    )
     x: Operand = operand_def(TensorType)
     kernel: Ints = prop_def(Ints)
     stride: Ints = prop_def(Ints)
     dilation: Ints = prop_def(Ints)
     pads: Ints = prop_def(Ints)
-    clamp: Floats | None = opt_prop_def(Floats)
 
     def verify_(self) -> None:
         shape, kernel = shape_of(self.x), int_values(self.kernel)
@@ -232,20 +317,22 @@ class MaxPoolOp(Computed):
 
 
 @irdl_op_definition
-class AvgPoolOp(Computed):
+class AvgPoolOp(Activated):
     """Mean over windows of (height, width, channels).
 
     Taps within the `counted` pads (top, left, bottom, right) enter the divisor.
     """
 
     name = "nn.avg_pool"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     x: Operand = operand_def(TensorType)
     kernel: Ints = prop_def(Ints)
     stride: Ints = prop_def(Ints)
     dilation: Ints = prop_def(Ints)
     pads: Ints = prop_def(Ints)
     counted: Ints = prop_def(Ints)
-    clamp: Floats | None = opt_prop_def(Floats)
 
     def verify_(self) -> None:
         shape, kernel = shape_of(self.x), int_values(self.kernel)
@@ -253,24 +340,41 @@ class AvgPoolOp(Computed):
 
 
 @irdl_op_definition
-class SoftmaxOp(Computed):
+class SoftmaxOp(Canonical):
     """Softmax over the last axis."""
 
     name = "nn.softmax"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.LAST_STAYS, tied=False
+    )
     x: Operand = operand_def(TensorType)
+
+    def reads(self, in_loop: bool, only_weighs: bool) -> Reads:
+        return Reads.WEIGHTS if only_weighs else Reads.WIDE
+
+    @property
+    def known_range(self) -> tuple[float, float]:
+        return 0.0, 1.0
+
+    def can_write(self, code: CodeType) -> bool:
+        steps = 1.0 / code.scale.data
+        return abs(steps - round(steps)) <= WHOLE * steps
 
     def verify_(self) -> None:
         _verify_result(self, shape_of(self.x))
 
 
 @irdl_op_definition
-class MatMulOp(Computed):
+class MatMulOp(Canonical):
     """Products of two computed stacks of matrices: a (..., M, K) and b (..., N, K), whose rows are the right columns.
 
     The axes before the last two broadcast as in numpy; the result is (..., M, N).
     """
 
     name = "nn.matmul"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     a: Operand = operand_def(TensorType)
     b: Operand = operand_def(TensorType)
 
@@ -284,13 +388,16 @@ class MatMulOp(Computed):
 
 
 @irdl_op_definition
-class NormOp(Computed):
+class NormOp(Canonical):
     """(x - mean) / sqrt(variance + epsilon) * scale + bias over the last axis; with `centred` 0 the mean counts as 0.
 
     scale and bias have one entry for each element of the last axis.
     """
 
     name = "nn.norm"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     x: Operand = operand_def(TensorType)
     centred: Integer = prop_def(Integer)
     epsilon: Real = prop_def(Real)
@@ -305,12 +412,19 @@ class NormOp(Computed):
 
 
 @irdl_op_definition
-class EmbedOp(Computed):
+class EmbedOp(Canonical):
     """Rows of a table (rows, length) by the integers x: the result is (*x's shape, length)."""
 
     name = "nn.embed"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.INDEX, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     x: Operand = operand_def(TensorType)
     table: WeightRef = prop_def(WeightRef)
+
+    @property
+    def known_values(self) -> WeightRef:
+        return self.table
 
     def verify_(self) -> None:
         if len(self.table.dims) != 2:
@@ -319,28 +433,42 @@ class EmbedOp(Computed):
 
 
 @irdl_op_definition
-class ConstantOp(Computed):
+class ConstantOp(Canonical):
     """A constant as a value, for operations that want one computed."""
 
     name = "nn.constant"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.NOTHING, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     value: WeightRef = prop_def(WeightRef)
+
+    @property
+    def known_values(self) -> WeightRef:
+        return self.value
 
     def verify_(self) -> None:
         _verify_result(self, self.value.dims)
 
 
 @irdl_op_definition
-class SelectOp(Computed):
+class SelectOp(Canonical):
     """a where c is not zero, b elsewhere; shapes broadcast as in numpy, and a and b have the codes of the result.
 
     With `hides`, what is taken from b counts as minus infinity: behind it is a softmax.
     """
 
     name = "nn.select"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     c: Operand = operand_def(TensorType)
     a: Operand = operand_def(TensorType)
     b: Operand = operand_def(TensorType)
     hides: Integer | None = opt_prop_def(Integer)
+
+    @property
+    def can_hide(self) -> bool:
+        return self.hides is not None
 
     def verify_(self) -> None:
         try:
@@ -353,39 +481,51 @@ class SelectOp(Computed):
 
 
 @irdl_op_definition
-class DivOp(Computed):
+class DivOp(Activated):
     """a / b of two activations, shapes broadcast as in numpy."""
 
     name = "nn.div"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.ANY, tied=False
+    )
     a: Operand = operand_def(TensorType)
     b: Operand = operand_def(TensorType)
-    clamp: Floats | None = opt_prop_def(Floats)
 
     def verify_(self) -> None:
         _verify_broadcast(self)
 
 
 @irdl_op_definition
-class ArgMaxOp(Computed):
+class ArgMaxOp(Canonical):
     """The place of the largest (which 0) or smallest (which 1) element along the last axis, which becomes one long.
 
     Of equal elements the first (tie 0) or the last (tie 1) counts.
     """
 
     name = "nn.arg_max"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.LAST_STAYS, tied=False
+    )
     x: Operand = operand_def(TensorType)
     which: Integer = prop_def(Integer)
     tie: Integer = prop_def(Integer)
+
+    @property
+    def is_whole(self) -> bool:
+        return True
 
     def verify_(self) -> None:
         _verify_result(self, [*shape_of(self.x)[:-1], 1])
 
 
 @irdl_op_definition
-class RequantiseOp(Computed):
+class RequantiseOp(Canonical):
     """The same real values in other codes."""
 
     name = "nn.requantise"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.NARROW, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+    )
     x: Operand = operand_def(TensorType)
 
     def verify_(self) -> None:
@@ -393,25 +533,47 @@ class RequantiseOp(Computed):
 
 
 @irdl_op_definition
-class QuantiseOp(Computed):
+class QuantiseOp(Canonical):
     """The real values of the nearest codes of `code`: the model says which codes its value x has."""
 
     name = "nn.quantise"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.ANY, tied=False
+    )
     x: Operand = operand_def(TensorType)
     code: CodeType = prop_def(CodeType)
+
+    @property
+    def own_code(self) -> CodeType:
+        return self.code
+
+    @property
+    def asked_code(self) -> CodeType:
+        return self.code
 
     def verify_(self) -> None:
         _verify_result(self, shape_of(self.x))
 
 
 @irdl_op_definition
-class RecodeOp(Computed):
+class RecodeOp(Canonical):
     """The same codes under another zero point and scale: real values of `source` in, those of `target` out."""
 
     name = "nn.recode"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.NARROW, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.ANY, tied=True
+    )
     x: Operand = operand_def(TensorType)
     source: CodeType = prop_def(CodeType)
     target: CodeType = prop_def(CodeType)
+
+    @property
+    def own_code(self) -> CodeType:
+        return self.target
+
+    @property
+    def asked_code(self) -> CodeType:
+        return self.source
 
     def verify_(self) -> None:
         _verify_result(self, shape_of(self.x))
@@ -423,20 +585,14 @@ class RecodeOp(Computed):
             raise VerifyException("the types are not those it says")
 
 
-class Movement(Computed):
-    """An operation that only moves values: codes stay what they are."""
-
-    def verify_(self) -> None:
-        for operand in self.operands:
-            if is_quantised(self.out) and (not is_quantised(operand) or code_of(operand) != code_of(self.out)):
-                raise VerifyException("a movement cannot change codes")
-
-
 @irdl_op_definition
 class ConcatOp(Movement):
     """Concatenation along `axis`."""
 
     name = "nn.concat"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.PASSED, writes_any_codes=False, passes=Passes.PARTS, order=AxisOrder.TURNED, tied=True
+    )
     parts: VarOperand = var_operand_def(TensorType)
     axis: Integer = prop_def(Integer)
 
@@ -455,10 +611,18 @@ class PadOp(Movement):
     """Constant padding: `before` and `after` per axis, real value `value`."""
 
     name = "nn.pad"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.PASSED, writes_any_codes=False, passes=Passes.CODES_AND_FIXED, order=AxisOrder.TURNED, tied=False
+    )
     x: Operand = operand_def(TensorType)
     before: Ints = prop_def(Ints)
     after: Ints = prop_def(Ints)
     value: Real = prop_def(Real)
+
+    @property
+    def is_tied(self) -> bool:
+        """Codes made for the values alone might have none for another padding than zero."""
+        return float_value(self.value) != 0.0
 
     def verify_(self) -> None:
         Movement.verify_(self)
@@ -471,6 +635,9 @@ class ReshapeOp(Movement):
     """The same elements in the same order under another shape."""
 
     name = "nn.reshape"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.PASSED, writes_any_codes=False, passes=Passes.CODES_AND_FIXED, order=AxisOrder.NO, tied=False
+    )
     x: Operand = operand_def(TensorType)
 
     def verify_(self) -> None:
@@ -484,6 +651,9 @@ class TransposeOp(Movement):
     """Result axis a is operand axis order[a]."""
 
     name = "nn.transpose"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.PASSED, writes_any_codes=False, passes=Passes.CODES_AND_FIXED, order=AxisOrder.NO, tied=False
+    )
     x: Operand = operand_def(TensorType)
     order: Ints = prop_def(Ints)
 
@@ -500,6 +670,9 @@ class SliceOp(Movement):
     """Elements begin, begin + step ... along each axis; the result type says how many."""
 
     name = "nn.slice"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.PASSED, writes_any_codes=False, passes=Passes.CODES_AND_FIXED, order=AxisOrder.TURNED, tied=False
+    )
     x: Operand = operand_def(TensorType)
     begin: Ints = prop_def(Ints)
     step: Ints = prop_def(Ints)
@@ -517,6 +690,9 @@ class PickOp(Movement):
     """Entries indices[0], indices[1] ... along `axis`; indices are i32, none negative."""
 
     name = "nn.pick"
+    NATURE: ClassVar[Nature] = Nature(
+        reads=Reads.PASSED, writes_any_codes=False, passes=Passes.CODES_AND_FIXED, order=AxisOrder.TURNED, tied=False
+    )
     x: Operand = operand_def(TensorType)
     indices: WeightRef = prop_def(WeightRef)
     axis: Integer = prop_def(Integer)
@@ -530,11 +706,6 @@ class PickOp(Movement):
 def _verify_result(op: Computed, want: Sequence[int]) -> None:
     if tuple(want) != shape_of(op.out):
         raise VerifyException(f"the result is {tuple(want)}, the result type says {shape_of(op.out)}")
-
-
-def _verify_steps(op: ConvOp | DenseOp) -> None:
-    if op.steps is not None and op.steps.dims != op.weight.dims[-1:]:
-        raise VerifyException(f"steps {op.steps.dims} do not fit weight {op.weight.dims}")
 
 
 def _verify_broadcast(op: "AddOp | SubOp | MulOp | DivOp") -> None:

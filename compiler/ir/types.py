@@ -73,6 +73,12 @@ class CodeType(ParametrizedAttribute, TypeAttribute):
             printer.print_string(f"{self.bits.data} : " + ", ".join(repr(part) for part in parts))
 
 
+def integer_type(low: int, high: int) -> CodeType:
+    """Return codes that are the whole numbers low..high themselves, in as many bits as they need."""
+    bits = max(max(high, -1 - low).bit_length() + (low < 0), 2)
+    return CodeType.of(bits, low, high, min(max(0, low), high), 1.0)
+
+
 @irdl_attr_definition
 class WeightRef(ParametrizedAttribute):
     """A constant array beside the IR: its name in the weight store, numpy dtype, shape and content hash."""

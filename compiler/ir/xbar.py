@@ -92,6 +92,9 @@ class MvmOp(Clamped):
             raise VerifyException("an mvm needs a weight or a conductance of shape (group, rows, cols)")
         return ref.dims[0], ref.dims[1], ref.dims[2]
 
+    def multiplies(self) -> int:
+        return super().multiplies() * self.matrix[1]
+
     def verify_(self) -> None:
         Clamped.verify_(self)
         group, rows, cols = self.matrix
@@ -120,6 +123,9 @@ class DepthwiseOp(Clamped):
     offset: WeightRef = prop_def(WeightRef)
     shift: Integer = prop_def(Integer)
 
+    def multiplies(self) -> int:
+        return super().multiplies() * _taps(self.window)
+
 
 @irdl_op_definition
 class PoolMaxOp(Clamped):
@@ -128,6 +134,9 @@ class PoolMaxOp(Clamped):
     name = "xbar.pool_max"
     x: Operand = operand_def(TensorType)
     window: Ints = prop_def(Ints)
+
+    def multiplies(self) -> int:
+        return super().multiplies() * _taps(self.window)
 
 
 @irdl_op_definition
@@ -143,6 +152,9 @@ class PoolSumOp(Clamped):
     scale: WeightRef = prop_def(WeightRef)
     offset: WeightRef = prop_def(WeightRef)
     shift: Integer = prop_def(Integer)
+
+    def multiplies(self) -> int:
+        return super().multiplies() * _taps(self.window)
 
 
 @irdl_op_definition
@@ -247,6 +259,9 @@ class MatMulOp(Clamped):
     bias: Integer = prop_def(Integer)
     shift: Integer = prop_def(Integer)
 
+    def multiplies(self) -> int:
+        return super().multiplies() * shape_of(self.a)[-1]
+
 
 @irdl_op_definition
 class NormOp(Clamped):
@@ -343,6 +358,11 @@ class ViewOp(Computed):
 
     name = "xbar.view"
     x: Operand = operand_def(TensorType)
+
+
+def _taps(window: Ints) -> int:
+    height, width, *_ = int_values(window)
+    return height * width
 
 
 Xbar = Dialect(

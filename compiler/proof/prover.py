@@ -1,6 +1,5 @@
 """The second half of the proof: every tensor is equal in integer graph, interpreter and reference."""
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -15,13 +14,11 @@ from cimc.backends.reference import instructions as reference
 from cimc.backends.reference import sampled as reference_sample
 from cimc.driving.driver import Compilation
 from cimc.evaluate import Evaluator
-from cimc.ir.attributes import int_values
 from cimc.ir.graph import label_of
 from cimc.ir.location import names_of
 from cimc.ir.loops import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed, InputOp
 from cimc.ir.types import shape_of
-from cimc.ir.xbar import DepthwiseOp, MatMulOp, MvmOp, PoolMaxOp, PoolSumOp
 from cimc.proof.programs import Difference
 from cimc.proof.tensors import Places, Tensors
 
@@ -68,7 +65,7 @@ class Prover:
 
     def multiplies(self) -> int:
         """Return the multiplications the literal reference does for one sample."""
-        return sum(_multiplies(op) * runs_of(op) for op in self.operations)
+        return sum(op.multiplies() * runs_of(op) for op in self.operations)
 
     def prove(
         self, inputs: Mapping[str, NDArray[Any]], reference_samples: int, sampled: bool = False
@@ -210,14 +207,3 @@ class Prover:
         element = f"sample {first + where[0]}, element {where[1:]}"
         place = f"{self._place(label, index)} of the {who}, {element}"
         return Difference(place, f"code {want[where]}", f"code {found[where]}")
-
-
-def _multiplies(op: Computed) -> int:
-    if isinstance(op, MvmOp):
-        return math.prod(shape_of(op.out)) * op.matrix[1]
-    if isinstance(op, MatMulOp):
-        return math.prod(shape_of(op.out)) * shape_of(op.a)[-1]
-    if isinstance(op, (DepthwiseOp, PoolMaxOp, PoolSumOp)):
-        window = int_values(op.window)
-        return math.prod(shape_of(op.out)) * window[0] * window[1]
-    return math.prod(shape_of(op.out))

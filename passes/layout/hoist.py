@@ -60,7 +60,7 @@ def _is_worth_turning(op: nn.TransposeOp) -> bool:
 def _can_turn(x: SSAValue, order: Order) -> bool:
     """Say whether a value with one use can be computed in axis `order` without a transpose that was not there."""
     op = x.owner
-    if only_user(x) is None or not isinstance(op, nn.Computed):
+    if only_user(x) is None or not isinstance(op, nn.Canonical):
         return False
     if isinstance(op, nn.InputOp | nn.TransposeOp):
         return True
@@ -95,7 +95,7 @@ def _turn(graph: Graph, x: SSAValue, order: Order) -> SSAValue:
         if inner is None:
             raise ValueError("the reshape cannot be turned")
         made = again(op, [_turn(graph, op.x, inner)], [shape_of(x)[axis] for axis in order])
-    elif isinstance(op, nn.Computed):
+    elif isinstance(op, nn.Canonical):
         made = permuted(graph, op, inverse(order), [_turn(graph, operand, order) for operand in op.operands])
     else:
         raise TypeError(f"{op.name} computes nothing")

@@ -10,9 +10,10 @@ from cimc.ir.attributes import int_values, ints
 from cimc.ir.build import again
 from cimc.ir.graph import Graph, Labels, label_of, producer, users
 from cimc.ir.location import replace
+from cimc.ir.nature import AxisOrder
 from cimc.ir.types import WeightRef, shape_of
 from cimc.ir.weights import Array
-from cimc.passes.layout.movable import ANY_ORDER, is_movable, permuted
+from cimc.passes.layout.movable import is_movable, permuted
 from cimc.passes.layout.permutation import (
     Order,
     composed,
@@ -41,7 +42,7 @@ def _step(graph: Graph, labels: Labels, op: Operation) -> bool:
         return _below_reshape(labels, op)
     if isinstance(op, nn.DenseOp) and _into_rows(graph, labels, op):
         return True
-    if not isinstance(op, nn.Computed):
+    if not isinstance(op, nn.Canonical):
         return False
     return _below(graph, labels, op) or _reshape_below(graph, labels, op)
 
@@ -101,7 +102,7 @@ def _below_reshape(labels: Labels, op: nn.ReshapeOp) -> bool:
     return True
 
 
-def _below(graph: Graph, labels: Labels, op: nn.Computed) -> bool:
+def _below(graph: Graph, labels: Labels, op: nn.Canonical) -> bool:
     """f(transpose(x)) -> transpose(f(x)), where every operand is transposed alike or costs nothing to turn."""
     orders = [order for order in map(order_of, op.operands) if order is not None]
     if not orders or not is_movable(op, orders[0]):
@@ -170,10 +171,10 @@ def _with_rows_in_order(graph: Graph, ref: WeightRef, order: Order, shape: tuple
     return graph.weights.add(ref.key.data, rows)
 
 
-def _reshape_below(graph: Graph, labels: Labels, op: nn.Computed) -> bool:
+def _reshape_below(graph: Graph, labels: Labels, op: nn.Canonical) -> bool:
     """f(reshape(x)) -> reshape(f(x)) for elementwise f, so that transposes above the reshape can go on."""
-    kinds = (*ANY_ORDER, nn.AffineOp)
-    if not isinstance(op, kinds) or not all(isinstance(x.owner, nn.ReshapeOp) for x in op.operands):
+    elementwise = op.NATURE.order is AxisOrder.ANY or isinstance(op, nn.AffineOp)
+    if not elementwise or not all(isinstance(x.owner, nn.ReshapeOp) for x in op.operands):
         return False
     sources = [_source(x) for x in op.operands]
     if len({shape_of(x) for x in sources}) > 1 or any(shape_of(x) != shape_of(op.out) for x in op.operands):

@@ -70,6 +70,8 @@ class GraphBuilder:
         return made
 
     def _attribute(self, name: str, value: Any) -> Attribute:
+        if isinstance(value, Attribute):
+            return value
         if isinstance(value, np.ndarray):
             return self.weights.add(name, value)
         if isinstance(value, list | tuple):
