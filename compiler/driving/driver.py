@@ -119,7 +119,7 @@ def run_pipeline(graph: Graph, request: Request) -> Graph:
 
 def needs_data(pipeline: str) -> bool:
     """Return whether a pass of the pipeline looks at calibration data."""
-    return any(stem in (Calibrate.name, ColumnRanges.name) for stem in stems(pipeline))
+    return any(stem in (Calibrate.name, MixedPrecision.name, ColumnRanges.name) for stem in stems(pipeline))
 
 
 def input_shapes(graph: Graph) -> list[tuple[str, tuple[int, ...]]]:

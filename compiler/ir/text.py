@@ -4,9 +4,10 @@ Weights of up to `inline.LARGEST` elements stand in the text, larger ones beside
 is the name of the result (or, for an output, the label of its operand), and a location that is the label.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from io import StringIO
 
 from xdsl.context import Context
@@ -22,12 +23,26 @@ from cimc.ir.inline import InlineWeight, inlined
 from cimc.ir.location import named
 from cimc.ir.loops import Loops
 from cimc.ir.nn import Codes, Computed, Nn, OutputOp
-from cimc.ir.types import WeightRef
+from cimc.ir.types import CodeType, WeightRef, tensor_of
 from cimc.ir.weights import WeightStore
 from cimc.ir.xbar import Xbar
 
 _NAME = re.compile(r"[A-Za-z_$.-][\w$.-]*", re.ASCII)
 """Labels that can name a result; numbers name results without a label."""
+WIDE = 60
+"""Columns behind which a sparse text puts the next attribute on a line of its own."""
+
+
+@dataclass(frozen=True)
+class _Style:
+    """What a text looks like: names of results, short names of types, the column behind which attributes wrap."""
+
+    names: Mapping[SSAValue, str]
+    aliases: Mapping[Attribute, str]
+    width: float
+
+
+FULL = _Style({}, {}, math.inf)
 
 
 def context() -> Context:
@@ -41,17 +56,19 @@ def context() -> Context:
 
 def print_graph(graph: Graph) -> str:
     """Return the text of a graph with every default written out; equal graphs give equal text."""
-    return _printed([graph.module], graph.weights, {})
+    return _printed([graph.module], graph.weights, FULL)
 
 
 def print_sparse(graph: Graph) -> str:
-    """Return the text of a graph without what `parse_graph` fills in: labels, locations, a module without facts."""
+    """Return the text of a graph without what `parse_graph` fills in: labels, locations, types in full."""
     copy = replace(graph, module=graph.module.clone())
     computed = (op for op in copy.operations if isinstance(op, Computed))
     names: dict[SSAValue, str] = {op.out: op.label.data for op in computed if _NAME.fullmatch(op.label.data)}
     for op in copy.operations:
         _leave_out(op, names)
-    return _printed([copy.module] if copy.module.attributes else copy.module.ops, copy.weights, names)
+    style = _Style(names, _aliases(copy), WIDE)
+    aliases = "".join(f"{alias} = {code}\n" for code, alias in style.aliases.items())
+    return aliases + _printed([copy.module] if copy.module.attributes else copy.module.ops, copy.weights, style)
 
 
 def parse_graph(source: str, name: str = "<ir>") -> Graph:
@@ -60,9 +77,16 @@ def parse_graph(source: str, name: str = "<ir>") -> Graph:
     return Graph(parser.parse_module(), parser.weights)
 
 
-def _printed(operations: Iterable[Operation], weights: WeightStore, names: Mapping[SSAValue, str]) -> str:
+def _aliases(graph: Graph) -> dict[Attribute, str]:
+    """Return a short name for each code type, in the order of the values."""
+    elements = (tensor_of(value).element_type for op in graph.operations for value in op.results)
+    codes = dict.fromkeys(element for element in elements if isinstance(element, CodeType))
+    return {code: f"!c{number}" for number, code in enumerate(codes)}
+
+
+def _printed(operations: Iterable[Operation], weights: WeightStore, style: _Style) -> str:
     stream = StringIO()
-    printer = _Printer(stream, weights, names)
+    printer = _Printer(stream, weights, style)
     for op in operations:
         printer.print_op(op)
         printer.print_string("\n")
@@ -86,21 +110,30 @@ def _default_label(op: Operation, names: Mapping[SSAValue, str]) -> str | None:
 
 
 class _Printer(Printer):
-    """Prints small weights inline, labels first, results under given names, and no location that is unknown."""
+    """Prints small weights inline, labels first, and no location that is unknown."""
 
-    def __init__(self, stream: StringIO, weights: WeightStore, names: Mapping[SSAValue, str]) -> None:
+    def __init__(self, stream: StringIO, weights: WeightStore, style: _Style) -> None:
         super().__init__(stream, print_generic_format=True)
-        self._weights, self._given = weights, names
+        self._weights, self._style = weights, style
 
     def print_attribute(self, attribute: Attribute) -> None:
+        alias = self._style.aliases.get(attribute)
         inline = inlined(attribute, self._weights) if isinstance(attribute, WeightRef) else None
-        super().print_attribute(inline or attribute)
+        if alias is None:
+            super().print_attribute(inline or attribute)
+        else:
+            self.print_string(alias)
 
     def print_attr_dict(self, attr_dict: Mapping[str, Attribute]) -> None:
-        super().print_attr_dict({name: attr_dict[name] for name in sorted(attr_dict, key=lambda name: name != "label")})
+        names = sorted(attr_dict, key=lambda name: name != "label")
+        with self.in_braces(), self.indented(2):
+            for name in names:
+                if name != names[0]:
+                    self.print_string(",\n" if self._current_column > self._style.width else ", ")
+                self._print_attr_string((name, attr_dict[name]))
 
     def print_ssa_value(self, value: SSAValue) -> str:
-        name = self._given.get(value)
+        name = self._style.names.get(value)
         if name is None:
             return super().print_ssa_value(value)
         self.print_string(f"%{name}")

@@ -71,6 +71,14 @@ def test_what_a_text_leaves_out_is_filled_in(label: str, elsewhere: bool) -> Non
     assert print_graph(parse_graph(sparse)) == print_graph(graph)
 
 
+def test_a_named_type_may_be_a_property() -> None:
+    code = "!cim.code<8 : -127, 127, 0, 0.5>"
+    facts = "code = !c0, model_shape = array<i64>, order = array<i64>"
+    text = f'!c0 = {code}\n%x = "nn.input"() <{{{facts}}}> : () -> tensor<!c0>\n'
+    assert print_sparse(parse_graph(text)) == text
+    assert f"code = {code}" in print_graph(parse_graph(text))
+
+
 def test_names_of_results_are_no_part_of_a_graph() -> None:
     text = print_graph(holding(np.ones(2, np.float32)))
     assert print_graph(parse_graph(text.replace("%0", "%other"))) == text

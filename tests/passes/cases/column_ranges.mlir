@@ -1,0 +1,22 @@
+// $ cimc opt column_ranges.mlir --target small.toml --pass-pipeline column-ranges
+// The largest sum of every column on data, and the gain of the ADC that fits the common range.
+
+!c0 = !cim.code<8 : -127, 127, 0, 0.03063484251968504>
+!c1 = !cim.code<16 : -32767, 32767, -32767, 6.36597033600879e-05>
+%x = "nn.input"() <{model_shape = array<i64: 2>, order = array<i64: 0>}> : () -> tensor<2x!c0>
+%h = "xbar.mvm"(%x) <{low = -32767 : i64, high = 32767 : i64, weight = #cim.inline<"h.matrix", "<f4", "1x2x2", "0.5 -1.0 0.25 1.0">,
+    bias = #cim.inline<"h.bias", "<f8", "2", "0.0 0.0">, row_cuts = array<i64: 0, 2>,
+    col_cuts = array<i64: 0, 2>}> : (tensor<2x!c0>) -> tensor<2x!c1>
+"nn.output"(%h) <{model_shape = array<i64: 2>, order = array<i64: 0>}> : (tensor<2x!c1>) -> ()
+
+// becomes
+// !c0 = !cim.code<8 : -127, 127, 0, 0.03063484251968504>
+// !c1 = !cim.code<16 : -32767, 32767, -32767, 6.36597033600879e-05>
+// "builtin.module"() ({
+//   %x = "nn.input"() <{model_shape = array<i64: 2>, order = array<i64: 0>}> : () -> tensor<2x!c0>
+//   %h = "xbar.mvm"(%x) <{low = -32767 : i64, high = 32767 : i64,
+//       weight = #cim.inline<"h.matrix", "<f4", "1x2x2", "0.5 -1.0 0.25 1.0">,
+//       bias = #cim.inline<"h.bias", "<f8", "2", "0.0 0.0">, row_cuts = array<i64: 0, 2>,
+//       col_cuts = array<i64: 0, 2>}> {cim.peaks = #cim.inline<"h.peaks", "<i8", "1x1x2", "27680 69120">} : (tensor<2x!c0>) -> tensor<2x!c1>
+//   "nn.output"(%h) <{model_shape = array<i64: 2>, order = array<i64: 0>}> : (tensor<2x!c1>) -> ()
+// }) {cim.gain = array<i64: 65024, 25>} : () -> ()
