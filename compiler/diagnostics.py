@@ -1,20 +1,9 @@
-"""Errors as a product: a code, a place, what was found, what was wanted, the next step."""
+"""What the compiler and the command line refuse: codes, and diagnostics that name a node. Several may come at once."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-USAGE, INVALID, UNSUPPORTED, BUDGET, VERSION, INTERNAL = 2, 3, 4, 5, 6, 70
-"""Exit statuses; 0 is success and 1 a failed comparison."""
-
-
-@dataclass(frozen=True)
-class Code:
-    """What `cimc explain` says about an error code."""
-
-    title: str
-    status: int
-    explanation: str
-
+from cimc.isa.errors import BUDGET, FAILED, INTERNAL, INVALID, UNSUPPORTED, USAGE, VERSION, CimcError, Code, render
 
 CODES: Mapping[str, Code] = {
     "CIM0001": Code(
@@ -68,9 +57,9 @@ CODES: Mapping[str, Code] = {
         "The model is newer than this version of cimc (or its onnx package) reads, or uses a custom domain.",
     ),
     "CIM0109": Code(
-        "the batch is not the first axis",
+        "not computed sample by sample",
         UNSUPPORTED,
-        "Programs compute one sample; an operator that mixes or moves the batch axis cannot be expressed per sample.",
+        "Programs compute one sample at a time. The batch may be any axis of a tensor, but an operator that mixes samples, or a constant that differs between them, has no meaning for one of them. `--unbatched` says that no axis is a batch.",
     ),
     "CIM0110": Code("no compute", INVALID, "The model has no output, or an output does not depend on any input."),
     "CIM0111": Code(
@@ -135,7 +124,9 @@ CODES: Mapping[str, Code] = {
     ),
     "CIM0305": Code("unusable pass pipeline", USAGE, "The text names a pass or an option that does not exist."),
     "CIM0306": Code("unusable IR", INVALID, "The text is not IR of ours, or breaks its rules."),
-    "CIM0601": Code("comparison failed", 1, "Two things that must be equal differ; the first difference is named."),
+    "CIM0601": Code(
+        "comparison failed", FAILED, "Two things that must be equal differ; the first difference is named."
+    ),
     "CIM0901": Code(
         "internal error", INTERNAL, "A bug in cimc. A reproducer file was written; please send it with the report."
     ),
@@ -155,29 +146,28 @@ class Diagnostic:
 
     def render(self) -> str:
         """Return the lines printed for people."""
-        place = f" node '{self.node}'" if self.node else ""
-        place += f" ({self.operator})" if self.operator else ""
-        lines = [f"error[{self.code}]{place}: {self.message}"]
-        if self.hint:
-            lines.append(f"  hint: {self.hint}")
-        return "\n".join(lines)
+        node = [f"node '{self.node}'"] if self.node else []
+        operator = [f"({self.operator})"] if self.operator else []
+        return render(f"error[{self.code}]", self.message, self.hint, about=" ".join(node + operator))
 
 
-class CimcError(Exception):
-    """One or more problems whose fault is the user's; never a bug of ours."""
+class DiagnosticError(CimcError):
+    """One or more problems whose fault is the user's; code, message and hint are those of the first."""
+
+    codes = CODES
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
-        super().__init__("\n".join(d.render() for d in self.diagnostics))
+        first = self.diagnostics[0]
+        super().__init__(first.code, first.message, first.hint)
 
-    def __reduce__(self) -> tuple[type["CimcError"], tuple[tuple[Diagnostic, ...]]]:
-        return CimcError, (self.diagnostics,)
+    def __str__(self) -> str:
+        return "\n".join(one.render() for one in self.diagnostics)
 
-    @property
-    def status(self) -> int:
-        return CODES[self.diagnostics[0].code].status
+    def __reduce__(self) -> tuple[type["DiagnosticError"], tuple[tuple[Diagnostic, ...]]]:
+        return DiagnosticError, (self.diagnostics,)
 
 
-def fail(code: str, message: str, *, node: str = "", operator: str = "", hint: str = "") -> CimcError:
+def fail(code: str, message: str, *, node: str = "", operator: str = "", hint: str = "") -> DiagnosticError:
     """Return the error for a single problem, to be raised by the caller."""
-    return CimcError([Diagnostic(code, message, node, operator, hint)])
+    return DiagnosticError([Diagnostic(code, message, node, operator, hint)])

@@ -1,10 +1,10 @@
-"""Coded errors of programs: everything that bad text, bad bytes or a bad instruction can raise."""
+"""Errors below all layers: exit statuses, the layout, the base of every error and warning; and the codes of programs."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-INVALID = 3
-INCOMPATIBLE = 6
+FAILED, USAGE, INVALID, UNSUPPORTED, BUDGET, VERSION, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 5, 6, 70, 130
+"""Exit statuses; 0 is success, FAILED a comparison that found a difference, INTERNAL a bug of ours."""
 
 
 class Code(NamedTuple):
@@ -15,29 +15,57 @@ class Code(NamedTuple):
     explanation: str
 
 
-class IsaError(Exception):
-    """A fault in a program: `message` says what was found and what was wanted, `hint` the next step, `place` where."""
+def render(head: str, message: str, hint: str = "", place: str = "", about: str = "") -> str:
+    """Return what people read of an error, a trap or a warning.
 
-    def __init__(self, code: str, message: str, hint: str = "", place: str = "") -> None:
-        super().__init__(code, message, hint, place)
+    `head` is error[CIM0403] or the like, `place` where in a file (name:line:column, as editors find it), `about` the
+    node, instruction or input at fault, `message` what was found and what was wanted, `hint` the next step.
+    """
+    place = f"{place}: " if place else ""
+    about = f" {about}" if about else ""
+    return f"{place}{head}{about}: {_with_hint(message, hint)}"
+
+
+def _with_hint(message: str, hint: str) -> str:
+    return f"{message}\n  hint: {hint}" if hint else message
+
+
+class CimcError(Exception):
+    """The base of all that cimc raises by intent: the fault of a user or of a program, with a code; never a bug of ours."""
+
+    codes: ClassVar[Mapping[str, Code]]
+    """The codes of the layer that raises it."""
+
+    def __init__(self, code: str, message: str, hint: str = "") -> None:
+        super().__init__(code, message, hint)
         self.code = code
         self.message = message
         self.hint = hint
-        self.place = place
 
     @property
     def status(self) -> int:
-        """Exit status: 3 for invalid input, 6 for an incompatible version."""
-        return CODES[self.code].status
-
-    def at(self, place: str) -> "IsaError":
-        """Return the same error at another place."""
-        return IsaError(self.code, self.message, self.hint, place)
+        """Exit status of a command that meets this error."""
+        return self.codes[self.code].status
 
     def __str__(self) -> str:
-        place = f"{self.place}: " if self.place else ""
-        hint = f"\n  hint: {self.hint}" if self.hint else ""
-        return f"{place}error[{self.code}]: {self.message}{hint}"
+        return render(f"error[{self.code}]", self.message, self.hint)
+
+
+class CimcWarning(UserWarning):
+    """What is probably not meant, but no error: given to `warnings.warn`; `code` and `hint` where there are any."""
+
+    def __init__(self, message: str, hint: str = "", code: str = "") -> None:
+        super().__init__(message, hint, code)
+        self.message = message
+        self.hint = hint
+        self.code = code
+
+    def __str__(self) -> str:
+        return _with_hint(self.message, self.hint)
+
+    def render(self) -> str:
+        """Return the lines that the command line prints."""
+        return render(f"warning[{self.code}]" if self.code else "warning", self.message, self.hint)
 
 
 def _invalid(title: str, explanation: str) -> Code:
@@ -90,12 +118,12 @@ CODES: Mapping[str, Code] = {
     ),
     "CIM0421": Code(
         "other format version",
-        INCOMPATIBLE,
+        VERSION,
         "The program is written in a version of the file format that this cimc does not read. Compile the model again, or use the cimc that wrote it.",
     ),
     "CIM0422": Code(
         "other instruction set",
-        INCOMPATIBLE,
+        VERSION,
         "The program states the hash of the instruction set it was made for, and that is not the one of this cimc: encodings or meanings may differ. "
         "Compile the model again, or use the cimc that wrote it.",
     ),
@@ -185,3 +213,20 @@ CODES: Mapping[str, Code] = {
     ),
     "CIM0448": _invalid("wrong gain", "An ADC gain has a normalised multiplier: m is 2^15 or more."),
 }
+
+
+class IsaError(CimcError):
+    """A fault in the text or bytes of a program; `place` says where."""
+
+    codes = CODES
+
+    def __init__(self, code: str, message: str, hint: str = "", place: str = "") -> None:
+        super().__init__(code, message, hint)
+        self.place = place
+
+    def at(self, place: str) -> "IsaError":
+        """Return the same error at another place."""
+        return IsaError(self.code, self.message, self.hint, place)
+
+    def __str__(self) -> str:
+        return render(f"error[{self.code}]", self.message, self.hint, self.place)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cimc.diagnostics import CimcError, fail
+from cimc.diagnostics import DiagnosticError, fail
 from cimc.ir.attributes import int_value, integer, ints
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
@@ -69,7 +69,7 @@ class Place:
                 op.properties |= {key: owner.properties[key] for key in ("blocks", "first_block")}
         return graph
 
-    def misfit(self, layers: Sequence[Needed]) -> CimcError:
+    def misfit(self, layers: Sequence[Needed]) -> DiagnosticError:
         """Return the error that says in full why the layers do not fit, to be raised by the caller."""
         blocks = [block for layer in layers for block in layer.blocks]
         lines = [

@@ -46,7 +46,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "isa": {"isa.limits"},
     "isa.limits": set(),
     "ir": set(),
-    "diagnostics": set(),
+    "diagnostics": {"isa"},
     "targets": {"diagnostics", "isa.limits"},
     "frontend": GRAPHS,
     "evaluate": GRAPHS | {"isa.limits"},

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from cimc.backends.machine import checks
 from cimc.backends.machine.traps import CODES
 from cimc.isa.constants import dtype_of
+from cimc.isa.errors import CimcError, render
 from cimc.isa.program import Port, Program
 from cimc.isa.streams import StreamState
 from cimc.isa.table import ELEMENT_TYPES
@@ -18,23 +19,17 @@ DTYPES: Mapping[str, np.dtype[Any]] = {element: dtype_of(element) for element in
 """Element type -> numpy's type of the same bytes."""
 
 
-class PortError(Exception):
-    """A fault of the data given to a port: its code, the port, what was found and the next step."""
+class PortError(CimcError):
+    """A fault of the data given to a port."""
 
-    def __init__(self, code: str, port: str, sentence: str, hint: str = "") -> None:
-        super().__init__(code, sentence)
-        self.code = code
+    codes = CODES
+
+    def __init__(self, code: str, port: str, message: str, hint: str = "") -> None:
+        super().__init__(code, message, hint)
         self.port = port
-        self.sentence = sentence
-        self.hint = hint
-
-    @property
-    def status(self) -> int:
-        """Exit status of a command that meets this error."""
-        return CODES[self.code].status
 
     def __str__(self) -> str:
-        return f"error[{self.code}]: input `{self.port}`: {self.sentence}" + (f"; {self.hint}" if self.hint else "")
+        return render(f"error[{self.code}]", self.message, self.hint, about=f"input '{self.port}'")
 
 
 def require_names(program: Program, given: Collection[str]) -> None:

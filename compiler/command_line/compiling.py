@@ -9,9 +9,9 @@ from typing import Any
 
 from cimc.command_line.files import keep_inputs, payload_beside, weights_beside, write, writing
 from cimc.command_line.observing import Observer
-from cimc.diagnostics import CimcError, fail
+from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import Feeding, feed, load_arrays
-from cimc.driving.driver import Request, compile_model, compile_to_stage, needs_data, run_pipeline
+from cimc.driving.driver import Request, compile_model, compile_to_stage, run_pipeline, warn_without_data
 from cimc.ir.graph import Graph
 from cimc.ir.inline import beside
 from cimc.ir.text import parse_graph, print_graph, print_sparse
@@ -69,8 +69,8 @@ def read_ranges(path: str) -> Ranges:
         raise fail("CIM0204", f"{path} is not JSON: {error}", hint=RANGES_HINT) from None
     try:
         return Ranges.from_json(facts)
-    except CimcError as error:
-        raise fail("CIM0204", f"{path}: {error.diagnostics[0].message}", hint=RANGES_HINT) from None
+    except DiagnosticError as error:
+        raise fail("CIM0204", f"{path}: {error.message}", hint=RANGES_HINT) from None
 
 
 def compile_command(options: argparse.Namespace) -> int:
@@ -84,7 +84,7 @@ def compile_command(options: argparse.Namespace) -> int:
         raise fail("CIM0003", "--write-ranges and --json come with a whole compile", hint="leave out --compile-to")
     text = up_to_stage(request.pipeline, options.compile_to)
     write_graph(compile_to_stage(Path(options.model), request, options.compile_to), Path(options.output))
-    _warn_without_data(request, text)
+    warn_without_data(request, text)
     return 0
 
 
@@ -99,19 +99,12 @@ def _compile_program(options: argparse.Namespace, request: Request) -> int:
         print(json.dumps(summarise(compilation, request.target)))
     else:
         print(render_summary(compilation, request.target, options.output))
-    _warn_without_data(request, request.pipeline)
+    warn_without_data(request, request.pipeline)
     return 0
 
 
 def _inputs(options: argparse.Namespace) -> list[str | None]:
     return [options.model, options.calib, options.ranges, options.target]
-
-
-def _warn_without_data(request: Request, pipeline: str) -> None:
-    from cimc.driving.summary import synthetic_warning
-
-    if request.data is None and request.ranges is None and needs_data(pipeline):
-        print("\n" + synthetic_warning().render().replace("error[", "warning["), file=sys.stderr)
 
 
 def save(program: Program, output: str) -> None:
@@ -140,7 +133,7 @@ def export_command(options: argparse.Namespace) -> int:
     labels = [op.label.data for op in graph.operations if isinstance(op, Computed)] if options.codes else []
     model = to_onnx(graph, values=labels, codes=options.codes)
     write(options.output, model.SerializeToString(deterministic=True))
-    _warn_without_data(request, request.pipeline)
+    warn_without_data(request, request.pipeline)
     return 0
 
 
@@ -155,7 +148,7 @@ def opt_command(options: argparse.Namespace) -> int:
         write_graph(graph, Path(options.output))
     else:
         sys.stdout.write(print_graph(graph) if options.generic else print_sparse(graph))
-    _warn_without_data(request, request.pipeline)
+    warn_without_data(request, request.pipeline)
     return 0
 
 
@@ -176,5 +169,5 @@ def _read_graph(path: Path) -> Graph:
     except UnicodeDecodeError:
         raise fail("CIM0306", f"{path} is not text") from None
     if problems:
-        raise CimcError([d for problem in problems for d in fail("CIM0306", f"{path}: {problem}").diagnostics])
+        raise DiagnosticError([d for problem in problems for d in fail("CIM0306", f"{path}: {problem}").diagnostics])
     return graph

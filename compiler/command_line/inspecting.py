@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cimc.diagnostics import CODES, CimcError, fail
+from cimc.diagnostics import CODES, DiagnosticError, fail
 
 if TYPE_CHECKING:
     from cimc.targets import Target
@@ -18,7 +18,7 @@ def check_command(options: argparse.Namespace) -> int:
 
     problems = check(Path(options.model), options.unbatched)
     if problems:
-        raise CimcError(problems)
+        raise DiagnosticError(problems)
     print(f"{options.model}: everything in this model can be compiled")
     return 0
 

@@ -4,27 +4,26 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TextIO
 
 from cimc.command_line.options import build_parser
-from cimc.diagnostics import INTERNAL, CimcError, Diagnostic
-
-INTERRUPTED = 130
+from cimc.diagnostics import Diagnostic, fail
+from cimc.isa.errors import INTERNAL, INTERRUPTED, USAGE, CimcError, CimcWarning
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status.
-
-    0 ok, 1 compare failed, 2 usage, 3 invalid input, 4 unsupported, 5 budget exceeded, 6 other version, 70 our bug.
-    """
+    """Run one command and return its exit status, 0 or one of cimc.isa.errors."""
     options = build_parser().parse_args(arguments)
     # Work is spread over images and layers, on threads of ours: more threads inside each product only get in their way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     if options.run is None:
         build_parser().print_help()
-        return 2
+        return USAGE
     try:
-        status = int(options.run(options) or 0)
+        with _warnings_on_stderr():
+            status = int(options.run(options) or 0)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -41,41 +40,48 @@ def _discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+@contextlib.contextmanager
+def _warnings_on_stderr() -> Iterator[None]:
+    """Print every warning of ours, as errors are printed; Python shows those of other packages."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", CimcWarning)
+        warnings.showwarning = _show_warning
+        yield
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    if isinstance(message, CimcWarning):
+        print(message.render(), file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr, end="")
+
+
 def _report(error: Exception) -> int:
     """Print an error for people and return its exit status."""
-    if isinstance(error, CimcError):
-        print(error, file=sys.stderr)
-        return error.status
-    if isinstance(error, OSError):
-        return _report(CimcError([_file_problem(error)]))
-    status, text = _foreign(error)
-    if status is not None:
-        print(text, file=sys.stderr)
-        return status
-    return _internal(error)
+    known = _of_file(error) if isinstance(error, OSError) else error
+    if not isinstance(known, CimcError):
+        return _internal(error)
+    print(known, file=sys.stderr)
+    return known.status
 
 
-def _foreign(error: Exception) -> tuple[int | None, str]:
-    """Return status and text of a coded error of the layers below, which do not know cimc.diagnostics."""
-    status, code = getattr(error, "status", None), getattr(error, "code", None)
-    if isinstance(status, int) and isinstance(code, str):
-        text = str(error)
-        return status, text if f"error[{code}]" in text else f"error[{code}]: {text}"
-    return None, ""
-
-
-def _file_problem(error: OSError) -> Diagnostic:
-    """Return the diagnostic for a file that could not be read, or a full disk behind standard output.
+def _of_file(error: OSError) -> CimcError:
+    """Return the error for a file that could not be read, or a full disk behind standard output.
 
     Files that are written report for themselves.
     """
     if error.filename is None and error.errno == errno.ENOSPC:
         _discard_output()
-        return Diagnostic("CIM0002", f"cannot write the output: {error.strerror}", hint="free some space")
+        return fail("CIM0002", f"cannot write the output: {error.strerror}", hint="free some space")
     name = f" {error.filename}" if error.filename else ""
-    return Diagnostic(
-        "CIM0001", f"cannot read{name}: {error.strerror or error}", hint="check the path and its permissions"
-    )
+    return fail("CIM0001", f"cannot read{name}: {error.strerror or error}", hint="check the path and its permissions")
 
 
 def _internal(error: Exception) -> int:

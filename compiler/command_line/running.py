@@ -2,7 +2,7 @@
 
 import argparse
 import json
-import sys
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +20,7 @@ from cimc.command_line.progress import Progress
 from cimc.driving.arrays import feed, load_arrays, to_npz
 from cimc.driving.scoring import CHUNK, Arrays, Scoring, chunks, labels_of
 from cimc.isa.container import load
+from cimc.isa.errors import CimcWarning
 from cimc.isa.program import Port, Program
 
 OUTSIDE = 0.02
@@ -33,7 +34,7 @@ def run_command(options: argparse.Namespace) -> int:
     noise, parts = noise_of(options), dict[str, list[NDArray[Any]]]()
     compiled, program = program, compensate(program, options)
     progress, done = Progress("running", len(next(iter(inputs.values())))), 0
-    _say_if_slow(options.device)
+    _warn_if_slow(options.device)
     for batch, codes in chunks(program, inputs, noise, options.threads, options.device):
         for name, array in _results(program, codes, options.codes):
             parts.setdefault(name, []).append(array)
@@ -64,7 +65,7 @@ def scoring_of(options: argparse.Namespace) -> Scoring:
     inputs = program_inputs(program, arrays, options, options.data)
     count = len(next(iter(inputs.values())))
     labels = labels_of(program, arrays, count, options.data) if options.metric == "accuracy" else None
-    _say_if_slow(options.device)
+    _warn_if_slow(options.device)
     return Scoring(program, inputs, labels, calibration_codes(program, options), options.device)
 
 
@@ -96,15 +97,19 @@ def program_inputs(program: Program, arrays: Arrays, options: argparse.Namespace
 
 
 def _warn_if_outside(port: Port, real: NDArray[Any], path: str) -> None:
-    """Say on stderr that many inputs lie beyond the range the program was calibrated for."""
+    """Warn that many inputs lie beyond the range the program was calibrated for."""
     low, high = ((code - port.zero) * port.scale for code in (port.low - 1, port.high + 1))
     share = float(((real < low) | (real > high)).mean())
     if share > OUTSIDE:
-        warning = f"warning: {path}: {100 * share:.0f} % of {port.name!r} lies outside the calibrated range"
-        print(f"{warning} {low:.4g} to {high:.4g}; check --scale and --offset", file=sys.stderr)
+        found = (
+            f"{path}: {100 * share:.0f} % of {port.name!r} lies outside the calibrated range {low:.4g} to {high:.4g}"
+        )
+        warnings.warn(CimcWarning(f"{found}; check --scale and --offset"), stacklevel=2)
 
 
-def _say_if_slow(device: str) -> None:
-    """Say on stderr that the compiled kernels are missing, where they would be used."""
+def _warn_if_slow(device: str) -> None:
+    """Warn that the compiled kernels are missing, where they would be used."""
     if device == "cpu" and levels() == ("numpy",):
-        print("cimc: the compiled kernels were not built here, numpy does their work more slowly", file=sys.stderr)
+        warnings.warn(
+            CimcWarning("the compiled kernels were not built here, numpy does their work more slowly"), stacklevel=2
+        )

@@ -3,7 +3,7 @@
 import io
 import math
 import struct
-import sys
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
+from cimc.isa.errors import CimcWarning
 
 Array = NDArray[Any]
 
@@ -90,10 +91,6 @@ def _sizes(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
 
 
-def _note(sentence: str) -> None:
-    print(f"note: {sentence}", file=sys.stderr)
-
-
 def _pick(arrays: Mapping[str, Array], name: str, alone: bool, path: str) -> Array:
     if name in arrays:
         return arrays[name]
@@ -135,7 +132,8 @@ def _fitted(raw: Array, name: str, shape: tuple[int, ...], path: str) -> Array:
             return np.moveaxis(raw, 1, -1)
     if math.prod(own) == math.prod(shape):
         if len(own) > 1 and [size for size in own if size > 1] != [size for size in shape if size > 1]:
-            _note(f"{path}: array for {name!r} has shape {raw.shape}, read in that order as (N, {_sizes(shape)})")
+            order = f"read in that order as (N, {_sizes(shape)})"
+            warnings.warn(CimcWarning(f"{path}: array for {name!r} has shape {raw.shape}, {order}"), stacklevel=2)
         return raw.reshape(len(raw), *shape)
     if raw.shape == shape:
         return raw[np.newaxis]

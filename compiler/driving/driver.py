@@ -1,6 +1,7 @@
 """The driver: one function from an ONNX file to a program, and what a program says about how it was made."""
 
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,13 +12,14 @@ from numpy.typing import NDArray
 
 from cimc.backends.emission.building import Emission
 from cimc.backends.emission.emit import emit
-from cimc.diagnostics import CimcError, fail
+from cimc.diagnostics import fail
 from cimc.frontend import load
 from cimc.ir.attributes import float_values, int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed, InputOp
 from cimc.ir.types import WeightRef
 from cimc.ir.verify import require_sound
+from cimc.isa.errors import CimcError, CimcWarning
 from cimc.passes.calibrate import RANGE, Batch, Calibrate
 from cimc.passes.column_ranges import GAIN, PEAKS, ColumnRanges, stored_columns
 from cimc.passes.dead_code import drop_weights
@@ -120,6 +122,14 @@ def run_pipeline(graph: Graph, request: Request) -> Graph:
 def needs_data(pipeline: str) -> bool:
     """Return whether a pass of the pipeline looks at calibration data."""
     return any(stem in (Calibrate.name, MixedPrecision.name, ColumnRanges.name) for stem in stems(pipeline))
+
+
+def warn_without_data(request: Request, pipeline: str) -> None:
+    """Warn, loudly, that the ranges of this pipeline come from made-up data, where they do."""
+    if request.data is None and request.ranges is None and needs_data(pipeline):
+        message = "NO CALIBRATION DATA: ranges come from seeded random inputs, accuracy means nothing"
+        hint = "give real inputs with --calib DATA.npz, or stored ranges with --ranges FILE"
+        warnings.warn(CimcWarning(message, hint, "CIM0204"), stacklevel=2)
 
 
 def input_shapes(graph: Graph) -> list[tuple[str, tuple[int, ...]]]:

@@ -9,7 +9,6 @@ import numpy as np
 from xdsl.ir import Operation
 
 from cimc.backends.noise.converters import common_range
-from cimc.diagnostics import Diagnostic
 from cimc.driving.driver import Compilation
 from cimc.ir.attributes import int_values
 from cimc.ir.location import names_of
@@ -77,14 +76,6 @@ def render_summary(compilation: Compilation, target: Target, output: str) -> str
         *_layer_table(layers),
     ]
     return "\n".join(lines)
-
-
-def synthetic_warning() -> Diagnostic:
-    """Return the loud warning for ranges that come from made-up data."""
-    hint = "give real inputs with --calib DATA.npz, or stored ranges with --ranges FILE"
-    return Diagnostic(
-        "CIM0204", "NO CALIBRATION DATA: ranges come from seeded random inputs, accuracy means nothing", hint=hint
-    )
 
 
 def _chips(facts: Mapping[str, Any]) -> str:

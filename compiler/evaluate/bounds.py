@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import numpy as np
 from xdsl.ir import SSAValue
 
-from cimc.diagnostics import CimcError, fail
+from cimc.diagnostics import DiagnosticError, fail
 from cimc.evaluate.builder import Array
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed
@@ -38,7 +38,7 @@ def require(op: Computed, what: str, reach: int, limit: int) -> None:
         raise broken(op, rule, "use fewer bits or split the rows")
 
 
-def broken(op: Computed, rule: str, hint: str = "") -> CimcError:
+def broken(op: Computed, rule: str, hint: str = "") -> DiagnosticError:
     """Return the error of an operation that breaks a number rule, to be raised by the caller."""
     node = ", ".join(names_of(op.location))
     return fail("CIM0304", f"in '{op.label.data}', {rule}", node=node, operator=op.name, hint=hint)

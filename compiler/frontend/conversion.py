@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import onnx
 import onnx.version_converter
 
-from cimc.diagnostics import CimcError, Diagnostic, fail
+from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.frontend.node import node_of
 
 OPSET = 21
@@ -31,7 +31,7 @@ def converted(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     problems = list(_lost(model.graph, opset))
     if problems:
-        raise CimcError(problems)
+        raise DiagnosticError(problems)
     if opset < TRAINING_MODE:
         _drop_statistics(model.graph)
     older = opset < COORDINATES_STATED

@@ -7,7 +7,7 @@ import onnx
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Region, SSAValue
 
-from cimc.diagnostics import CimcError, Diagnostic
+from cimc.diagnostics import Diagnostic, DiagnosticError
 from cimc.frontend.batch_axis import BatchAxis, per_sample
 from cimc.frontend.folding import Facts, gather_facts
 from cimc.frontend.node import Node, node_of
@@ -42,7 +42,7 @@ def load(path: Path, unbatched: bool = False) -> Graph:
     _add_inputs(canvas, prepared)
     problems = [*_translate_all(canvas, computed, _outputs(prepared)), *_add_outputs(canvas, prepared)]
     if problems:
-        raise CimcError(problems)
+        raise DiagnosticError(problems)
     _require_all(canvas, computed, _outputs(prepared))
     return Graph(ModuleOp(Region(canvas.block)), canvas.weights, path.stem, file.digest)
 
@@ -51,10 +51,10 @@ def _prepared(file: ModelFile, unbatched: bool) -> Prepared:
     """Prepare a model; where its inputs cannot be taken, name the unsupported operators behind them too."""
     try:
         return prepare(file, unbatched)
-    except CimcError as error:
+    except DiagnosticError as error:
         if any(problem.code not in INPUT_PROBLEMS for problem in error.diagnostics):
             raise
-        raise CimcError([*error.diagnostics, *_unsupported_behind_inputs(file.model.graph)]) from None
+        raise DiagnosticError([*error.diagnostics, *_unsupported_behind_inputs(file.model.graph)]) from None
 
 
 def _unsupported_behind_inputs(graph: onnx.GraphProto) -> Iterable[Diagnostic]:
@@ -71,7 +71,7 @@ def check(path: Path, unbatched: bool = False) -> list[Diagnostic]:
     """Return every problem that `load` would raise; empty for a model it takes."""
     try:
         load(path, unbatched)
-    except CimcError as error:
+    except DiagnosticError as error:
         return list(error.diagnostics)
     return []
 
@@ -155,12 +155,12 @@ def _translate_all(canvas: Canvas, nodes: Sequence[Node], outputs: Iterable[str]
             problem = canvas.facts.problems.get(node.label)
             unknown = node.operator not in OPERATORS and (problem is None or problem.code == "CIM0102")
             if unknown or node.operator in DYNAMIC:
-                raise CimcError([unsupported(node)])
+                raise DiagnosticError([unsupported(node)])
             if problem is not None:
-                raise CimcError([problem])
+                raise DiagnosticError([problem])
             if known:
                 _translate(Site(node, canvas), read)
-        except CimcError as error:
+        except DiagnosticError as error:
             problems.extend(error.diagnostics)
             _stand_in(canvas, node)
     return problems

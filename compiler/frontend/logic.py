@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto
 from xdsl.ir import SSAValue
 
-from cimc.diagnostics import CimcError
+from cimc.diagnostics import DiagnosticError
 from cimc.frontend.arithmetic import affine, require_aligned
 from cimc.frontend.preparation import WHOLE
 from cimc.frontend.site import Site
@@ -84,6 +84,6 @@ def cast(at: Site) -> SSAValue:
     return x
 
 
-def _cast_refused(at: Site, wanted: int) -> CimcError:
+def _cast_refused(at: Site, wanted: int) -> DiagnosticError:
     name = TensorProto.DataType.Name(wanted)
     return at.refuse("CIM0104", f"a cast to {name}", hint="values are reals; only FLOAT and BOOL can be cast to")

@@ -7,7 +7,7 @@ import onnx
 import onnx.checker
 import onnx.inliner
 
-from cimc.diagnostics import CimcError, Diagnostic, fail
+from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.frontend.conversion import converted, first_lines, opset_of
 from cimc.frontend.ordering import sort_nodes
 from cimc.frontend.qoperators import expand_quantised
@@ -57,7 +57,7 @@ def prepare(file: ModelFile, unbatched: bool = False) -> Prepared:
     axes = {value.name: None if unbatched else _batch_axis(value) for value in inputs}
     found = [diagnostic for value in inputs for diagnostic in _input_problems(value, axes[value.name])]
     if found:
-        raise CimcError(found)
+        raise DiagnosticError(found)
     batch, free = (1, False) if unbatched else _batch(inputs, axes)
     _fix_batch(model.graph, inputs, axes, batch)
     model = converted(model)

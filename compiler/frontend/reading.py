@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 from google.protobuf.message import DecodeError
 
-from cimc.diagnostics import CimcError, Diagnostic, fail
+from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.frontend.tensors import declared_bytes, external_files, take_out, tensors
 from cimc.ir.weights import Array
 
@@ -98,7 +98,7 @@ def check_versions(model: onnx.ModelProto) -> None:
         raise _too_new("opset", opset, newest)
 
 
-def _too_new(what: str, found: int, newest: int) -> CimcError:
+def _too_new(what: str, found: int, newest: int) -> DiagnosticError:
     message = f"the model has {what} {found}, the onnx package {onnx.__version__} reads up to {newest}"
     return fail("CIM0108", message, hint="export with an older opset, or install a newer onnx package")
 
@@ -115,7 +115,7 @@ def check_sizes(model: onnx.ModelProto) -> None:
             message = f"tensor '{tensor.name}' of shape {tuple(tensor.dims)} needs {size} bytes"
             found.append(Diagnostic("CIM0102", f"{message} and holds {len(tensor.raw_data)}"))
     if found:
-        raise CimcError(found)
+        raise DiagnosticError(found)
     if total > LARGEST_CONSTANTS:
         message = f"the model declares {total:,} bytes of constants, the limit is {LARGEST_CONSTANTS:,}"
         raise fail("CIM0111", message, hint="no target of ours holds a model of this size")

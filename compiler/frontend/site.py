@@ -10,7 +10,7 @@ from onnx import TensorProto
 from xdsl.dialects.builtin import UnknownLoc
 from xdsl.ir import Block, SSAValue
 
-from cimc.diagnostics import CimcError, fail
+from cimc.diagnostics import DiagnosticError, fail
 from cimc.frontend.batch_axis import BatchAxis, per_sample
 from cimc.frontend.folding import Facts
 from cimc.frontend.node import Node
@@ -204,7 +204,7 @@ class Site:
             return x
         return self.add(build.reshape(x, shape, self.helper(suffix)))
 
-    def refuse(self, code: str, message: str, hint: str = "") -> CimcError:
+    def refuse(self, code: str, message: str, hint: str = "") -> DiagnosticError:
         """Return the error for this node, with its input shapes, to be raised by the caller."""
         shapes = ", ".join(f"{self.canvas.facts.shapes.get(name, '?')}" for name in self.node.inputs if name)
         return fail(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cimc.backends.emission.building import Emission
-from cimc.diagnostics import CimcError, fail
+from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.driver import Compilation, Request, compile_model
 from cimc.isa.disassemble import render_instruction
 from cimc.isa.program import Program
@@ -64,7 +64,7 @@ def _stated_digest(program: Program) -> str:
         raise _not_ours("the hash of its model") from None
 
 
-def _not_ours(missing: object) -> CimcError:
+def _not_ours(missing: object) -> DiagnosticError:
     return fail(
         "CIM0003",
         f"the program does not say how it was compiled: {missing} is missing",

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from cimc.diagnostics import CimcError, Diagnostic, fail
+from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.isa.limits import CodeRange, code_range, full_conductance
 from cimc.targets.schema import CONSTANTS, SOURCES
 
@@ -158,7 +158,7 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
         problems.append('a target needs a name = "..."')
     found = [problem for problem in problems if problem]
     if found:
-        raise CimcError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in found])
+        raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in found])
     return Target(
         name,
         summary,
@@ -175,7 +175,9 @@ def target_of(sections: Mapping[str, Any]) -> Target:
         values[key] = (sections[section] if section else sections)[name]
     problems = [f"{key}: {problem}" for key, value in values.items() if (problem := CONSTANTS[key].problem(value))]
     if problems:
-        raise CimcError([Diagnostic("CIM0301", f"the target inside the program: {problem}") for problem in problems])
+        raise DiagnosticError(
+            [Diagnostic("CIM0301", f"the target inside the program: {problem}") for problem in problems]
+        )
     return Target(sections["name"], sections["summary"], values, dict(sections["sources"]))
 
 

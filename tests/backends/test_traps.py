@@ -255,4 +255,4 @@ def test_every_code_says_what_it_is():
         assert title, code
         assert status in (2, 3, 4, 5), code
         assert explanation.endswith("."), code
-    assert str(Trap("CIM0501", "a", "b", 3, ("n", "m"))) == "trap[CIM0501] at instruction 3 (n, m): a; b"
+    assert str(Trap("CIM0501", "a", "b", 3, ("n", "m"))) == "trap[CIM0501] at instruction 3 (n, m): a\n  hint: b"

@@ -8,11 +8,11 @@ import pytest
 from evaluate.graphs import S8, GraphBuilder, codes
 from numpy.typing import NDArray
 
-from cimc.diagnostics import CimcError
 from cimc.evaluate import Evaluator, evaluate, selftest, to_onnx
 from cimc.evaluate.lower import lower
 from cimc.ir import loops, nn, xbar
 from cimc.ir.graph import Graph
+from cimc.isa.errors import CimcError
 
 Array = NDArray[Any]
 X: Array = np.random.default_rng(0).integers(-40, 40, (7, 2, 3, 4)).astype(np.float32) / 2

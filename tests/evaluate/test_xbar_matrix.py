@@ -9,10 +9,10 @@ from evaluate.graphs import S8, at_every_level, codes, one, run_one
 from evaluate.integers import half_even
 from numpy.typing import NDArray
 
-from cimc.diagnostics import CimcError
 from cimc.ir import xbar
 from cimc.ir.graph import Graph
 from cimc.ir.types import CodeType
+from cimc.isa.errors import CimcError
 
 Array = NDArray[Any]
 I16 = codes(-32767, 32767, -7)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from frontend.onnx_models import model, node, written
 
-from cimc.diagnostics import CimcError
 from cimc.evaluate import evaluate
 from cimc.frontend import load
+from cimc.isa.errors import CimcError
 
 NODES = (node("Relu", "x", "a"), node("Sigmoid", "a", "b"), node("Tanh", "b", "y"))
 

@@ -9,11 +9,11 @@ import pytest
 from frontend.onnx_models import assert_agrees, canonical, model, node, weights, written
 from frontend.recurrent_models import STATES, recurrent
 
-from cimc.diagnostics import CimcError
 from cimc.evaluate import evaluate
 from cimc.frontend import load
 from cimc.ir import loops, nn
 from cimc.ir.graph import Graph
+from cimc.isa.errors import CimcError
 
 
 def for_each_sample(operator: str, direction: str, length: int | None = None) -> onnx.ModelProto:

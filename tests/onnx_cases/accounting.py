@@ -32,7 +32,7 @@ from onnx.backend.test.case.test_case import TestCase
 from onnx.backend.test.loader import load_model_tests
 
 from cimc.backends.machine import ports
-from cimc.diagnostics import CimcError, fail
+from cimc.diagnostics import fail
 from cimc.driving.driver import Compilation, Request, compile_model
 from cimc.evaluate import Evaluator, evaluate
 from cimc.frontend import load
@@ -40,6 +40,7 @@ from cimc.ir.attributes import int_value
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp, OutputOp
 from cimc.ir.types import code_of
+from cimc.isa.errors import CimcError
 from cimc.proof.programs import Difference
 from cimc.proof.prover import Prover
 from cimc.targets import load_target

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from targets.stages import SAME, Array, chip, layers, lowered, normal, perceptron
 
-from cimc.diagnostics import CimcError
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
+from cimc.isa.errors import CimcError
 from cimc.passes.column_ranges import PEAKS, normalised_gain, short
 from cimc.passes.ranges import rounded
 from cimc.passes.split import balanced_cuts

@@ -8,13 +8,13 @@ from evaluate.graphs import GraphBuilder
 from evaluate.test_nn_float import parameters_of
 from targets.stages import SAME, Array, layers, lowered, normal, through
 
-from cimc.diagnostics import CimcError
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
 from cimc.ir.attributes import int_values
 from cimc.ir.functions import FUNCTIONS
 from cimc.ir.graph import Graph
 from cimc.ir.types import CodeType, code_of
+from cimc.isa.errors import CimcError
 from cimc.passes.digital.digital import Digital
 
 IMAGE, OTHER = (4, 6, 3), (1, 6, 1)

@@ -15,11 +15,11 @@ from cimc.backends.machine import ports
 from cimc.backends.noise.profiles.profile import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.reference import instructions as reference
-from cimc.diagnostics import CimcError
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
+from cimc.isa.errors import CimcError
 from cimc.isa.program import Program
 from cimc.passes.place import require_cells
 from cimc.passes.split import balanced_cuts, greedy_cuts

@@ -8,13 +8,13 @@ from command_line.test_cases import run
 from evaluate.graphs import GraphBuilder
 from targets.stages import Batch, chip, lowered, normal, perceptron, relowered, residual, through
 
-from cimc.diagnostics import CimcError
 from cimc.evaluate import evaluate
 from cimc.ir import nn
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph
 from cimc.ir.types import code_of
+from cimc.isa.errors import CimcError
 from cimc.passes.mixed_precision import BITS, MixedPrecision, rounded_weights, with_bits
 from cimc.passes.pipeline import DEFAULT
 from cimc.passes.quantise import code_type, input_type

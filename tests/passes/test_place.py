@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from targets.stages import chip, layers, lowered, normal, perceptron, residual, through
 
-from cimc.diagnostics import CimcError
 from cimc.driving.driver import Request, run_pipeline
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph
+from cimc.isa.errors import CimcError
 from cimc.passes.packing import blocks_of
 from cimc.passes.place import Place
 from cimc.passes.schedule import ALIGNMENT, MEMORY, Schedule, byte_size, constant_bytes

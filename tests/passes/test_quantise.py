@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from targets.stages import SAME, WINDOW, chip, lowered, normal, residual, through
 
-from cimc.diagnostics import CimcError
 from cimc.evaluate import evaluate
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import floats
 from cimc.ir.graph import Graph
 from cimc.ir.types import CodeType, code_of
+from cimc.isa.errors import CimcError
 from cimc.passes.calibrate import RANGE
 from cimc.passes.digital.digital import Digital
 from cimc.passes.quantise import Quantise, code_type, input_type

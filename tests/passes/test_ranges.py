@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from targets.stages import Array, chip, layers, lowered, normal, perceptron, relowered, through
 
-from cimc.diagnostics import CimcError
 from cimc.ir import nn
 from cimc.ir.attributes import float_values, int_values
 from cimc.ir.text import print_graph
+from cimc.isa.errors import CimcError
 from cimc.passes.calibrate import BINS, RANGE, Calibrate
 from cimc.passes.column_ranges import GAIN, PEAKS
 from cimc.passes.ranges import Ranges, rounded

@@ -9,10 +9,10 @@ from targets.stages import SAME, chip, emitted, layers, lowered, normal, residua
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
-from cimc.diagnostics import CimcError
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
 from cimc.ir.graph import Graph
+from cimc.isa.errors import CimcError
 from cimc.passes.weight_mapping import WeightMapping
 
 DATA = {"x": normal(3, 6, 6, 3)}

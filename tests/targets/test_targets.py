@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cimc.backends.machine.facts import machine
-from cimc.diagnostics import CimcError
+from cimc.isa.errors import CimcError
 from cimc.targets import built_in_names, load_target
 from cimc.targets.schema import CONSTANTS
 from cimc.targets.target import parse_target, target_of

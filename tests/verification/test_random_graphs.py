@@ -8,13 +8,13 @@ import pytest
 from frontend.onnx_models import assert_equal, canonical, samples
 from frontend.random_graphs import Array, random_model
 
-from cimc.diagnostics import CimcError
 from cimc.driving.driver import Compilation, Request, compile_model, compile_to_stage
 from cimc.driving.float_model import run_float
 from cimc.evaluate import Evaluator, evaluate
 from cimc.frontend import load
 from cimc.frontend.ordering import sort_nodes
 from cimc.ir.graph import Graph
+from cimc.isa.errors import CimcError
 from cimc.proof.programs import Difference
 from cimc.proof.prover import Prover
 from cimc.targets import load_target

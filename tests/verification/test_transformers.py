@@ -14,11 +14,11 @@ from onnx import TensorProto
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.machine.ports import PortError
-from cimc.diagnostics import CimcError
 from cimc.driving.driver import Compilation, Request, compile_model, input_shapes
 from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate
 from cimc.frontend import load
+from cimc.isa.errors import CimcError
 from cimc.passes.calibrate import Batch
 from cimc.proof.prover import Prover
 from cimc.targets import load_target
