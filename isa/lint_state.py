@@ -189,10 +189,8 @@ class State:
         return Codes(min(codes.low for codes in found), max(codes.high for codes in found)) if found else None
 
     def check_fits(self, codes: Codes, stream: StreamState) -> None:
-        """Report codes that the element type of a stream cannot hold, and empty ranges."""
-        if codes.low > codes.high:
-            self.report("CIM0445", f"low is {codes.low}, above high, {codes.high}")
-        elif codes.low < stream.lowest or codes.high > stream.highest:
+        """Report codes that the element type of a stream cannot hold."""
+        if codes.low <= codes.high and (codes.low < stream.lowest or codes.high > stream.highest):
             self.report(
                 "CIM0445",
                 f"codes {codes.low}..{codes.high} do not fit {stream.type}, {stream.lowest}..{stream.highest}",

@@ -55,6 +55,26 @@ Every program names the instruction set by a hash over all encodings: `{isa_hash
 - Several blocks of one output are joined after their ADCs, with one rounding.
 """
 
+_REFUSALS = """\
+## The order of refusals
+
+Every executor refuses in this order, with the same code, and names the first fault that it meets:
+
+1. the target's facts (CIM0500, CIM0520), then noise that cannot be modelled on this target (CIM0531 to CIM0533);
+2. operands that are wrong by themselves, whatever streams, blocks and tables hold, in the first such instruction of the
+   text, even one that would never run: values outside their field, `low` above `high`, multipliers and gains outside
+   their range (CIM0517), counts of 0 where 1 is the least (CIM0509; CIM0507 for `loop`). The linter calls the same
+   operands errors. Nothing has run then;
+3. memory that is more than an executor allows itself (CIM0521), ports outside memory (CIM0501, CIM0506), inputs
+   (CIM0550 to CIM0553);
+4. instruction by instruction in the order of execution: first what is known without data, operand by operand (streams,
+   memory, blocks, tables, counts), then noise that cannot be modelled, then the data: codes, sums, accumulators, and
+   last the values written (CIM0506).
+
+What one executor alone refuses is its own budget: the fast ones plan up to 2^20 executed instructions (CIM0519) and
+hold whole batches (CIM0521).
+"""
+
 _TEXT = f"""\
 ## Program text
 
@@ -73,6 +93,7 @@ def manual() -> str:
         _INTRODUCTION,
         _element_types(),
         _TEXT,
+        _REFUSALS,
         "## Instructions\n",
         _overview(),
         *(_instruction(spec) for spec in TABLE),

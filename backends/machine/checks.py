@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Mapping
 
-from cimc.backends.machine.facts import Gain
 from cimc.backends.machine.traps import Trap
-from cimc.isa.limits import GAIN_LOWEST, MULTIPLIER_BITS, MULTIPLIER_LIMIT, ROOT_BITS, ROOT_LIMIT
-from cimc.isa.program import Instruction
+from cimc.isa.limits import MULTIPLIER_BITS, MULTIPLIER_LIMIT, ROOT_BITS, ROOT_LIMIT
+from cimc.isa.operands import Fault, operand_faults
+from cimc.isa.program import Instruction, Program
 from cimc.isa.streams import StreamState
 from cimc.isa.table import LOOP_DEPTH
 
@@ -13,6 +13,19 @@ MEMORY_BUDGET = 1 << 32
 """Bytes that an interpreter allocates for one purpose at most."""
 
 MEMORIES = {"act": "activation memory", "const": "constant memory"}
+
+
+def operands(program: Program) -> None:
+    """Trap at the first instruction whose operands are wrong by themselves: nothing has run then."""
+    for index, instruction in enumerate(program.instructions):
+        for fault in operand_faults(instruction):
+            raise Trap(_trap_code(instruction, fault), fault.message).at(index, program.locations)
+
+
+def _trap_code(instruction: Instruction, fault: Fault) -> str:
+    if instruction.name == "loop":
+        return "CIM0507"
+    return "CIM0509" if fault.is_empty else "CIM0517"
 
 
 def inside(low: int, high: int, size: int, memory: str) -> None:
@@ -88,12 +101,6 @@ def count(what: str, found: int, wanted: int) -> None:
         raise Trap("CIM0505", f"{what} has {found} elements, {wanted} are needed")
 
 
-def some(what: str, number: int) -> None:
-    """Trap unless there is at least one."""
-    if number < 1:
-        raise Trap("CIM0509", f"{what} is empty, one entry is the least")
-
-
 def fits(state: StreamState, low: int, high: int) -> None:
     """Trap unless values low..high fit the stream's element type."""
     if low < state.lowest or high > state.highest:
@@ -105,10 +112,8 @@ def fits(state: StreamState, low: int, high: int) -> None:
         )
 
 
-def loop(start: Instruction, depth: int) -> None:
-    """Trap unless a loop runs at least once and nests no deeper than the machine can, with `depth` loops around it."""
-    if start["count"] < 1:
-        raise Trap("CIM0507", "a loop runs 0 times, 1 is the least")
+def loop(depth: int) -> None:
+    """Trap unless a loop with `depth` loops around it nests no deeper than the machine can."""
     if depth >= LOOP_DEPTH:
         raise Trap("CIM0507", f"a loop lies in {depth} others, {LOOP_DEPTH - 1} are the most")
 
@@ -117,17 +122,6 @@ def endloop(depth: int) -> None:
     """Trap unless there is a loop to end."""
     if not depth:
         raise Trap("CIM0507", "`endloop` has no `loop` before it")
-
-
-def gain(load: Instruction) -> Gain:
-    """Return the gain that a `gain` instruction loads; trap where its multiplier is not normalised."""
-    if load["multiplier"] < GAIN_LOWEST:
-        raise Trap(
-            "CIM0517",
-            f"the gain's multiplier is {load['multiplier']}, {GAIN_LOWEST} is the least",
-            "double it and add 1 to k",
-        )
-    return Gain(load["multiplier"], load["divide"])
 
 
 def multipliers(values: Iterable[int]) -> None:

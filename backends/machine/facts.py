@@ -44,6 +44,11 @@ class Gain:
     divide: int
 
 
+def gain(load: Instruction) -> Gain:
+    """Return the gain that a `gain` instruction loads."""
+    return Gain(load["multiplier"], load["divide"])
+
+
 @dataclass(frozen=True)
 class Machine:
     """Array, DAC and ADC of a target; `tiles` is None where there are as many as needed.

@@ -85,7 +85,8 @@ def port_stream(port: Port) -> StreamState:
 
 
 def require_in_memory(program: Program) -> None:
-    """Trap unless every port lies in activation memory and every input's codes fit its element type."""
+    """Trap unless activation memory is affordable, holds every port, and every input's codes fit its element type."""
+    checks.affordable("activation memory", program.activation_bytes)
     for port in (*program.inputs, *program.outputs):
         checks.readable(port_stream(port), {"act": program.activation_bytes})
     for port in program.inputs:

@@ -46,7 +46,7 @@ CODES: Mapping[str, Code] = {
     "CIM0517": Code(
         "operand out of range",
         INVALID,
-        "A multiplier, a gain or a table entry lies outside the range that the instruction allows.",
+        "A multiplier, a gain or a table entry lies outside the range that the instruction allows, or `low` is above `high`.",
     ),
     "CIM0518": Code(
         "table index out of range",

@@ -32,7 +32,6 @@ class Affine:
 
 def affine(state: PlanState, i: Instruction, _: int) -> Write:
     source, out, period = state.source(i["in"]), state.out(i["out"]), i["period"]
-    checks.some("the table", period)
     tables = state.multipliers(i["scale"], period), state.biases(i["bias"], period)
     checks.count("the output", out.elements, source.elements)
     if source.elements % period:
@@ -137,7 +136,6 @@ class Softmax:
 
 def softmax(state: PlanState, i: Instruction, _: int) -> Write:
     source, out = state.source(i["in"]), state.out(i["out"])
-    checks.some("the table", i["entries"])
     table = state.constant(i["table"], "i32", i["entries"])
     checks.exponentials(table.tolist())
     checks.count("the output", out.elements, source.elements)
@@ -226,7 +224,6 @@ class Pick:
 
 def pick(state: PlanState, i: Instruction, _: int) -> Write:
     source, out, group = state.source(i["in"]), state.out(i["out"]), i["group"]
-    checks.some("a group of vectors", group)
     table = state.constant(i["table"], "i32", i["entries"])
     checks.picks(table.tolist(), group)
     checks.count("the last group", source.vectors % group, 0)
@@ -251,7 +248,6 @@ class Argmax:
 
 def argmax(state: PlanState, i: Instruction, _: int) -> Write:
     source, out = state.source(i["in"]), state.out(i["out"])
-    checks.some("a vector", source.length)
     checks.count("the output", out.elements, source.vectors)
     compute = Argmax(source, i.choice("which") == "smallest", i.choice("tie") == "last")
     return Write(out, compute, 0, source.length - 1)

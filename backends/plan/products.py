@@ -78,12 +78,11 @@ class Stream:
 
 def stream(state: PlanState, i: Instruction, source: StreamState, count: int, index: int) -> Stream:
     """Return the stream of `source` through `count` blocks, all in the widest type that any of them needs."""
+    numbers = range(i["block"], i["block"] + count)
+    checks.count("a vector", source.length, sum(state.crossbar.block(number).rows for number in numbers))
     reads: list[BlockRead] = []
-    start = 0
-    for number in range(i["block"], i["block"] + count):
-        reads.append(state.crossbar.read(number, start))
-        start = reads[-1].rows.stop
-    checks.count("a vector", source.length, start)
+    for number in numbers:
+        reads.append(state.crossbar.read(number, reads[-1].rows.stop if reads else 0))
     widest = np.result_type(*(read.matrix.dtype for read in reads))
     reads = [
         read if read.matrix.dtype == widest else replace(read, matrix=read.matrix.astype(widest)) for read in reads

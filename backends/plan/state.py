@@ -95,7 +95,6 @@ class PlanState:
 
     def blocks(self, first: int, count: int) -> list[Region]:
         """Return the regions of consecutive blocks that share their columns' outputs."""
-        checks.some("the list of blocks", count)
         blocks = [self.crossbar.block(number) for number in range(first, first + count)]
         for block in blocks:
             self.crossbar.gain(block.tile)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import Machine, region
+from cimc.backends.machine.facts import Machine, gain, region
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan import digital, matrices, products, windows
@@ -42,7 +42,7 @@ def _advance(state: PlanState, i: Instruction, _: int) -> None:
 
 
 def _gain(state: PlanState, i: Instruction, _: int) -> None:
-    state.crossbar.load_gain(i["tile"], checks.gain(i), i.choice("scope") == "all")
+    state.crossbar.load_gain(i["tile"], gain(i), i.choice("scope") == "all")
 
 
 def _program(state: PlanState, i: Instruction, _: int) -> None:
@@ -133,7 +133,10 @@ class Plan:
 
 
 def plan(program: Program, machine: Machine, noise: Noise | None = None) -> Plan:
-    """Return the plan of a program; the first fault of its static facts becomes the last step."""
+    """Return the plan of a program; the first fault of its static facts becomes the last step.
+
+    Raises Trap on what is refused before anything runs: the noise, and operands that are wrong by themselves.
+    """
     return Walk(program, machine, noise).plan()
 
 
@@ -145,10 +148,14 @@ def mixed(exact: Plan, noisy: Plan, chosen: Collection[int]) -> Plan:
 
 
 class Walk:
-    """The walk from a program's first instruction to `halt`, loops unrolled; it can stop and branch on the way."""
+    """The walk from a program's first instruction to `halt`, loops unrolled; it can stop and branch on the way.
+
+    Raises Trap where an operand is wrong by itself.
+    """
 
     def __init__(self, program: Program, machine: Machine, noise: Noise | None = None) -> None:
         self.state = PlanState(program, machine, noise)
+        checks.operands(program)
         self._steps: list[Step] = []
         self._index = 0
         self._loops: list[tuple[int, int]] = []
@@ -194,7 +201,7 @@ class Walk:
 
     def _next(self, i: Instruction) -> int:
         if i.name == "loop":
-            checks.loop(i, len(self._loops))
+            checks.loop(len(self._loops))
             self._loops.append((self._index + 1, i["count"]))
         elif i.name == "endloop":
             return self._endloop()

@@ -162,9 +162,11 @@ class Array:
         """Return the ADC codes of each vector, block and column; the blocks share the elements of a vector in order.
 
         A chip is calibrated once: the noise of calibrating products is that of sample 0, whatever sample follows.
+        What noise cannot model is refused before any element is looked at.
         """
         sample = self.noise.sample_offset if self.noise and not calibrating else 0
         reads = [Read(self, block.cells, sample) for block in blocks]
+        self.require_inputs(vectors)
         result = []
         for position, vector in enumerate(vectors):
             start, codes = 0, []

@@ -5,7 +5,7 @@ from math import isqrt
 from typing import Any
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import machine, region
+from cimc.backends.machine.facts import gain, machine, region
 from cimc.backends.machine.ports import require_in_memory, require_names, require_port
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
@@ -41,8 +41,9 @@ class Reference:
     def __init__(self, program: Program, watch: Watch | None = None, noise: Noise | None = None) -> None:
         self.code = program
         self.watch = watch
-        self.memory = Memory(program)
         self.array = Array(machine(program.meta), noise)
+        checks.operands(program)
+        self.memory = Memory(program)
         self.streams: dict[int, StreamState] = {}
         self.loops: list[tuple[int, int]] = []
         self.index = 0
@@ -79,7 +80,7 @@ class Reference:
         pass
 
     def loop(self, i: Instruction) -> None:
-        checks.loop(i, len(self.loops))
+        checks.loop(len(self.loops))
         self.loops.append((self.index + 1, i["count"]))
 
     def endloop(self, _: Instruction) -> None:
@@ -101,7 +102,7 @@ class Reference:
         self.streams[i["stream"]] = advanced(checks.defined(self.streams, i["stream"]), i)
 
     def gain(self, i: Instruction) -> None:
-        self.array.load_gain(i["tile"], checks.gain(i), i.choice("scope") == "all")
+        self.array.load_gain(i["tile"], gain(i), i.choice("scope") == "all")
 
     def program(self, i: Instruction) -> None:
         cells = region(i)
@@ -199,7 +200,6 @@ class Reference:
 
     def poolmax(self, i: Instruction) -> None:
         source, out = self._window(i["in"]), self._out(i["out"])
-        checks.some("the window", source.window.taps if source.window else 0)
         channels = source.shape[3]
         checks.count("the output", out.elements, source.vectors * channels)
         self._write(
@@ -225,7 +225,6 @@ class Reference:
 
     def affine(self, i: Instruction) -> None:
         source, out, period = self._in(i["in"]), self._out(i["out"]), i["period"]
-        checks.some("the table", period)
         scales, biases = self._multipliers(i["scale"], period), self._biases(i["bias"], period)
         checks.count("the output", out.elements, source.elements)
         elements = self._elements(source)
@@ -252,7 +251,6 @@ class Reference:
 
     def softmax(self, i: Instruction) -> None:
         source, out = self._in(i["in"]), self._out(i["out"])
-        checks.some("the table", i["entries"])
         table = self.memory.constant(i["table"], "i32", i["entries"])
         checks.exponentials(table)
         checks.count("the output", out.elements, source.elements)
@@ -324,7 +322,6 @@ class Reference:
 
     def pick(self, i: Instruction) -> None:
         source, out, group = self._in(i["in"]), self._out(i["out"]), i["group"]
-        checks.some("a group of vectors", group)
         table = self.memory.constant(i["table"], "i32", i["entries"])
         checks.picks(table, group)
         checks.count("the last group", source.vectors % group, 0)
@@ -335,7 +332,6 @@ class Reference:
 
     def argmax(self, i: Instruction) -> None:
         source, out = self._in(i["in"]), self._out(i["out"])
-        checks.some("a vector", source.length)
         checks.count("the output", out.elements, source.vectors)
         results = []
         for _, x in self._vectors(source):
@@ -368,7 +364,6 @@ class Reference:
         return state
 
     def _blocks(self, first: int, count: int) -> list[Block]:
-        checks.some("the list of blocks", count)
         blocks = [self.array.block(number) for number in range(first, first + count)]
         for block in blocks:
             self.array.gain(block.cells.tile)
@@ -389,7 +384,6 @@ class Reference:
     def _codes(self, source: StreamState, blocks: list[Block], calibrating: bool = False) -> list[list[list[int]]]:
         checks.count("a vector", source.length, sum(block.cells.rows for block in blocks))
         vectors = self.memory.read(source) if calibrating else [vector for _, vector in self._vectors(source)]
-        self.array.require_inputs(vectors)
         return self.array.codes(vectors, blocks, calibrating)
 
     def _vectors(self, source: StreamState) -> list[tuple[int, list[int]]]:

@@ -9,6 +9,7 @@ import pytest
 
 from cimc.backends.interpreter import Interpreter, levels
 from cimc.backends.machine.traps import Trap
+from cimc.backends.noise.sources import Noise
 from cimc.backends.reference import instructions as reference
 from cimc.backends.torch_device.opening import devices
 from cimc.isa.author import Author
@@ -39,24 +40,28 @@ def placed(program: Program) -> Program:
     return replace(program, locations=tuple((f"node{i}",) for i in range(len(program.instructions))))
 
 
-def reference_outcome(program: Program, inputs: Mapping[str, Any]) -> Outcome:
+def reference_outcome(program: Program, inputs: Mapping[str, Any], noise: Noise | None = None) -> Outcome:
     """Return what the reference interpreter writes for one sample, and its outputs or its trap."""
     writes: Writes = []
     codes = {name: values.tolist() for name, values in inputs.items()}
     try:
-        return writes, reference.run(program, codes, lambda index, values: writes.append((index, list(values))))
+        return writes, reference.run(program, codes, lambda index, values: writes.append((index, list(values))), noise)
     except Trap as trap:
         return writes, (trap.code, trap.index, trap.locations)
 
 
 def fast_outcome(
-    program: Program, inputs: Mapping[str, Any], kernels: str | None = None, device: str = "cpu"
+    program: Program,
+    inputs: Mapping[str, Any],
+    kernels: str | None = None,
+    device: str = "cpu",
+    noise: Noise | None = None,
 ) -> Outcome:
     """Return the same of the fast interpreter, by default on its best kernels."""
     writes: Writes = []
     batch = {name: values[None] for name, values in inputs.items()}
     try:
-        outputs = Interpreter(program, kernels=kernels, device=device).run(
+        outputs = Interpreter(program, kernels=kernels, device=device, noise=noise).run(
             batch, lambda index, values: writes.append((index, values.ravel().tolist()))
         )
     except Trap as trap:
@@ -64,14 +69,14 @@ def fast_outcome(
     return writes, {name: codes.ravel().tolist() for name, codes in outputs.items()}
 
 
-def ask_both(sketch: Author, **inputs: Any) -> Outcome:
+def ask_both(sketch: Author, noise: Noise | None = None, **inputs: Any) -> Outcome:
     """Return what both interpreters do with one sample; fail where they, or kernels or devices, differ."""
     program = placed(sketch.program())
-    literal = reference_outcome(program, inputs)
+    literal = reference_outcome(program, inputs, noise)
     for kernels in levels():
-        assert fast_outcome(program, inputs, kernels) == literal, kernels
+        assert fast_outcome(program, inputs, kernels, noise=noise) == literal, kernels
     for device in devices()[1:]:
-        assert fast_outcome(program, inputs, device=device) == literal, device
+        assert fast_outcome(program, inputs, device=device, noise=noise) == literal, device
     return literal
 
 

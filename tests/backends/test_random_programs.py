@@ -1,4 +1,9 @@
-"""Random small programs do the same on both interpreters: every write, every output, every trap."""
+"""Random small programs do the same on every executor, noise off and on: every write, every output, every trap.
+
+Some programs hold an operand that no machine can obey.
+"""
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,9 +13,12 @@ from hypothesis import strategies as st
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.machine.traps import Trap
+from cimc.backends.noise.profiles import built_in_names, load_profile
+from cimc.backends.noise.sources import SOURCES, Noise
 from cimc.backends.reference import instructions as reference
 from cimc.backends.reference import sampled as reference_sample
 from cimc.backends.torch_device.opening import devices
+from cimc.isa.program import Instruction
 
 MEMORY = 512
 LIMITS = ((-127, 127), (-128, 127), (0, 255), (-5, 60), (-(2**15), 2**15 - 1), (-(2**32), 2**32 - 1))
@@ -71,7 +79,7 @@ class Dice:
     def window(self, stream, channels=None):
         shape = self.source(stream, channels)
         kernel, out = (self.draw(small), self.draw(small)), (self.draw(small), self.draw(small))
-        pair = st.tuples(st.integers(0, 2), st.integers(0, 2))
+        pair = st.tuples(st.integers(1, 2), st.integers(1, 2))
         stride, dilation = self.draw(pair), self.draw(pair)
         pad = self.draw(st.tuples(st.integers(-1, 2), st.integers(-1, 2)))
         fill = self.draw(st.sampled_from([0, 0, -3, 127, -128, 300]))
@@ -199,12 +207,12 @@ class Dice:
         }
 
     def add(self):
-        ma, mb = self.integers(-(2**17), 2**17 - 1, 2)
+        ma, mb = self.integers(1 - 2**16, 2**16 - 1, 2)
         self.sketch.put("add", ma=ma, mb=mb, **self.pair())
 
     def mul(self):
         za, zb = self.integers(-128, 127, 2)
-        self.sketch.put("mul", za=za, zb=zb, m=self.draw(st.integers(-(2**17), 2**17 - 1)), **self.pair())
+        self.sketch.put("mul", za=za, zb=zb, m=self.draw(st.integers(1 - 2**16, 2**16 - 1)), **self.pair())
 
     def lut(self):
         self.out(1, *self.any_source(0))
@@ -230,8 +238,8 @@ class Dice:
     def pick(self):
         vectors, length = self.any_source(0)
         group = self.draw(st.sampled_from([n for n in range(1, vectors + 1) if vectors % n == 0]))
-        table = self.draw(st.lists(st.integers(0, group - 1), max_size=5))
-        self.out(1, max(vectors // group * len(table), 1), length)
+        table = self.draw(st.lists(st.integers(0, group - 1), min_size=1, max_size=5))
+        self.out(1, vectors // group * len(table), length)
         address = self.sketch.table([*table, self.draw(st.integers(-1, group))], "i32")
         entries = len(table) + (self.draw(st.integers(0, 9)) == 0)
         self.sketch.put("pick", in_=0, out=1, group=group, table=address, entries=entries)
@@ -255,7 +263,7 @@ class Dice:
         for stream, shape in ((0, (*stack, rows, depth)), (1, (*stack, columns, depth)), (2, (*stack, rows, columns))):
             self.tensor(stream, shape, "i8" if self.draw(st.booleans()) else None)
         za, zb = self.integers(-128, 127, 2)
-        m, bias = self.draw(st.integers(-(2**17), 2**17 - 1)), self.draw(st.integers(-(2**53), 2**53))
+        m, bias = self.draw(st.integers(1 - 2**16, 2**16 - 1)), self.draw(st.integers(-(2**53), 2**53))
         self.sketch.put("matmul", a=0, b=1, out=2, za=za, zb=zb, m=m, bias=bias, **self.rounding())
 
     def norm(self):
@@ -297,6 +305,9 @@ class Dice:
         data = self.sketch.matrix([self.integers(-3, 3, cols) for _ in range(rows)])
         self.sketch.put("verify", block=number, data=data, tolerance=self.draw(st.integers(0, 9)), out=1)
 
+    def time(self):
+        self.sketch.put("time", seconds=self.draw(st.sampled_from([0, 1, 3600, 86400, 2**40 - 1])))
+
     def loop(self):
         """A loop whose output moves on, by less than, as much as, or more than what it writes."""
         self.out(1, *self.any_source(0))
@@ -329,22 +340,58 @@ def sketches(draw, new):
     return sketch
 
 
+def spoil(draw, sketch):
+    """Give one operand of one instruction another value of its field, a small or an extreme one, often illegal."""
+    index = draw(st.integers(0, len(sketch.instructions) - 1))
+    old = sketch.instructions[index]
+    if not old.operands:
+        return
+    number, field = draw(st.sampled_from(list(enumerate(old.spec.fields))))
+    values = {-1, 0, 1, field.lowest} | ({field.highest} if field.name in ("low", "high", "fill", "tile") else set())
+    value = draw(st.sampled_from(sorted(v for v in values if field.lowest <= v <= field.highest)))
+    operands = list(old.operands)
+    if field.count > 1:
+        place = draw(st.integers(0, field.count - 1))
+        operands[number] = tuple(value if n == place else v for n, v in enumerate(operands[number]))
+    else:
+        operands[number] = value
+    sketch.instructions[index] = Instruction(old.name, tuple(operands))
+
+
+@st.composite
+def noises(draw):
+    """Draw no noise, or some of the sources of some profile at some time."""
+    if draw(st.booleans()):
+        return None
+    profile = load_profile(draw(st.sampled_from(built_in_names())))
+    sources = draw(st.one_of(st.just(frozenset(SOURCES)), st.frozensets(st.sampled_from(SOURCES))))
+    time = draw(st.sampled_from([0, 3600, 86400]))
+    return Noise(profile, draw(st.integers(0, 2**64 - 1)), time, sources, draw(st.integers(0, 5)))
+
+
 @settings(derandomize=True, deadline=None, max_examples=600)
 @given(st.data())
-def test_both_interpreters_agree(new, ask, data):
-    sketch = data.draw(sketches(new))
+def test_all_executors_agree(new, ask, data):
+    sketch, noise = data.draw(sketches(new)), data.draw(noises())
+    if data.draw(st.integers(0, 3)) == 0:
+        spoil(data.draw, sketch)
     samples = np.random.default_rng(len(sketch.instructions)).integers(-7, 8, (3, 24)).astype(np.int8)
-    ends = [ask(sketch, x=x)[1] for x in samples]
-    together = [outcome(sketch.program(), samples, device) for device in devices()]
+    ends = [ask(sketch, shifted(noise, n), x=x)[1] for n, x in enumerate(samples)]
+    together = [outcome(sketch.program(), samples, device, noise) for device in devices()]
     if all(isinstance(end, dict) for end in ends):
         assert together[0] == [end["y"] for end in ends]
     assert together == [together[0]] * len(together)
 
 
-def outcome(program, samples, device):
+def shifted(noise, samples):
+    """Return the noise that a sample so many places further on in its file meets."""
+    return noise and replace(noise, sample_offset=noise.sample_offset + samples)
+
+
+def outcome(program, samples, device, noise):
     """Return the outputs of all samples, two at a time and with nobody watching, or the trap."""
     try:
-        return Interpreter(program, 2, device=device).run({"x": samples})["y"].tolist()
+        return Interpreter(program, 2, device=device, noise=noise).run({"x": samples})["y"].tolist()
     except Trap as trap:
         return str(trap)
 

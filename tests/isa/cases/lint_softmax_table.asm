@@ -12,4 +12,4 @@
     halt
 
 ; expect:
-; instruction 2: error[CIM0445]: table of exponentials is empty, starts with 0 or less, or has a negative entry
+; instruction 2: error[CIM0445]: table of exponentials starts with 0 or less, or has a negative entry
