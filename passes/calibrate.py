@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
 from cimc.evaluate import Evaluator
-from cimc.ir.attributes import floats, int_values
+from cimc.ir.attributes import int_values
+from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of
@@ -21,7 +22,6 @@ from cimc.passes.histogram import RULES, Tail
 from cimc.passes.ranges import Ranges, rounded, rounded_outward
 from cimc.targets import Target
 
-RANGE = "cim.range"
 BINS = 4096
 LEAST_PERCENTILE = 99.0
 ELEMENTS_AT_ONCE = 1 << 25
@@ -59,7 +59,7 @@ class Calibrate:
             self._require_rows(graph)
         found = self._stored(computed) if self.ranges else self._measured(graph, computed)
         for op in computed:
-            op.attributes[RANGE] = floats(found[op.label.data])
+            RANGE.note(op, found[op.label.data])
         return graph
 
     def _is_replaced(self, op: Computed) -> bool:

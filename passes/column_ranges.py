@@ -2,17 +2,17 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import UnitAttr
 
 from cimc.diagnostics import fail
 from cimc.evaluate import Evaluator
-from cimc.ir.attributes import int_values, ints
+from cimc.ir.attributes import int_values
+from cimc.ir.facts import GAIN, PEAKS, SHARED_RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.loops import scan_of
@@ -24,9 +24,6 @@ from cimc.passes.calibrate import Batch, samples_at_once
 from cimc.passes.ranges import Ranges, rounded
 from cimc.targets import Target
 
-PEAKS = "cim.peaks"
-SHARED = "cim.shared_range"
-GAIN = "cim.gain"
 UNITY_GAIN = (GAIN_LOWEST, GAIN_BITS - 1)
 VECTORS = 1 << 16
 FEWEST_VECTORS = 64
@@ -75,9 +72,9 @@ class ColumnRanges:
             gain = _common_gain(list(statistics.values()), self.target, self.device_sigma)
         for op in layers:
             if self.per == "block":
-                op.attributes[SHARED] = UnitAttr()
-            op.attributes[PEAKS] = graph.weights.add(f"{op.label.data}.peaks", peaks[op.label.data])
-        graph.module.attributes[GAIN] = ints(gain)
+                SHARED_RANGE.note(op, True)
+            PEAKS.note(op, graph.weights.add(f"{op.label.data}.peaks", peaks[op.label.data]))
+        GAIN.note(graph.module, gain)
         return graph
 
     def _stored(self, layers: list[MvmOp]) -> dict[str, NDArray[np.int64]]:
@@ -273,8 +270,3 @@ def normalised_gain(ratio: float) -> tuple[int, int]:
     if multiplier == GAIN_LIMIT:
         multiplier, shift = multiplier >> 1, shift - 1
     return multiplier, shift
-
-
-def stored_columns(peaks: Mapping[str, NDArray[np.int64]]) -> dict[str, tuple[int, ...]]:
-    """Return peaks as the flat tuples that Ranges keeps."""
-    return {label: tuple(int(value) for value in array.ravel()) for label, array in peaks.items()}

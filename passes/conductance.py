@@ -7,13 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import int_values, integer
+from cimc.ir.attributes import integer
+from cimc.ir.facts import GAIN, PEAKS, SHARED_RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.types import WeightRef, code_of
+from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, SUM_BITS, SUM_LIMIT
-from cimc.passes.column_ranges import GAIN, PEAKS, SHARED, full_scale_blocks, largest_weights
+from cimc.passes.column_ranges import full_scale_blocks, largest_weights
 from cimc.passes.requantise import multipliers, offsets
 from cimc.targets import Target
 
@@ -31,17 +32,19 @@ class Conductance:
     whole: float = 0.97
 
     def __call__(self, graph: Graph) -> Graph:
-        gain = int_values(graph.module.attributes.pop(GAIN, None))  # type: ignore[arg-type]
+        gain = GAIN.of(graph.module)
+        GAIN.drop(graph.module)
         for op in graph.operations:
             if isinstance(op, MvmOp):
-                self._program(graph, op, (gain[0], gain[1]))
+                self._program(graph, op, gain)
         return graph
 
     def _program(self, graph: Graph, op: MvmOp, gain: tuple[int, int]) -> None:
-        peaks = op.attributes.pop(PEAKS)
-        assert isinstance(peaks, WeightRef) and op.weight is not None and op.bias is not None
-        factor = self._range_factors(graph.weights.get(peaks), gain)
-        shared = op.attributes.pop(SHARED, None) is not None
+        assert op.weight is not None and op.bias is not None
+        factor = self._range_factors(graph.weights.get(PEAKS.of(op)), gain)
+        shared = SHARED_RANGE.get(op) is not None
+        for used_up in (PEAKS, SHARED_RANGE):
+            used_up.drop(op)
         weight, full = graph.weights.get(op.weight), self.target.full_conductance
         largest = largest_weights(op, weight, shared)
         if op.steps is not None:

@@ -5,11 +5,10 @@ from collections.abc import Collection, Sequence
 from xdsl.ir import Operation
 from xdsl.rewriter import Rewriter
 
-from cimc.ir.attributes import float_values
+from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph, producer, users
 from cimc.ir.nn import Computed, InputOp, Layer, RecodeOp, SoftmaxOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
-from cimc.passes.calibrate import RANGE
 from cimc.passes.quantise import align, code_type
 from cimc.passes.shared_codes import followers, root_of, same_codes
 from cimc.targets import Target
@@ -31,7 +30,7 @@ def fit_inputs(graph: Graph, layers: Sequence[Layer], target: Target) -> None:
         elif not _shift_input(layer, layers, target):
             align(layer, layer.x, fitted)
     for op in graph.operations:
-        op.attributes.pop(RANGE, None)
+        RANGE.drop(op)
 
 
 def fitted_code(code: CodeType, target: Target, reach: tuple[float, float], is_input: bool = False) -> CodeType:
@@ -50,7 +49,7 @@ def _reach(layer: Layer) -> tuple[float, float]:
     """Return the range of a layer's input on the calibration data, within what its codes can say."""
     code = code_of(layer.x)
     low, high = ((end.data - code.zero.data) * code.scale.data for end in (code.low, code.high))
-    found = float_values(root_of(layer.x).attributes.get(RANGE))  # type: ignore[arg-type]
+    found = RANGE.get(root_of(layer.x))
     return (max(low, found[0]), min(high, found[1])) if found else (low, high)
 
 

@@ -10,6 +10,7 @@ from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
 from cimc.ir.attributes import Ints, int_value, int_values, integer, ints, text
+from cimc.ir.facts import SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.nn import AvgPoolOp, ConvOp, DenseOp, Layer, MaxPoolOp
@@ -18,7 +19,6 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_inputs
 from cimc.passes.requantise import code_clamp, multipliers, offsets
-from cimc.passes.weight_mapping import SKIP_ZEROS
 from cimc.targets import Target
 
 WEIGHT_HIGH = 127
@@ -137,7 +137,7 @@ def _mvm(graph: Graph, op: Layer, weight: np.ndarray, window: Ints | None) -> Mv
     if op.steps is not None:
         steps = graph.weights.get(op.steps).reshape(weight.shape[0], weight.shape[2])
         properties["steps"] = graph.weights.add(f"{label}.steps", steps)
-    if SKIP_ZEROS in op.attributes:
+    if SKIP_ZEROS.get(op):
         properties["skip_zeros"] = integer(1)
     return MvmOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)
 

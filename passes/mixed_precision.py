@@ -11,7 +11,7 @@ from xdsl.rewriter import Rewriter
 
 from cimc.diagnostics import fail
 from cimc.evaluate import Evaluator
-from cimc.ir.attributes import ints
+from cimc.ir.facts import BITS
 from cimc.ir.graph import Graph
 from cimc.ir.loops import ScanOp, retype_results
 from cimc.ir.nn import Canonical, Computed, InputOp, Layer
@@ -22,8 +22,6 @@ from cimc.passes.ranges import Ranges
 from cimc.passes.shared_codes import followers, same_codes
 from cimc.targets import Target
 
-BITS = "cim.bits"
-"""(activation bits, weight bits) of a lowered layer; `im2col` drops it, the codes and weights say the same."""
 FULL = 8
 LADDER = (6, 4)
 SAMPLES = 64
@@ -208,7 +206,7 @@ def _mark(graph: Graph, choice: Choice) -> None:
         group = same_codes(layer)
         weights = Knob(layer.label.data, True)
         if weights in choice or (group and Knob(group[0].label.data, False) in choice):
-            layer.attributes[BITS] = ints((code_of(layer.x).bits.data, choice.get(weights, FULL)))
+            BITS.note(layer, (code_of(layer.x).bits.data, choice.get(weights, FULL)))
 
 
 def with_bits(code: CodeType, bits: int, is_input: bool) -> CodeType:

@@ -7,7 +7,8 @@ from typing import ClassVar
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
-from cimc.ir.attributes import float_value, float_values, text
+from cimc.ir.attributes import float_value, text
+from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.loops import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
@@ -31,7 +32,6 @@ from cimc.ir.nn import (
     SubOp,
 )
 from cimc.ir.types import CodeType, code_of, code_tensor, integer_type, shape_of
-from cimc.passes.calibrate import RANGE
 from cimc.passes.fixed_codes import fixed_code, passes_fixed
 from cimc.targets import Target
 
@@ -123,8 +123,8 @@ class Quantise:
 
 def _own_code(graph: Graph, op: Canonical, bits: int, offset: bool) -> CodeType:
     """Return the codes for a value's own range."""
-    calibrated = float_values(op.attributes.pop(RANGE))  # type: ignore[arg-type]
-    low, high = op.known_range or calibrated
+    low, high = op.known_range or RANGE.of(op)
+    RANGE.drop(op)
     if isinstance(op, InputOp):
         return input_type(low, high, bits) if op.integers is None else integer_type(int(low), int(high))
     if isinstance(op, AffineOp) and _is_negation(graph, op):
@@ -208,7 +208,7 @@ def narrowed(code: CodeType, bits: int, offset: bool) -> CodeType:
 
 
 def _hull(*ops: Operation) -> tuple[float, float]:
-    ranges = [float_values(op.attributes[RANGE]) for op in ops]  # type: ignore[arg-type]
+    ranges = [RANGE.of(op) for op in ops]
     return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 

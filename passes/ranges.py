@@ -5,7 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from xdsl.ir import Operation
+
 from cimc.diagnostics import fail
+from cimc.ir.facts import BITS, GAIN, PEAKS, RANGE, Fact, Value
+from cimc.ir.graph import Graph
+from cimc.ir.nn import Computed
 from cimc.isa.limits import GAIN_LIMIT, GAIN_LOWEST, SHIFT_HIGHEST, SUM_LIMIT
 
 FORMAT = 1
@@ -22,10 +27,24 @@ class Ranges:
     `bits`: label of a layer that mixed precision lowered -> (activation bits, weight bits).
     """
 
-    activations: Mapping[str, tuple[float, float]] = field(default_factory=dict)
-    columns: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    activations: dict[str, tuple[float, float]] = field(default_factory=dict)
+    columns: dict[str, tuple[int, ...]] = field(default_factory=dict)
     gain: tuple[int, int] | None = None
-    bits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    bits: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def noted(self, graph: Graph) -> "Ranges":
+        """Return these ranges with what passes have left on a graph; the first that was said of a label stays.
+
+        Asked behind every pass: later ones use the facts up, relabel values or let layers share peaks.
+        """
+        labelled = {op.label.data: op for op in graph.operations if isinstance(op, Computed)}
+        peaks = {label: ref for label, op in labelled.items() if label not in self.columns and (ref := PEAKS.get(op))}
+        return Ranges(
+            _found(RANGE, labelled) | self.activations,
+            {label: tuple(graph.weights.get(ref).ravel().tolist()) for label, ref in peaks.items()} | self.columns,
+            self.gain or GAIN.get(graph.module),
+            _found(BITS, labelled) | self.bits,
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON object that `from_json` reads back."""
@@ -48,6 +67,10 @@ class Ranges:
                 f"the ranges are malformed: {error}",
                 hint="write them with `cimc compile --write-ranges FILE`",
             ) from None
+
+
+def _found(fact: Fact[Value], labelled: Mapping[str, Operation]) -> dict[str, Value]:
+    return {label: found for label, op in labelled.items() if (found := fact.get(op)) is not None}
 
 
 def _parse(data: Any) -> Ranges:

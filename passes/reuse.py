@@ -7,10 +7,9 @@ import numpy as np
 
 from cimc.diagnostics import fail
 from cimc.ir.attributes import int_values, text
+from cimc.ir.facts import PEAKS
 from cimc.ir.graph import Graph
-from cimc.ir.types import WeightRef
 from cimc.ir.xbar import MvmOp
-from cimc.passes.column_ranges import PEAKS
 
 WAYS = ("none", "equal")
 
@@ -44,10 +43,9 @@ def _share(graph: Graph, family: list[MvmOp]) -> None:
     first, *others = family
     if not others:
         return
-    refs = [op.attributes[PEAKS] for op in family]
-    peaks = [graph.weights.get(ref) for ref in refs if isinstance(ref, WeightRef)]
+    peaks = [graph.weights.get(PEAKS.of(op)) for op in family]
     common = graph.weights.add(f"{first.label.data}.peaks", np.maximum.reduce(peaks))
     for op in family:
-        op.attributes[PEAKS] = common
+        PEAKS.note(op, common)
     for op in others:
         op.properties["shares"] = text(first.label.data)

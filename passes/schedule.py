@@ -9,6 +9,7 @@ from xdsl.ir import Operation, SSAValue
 
 from cimc.diagnostics import fail
 from cimc.ir.attributes import integer
+from cimc.ir.facts import ACTIVATION_BYTES
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.loops import ResultOp, StateOp, TakeOp, scan_of
@@ -18,7 +19,6 @@ from cimc.ir.xbar import ViewOp
 from cimc.targets import Target
 
 ALIGNMENT = 16
-MEMORY = "cim.activation_bytes"
 MACHINE_CONSTANTS = ("scale", "offset", "table", "weights", "vectors", "reference", "epsilon")
 
 
@@ -50,7 +50,7 @@ class Schedule:
                 op.properties["address"] = integer(buffers[op.out].address)
         total = max((buffer.address + buffer.size for buffer in buffers.values()), default=0)
         self._check(graph, operations, buffers, total)
-        graph.module.attributes[MEMORY] = integer(total)
+        ACTIVATION_BYTES.note(graph.module, total)
         return graph
 
     def _check(self, graph: Graph, operations: list[Operation], buffers: dict[SSAValue, _Buffer], total: int) -> None:

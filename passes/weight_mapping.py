@@ -11,19 +11,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from xdsl.dialects.builtin import UnitAttr
 from xdsl.ir import Operation, SSAValue
 
 from cimc.diagnostics import fail
 from cimc.ir import build, nn
 from cimc.ir.attributes import int_value, text
 from cimc.ir.build import again
+from cimc.ir.facts import SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
 
-SKIP_ZEROS = "cim.skip_zeros"
-"""On a layer: devices with target zero stay unprogrammed."""
 WEIGHT_LEVELS = 127
 WEIGHT_BITS = 7
 """Bits of a weight's magnitude."""
@@ -71,7 +69,7 @@ def _offset(graph: Graph, op: nn.Layer, slices: int) -> None:
     bias = op.bias and graph.weights.add(f"{label}.offset_bias", np.append(graph.weights.get(op.bias), np.float32(0)))
     shape = shape_of(op.out)
     raw = _layer(op, f"{label}.raw", held, bias, (*shape[:-1], outputs + 1))
-    raw.attributes[SKIP_ZEROS] = UnitAttr()
+    SKIP_ZEROS.note(raw, True)
     zeros, ones = [0] * len(shape), [1] * len(shape)
     sums = build.slice_(raw.out, zeros, ones, shape, f"{label}.sums")
     reference = build.slice_(raw.out, [*zeros[:-1], outputs], ones, (*shape[:-1], 1), f"{label}.reference")

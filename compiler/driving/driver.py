@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,19 @@ from cimc.backends.emission.building import Emission
 from cimc.backends.emission.emit import emit
 from cimc.diagnostics import fail
 from cimc.frontend import load
-from cimc.ir.attributes import float_values, int_value, int_values
+from cimc.ir.attributes import int_values
+from cimc.ir.facts import ACTIVATION_BYTES
 from cimc.ir.graph import Graph
-from cimc.ir.nn import Computed, InputOp
-from cimc.ir.types import WeightRef
+from cimc.ir.nn import InputOp
 from cimc.ir.verify import require_sound
 from cimc.isa.errors import CimcError, CimcWarning
-from cimc.passes.calibrate import RANGE, Batch, Calibrate
-from cimc.passes.column_ranges import GAIN, PEAKS, ColumnRanges, stored_columns
+from cimc.passes.calibrate import Batch, Calibrate
+from cimc.passes.column_ranges import ColumnRanges
 from cimc.passes.dead_code import drop_weights
-from cimc.passes.mixed_precision import BITS, MixedPrecision
+from cimc.passes.mixed_precision import MixedPrecision
 from cimc.passes.pipeline import DEFAULT, STAGES, Pass, Setting, parse_pipeline, stems, up_to_stage
 from cimc.passes.place import Place, require_cells
 from cimc.passes.ranges import Ranges
-from cimc.passes.schedule import MEMORY
 from cimc.targets import Target
 
 SYNTHETIC_SAMPLES = 8
@@ -52,40 +51,6 @@ class Request:
     unbatched: bool = False
 
 
-@dataclass
-class _Notes:
-    """Ranges as the passes find them, taken down before later passes consume them."""
-
-    activations: dict[str, tuple[float, float]] = field(default_factory=dict)
-    columns: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    gain: tuple[int, int] | None = None
-    bits: dict[str, tuple[int, int]] = field(default_factory=dict)
-
-    def take(self, name: str, graph: Graph) -> None:
-        computed = [op for op in graph.operations if isinstance(op, Computed)]
-        if name == Calibrate.name:
-            for op in (op for op in computed if RANGE in op.attributes):
-                low, high = float_values(op.attributes[RANGE])  # type: ignore[arg-type]
-                self.activations[op.label.data] = (low, high)
-        if name == MixedPrecision.name:
-            for op in (op for op in computed if BITS in op.attributes):
-                activation, weight = int_values(op.attributes[BITS])  # type: ignore[arg-type]
-                self.bits[op.label.data] = (activation, weight)
-        if name == ColumnRanges.name:
-            peaks = {op.label.data: op.attributes[PEAKS] for op in computed if PEAKS in op.attributes}
-            arrays = {label: graph.weights.get(ref) for label, ref in peaks.items() if isinstance(ref, WeightRef)}
-            self.columns = stored_columns(arrays)  # type: ignore[arg-type]
-            gain = int_values(graph.module.attributes[GAIN])  # type: ignore[arg-type]
-            self.gain = (gain[0], gain[1])
-
-    def needs_data(self, target: Target) -> bool:
-        """Return whether anything was found on data: a model may bring all codes, and an ADC need no gain."""
-        return bool(self.activations) or target.constants["adc.gain"] != "unity"
-
-    def ranges(self) -> Ranges:
-        return Ranges(self.activations, self.columns, self.gain, self.bits)
-
-
 @dataclass(frozen=True)
 class Compilation:
     """The tile graph, the program made from it, the ranges used, and whether they come from synthetic data."""
@@ -98,14 +63,15 @@ class Compilation:
 
 def compile_model(path: Path, request: Request) -> Compilation:
     """Compile an ONNX file. Raises CimcError for anything the user can mend."""
-    graph, notes = _lowered(_imported(path, request), request)
-    if MEMORY not in graph.module.attributes:
+    graph, ranges = _lowered(_imported(path, request), request)
+    memory = ACTIVATION_BYTES.get(graph.module)
+    if memory is None:
         last = STAGES["program"]
         raise fail("CIM0305", f"the pipeline does not end with {last!r}: there is no program to emit", hint=_order())
-    synthetic = request.ranges is None and request.data is None and notes.needs_data(request.target)
-    meta = program_meta(graph, request, notes.ranges(), synthetic)
-    emission = emit(graph, meta, int_value(graph.module.attributes[MEMORY]))  # type: ignore[arg-type]
-    return Compilation(graph, emission, notes.ranges(), synthetic)
+    calibrated = bool(ranges.activations) or request.target.constants["adc.gain"] != "unity"
+    synthetic = request.ranges is None and request.data is None and calibrated
+    emission = emit(graph, program_meta(graph, request, ranges, synthetic), memory)
+    return Compilation(graph, emission, ranges, synthetic)
 
 
 def compile_to_stage(path: Path, request: Request, stage: str) -> Graph:
@@ -180,9 +146,9 @@ def _data(request: Request, graph: Graph) -> Batch:
     return request.data(input_shapes(graph)) if request.data else synthetic_data(graph)
 
 
-def _lowered(graph: Graph, request: Request) -> tuple[Graph, _Notes]:
-    """Run the request's pipeline with verification, notes and the observer behind every pass."""
-    notes = _Notes()
+def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:
+    """Run the request's pipeline with verification and the observer behind every pass; return the ranges it found."""
+    ranges = Ranges()
     if Place.name in stems(request.pipeline):
         require_cells(graph, request.target)
     own_order = not DEFAULT.startswith(request.pipeline) and stems(request.pipeline) != stems(DEFAULT)
@@ -191,10 +157,10 @@ def _lowered(graph: Graph, request: Request) -> tuple[Graph, _Notes]:
         graph = _guarded(one, graph) if own_order else one(graph)
         drop_weights(graph)
         require_sound(graph, one.name)
-        notes.take(one.name, graph)
+        ranges = ranges.noted(graph)
         if request.observer:
             request.observer(one.name, graph, time.perf_counter() - started)
-    return graph, notes
+    return graph, ranges
 
 
 def _guarded(one: Pass, graph: Graph) -> Graph:

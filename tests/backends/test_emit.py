@@ -12,7 +12,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import quantise
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
-from cimc.ir.attributes import int_value
+from cimc.ir.facts import ACTIVATION_BYTES
 from cimc.ir.graph import Graph
 from cimc.ir.types import shape_of
 from cimc.targets import load_target
@@ -133,7 +133,7 @@ def test_every_instruction_but_halt_and_all_cells_say_where_they_come_from(
 
 def test_nothing_lies_outside_the_memories(scheduled: Graph, emission: Emission) -> None:
     program = emission.program
-    assert program.activation_bytes == int_value(scheduled.module.attributes["cim.activation_bytes"])  # type: ignore[arg-type]
+    assert program.activation_bytes == ACTIVATION_BYTES.of(scheduled.module)
     assert len(program.constants) <= SMALL.constant_bytes
     assert all(address + size <= len(program.constants) for address, size, _ in emission.constants)
 

@@ -13,11 +13,12 @@ from targets.stages import SAME, Array, chip, layers, lowered, normal, perceptro
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
 from cimc.ir.attributes import int_value, int_values
+from cimc.ir.facts import PEAKS
 from cimc.ir.graph import Graph
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.errors import CimcError
-from cimc.passes.column_ranges import PEAKS, normalised_gain, short
+from cimc.passes.column_ranges import normalised_gain, short
 from cimc.passes.ranges import rounded
 from cimc.passes.split import balanced_cuts
 
@@ -61,12 +62,12 @@ def test_cuts_are_few_and_equal(size: int, limit: int) -> None:
 def test_peaks_are_those_of_brute_force(per: str) -> None:
     graph = lowered(network(), DATA, "column-ranges", SMALL, column_ranges=f"per={per}")
     for op in layers(graph):
-        weight = graph.weights.get(op.weight)[0]  # type: ignore[arg-type]
+        weight = graph.weights.get(op.weight)[0]
         largest = np.abs(array_sums(graph, op, full_scale(op, weight, per == "block"))).max(axis=1)
         if per == "block":
             largest[:] = largest.max(axis=1, keepdims=True)
         wanted = [int(rounded(float(peak))) for peak in largest.ravel()]
-        assert graph.weights.get(op.attributes[PEAKS]).ravel().tolist() == wanted  # type: ignore[arg-type]
+        assert graph.weights.get(PEAKS.of(op)).ravel().tolist() == wanted
 
 
 @pytest.mark.parametrize("samples", [1, 7])
@@ -75,9 +76,9 @@ def test_only_the_wanted_samples_are_looked_at(samples: int) -> None:
     kept = lowered(network(), DATA, "split", SMALL)
     cut = lowered(network(), DATA, "column-ranges", SMALL, column_ranges=option)
     for op, plain in zip(layers(cut), layers(kept), strict=True):
-        sums = array_sums(kept, plain, full_scale(plain, kept.weights.get(plain.weight)[0]))[:, :samples]  # type: ignore[arg-type]
+        sums = array_sums(kept, plain, full_scale(plain, kept.weights.get(plain.weight)[0]))[:, :samples]
         wanted = [int(rounded(float(peak))) for peak in np.abs(sums).max(axis=1).ravel()]
-        assert cut.weights.get(op.attributes[PEAKS]).ravel().tolist() == wanted  # type: ignore[arg-type]
+        assert cut.weights.get(PEAKS.of(op)).ravel().tolist() == wanted
 
 
 def test_peaks_of_a_convolution_see_padding_and_groups() -> None:
@@ -92,7 +93,7 @@ def test_peaks_of_a_convolution_see_padding_and_groups() -> None:
     graph = lowered(b.graph(), {"x": pixels}, "column-ranges", **options)
     (op,) = layers(graph)
     # The first kernel never sees the last pixel (1.0), but the first one (-1.0); the second the other way round.
-    assert graph.weights.get(op.attributes[PEAKS]).ravel().tolist() == [int(rounded(127 * 508.0))] * 2  # type: ignore[arg-type]
+    assert graph.weights.get(PEAKS.of(op)).ravel().tolist() == [int(rounded(127 * 508.0))] * 2
 
 
 def test_padding_enters_a_peak_as_the_zero_point() -> None:
@@ -100,7 +101,7 @@ def test_padding_enters_a_peak_as_the_zero_point() -> None:
     b.output(b.op(nn.ConvOp, [b.input((1, 1, 1))], (1, 1, 1), weight=weight, group=1, **SAME))
     data = {"x": np.array([0.0, 1.0], np.float32).reshape(2, 1, 1, 1)}
     graph = lowered(b.graph(), data, "column-ranges", calibrate="inputs=full")
-    peaks = graph.weights.get(layers(graph)[0].attributes[PEAKS])  # type: ignore[arg-type]
+    peaks = graph.weights.get(PEAKS.of(layers(graph)[0]))
     assert peaks.ravel().tolist() == [int(rounded(9 * 127 * 508.0))]
 
 
@@ -124,9 +125,9 @@ def test_a_short_gain_is_a_multiple_of_two_to_the_minus_17_where_that_is_cheap(r
 def test_conductances_fit_and_no_calibration_sum_clips(options: dict[str, str]) -> None:
     graph = lowered(network(), DATA, "conductance", SMALL, **options)
     for op in layers(graph):
-        levels = graph.weights.get(op.conductance)[0].astype(np.int64)  # type: ignore[arg-type]
+        levels = graph.weights.get(op.conductance)[0].astype(np.int64)
         assert np.abs(levels).max() <= 508
-        gain = int_value(op.adc_multiplier) * 2.0 ** -int_value(op.adc_shift)  # type: ignore[arg-type]
+        gain = int_value(op.adc_multiplier) * 2.0 ** -int_value(op.adc_shift)
         reach = np.abs(array_sums(graph, op, levels)).max() * gain
         halves = 0.5 * np.abs(input_codes(graph, op)).sum(axis=1).max() * gain
         assert reach <= 127 * (1 + 2.0**-9) + halves
@@ -134,7 +135,7 @@ def test_conductances_fit_and_no_calibration_sum_clips(options: dict[str, str]) 
 
 def test_some_column_uses_the_whole_device_range() -> None:
     graph = lowered(network(), DATA, "conductance", SMALL)
-    assert max(np.abs(graph.weights.get(op.conductance)).max() for op in layers(graph)) == 508  # type: ignore[arg-type]
+    assert max(np.abs(graph.weights.get(op.conductance)).max() for op in layers(graph)) == 508
 
 
 @pytest.mark.parametrize("options", [{}, {"calibrate": "inputs=full", "quantise": "one_sided=offset"}])
@@ -145,7 +146,7 @@ def test_zero_in_gives_the_bias_out(options: dict[str, str]) -> None:
     found = Evaluator(graph, ["d0"]).run({"x": np.zeros((1, 30), np.float32)})["d0"][0].astype(np.int64)
     code = code_of(op.out)
     bias = np.maximum(normal(10, seed=50), 0) / code.scale.data + code.zero.data
-    scale = graph.weights.get(op.scale)[0] / 2.0 ** int_value(op.shift)  # type: ignore[arg-type]
+    scale = graph.weights.get(op.scale)[0] / 2.0 ** int_value(op.shift)
     converter = 0.5 * scale.sum(axis=0)
     assert np.all(np.abs(found - np.clip(bias, code.low.data, code.high.data)) <= converter + 0.51)
 
@@ -155,15 +156,15 @@ def test_a_column_of_zeros_stays_zero() -> None:
     weight[:, 1] = 0.0
     b.output(b.op(nn.DenseOp, [b.input((30,))], (3,), weight=weight))
     graph = lowered(b.graph(), DATA, "conductance", SMALL)
-    assert not graph.weights.get(layers(graph)[0].conductance)[0, :, 1].any()  # type: ignore[arg-type]
+    assert not graph.weights.get(layers(graph)[0].conductance)[0, :, 1].any()
     assert not Evaluator(graph).run(DATA)["out"][:, 1].any()
 
 
 def test_a_unity_gain_leaves_all_conductances_full() -> None:
     graph = lowered(network(), DATA, "conductance", chip(adc__gain="unity", adc__bits=33))
     for op in layers(graph):
-        assert (int_value(op.adc_multiplier), int_value(op.adc_shift)) == (1 << 15, 15)  # type: ignore[arg-type]
-        assert np.all(np.abs(graph.weights.get(op.conductance)).max(axis=1) == 508)  # type: ignore[arg-type]
+        assert (int_value(op.adc_multiplier), int_value(op.adc_shift)) == (1 << 15, 15)
+        assert np.all(np.abs(graph.weights.get(op.conductance)).max(axis=1) == 508)
 
 
 def test_an_accumulator_beyond_its_bound_names_the_layer() -> None:
@@ -179,13 +180,13 @@ def test_an_accumulator_beyond_its_bound_names_the_layer() -> None:
 def test_no_read_vector_clips_a_column(options: dict[str, Any]) -> None:
     graph = lowered(network(), DATA, "compensation", SMALL, **options)
     for op in layers(graph):
-        vectors = graph.weights.get(op.vectors).astype(np.int64)  # type: ignore[arg-type]
-        levels = graph.weights.get(op.conductance)[0].astype(np.int64)  # type: ignore[arg-type]
-        gain = int_value(op.adc_multiplier) * 2.0 ** -int_value(op.adc_shift)  # type: ignore[arg-type]
+        vectors = graph.weights.get(op.vectors).astype(np.int64)
+        levels = graph.weights.get(op.conductance)[0].astype(np.int64)
+        gain = int_value(op.adc_multiplier) * 2.0 ** -int_value(op.adc_shift)
         sums = np.stack([vectors[:, a:b] @ levels[a:b] for a, b in pairwise(int_values(op.row_cuts))])
         codes = np.rint(sums * gain)
         assert 0 < np.abs(codes).max() < 127
-        assert graph.weights.get(op.reference)[0].tolist() == np.abs(codes).sum(axis=1).tolist()  # type: ignore[arg-type]
+        assert graph.weights.get(op.reference)[0].tolist() == np.abs(codes).sum(axis=1).tolist()
 
 
 def test_without_vectors_a_program_carries_no_compensation() -> None:

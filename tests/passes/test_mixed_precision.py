@@ -10,12 +10,12 @@ from targets.stages import Batch, chip, lowered, normal, perceptron, relowered, 
 
 from cimc.evaluate import evaluate
 from cimc.ir import nn
-from cimc.ir.attributes import int_values
+from cimc.ir.facts import BITS
 from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph
 from cimc.ir.types import code_of
 from cimc.isa.errors import CimcError
-from cimc.passes.mixed_precision import BITS, MixedPrecision, rounded_weights, with_bits
+from cimc.passes.mixed_precision import MixedPrecision, rounded_weights, with_bits
 from cimc.passes.pipeline import DEFAULT
 from cimc.passes.quantise import code_type, input_type
 from cimc.passes.ranges import Ranges
@@ -36,7 +36,7 @@ def quantised(graph: Graph, data: Batch) -> Graph:
 def chosen(graph: Graph) -> dict[str, tuple[int, ...]]:
     """Return (activation bits, weight bits) of every lowered layer."""
     computed = [op for op in graph.module.ops if isinstance(op, nn.Computed)]
-    return {op.label.data: int_values(op.attributes[BITS]) for op in computed if BITS in op.attributes}  # type: ignore[arg-type]
+    return {op.label.data: bits for op in computed if (bits := BITS.get(op))}
 
 
 def mixed(budget: float, lower: str = "both") -> Graph:

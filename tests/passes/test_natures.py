@@ -10,11 +10,10 @@ from xdsl.ir import Block, SSAValue
 
 from cimc.evaluate import evaluate
 from cimc.ir import loops, nn, xbar
-from cimc.ir.attributes import float_values
+from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import named
 from cimc.ir.types import CodeType, code_of
-from cimc.passes.calibrate import RANGE
 from cimc.passes.fixed_codes import fixed_operations
 from cimc.passes.fuse_clamp import FuseClamp
 from cimc.passes.layout.layout import Layout
@@ -318,7 +317,7 @@ def chosen(hides: int | None) -> Part:
 def test_what_can_hide_has_room_below_and_so_has_what_is_moved_of_it(hides: int | None) -> None:
     graph = lowered(made(chosen(hides), reshaped), DATA, "calibrate")
     for label in ("v", "moved"):
-        low, _ = float_values(at(graph, label).attributes[RANGE])  # type: ignore[arg-type]
+        low, _ = RANGE.of(at(graph, label))
         assert (low < -16.0) is bool(hides)
 
 
@@ -331,7 +330,7 @@ def test_softmax_has_codes_for_all_it_can_give() -> None:
 def test_all_rows_of_a_table_count_whatever_the_data_read() -> None:
     data = np.zeros((8, *SHAPE), np.float32)
     graph = lowered(made(function("floor", "v"), looked_up), {"x": data}, "calibrate")
-    _, high = float_values(at(graph, "rows").attributes[RANGE])  # type: ignore[arg-type]
+    _, high = RANGE.of(at(graph, "rows"))
     assert high == pytest.approx(np.abs(normal(300, 2)).max(), rel=1e-3)
 
 

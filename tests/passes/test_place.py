@@ -13,12 +13,13 @@ from targets.stages import chip, layers, lowered, normal, perceptron, residual, 
 from cimc.driving.driver import Request, run_pipeline
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import int_value, int_values
+from cimc.ir.facts import ACTIVATION_BYTES
 from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph
 from cimc.isa.errors import CimcError
 from cimc.passes.packing import blocks_of
 from cimc.passes.place import Place
-from cimc.passes.schedule import ALIGNMENT, MEMORY, Schedule, byte_size, constant_bytes
+from cimc.passes.schedule import ALIGNMENT, Schedule, byte_size, constant_bytes
 from cimc.passes.split import Split
 from cimc.targets import Target
 
@@ -143,7 +144,7 @@ def graphs(draw: st.DrawFn) -> Graph:
 @given(graphs())
 def test_values_alive_together_never_overlap(graph: Graph) -> None:
     graph = through(graph, Schedule(chip()))
-    total = int_value(graph.module.attributes[MEMORY])  # type: ignore[arg-type]
+    total = ACTIVATION_BYTES.of(graph.module)
     views = {op.out for op in graph.module.ops if isinstance(op, xbar.ViewOp)}
     for op in graph.module.ops:
         if isinstance(op, nn.Computed):
@@ -167,12 +168,12 @@ def _root(value: object) -> int:
 
 def test_memory_is_used_again() -> None:
     graph = lowered(perceptron(*[32] * 8), {"x": normal(4, 32)})
-    assert int_value(graph.module.attributes[MEMORY]) <= 3 * 64  # type: ignore[arg-type]
+    assert ACTIVATION_BYTES.of(graph.module) <= 3 * 64
 
 
 def test_the_budget_is_exact_and_the_largest_values_are_named() -> None:
     data = {"x": normal(3, 6, 6, 3)}
-    total = int_value(lowered(residual(), data).module.attributes[MEMORY])  # type: ignore[arg-type]
+    total = ACTIVATION_BYTES.of(lowered(residual(), data).module)
     lowered(residual(), data, target=chip(memory__activation_bytes=total))
     with pytest.raises(CimcError, match=rf"CIM0303.*{total} bytes") as caught:
         lowered(residual(), data, target=chip(memory__activation_bytes=total - 1))

@@ -10,10 +10,10 @@ from targets.stages import SAME, WINDOW, chip, lowered, normal, residual, throug
 from cimc.evaluate import evaluate
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import floats
+from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.types import CodeType, code_of
 from cimc.isa.errors import CimcError
-from cimc.passes.calibrate import RANGE
 from cimc.passes.digital.digital import Digital
 from cimc.passes.quantise import Quantise, code_type, input_type
 from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, stored
@@ -197,8 +197,8 @@ def test_a_zero_point_beyond_the_accumulator_is_refused() -> None:
     x, z = b.input((4,)), b.input((4,), label="z")
     b.output(b.op(nn.MulOp, [x, z], (4,)))
     graph = b.graph()
-    for op, bounds in zip(graph.module.ops, ([-1e-6, 1e-6], [-1e-6, 1e-6], [0.0, 1.0]), strict=False):
-        op.attributes[RANGE] = floats(bounds)
+    for op, bounds in zip(graph.module.ops, ((-1e-6, 1e-6), (-1e-6, 1e-6), (0.0, 1.0)), strict=False):
+        RANGE.note(op, bounds)
     with pytest.raises(CimcError, match="CIM0304"):
         through(graph, Quantise(chip()), Digital())
 

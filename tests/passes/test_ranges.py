@@ -11,11 +11,10 @@ from hypothesis import strategies as st
 from targets.stages import Array, chip, layers, lowered, normal, perceptron, relowered, through
 
 from cimc.ir import nn
-from cimc.ir.attributes import float_values, int_values
+from cimc.ir.facts import GAIN, PEAKS, RANGE
 from cimc.ir.text import print_graph
 from cimc.isa.errors import CimcError
-from cimc.passes.calibrate import BINS, RANGE, Calibrate
-from cimc.passes.column_ranges import GAIN, PEAKS
+from cimc.passes.calibrate import BINS, Calibrate
 from cimc.passes.ranges import Ranges, rounded
 
 KEPT = Ranges({"x": (-1.5, 1.5), "y": (0.0, 3.0)}, {"y": (17, 0, 1 << 31)}, (40000, 25))
@@ -31,7 +30,7 @@ def found(x: Array, function: str = "tanh", **options: Any) -> dict[str, tuple[f
         b.output(b.op(nn.UnaryOp, [a], x.shape[1:], function=function, parameters=[]))
     graph = through(b.graph(), Calibrate(data={"x": x}, **options))
     computed = [op for op in graph.module.ops if isinstance(op, nn.Computed)]
-    return {op.label.data: float_values(op.attributes[RANGE]) for op in computed}  # type: ignore[arg-type]
+    return {op.label.data: RANGE.of(op) for op in computed}
 
 
 @pytest.mark.parametrize("percentile", [99.0, 99.5, 99.99, 100.0])
@@ -158,12 +157,12 @@ def test_stored_ranges_give_the_same_graph() -> None:
     seen = lowered(perceptron(30, 9, 4), data, "column-ranges", small)
     ranges = Ranges(
         {
-            op.label.data: float_values(op.attributes[RANGE])  # type: ignore[misc,arg-type]
+            op.label.data: RANGE.of(op)
             for op in lowered(perceptron(30, 9, 4), data, "calibrate").module.ops
             if isinstance(op, nn.Computed)
         },
-        {op.label.data: seen.weights.get(op.attributes[PEAKS]).ravel().tolist() for op in layers(seen)},  # type: ignore[misc,arg-type]
-        int_values(seen.module.attributes[GAIN]),  # type: ignore[arg-type]
+        {op.label.data: seen.weights.get(PEAKS.of(op)).ravel().tolist() for op in layers(seen)},
+        GAIN.of(seen.module),
     )
     again = relowered(perceptron(30, 9, 4), Ranges.from_json(ranges.to_json()), target=small)
     assert print_graph(again) == print_graph(lowered(perceptron(30, 9, 4), data, target=small))

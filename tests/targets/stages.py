@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from cimc.backends.emission.building import Emission
 from cimc.backends.emission.emit import emit
 from cimc.ir import nn
-from cimc.ir.attributes import int_value
+from cimc.ir.facts import ACTIVATION_BYTES
 from cimc.ir.graph import Graph
 from cimc.ir.verify import require_sound
 from cimc.ir.xbar import MvmOp
 from cimc.passes.pipeline import DEFAULT, Setting, parse_pipeline
 from cimc.passes.ranges import Ranges
-from cimc.passes.schedule import MEMORY
 from cimc.targets import Target, load_target
 
 Array = NDArray[Any]
@@ -61,8 +60,7 @@ def relowered(graph: Graph, ranges: Ranges, last: str = "schedule", target: Targ
 
 def emitted(graph: Graph, target: Target | None = None) -> Emission:
     """Return the program of a scheduled graph."""
-    memory = int_value(graph.module.attributes[MEMORY])  # type: ignore[arg-type]
-    return emit(graph, {"target": (target or chip()).sections()}, memory)
+    return emit(graph, {"target": (target or chip()).sections()}, ACTIVATION_BYTES.of(graph.module))
 
 
 def layers(graph: Graph) -> list[MvmOp]:
