@@ -38,7 +38,7 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
         pipeline=pipeline,
         ranges=read_ranges(options.ranges) if options.ranges else None,
         data=data if options.calib else None,
-        observer=Observer.of(options.print_ir_after, options.timing),
+        observer=Observer.of(options),
         unbatched=getattr(options, "unbatched", False),
     )
 

@@ -137,8 +137,10 @@ def _device(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _generic(parser: argparse.ArgumentParser) -> None:
+def _observing(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--print-ir-after", metavar="PASS|all|changed", help="print the IR behind this pass to stderr")
     parser.add_argument("--generic", action="store_true", help="print IR in full, as files hold it")
+    parser.add_argument("--timing", action="store_true", help="print the seconds of each pass to stderr")
 
 
 def _compiling(parser: argparse.ArgumentParser) -> None:
@@ -161,8 +163,7 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
         metavar="PASS{OPTION=VALUE}",
         help="set options of a pass, such as 'split{rows=greedy}'; may be repeated for other passes",
     )
-    parser.add_argument("--print-ir-after", metavar="PASS|all|changed", help="print the IR behind this pass to stderr")
-    parser.add_argument("--timing", action="store_true", help="print the seconds of each pass to stderr")
+    _observing(parser)
     _feeding(parser)
 
 
@@ -342,12 +343,10 @@ def _opt(commands: "Commands") -> None:  # type: ignore[valid-type]
     _tiles(parser)
     parser.add_argument("--calib", metavar="DATA.npz")
     parser.add_argument("--ranges", metavar="FILE")
-    parser.add_argument("--print-ir-after", metavar="PASS|all|changed")
-    parser.add_argument("--timing", action="store_true")
+    _observing(parser)
     parser.add_argument(
         "-o", "--output", metavar="OUT.mlir", help="write text and weights instead of printing the text"
     )
-    _generic(parser)
     _feeding(parser)
 
 

@@ -9,6 +9,7 @@ from xdsl.utils.exceptions import VerifyException
 from cimc.ir.graph import Graph, weight_refs
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, OutputOp
+from cimc.ir.short import print_short
 
 
 class BrokenGraph(RuntimeError):
@@ -26,10 +27,14 @@ def malformed(graph: Graph) -> list[str]:
 
 
 def require_sound(graph: Graph, stage: str) -> None:
-    """Raise BrokenGraph with every fault, naming the stage that left them."""
+    """Raise BrokenGraph with every fault, naming the stage that left them; the IR goes along, for the report."""
     faults = verify(graph)
     if faults:
-        raise BrokenGraph("\n".join([f"after {stage} the graph has {len(faults)} faults:", *faults]))
+        broken = BrokenGraph("\n".join([f"after {stage} the graph has {len(faults)} faults:", *faults]))
+        try:
+            broken.add_note(print_short(graph))
+        finally:  # however broken the graph is, what is said of it first are its faults
+            raise broken
 
 
 def _described(op: Operation) -> str:

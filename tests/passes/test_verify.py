@@ -60,3 +60,17 @@ def test_all_faults_at_once_with_places(graph: Graph) -> None:
     with pytest.raises(BrokenGraph, match="after testing the graph has 2 faults") as caught:
         require_sound(graph, "testing")
     assert "nn.dense 'g' (from the_g): weight" in str(caught.value)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_broken_graph_goes_into_the_report(fault: str, graph: Graph) -> None:
+    FAULTS[fault][0](graph)
+    with pytest.raises(BrokenGraph) as caught:
+        require_sound(graph, "testing")
+    assert "g: 4 f32 = nn.dense(f) weight f4[6x4]" in caught.value.__notes__[0]
+
+
+def test_a_graph_beyond_printing_is_still_called_broken(graph: Graph) -> None:
+    at(graph, "clamp").results[0]._type = ints((1,))
+    with pytest.raises(BrokenGraph, match="after testing"):
+        require_sound(graph, "testing")
