@@ -15,7 +15,7 @@ from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of
-from cimc.ir.nn import HIDDEN, Canonical, Computed, InputOp, QuantiseOp
+from cimc.ir.nn import HIDDEN, Canonical, Computed, InputOp, QuantiseOp, RecodeOp
 from cimc.ir.types import shape_of
 from cimc.passes.fixed_codes import fixed_operations
 from cimc.passes.histogram import RULES, Tail
@@ -28,6 +28,8 @@ ELEMENTS_AT_ONCE = 1 << 25
 MOST_AT_ONCE = 32
 MARGIN = 16.0
 WHOLE_LIMIT = 32767
+LARGEST, LEAST = 1e30, 1e-34
+"""Real values that codes may stand for at their ends: beyond them float32 loses what the passes reckon with."""
 LEVELS = 127
 """Code levels above zero that the rules mse and entropy reckon with."""
 
@@ -59,14 +61,17 @@ class Calibrate:
             self._require_rows(graph)
         found = self._stored(computed) if self.ranges else self._measured(graph, computed)
         for op in computed:
+            _require_size(op.label.data, *found[op.label.data])
             RANGE.note(op, found[op.label.data])
         return graph
 
     def _is_replaced(self, op: Computed) -> bool:
         """Return whether the target's DAC may need other codes for a value than those that the model fixes."""
-        if self.target is None or not isinstance(op, QuantiseOp):
+        if self.target is None:
             return False
-        return not self.target.drives(op.code.low.data, op.code.high.data)
+        if isinstance(op, RecodeOp):
+            return op.target.bits.data > self.target.constants["dac.bits"]
+        return isinstance(op, QuantiseOp) and not self.target.drives(op.code.low.data, op.code.high.data)
 
     def _require_rows(self, graph: Graph) -> None:
         for op in graph.operations:
@@ -107,6 +112,8 @@ class Calibrate:
                 bounds[label] = [min(bounds[label][0], low), max(bounds[label][1], high)]
                 if self._is_short:
                     tails.setdefault(label, self._tail(array)).add(_magnitudes(array))
+        for label, ends in bounds.items():
+            _require_size(label, *ends)
         reach = {label: self._reach(max(abs(low), abs(high))) for label, (low, high) in bounds.items()}
         seen = {label: largest for label, largest in reach.items() if any(bounds[label])}
         if self._is_short:
@@ -144,6 +151,14 @@ class Calibrate:
                 counts[label] += np.bincount(_bins(_magnitudes(chunk[label]), largest[label]), minlength=BINS)
         rule = RULES[self.method]
         return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
+
+
+def _require_size(label: str, low: float, high: float) -> None:
+    """Refuse a range that codes cannot stand for. Raises CimcError CIM0304."""
+    reach = max(-low, high)
+    if reach > LARGEST or 0.0 < reach < LEAST:
+        message = f"value {label!r} reaches {reach:.3g} in calibration, codes stand for {LEAST:g} to {LARGEST:g}"
+        raise fail("CIM0304", message, hint="scale the data, or the weights before it, by a power of ten")
 
 
 def _extremes(array: NDArray[Any]) -> tuple[float, float]:

@@ -7,8 +7,9 @@ from typing import ClassVar
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
-from cimc.ir.attributes import float_value, text
+from cimc.ir.attributes import float_value, float_values, floats, text
 from cimc.ir.facts import RANGE
+from cimc.ir.functions import compares
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.loops import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
@@ -30,6 +31,7 @@ from cimc.ir.nn import (
     RequantiseOp,
     SelectOp,
     SubOp,
+    UnaryOp,
 )
 from cimc.ir.types import CodeType, code_of, code_tensor, integer_type, shape_of
 from cimc.passes.fixed_codes import fixed_code, passes_fixed
@@ -75,6 +77,8 @@ class Quantise:
                 fixed.add(_settle(op))
             elif isinstance(op, Canonical):
                 self._spare_reader(op, fixed)
+                if isinstance(op, UnaryOp) and compares(op.function.data) and producer(op.x) not in fixed:
+                    _round_number(op)
                 code = code_of(op.operands[0]) if passes_fixed(op, fixed) else fixed_code(op)
                 if code is not None:
                     fixed.add(op)
@@ -119,6 +123,18 @@ class Quantise:
         for value in dict.fromkeys(op.operands):
             if code_of(value).bits.data > most and producer(value) not in fixed:
                 align(op, value, narrowed(code_of(value), most, self._is_offset(_is_product(op))))
+
+
+def _round_number(op: UnaryOp) -> None:
+    """Round the number that a comparison compares with as what it compares is rounded: equal values stay equal.
+
+    A number so near zero that it would become zero stays itself: zeros are exact in all codes and differ from it. Whole
+    numbers, and codes that the model fixes, are exact too.
+    """
+    scale, (number,) = code_of(op.x).scale.data, float_values(op.parameters)
+    steps = round(number / scale)
+    if scale != 1.0 and steps:
+        op.properties["parameters"] = floats((steps * scale,))
 
 
 def _own_code(graph: Graph, op: Canonical, bits: int, offset: bool) -> CodeType:
@@ -175,6 +191,8 @@ def _settle(op: QuantiseOp) -> Operation:
         before.properties["label"] = op.label
         before.attributes |= op.attributes
         before.location = fused([before.location, op.location])
+    elif (reach := RANGE.get(op)) is not None:  # a reader of an input's own codes may need fewer of them
+        RANGE.note(before, reach)
     replace(op, [], [op.x])
     return before
 

@@ -89,5 +89,5 @@ def stored(values: NDArray[np.generic], code: CodeType) -> NDArray[np.generic]:
 def code_clamp(clamp: Floats | None, code: CodeType) -> tuple[int, int]:
     """Return the codes between which a fused activation clamps; the whole range without one."""
     low, high = float_values(clamp) or (-math.inf, math.inf)
-    bounds = quantised(np.array([max(low, -1e30), min(high, 1e30)]), code)
+    bounds = quantised(np.array([low, high]), code)
     return int(bounds[0]), int(bounds[1])

@@ -111,6 +111,12 @@ FUNCTIONS: Mapping[str, Function] = {
 }
 """Name -> function. Where a function has no value (the logarithm of -1), `apply` gives 0."""
 
+
+def compares(name: str) -> bool:
+    """Say whether a function compares its operand with a number."""
+    return FUNCTIONS[name].operator in COMPARISONS
+
+
 COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 """Operators above whose ONNX results are truth values; as codes they are 1 and 0."""
 

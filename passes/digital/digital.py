@@ -82,8 +82,7 @@ def _requantise(graph: Graph, op: nn.RequantiseOp) -> Made:
 
 def _clamp(graph: Graph, op: nn.ClampOp) -> Made:
     code = code_of(op.out)
-    bounds = np.clip([float_value(op.low), float_value(op.high)], -1e30, 1e30)
-    low, high = (int(bound) for bound in quantised(bounds, code))
+    low, high = (int(bound) for bound in quantised(np.array([float_value(op.low), float_value(op.high)]), code))
     constants = _affine_constants(graph, op, np.ones(1), np.zeros(1))
     return _made(xbar.AffineOp, op, low=integer(low), high=integer(high), **constants)
 

@@ -46,8 +46,9 @@ def test_the_tail_tells_what_a_histogram_tells(
 
 @pytest.mark.parametrize("method", ["percentile", "mse"])
 def test_huge_values_are_no_infinities(method: str) -> None:
+    """Beyond 1e30 they are refused: test_codes_and_reals.py."""
     x = normal(6, 5)
-    assert found(1e31 * np.abs(x), "relu", method=method)["y"][1] > 1e30
+    assert found(3e29 * np.abs(x) / np.abs(x).max(), "relu", method=method)["y"][1] > 2e29
 
 
 def test_json_round_trip() -> None:
