@@ -104,6 +104,11 @@ CODES: Mapping[str, Code] = {
         INVALID,
         "Tolerance bands hold for one program and one set of inputs; the measured file says that its layers come from others.",
     ),
+    "CIM0211": Code(
+        "onnxruntime cannot run the float model",
+        UNSUPPORTED,
+        "onnxruntime refuses the model file, or gives outputs of another shape than the model has. Programs are not concerned: they are held against the integer graph. Only the distance from the float model is not known.",
+    ),
     "CIM0301": Code(
         "unusable target",
         INVALID,
