@@ -70,7 +70,7 @@ class Calibrate:
         if self.target is None:
             return False
         if isinstance(op, RecodeOp):
-            return op.target.bits.data > self.target.constants["dac.bits"]
+            return bool(op.target.bits.data > self.target.constants["dac.bits"])
         return isinstance(op, QuantiseOp) and not self.target.drives(op.code.low.data, op.code.high.data)
 
     def _require_rows(self, graph: Graph) -> None:

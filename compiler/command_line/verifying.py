@@ -9,7 +9,7 @@ import numpy as np
 
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import program_inputs
-from cimc.diagnostics import CimcError
+from cimc.diagnostics import DiagnosticError
 from cimc.driving.arrays import load_arrays
 from cimc.driving.driver import Compilation
 from cimc.isa.container import load
@@ -102,7 +102,7 @@ def _print_float_arrow(model: str, compilation: Compilation, inputs: dict[str, A
 
     try:
         real = run_float(Path(model), compilation.graph, inputs)
-    except CimcError as error:
+    except DiagnosticError as error:
         print(f"float model: not checked: {error.diagnostics[0].message}")
         return
     exact = evaluate(compilation.graph, inputs)

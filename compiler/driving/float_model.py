@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.diagnostics import CimcError, fail
+from cimc.diagnostics import DiagnosticError, fail
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp, OutputOp
@@ -43,12 +43,12 @@ def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str
     count = len(next(iter(samples.values())))
     try:
         return runner.outputs(samples, runner.fixed or max(count, 1))
-    except (*_refusals(), _OtherShape) as error:
+    except _refusals() as error:
         if runner.fixed or count == 1:
             raise _refused(path, error) from None
     try:
         return runner.outputs(samples, 1)
-    except (*_refusals(), _OtherShape) as error:
+    except _refusals() as error:
         raise _refused(path, error) from None
 
 
@@ -87,13 +87,14 @@ class _Runner:
 
 
 def _refusals() -> tuple[type[Exception], ...]:
-    """Return what onnxruntime raises for models and data that it does not take."""
+    """Return what is raised for models and data that onnxruntime does not take, or takes for something else."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    return (state.Fail, state.InvalidArgument, state.InvalidGraph, state.NotImplemented, state.RuntimeException)
+    refused = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.NotImplemented, state.RuntimeException)
+    return (*refused, _OtherShape)
 
 
-def _refused(path: Path, error: Exception) -> CimcError:
+def _refused(path: Path, error: Exception) -> DiagnosticError:
     said = next(iter(str(error).splitlines()), type(error).__name__)
     return fail("CIM0211", f"{path}: {said}", hint="what was compiled is not held against the float model")
 

@@ -10,7 +10,7 @@ import pytest
 from frontend.onnx_models import model, node, weights, written
 from onnx import TensorProto
 
-from cimc.diagnostics import CimcError
+from cimc.diagnostics import DiagnosticError
 from cimc.driving.driver import Request, compile_model
 from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate
@@ -101,7 +101,7 @@ FAR = {
 def test_magnitudes_that_codes_cannot_stand_for(case: str, tmp_path: Path) -> None:
     data, factor = FAR[case]
     proto = model([node("Conv", "x w", "c"), node("Relu", "c", "y")], IMAGE, {"w": weights(4, 3, 1, 1) * factor})
-    with pytest.raises(CimcError) as raised:
+    with pytest.raises(DiagnosticError) as raised:
         both(proto, {"x": UNIFORM * np.float32(data)}, tmp_path)
     (problem,) = raised.value.diagnostics
     assert problem.code == "CIM0304" and "in calibration" in problem.message and problem.hint

@@ -8,7 +8,7 @@ import pytest
 from frontend.onnx_models import assert_equal, model, node, weights, written
 
 from cimc.command_line.main import main
-from cimc.diagnostics import CimcError
+from cimc.diagnostics import DiagnosticError
 from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate
 from cimc.frontend import load
@@ -64,7 +64,7 @@ def unknown(tmp_path: Path) -> Path:
 
 
 def test_a_refusal_of_onnxruntime_has_a_code(unknown: Path) -> None:
-    with pytest.raises(CimcError) as raised:
+    with pytest.raises(DiagnosticError) as raised:
         run_float(unknown.with_name("newer.onnx"), load(unknown), {"x": X})
     (problem,) = raised.value.diagnostics
     assert problem.code == "CIM0211" and "IR version" in problem.message
