@@ -12,6 +12,7 @@ from cimc.command_line.observing import Observer
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import Feeding, feed, load_arrays
 from cimc.driving.driver import Request, compile_model, compile_to_stage, run_pipeline, warn_without_data
+from cimc.driving.tables import terminal_width
 from cimc.ir.graph import Graph
 from cimc.ir.inline import beside
 from cimc.ir.text import parse_graph, print_graph, print_sparse
@@ -98,7 +99,7 @@ def _compile_program(options: argparse.Namespace, request: Request) -> int:
     if options.json:
         print(json.dumps(summarise(compilation, request.target)))
     else:
-        print(render_summary(compilation, request.target, options.output))
+        print(render_summary(compilation, request.target, options.output, terminal_width()))
     warn_without_data(request, request.pipeline)
     return 0
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cimc.diagnostics import CODES, DiagnosticError, fail
+from cimc.driving.tables import tabulate, terminal_width
 
 if TYPE_CHECKING:
     from cimc.targets import Target
@@ -28,9 +29,8 @@ def target_command(options: argparse.Namespace) -> int:
 
     if options.action == "list":
         targets = [load_target(name) for name in built_in_names()]
-        width = max(len(target.name) for target in targets)
-        for target in targets:
-            print(f"{target.name:{width}}  {_introduced(target, targets)}")
+        rows = [("target", "chip"), *((target.name, _introduced(target, targets)) for target in targets)]
+        print("\n".join(tabulate(rows, terminal_width())))
         return 0
     if not options.name:
         raise fail(

@@ -16,8 +16,9 @@ from cimc.command_line.progress import Progress
 from cimc.command_line.running import print_score, score, scoring_of
 from cimc.diagnostics import fail
 from cimc.driving.durations import seconds
-from cimc.driving.intervals import shown, spread
+from cimc.driving.intervals import SPREAD_HEADS, spread, spread_cells
 from cimc.driving.scoring import Scoring, cores
+from cimc.driving.tables import tabulate, terminal_width
 
 
 def eval_command(options: argparse.Namespace) -> int:
@@ -94,11 +95,6 @@ def _row(time: str, values: list[float], metric: str) -> dict[str, Any]:
 
 
 def _print_table(options: argparse.Namespace, count: int, chips: int, rows: list[dict[str, Any]]) -> None:
-    unit = " %" if options.metric == "accuracy" else ""
     print(f"{options.metric} on {count} samples, {chips} chip{'s' * (chips > 1)} of {options.noise}")
-    print(f"  {'time':>8}  {'mean':>9}  {'deviation':>9}  95 % interval of the mean")
-    for row in rows:
-        keys = ("mean", "deviation", "low", "high")
-        mean, deviation, low, high = (shown(row[key], options.metric) for key in keys)
-        interval = f"{low} to {high}{unit}" if row["low"] is not None else "-"
-        print(f"  {row['time']:>8}  {mean:>9}  {deviation:>9}  {interval}")
+    lines = [(row["time"], *spread_cells(row, options.metric)) for row in rows]
+    print("\n".join(tabulate([("time", *SPREAD_HEADS), *lines], terminal_width())))

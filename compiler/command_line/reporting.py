@@ -19,6 +19,7 @@ from cimc.command_line.running import program_inputs
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays
 from cimc.driving.scoring import cores
+from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load
 
 LAYER_FIELDS = (
@@ -74,8 +75,7 @@ def _table(layers: Sequence[LayerUse]) -> list[str]:
         name = layer.nodes[0] if layer.nodes else str(layer.instruction)
         values = (getattr(layer, key) for key in SHOWN)
         rows.append([name, *(_shown(value, 100 if n < 3 else 1) for n, value in enumerate(values))])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [" ".join(f"{cell:>{width + 1}}" for cell, width in zip(row, widths, strict=True)) for row in rows]
+    return tabulate(rows, terminal_width())
 
 
 def _shown(value: float | None, factor: int) -> str:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from cimc.command_line.files import keep_inputs
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
-from cimc.driving.intervals import shown, spread
+from cimc.driving.intervals import SPREAD_HEADS, spread, spread_cells
 from cimc.driving.scoring import Scoring, cores
+from cimc.driving.tables import tabulate, terminal_width
 from cimc.sweep.grid import Build, Grid, Trial, read_grid
 from cimc.sweep.work import Row, compiled, noise_of, rows, scoring_digest, scoring_of, trial_key
 
@@ -152,16 +153,12 @@ def _summary(table: Sequence[Row]) -> Iterator[dict[str, Any]]:
 def _print_summary(output: Path, table: Sequence[Row], lines: Sequence[dict[str, Any]]) -> None:
     different = {key: {line[key] for line in lines if line[key] or key == "passes"} for key in POINT}
     varying = [key for key in POINT if key == "model" or len(different[key]) > 1]
-    heads = (*varying, "chips", "mean", "deviation", "95 % interval of the mean")
-    cells = [heads, *(tuple(_cells(line, varying)) for line in lines)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
-    for row in cells:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    heads = (*varying, "chips", *SPREAD_HEADS)
+    print("\n".join(tabulate([heads, *(tuple(_cells(line, varying)) for line in lines)], terminal_width())))
     print(f"wrote {output}: {len(table)} rows")
 
 
 def _cells(line: dict[str, Any], varying: Sequence[str]) -> Iterator[str]:
     yield from (str(line[key]) or "-" for key in varying)
     yield str(line["chips"])
-    mean, deviation, low, high = (shown(line[key], line["metric"]) for key in ("mean", "deviation", "low", "high"))
-    yield from (mean, deviation, "-" if low == "-" else f"{low} to {high}")
+    yield from spread_cells(line, line["metric"])

@@ -12,6 +12,7 @@ from cimc.command_line.running import program_inputs
 from cimc.diagnostics import DiagnosticError
 from cimc.driving.arrays import load_arrays
 from cimc.driving.driver import Compilation
+from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load
 from cimc.proof.programs import Difference, compare_programs, other_model, recompile
 from cimc.proof.prover import REFERENCE_MULTIPLIES, Prover, TensorRow
@@ -79,15 +80,13 @@ def _print_table(prover: Prover) -> None:
         shape = "x".join(map(str, row.shape)) or "1"
         rows.append(
             (
-                row.label if len(row.label) <= 40 else "..." + row.label[-37:],
+                row.label,
                 shape,
                 str(row.interpreter or "same codes"),
                 _reference_cell(row, sampled=prover.share is not None),
             )
         )
-    widths = [max(len(row[i]) for row in rows) for i in range(4)]
-    for cells in rows:
-        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip())
+    print("\n".join(tabulate(rows, terminal_width())))
 
 
 def _reference_cell(row: TensorRow, sampled: bool) -> str:

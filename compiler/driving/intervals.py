@@ -2,7 +2,8 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 QUANTILES = (
     *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
@@ -13,6 +14,9 @@ QUANTILES = (
 
 HIGHEST = {"accuracy": 1.0, "mse": math.inf}
 """What a metric can reach: intervals are cut to 0 .. this."""
+
+
+SPREAD_HEADS = ("mean", "deviation", "95 % interval of the mean")
 
 
 def spread(values: Sequence[float], metric: str) -> dict[str, float | None]:
@@ -31,7 +35,9 @@ def spread(values: Sequence[float], metric: str) -> dict[str, float | None]:
     }
 
 
-def shown(value: float | None, metric: str) -> str:
-    """Return a score as the tables print it: accuracies in percent, - for what is not known."""
-    factor = 100 if metric == "accuracy" else 1
-    return "-" if value is None else f"{factor * value:.2f}"
+def spread_cells(facts: Mapping[str, Any], metric: str) -> tuple[str, str, str]:
+    """Return the cells of a table under SPREAD_HEADS for what `spread` found: accuracies in percent."""
+    factor, unit = (100, " %") if metric == "accuracy" else (1, "")
+    keys = ("mean", "deviation", "low", "high")
+    mean, deviation, low, high = ("-" if facts[key] is None else f"{factor * facts[key]:.2f}" for key in keys)
+    return mean, deviation, "-" if low == "-" else f"{low} to {high}{unit}"

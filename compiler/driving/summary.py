@@ -10,6 +10,7 @@ from xdsl.ir import Operation
 
 from cimc.backends.noise.converters import common_range
 from cimc.driving.driver import Compilation
+from cimc.driving.tables import tabulate
 from cimc.ir.attributes import int_values
 from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of
@@ -53,8 +54,8 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
     }
 
 
-def render_summary(compilation: Compilation, target: Target, output: str) -> str:
-    """Return the summary for people."""
+def render_summary(compilation: Compilation, target: Target, output: str, width: int | None = None) -> str:
+    """Return the summary for people; its table fits into `width` characters."""
     facts = summarise(compilation, target)
     layers = [op for op in compilation.graph.operations if isinstance(op, MvmOp)]
     tiles = "unbounded" if target.tiles is None else str(target.tiles)
@@ -73,7 +74,7 @@ def render_summary(compilation: Compilation, target: Target, output: str) -> str
         *_mapping_lines(facts),
         *_depthwise_lines(facts["depthwise"]),
         "",
-        *_layer_table(layers),
+        *_layer_table(layers, width),
     ]
     return "\n".join(lines)
 
@@ -194,7 +195,7 @@ def _counts(bits: Counter[int]) -> str:
     return ", ".join(f"{count} x {width} bits" for width, count in sorted(bits.items(), reverse=True))
 
 
-def _layer_table(layers: Sequence[MvmOp]) -> list[str]:
+def _layer_table(layers: Sequence[MvmOp], width: int | None) -> list[str]:
     rows = [("layer", "matrix", "blocks", "tiles", "vectors")]
     for op in layers[:SHOWN_LAYERS]:
         group, height, width = op.matrix
@@ -203,12 +204,8 @@ def _layer_table(layers: Sequence[MvmOp]) -> list[str]:
         copies = f"{op.copies} x " if op.copies > 1 else ""
         cut = f"{copies}{len(spots) // 3 // op.copies}{_cut(op)}"
         name = (names_of(op.location) or (op.label.data,))[0]
-        name = name if len(name) <= 40 else "..." + name[-37:]
         rows.append((name, matrix, cut, str(len(set(spots[::3]))), str(_vectors(op))))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
+    lines = tabulate(rows, width)
     if len(layers) > SHOWN_LAYERS:
         lines.append(f"  ... and {len(layers) - SHOWN_LAYERS} more")
     return lines

@@ -2,7 +2,7 @@
 
 A command line starts with `$`, its output with `|`; a blank line ends its case. Files of files.py that a command names
 are laid beside it; the commands of one case share one folder. An expected line that ends in ` ...` stands for
-every line that starts so.
+every line that starts so. A command that begins with `COLUMNS=60` writes to a terminal of that width, others to a pipe.
 """
 
 import contextlib
@@ -20,15 +20,23 @@ CASES = sorted((Path(__file__).parent / "cases").glob("*.txt"))
 ANY = " ..."
 
 
-def run(arguments: list[str]) -> tuple[int, str]:
+class Terminal(io.StringIO):
+    """Standard output that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def run(arguments: list[str], terminal: bool = False) -> tuple[int, str]:
     """Run one command in this process; return its status, and stdout and stderr as one text."""
-    output = io.StringIO()
-    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
+    output = Terminal() if terminal else io.StringIO()
+    errors = io.StringIO() if terminal else output
+    with contextlib.redirect_stdout(output), contextlib.redirect_stderr(errors):
         try:
             status = main(arguments)
         except SystemExit as exit_:
             status = int(str(exit_.code or 0))
-    return status, output.getvalue()
+    return status, output.getvalue() + (errors.getvalue() if terminal else "")
 
 
 def without_usage(output: str) -> Iterator[str]:
@@ -42,12 +50,16 @@ def without_usage(output: str) -> Iterator[str]:
 
 def result(command: str) -> list[str]:
     """Return the lines to expect behind a command."""
-    arguments = shlex.split(command)[1:]
+    place, *arguments = shlex.split(command)
+    width = place.removeprefix("COLUMNS=") if place.startswith("COLUMNS=") else ""
+    arguments = arguments[bool(width) :]
     for name in {Path(argument).name for argument in arguments} & set(FILES):
         if not Path(name).exists():
             lay(name, Path())
     before = set(Path().rglob("*"))
-    status, output = run(arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", width or "100")
+        status, output = run(arguments, terminal=bool(width))
     lines = [f"exit {status}", *(f"| {line}".rstrip() for line in without_usage(output))]
     left = sorted(str(path) for path in set(Path().rglob("*")) - before)
     return lines + ([f"leaves {' '.join(left)}"] if left else [])
@@ -77,7 +89,6 @@ def played(blocks: list[str], folder: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.stem)
 def test_case(case: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bless: bool) -> None:
-    monkeypatch.setenv("COLUMNS", "100")
     expected = case.read_text()
     found = "\n\n".join(played(expected.rstrip("\n").split("\n\n"), tmp_path, monkeypatch)) + "\n"
     if bless:
