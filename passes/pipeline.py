@@ -1,7 +1,7 @@
-"""The default pipeline, the registry of passes, and pipelines written as text."""
+"""All passes in their order, which is the default pipeline, and pipelines written as text."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, Protocol
@@ -23,7 +23,7 @@ from cimc.passes.im2col import Im2col
 from cimc.passes.layout.layout import Layout
 from cimc.passes.masks import Masks
 from cimc.passes.mixed_precision import MixedPrecision
-from cimc.passes.place import Place
+from cimc.passes.place import Place, require_cells
 from cimc.passes.quantise import Quantise
 from cimc.passes.ranges import Ranges
 from cimc.passes.replicate import Replicate
@@ -51,37 +51,61 @@ class Setting:
     ranges: Ranges | None = None
 
 
-DEFAULT = (
-    "masks,fuse-functions,layout,fold-affine,fold-pads,fold-reshapes,fuse-clamp,dead-code,"
-    "weight-mapping,calibrate,quantise,mixed-precision,"
-    "im2col,digital,split,column-ranges,reuse,conductance,compensation,replicate,place,schedule"
+@dataclass(frozen=True)
+class Row:
+    """A pass in its place: why it stands there, and the passes that must have run before it.
+
+    `foresee` refuses an imported graph for which there is no hope, before any work is done.
+    """
+
+    kind: Any
+    reason: str
+    requires: tuple[str, ...] = ()
+    foresee: Callable[[Graph, Target], None] | None = None
+
+    @property
+    def name(self) -> str:
+        return str(self.kind.name)
+
+    @property
+    def fields(self) -> set[str]:
+        """The names of its options, and of what it takes from the setting."""
+        return {one.name for one in fields(self.kind)}
+
+
+PASSES = (
+    Row(Masks, "sees masks as the model wrote them, before scales fold into them"),
+    Row(FuseFunctions, "sees functions spelled out as the model wrote them, before their scales fold away"),
+    Row(Layout, "brings together what transposes keep apart, so that the foldings find it side by side"),
+    Row(FoldAffine, "works on neighbours, so behind layout"),
+    Row(FoldPads, "scales between a pad and its window have folded away by now"),
+    Row(FoldReshapes, "drops the movements that the passes before have made idle"),
+    Row(FuseClamp, "with scales folded, an activation stands right behind the layer it belongs to"),
+    Row(DeadCode, "ends the canonical graph: what nothing uses is neither calibrated nor mapped"),
+    Row(WeightMapping, "rewrites layers as float graph, so that their new values are calibrated like all others"),
+    Row(Calibrate, "the graph has its last values now, and they are still real"),
+    Row(Quantise, "makes codes of the ranges just found", requires=("calibrate",)),
+    Row(MixedPrecision, "takes bits from codes that are there, while layers still have real weights", ("quantise",)),
+    Row(Im2col, "fits the codes that layers read to the DAC while all values are those of the graph", ("quantise",)),
+    Row(Digital, "lowers what layers have left, when no value changes its codes any more", ("im2col",)),
+    Row(
+        Split,
+        "blocks, not layers, have sums that an ADC converts, so they are cut before sums are measured",
+        ("im2col",),
+    ),
+    Row(ColumnRanges, "measures the sums of blocks on the codes they will read", ("split",)),
+    Row(Reuse, "layers that share blocks share the larger of their peaks, so behind column-ranges", ("column-ranges",)),
+    Row(Conductance, "makes devices of weights now that peaks and gain are known", ("column-ranges",)),
+    Row(Compensation, "notes what programmed devices give when new", ("conductance",)),
+    Row(
+        Replicate, "knows the free tiles when all blocks are known, and adds blocks before they are placed", ("split",)
+    ),
+    Row(Place, "every block there will be is known", ("split",), foresee=require_cells),
+    Row(Schedule, "operations have their last form and order, so memory can be given by liveness", ("digital",)),
 )
 """The road from an imported graph to a scheduled tile graph."""
 
-PASSES: tuple[Any, ...] = (
-    FoldAffine,
-    FoldPads,
-    Masks,
-    FuseFunctions,
-    Layout,
-    FoldReshapes,
-    FuseClamp,
-    DeadCode,
-    WeightMapping,
-    Calibrate,
-    Quantise,
-    MixedPrecision,
-    Im2col,
-    Digital,
-    Split,
-    ColumnRanges,
-    Reuse,
-    Conductance,
-    Compensation,
-    Replicate,
-    Place,
-    Schedule,
-)
+DEFAULT = ",".join(row.name for row in PASSES)
 
 STAGES: Mapping[str, str] = {
     "import": "",
@@ -108,6 +132,36 @@ def parse_pipeline(text: str, setting: Setting) -> tuple[Pass, ...]:
             "CIM0305", f"cannot read the pipeline {text!r}: {error}", hint="write name{option=value},name"
         ) from None
     return tuple(_build(spec.name, spec.normalize_parameter_names().parameters, setting) for spec in specs)
+
+
+def rows_of(text: str) -> list[Row]:
+    """Return the rows of the passes that a pipeline's text names, in its order; unknown names are left out."""
+    known = {row.name: row for row in PASSES}
+    return [known[stem] for stem in stems(text) if stem in known]
+
+
+def needs_data(text: str) -> bool:
+    """Return whether a pass of a pipeline looks at calibration data."""
+    return any("data" in row.fields for row in rows_of(text))
+
+
+def require_order(text: str, begun: bool) -> None:
+    """Refuse a pipeline in which a pass comes before one that it requires. Raises CimcError CIM0305.
+
+    Where it is not `begun` on a graph that passes have made, it must name what its passes require.
+    """
+    rows = rows_of(text)
+    names = [row.name for row in rows]
+    for place, row in enumerate(rows):
+        for needed in row.requires:
+            if needed not in names[:place] and (needed in names or not begun):
+                found = f"comes behind {row.name}" if needed in names else "is not in the pipeline"
+                raise fail("CIM0305", f"pass {row.name} requires {needed} before it, which {found}", hint=order_hint())
+
+
+def order_hint() -> str:
+    """Return the next step of whoever has put passes in an order that does not work."""
+    return f"the order that works: {DEFAULT}"
 
 
 def up_to_stage(text: str, stage: str) -> str:
@@ -143,24 +197,25 @@ def _split(text: str) -> list[str]:
 
 
 def _build(name: str, parameters: Mapping[str, tuple[Any, ...]], setting: Setting) -> Pass:
-    kind = next((kind for kind in PASSES if kind.name == name), None)
-    if kind is None:
-        known = [kind.name for kind in PASSES]
+    row = next((row for row in PASSES if row.name == name), None)
+    if row is None:
+        known = [row.name for row in PASSES]
         near = get_close_matches(name, known, 1)
         raise fail(
             "CIM0305",
             f"there is no pass named {name!r}",
             hint=f"did you mean {near[0]}?" if near else f"passes: {', '.join(known)}",
         )
-    options = {option.name: option for option in _options(kind)}
-    values = {key: getattr(setting, key) for key in SETTING_FIELDS if key in {f.name for f in fields(kind)}}
+    options = {option.name: option for option in _options(row.kind)}
+    values = {key: getattr(setting, key) for key in SETTING_FIELDS if key in row.fields}
     for key, value in parameters.items():
         if key not in options:
             raise fail(
                 "CIM0305", f"pass {name} has no option {key!r}", hint=f"its options: {', '.join(options) or 'none'}"
             )
         values[key] = _converted(name, options[key], value)
-    return kind(**values)  # type: ignore[no-any-return]
+    made: Pass = row.kind(**values)
+    return made
 
 
 def _options(kind: Any) -> Iterator["Field[Any]"]:
@@ -177,4 +232,19 @@ def _converted(name: str, option: "Field[Any]", value: tuple[Any, ...]) -> Any:
     return found
 
 
-__all__ = ["DEFAULT", "PASSES", "STAGES", "Pass", "Setting", "parse_pipeline", "stems", "up_to_stage", "with_options"]
+__all__ = [
+    "DEFAULT",
+    "PASSES",
+    "STAGES",
+    "Pass",
+    "Row",
+    "Setting",
+    "needs_data",
+    "order_hint",
+    "parse_pipeline",
+    "require_order",
+    "rows_of",
+    "stems",
+    "up_to_stage",
+    "with_options",
+]

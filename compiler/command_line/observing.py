@@ -28,7 +28,7 @@ class Observer:
         Raises CimcError CIM0003 on an unknown pass.
         """
         wanted = options.print_ir_after
-        known = ["all", "changed", "import", *(kind.name for kind in PASSES)]
+        known = ["all", "changed", "import", *(row.name for row in PASSES)]
         if wanted is not None and wanted not in known:
             near = get_close_matches(wanted, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"

@@ -20,12 +20,21 @@ from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp
 from cimc.ir.verify import require_sound
 from cimc.isa.errors import CimcError, CimcWarning
-from cimc.passes.calibrate import Batch, Calibrate
-from cimc.passes.column_ranges import ColumnRanges
+from cimc.passes.calibrate import Batch
 from cimc.passes.dead_code import drop_weights
-from cimc.passes.mixed_precision import MixedPrecision
-from cimc.passes.pipeline import DEFAULT, STAGES, Pass, Setting, parse_pipeline, stems, up_to_stage
-from cimc.passes.place import Place, require_cells
+from cimc.passes.pipeline import (
+    DEFAULT,
+    STAGES,
+    Pass,
+    Setting,
+    needs_data,
+    order_hint,
+    parse_pipeline,
+    require_order,
+    rows_of,
+    stems,
+    up_to_stage,
+)
 from cimc.passes.ranges import Ranges
 from cimc.targets import Target
 
@@ -63,11 +72,13 @@ class Compilation:
 
 def compile_model(path: Path, request: Request) -> Compilation:
     """Compile an ONNX file. Raises CimcError for anything the user can mend."""
-    graph, ranges = _lowered(_imported(path, request), request)
+    graph, ranges = _compiled(path, request)
     memory = ACTIVATION_BYTES.get(graph.module)
     if memory is None:
         last = STAGES["program"]
-        raise fail("CIM0305", f"the pipeline does not end with {last!r}: there is no program to emit", hint=_order())
+        raise fail(
+            "CIM0305", f"the pipeline does not end with {last!r}: there is no program to emit", hint=order_hint()
+        )
     calibrated = bool(ranges.activations) or request.target.constants["adc.gain"] != "unity"
     synthetic = request.ranges is None and request.data is None and calibrated
     emission = emit(graph, program_meta(graph, request, ranges, synthetic), memory)
@@ -77,17 +88,13 @@ def compile_model(path: Path, request: Request) -> Compilation:
 def compile_to_stage(path: Path, request: Request, stage: str) -> Graph:
     """Return the graph at a stage of the pipeline (passes.pipeline.STAGES)."""
     part = replace(request, pipeline=up_to_stage(request.pipeline, stage))
-    return _lowered(_imported(path, request), part)[0]
+    return _compiled(path, part)[0]
 
 
 def run_pipeline(graph: Graph, request: Request) -> Graph:
     """Run the request's pipeline on a graph (what `cimc opt` does)."""
+    _require_pipeline(request, begun=True)
     return _lowered(graph, request)[0]
-
-
-def needs_data(pipeline: str) -> bool:
-    """Return whether a pass of the pipeline looks at calibration data."""
-    return any(stem in (Calibrate.name, MixedPrecision.name, ColumnRanges.name) for stem in stems(pipeline))
 
 
 def warn_without_data(request: Request, pipeline: str) -> None:
@@ -132,6 +139,17 @@ def program_meta(graph: Graph, request: Request, ranges: Ranges, synthetic: bool
     }
 
 
+def _compiled(path: Path, request: Request) -> tuple[Graph, Ranges]:
+    _require_pipeline(request, begun=False)
+    return _lowered(_imported(path, request), request)
+
+
+def _require_pipeline(request: Request, begun: bool) -> None:
+    """Refuse a pipeline that cannot be read or whose order does not work, before any work is done."""
+    parse_pipeline(request.pipeline, Setting(request.target))
+    require_order(request.pipeline, begun)
+
+
 def _imported(path: Path, request: Request) -> Graph:
     started = time.perf_counter()
     graph = load(path, request.unbatched)
@@ -149,8 +167,9 @@ def _data(request: Request, graph: Graph) -> Batch:
 def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:
     """Run the request's pipeline with verification and the observer behind every pass; return the ranges it found."""
     ranges = Ranges()
-    if Place.name in stems(request.pipeline):
-        require_cells(graph, request.target)
+    for row in rows_of(request.pipeline):
+        if row.foresee is not None:
+            row.foresee(graph, request.target)
     own_order = not DEFAULT.startswith(request.pipeline) and stems(request.pipeline) != stems(DEFAULT)
     for one in parse_pipeline(request.pipeline, Setting(request.target, _data(request, graph), request.ranges)):
         started = time.perf_counter()
@@ -171,8 +190,4 @@ def _guarded(one: Pass, graph: Graph) -> Graph:
         raise
     except Exception as error:
         message = f"pass {one.name} cannot run on this graph: {type(error).__name__}: {error}"
-        raise fail("CIM0305", message, hint=_order()) from None
-
-
-def _order() -> str:
-    return f"the order that works: {DEFAULT}"
+        raise fail("CIM0305", message, hint=order_hint()) from None

@@ -49,7 +49,7 @@ def function(name: str, label: str = "y") -> Part:
 
 def fixed(label: str, code: CodeType) -> Part:
     def part(b: GraphBuilder, x: SSAValue) -> SSAValue:
-        y = b.op(nn.QuantiseOp, [x], SHAPE, label=label)
+        y = b.op(nn.QuantiseOp, [x], x.type.get_shape(), label=label)  # type: ignore[attr-defined]
         b.ops[-1].properties["code"] = code
         return y
 
@@ -191,6 +191,8 @@ def test_codes_are_asked_of_who_computes_the_value() -> None:
     computed, moved = made(function("tanh", "v"), asked), made(function("tanh", "v"), reshaped, asked)
     assert at(computed, "v") in fixed_operations(computed)
     assert at(moved, "moved") not in fixed_operations(moved)
+    whole = made(joined, asked)
+    assert at(whole, "y") in fixed_operations(whole)
     recoded = made(function("tanh", "v"), same_shape(nn.RecodeOp, "w", source=FIXED, target=FIXED))
     assert at(recoded, "v") in fixed_operations(recoded)
 
