@@ -127,7 +127,11 @@ CODES: Mapping[str, Code] = {
         UNSUPPORTED,
         "A bound of the machine (32-bit array sum, 52-bit accumulator, 16-bit multiplier) would be exceeded.",
     ),
-    "CIM0305": Code("unusable pass pipeline", USAGE, "The text names a pass or an option that does not exist."),
+    "CIM0305": Code(
+        "unusable pass pipeline",
+        USAGE,
+        "The text names a pass or an option that does not exist, or has a pass before one that it requires.",
+    ),
     "CIM0306": Code("unusable IR", INVALID, "The text is not IR of ours, or breaks its rules."),
     "CIM0601": Code(
         "comparison failed", FAILED, "Two things that must be equal differ; the first difference is named."
