@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.noise.sources import Noise
+from cimc.backends.silicon.student import student
 from cimc.isa.binary import to_parts
 from cimc.isa.program import Program
 
@@ -119,22 +120,3 @@ def judged(band: Band, measured: Codes) -> list[Verdict]:
     """Return the verdict on each statistic of a measured layer, shaped as the exact codes."""
     rows = zip(STATISTICS, differences(band.exact, measured), band.low, band.high, strict=True)
     return [Verdict(band.name, statistic, float(v), float(a), float(b)) for statistic, v, a, b in rows]
-
-
-def student(level: float, freedom: int) -> float:
-    """Return t such that |T| <= t with probability `level`, for whole degrees of freedom (A&S 26.7.3, 26.7.4)."""
-    low, high = 0.0, math.pi / 2
-    for _ in range(100):
-        angle = (low + high) / 2
-        low, high = (angle, high) if _within(angle, freedom) < level else (low, angle)
-    return math.sqrt(freedom) * math.tan(low)
-
-
-def _within(angle: float, freedom: int) -> float:
-    """Return the probability that |T| <= sqrt(freedom) tan(angle)."""
-    sine, cosine, odd = math.sin(angle), math.cos(angle), freedom % 2
-    term, total = (cosine if odd else 1.0), 0.0
-    for k in range(2 if odd else 1, freedom, 2):
-        total += term
-        term *= cosine * cosine * k / (k + 1)
-    return 2 / math.pi * (angle + sine * total) if odd else sine * total

@@ -5,18 +5,15 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-QUANTILES = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228),
-    *(2.201, 2.179, 2.160, 2.145, 2.131, 2.120, 2.110, 2.101, 2.093, 2.086),
-    *(2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-"""Student's t for 95 %, by degrees of freedom from 1."""
+from cimc.backends.silicon.student import student
+
+LEVEL = 0.95
+"""How surely the mean over very many chips lies within the interval."""
 
 HIGHEST = {"accuracy": 1.0, "mse": math.inf}
 """What a metric can reach: intervals are cut to 0 .. this."""
 
-
-SPREAD_HEADS = ("mean", "deviation", "95 % interval of the mean")
+SPREAD_HEADS = ("mean", "deviation", f"{100 * LEVEL:g} % interval of the mean")
 
 
 def spread(values: Sequence[float], metric: str) -> dict[str, float | None]:
@@ -25,8 +22,7 @@ def spread(values: Sequence[float], metric: str) -> dict[str, float | None]:
     if n == 1:
         return {"mean": mean, "deviation": None, "low": None, "high": None}
     deviation = statistics.stdev(values)
-    quantile = QUANTILES[n - 2] if n - 1 <= len(QUANTILES) else 1.96 + 2.4 / (n - 1)
-    half = quantile * deviation / math.sqrt(n)
+    half = student(LEVEL, n - 1) * deviation / math.sqrt(n)
     return {
         "mean": mean,
         "deviation": deviation,

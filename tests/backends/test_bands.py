@@ -7,7 +7,8 @@ import pytest
 
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
-from cimc.backends.silicon.bands import BATCH, bands, differences, judged, layer_codes, student
+from cimc.backends.silicon.bands import BATCH, bands, differences, judged, layer_codes
+from cimc.backends.silicon.student import student
 
 NOISE = Noise(load_profile("pcm"), 0, 3600)
 

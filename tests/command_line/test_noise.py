@@ -52,7 +52,7 @@ def test_chips_together_score_as_one_by_one(capsys, digits):
         assert row["values"] == single
         assert row["mean"] == pytest.approx(np.mean(single))
         assert row["deviation"] == pytest.approx(np.std(single, ddof=1))
-        half = 4.303 * np.std(single, ddof=1) / np.sqrt(3)
+        half = 4.302653 * np.std(single, ddof=1) / np.sqrt(3)
         assert row["low"] == pytest.approx(row["mean"] - half)
         assert row["high"] == pytest.approx(min(row["mean"] + half, 1.0))
 
