@@ -50,7 +50,7 @@ CODES: Mapping[str, Code] = {
     "CIM0106": Code(
         "not-a-number in the weights", INVALID, "A weight or constant is NaN or infinite; no conductance represents it."
     ),
-    "CIM0107": Code("empty tensor", INVALID, "A dimension of a tensor is zero: there is nothing to compute."),
+    "CIM0107": Code("empty tensor", UNSUPPORTED, "A dimension of a tensor is zero: there is nothing to compute."),
     "CIM0108": Code(
         "unsupported opset or IR version",
         VERSION,

@@ -7,6 +7,7 @@ import numpy as np
 from onnx import TensorProto
 from xdsl.ir import SSAValue
 
+from cimc.frontend.conversion import TRAINING
 from cimc.frontend.site import Reals, Site
 from cimc.frontend.steps import above_zero, label_for, picked, table
 from cimc.ir import build
@@ -95,7 +96,7 @@ def extremum(largest: bool) -> Callable[[Site], SSAValue]:
     """Return the translation of Max or Min: one operand after the other, the constants together."""
 
     def translate(at: Site) -> SSAValue:
-        """Any number of operands."""
+        """Any number of operands; an infinity that bounds nothing may be one."""
         computed, constants = _parted(at)
         result = at.activation(computed[0])
         for position, index in enumerate(computed[1:], start=2):
@@ -104,11 +105,16 @@ def extremum(largest: bool) -> Callable[[Site], SSAValue]:
             result = larger(at, result, at.activation(index), largest, "" if last else str(position))
         if not constants:
             return result
-        arrays = [at.reals(index) for index in constants]
-        bound = reduce(np.maximum if largest else np.minimum, arrays)
-        return _bounded(at, result, bound, largest, at.node.inputs[constants[0]])
+        bound = reduce(np.maximum if largest else np.minimum, [_limits(at, index, largest) for index in constants])
+        return _partly_bounded(at, result, bound, largest, at.node.inputs[constants[0]])
 
     return translate
+
+
+def _limits(at: Site, index: int, largest: bool) -> Reals:
+    """Return a constant operand of Max or Min, -UNBOUNDED or UNBOUNDED where it bounds nothing. Raises as `reals`."""
+    values = at.bounded(index)
+    return at.reals(index) if np.any(values == (UNBOUNDED if largest else -UNBOUNDED)) else values
 
 
 def larger(at: Site, a: SSAValue, b: SSAValue, largest: bool, suffix: str) -> SSAValue:
@@ -118,21 +124,33 @@ def larger(at: Site, a: SSAValue, b: SSAValue, largest: bool, suffix: str) -> SS
     return at.add(made)
 
 
-def _bounded(at: Site, x: SSAValue, bound: Reals, largest: bool, name: str) -> SSAValue:
+def _partly_bounded(at: Site, x: SSAValue, bound: Reals, largest: bool, name: str) -> SSAValue:
+    """Return max(x, bound) or min(x, bound), x itself where the bound is UNBOUNDED."""
+    free = np.abs(bound) == UNBOUNDED
+    if np.all(free):
+        return expanded(at, x, at.result_shape())
+    if not np.any(free):
+        return _bounded(at, x, bound, largest, name)
+    y = _bounded(at, x, np.where(free, 0.0, bound), largest, name, "bounded")
+    mask = at.weight(at.of_one_sample(free * 1.0), f"{at.label}.free")
+    return at.add(build.select(at.add(build.constant(mask, at.helper("free"))), x, y, at.label))
+
+
+def _bounded(at: Site, x: SSAValue, bound: Reals, largest: bool, name: str, suffix: str = "") -> SSAValue:
     """Return max(x, bound) or min(x, bound) for constants: c + max(x - c, 0), or c - max(c - x, 0)."""
     if bound.size == 1 and len(at.result_shape()) == len(shape_of(x)):
         value = float(bound.reshape(-1)[0])
         low, high = (value, UNBOUNDED) if largest else (-UNBOUNDED, value)
-        return at.add(build.clamp(x, low, high, at.label))
+        return at.add(build.clamp(x, low, high, label_for(at, suffix)))
     sign = 1.0 if largest else -1.0
     excess = above_zero(at, affine(at, x, np.full((), sign), -sign * bound, name, "difference"), "excess")
-    return affine(at, excess, np.full((), sign), bound, name)
+    return affine(at, excess, np.full((), sign), bound, name, suffix)
 
 
 def batch_normalisation(at: Site) -> SSAValue:
     """Inference only, constant parameters; folded into the layer before it where there is one."""
     if at.node.integer("training_mode", 0):
-        raise at.refuse("CIM0104", "training mode", hint="export the model in evaluation mode")
+        raise at.refuse("CIM0104", f"training_mode makes it {TRAINING}", hint="export the model in evaluation mode")
     scale, shift, mean, variance = (at.reals(index) for index in range(1, 5))
     if np.any(variance + at.node.real("epsilon", 1e-5) <= 0.0):
         raise at.refuse("CIM0106", f"variance '{at.node.inputs[4]}' is negative")

@@ -107,7 +107,7 @@ def _aligned(case: Case) -> list[BatchAxis | None]:
     places = {operand.from_right for operand in operands if operand.batch}
     inner = max(operand.batch.inner for operand in operands if operand.batch)
     if len(places) > 1 and (case.free or case.batch > 1):
-        raise BatchLost("operands of different rank align the batch with another axis")
+        raise BatchLost("the batch lies along different axes of the operands, counted from the last one")
     axes: list[BatchAxis | None] = []
     for shape in case.results:
         rank = len(shape) if shape is not None else max(len(operand.shape) for operand in operands)
@@ -118,6 +118,11 @@ def _aligned(case: Case) -> list[BatchAxis | None]:
             raise BatchLost(f"the batch becomes {shape[axis]} entries long")
         axes.append(BatchAxis(axis, inner))
     return axes
+
+
+def _normalised(case: Case) -> list[BatchAxis | None]:
+    """Training's statistics, the further results, have no batch."""
+    return [case.first.batch, *[None] * (len(case.node.outputs) - 1)]
 
 
 def _from_left(case: Case) -> list[BatchAxis | None]:
@@ -251,6 +256,7 @@ REDUCTIONS = (
 RULES: Mapping[str, Rule] = {
     "ArgMax": _arg_reduced,
     "ArgMin": _arg_reduced,
+    "BatchNormalization": _normalised,
     "Flatten": _flattened,
     "GRU": _recurrent,
     "Gather": _gathered,

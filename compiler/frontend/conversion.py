@@ -16,7 +16,9 @@ COORDINATES_STATED = 11
 MASK_DEFINED = 12
 """The opset from which Dropout's mask is true throughout in inference; before, runtimes leave it false."""
 TRAINING_MODE = 14
-"""The opset from which BatchNormalization says whether it trains; before, five outputs were a sign of it."""
+"""The opset from which BatchNormalization says whether it trains; before, five outputs said it."""
+TRAINING = "train: it normalises by the statistics of the batch at hand"
+EVALUATION = "export the model in evaluation mode, or take away all outputs of the node but the first"
 BEFORE_COORDINATES = "floor_or_ceil"
 """`nearest_mode` of a resize from before: floor along an axis that grows, ceil along one that shrinks."""
 
@@ -32,14 +34,13 @@ def converted(model: onnx.ModelProto) -> onnx.ModelProto:
     problems = list(_lost(model.graph, opset))
     if problems:
         raise DiagnosticError(problems)
-    if opset < TRAINING_MODE:
-        _drop_statistics(model.graph)
     older = opset < COORDINATES_STATED
     resizes = {node.output[0] for node in nodes_of(model.graph) if older and node.op_type in ("Resize", "Upsample")}
     try:
         made = onnx.version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter raises whatever its C++ does
-        message = f"opset {opset} cannot be converted to {OPSET}: {first_lines(error)}"
+        said = first_lines(error).rpartition(" failed: ")[2]  # behind the place in its source and the assertion
+        message = f"opset {opset} cannot be converted to {OPSET}: {said}"
         raise fail("CIM0108", message, hint=f"export the model with opset {OPSET}") from None
     for node in nodes_of(made.graph):
         if node.op_type == "Resize" and node.output[0] in resizes:
@@ -48,13 +49,13 @@ def converted(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _lost(graph: onnx.GraphProto, opset: int) -> Iterable[Diagnostic]:
-    """Yield a problem for every output that is read and had no meaning in inference."""
+    """Yield a problem for every node that means something else in inference than it says."""
     read = read_in(graph)
     for node in map(node_of, nodes_of(graph)):
         further = [name for name in node.outputs[1:] if name in read]
-        if node.operator == "BatchNormalization" and further and opset < TRAINING_MODE:
-            message = f"output '{further[0]}', a statistic of training, is used"
-            yield Diagnostic("CIM0104", message, node.name, node.operator, "export the model in evaluation mode")
+        if node.operator == "BatchNormalization" and any(node.outputs[1:]) and opset < TRAINING_MODE:
+            message = f"{len(node.outputs)} outputs: before opset {TRAINING_MODE} they are what makes it {TRAINING}"
+            yield Diagnostic("CIM0104", message, node.name, node.operator, EVALUATION)
         if node.operator == "Dropout" and further and opset < MASK_DEFINED:
             message = f"the mask '{further[0]}' is used, which inference left undefined before opset {MASK_DEFINED}"
             yield Diagnostic("CIM0104", message, node.name, node.operator, "export without it, or with a newer opset")
@@ -65,13 +66,6 @@ def read_in(graph: onnx.GraphProto) -> set[str]:
     given = {value.name for value in graph.output}
     inner = [read_in(attribute.g) for node in graph.node for attribute in node.attribute if attribute.HasField("g")]
     return given.union(*inner, *(node.input for node in graph.node)) - {""}
-
-
-def _drop_statistics(graph: onnx.GraphProto) -> None:
-    """Drop the outputs of old batch normalisations that only training filled: the converter takes none of them."""
-    for node in nodes_of(graph):
-        if node.op_type == "BatchNormalization" and node.domain in DOMAIN:
-            del node.output[1:]
 
 
 def opset_of(model: onnx.ModelProto) -> int:

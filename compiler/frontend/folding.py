@@ -1,6 +1,6 @@
-"""Shapes of all tensors and values of all constants, found in one walk over the nodes in order."""
+"""Shapes of tensors and values of constants, node by node."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -85,8 +85,8 @@ class Facts:
         self.note_type(name, onnx.helper.make_tensor_type_proto(kind, constant.value.shape))
 
 
-def gather_facts(prepared: Prepared, nodes: Sequence[Node]) -> Facts:
-    """Return shapes at the prepared batch size and constants at that size and another one."""
+def known_before(prepared: Prepared) -> Facts:
+    """Return what is known of a model's initialisers and inputs."""
     facts, graph = Facts(), prepared.model.graph
     for tensor in graph.initializer:
         array = prepared.large.get(tensor.name)
@@ -96,23 +96,31 @@ def gather_facts(prepared: Prepared, nodes: Sequence[Node]) -> Facts:
         facts.note_type(value.name, value.type)
         axis = prepared.axes[value.name]
         facts.batch_axes[value.name] = None if axis is None else BatchAxis(axis)
-    for node in nodes:
-        problem = _visit(prepared, node, facts)
-        if problem is not None:
-            facts.problems[node.label] = problem
     return facts
 
 
-def _visit(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
+def visit(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
+    """Note what is known of a node's results, or say what is wrong with it."""
     if node.operator in ("Shape", "Size") and node.inputs[0] in facts.shapes:
         _fold_shape(prepared, node, facts)
         return None
     problem = _infer(prepared, node, facts)
     if problem is None and _is_foldable(node, facts):
         return _fold(prepared, node, facts)
+    if problem is None:
+        _note_empty(node, facts)
     if node.operator == "Dropout" and problem is None:
         _note_mask(node, facts)
     return problem or _follow_batch(prepared, node, facts)
+
+
+def _note_empty(node: Node, facts: Facts) -> None:
+    """Note that a result without elements is known, whatever it is computed from."""
+    for name in node.outputs:
+        if 0 in (shape := facts.shapes.get(name, ())) and min(shape) == 0:
+            kind = facts.types[name].tensor_type.elem_type
+            nothing = np.zeros(shape, onnx.helper.tensor_dtype_to_np_dtype(kind))
+            facts.note_constant(name, Constant(nothing, nothing))
 
 
 def _note_mask(node: Node, facts: Facts) -> None:
@@ -160,6 +168,10 @@ def _infer(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
     """Note the result types of a node, or say what onnx finds wrong with it."""
     given = [name for name in node.inputs if name]
     if any(name not in facts.types for name in given) or "." in node.operator:
+        return None
+    if node.operator == "BatchNormalization" and node.integer("training_mode", 0):  # refused with its reason later
+        for name, like in zip(node.outputs, (0, 3, 4), strict=False):
+            facts.note_type(name, facts.types[node.inputs[like]])
         return None
     small = {name: facts.constants[name].value for name in given if name in facts.constants}
     data = {name: onnx.numpy_helper.from_array(array, name) for name, array in small.items() if array.size <= SMALL}

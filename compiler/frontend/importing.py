@@ -8,8 +8,10 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Region, SSAValue
 
 from cimc.diagnostics import Diagnostic, DiagnosticError
+from cimc.frontend.analysis import analyse
 from cimc.frontend.batch_axis import BatchAxis, per_sample
-from cimc.frontend.folding import Facts, gather_facts
+from cimc.frontend.folding import Facts
+from cimc.frontend.inlining import stands_for_others
 from cimc.frontend.node import Node, node_of
 from cimc.frontend.operators import OPERATORS
 from cimc.frontend.patterns import with_normalisations
@@ -30,21 +32,49 @@ INPUT_PROBLEMS = ("CIM0104", "CIM0105", "CIM0107", "CIM0109")
 def load(path: Path, unbatched: bool = False) -> Graph:
     """Return the graph of an ONNX file, which is only read. Raises CimcError with every problem of the model.
 
-    No axis of an unbatched model is a batch: one run of it is one sample.
+    No axis of an unbatched model is a batch: one run of it is one sample. A model whose batch is fixed at one may mix
+    its only sample with itself: where that is all that is wrong with it, it is taken as unbatched.
     """
     file = read(path)
     prepared = _prepared(file, unbatched)
-    nodes = live([node_of(proto) for proto in prepared.model.graph.node], _outputs(prepared))
-    facts = gather_facts(prepared, nodes)
+    try:
+        return _imported(path.stem, file.digest, prepared)
+    except DiagnosticError as error:
+        if unbatched or not _mixes_one_sample(prepared, error):
+            raise
+        return _as_one_sample(path, error)
+
+
+def _mixes_one_sample(prepared: Prepared, error: DiagnosticError) -> bool:
+    """Say whether nothing is wrong but that a batch of one is not kept apart."""
+    return prepared.batch == 1 and not prepared.free and _is_of_batch(error)
+
+
+def _is_of_batch(error: DiagnosticError) -> bool:
+    return all(problem.code == "CIM0109" for problem in error.diagnostics)
+
+
+def _as_one_sample(path: Path, error: DiagnosticError) -> Graph:
+    """Take a model as unbatched; where that helps nothing, `error` is what its user reads."""
+    try:
+        return load(path, unbatched=True)
+    except DiagnosticError as other:
+        raise (error if _is_of_batch(other) else other) from None
+
+
+def _imported(name: str, digest: str, prepared: Prepared) -> Graph:
+    """Translate a prepared model; its name and digest are those of the file."""
+    listed = live([node_of(proto) for proto in prepared.model.graph.node], _outputs(prepared))
+    facts, nodes = analyse(prepared, listed)
     computed = [node for node in nodes if not _is_folded(node, facts)]
     computed = live(with_normalisations(computed, facts), _outputs(prepared))
-    canvas = Canvas(prepared.batch, facts, _names(prepared, nodes))
+    canvas = Canvas(prepared.free, facts, _names(prepared, nodes))
     _add_inputs(canvas, prepared)
     problems = [*_translate_all(canvas, computed, _outputs(prepared)), *_add_outputs(canvas, prepared)]
     if problems:
         raise DiagnosticError(problems)
     _require_all(canvas, computed, _outputs(prepared))
-    return Graph(ModuleOp(Region(canvas.block)), canvas.weights, path.stem, file.digest)
+    return Graph(ModuleOp(Region(canvas.block)), canvas.weights, name, digest)
 
 
 def _prepared(file: ModelFile, unbatched: bool) -> Prepared:
@@ -63,7 +93,7 @@ def _unsupported_behind_inputs(graph: onnx.GraphProto) -> Iterable[Diagnostic]:
     for node in map(node_of, graph.node):
         if computed.intersection(node.inputs) and node.operator not in ("Shape", "Size"):
             computed.update(node.outputs)
-            if node.operator not in OPERATORS:
+            if node.operator not in OPERATORS and not stands_for_others(node.operator):
                 yield unsupported(node)
 
 
@@ -135,7 +165,9 @@ def _add_outputs(canvas: Canvas, prepared: Prepared) -> Iterable[Diagnostic]:
             op.location = named(name)
             canvas.block.add_op(op)
         elif name in canvas.facts.constants:
-            yield Diagnostic("CIM0110", f"output '{name}' does not depend on any input")
+            value = canvas.facts.constants[name].value
+            empty = Diagnostic("CIM0107", f"output '{name}' has shape {value.shape}")
+            yield Diagnostic("CIM0110", f"output '{name}' does not depend on any input") if value.size else empty
 
 
 def _require_all(canvas: Canvas, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
@@ -179,19 +211,20 @@ def _translate(site: Site, read: Container[str]) -> None:
     require_exact(site)
     made = OPERATORS[site.node.operator](site)
     values: tuple[SSAValue, ...] = made if isinstance(made, tuple) else (made,)
+    known = site.canvas.facts.constants
     for name, value in zip(site.node.outputs, values, strict=False):
-        if name:
+        if name and name not in known:
             _check_result(site, name, value)
             site.canvas.values[name] = value
     for name in site.node.outputs[len(values) :]:
-        if name in read and name not in site.canvas.facts.constants:
+        if name in read and name not in known:
             hint = "cut the model before what reads it, or export without it"
             raise site.refuse("CIM0104", f"output '{name}' is used; only the first {len(values)} can be", hint=hint)
 
 
 def _check_shapes(site: Site) -> None:
     """Refuse results without a known shape, or with a zero in it."""
-    for name in (output for output in site.node.outputs if output):
+    for name in (output for output in site.node.outputs if output and output not in site.canvas.facts.constants):
         shape = site.canvas.facts.shapes.get(name)
         if shape is None:
             raise site.refuse("CIM0105", f"the shape of result '{name}' is not known", hint="export with fixed sizes")

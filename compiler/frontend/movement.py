@@ -45,10 +45,11 @@ def transpose(at: Site) -> SSAValue:
 
 
 def concat(at: Site) -> SSAValue:
-    """Any axis but the batch; some part is computed."""
-    parts = [at.operand(index) for index in range(len(at.node.inputs))]
-    axis = at.axis(at.node.integer("axis", 0), next(i for i in range(len(parts)) if not at.is_constant(i)))
-    return at.add(build.concat(parts, axis, at.label))
+    """Any axis but the batch; some part is computed, and those without elements are left out."""
+    places = [index for index in range(len(at.node.inputs)) if not at.is_empty(index)]
+    parts = [at.operand(index) for index in places]
+    axis = at.axis(at.node.integer("axis", 0), next(index for index in places if not at.is_constant(index)))
+    return at.add(build.concat(parts, axis, at.label)) if len(parts) > 1 else parts[0]
 
 
 def pad(at: Site) -> SSAValue:
@@ -121,7 +122,8 @@ def _sliced_axis(at: Site, full: int, start: int, end: int, stride: int) -> int 
     name = at.node.inputs[0]
     batch = at.batch_axis(name)
     is_batch = batch is not None and full % len(at.full_shape(name)) == batch.axis
-    if is_batch and (start, stride) == (0, 1) and end >= max(at.canvas.batch, 1 << 30):
+    whole = 1 << 30 if at.canvas.free else at.full_shape(name)[full]
+    if is_batch and (start, stride) == (0, 1) and end >= whole:
         return None
     return at.axis(full)
 
@@ -134,7 +136,8 @@ def split(at: Site) -> tuple[SSAValue, ...]:
     for index, name in enumerate(at.node.outputs):
         begin = [start if a == axis else 0 for a in range(rank)]
         shape = at.result_shape(index)
-        results.append(at.add(build.slice_(x, begin, [1] * rank, shape, name or at.helper(str(index)))))
+        part = build.slice_(x, begin, [1] * rank, shape, name or at.helper(str(index))) if all(shape) else None
+        results.append(at.add(part) if part else x)  # without elements it is a constant, whatever stands here
         start += shape[axis]
     return tuple(results)
 

@@ -12,6 +12,7 @@ from cimc.frontend.conversion import converted, first_lines, opset_of
 from cimc.frontend.ordering import sort_nodes
 from cimc.frontend.qoperators import expand_quantised
 from cimc.frontend.reading import ModelFile
+from cimc.frontend.tidying import make_dense, tidy, without_deprecated
 from cimc.ir.weights import Array
 
 WHOLE = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
@@ -49,8 +50,10 @@ def prepare(file: ModelFile, unbatched: bool = False) -> Prepared:
     An unbatched model has none: a run of it is one sample.
     """
     model = file.model
+    tidy(model)
     sort_nodes(model.graph)
     _check(model, file.large)
+    make_dense(model)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     inputs = list(real_inputs(model.graph))
@@ -72,21 +75,16 @@ def real_inputs(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:
 
 
 def _check(model: onnx.ModelProto, large: Container[str]) -> None:
-    for value in model.graph.output:  # the checker wants a shape here; ours are inferred
-        if value.type.HasField("tensor_type"):
-            value.type.tensor_type.shape.SetInParent()
     emptied = [(tensor, list(tensor.dims)) for tensor in model.graph.initializer if tensor.name in large]
     for tensor, _ in emptied:  # without data, the checker takes only tensors without elements
         tensor.dims[:] = [0]
     try:
-        onnx.checker.check_model(model)
+        with without_deprecated(model):
+            onnx.checker.check_model(model)
     except Exception as error:  # besides ValidationError, whatever the checker's C++ raises on damaged files
         raise fail("CIM0102", first_lines(error)) from None
     for tensor, dims in emptied:
         tensor.dims[:] = dims
-    if model.graph.sparse_initializer:
-        names = ", ".join(f"'{sparse.values.name}'" for sparse in model.graph.sparse_initializer)
-        raise fail("CIM0104", f"sparse initialisers: {names}", hint="export dense weights")
     if not model.graph.output:
         raise fail("CIM0110", "the model has no output")
 

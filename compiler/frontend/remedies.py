@@ -2,11 +2,8 @@
 
 from collections.abc import Mapping
 
-import onnx
-
 from cimc.diagnostics import Diagnostic
 from cimc.frontend.node import Node
-from cimc.frontend.operators import OPERATORS
 from cimc.frontend.quantisation import DYNAMIC
 
 REMEDIES: Mapping[str, str] = {
@@ -17,7 +14,7 @@ REMEDIES: Mapping[str, str] = {
     "GroupNormalization": "train with batch normalisation, which costs nothing in inference",
     "Loop": "export with a fixed number of steps, unrolled",
     "Scan": "export with a fixed number of steps, unrolled",
-    "If": "export the branch that inference takes; a condition on shapes is folded",
+    "If": "export the branch that inference takes: a condition must not depend on data or on the batch size",
     "RandomNormalLike": "export in evaluation mode",
     "RandomUniformLike": "export in evaluation mode",
     "Bernoulli": "export in evaluation mode",
@@ -30,6 +27,7 @@ REMEDIES: Mapping[str, str] = {
 """Operator -> the next step for whoever wants its model compiled."""
 
 
+GENERAL = "docs/operators.md lists what there is; replace the node, or cut the model before it"
 STATIC = "quantise with fixed scales: onnxruntime.quantization.quantize_static, or give cimc the float model"
 
 
@@ -37,22 +35,10 @@ def unsupported(node: Node) -> Diagnostic:
     """Return the problem of a node without a lowering."""
     if node.operator in DYNAMIC:
         return Diagnostic("CIM0103", "its scales are found at run time", node.name, node.operator, STATIC)
-    hint = REMEDIES.get(node.operator) or _general(node)
-    return Diagnostic("CIM0103", "no lowering exists for this operator", node.name, node.operator, hint)
-
-
-def _general(node: Node) -> str:
-    parts = _parts(node.operator)
-    if parts and all(part in OPERATORS for part in parts):
-        return f"export it as what it consists of: {', '.join(parts)}"
-    return "docs/operators.md lists what there is; replace the node, or cut the model before it"
-
-
-def _parts(operator: str) -> list[str]:
-    """Return the operators, constants apart, by which ONNX itself defines an operator; none where it does not."""
-    try:
-        schema = onnx.defs.get_schema(operator)
-    except onnx.defs.SchemaError:
-        return []
-    body: onnx.FunctionProto = schema.function_body
-    return sorted({part.op_type for part in body.node} - {"Constant"})
+    return Diagnostic(
+        "CIM0103",
+        "no lowering exists for this operator",
+        node.name,
+        node.operator,
+        REMEDIES.get(node.operator, GENERAL),
+    )

@@ -25,9 +25,12 @@ Constant = TypeVar("Constant", bound=Array)
 
 @dataclass
 class Canvas:
-    """The graph under construction: its block, weights, and the value of every ONNX tensor so far."""
+    """The graph under construction: its block, weights, and the value of every ONNX tensor so far.
 
-    batch: int
+    `free` says that the file leaves the batch open.
+    """
+
+    free: bool
     facts: Facts
     taken: set[str]
     block: Block = field(default_factory=Block)
@@ -71,6 +74,10 @@ class Site:
 
     def is_constant(self, index: int) -> bool:
         return self.node.has(index) and self.node.inputs[index] in self.canvas.facts.constants
+
+    def is_empty(self, index: int) -> bool:
+        """Say whether an input has no elements; such tensors are constants."""
+        return self.is_constant(index) and self.canvas.facts.constants[self.node.inputs[index]].value.size == 0
 
     def activation(self, index: int) -> SSAValue:
         """Return the value of an input that depends on the model's inputs."""

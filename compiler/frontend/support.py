@@ -18,8 +18,10 @@ _INTRODUCTION = f"""\
 
 {len(OPERATORS)} operators on float32, per sample. The batch may lie along any axis, or along none (`--unbatched`).
 "Array" says that products with constant matrices run on the crossbar, "digital" that the digital unit does all of it or
-that values are only moved. Operators on constants are folded, whichever they are: `Shape`, `Range` and the rest. Models
-below opset 21 are converted to it. `cimc check MODEL.onnx` names what a model uses beyond this page.
+that values are only moved. Operators on constants are folded, whichever they are: `Shape`, `Range` and the rest. An `If`
+whose condition is known is the branch that it takes. What is not below and ONNX defines by other operators is taken
+through its definition. Models below opset 21 are converted to it. `cimc check MODEL.onnx` names what a model uses beyond
+this page.
 
 | operator | opsets | runs on | form |
 | --- | --- | --- | --- |
