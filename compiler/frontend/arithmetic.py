@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 
 import numpy as np
-from onnx import TensorProto
 from xdsl.ir import SSAValue
 
 from cimc.frontend.conversion import TRAINING
+from cimc.frontend.preparation import REALS
 from cimc.frontend.site import Reals, Site
 from cimc.frontend.steps import above_zero, label_for, picked, table
 from cimc.ir import build
@@ -45,7 +45,7 @@ def multiplication(at: Site) -> SSAValue:
 
 def division(at: Site) -> SSAValue:
     """A divisor of zero on the machine gives the end of the range."""
-    if at.canvas.facts.types[at.label].tensor_type.elem_type != TensorProto.FLOAT:
+    if at.element_type(at.label) not in REALS:
         raise at.refuse("CIM0104", "a division of integers", hint="cast the operands to FLOAT")
     if not (at.is_constant(0) or at.is_constant(1)):
         return _of_two(at, build.div)

@@ -11,11 +11,12 @@ from cimc.diagnostics import Diagnostic, DiagnosticError
 from cimc.frontend.analysis import analyse
 from cimc.frontend.batch_axis import BatchAxis, per_sample
 from cimc.frontend.folding import Facts
+from cimc.frontend.indices import index_inputs
 from cimc.frontend.inlining import stands_for_others
 from cimc.frontend.node import Node, node_of
 from cimc.frontend.operators import OPERATORS
 from cimc.frontend.patterns import with_normalisations
-from cimc.frontend.preparation import WHOLE, Prepared, prepare, real_inputs
+from cimc.frontend.preparation import REALS, WHOLE, Prepared, prepare, real_inputs
 from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers, require_exact
 from cimc.frontend.reading import ModelFile, read
 from cimc.frontend.remedies import unsupported
@@ -69,7 +70,7 @@ def _imported(name: str, digest: str, prepared: Prepared) -> Graph:
     computed = [node for node in nodes if not _is_folded(node, facts)]
     computed = live(with_normalisations(computed, facts), _outputs(prepared))
     canvas = Canvas(prepared.free, facts, _names(prepared, nodes))
-    _add_inputs(canvas, prepared)
+    _add_inputs(canvas, prepared, index_inputs(computed, facts))
     problems = [*_translate_all(canvas, computed, _outputs(prepared)), *_add_outputs(canvas, prepared)]
     if problems:
         raise DiagnosticError(problems)
@@ -137,16 +138,16 @@ def _names(prepared: Prepared, nodes: Iterable[Node]) -> set[str]:
     return names | {value.name for value in prepared.model.graph.input}
 
 
-def _add_inputs(canvas: Canvas, prepared: Prepared) -> None:
+def _add_inputs(canvas: Canvas, prepared: Prepared, indices: Container[str]) -> None:
     for value in real_inputs(prepared.model.graph):
         kind = value.type.tensor_type.elem_type
-        _add_input(canvas, value.name, integers(kind) if kind in INTEGERS else None)
+        whole = kind in WHOLE or (kind in REALS and value.name in indices)
+        _add_input(canvas, value.name, whole, integers(kind) if kind in INTEGERS else None)
 
 
-def _add_input(canvas: Canvas, name: str, code: CodeType | None = None) -> None:
+def _add_input(canvas: Canvas, name: str, whole: bool = False, code: CodeType | None = None) -> None:
     batch = canvas.facts.batch_axes.get(name)
-    kind = canvas.facts.types[name].tensor_type.elem_type if name in canvas.facts.types else 0
-    op = build.input_(name, per_sample(canvas.facts.shapes[name], batch), _axis(batch), kind in WHOLE)
+    op = build.input_(name, per_sample(canvas.facts.shapes[name], batch), _axis(batch), whole)
     if code is not None:
         op.properties["code"] = code
     op.location = named(name)
@@ -202,7 +203,8 @@ def _stand_in(canvas: Canvas, node: Node) -> None:
     for name in node.outputs:
         shape = canvas.facts.shapes.get(name, (0,))
         if name and name not in canvas.values and 0 not in shape:
-            _add_input(canvas, name)
+            kind = canvas.facts.types[name].tensor_type.elem_type if name in canvas.facts.types else 0
+            _add_input(canvas, name, kind in WHOLE)
 
 
 def _translate(site: Site, read: Container[str]) -> None:

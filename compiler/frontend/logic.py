@@ -8,10 +8,12 @@ from xdsl.ir import SSAValue
 
 from cimc.diagnostics import DiagnosticError
 from cimc.frontend.arithmetic import affine, require_aligned
-from cimc.frontend.preparation import WHOLE
+from cimc.frontend.movement import whole_input
+from cimc.frontend.preparation import REALS
 from cimc.frontend.site import Site
-from cimc.frontend.steps import scaled, table
+from cimc.frontend.steps import above_zero, scaled, table
 from cimc.ir import build
+from cimc.ir.nn import UNBOUNDED
 from cimc.ir.types import shape_of
 
 SWAPPED: Mapping[str, str] = {
@@ -22,6 +24,10 @@ SWAPPED: Mapping[str, str] = {
     "equals": "equals",
 }
 """Comparison -> what it is with its operands exchanged."""
+
+
+WIDE = (TensorProto.INT32, TensorProto.INT64)
+"""Integers that hold all that codes can be."""
 
 
 def comparison(function: str) -> Callable[[Site], SSAValue]:
@@ -72,18 +78,29 @@ def _operands(at: Site) -> tuple[SSAValue, SSAValue]:
 
 
 def cast(at: Site) -> SSAValue:
-    """To FLOAT, between integers and from truth values nothing changes; to BOOL anything but 0 is 1."""
+    """To real numbers and between integers nothing changes; reals to INT32 and INT64 are cut off towards zero; to BOOL
+    anything but 0 is 1.
+
+    Real inputs that are rows of a table are whole: their casts change nothing.
+    """
     x, wanted = at.activation(0), at.node.integer("to", TensorProto.FLOAT)
-    given = at.canvas.facts.types[at.node.inputs[0]].tensor_type.elem_type
+    given = at.element_type(at.node.inputs[0])
     if wanted == TensorProto.BOOL and given != TensorProto.BOOL:
         return scaled(at, table(at, "equals", x, 0.0, suffix="zero"), -1.0, 1.0)
-    if TensorProto.FLOAT not in (given, wanted) and not (given in WHOLE and wanted in WHOLE) and wanted != given:
+    if wanted in REALS or wanted == given or (wanted in WIDE and given not in REALS):
+        return x
+    if wanted not in WIDE:
         raise _cast_refused(at, wanted)
-    if wanted != TensorProto.FLOAT and given == TensorProto.FLOAT:
-        raise _cast_refused(at, wanted)
-    return x
+    return x if whole_input(x) is not None else _cut_off(at, x)
+
+
+def _cut_off(at: Site, x: SSAValue) -> SSAValue:
+    """Return the whole numbers next to real ones towards zero: the floor above it, the ceiling below."""
+    below = table(at, "ceil", at.add(build.clamp(x, -UNBOUNDED, 0.0, at.helper("negative"))), suffix="ceil")
+    above = table(at, "floor", above_zero(at, x, "positive"), suffix="floor")
+    return at.add(build.add(above, below, at.label))
 
 
 def _cast_refused(at: Site, wanted: int) -> DiagnosticError:
     name = TensorProto.DataType.Name(wanted)
-    return at.refuse("CIM0104", f"a cast to {name}", hint="values are reals; only FLOAT and BOOL can be cast to")
+    return at.refuse("CIM0104", f"a cast to {name}", hint="quantise with QuantizeLinear, or cast to FLOAT or INT32")

@@ -154,7 +154,7 @@ def _rows_of_table(at: Site) -> SSAValue:
         raise at.refuse("CIM0104", f"axis {at.node.integer('axis', 0)} of a constant, rows are looked up along axis 0")
     source = whole_input(x)
     if source is None or not 2 <= len(table) <= LARGEST_TABLE:
-        limit = f"an INT64 or INT32 input, moved only, and 2 to {LARGEST_TABLE} rows"
+        limit = f"an input of whole numbers, moved only, and 2 to {LARGEST_TABLE} rows"
         raise at.refuse("CIM0104", f"computed indices of {len(table)} rows; what is needed is {limit}")
     bound(source, len(table) - 1)
     rows = at.weight(table.reshape(len(table), -1), at.node.inputs[0])

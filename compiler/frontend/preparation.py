@@ -15,12 +15,14 @@ from cimc.frontend.reading import ModelFile
 from cimc.frontend.tidying import make_dense, tidy, without_deprecated
 from cimc.ir.weights import Array
 
+REALS = tuple(getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"))
+"""Element types of real numbers, which are all the same here: codes are coarser than any of them."""
 WHOLE = (onnx.TensorProto.INT64, onnx.TensorProto.INT32, onnx.TensorProto.BOOL)
 """Element types of inputs of whole numbers, which are their own codes."""
 UNBATCHED = "if no axis of the model is a batch, compile with --unbatched"
 
 CODES = tuple(getattr(onnx.TensorProto, name) for name in ("INT8", "UINT8", "INT16", "UINT16"))
-FED = (onnx.TensorProto.FLOAT, *CODES, *WHOLE)
+FED = (*REALS, *CODES, *WHOLE)
 """Element types of inputs: real numbers, the integers of a quantised model, or whole numbers."""
 
 

@@ -91,13 +91,13 @@ MODELS: dict[str, tuple[onnx.ModelProto, str]] = {
     "external_folder": (external("."), "CIM0102"),
     "unsupported": (one("Hardmax", "x"), "CIM0103"),
     "custom_domain": (custom_domain(), "CIM0103"),
-    "integer_input": (model([node("Relu", "x", "y")], ROW, kind=TensorProto.DOUBLE), "CIM0104"),
+    "integer_input": (model([node("Relu", "x", "y")], ROW, kind=TensorProto.COMPLEX64), "CIM0104"),
     "integer_division": (
         model([node("Div", "x z", "y")], {"x": ("N", 3), "z": ("N", 3)}, kind=TensorProto.INT32),
         "CIM0104",
     ),
     "exponents_differ": (one("Pow", "x c", ROW, {"c": weights(6)}), "CIM0104"),
-    "cast_to_integers": (one("Cast", "x", ROW, to=TensorProto.INT32), "CIM0104"),
+    "cast_to_integers": (one("Cast", "x", ROW, to=TensorProto.UINT8), "CIM0104"),
     "cropped_resize": (
         one(
             "Resize",
