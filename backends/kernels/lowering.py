@@ -22,9 +22,10 @@ from cimc.backends.kernels.library import (
     Step,
     address,
 )
-from cimc.backends.noise import draws, gaussian
+from cimc.backends.noise import gaussian
 from cimc.backends.noise.converters import ERROR_BITS, LARGEST_ERROR
 from cimc.backends.noise.fixed_point import NORMAL_BITS
+from cimc.backends.noise.table import CYCLE, OUTPUT
 from cimc.backends.plan.crossbar import BlockRead
 from cimc.backends.plan.digital import Add, Affine, Lut, Move, Softmax
 from cimc.backends.plan.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
@@ -141,7 +142,7 @@ def _cycle(result: Lowered, read: BlockRead, cycle: Cycle, offsets: Array, limit
     """Return the address of the noise that a block's devices add to each product."""
     _require(limit**2 < 1 << 15)
     digits, bits = _digits(cycle.variances.astype(np.int64), limit**2)
-    noise = _draws(result, read, draws.CYCLE)
+    noise = _draws(result, read, CYCLE)
     noise.digits = result.pointer(np.stack([_pairs(offsets, digit.astype(np.int16))[1] for digit in digits]), np.int16)
     noise.count, noise.bits = len(digits), bits
     noise.scale = 2.0 ** -(NORMAL_BITS + cycle.unit_bits)
@@ -180,7 +181,7 @@ def _converter(result: Lowered, read: BlockRead, adc: NoisyConverter) -> int:
         high=adc.high,
     )
     if adc.output:
-        converter.noise = ctypes.addressof(_draws(result, read, draws.OUTPUT))
+        converter.noise = ctypes.addressof(_draws(result, read, OUTPUT))
     result.kept.append(converter)
     return ctypes.addressof(converter)
 

@@ -12,6 +12,7 @@ from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import draws
 from cimc.backends.noise.fixed_point import NORMAL_BITS, rounded, scaled
 from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import ADC_GAIN, ADC_INL, ADC_OFFSET
 from cimc.isa.program import Program
 
 GAIN_BITS = 20
@@ -58,9 +59,9 @@ def adc_errors(machine: Machine, noise: Noise, tile: int, column: int) -> AdcErr
         return int(rounded(scaled(noise.profile.numbers[f"adc.{name}"], bits) * z, NORMAL_BITS))
 
     return AdcErrors(
-        error(draws.ADC_OFFSET, "offset", ERROR_BITS),
-        error(draws.ADC_GAIN, "gain", GAIN_BITS),
-        error(draws.ADC_INL, "inl", ERROR_BITS),
+        error(ADC_OFFSET, "offset", ERROR_BITS),
+        error(ADC_GAIN, "gain", GAIN_BITS),
+        error(ADC_INL, "inl", ERROR_BITS),
     )
 
 

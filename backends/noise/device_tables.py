@@ -23,7 +23,7 @@ from cimc.backends.noise.fixed_point import (
 )
 from cimc.backends.noise.profiles import Profile
 from cimc.backends.noise.profiles.curve import Curve
-from cimc.backends.noise.profiles.schema import RANGE
+from cimc.backends.noise.table import RANGE
 
 HIGHEST = 1 << 16
 """Codes beyond this would overflow 64-bit products."""

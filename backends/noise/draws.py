@@ -1,16 +1,16 @@
-"""Where each random word of the machine lies: purposes and addresses.
+"""Where each random word of the machine lies: its address.
 
 key = (seed, 0); counter = (index // 8, vector, sample, purpose | stream << 32); index mod 8 chooses one of a block's
-eight 32-bit words. What the four numbers are is fixed per purpose:
+eight 32-bit words. Purposes are those of table.py; what the other four numbers are depends on what a word is for:
 
-| purpose | index | vector | sample | stream |
+| drawn for | index | vector | sample | stream |
 | --- | --- | --- | --- | --- |
-| programming, drift | 2 * column + polarity | row | times the device was programmed before | tile + pair * 2^16 |
-| redraw, read | 2 * column + polarity | row | seconds since programming | tile + pair * 2^16 |
-| stuck | 2 * column + polarity | row | 0 | tile + pair * 2^16 |
-| adc offset, gain, inl | ADC | read phase | 0 | tile |
-| dac | row | 0 | 0 | tile |
-| cycle, output | column | vector; bits 32 up: occurrence | sample in file, 0 to calibrate | tile * 2^16 + first row |
+| a device when it is programmed | 2 * column + polarity | row | times it was programmed before | tile + pair * 2^16 |
+| a device at a time | 2 * column + polarity | row | seconds since programming | tile + pair * 2^16 |
+| a device for good | 2 * column + polarity | row | 0 | tile + pair * 2^16 |
+| an ADC | ADC | read phase | 0 | tile |
+| a row's DAC | row | 0 | 0 | tile |
+| a product | column | vector; bits 32 up: occurrence | sample in file, 0 to calibrate | tile * 2^16 + first row |
 
 The occurrence counts earlier reads of the same columns from the same first row, so that layers that share a tile, or
 come and go elsewhere in a program, leave each other's draws alone.
@@ -26,7 +26,6 @@ from cimc.backends.noise import gaussian, philox
 
 Array = NDArray[Any]
 
-PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT = range(1, 12)
 POLARITIES = ("plus", "minus")
 
 

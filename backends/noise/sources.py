@@ -1,4 +1,4 @@
-"""What is noisy in a run: the profile, the seed, the time and the sources that are switched on."""
+"""What is noisy in a run: the profile, the seed, the time and the sources of table.py that are switched on."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,9 +6,8 @@ from difflib import get_close_matches
 
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.profiles import Profile
+from cimc.backends.noise.table import DEFAULTS, NAMES
 
-SOURCES = ("programming", "drift", "read", "cycle", "output", "adc", "dac", "stuck", "ir_drop")
-DEFAULT_SOURCES = frozenset({"programming", "drift", "read"})
 LATEST = (1 << 40) - 1
 """The last second that a `time` instruction can name."""
 
@@ -23,7 +22,7 @@ class Noise:
     profile: Profile
     seed: int = 0
     time_s: int = 0
-    sources: frozenset[str] = DEFAULT_SOURCES
+    sources: frozenset[str] = frozenset(DEFAULTS)
     sample_offset: int = 0
 
     def __post_init__(self) -> None:
@@ -43,7 +42,7 @@ class Noise:
 def require_sources(names: Iterable[str]) -> None:
     """Raise Refusal unless every name is a source."""
     for name in sorted(names):
-        if name not in SOURCES:
-            near = get_close_matches(name, SOURCES, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known sources: {', '.join(SOURCES)}"
+        if name not in NAMES:
+            near = get_close_matches(name, NAMES, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known sources: {', '.join(NAMES)}"
             raise Refusal("CIM0531", f"there is no noise source named {name!r}", hint)

@@ -28,6 +28,7 @@ from cimc.backends.noise.fixed_point import (
     shared,
 )
 from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import DAC, DRIFT, PROGRAMMING, READ, REDRAW, STUCK
 from cimc.backends.noise.wires import wires
 from cimc.backends.plan.exact import half_even
 from cimc.backends.plan.wires import attenuated
@@ -103,10 +104,10 @@ class Devices:
         value, drift = targets.astype(np.int64) << FINE_BITS, np.zeros_like(targets, np.int64)
         if self.noise.has("programming"):
             sigma = np.array(self.tables.programming)[targets]
-            z = self._by_writes(draws.PROGRAMMING, cells, part)
+            z = self._by_writes(PROGRAMMING, cells, part)
             value = np.clip(value + rounded(sigma * z, NORMAL_BITS), 0, self.ceiling)
         if self.noise.has("drift"):
-            drift = self._by_writes(draws.DRIFT, cells, part)
+            drift = self._by_writes(DRIFT, cells, part)
             if self.kind == "power":
                 mean, sigma = (
                     np.array(table)[targets] for table in (self.tables.exponent_mean, self.tables.exponent_sigma)
@@ -154,7 +155,7 @@ class Devices:
             present = np.clip(self._drifted(part, cells, age, seconds), 0, self.ceiling)
         if self.noise.has("read"):
             sigma = _sigmas(age.read, values, present)
-            present = present + rounded(sigma * self._normals(draws.READ, cells, part.pair, seconds), NORMAL_BITS)
+            present = present + rounded(sigma * self._normals(READ, cells, part.pair, seconds), NORMAL_BITS)
         present = np.clip(present, 0, self.ceiling)
         return self._with_stuck(cells, part.pair, np.where(part.writes > 0, present, values))
 
@@ -164,7 +165,7 @@ class Devices:
     def _drifted(self, part: DeviceState, cells: Region, age: Aging, seconds: int) -> Array:
         values = part.value.astype(np.int64)
         if age.redraw is not None:
-            z = self._normals(draws.REDRAW, cells, part.pair, seconds)
+            z = self._normals(REDRAW, cells, part.pair, seconds)
             sigma = np.array(age.redraw)[part.target]
             return (part.target.astype(np.int64) << FINE_BITS) + rounded(sigma * z, NORMAL_BITS)
         if self.kind == "logarithm":
@@ -179,7 +180,7 @@ class Devices:
         if not self.noise.has("stuck"):
             return np.zeros((2, cells.rows, cells.cols), np.int8)
         stream = draws.pair_stream(cells.tile, pair)
-        words = _by_polarity(draws.words(self.noise.seed, draws.STUCK, stream, *_grid(0, cells)), cells)
+        words = _by_polarity(draws.words(self.noise.seed, STUCK, stream, *_grid(0, cells)), cells)
         low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
         return np.where(words < low, LOW, np.where(words < low + high, HIGH, FREE))
 
@@ -187,7 +188,7 @@ class Devices:
         if not self.noise.has("dac"):
             return np.zeros(cells.rows, np.int64)
         rows = range(cells.row, cells.row + cells.rows)
-        z = draws.normals(self.noise.seed, draws.DAC, cells.tile, np.zeros(1), np.zeros(1), rows)[0, 0]
+        z = draws.normals(self.noise.seed, DAC, cells.tile, np.zeros(1), np.zeros(1), rows)[0, 0]
         return rounded(np.asarray(scaled(self.numbers["dac.gain"], DAC_BITS) * z), NORMAL_BITS)
 
     def _by_writes(self, purpose: int, cells: Region, part: DeviceState) -> Array:

@@ -24,6 +24,7 @@ from cimc.backends.noise.converters import (
 from cimc.backends.noise.draws import stream_of
 from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, cycle_shift, rounded, scaled
 from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import CYCLE, OUTPUT
 from cimc.backends.plan.exact import OBJECT
 
 Array = NDArray[Any]
@@ -139,7 +140,7 @@ class ReadNoise:
     def disturb(self, sums: Array, inputs: Array, samples: Array) -> Array:
         """Add cycle noise to the sums [samples * vectors, cols] of inputs [samples * vectors, rows], in place."""
         if self.cycle:
-            z = self.address.normals(draws.CYCLE, samples, len(sums) // max(len(samples), 1))
+            z = self.address.normals(CYCLE, samples, len(sums) // max(len(samples), 1))
             noise = self.cycle.of(inputs, z)
             sums += noise.astype(np.int64).astype(object) if sums.dtype == OBJECT else noise.astype(sums.dtype)
         return sums
@@ -148,7 +149,7 @@ class ReadNoise:
         """Return the codes of disturbed sums before clipping."""
         z = None
         if converter.output:
-            z = self.address.normals(draws.OUTPUT, samples, len(sums) // max(len(samples), 1))
+            z = self.address.normals(OUTPUT, samples, len(sums) // max(len(samples), 1))
         return converter.rounded(sums, z)
 
 

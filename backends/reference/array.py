@@ -13,6 +13,7 @@ from cimc.backends.noise.converters import ERROR_BITS, AdcErrors, adc_errors, co
 from cimc.backends.noise.draws import stream_of
 from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, cycle_shift, rounded, scaled
 from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import CYCLE, OUTPUT
 from cimc.backends.noise.wires import wires
 from cimc.backends.reference.devices import Cell, Device, Devices, Place
 from cimc.backends.reference.wires import attenuated
@@ -213,14 +214,14 @@ class Read:
             total += self._cycle(part, position, j)
         if noise and noise.has("output"):
             sigma = scaled(noise.profile.numbers["output.sigma"], ERROR_BITS)
-            output = rounded(sigma * self._normal(noise, draws.OUTPUT, position, j), NORMAL_BITS)
+            output = rounded(sigma * self._normal(noise, OUTPUT, position, j), NORMAL_BITS)
         return self.array.convert(total, self.gain, self.adcs[j], output)
 
     def _cycle(self, part: Sequence[int], position: int, j: int) -> int:
         """Return the fluctuation of one product: a normal variable with the variance of the column's devices."""
         assert self.array.noise
         variance = sum(x * x * v for x, v in zip(part, self.variances[j], strict=True))
-        z = self._normal(self.array.noise, draws.CYCLE, position, j)
+        z = self._normal(self.array.noise, CYCLE, position, j)
         return round(math.sqrt(variance) * z * 2.0 ** -(NORMAL_BITS + self.unit_bits))
 
     def _normal(self, noise: Noise, purpose: int, position: int, j: int) -> int:

@@ -24,6 +24,7 @@ from cimc.backends.noise.fixed_point import (
     shared,
 )
 from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import DAC, DRIFT, PROGRAMMING, READ, REDRAW, STUCK
 
 Cell = tuple[int, int, int, str]
 """One side of a cell: tile, row, column, polarity. It has as many devices as the machine has pairs."""
@@ -62,10 +63,10 @@ class Devices:
         writes = before.writes if before else 0
         value, drift = target << FINE_BITS, 0
         if self.noise.has("programming"):
-            z = self._normal(draws.PROGRAMMING, place, writes)
+            z = self._normal(PROGRAMMING, place, writes)
             value = clamp(value + rounded(self.tables.programming[target] * z, NORMAL_BITS), 0, self.ceiling)
         if self.noise.has("drift"):
-            drift = self._normal(draws.DRIFT, place, writes)
+            drift = self._normal(DRIFT, place, writes)
             if self.kind == "power":
                 mean, sigma = self.tables.exponent_mean[target], self.tables.exponent_sigma[target]
                 drift = abs(mean + rounded(sigma * drift, NORMAL_BITS))
@@ -131,14 +132,14 @@ class Devices:
             if self.noise.has("drift"):
                 value = clamp(self._drifted(place, device, age, seconds), 0, self.ceiling)
             if self.noise.has("read"):
-                z = self._normal(draws.READ, place, seconds)
+                z = self._normal(READ, place, seconds)
                 value += rounded(_sigma(age.read, device.value, value) * z, NORMAL_BITS)
             value = clamp(value, 0, self.ceiling)
         return self._stuck_or(place, value)
 
     def _drifted(self, place: Place, device: Device, age: Aging, seconds: int) -> int:
         if age.redraw is not None:
-            z = self._normal(draws.REDRAW, place, seconds)
+            z = self._normal(REDRAW, place, seconds)
             return (device.target << FINE_BITS) + rounded(age.redraw[device.target] * z, NORMAL_BITS)
         if self.kind == "logarithm":
             return device.value - age.shift + rounded(age.relaxation * device.drift, NORMAL_BITS)
@@ -153,7 +154,7 @@ class Devices:
             return None
         tile, row, col, polarity, pair = place
         index = 2 * col + draws.POLARITIES.index(polarity)
-        word = draws.word(self.noise.seed, draws.STUCK, draws.pair_stream(tile, pair), 0, row, index)
+        word = draws.word(self.noise.seed, STUCK, draws.pair_stream(tile, pair), 0, row, index)
         low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
         if word < low:
             return 0
@@ -162,7 +163,7 @@ class Devices:
     def _row_error(self, tile: int, row: int) -> int:
         if not self.noise.has("dac"):
             return 0
-        z = draws.normal(self.noise.seed, draws.DAC, tile, 0, 0, row)
+        z = draws.normal(self.noise.seed, DAC, tile, 0, 0, row)
         return rounded(scaled(self.numbers["dac.gain"], DAC_BITS) * z, NORMAL_BITS)
 
     def _normal(self, purpose: int, place: Place, sample: int) -> int:

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cimc.backends.noise import draws
 from cimc.backends.noise.converters import ERROR_BITS, LARGEST_ERROR
 from cimc.backends.noise.fixed_point import NORMAL_BITS
+from cimc.backends.noise.table import CYCLE, OUTPUT
 from cimc.backends.plan.crossbar import BlockRead
 from cimc.backends.plan.exact import Converter
 from cimc.backends.plan.products import Capture, Mvm, Stream
@@ -38,7 +38,7 @@ class Fluctuation:
         """Return the noise of sums over inputs [rows, vectors * samples] as whole doubles [cols, vectors * samples]."""
         doubles = inputs.double()
         spread = square_root(product(self.variances, doubles * doubles))
-        z = normals(self.address, draws.CYCLE, samples, inputs.shape[1] // len(samples))
+        z = normals(self.address, CYCLE, samples, inputs.shape[1] // len(samples))
         return spread.mul_(z.view(spread.shape)).mul_(self.unit).round_()
 
 
@@ -60,7 +60,7 @@ class TensorConverter:
         products = sums.double() * self.multipliers
         error = self.offsets.expand(products.shape).clone()
         if e.output:
-            z = normals(self.address, draws.OUTPUT, samples, sums.shape[1] // len(samples)).view(sums.shape)
+            z = normals(self.address, OUTPUT, samples, sums.shape[1] // len(samples)).view(sums.shape)
             error += z.mul_(float(e.output)).mul_(2.0**-NORMAL_BITS).add_(0.5).floor_()
         error += self._bow((products * 2.0**-e.divide).round_())
         error.clamp_(-LARGEST_ERROR, LARGEST_ERROR)

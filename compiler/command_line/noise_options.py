@@ -4,6 +4,7 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
+from cimc.backends.noise.table import DEFAULTS, NAMES
 from cimc.diagnostics import fail
 from cimc.driving.durations import seconds
 
@@ -31,7 +32,7 @@ def add_noise_options(parser: argparse.ArgumentParser, sweep: bool = False) -> N
     group.add_argument(
         "--sources",
         metavar="A,B,...",
-        help="what is noisy: programming, drift, read (these by default), cycle, output, adc, dac, stuck, ir_drop",
+        help=f"what is noisy: {', '.join(NAMES)} (default: {', '.join(DEFAULTS)})",
     )
     group.add_argument("--sample-offset", metavar="K", help="number of the first sample, for shards (default 0)")
 
@@ -52,14 +53,14 @@ def noise_of(options: argparse.Namespace) -> "Noise | None":
             raise fail("CIM0003", f"--{name} says how noise is drawn, but there is no --noise", hint="add --noise pcm")
         return None
     from cimc.backends.noise.profiles import load_profile
-    from cimc.backends.noise.sources import DEFAULT_SOURCES, Noise
+    from cimc.backends.noise.sources import Noise
 
-    sources = DEFAULT_SOURCES if options.sources is None else frozenset(filter(None, options.sources.split(",")))
+    names = DEFAULTS if options.sources is None else filter(None, options.sources.split(","))
     return Noise(
         load_profile(options.noise),
         _whole(options.seed, "--seed"),
         seconds(options.time or "0s"),
-        sources,
+        frozenset(names),
         _whole(options.sample_offset, "--sample-offset"),
     )
 

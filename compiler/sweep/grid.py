@@ -8,13 +8,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from cimc.backends.noise.table import DEFAULTS
 from cimc.diagnostics import fail
 from cimc.driving.durations import seconds
 from cimc.passes.pipeline import DEFAULT, with_options
 
 COMPENSATIONS = ("none", "block", "column", "refit")
 METRICS = ("accuracy", "mse")
-SOURCES = "programming,drift,read"
 NO_NOISE = "none"
 
 
@@ -73,7 +73,7 @@ class Grid:
     targets: tuple[str, ...] = ("aon-cim",)
     passes: tuple[str, ...] = ("",)
     noise: tuple[str, ...] = ("pcm",)
-    sources: tuple[str, ...] = (SOURCES,)
+    sources: tuple[str, ...] = (",".join(DEFAULTS),)
     times: tuple[str, ...] = ("1d",)
     compensation: tuple[str, ...] = ("column",)
     seeds: int = 20

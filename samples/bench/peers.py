@@ -26,7 +26,8 @@ from torch import nn
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import load_profile
-from cimc.backends.noise.sources import DEFAULT_SOURCES, Noise
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import DEFAULTS
 
 WIDTHS = (16, 32, 64)
 OUTPUT_NOISE = 0.04
@@ -117,9 +118,9 @@ def cimc_runs(folder: Path, batch: int) -> Iterator[tuple[str, Run]]:
     codes = {port.name: ports.quantise(port, x.reshape(batch, *port.model_shape))}
     pcm = load_profile("pcm")
     kinds = {
-        "frozen": DEFAULT_SOURCES,
-        "output noise": DEFAULT_SOURCES | {"output"},
-        "read noise": DEFAULT_SOURCES | {"cycle"},
+        "frozen": frozenset(DEFAULTS),
+        "output noise": frozenset({*DEFAULTS, "output"}),
+        "read noise": frozenset({*DEFAULTS, "cycle"}),
     }
     yield "cimc, no noise", runner(Interpreter(program), codes)
     for kind, sources in kinds.items():

@@ -34,7 +34,8 @@ import numpy as np
 from cimc.backends.interpreter import Interpreter, levels
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import load_profile
-from cimc.backends.noise.sources import DEFAULT_SOURCES, Noise
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import DEFAULTS
 from cimc.isa.container import load
 
 SAMPLES = Path(__file__).parent.parent
@@ -117,7 +118,7 @@ def noises(profile: str) -> dict[str, Noise | None]:
     return {
         "exact": None,
         "frozen noise": Noise(load_profile(profile), seed=1, time_s=DAY_S),
-        "cycle noise": Noise(load_profile(profile), seed=1, time_s=DAY_S, sources=DEFAULT_SOURCES | {"cycle"}),
+        "cycle noise": Noise(load_profile(profile), seed=1, time_s=DAY_S, sources=frozenset({*DEFAULTS, "cycle"})),
     }
 
 

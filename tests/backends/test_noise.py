@@ -12,11 +12,12 @@ import pytest
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import built_in_names, load_profile
-from cimc.backends.noise.sources import SOURCES, Noise
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import NAMES
 from cimc.backends.reference import instructions as reference
 from cimc.backends.torch_device.opening import devices
 
-EVERYTHING = frozenset(SOURCES)
+EVERYTHING = frozenset(NAMES)
 WIDE = {"shift": 4, "low": -(2**31), "high": 2**31 - 1}
 TIMES = {"reram-wan": 86400}
 
@@ -88,7 +89,7 @@ def writes_of_interpreter(program, x, noise, chunk=None, device="cpu"):
 
 
 @pytest.mark.parametrize("profile", built_in_names())
-@pytest.mark.parametrize("source", [*SOURCES, "default", "all"])
+@pytest.mark.parametrize("source", [*NAMES, "default", "all"])
 def test_both_interpreters_agree(new, profile, source):
     sources = {"default": Noise(load_profile(profile)).sources, "all": EVERYTHING}.get(source, frozenset({source}))
     noise = Noise(load_profile(profile), 11, TIMES.get(profile, 3600), sources, 5)
@@ -197,7 +198,7 @@ def test_a_shard_agrees_with_the_whole(new):
     assert np.array_equal(Interpreter(program, noise=noise).run({"x": x[3:]}, first=3)["y"], whole[3:])
 
 
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", NAMES)
 def test_every_source_and_seed_makes_a_difference(new, source):
     program, x = network(new), images()
     profile = load_profile("pcm,stuck.low=0.2,wire.resistance=500")

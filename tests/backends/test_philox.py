@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cimc.backends.noise import draws, philox
+from cimc.backends.noise.table import READ
 
 ONES = (1 << 64) - 1
 KNOWN = [
@@ -41,10 +42,8 @@ def test_numpy_emits_the_next_block():
 @pytest.mark.parametrize("start", [0, 5, 8, 1021])
 def test_a_grid_is_its_addresses(start):
     samples, vectors, indices = np.array([3, 2**40]), np.array([0, 9, 1 << 33]), range(start, start + 21)
-    grid = draws.words(7, draws.READ, 65535, samples, vectors, indices)
-    one_by_one = [
-        [[draws.word(7, draws.READ, 65535, int(s), int(v), i) for i in indices] for v in vectors] for s in samples
-    ]
+    grid = draws.words(7, READ, 65535, samples, vectors, indices)
+    one_by_one = [[[draws.word(7, READ, 65535, int(s), int(v), i) for i in indices] for v in vectors] for s in samples]
     assert grid.tolist() == one_by_one
 
 

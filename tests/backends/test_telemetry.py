@@ -6,11 +6,12 @@ import pytest
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import machine
 from cimc.backends.noise.profiles import load_profile
-from cimc.backends.noise.sources import SOURCES, Noise
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import NAMES
 from cimc.backends.plan.walk import mixed, plan
 from cimc.backends.silicon.telemetry import BATCH, Telemetry
 
-NOISE = Noise(load_profile("pcm"), 6, 86400, frozenset(SOURCES))
+NOISE = Noise(load_profile("pcm"), 6, 86400, frozenset(NAMES))
 
 
 def chain(new, layers, **sections):

@@ -11,7 +11,8 @@ from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise import draws as addresses
 from cimc.backends.noise import gaussian
 from cimc.backends.noise.profiles import load_profile
-from cimc.backends.noise.sources import SOURCES, Noise
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import NAMES
 from cimc.backends.plan.digital import Add, Lut, Softmax
 from cimc.backends.plan.products import Mvm
 from cimc.backends.plan.read_noise import Address
@@ -22,7 +23,7 @@ torch = pytest.importorskip("torch", reason="the extra `gpu` is not installed: n
 
 from cimc.backends.torch_device import draws, exactness, lowering  # noqa: E402
 
-EVERYTHING = Noise(load_profile("pcm"), 3, 3600, frozenset(SOURCES), 7)
+EVERYTHING = Noise(load_profile("pcm"), 3, 3600, frozenset(NAMES), 7)
 DEVICE = "torch:cpu"
 
 

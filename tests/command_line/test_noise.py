@@ -10,7 +10,8 @@ from command_line.files import SAMPLES, lay
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import load_profile
-from cimc.backends.noise.sources import SOURCES, Noise
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import NAMES
 from cimc.backends.reference import instructions as reference
 from cimc.command_line import main
 from cimc.isa.container import load
@@ -28,7 +29,7 @@ def test_both_interpreters_agree_on_the_sample_model(digits):
     x = np.load(SAMPLES / "digits_test.npz")["x"][:2].astype(np.float32) / 16
     codes = ports.quantise(port, x.reshape(2, *port.model_shape))
     for n in range(2):
-        noise = Noise(load_profile("pcm"), 9, 3600, frozenset(SOURCES), 40 + n)
+        noise = Noise(load_profile("pcm"), 9, 3600, frozenset(NAMES), 40 + n)
         literal, fast = [], []
         reference.run(program, {port.name: codes[n].tolist()}, lambda i, v, to=literal: to.append((i, v)), noise)
         watch = lambda i, v, to=fast: to.append((i, v.ravel().tolist()))  # noqa: E731

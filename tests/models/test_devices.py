@@ -9,7 +9,8 @@ from models.models import MODELS, Job, Model
 from cimc.backends.interpreter import Array, Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import load_profile
-from cimc.backends.noise.sources import SOURCES, Noise
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import NAMES
 from cimc.isa.container import load
 
 pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")
@@ -18,7 +19,7 @@ IMAGES, CHUNK = 9, 4
 NOISE = {
     "exact": None,
     "frozen": Noise(load_profile("pcm"), 5, 86400),
-    "all": Noise(load_profile("pcm"), 5, 86400, frozenset(SOURCES), 100),
+    "all": Noise(load_profile("pcm"), 5, 86400, frozenset(NAMES), 100),
 }
 CASES = [pytest.param(model, "aon-cim", id=model.stem) for model in MODELS]
 CASES.append(pytest.param(MODELS[2], "hermes-64", id=f"{MODELS[2].stem}-hermes-64"))

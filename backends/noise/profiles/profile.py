@@ -10,7 +10,8 @@ from typing import Any
 
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.profiles.curve import FORMS, Curve, Piece, constant
-from cimc.backends.noise.profiles.schema import CHOICES, CURVES, RANGE, REDRAWS, SCALARS, TAGS
+from cimc.backends.noise.profiles.schema import CHOICES, CURVES, REDRAWS, SCALARS, TAGS
+from cimc.backends.noise.table import RANGE
 
 FOLDER = Path(__file__).parent
 NOTHING = constant("1", Decimal(0))
