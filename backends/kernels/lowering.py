@@ -25,13 +25,13 @@ from cimc.backends.kernels.library import (
 from cimc.backends.noise import gaussian
 from cimc.backends.noise.converters import ERROR_BITS, LARGEST_ERROR
 from cimc.backends.noise.fixed_point import NORMAL_BITS
-from cimc.backends.noise.table import CYCLE, OUTPUT
+from cimc.backends.noise.table import OUTPUT
 from cimc.backends.plan.crossbar import BlockRead
 from cimc.backends.plan.digital import Add, Affine, Lut, Move, Softmax
 from cimc.backends.plan.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
 from cimc.backends.plan.memory import Array
 from cimc.backends.plan.products import Capture, Mvm, Stream
-from cimc.backends.plan.read_noise import Cycle, NoisyConverter
+from cimc.backends.plan.read_noise import Cycle, Fluctuation, NoisyConverter
 from cimc.backends.plan.state import Write, magnitude
 from cimc.backends.plan.windows import Depthwise, PoolMax, PoolSum
 from cimc.isa.streams import StreamState
@@ -121,8 +121,9 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     result.kept.append(parts)
     for part, read, table in zip(parts, stream.reads, multipliers, strict=True):
         _require(read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
-        if read.noise and read.noise.cycle:
-            part.noise = _cycle(result, read, read.noise.cycle, elements[read.rows], -stream.low)
+        for law in read.noise.fluctuations if read.noise else ():
+            _require(not part.noise)
+            part.noise = _cycle(result, read, law, elements[read.rows], -stream.low)
         if read.noise and read.noise.converter:
             part.converter = _converter(result, read, read.noise.converter)
             step.narrow = 0
@@ -138,14 +139,15 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     step.parts = ctypes.addressof(parts)
 
 
-def _cycle(result: Lowered, read: BlockRead, cycle: Cycle, offsets: Array, limit: int) -> int:
+def _cycle(result: Lowered, read: BlockRead, law: Fluctuation, offsets: Array, limit: int) -> int:
     """Return the address of the noise that a block's devices add to each product."""
-    _require(limit**2 < 1 << 15)
-    digits, bits = _digits(cycle.variances.astype(np.int64), limit**2)
-    noise = _draws(result, read, CYCLE)
+    if not isinstance(law, Cycle) or limit**2 >= 1 << 15:
+        raise Unsuitable
+    digits, bits = _digits(law.variances.astype(np.int64), limit**2)
+    noise = _draws(result, read, law.purpose)
     noise.digits = result.pointer(np.stack([_pairs(offsets, digit.astype(np.int16))[1] for digit in digits]), np.int16)
     noise.count, noise.bits = len(digits), bits
-    noise.scale = 2.0 ** -(NORMAL_BITS + cycle.unit_bits)
+    noise.scale = 2.0 ** -(NORMAL_BITS + law.unit_bits)
     result.step.squares = 1
     return ctypes.addressof(noise)
 

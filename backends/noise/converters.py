@@ -39,6 +39,11 @@ def common_range(program: Program) -> dict[str, float] | None:
     return {"multiplier": gain["multiplier"], "divide": gain["divide"], "s": s}
 
 
+def imperfect(noise: Noise | None) -> bool:
+    """Return whether ADCs have errors, or products noise at their ADC."""
+    return noise is not None and (noise.has("adc") or noise.has("output"))
+
+
 @dataclass(frozen=True)
 class AdcErrors:
     """One ADC: offset and bow in Q16 LSB, gain error in Q20."""
@@ -72,7 +77,7 @@ def multiplier(gain: Gain, errors: AdcErrors) -> int:
 
 def require_convertible(machine: Machine, noise: Noise, gain: Gain) -> None:
     """Trap where converter errors do not fit the number formats."""
-    if not (noise.has("adc") or noise.has("output")):
+    if not imperfect(noise):
         return
     if gain.divide > LARGEST_DIVIDE:
         raise Trap("CIM0533", f"the gain's k is {gain.divide}, ADC errors are modelled up to {LARGEST_DIVIDE}")

@@ -52,17 +52,6 @@ class Spread:
 
 
 @dataclass(frozen=True)
-class DeviceTables:
-    """Per target code: spread of programming (fine units), mean and spread of the drift exponent (Q20)."""
-
-    programming: tuple[int, ...]
-    exponent_mean: tuple[int, ...]
-    exponent_sigma: tuple[int, ...]
-    read: Spread
-    cycle: Spread
-
-
-@dataclass(frozen=True)
 class Aging:
     """A profile at one time.
 
@@ -78,27 +67,40 @@ class Aging:
 
 
 @cache
-def device_tables(profile: Profile, highest: int) -> DeviceTables:
-    """Return a profile's tables for codes 0..highest."""
-    if highest > HIGHEST:
-        raise Refusal("CIM0533", f"the highest conductance code is {highest}, noise is modelled up to {HIGHEST}")
+def deviations(profile: Profile, section: str, highest: int) -> tuple[int, ...]:
+    """Return the standard deviations `section`.sigma at codes 0..highest, times the section's scale, in fine units."""
     with localcontext() as context:
         context.prec = DIGITS
-        programming = profile.numbers["programming.scale"] * _unit(highest)
-        exponent = profile.numbers["drift.scale"] * (1 << EXPONENT_BITS)
-        return DeviceTables(
-            _values(profile, profile.curve("programming.sigma"), programming, highest, LARGEST_SIGMA),
-            _values(profile, profile.curve("drift.mean"), exponent, highest, LARGEST_EXPONENT),
-            _values(profile, profile.curve("drift.sigma"), exponent, highest, LARGEST_EXPONENT),
-            _spread(profile, "read", highest),
-            _spread(profile, "cycle", highest),
-        )
+        factor = profile.numbers[f"{section}.scale"] * _unit(highest)
+        return _values(profile, profile.curve(f"{section}.sigma"), factor, highest, LARGEST_SIGMA)
+
+
+@cache
+def spread(profile: Profile, section: str, highest: int) -> Spread:
+    """Return the spread `section`.sigma, relative where its unit is 1, times the section's scale."""
+    curve, scale = profile.curve(f"{section}.sigma"), profile.numbers[f"{section}.scale"]
+    relative = curve.unit not in RANGE
+    with localcontext() as context:
+        context.prec = DIGITS
+        factor = scale * (1 << READ_BITS) if relative else scale * _unit(highest)
+        limit = LARGEST_RELATIVE if relative else LARGEST_SIGMA
+        return Spread(relative, _values(profile, curve, factor, highest, limit, 2 * highest))
+
+
+@cache
+def exponents(profile: Profile, highest: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return mean and standard deviation of the drift exponent (Q20) at codes 0..highest."""
+    with localcontext() as context:
+        context.prec = DIGITS
+        factor = profile.numbers["drift.scale"] * (1 << EXPONENT_BITS)
+        curves = (profile.curve(key) for key in ("drift.mean", "drift.sigma"))
+        mean, sigma = (_values(profile, curve, factor, highest, LARGEST_EXPONENT) for curve in curves)
+        return mean, sigma
 
 
 @cache
 def aging(profile: Profile, highest: int, seconds: int) -> Aging:
     """Return a profile at a time in seconds since the first read. Raises Refusal CIM0532 where it knows none."""
-    tables = device_tables(profile, highest)
     kind, scale = profile.choices["drift.kind"], profile.numbers["drift.scale"]
     start = profile.numbers["drift.start"] if kind == "power" else Decimal(0)
     with localcontext() as context:
@@ -116,7 +118,7 @@ def aging(profile: Profile, highest: int, seconds: int) -> Aging:
                 scaled(_logarithmic(profile, key, seconds) * scale * highest, FINE_BITS)
                 for key in ("drift.shift", "drift.relaxation")
             )
-        return Aging(exponent, redraw, shift, relaxation, tables.read.grown(growth))
+        return Aging(exponent, redraw, shift, relaxation, spread(profile, "read", highest).grown(growth))
 
 
 def ceiling(profile: Profile, highest: int) -> int:
@@ -134,20 +136,14 @@ def _values(
     profile: Profile, curve: Curve, factor: Decimal, highest: int, limit: int, last: int | None = None
 ) -> tuple[int, ...]:
     """Return round(curve * factor) at the codes 0..last, by default 0..highest. Raises Refusal CIM0533."""
+    if highest > HIGHEST:
+        raise Refusal("CIM0533", f"the highest conductance code is {highest}, noise is modelled up to {HIGHEST}")
     lowest, top = profile.numbers["device.lowest"], profile.numbers["device.highest"]
     codes = (Decimal(code) / highest for code in range((highest if last is None else last) + 1))
     values = tuple(int((curve.at(code, lowest, top) * factor).to_integral_value()) for code in codes)
     if max(values) > limit:
         raise Refusal("CIM0533", f"a spread of profile {profile.name} is {max(values)} units, {limit} is the most")
     return values
-
-
-def _spread(profile: Profile, section: str, highest: int) -> Spread:
-    curve, scale = profile.curve(f"{section}.sigma"), profile.numbers[f"{section}.scale"]
-    relative = curve.unit not in RANGE
-    factor = scale * (1 << READ_BITS) if relative else scale * _unit(highest)
-    limit = LARGEST_RELATIVE if relative else LARGEST_SIGMA
-    return Spread(relative, _values(profile, curve, factor, highest, limit, 2 * highest))
 
 
 def _redraw(profile: Profile, seconds: int) -> Curve:

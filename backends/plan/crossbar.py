@@ -2,6 +2,7 @@
 
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,15 +15,7 @@ from cimc.backends.noise.converters import adc_errors, convert
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.devices import Devices, DeviceState
 from cimc.backends.plan.exact import Converter, converter, exact_type, highest_code
-from cimc.backends.plan.read_noise import (
-    Address,
-    Cycle,
-    NoisyConverter,
-    ReadNoise,
-    cycle_noise,
-    noisy_converter,
-    require_sums,
-)
+from cimc.backends.plan.read_noise import NoisyConverter, ReadNoise, noisy_converter, read_noise, require_sums
 from cimc.isa.limits import SUM_LIMIT
 
 Array = NDArray[Any]
@@ -76,9 +69,9 @@ class NoisyTile:
         """Return what devices [2, rows, cols] conduct at a time."""
         return self.devices.conductances(self.pairs, cells, seconds)
 
-    def cycle(self, cells: Region, seconds: int, largest_input: int) -> Cycle:
-        """Return the fluctuation of a region's products at a time."""
-        return cycle_noise(self.devices.cycle_sigmas(self.pairs, cells, seconds), largest_input)
+    def fluctuations(self, cells: Region, seconds: int) -> Array:
+        """Return the spreads [n, rows, cols] of each column's devices from product to product, in fine units."""
+        return self.devices.cycle_sigmas(self.pairs, cells, seconds)
 
 
 def state_type(machine: Machine) -> np.dtype[Any]:
@@ -158,8 +151,8 @@ class Crossbar:
         gain = self.gain(cells.tile)
         matrix, bound = self._product(cells)
         noise = self._read_noise(cells, gain)
-        if noise and noise.cycle:
-            bound += noise.cycle.peak
+        if noise and noise.fluctuations:
+            bound += noise.peak
             matrix = matrix.astype(exact_type(bound))
         adc = converter(self.machine, gain, bound)
         rows = slice(start, start + cells.rows)
@@ -171,10 +164,9 @@ class Crossbar:
         tile = self.tile(cells.tile)
         if not self.noise or not isinstance(tile, NoisyTile):
             return None
-        cycle = tile.cycle(cells, self.seconds, self.machine.dac_range.magnitude) if self.noise.has("cycle") else None
-        adc = noisy_converter(self.machine, self.noise, gain, cells)
-        address = Address.of(self.noise, cells, self._occurrence(cells))
-        return ReadNoise(address, cycle, adc) if cycle or adc else None
+        occurrence = self._occurrence(cells)
+        sigmas = partial(tile.fluctuations, cells, self.seconds)
+        return read_noise(self.machine, self.noise, gain, cells, occurrence, sigmas)
 
     def _occurrence(self, cells: Region) -> int:
         """Return how often the busiest of a region's columns was read from the same first row, and count this read."""

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from cimc.backends.machine.facts import Machine, Region
 from cimc.backends.noise import draws
-from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, device_tables
+from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, deviations, exponents, spread
 from cimc.backends.noise.fixed_point import (
     EXPONENT_BITS,
     FINE_BITS,
@@ -72,7 +72,9 @@ class Devices:
         self.noise = noise
         self.numbers = noise.profile.numbers
         self.kind = noise.profile.choices["drift.kind"]
-        self.tables = device_tables(noise.profile, machine.full_conductance)
+        self.programming = deviations(noise.profile, "programming", machine.full_conductance)
+        self.exponents = exponents(noise.profile, machine.full_conductance)
+        self.cycle = spread(noise.profile, "cycle", machine.full_conductance)
         self.full = machine.full_conductance << FINE_BITS
         self.ceiling = ceiling(noise.profile, machine.full_conductance)
 
@@ -103,15 +105,13 @@ class Devices:
         part = state.part(cells)
         value, drift = targets.astype(np.int64) << FINE_BITS, np.zeros_like(targets, np.int64)
         if self.noise.has("programming"):
-            sigma = np.array(self.tables.programming)[targets]
+            sigma = np.array(self.programming)[targets]
             z = self._by_writes(PROGRAMMING, cells, part)
             value = np.clip(value + rounded(sigma * z, NORMAL_BITS), 0, self.ceiling)
         if self.noise.has("drift"):
             drift = self._by_writes(DRIFT, cells, part)
             if self.kind == "power":
-                mean, sigma = (
-                    np.array(table)[targets] for table in (self.tables.exponent_mean, self.tables.exponent_sigma)
-                )
+                mean, sigma = (np.array(table)[targets] for table in self.exponents)
                 drift = np.abs(mean + rounded(sigma * drift, NORMAL_BITS))
         for field, values in ((part.target, targets), (part.value, value), (part.drift, drift)):
             np.copyto(field, values, where=chosen, casting="unsafe")
@@ -142,7 +142,7 @@ class Devices:
 
     def _cycle_sigmas(self, state: DeviceState, cells: Region, seconds: int) -> Array:
         part = state.part(cells)
-        sigma = _sigmas(self.tables.cycle, part.value, self.fine(state, cells, seconds))
+        sigma = _sigmas(self.cycle, part.value, self.fine(state, cells, seconds))
         return np.where((part.writes > 0) & (self._stuck(cells, state.pair) == FREE), sigma, 0)
 
     def fine(self, state: DeviceState, cells: Region, seconds: int) -> Array:

@@ -5,8 +5,9 @@ variance v = sum_i x_i^2 sigma_ij^2, so one draw per column replaces one per dev
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from cimc.backends.noise.converters import (
     ERROR_BITS,
     LARGEST_ERROR,
     adc_errors,
+    imperfect,
     multiplier,
     require_convertible,
 )
@@ -52,14 +54,27 @@ class Address:
         return z.reshape(-1, len(self.columns))
 
 
+class Fluctuation(Protocol):
+    """What disturbs the sum of each product, by a normal variable drawn for it."""
+
+    purpose: ClassVar[int]
+
+    @property
+    def peak(self) -> int:
+        """The largest magnitude of the noise of one sum."""
+
+    def of(self, inputs: Array, z: Array) -> Array:
+        """Return the noise of sums over inputs [vectors, rows], for variables z [vectors, cols], as whole doubles."""
+
+
 @dataclass(frozen=True)
 class Cycle:
     """Cycle noise of a block: cell variances [rows, cols] as doubles, in units of 4^-unit_bits of a code squared."""
 
+    purpose: ClassVar[int] = CYCLE
     variances: Array
     unit_bits: int
     peak: int
-    """The largest magnitude of the noise of one sum."""
 
     def of(self, inputs: Array, z: Array) -> Array:
         """Return the noise of sums over inputs [vectors, rows], as whole doubles."""
@@ -115,7 +130,7 @@ class NoisyConverter:
 def noisy_converter(machine: Machine, noise: Noise, gain: Gain, cells: Region) -> NoisyConverter | None:
     """Return the converters of a region, None where they are perfect."""
     require_convertible(machine, noise, gain)
-    if not (noise.has("adc") or noise.has("output")):
+    if not imperfect(noise):
         return None
     errors = [adc_errors(machine, noise, cells.tile, cells.col + j) for j in range(cells.cols)]
     return NoisyConverter(
@@ -134,14 +149,19 @@ class ReadNoise:
     """What disturbs the products of one block, at one place of a program."""
 
     address: Address
-    cycle: Cycle | None
+    fluctuations: tuple[Fluctuation, ...]
     converter: NoisyConverter | None
 
+    @property
+    def peak(self) -> int:
+        """The largest magnitude of the noise of one sum."""
+        return sum(law.peak for law in self.fluctuations)
+
     def disturb(self, sums: Array, inputs: Array, samples: Array) -> Array:
-        """Add cycle noise to the sums [samples * vectors, cols] of inputs [samples * vectors, rows], in place."""
-        if self.cycle:
-            z = self.address.normals(CYCLE, samples, len(sums) // max(len(samples), 1))
-            noise = self.cycle.of(inputs, z)
+        """Add fluctuations to the sums [samples * vectors, cols] of inputs [samples * vectors, rows], in place."""
+        for law in self.fluctuations:
+            z = self.address.normals(law.purpose, samples, len(sums) // max(len(samples), 1))
+            noise = law.of(inputs, z)
             sums += noise.astype(np.int64).astype(object) if sums.dtype == OBJECT else noise.astype(sums.dtype)
         return sums
 
@@ -151,6 +171,25 @@ class ReadNoise:
         if converter.output:
             z = self.address.normals(OUTPUT, samples, len(sums) // max(len(samples), 1))
         return converter.rounded(sums, z)
+
+
+def read_noise(
+    machine: Machine, noise: Noise, gain: Gain, cells: Region, occurrence: int, sigmas: Callable[[], Array]
+) -> ReadNoise | None:
+    """Return the noise of a region's next products, None where each is exact.
+
+    `sigmas` gives what each column's devices [n, rows, cols] fluctuate by in each product, in fine units.
+    """
+    fluctuations, adc = _fluctuations(machine, noise, sigmas), noisy_converter(machine, noise, gain, cells)
+    return ReadNoise(Address.of(noise, cells, occurrence), fluctuations, adc) if fluctuations or adc else None
+
+
+def _fluctuations(machine: Machine, noise: Noise, sigmas: Callable[[], Array]) -> tuple[Fluctuation, ...]:
+    """Return what disturbs a region's sums, source by source in the order of the table."""
+    found: list[Fluctuation] = []
+    if noise.has("cycle"):
+        found.append(cycle_noise(sigmas(), machine.dac_range.magnitude))
+    return tuple(found)
 
 
 def require_sums(sums: Array, limit: int) -> None:

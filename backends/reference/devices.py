@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from cimc.backends.machine.facts import Machine
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.noise import draws
-from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, device_tables
+from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, deviations, exponents, spread
 from cimc.backends.noise.fixed_point import (
     EXPONENT_BITS,
     FINE_BITS,
@@ -54,7 +54,9 @@ class Devices:
         self.noise = noise
         self.numbers = noise.profile.numbers
         self.kind = noise.profile.choices["drift.kind"]
-        self.tables = device_tables(noise.profile, machine.full_conductance)
+        self.programming = deviations(noise.profile, "programming", machine.full_conductance)
+        self.exponents = exponents(noise.profile, machine.full_conductance)
+        self.cycle = spread(noise.profile, "cycle", machine.full_conductance)
         self.full = machine.full_conductance << FINE_BITS
         self.ceiling = ceiling(noise.profile, machine.full_conductance)
 
@@ -64,11 +66,11 @@ class Devices:
         value, drift = target << FINE_BITS, 0
         if self.noise.has("programming"):
             z = self._normal(PROGRAMMING, place, writes)
-            value = clamp(value + rounded(self.tables.programming[target] * z, NORMAL_BITS), 0, self.ceiling)
+            value = clamp(value + rounded(self.programming[target] * z, NORMAL_BITS), 0, self.ceiling)
         if self.noise.has("drift"):
             drift = self._normal(DRIFT, place, writes)
             if self.kind == "power":
-                mean, sigma = self.tables.exponent_mean[target], self.tables.exponent_sigma[target]
+                mean, sigma = (table[target] for table in self.exponents)
                 drift = abs(mean + rounded(sigma * drift, NORMAL_BITS))
         return Device(target, value, drift, writes + 1)
 
@@ -120,7 +122,7 @@ class Devices:
     def _cycle_sigma(self, place: Place, device: Device | None, seconds: int) -> int:
         if device is None or self._stuck(place) is not None:
             return 0
-        return _sigma(self.tables.cycle, device.value, self._conductance(place, device, seconds))
+        return _sigma(self.cycle, device.value, self._conductance(place, device, seconds))
 
     def _value(self, device: Device | None) -> int:
         return self.machine.unprogrammed << FINE_BITS if device is None else device.value

@@ -10,7 +10,7 @@ from cimc.backends.machine.ports import require_in_memory, require_names, requir
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
-from cimc.backends.reference.array import Array, Block, drift_factor
+from cimc.backends.reference.crossbar import Block, Crossbar, drift_factor
 from cimc.backends.reference.memory import Memory
 from cimc.isa.limits import ACCUMULATOR_LIMIT, NORM_BITS, ROOT_BITS
 from cimc.isa.program import Instruction, Program
@@ -41,7 +41,7 @@ class Reference:
     def __init__(self, program: Program, watch: Watch | None = None, noise: Noise | None = None) -> None:
         self.code = program
         self.watch = watch
-        self.array = Array(machine(program.meta), noise)
+        self.crossbar = Crossbar(machine(program.meta), noise)
         checks.operands(program)
         self.memory = Memory(program)
         self.streams: dict[int, StreamState] = {}
@@ -102,11 +102,11 @@ class Reference:
         self.streams[i["stream"]] = advanced(checks.defined(self.streams, i["stream"]), i)
 
     def gain(self, i: Instruction) -> None:
-        self.array.load_gain(i["tile"], gain(i), i.choice("scope") == "all")
+        self.crossbar.load_gain(i["tile"], gain(i), i.choice("scope") == "all")
 
     def program(self, i: Instruction) -> None:
         cells = region(i)
-        self.array.machine.require_region(cells)
+        self.crossbar.machine.require_region(cells)
         values = iter(self._targets(i["data"], cells.rows * cells.cols))
         for row in range(cells.row, cells.row + cells.rows):
             for col in range(cells.col, cells.col + cells.cols):
@@ -114,19 +114,19 @@ class Reference:
                 targets = {"plus": max(value, 0), "minus": max(-value, 0)}
                 if i.choice("zeros") == "skip":
                     targets = {polarity: target for polarity, target in targets.items() if target}
-                self.array.write(cells.tile, row, col, targets)
-        self.array.define(i["block"], cells)
+                self.crossbar.write(cells.tile, row, col, targets)
+        self.crossbar.define(i["block"], cells)
 
     def pattern(self, i: Instruction) -> None:
         cells = region(i)
-        self.array.machine.require_region(cells)
-        checks.targets((i["plus"], i["minus"]), self.array.machine.full_conductance)
+        self.crossbar.machine.require_region(cells)
+        checks.targets((i["plus"], i["minus"]), self.crossbar.machine.full_conductance)
         for row in range(cells.row, cells.row + cells.rows):
             for col in range(cells.col, cells.col + cells.cols):
-                self.array.write(cells.tile, row, col, {"plus": i["plus"], "minus": i["minus"]})
+                self.crossbar.write(cells.tile, row, col, {"plus": i["plus"], "minus": i["minus"]})
 
     def verify(self, i: Instruction) -> None:
-        cells = self.array.block(i["block"]).cells
+        cells = self.crossbar.block(i["block"]).cells
         values = iter(self._targets(i["data"], cells.rows * cells.cols))
         out = self._out(i["out"], 1)
         wrong = 0
@@ -134,16 +134,16 @@ class Reference:
             for col in range(cells.col, cells.col + cells.cols):
                 value = next(values)
                 for polarity, target in (("plus", max(value, 0)), ("minus", max(-value, 0))):
-                    wrong += abs(self.array.programmed((cells.tile, row, col, polarity)) - target) > i["tolerance"]
+                    wrong += abs(self.crossbar.programmed((cells.tile, row, col, polarity)) - target) > i["tolerance"]
         self._write(out, [wrong])
 
     def readcell(self, i: Instruction) -> None:
-        self.array.machine.require_cell(i["tile"], i["row"], i["col"])
+        self.crossbar.machine.require_cell(i["tile"], i["row"], i["col"])
         out = self._out(i["out"], 1)
-        self._write(out, [self.array.programmed((i["tile"], i["row"], i["col"], i.choice("polarity")))])
+        self._write(out, [self.crossbar.programmed((i["tile"], i["row"], i["col"], i.choice("polarity")))])
 
     def time(self, i: Instruction) -> None:
-        self.array.seconds = i["seconds"]
+        self.crossbar.seconds = i["seconds"]
 
     def calibrate(self, i: Instruction) -> None:
         source, blocks = self._in(i["in"]), self._blocks(i["block"], i["blocks"])
@@ -177,9 +177,9 @@ class Reference:
         self._write(out, [code for codes in self._codes(source, blocks) for code in codes[0]])
 
     def selftest(self, i: Instruction) -> None:
-        self.array.machine.require_cell(i["tile"], 0, i["col"])
+        self.crossbar.machine.require_cell(i["tile"], 0, i["col"])
         out = self._out(i["out"], 1)
-        self._write(out, [self.array.selftest(i["tile"], i["col"], i["value"])])
+        self._write(out, [self.crossbar.selftest(i["tile"], i["col"], i["value"])])
 
     def depthwise(self, i: Instruction) -> None:
         source, out = self._window(i["in"]), self._out(i["out"])
@@ -364,14 +364,14 @@ class Reference:
         return state
 
     def _blocks(self, first: int, count: int) -> list[Block]:
-        blocks = [self.array.block(number) for number in range(first, first + count)]
+        blocks = [self.crossbar.block(number) for number in range(first, first + count)]
         for block in blocks:
-            self.array.gain(block.cells.tile)
+            self.crossbar.gain(block.cells.tile)
             checks.count("a block's row of columns", block.cells.cols, blocks[0].cells.cols)
         return blocks
 
     def _targets(self, address: int, count: int) -> list[int]:
-        return self.memory.targets(address, count, self.array.machine.full_conductance)
+        return self.memory.targets(address, count, self.crossbar.machine.full_conductance)
 
     def _multipliers(self, address: int, count: int) -> list[int]:
         values = self.memory.constant(address, "i32", count)
@@ -384,7 +384,7 @@ class Reference:
     def _codes(self, source: StreamState, blocks: list[Block], calibrating: bool = False) -> list[list[list[int]]]:
         checks.count("a vector", source.length, sum(block.cells.rows for block in blocks))
         vectors = self.memory.read(source) if calibrating else [vector for _, vector in self._vectors(source)]
-        return self.array.codes(vectors, blocks, calibrating)
+        return self.crossbar.codes(vectors, blocks, calibrating)
 
     def _vectors(self, source: StreamState) -> list[tuple[int, list[int]]]:
         """Return the vectors that an instruction computes with, numbered: all of them."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.machine.facts import Machine, Region, region
-from cimc.backends.reference.array import Array, Block, drift_factor
+from cimc.backends.reference.crossbar import Block, Crossbar, drift_factor
 from cimc.backends.reference.devices import Cell
 from cimc.backends.reference.instructions import Reference
 from cimc.isa.program import Instruction, Program
@@ -48,7 +48,7 @@ class SampledReference(Reference):
 
     def __init__(self, program: Program, truth: Truth, watch: Watch) -> None:
         super().__init__(program)
-        self.array: Tables = Tables(self.array.machine)
+        self.crossbar: Tables = Tables(self.crossbar.machine)
         self.truth = truth
         self.sampled = watch
         self.numbers: list[int] = []
@@ -56,11 +56,11 @@ class SampledReference(Reference):
 
     def program(self, i: Instruction) -> None:
         cells = region(i)
-        self.array.machine.require_region(cells)
+        self.crossbar.machine.require_region(cells)
         shape = (cells.rows, cells.cols)
         values = np.array(self._targets(i["data"], cells.rows * cells.cols), np.int16).reshape(shape)
-        self.array.write_region(cells, values, i.choice("zeros") == "program")
-        self.array.define(i["block"], cells)
+        self.crossbar.write_region(cells, values, i.choice("zeros") == "program")
+        self.crossbar.define(i["block"], cells)
 
     def calibrate(self, i: Instruction) -> None:
         source, blocks = self._in(i["in"]), self._blocks(i["block"], i["blocks"])
@@ -101,7 +101,7 @@ class SampledReference(Reference):
         self.memory.write_all(out, truth)
 
 
-class Tables(Array):
+class Tables(Crossbar):
     """Arrays without noise, whose devices lie in tables by tile: a cell conducts what it was last asked to."""
 
     def __init__(self, machine: Machine) -> None:

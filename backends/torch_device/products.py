@@ -12,7 +12,7 @@ from cimc.backends.noise.table import CYCLE, OUTPUT
 from cimc.backends.plan.crossbar import BlockRead
 from cimc.backends.plan.exact import Converter
 from cimc.backends.plan.products import Capture, Mvm, Stream
-from cimc.backends.plan.read_noise import Address, NoisyConverter
+from cimc.backends.plan.read_noise import Address, Cycle, Fluctuation, NoisyConverter
 from cimc.backends.torch_device.arithmetic import (
     Unsuitable,
     converted,
@@ -27,7 +27,7 @@ from cimc.isa.limits import SUM_LIMIT
 
 
 @dataclass(frozen=True)
-class Fluctuation:
+class TensorCycle:
     """Cycle noise of a block: variances [cols, rows], and the unit of the products of spreads and normal variables."""
 
     address: Address
@@ -74,14 +74,14 @@ class TensorConverter:
 
 
 @dataclass(frozen=True)
-class Block:
+class TensorBlockRead:
     """One block of rows: its conductances [cols, rows] and all that its products meet."""
 
     rows: slice
     matrix: Tensor
     checked: bool
     adc: Converter
-    cycle: Fluctuation | None
+    fluctuations: tuple[TensorCycle, ...]
     converter: TensorConverter | None
 
     def codes(self, memory: Memory, vectors: Tensor) -> Tensor:
@@ -89,8 +89,8 @@ class Block:
         inputs = vectors[self.rows]
         sums = product(self.matrix, inputs)
         self._require(memory, sums)
-        if self.cycle:
-            sums += self.cycle.of(inputs, memory.samples).to(sums.dtype)
+        for law in self.fluctuations:
+            sums += law.of(inputs, memory.samples).to(sums.dtype)
             self._require(memory, sums)
         return self.converter(sums, memory.samples) if self.converter else converted(self.adc, sums)
 
@@ -110,7 +110,7 @@ class TensorStream:
     vectors: int
     length: int
     dtype: torch.dtype
-    blocks: tuple[Block, ...]
+    blocks: tuple[TensorBlockRead, ...]
 
     def codes(self, memory: Memory) -> list[Tensor]:
         """Return the ADC codes [cols, vectors * images] of each block."""
@@ -143,21 +143,30 @@ def _stream(stream: Stream, layout: Layout) -> TensorStream:
         raise Unsuitable  # the processor traps
     inside = low <= state.lowest and state.highest <= high
     dtype = float_type(stream.reads[0].matrix.dtype)
-    blocks = tuple(_block(read, layout) for read in stream.reads)
+    blocks = tuple(_read(read, layout) for read in stream.reads)
     touched = None if inside else layout.touched(state)
     return TensorStream(source, touched, low, high, state.vectors, state.length, dtype, blocks)
 
 
-def _block(read: BlockRead, layout: Layout) -> Block:
-    cycle, converter = None, None
-    if read.noise and read.noise.cycle:
-        known = read.noise.cycle
-        unit = 2.0 ** -(NORMAL_BITS + known.unit_bits)
-        cycle = Fluctuation(read.noise.address, layout.tensor(known.variances.T), unit)
-    if read.noise and read.noise.converter:
-        e = read.noise.converter
-        multipliers, offsets, bows = (layout.tensor(table[:, None]) for table in (e.multipliers, e.offsets, e.bows))
-        square = layout.tensor(np.array(float(e.high * e.high)))
-        converter = TensorConverter(read.noise.address, e, multipliers, offsets, bows, square)
+def _read(read: BlockRead, layout: Layout) -> TensorBlockRead:
+    fluctuations: tuple[TensorCycle, ...] = ()
+    converter = None
+    if read.noise:
+        fluctuations = tuple(_fluctuation(law, read.noise.address, layout) for law in read.noise.fluctuations)
+        converter = _converter(read.noise.converter, read.noise.address, layout) if read.noise.converter else None
     matrix = layout.tensor(read.matrix.T)
-    return Block(read.rows, matrix, read.bound >= SUM_LIMIT, read.adc, cycle, converter)
+    return TensorBlockRead(read.rows, matrix, read.bound >= SUM_LIMIT, read.adc, fluctuations, converter)
+
+
+def _fluctuation(law: Fluctuation, address: Address, layout: Layout) -> TensorCycle:
+    if not isinstance(law, Cycle):
+        raise Unsuitable  # numpy knows all laws
+    return TensorCycle(address, layout.tensor(law.variances.T), 2.0 ** -(NORMAL_BITS + law.unit_bits))
+
+
+def _converter(errors: NoisyConverter, address: Address, layout: Layout) -> TensorConverter:
+    multipliers, offsets, bows = (
+        layout.tensor(table[:, None]) for table in (errors.multipliers, errors.offsets, errors.bows)
+    )
+    square = layout.tensor(np.array(float(errors.high * errors.high)))
+    return TensorConverter(address, errors, multipliers, offsets, bows, square)

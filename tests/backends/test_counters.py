@@ -26,8 +26,8 @@ class BruteForce(Reference):
         super().__init__(program)
         self.seen = [Counter() for _ in program.instructions]
         self.memory._element = self.element
-        self.array.codes, self._codes_of = self.codes, self.array.codes
-        self.array.write, self._write_of = self.written_cell, self.array.write
+        self.crossbar.codes, self._codes_of = self.codes, self.crossbar.codes
+        self.crossbar.write, self._write_of = self.written_cell, self.crossbar.write
         self.within = False
 
     def note(self, **counts):
@@ -56,7 +56,7 @@ class BruteForce(Reference):
         found = self._codes_of(vectors, blocks, calibrating)
         for codes in [] if calibrating else found:
             for block, columns in zip(blocks, codes, strict=True):
-                adcs = self.array.machine.columns // self.array.machine.multiplexing
+                adcs = self.crossbar.machine.columns // self.crossbar.machine.multiplexing
                 phases = ceil(len(columns) / adcs)
                 self.note(products=1, conversions=len(columns), phases=phases, row_slots=block.cells.rows * phases)
         return found

@@ -8,7 +8,7 @@ import pytest
 
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import fixed_point
-from cimc.backends.noise.device_tables import aging, device_tables
+from cimc.backends.noise.device_tables import aging, deviations, exponents, spread
 from cimc.backends.noise.profiles import built_in_names, load_profile, parse_profile
 
 HIGHEST = 400
@@ -44,13 +44,13 @@ def known(name):
 
 @pytest.mark.parametrize("g_us", PCM)
 def test_pcm_tables_hold_the_published_values(g_us):
-    tables = device_tables(known("pcm"), HIGHEST)
+    exponent_mean, exponent_sigma = exponents(known("pcm"), HIGHEST)
     code = round(g_us / 25 * HIGHEST)
     programming, mean, sigma, read = PCM[g_us]
-    assert tables.programming[code] == round(programming / 25 * FINE)
-    assert abs(tables.exponent_mean[code] - mean * 2**20) < 0.6
-    assert abs(tables.exponent_sigma[code] - sigma * 2**20) < 0.6
-    assert abs(tables.read.table[code] - read * 2**20) < 0.6
+    assert deviations(known("pcm"), "programming", HIGHEST)[code] == round(programming / 25 * FINE)
+    assert abs(exponent_mean[code] - mean * 2**20) < 0.6
+    assert abs(exponent_sigma[code] - sigma * 2**20) < 0.6
+    assert abs(spread(known("pcm"), "read", HIGHEST).table[code] - read * 2**20) < 0.6
 
 
 @pytest.mark.parametrize("seconds", TIMES)
@@ -63,8 +63,8 @@ def test_pcm_times_hold_the_published_values(seconds):
 
 @pytest.mark.parametrize(("r", "sigma"), [(0.1, 0.55771818), (0.25, 0.88876033), (0.5, 0.99101320), (1, 1.09269857)])
 def test_hermes_tables_hold_the_published_values(r, sigma):
-    tables = device_tables(known("hermes"), HIGHEST)
-    assert abs(tables.programming[round(r * HIGHEST)] - sigma / 20.7 * FINE) < 0.6
+    table = deviations(known("hermes"), "programming", HIGHEST)
+    assert abs(table[round(r * HIGHEST)] - sigma / 20.7 * FINE) < 0.6
 
 
 def test_reram_cmo_shifts_and_relaxes_with_the_logarithm_of_time():
@@ -72,13 +72,8 @@ def test_reram_cmo_shifts_and_relaxes_with_the_logarithm_of_time():
     span = 88.199997 - 9
     assert abs(age.shift - 0.08900206 * math.log(86400) / span * FINE) < 0.6
     assert abs(age.relaxation - (0.04201137 * math.log(86400) + 0.41183342) / span * FINE) < 0.6
-    assert (
-        abs(
-            device_tables(known("reram-cmo"), HIGHEST).programming[HIGHEST]
-            - (0.00081107 + 0.00106879 * 88.199997) / span * FINE
-        )
-        < 0.6
-    )
+    programmed = deviations(known("reram-cmo"), "programming", HIGHEST)[HIGHEST]
+    assert abs(programmed - (0.00081107 + 0.00106879 * 88.199997) / span * FINE) < 0.6
 
 
 def test_reram_cmo_at_the_first_read_neither_drifts_nor_flickers():
@@ -100,16 +95,14 @@ def test_halvings():
 @pytest.mark.parametrize("name", built_in_names())
 def test_every_profile_serves_every_target(name):
     for highest in (15, 508, 4064):
-        tables = device_tables(load_profile(name), highest)
-        assert len(tables.programming) == highest + 1
-        assert len(tables.read.table) == 2 * highest + 1
+        assert len(deviations(load_profile(name), "programming", highest)) == highest + 1
+        assert len(spread(load_profile(name), "read", highest).table) == 2 * highest + 1
 
 
 def test_a_constant_can_be_changed():
     profile = load_profile("generic,programming.sigma=0.02,read.scale=0")
-    tables = device_tables(profile, HIGHEST)
-    assert set(tables.programming) == {round(0.02 * FINE)}
-    assert set(tables.read.table) == {0}
+    assert set(deviations(profile, "programming", HIGHEST)) == {round(0.02 * FINE)}
+    assert set(spread(profile, "read", HIGHEST).table) == {0}
 
 
 def test_a_profile_file(tmp_path):
@@ -118,7 +111,7 @@ def test_a_profile_file(tmp_path):
         'name = "mine"\nsummary = "x"\n[device]\nlowest = { value = 0, unit = "uS", source = "derived" }\n'
         'highest = { value = 10.0, unit = "uS", source = "derived" }\n'
     )
-    assert set(device_tables(load_profile(str(path)), 10).programming) == {0}
+    assert set(deviations(load_profile(str(path)), "programming", 10)) == {0}
 
 
 @pytest.mark.parametrize(
@@ -168,5 +161,5 @@ def test_a_bad_file_is_refused(text, problem):
 
 def test_a_spread_beyond_the_number_formats_is_refused():
     with pytest.raises(Trap) as trap:
-        device_tables(load_profile("generic,drift.mean=100"), HIGHEST)
+        exponents(load_profile("generic,drift.mean=100"), HIGHEST)
     assert trap.value.code == "CIM0533"

@@ -1,6 +1,5 @@
-"""Arrays of the reference interpreter: devices, blocks, gains and converters."""
+"""The arrays of the reference interpreter: devices, blocks, gains and converters."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
@@ -9,13 +8,13 @@ from cimc.backends.machine.facts import Gain, Machine, Region
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import draws
-from cimc.backends.noise.converters import ERROR_BITS, AdcErrors, adc_errors, convert, require_convertible
+from cimc.backends.noise.converters import AdcErrors, adc_errors, convert, imperfect, require_convertible
 from cimc.backends.noise.draws import stream_of
-from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, cycle_shift, rounded, scaled
+from cimc.backends.noise.fixed_point import FINE_BITS
 from cimc.backends.noise.sources import Noise
-from cimc.backends.noise.table import CYCLE, OUTPUT
 from cimc.backends.noise.wires import wires
 from cimc.backends.reference.devices import Cell, Device, Devices, Place
+from cimc.backends.reference.read_noise import Address, ReadNoise, read_noise
 from cimc.backends.reference.wires import attenuated
 from cimc.isa.limits import FACTOR_HIGHEST, SUM_LIMIT
 from cimc.isa.table import FACTOR_ONE
@@ -31,7 +30,7 @@ class Block:
     factors: list[int]
 
 
-class Array:
+class Crossbar:
     """All tiles of the machine. A device that is not in `devices` was never programmed."""
 
     def __init__(self, machine: Machine, noise: Noise | None = None) -> None:
@@ -107,9 +106,15 @@ class Array:
         device = devices[(*cell, 0)]
         return self.machine.unprogrammed if device is None else device.target
 
-    def fluctuations(self, cell: Cell) -> list[int]:
-        """Return the spread that each device of one side of a cell adds from product to product, in fine units."""
-        return self.laws.cycle_sigmas(self._pairs(cell), self.seconds) if self.laws else []
+    def fluctuations(self, cells: Region) -> list[list[list[int]]]:
+        """Return, per column and row of a region, the spreads of a cell's devices from product to product."""
+        columns, rows = range(cells.col, cells.col + cells.cols), range(cells.row, cells.row + cells.rows)
+        return [[self._fluctuations((cells.tile, row, col)) for row in rows] for col in columns]
+
+    def _fluctuations(self, at: tuple[int, int, int]) -> list[int]:
+        assert self.laws
+        sides = [self._pairs((*at, polarity)) for polarity in draws.POLARITIES]
+        return [sigma for pairs in sides for sigma in self.laws.cycle_sigmas(pairs, self.seconds)]
 
     def columns(self, cells: Region) -> list[list[int]]:
         """Return, per column of a region, the differences of plus and minus conductances row by row."""
@@ -132,9 +137,8 @@ class Array:
 
     def convert(self, total: int, gain: Gain, errors: AdcErrors = PERFECT, output: int = 0) -> int:
         """Return the ADC's code for an array sum. Further read phases would each come here with a sum of their own."""
-        if abs(total) >= SUM_LIMIT:
-            raise Trap("CIM0514", f"the array sum is {total}")
-        if self.noise and (self.noise.has("adc") or self.noise.has("output")):
+        require_sum(total)
+        if imperfect(self.noise):
             return convert(self.machine, gain, total, errors, output)
         product, unit = total * gain.multiplier, 1 << gain.divide
         code = product // unit if self.machine.adc_rounding == "floor" else half_even(product, unit)
@@ -166,7 +170,7 @@ class Array:
         What noise cannot model is refused before any element is looked at.
         """
         sample = self.noise.sample_offset if self.noise and not calibrating else 0
-        reads = [Read(self, block.cells, sample) for block in blocks]
+        reads = [BlockRead(self, block.cells, sample) for block in blocks]
         self.require_inputs(vectors)
         result = []
         for position, vector in enumerate(vectors):
@@ -185,63 +189,38 @@ class Array:
         return occurrence
 
 
-class Read:
-    """A block while vectors stream through it: its columns, its converters, and what disturbs each product."""
+class BlockRead:
+    """A block while vectors stream through it: its columns, its gain, and what disturbs each product."""
 
-    def __init__(self, array: Array, cells: Region, sample: int) -> None:
-        self.array = array
+    def __init__(self, crossbar: Crossbar, cells: Region, sample: int) -> None:
+        self.crossbar = crossbar
         self.cells = cells
-        self.sample = sample
-        self.columns = array.columns(cells)
-        self.gain = array.gain(cells.tile)
-        self.adcs = [PERFECT] * cells.cols
-        if array.noise:
-            require_convertible(array.machine, array.noise, self.gain)
-            self.adcs = [adc_errors(array.machine, array.noise, cells.tile, cells.col + j) for j in range(cells.cols)]
-            self.occurrence = array.occurrence(cells)
-            self.variances, self.unit_bits = self._variances(array) if array.noise.has("cycle") else ([], 0)
+        self.columns = crossbar.columns(cells)
+        self.gain = crossbar.gain(cells.tile)
+        self.noise = self._read_noise(crossbar.noise, sample) if crossbar.noise else None
+
+    def _read_noise(self, noise: Noise, sample: int) -> ReadNoise:
+        cells, crossbar = self.cells, self.crossbar
+        address = Address(noise.seed, stream_of(cells), sample, crossbar.occurrence(cells), cells.col)
+        return read_noise(crossbar.machine, noise, self.gain, cells, address, lambda: crossbar.fluctuations(cells))
 
     def codes(self, part: Sequence[int], position: int) -> list[int]:
         """Return the code of each column for its part of a vector."""
         return [self._code(part, position, j) for j in range(self.cells.cols)]
 
     def _code(self, part: Sequence[int], position: int, j: int) -> int:
-        total, output = sum(map(mul, part, self.columns[j])), 0
-        noise = self.array.noise
-        if noise and noise.has("cycle"):
-            if abs(total) >= SUM_LIMIT:
-                raise Trap("CIM0514", f"the array sum is {total}")
-            total += self._cycle(part, position, j)
-        if noise and noise.has("output"):
-            sigma = scaled(noise.profile.numbers["output.sigma"], ERROR_BITS)
-            output = rounded(sigma * self._normal(noise, OUTPUT, position, j), NORMAL_BITS)
-        return self.array.convert(total, self.gain, self.adcs[j], output)
+        total = sum(map(mul, part, self.columns[j]))
+        if self.noise is None:
+            return self.crossbar.convert(total, self.gain)
+        require_sum(total)
+        disturbed = self.noise.disturb(total, part, position, j)
+        return self.crossbar.convert(disturbed, self.gain, self.noise.adcs[j], self.noise.at_output(position, j))
 
-    def _cycle(self, part: Sequence[int], position: int, j: int) -> int:
-        """Return the fluctuation of one product: a normal variable with the variance of the column's devices."""
-        assert self.array.noise
-        variance = sum(x * x * v for x, v in zip(part, self.variances[j], strict=True))
-        z = self._normal(self.array.noise, CYCLE, position, j)
-        return round(math.sqrt(variance) * z * 2.0 ** -(NORMAL_BITS + self.unit_bits))
 
-    def _normal(self, noise: Noise, purpose: int, position: int, j: int) -> int:
-        vector = position + (self.occurrence << 32)
-        return draws.normal(noise.seed, purpose, stream_of(self.cells), self.sample, vector, self.cells.col + j)
-
-    def _variances(self, array: Array) -> tuple[list[list[int]], int]:
-        """Return the variance of each cell, column by column, and the bits of their unit below a code."""
-        cells = self.cells
-        sigmas = [
-            [
-                [s for p in draws.POLARITIES for s in array.fluctuations((cells.tile, cells.row + i, cells.col + j, p))]
-                for i in range(cells.rows)
-            ]
-            for j in range(cells.cols)
-        ]
-        largest = max((sigma for column in sigmas for cell in column for sigma in cell), default=0)
-        shift = cycle_shift(largest, 2 * array.machine.pairs * cells.rows, array.machine.dac_range.magnitude)
-        variances = [[sum(rounded(sigma, shift) ** 2 for sigma in cell) for cell in column] for column in sigmas]
-        return variances, FINE_BITS - shift
+def require_sum(total: int) -> None:
+    """Trap unless an array sum stays below its limit in magnitude."""
+    if abs(total) >= SUM_LIMIT:
+        raise Trap("CIM0514", f"the array sum is {total}")
 
 
 def drift_factor(reference: int, total: int) -> int:
