@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 from cimc.isa.limits import ADC_BITS, CODES, FRACTION_BITS, PAIRS_MOST, PLACES_MOST, SIGNIFICANCE_MOST
 
-SOURCES = ("verified", "secondary", "derived", "unverified")
-
 
 @dataclass(frozen=True)
 class Constant:

@@ -10,7 +10,8 @@ from typing import Any
 
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.isa.limits import CodeRange, code_range, full_conductance
-from cimc.targets.schema import CONSTANTS, SOURCES
+from cimc.tagged import TaggedText
+from cimc.targets.schema import CONSTANTS
 
 FOLDER = Path(__file__).parent
 
@@ -147,24 +148,25 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
     """Return the target of a TOML text, one of its variants applied. Raises CimcError CIM0301 with every problem."""
     data = _read(source, file)
     variants = data.pop("variants", {})
-    name, summary = str(data.pop("name", "")), str(data.pop("summary", ""))
-    entries = _flatten(data)
+    text = TaggedText(data)
     if variant:
-        name = f"{name}-{variant}"
-        entries.update(_flatten(variants[variant]))
-    problems = [_problem(key, entries.get(key)) for key in CONSTANTS]
-    problems += [f"there is no constant {key!r}" for key in entries if key not in CONSTANTS]
-    if not name:
-        problems.append('a target needs a name = "..."')
-    found = [problem for problem in problems if problem]
-    if found:
-        raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in found])
-    return Target(
-        name,
-        summary,
-        {key: entries[key]["value"] for key in CONSTANTS},
-        {key: entries[key]["source"] for key in CONSTANTS},
-    )
+        text.name = f"{text.name}-{variant}"
+        text.amend(variants[variant])
+    values = {key: _value(text, key) for key in CONSTANTS}
+    text.check_names("target", CONSTANTS)
+    if text.problems:
+        raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in text.problems])
+    return Target(text.name, text.summary, values, {key: text.entries[key]["source"] for key in CONSTANTS})
+
+
+def _value(text: TaggedText, key: str) -> Any:
+    """Return a constant's value, None where there is a problem with it."""
+    entry = text.entry(key)
+    value = None if entry is None else text.content(key, entry, (CONSTANTS[key].unit,))
+    problem = None if value is None else CONSTANTS[key].problem(value)
+    if problem:
+        text.problems.append(f"{key}: {problem}")
+    return value
 
 
 def target_of(sections: Mapping[str, Any]) -> Target:
@@ -186,26 +188,3 @@ def _read(source: str, file: str) -> dict[str, Any]:
         return tomllib.loads(source)
     except tomllib.TOMLDecodeError as error:
         raise fail("CIM0301", f"{file}: {error}", hint="a target is a TOML file") from None
-
-
-def _flatten(data: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    entries: dict[str, Any] = {}
-    for key, value in data.items():
-        if isinstance(value, dict) and "value" not in value:
-            entries.update(_flatten(value, f"{prefix}{key}."))
-        else:
-            entries[prefix + key] = value
-    return entries
-
-
-def _problem(key: str, entry: object) -> str | None:
-    if entry is None:
-        return f"constant {key!r} is missing"
-    if not isinstance(entry, dict) or "value" not in entry:
-        return f"{key} must be written {{ value = ..., unit = ..., source = ... }}"
-    if entry.get("unit") != CONSTANTS[key].unit:
-        return f"{key} has unit {entry.get('unit')!r}, the schema says {CONSTANTS[key].unit!r}"
-    if entry.get("source") not in SOURCES:
-        return f"{key} has source {entry.get('source')!r}, not one of {', '.join(SOURCES)}"
-    problem = CONSTANTS[key].problem(entry["value"])
-    return f"{key}: {problem}" if problem else None

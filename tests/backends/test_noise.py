@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.machine.traps import Trap
+from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.profiles import built_in_names, load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import NAMES
@@ -287,9 +287,9 @@ def test_bits_do_not_depend_on_the_processor():
     ],
 )
 def test_impossible_noise_is_refused(facts, code):
-    with pytest.raises(Trap) as trap:
+    with pytest.raises(Refusal) as refusal:
         Noise(load_profile("pcm"), **facts)
-    assert trap.value.code == code
+    assert refusal.value.code == code
 
 
 def test_a_time_that_the_profile_does_not_know_is_refused(new):
@@ -298,6 +298,6 @@ def test_a_time_that_the_profile_does_not_know_is_refused(new):
         lambda: Interpreter(network(new), noise=noise).run({"x": images(1)}),
         lambda: writes_of_reference(network(new), images(1), noise),
     ):
-        with pytest.raises(Trap) as trap:
+        with pytest.raises(Refusal) as refusal:
             run()
-        assert trap.value.code == "CIM0532"
+        assert refusal.value.code == "CIM0532"

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from cimc.backends.machine.traps import Trap
+from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise import fixed_point
 from cimc.backends.noise.device_tables import aging, deviations, exponents, spread
 from cimc.backends.noise.profiles import built_in_names, load_profile, parse_profile
@@ -119,9 +119,9 @@ def test_a_profile_file(tmp_path):
     ["pmc", "pcm,read.scael=1", "pcm,read.scale=x", "pcm,read.scale=nan", "pcm,read.scale", "nowhere.toml", ""],
 )
 def test_what_does_not_exist_is_refused(name):
-    with pytest.raises(Trap) as trap:
+    with pytest.raises(Refusal) as refusal:
         load_profile(name)
-    assert trap.value.code == "CIM0531"
+    assert refusal.value.code == "CIM0531"
 
 
 GOOD = (
@@ -153,13 +153,13 @@ GOOD = (
     ],
 )
 def test_a_bad_file_is_refused(text, problem):
-    with pytest.raises(Trap) as trap:
+    with pytest.raises(Refusal) as refusal:
         parse_profile(text, "mine.toml")
-    assert trap.value.code == "CIM0530"
-    assert problem in trap.value.sentence
+    assert refusal.value.code == "CIM0530"
+    assert problem in refusal.value.message
 
 
 def test_a_spread_beyond_the_number_formats_is_refused():
-    with pytest.raises(Trap) as trap:
+    with pytest.raises(Refusal) as refusal:
         exponents(load_profile("generic,drift.mean=100"), HIGHEST)
-    assert trap.value.code == "CIM0533"
+    assert refusal.value.code == "CIM0533"

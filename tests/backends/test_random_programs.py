@@ -14,7 +14,8 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import built_in_names, load_profile
-from cimc.backends.noise.sources import SOURCES, Noise
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import NAMES
 from cimc.backends.reference import instructions as reference
 from cimc.backends.reference import sampled as reference_sample
 from cimc.backends.torch_device.opening import devices
@@ -364,7 +365,7 @@ def noises(draw):
     if draw(st.booleans()):
         return None
     profile = load_profile(draw(st.sampled_from(built_in_names())))
-    sources = draw(st.one_of(st.just(frozenset(SOURCES)), st.frozensets(st.sampled_from(SOURCES))))
+    sources = draw(st.one_of(st.just(frozenset(NAMES)), st.frozensets(st.sampled_from(NAMES))))
     time = draw(st.sampled_from([0, 3600, 86400]))
     return Noise(profile, draw(st.integers(0, 2**64 - 1)), time, sources, draw(st.integers(0, 5)))
 

@@ -1,7 +1,7 @@
 """A noise profile: one technology's statistics, read from TOML and held to the schema."""
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from difflib import get_close_matches
@@ -10,8 +10,9 @@ from typing import Any
 
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.profiles.curve import FORMS, Curve, Piece, constant
-from cimc.backends.noise.profiles.schema import CHOICES, CURVES, REDRAWS, SCALARS, TAGS
+from cimc.backends.noise.profiles.schema import CHOICES, CURVES, PIECE, REDRAWS, SCALARS
 from cimc.backends.noise.table import RANGE
+from cimc.tagged import TaggedText
 
 FOLDER = Path(__file__).parent
 NOTHING = constant("1", Decimal(0))
@@ -105,14 +106,8 @@ class _Reader:
     """Reads the entries of a profile and collects every problem."""
 
     def __init__(self, data: Mapping[str, Any]) -> None:
-        self.problems: list[str] = []
-        self.name, self.summary = str(data.get("name", "")), str(data.get("summary", ""))
-        self.entries: dict[str, Any] = {}
-        for section, content in data.items():
-            if isinstance(content, dict):
-                self.entries.update({f"{section}.{key}": entry for key, entry in content.items()})
-            elif section not in ("name", "summary"):
-                self.problems.append(f"there is no constant {section!r}")
+        self.text = TaggedText(data)
+        self.entries, self.problems = self.text.entries, self.text.problems
 
     def change(self, key: str, value: Decimal) -> None:
         """Set a number, or a curve to one value everywhere."""
@@ -126,19 +121,16 @@ class _Reader:
 
     def profile(self) -> Profile:
         """Return the profile; it holds only where `problems` stays empty."""
-        known = {*SCALARS, *CHOICES, *CURVES, REDRAWS}
-        self.problems += [f"there is no constant {key!r}" for key in self.entries if key not in known]
+        self.text.check_names("profile", {*SCALARS, *CHOICES, *CURVES, REDRAWS})
         numbers = {key: self._number(key) for key in SCALARS}
         choices = {key: self._choice(key) for key in CHOICES}
-        curves = {key: curve for key in CURVES if (curve := self._curve(key))}
+        curves = {key: self._curve(key, self.entries[key], CURVES[key]) for key in CURVES if key in self.entries}
         self._relations(numbers, choices, curves)
-        return Profile(self.name, self.summary, numbers, choices, curves, tuple(self._redraws()))
+        return Profile(self.text.name, self.text.summary, numbers, choices, curves, tuple(self._redraws()))
 
     def _relations(
         self, numbers: Mapping[str, Decimal], choices: Mapping[str, str], curves: Mapping[str, Curve]
     ) -> None:
-        if not self.name:
-            self.problems.append('a profile needs a name = "..."')
         if numbers["device.highest"] <= numbers["device.lowest"]:
             self.problems.append("device.highest is not above device.lowest")
         if numbers["stuck.low"] + numbers["stuck.high"] > 1:
@@ -152,14 +144,13 @@ class _Reader:
 
     def _number(self, key: str) -> Decimal:
         schema = SCALARS[key]
-        entry = self.entries.get(key, schema.default)
-        if entry is None:
-            self.problems.append(f"constant {key!r} is missing")
+        if schema.default is not None and key not in self.entries:
+            return Decimal(schema.default)
+        entry = self.text.entry(key)
+        content = None if entry is None else self.text.content(key, entry, (schema.unit,))
+        if content is None:
             return Decimal(key == "device.highest")
-        if isinstance(entry, str) and key not in self.entries:
-            return Decimal(entry)
-        value = self._tagged(key, entry, (schema.unit,), "value")
-        number = self._decimal(key, value)
+        number = self._decimal(key, content)
         if not Decimal(schema.low) <= number <= Decimal(schema.high):
             self.problems.append(f"{key}: {number} is outside {schema.low}..{schema.high}")
         return number
@@ -170,68 +161,62 @@ class _Reader:
             self.problems.append(f"{key}: {value!r} is not one of {', '.join(CHOICES[key])}")
         return str(value)
 
-    def _curve(self, key: str) -> Curve | None:
-        entry = self.entries.get(key)
-        return None if entry is None else self._curve_of(key, entry)
-
-    def _curve_of(self, key: str, entry: Any) -> Curve:
-        units = CURVES.get(key, RANGE)
-        single = isinstance(entry, dict) and "value" in entry
-        content = self._tagged(key, entry, units, "value" if single else "pieces")
-        unit = str(entry.get("unit")) if isinstance(entry, dict) else "1"
-        if single:
-            return constant(unit, self._decimal(key, content))
-        if not isinstance(content, list) or not content:
-            self.problems.append(f"{key} has no pieces")
+    def _curve(self, path: str, entry: Any, units: tuple[str, ...]) -> Curve:
+        name = "value" if isinstance(entry, dict) and "value" in entry else "pieces"
+        content = self.text.content(path, entry, units, name)
+        if content is None:
             return NOTHING
-        pieces = tuple(self._piece(key, piece) for piece in content)
+        if name == "value":
+            return constant(entry["unit"], self._decimal(path, content))
+        if not isinstance(content, list) or not content:
+            self.problems.append(f"{path} has no pieces")
+            return NOTHING
+        pieces = tuple(self._piece(f"{path}.pieces[{n}]", piece) for n, piece in enumerate(content))
+        return Curve(entry["unit"], pieces) if self._in_order(path, pieces) else NOTHING
+
+    def _in_order(self, path: str, pieces: Sequence[Piece]) -> bool:
         borders = [piece.below for piece in pieces]
         inner = [border for border in borders[:-1] if border is not None]
-        if borders[-1] is not None or len(inner) < len(borders) - 1 or inner != sorted(inner):
-            self.problems.append(f"{key}: every piece but the last needs a `below`, in ascending order")
-            return NOTHING
-        return Curve(unit, pieces)
+        if borders[-1] is None and len(inner) == len(borders) - 1 and inner == sorted(inner):
+            return True
+        self.problems.append(f"{path}: every piece but the last needs a `below`, in ascending order")
+        return False
 
-    def _piece(self, key: str, piece: Any) -> Piece:
-        fields: Mapping[str, Callable[[Any], Any]] = {
-            "form": str,
-            "coefficients": lambda values: tuple(self._decimal(key, value) for value in values),
-            "below": lambda value: self._decimal(key, value),
-            "clip": lambda values: tuple(self._decimal(key, value) for value in values),
-            "of": str,
-        }
+    def _piece(self, path: str, piece: Any) -> Piece:
         if not isinstance(piece, dict) or not isinstance(piece.get("coefficients"), list):
-            self.problems.append(f"{key}: a piece is a table with a form and a list of coefficients")
+            self.problems.append(f"{path}: a piece is a table with a form and a list of coefficients")
             return NOTHING.pieces[0]
-        self.problems += [f"{key}: a piece has no {name!r}" for name in piece if name not in fields]
-        facts = {name: read(piece[name]) for name, read in fields.items() if name in piece}
-        form, coefficients, clip = facts.get("form", ""), facts["coefficients"], facts.get("clip", (None, None))
-        if form not in FORMS or FORMS[form][0] not in (None, len(coefficients)) or len(clip) != 2:
-            self.problems.append(f"{key}: form {form!r} with {len(coefficients)} coefficients is not known")
+        self.problems += [f"{path} has no {name!r}" for name in piece if name not in PIECE]
+        form, coefficients = str(piece.get("form", "")), self._decimals(f"{path}.coefficients", piece["coefficients"])
+        low, high = self._clip(f"{path}.clip", piece.get("clip"))
+        if form not in FORMS or FORMS[form][0] not in (None, len(coefficients)):
+            self.problems.append(f"{path}: form {form!r} with {len(coefficients)} coefficients is not known")
             return NOTHING.pieces[0]
-        return Piece(form, coefficients, facts.get("below"), clip[0], clip[1], facts.get("of") == "uS")
+        below = self._decimal(f"{path}.below", piece["below"]) if "below" in piece else None
+        return Piece(form, coefficients, below, low, high, piece.get("of") == "uS")
+
+    def _clip(self, path: str, clip: Any) -> tuple[Decimal | None, Decimal | None]:
+        if clip is None:
+            return None, None
+        if not isinstance(clip, list) or len(clip) != 2:
+            self.problems.append(f"{path}: {clip!r} is not the lowest and the highest value")
+            return None, None
+        low, high = self._decimals(path, clip)
+        return low, high
 
     def _redraws(self) -> Iterator[tuple[int, Curve]]:
-        for entry in self.entries.get(REDRAWS, []):
-            seconds = entry.get("seconds") if isinstance(entry, dict) else None
+        for n, entry in enumerate(self.entries.get(REDRAWS, [])):
+            path, seconds = f"{REDRAWS}[{n}]", entry.get("seconds") if isinstance(entry, dict) else None
             if not isinstance(seconds, int) or seconds < 1:
-                self.problems.append(f"{REDRAWS}: {seconds!r} is not a time in whole seconds")
+                self.problems.append(f"{path}.seconds: {seconds!r} is not a time in whole seconds")
                 continue
-            yield seconds, self._curve_of(f"{REDRAWS} at {seconds} s", entry.get("sigma"))
+            yield seconds, self._curve(f"{path}.sigma", entry.get("sigma"), RANGE)
 
-    def _tagged(self, key: str, entry: Any, units: tuple[str, ...], content: str) -> Any:
-        if not isinstance(entry, dict) or content not in entry:
-            self.problems.append(f"{key} must be written {{ {content} = ..., unit = ..., source = ... }}")
-            return None
-        if entry.get("unit") not in units:
-            self.problems.append(f"{key} has unit {entry.get('unit')!r}, not {' or '.join(units)}")
-        if entry.get("source") not in TAGS:
-            self.problems.append(f"{key} has source {entry.get('source')!r}, not one of {', '.join(TAGS)}")
-        return entry[content]
+    def _decimals(self, path: str, values: Sequence[Any]) -> tuple[Decimal, ...]:
+        return tuple(self._decimal(f"{path}[{n}]", value) for n, value in enumerate(values))
 
-    def _decimal(self, key: str, value: Any) -> Decimal:
+    def _decimal(self, path: str, value: Any) -> Decimal:
         if isinstance(value, bool) or not isinstance(value, (int, Decimal)) or not Decimal(value).is_finite():
-            if value is not None:
-                self.problems.append(f"{key}: {value!r} is not a number")
+            self.problems.append(f"{path}: {value!r} is not a number")
             return Decimal(0)
         return Decimal(value)

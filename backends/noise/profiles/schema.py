@@ -4,8 +4,6 @@ from collections.abc import Mapping
 
 from cimc.backends.noise.table import SOURCES, Scalar
 
-TAGS = ("verified", "secondary", "derived", "unverified")
-
 SCALARS: Mapping[str, Scalar] = {
     "device.lowest": Scalar("uS"),
     "device.highest": Scalar("uS"),
@@ -23,3 +21,6 @@ CURVES: Mapping[str, tuple[str, ...]] = {key: units for source in SOURCES for ke
 
 REDRAWS = "drift.redraws"
 """A list of { seconds, sigma }: the spread around the target at each time of drift.kind = "redraw"."""
+
+PIECE = ("form", "coefficients", "below", "clip", "of")
+"""Members of a piece of a curve: curve.py has the forms; `of` = "uS" says that x is a conductance, not a share."""
