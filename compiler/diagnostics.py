@@ -136,6 +136,11 @@ CODES: Mapping[str, Code] = {
     "CIM0601": Code(
         "comparison failed", FAILED, "Two things that must be equal differ; the first difference is named."
     ),
+    "CIM0602": Code(
+        "no model to verify against",
+        INVALID,
+        "The program was compiled from IR text (`cimc compile --from`), as its .meta says. A proof compiles the model again; of a text, nobody knows what it should compute.",
+    ),
     "CIM0901": Code(
         "internal error", INTERNAL, "A bug in cimc. A reproducer file was written; please send it with the report."
     ),

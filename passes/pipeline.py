@@ -173,6 +173,12 @@ def up_to_stage(text: str, stage: str) -> str:
     return ",".join(names[: found.index(last) + 1]) if last in found else "" if not last else text
 
 
+def behind_stage(text: str, stage: str) -> str:
+    """Return what a pipeline's text runs behind a stage, or whole without its pass. Raises CimcError CIM0305."""
+    before = up_to_stage(text, stage)
+    return text.removeprefix(before).removeprefix(",") if STAGES[stage] in stems(before) else text
+
+
 def with_options(text: str, changes: str) -> str:
     """Return a pipeline's text with the options that `changes`, passes with options, give. Raises CimcError CIM0305."""
     names = _split(text)
@@ -239,6 +245,7 @@ __all__ = [
     "Pass",
     "Row",
     "Setting",
+    "behind_stage",
     "needs_data",
     "order_hint",
     "parse_pipeline",

@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from cimc.command_line.files import keep_inputs, payload_beside, weights_beside, write, writing
-from cimc.command_line.observing import Observer
+from cimc.command_line.graph_files import read_graph, write_graph
+from cimc.command_line.observing import observer_of, stage_files
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import Feeding, feed, load_arrays
-from cimc.driving.driver import Request, compile_model, compile_to_stage, run_pipeline, warn_without_data
+from cimc.driving.driver import Compilation, Request, compile_model, compile_to_stage, run_pipeline, warn_without_data
+from cimc.driving.from_text import compile_text, require_stage
 from cimc.driving.tables import terminal_width
 from cimc.ir.graph import Graph
-from cimc.ir.inline import beside
-from cimc.ir.text import parse_graph, print_graph, print_sparse
-from cimc.isa.atomic import write_files
+from cimc.ir.text import print_graph, print_sparse
 from cimc.isa.container import save_binary, save_text
 from cimc.isa.program import Program
-from cimc.passes.pipeline import DEFAULT, up_to_stage, with_options
+from cimc.passes.pipeline import DEFAULT, STAGES, behind_stage, up_to_stage, with_options
 from cimc.passes.ranges import Ranges
 from cimc.targets import Target, load_target
 
@@ -39,8 +39,9 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
         pipeline=pipeline,
         ranges=read_ranges(options.ranges) if options.ranges else None,
         data=data if options.calib else None,
-        observer=Observer.of(options),
+        observer=observer_of(options),
         unbatched=getattr(options, "unbatched", False),
+        start=getattr(options, "start", None),
     )
 
 
@@ -53,8 +54,13 @@ def target_of_options(options: argparse.Namespace) -> Target:
 
 
 def pipeline_of(options: argparse.Namespace) -> str:
-    """Return the pipeline asked for, with the options of --set. Raises CimcError CIM0305."""
+    """Return the pipeline asked for, what of it lies behind --from, with the options of --set.
+
+    Raises CimcError CIM0305.
+    """
     pipeline = options.pass_pipeline or DEFAULT
+    if getattr(options, "start", None):
+        pipeline = behind_stage(pipeline, options.start)
     return with_options(pipeline, ",".join(options.set)) if options.set else pipeline
 
 
@@ -76,23 +82,51 @@ def read_ranges(path: str) -> Ranges:
 
 def compile_command(options: argparse.Namespace) -> int:
     text_only = options.compile_to != "program"
+    _check_stages(options)
     companion = weights_beside(Path(options.output)) if text_only else payload_beside(options.output)
-    keep_inputs([options.output, options.write_ranges, companion], _inputs(options))
+    keep_inputs([options.output, options.write_ranges, companion, *stage_files(options)], _inputs(options))
     request = request_of(options, pipeline_of(options))
     if options.compile_to == "program":
         return _compile_program(options, request)
     if options.write_ranges or options.json:
         raise fail("CIM0003", "--write-ranges and --json come with a whole compile", hint="leave out --compile-to")
-    text = up_to_stage(request.pipeline, options.compile_to)
-    write_graph(compile_to_stage(Path(options.model), request, options.compile_to), Path(options.output))
-    warn_without_data(request, text)
+    write_graph(_graph_at_stage(options, request), Path(options.output))
+    warn_without_data(request, up_to_stage(request.pipeline, options.compile_to))
     return 0
+
+
+def _check_stages(options: argparse.Namespace) -> None:
+    """Raise CimcError where --from, --compile-to and what goes with them do not go together."""
+    for stage in (options.compile_to, options.start or "import"):
+        up_to_stage("", stage)
+    if options.start is None:
+        return
+    order = list(STAGES)
+    if order.index(options.compile_to) <= order.index(options.start):
+        message = f"--from {options.start} does not lie before --compile-to {options.compile_to}"
+        raise fail("CIM0003", message, hint=f"the stages in order: {', '.join(order)}")
+    if options.unbatched:
+        raise fail("CIM0003", "--unbatched says how a model is read, and --from reads none", hint="leave it out")
+
+
+def _graph_at_stage(options: argparse.Namespace, request: Request) -> Graph:
+    if options.start is None:
+        return compile_to_stage(Path(options.model), request, options.compile_to)
+    graph = read_graph(Path(options.model))
+    require_stage(graph, options.start)
+    return run_pipeline(graph, replace(request, pipeline=up_to_stage(request.pipeline, options.compile_to)))
+
+
+def _compilation(options: argparse.Namespace, request: Request) -> Compilation:
+    if options.start is None:
+        return compile_model(Path(options.model), request)
+    return compile_text(read_graph(Path(options.model)), request)
 
 
 def _compile_program(options: argparse.Namespace, request: Request) -> int:
     from cimc.driving.summary import render_summary, summarise
 
-    compilation = compile_model(Path(options.model), request)
+    compilation = _compilation(options, request)
     save(compilation.emission.program, options.output)
     if options.write_ranges:
         write(options.write_ranges, (json.dumps(compilation.ranges.to_json(), indent=1) + "\n").encode())
@@ -112,16 +146,6 @@ def save(program: Program, output: str) -> None:
     """Write a program as binary (.cimb) or text (any other name)."""
     with writing(output):
         (save_binary if output.endswith(".cimb") else save_text)(program, output)
-
-
-def write_graph(graph: Graph, path: Path) -> None:
-    """Write IR text to `path` and, where it has large weights, those beside it."""
-    from safetensors.numpy import save as to_bytes
-
-    large = beside(graph.weights)
-    files = {weights_beside(path): [to_bytes(large)]} if large else {}
-    with writing(path):
-        write_files({**files, path: [print_graph(graph).encode()]})
 
 
 def export_command(options: argparse.Namespace) -> int:
@@ -144,31 +168,10 @@ def opt_command(options: argparse.Namespace) -> int:
         outputs = [options.output, weights_beside(Path(options.output))]
         keep_inputs(outputs, [path, weights_beside(path), options.calib, options.ranges])
     request = request_of(options, options.pass_pipeline)
-    graph = run_pipeline(_read_graph(path), request)
+    graph = run_pipeline(read_graph(path), request)
     if options.output:
         write_graph(graph, Path(options.output))
     else:
         sys.stdout.write(print_graph(graph) if options.generic else print_sparse(graph))
     warn_without_data(request, request.pipeline)
     return 0
-
-
-def _read_graph(path: Path) -> Graph:
-    from safetensors import SafetensorError
-    from xdsl.utils.exceptions import ParseError, VerifyException
-
-    from cimc.ir.verify import malformed, verify
-
-    try:
-        graph = replace(parse_graph(path.read_text(), str(path)), name=path.stem)
-        if weights_beside(path).exists():
-            graph.weights.load(weights_beside(path))
-        problems = malformed(graph) or verify(graph)
-    except (ParseError, VerifyException, SafetensorError) as error:
-        message = str(error).strip()
-        raise fail("CIM0306", message if message.startswith(str(path)) else f"{path}: {message}") from None
-    except UnicodeDecodeError:
-        raise fail("CIM0306", f"{path} is not text") from None
-    if problems:
-        raise DiagnosticError([d for problem in problems for d in fail("CIM0306", f"{path}: {problem}").diagnostics])
-    return graph

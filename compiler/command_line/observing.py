@@ -1,19 +1,66 @@
-"""What people see of a running compile: IR behind passes, and the seconds each took."""
+"""What people see of a running compile: IR behind passes and stages, and the seconds each took."""
 
 import argparse
 import sys
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import Path
 
+from cimc.command_line.files import weights_beside, writing
+from cimc.command_line.graph_files import write_graph
 from cimc.diagnostics import fail
+from cimc.driving.driver import Observer
 from cimc.ir.graph import Graph
 from cimc.ir.short import print_short
 from cimc.ir.text import print_graph
-from cimc.passes.pipeline import PASSES
+from cimc.passes.pipeline import PASSES, STAGES
+
+STAGE_OF = {last or "import": stage for stage, last in STAGES.items() if stage != "program"}
+"""Stage of the IR by what was run last before it."""
+
+
+def observer_of(options: argparse.Namespace) -> Observer:
+    """Return what `--print-ir-after`, `--generic`, `--timing` and `--dump-stages` ask for. Raises CimcError."""
+    watchers: list[Observer] = [_Printer.of(options)]
+    if getattr(options, "dump_stages", None):
+        watchers.append(_Dump(Path(options.dump_stages)))
+
+    def watch(name: str, graph: Graph, seconds: float) -> None:
+        for watcher in watchers:
+            watcher(name, graph, seconds)
+
+    return watch
+
+
+def stage_files(options: argparse.Namespace) -> list[Path]:
+    """Return the files that `--dump-stages` may write, in the order of the stages, those of weights as well."""
+    order, folder = list(STAGES), options.dump_stages
+    first = order.index(options.start) + 1 if options.start else 0
+    reached = order[first : order.index(options.compile_to) + 1]
+    texts = [_stage_file(Path(folder), stage) for stage in reached if stage in STAGE_OF.values()] if folder else []
+    return [file for text in texts for file in (text, weights_beside(text))]
+
+
+def _stage_file(folder: Path, stage: str) -> Path:
+    return folder / f"{list(STAGES).index(stage) + 1}-{stage}.mlir"
+
+
+@dataclass(frozen=True)
+class _Dump:
+    """Writes the IR of every stage that is reached as a numbered file."""
+
+    folder: Path
+
+    def __call__(self, name: str, graph: Graph, seconds: float) -> None:
+        if name in STAGE_OF:
+            path = _stage_file(self.folder, STAGE_OF[name])
+            with writing(path):
+                self.folder.mkdir(parents=True, exist_ok=True)
+            write_graph(graph, path)
 
 
 @dataclass
-class Observer:
+class _Printer:
     """Prints to stderr: the IR behind one pass, all, or those that changed it, short or generic; and times."""
 
     wanted: str | None
@@ -22,7 +69,7 @@ class Observer:
     _last: str = field(default="", repr=False)
 
     @staticmethod
-    def of(options: argparse.Namespace) -> "Observer":
+    def of(options: argparse.Namespace) -> "_Printer":
         """Return the observer of `--print-ir-after`, `--generic` and `--timing`.
 
         Raises CimcError CIM0003 on an unknown pass.
@@ -33,7 +80,7 @@ class Observer:
             near = get_close_matches(wanted, known, 1)
             hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
             raise fail("CIM0003", f"--print-ir-after: there is no pass named {wanted!r}", hint=hint)
-        return Observer(wanted, options.timing, options.generic)
+        return _Printer(wanted, options.timing, options.generic)
 
     def __call__(self, name: str, graph: Graph, seconds: float) -> None:
         if self.timing:

@@ -185,6 +185,15 @@ def _compile(commands: "Commands") -> None:  # type: ignore[valid-type]
         help="stop at import, graph, quantised, tile or program (default); "
         "writes IR text, and its weights beside it as .safetensors",
     )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="STAGE",
+        help="go on from IR text: MODEL.onnx is then t.mlir, at stage import, graph, quantised or tile",
+    )
+    parser.add_argument(
+        "--dump-stages", metavar="DIR", help="write the IR of every stage as DIR/1-import.mlir, DIR/2-graph.mlir ..."
+    )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 

@@ -49,7 +49,8 @@ Observer = Callable[[str, Graph, float], None]
 class Request:
     """What to compile for: target, pipeline text, and ranges or data (neither: seeded synthetic data).
 
-    No axis of an `unbatched` model is a batch: one run of it is one sample.
+    No axis of an `unbatched` model is a batch: one run of it is one sample. `start` is the stage of IR text that is
+    compiled (passes.pipeline.STAGES), None for a model; the pipeline is then what runs behind it.
     """
 
     target: Target
@@ -58,6 +59,7 @@ class Request:
     data: Callable[[list[tuple[str, tuple[int, ...]]]], Batch] | None = None
     observer: Observer | None = None
     unbatched: bool = False
+    start: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,16 @@ class Compilation:
 
 def compile_model(path: Path, request: Request) -> Compilation:
     """Compile an ONNX file. Raises CimcError for anything the user can mend."""
-    graph, ranges = _compiled(path, request)
+    return _programmed(*_compiled(path, request), request)
+
+
+def compile_graph(graph: Graph, request: Request) -> Compilation:
+    """Compile a graph that is at stage `request.start`. Raises CimcError for anything the user can mend."""
+    _require_pipeline(request, begun=True)
+    return _programmed(*_lowered(graph, request), request)
+
+
+def _programmed(graph: Graph, ranges: Ranges, request: Request) -> Compilation:
     memory = ACTIVATION_BYTES.get(graph.module)
     if memory is None:
         last = STAGES["program"]
@@ -80,8 +91,9 @@ def compile_model(path: Path, request: Request) -> Compilation:
             "CIM0305", f"the pipeline does not end with {last!r}: there is no program to emit", hint=order_hint()
         )
     calibrated = bool(ranges.activations) or request.target.constants["adc.gain"] != "unity"
-    synthetic = request.ranges is None and request.data is None and calibrated
-    emission = emit(graph, program_meta(graph, request, ranges, synthetic), memory)
+    given = request.ranges is not None or request.data is not None
+    synthetic = calibrated and not given and needs_data(request.pipeline)
+    emission = _emitted(graph, program_meta(graph, request, ranges, synthetic), memory, request)
     return Compilation(graph, emission, ranges, synthetic)
 
 
@@ -129,10 +141,11 @@ def _synthetic(op: InputOp, shape: tuple[int, ...], generator: np.random.Generat
 
 def program_meta(graph: Graph, request: Request, ranges: Ranges, synthetic: bool) -> Mapping[str, Any]:
     """Return what a program says about its origin: enough to compile it again without the calibration data."""
-    given = request.data is not None or request.ranges is not None
+    given = needs_data(request.pipeline) and (request.data is not None or request.ranges is not None)
+    model = {"name": graph.name, "sha256": graph.digest}
     options = {"pipeline": request.pipeline, "calibration": "synthetic" if synthetic else "data" if given else "none"}
     return {
-        "model": {"name": graph.name, "sha256": graph.digest},
+        "model": {**model, "stage": request.start} if request.start else model,
         "options": {**options, "unbatched": True} if request.unbatched else options,
         "ranges": ranges.to_json(),
         "target": request.target.sections(),
@@ -170,7 +183,8 @@ def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:
     for row in rows_of(request.pipeline):
         if row.foresee is not None:
             row.foresee(graph, request.target)
-    own_order = not DEFAULT.startswith(request.pipeline) and stems(request.pipeline) != stems(DEFAULT)
+    usual = DEFAULT.startswith(request.pipeline) or stems(request.pipeline) == stems(DEFAULT)
+    own_order = request.start is not None or not usual
     for one in parse_pipeline(request.pipeline, Setting(request.target, _data(request, graph), request.ranges)):
         started = time.perf_counter()
         graph = _guarded(one, graph) if own_order else one(graph)
@@ -191,3 +205,14 @@ def _guarded(one: Pass, graph: Graph) -> Graph:
     except Exception as error:
         message = f"pass {one.name} cannot run on this graph: {type(error).__name__}: {error}"
         raise fail("CIM0305", message, hint=order_hint()) from None
+
+
+def _emitted(graph: Graph, meta: Mapping[str, Any], memory: int, request: Request) -> Emission:
+    """Return the program of a graph; what emission does not find in a text is the user's to mend."""
+    try:
+        return emit(graph, meta, memory)
+    except Exception as error:
+        if request.start is None or isinstance(error, CimcError):
+            raise
+        message = f"no program can be emitted from this IR: {type(error).__name__}: {error}"
+        raise fail("CIM0306", message, hint="compare with what --compile-to tile writes for a model") from None

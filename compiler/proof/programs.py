@@ -59,9 +59,17 @@ def other_model(model: str, program: Program) -> Difference | None:
 
 def _stated_digest(program: Program) -> str:
     try:
-        return str(program.meta["model"]["sha256"])
+        model = program.meta["model"]
+        if "stage" in model:
+            raise _of_text(model["stage"])
+        return str(model["sha256"])
     except (KeyError, TypeError):
         raise _not_ours("the hash of its model") from None
+
+
+def _of_text(stage: object) -> DiagnosticError:
+    message = f"the program was compiled from IR text at stage {stage}: there is no model to hold it against"
+    return fail("CIM0602", message, hint="verify what `cimc compile MODEL.onnx` writes; `cimc lint` judges any program")
 
 
 def _not_ours(missing: object) -> DiagnosticError:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -249,6 +250,8 @@ IR: Mapping[str, Builder] = {
     "wordy_weight.mlir": _small_ir("0.5 -1.0", "0.5 one"),
     "unweighted.mlir": _small_ir("{weight = ", "{bias = "),
     **{f"{stage}.mlir": (lambda stage=stage: _compiled()[f"{stage}.mlir"]) for stage in ("graph", "quantised", "tile")},
+    "unplaced.mlir": lambda: re.sub(rb", blocks = array<[^>]*>", b"", _compiled()["tile.mlir"]),
+    "overlapping.mlir": lambda: re.sub(rb"address = \d+", b"address = 0", _compiled()["tile.mlir"]),
     "broken.mlir": _broken_ir('"nn.conv"', '"nn.cnov"'),
     "half.mlir": lambda: _cut(_compiled()["graph.mlir"], 0.5),
     "bytes.mlir": lambda: bytes(range(128, 256)),
@@ -261,6 +264,10 @@ BESIDE: Mapping[str, Mapping[str, Builder]] = {
     **{
         f"{stage}.mlir": {f"{stage}.safetensors": (lambda stage=stage: _compiled()[f"{stage}.safetensors"])}
         for stage in ("graph", "quantised", "tile")
+    },
+    **{
+        f"{name}.mlir": {f"{name}.safetensors": lambda: _compiled()["tile.safetensors"]}
+        for name in ("unplaced", "overlapping")
     },
     "other_weights.mlir": {"other_weights.safetensors": lambda: b"these are no weights"},
 }

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from command_line.conftest import Command
 from command_line.files import lay
 
 from cimc.ir.text import parse_graph, print_graph
+from cimc.isa.container import load
 from cimc.passes.pipeline import DEFAULT, STAGES, up_to_stage
 
 CALIBRATED = "--calib digits_calib.npz --scale 0.0625"
@@ -37,6 +39,28 @@ def test_the_pipeline_continues_from_the_text_of_a_stage(stage: str, cimc: Comma
     assert cimc(f"opt start.mlir {CALIBRATED} {option} -o found.mlir") == (0, "")
     assert (folder / "found.mlir").read_text() == (folder / "end.mlir").read_text()
     assert (folder / "found.safetensors").read_bytes() == (folder / "end.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_program_from_any_stage_is_that_of_the_model(target: str, cimc: Command, folder: Path) -> None:
+    options = f"{CALIBRATED} --target {target}"
+    assert cimc(f"compile digits.onnx {options} --dump-stages d -o p.cimb")[0] == 0
+    assert sorted(path.stem for path in (folder / "d").glob("*.mlir")) == [
+        f"{number}-{stage}" for number, stage in enumerate(TEXT_STAGES, 1)
+    ]
+    whole = replace(load(folder / "p.cimb"), meta={})
+    for number, stage in enumerate(TEXT_STAGES, 1):
+        assert cimc(f"compile --from {stage} d/{number}-{stage}.mlir {options} -o q.cimb")[0] == 0
+        found = load(folder / "q.cimb")
+        assert found.meta["model"]["stage"] == stage
+        assert replace(found, meta={}) == whole
+
+
+def test_a_dumped_stage_is_what_a_compile_to_it_writes(cimc: Command, folder: Path) -> None:
+    assert cimc(f"compile digits.onnx {CALIBRATED} --dump-stages d -o p.cimb")[0] == 0
+    assert cimc(f"compile digits.onnx {CALIBRATED} --compile-to quantised -o q.mlir") == (0, "")
+    for suffix in ("mlir", "safetensors"):
+        assert (folder / f"d/3-quantised.{suffix}").read_bytes() == (folder / f"q.{suffix}").read_bytes()
 
 
 @pytest.mark.skipif(not shutil.which("mlir-opt-22"), reason="mlir-opt-22 (Debian package mlir-22-tools) is absent")

@@ -1,0 +1,44 @@
+"""Graphs as files: IR text, and its large weights beside it."""
+
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+from cimc.command_line.files import weights_beside, writing
+from cimc.diagnostics import DiagnosticError, fail
+from cimc.ir.graph import Graph
+from cimc.ir.inline import beside
+from cimc.ir.text import parse_graph, print_graph
+from cimc.isa.atomic import write_files
+
+
+def write_graph(graph: Graph, path: Path) -> None:
+    """Write IR text to `path` and, where it has large weights, those beside it."""
+    from safetensors.numpy import save as to_bytes
+
+    large = beside(graph.weights)
+    files = {weights_beside(path): [to_bytes(large)]} if large else {}
+    with writing(path):
+        write_files({**files, path: [print_graph(graph).encode()]})
+
+
+def read_graph(path: Path) -> Graph:
+    """Return the graph of an IR text; its digest is that of the text in full. Raises CimcError CIM0306."""
+    from safetensors import SafetensorError
+    from xdsl.utils.exceptions import ParseError, VerifyException
+
+    from cimc.ir.verify import malformed, verify
+
+    try:
+        graph = replace(parse_graph(path.read_text(), str(path)), name=path.stem)
+        if weights_beside(path).exists():
+            graph.weights.load(weights_beside(path))
+        problems = malformed(graph) or verify(graph)
+    except (ParseError, VerifyException, SafetensorError) as error:
+        message = str(error).strip()
+        raise fail("CIM0306", message if message.startswith(str(path)) else f"{path}: {message}") from None
+    except UnicodeDecodeError:
+        raise fail("CIM0306", f"{path} is not text") from None
+    if problems:
+        raise DiagnosticError([d for problem in problems for d in fail("CIM0306", f"{path}: {problem}").diagnostics])
+    return replace(graph, digest=sha256(print_graph(graph).encode()).hexdigest())
