@@ -114,6 +114,9 @@ def _payload(header: Header, open_payload: PayloadOpener) -> tuple[bytes, bytes]
         raise IsaError(
             "CIM0426", f"payload file {header.payload!r} is missing", "keep it beside the program text", place
         ) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise IsaError("CIM0426", f"payload file {header.payload!r}: {reason}", place=place) from None
     with file:
         found = file.seek(0, os.SEEK_END)
         if found != constants + conductances:

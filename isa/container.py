@@ -6,18 +6,17 @@ from typing import BinaryIO
 
 from cimc.isa import binary
 from cimc.isa.atomic import write_files
+from cimc.isa.budgets import require
 from cimc.isa.disassemble import render
 from cimc.isa.errors import IsaError
+from cimc.isa.opening import open_named, open_regular
 from cimc.isa.program import Program
-
-TEXT_LIMIT = 1 << 30
-"""Bytes beyond which a file is no program text (payload lies in a file of its own)."""
 
 
 def load(path: str | os.PathLike[str]) -> Program:
-    """Return the program of a binary or text file. Raises IsaError on what is no whole program, OSError."""
+    """Return the program of a binary or text file. Raises IsaError on what is no whole program, OSError, OverBudget."""
     path = Path(path)
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         start = file.read(len(binary.MAGIC))
         file.seek(0)
         try:
@@ -53,7 +52,8 @@ def save_text(program: Program, path: str | os.PathLike[str]) -> None:
 
 
 def _text(file: BinaryIO) -> str:
-    data = file.read(TEXT_LIMIT)
+    require("text_bytes", os.fstat(file.fileno()).st_size, "bytes of program text")
+    data = file.read()
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -66,4 +66,4 @@ def _text(file: BinaryIO) -> str:
 def _parse(text: str, path: Path) -> Program:
     from cimc.isa.assemble import parse
 
-    return parse(text, lambda name: (path.parent / name).open("rb"), str(path))
+    return parse(text, lambda name: open_named(path.parent, name), str(path))

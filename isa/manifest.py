@@ -8,6 +8,7 @@ from dataclasses import asdict, fields
 from itertools import groupby
 from typing import Any, NamedTuple, NoReturn
 
+from cimc.isa.documents import json_value
 from cimc.isa.errors import IsaError
 from cimc.isa.program import Port, Program
 from cimc.isa.table import ELEMENT_TYPES
@@ -38,10 +39,10 @@ def canonical(value: Any) -> str:
 
 
 def from_json(text: str) -> Any:
-    """Return the value of JSON text. Raises IsaError CIM0425 on malformed text, NaN and infinities included."""
+    """Return the value of JSON text. Raises OverBudget; IsaError CIM0425 on malformed text, NaN, infinities."""
     try:
-        return json.loads(text, parse_constant=_no_constant, parse_float=_finite)
-    except (ValueError, RecursionError) as error:
+        return json_value(text, "program facts", parse_constant=_no_constant, parse_float=_finite)
+    except ValueError as error:
         raise IsaError("CIM0425", f"malformed JSON: {error}") from None
 
 

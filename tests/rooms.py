@@ -11,10 +11,12 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = {"compiler": "cimc", "passes": "cimc.passes", "backends": "cimc.backends", "isa": "cimc.isa"}
 """The import name of each top-level folder."""
 
-MACHINE = {"isa", "isa.limits", "backends.machine"}
+FILES = {"isa.budgets", "isa.documents", "isa.opening"}
+"""How files of others are opened and parsed, and what they may cost: rooms of one file each, which all may know."""
+MACHINE = {"isa", "isa.limits", "backends.machine"} | FILES
 """What a chip's hardware is; `isa.limits` is a room of one file, which the compiler may know too."""
 CHIP = MACHINE | {"backends.noise"}
-GRAPHS = {"ir", "diagnostics"}
+GRAPHS = {"ir", "diagnostics"} | FILES
 BACKENDS = {
     f"backends.{name}"
     for name in (
@@ -32,6 +34,7 @@ BACKENDS = {
 GROUND = {
     "isa",
     "isa.limits",
+    *FILES,
     "ir",
     "diagnostics",
     "tagged",
@@ -44,12 +47,15 @@ GROUND = {
 }
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "isa": {"isa.limits"},
+    "isa": {"isa.limits"} | FILES,
+    "isa.budgets": {"isa"},
+    "isa.documents": {"isa.budgets"},
+    "isa.opening": {"isa.budgets"},
     "isa.limits": set(),
     "ir": set(),
     "diagnostics": {"isa"},
-    "tagged": set(),
-    "targets": {"diagnostics", "isa.limits", "tagged"},
+    "tagged": FILES,
+    "targets": {"diagnostics", "isa.limits", "tagged"} | FILES,
     "frontend": GRAPHS,
     "evaluate": GRAPHS | {"isa.limits"},
     "passes": GRAPHS | {"isa.limits", "evaluate", "targets", "passes.layout", "passes.digital"},

@@ -14,6 +14,7 @@ from cimc.command_line import main
 from cimc.diagnostics import CODES as COMPILER
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.isa import errors
+from cimc.isa.budgets import CODES as BUDGETS
 from cimc.isa.errors import CODES as PROGRAMS
 from cimc.isa.errors import CimcError, CimcWarning, IsaError, render
 
@@ -48,12 +49,12 @@ def test_an_error_has_code_status_and_hint_also_from_another_process(error: Cimc
 
 
 def test_a_code_belongs_to_one_layer():
-    assert len({**COMPILER, **PROGRAMS, **MACHINE}) == len(COMPILER) + len(PROGRAMS) + len(MACHINE)
+    assert len({**COMPILER, **BUDGETS, **PROGRAMS, **MACHINE}) == sum(map(len, (COMPILER, BUDGETS, PROGRAMS, MACHINE)))
 
 
 def test_every_status_has_a_name():
     named = {getattr(errors, name) for name in dir(errors) if name.isupper() and name != "CODES"}
-    assert {code.status for table in (COMPILER, PROGRAMS, MACHINE) for code in table.values()} <= named
+    assert {code.status for table in (COMPILER, BUDGETS, PROGRAMS, MACHINE) for code in table.values()} <= named
 
 
 def test_no_exception_that_carries_a_code_stands_beside_the_base():

@@ -18,6 +18,8 @@ from cimc.driving.tables import terminal_width
 from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph, print_sparse
 from cimc.isa.container import save_binary, save_text
+from cimc.isa.documents import json_value
+from cimc.isa.opening import read_regular
 from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT, STAGES, behind_stage, up_to_stage, with_options
 from cimc.passes.ranges import Ranges
@@ -71,8 +73,8 @@ def feeding_of(options: argparse.Namespace) -> Feeding:
 def read_ranges(path: str) -> Ranges:
     """Return the ranges of a JSON file. Raises CimcError CIM0204."""
     try:
-        facts = json.loads(Path(path).read_text())
-    except (ValueError, RecursionError) as error:
+        facts = json_value(read_regular(path, "json_bytes", f"the bytes of {path}").decode(), path)
+    except ValueError as error:
         raise fail("CIM0204", f"{path} is not JSON: {error}", hint=RANGES_HINT) from None
     try:
         return Ranges.from_json(facts)

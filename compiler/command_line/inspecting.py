@@ -66,6 +66,7 @@ def explain_command(options: argparse.Namespace) -> int:
 def _all_codes() -> dict[str, Any]:
     """Return the codes of every layer: compiler, instruction set, machine."""
     from cimc.backends.machine.traps import CODES as MACHINE
+    from cimc.isa.budgets import CODES as BUDGETS
     from cimc.isa.errors import CODES as INSTRUCTIONS
 
-    return {**CODES, **INSTRUCTIONS, **MACHINE}
+    return {**CODES, **BUDGETS, **INSTRUCTIONS, **MACHINE}

@@ -1,5 +1,6 @@
 """Entry point: parse, run one command, turn every failure into a coded message and an exit status."""
 
+import argparse
 import contextlib
 import errno
 import os
@@ -10,7 +11,9 @@ from typing import TextIO
 
 from cimc.command_line.options import build_parser
 from cimc.diagnostics import Diagnostic, fail
+from cimc.isa.budgets import set_budgets
 from cimc.isa.errors import INTERNAL, INTERRUPTED, USAGE, CimcError, CimcWarning
+from cimc.isa.opening import set_root
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         build_parser().print_help()
         return USAGE
     try:
+        _apply_policy(options)
         with _warnings_on_stderr():
             status = int(options.run(options) or 0)
         sys.stdout.flush()
@@ -33,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         return _report(error)
+
+
+def _apply_policy(options: argparse.Namespace) -> None:
+    """Set what this process grants to files of others. Raises OverBudget CIM0007."""
+    set_budgets(getattr(options, "budget", None) or ())
+    set_root(getattr(options, "model_root", None))
 
 
 def _discard_output() -> None:

@@ -58,6 +58,12 @@ Commands = "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _command(commands: "Commands", name: str, summary: str, run: Command) -> argparse.ArgumentParser:  # type: ignore[valid-type]
     parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)  # type: ignore[attr-defined]
     parser.set_defaults(run=run)
+    parser.add_argument(
+        "--budget",
+        action="append",
+        metavar="NAME=NUMBER",
+        help="grant files of others more or less than usual, such as nodes=200000 or model_bytes=3GiB",
+    )
     return parser
 
 
@@ -109,6 +115,12 @@ def _feeding(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--limit", type=_count, metavar="N", help="take the first N rows only")
 
 
+def _model_root(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model-root", metavar="FOLDER", help="the file may name others anywhere in FOLDER, by any path or link"
+    )
+
+
 def _threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=_count, metavar="N", help="images go over N threads (default: all cores)")
 
@@ -151,6 +163,7 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
         metavar="NAME|FILE.toml",
         help="the chip (default aon-cim; see `cimc target list`)",
     )
+    _model_root(parser)
     _unbatched(parser)
     _tiles(parser)
     parser.add_argument("--calib", metavar="DATA.npz", help="inputs to calibrate ranges on")
@@ -217,6 +230,7 @@ def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(
         commands, "verify", "prove that a program is its model, tensor by tensor", _late("verifying", "verify_command")
     )
+    _model_root(parser)
     parser.add_argument("model", metavar="MODEL.onnx")
     parser.add_argument("program", metavar="prog.asm")
     parser.add_argument("--input", required=True, metavar="X.npz", help="inputs to prove it on")
@@ -255,6 +269,7 @@ def _sweep(commands: "Commands") -> None:  # type: ignore[valid-type]
         "score a grid of models, targets, passes, noise and chips",
         _late("sweeping", "sweep_command"),
     )
+    _model_root(parser)
     parser.add_argument("sweep", metavar="SWEEP.toml", help="the models and the grid (docs/sweeps.md)")
     parser.add_argument("-o", "--output", metavar="OUT.parquet", help="the table (default: SWEEP.parquet beside it)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="use this Dask cluster instead of processes of its own")
@@ -364,6 +379,7 @@ def _check(commands: "Commands") -> None:  # type: ignore[valid-type]
         commands, "check", "list everything in a model that cannot be compiled", _late("inspecting", "check_command")
     )
     parser.add_argument("model", metavar="MODEL.onnx")
+    _model_root(parser)
     _unbatched(parser)
 
 

@@ -20,6 +20,7 @@ from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays, to_npz
 from cimc.driving.scoring import compensated_for
 from cimc.isa.container import load
+from cimc.isa.documents import json_value
 
 FORMAT = 2
 
@@ -85,7 +86,7 @@ def _require_origin(wanted: dict[str, str], measured: Mapping[str, NDArray[Any]]
         print(f"  {options.measured} does not say what it was measured on: only its shapes are compared")
         return
     try:
-        found = json.loads(str(measured[ORIGIN]))
+        found = json_value(str(measured[ORIGIN]), options.measured)
         different = [name for name in ("program", "inputs") if found[name] != wanted[name]]
     except (KeyError, TypeError, ValueError):
         raise fail("CIM0210", f"{options.measured}: {ORIGIN} is not what `cimc run --layers` writes") from None
@@ -112,7 +113,7 @@ def _arrays(facts: dict[str, Any], found: list[Band]) -> dict[str, NDArray[Any]]
 def _bands(path: str) -> tuple[dict[str, Any], list[Band]]:
     arrays = load_arrays(path)
     try:
-        facts = json.loads(str(arrays["facts"]))
+        facts = json_value(str(arrays["facts"]), path)
         rows = zip(arrays["names"], arrays["low"], arrays["high"], strict=True)
         found = [Band(str(name), arrays[f"exact {n}"], low, high) for n, (name, low, high) in enumerate(rows)]
         if facts["format"] != FORMAT or not {"confidence", "noise", "origin"} <= set(facts):

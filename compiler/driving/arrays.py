@@ -2,39 +2,20 @@
 
 import io
 import math
-import struct
 import warnings
 import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
+from cimc.driving.archives import Archive
 from cimc.isa.errors import CimcWarning
 
 Array = NDArray[Any]
-
-ZIP, NPY = b"PK", b"\x93NUMPY"
-"""How .npz and .npy files start."""
-
-DAMAGED = (
-    ValueError,
-    EOFError,
-    KeyError,
-    MemoryError,
-    NotImplementedError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What numpy and zipfile raise on files that are damaged, encrypted, or something else."""
 
 
 @dataclass(frozen=True)
@@ -46,20 +27,9 @@ class Feeding:
     limit: int | None = None
 
 
-def load_arrays(path: str) -> dict[str, Array]:
-    """Return the arrays of an .npz file, or the one of an .npy file as `x`. Raises CimcError CIM0001, CIM0201."""
-    try:
-        with Path(path).open("rb") as file:
-            start = file.read(len(NPY))
-            file.seek(0)
-            if not start.startswith((ZIP, NPY)):
-                raise ValueError(f"it starts with {start!r}")
-            loaded = np.load(file, allow_pickle=False)
-            return {"x": loaded} if isinstance(loaded, np.ndarray) else {name: loaded[name] for name in loaded.files}
-    except OSError as error:
-        raise fail("CIM0001", f"cannot read {path}: {error.strerror or error}") from None
-    except DAMAGED as error:
-        raise fail("CIM0201", f"{path} is not an .npz or .npy file of numbers: {error}") from None
+def load_arrays(path: str) -> Archive:
+    """Return the arrays of an .npz file, or the one of an .npy file as `x`, each read when it is asked for."""
+    return Archive(path)
 
 
 def to_npz(arrays: Mapping[str, Array]) -> bytes:
@@ -79,7 +49,7 @@ def feed(
     """Return float32 [N, *shape] for each (name, per-sample shape) of `inputs`. Raises CimcError CIM0201 to CIM0203."""
     result = {}
     for name, shape in inputs:
-        raw = _pick(arrays, name, len(inputs) == 1, path)
+        raw = _pick(arrays, name, len(inputs) == 1, path, feeding.limit)
         result[name] = _prepared(raw, name, shape, feeding, path)
     counts = {len(array) for array in result.values()}
     if len(counts) > 1:
@@ -91,11 +61,10 @@ def _sizes(shape: tuple[int, ...]) -> str:
     return ", ".join(map(str, shape))
 
 
-def _pick(arrays: Mapping[str, Array], name: str, alone: bool, path: str) -> Array:
-    if name in arrays:
-        return arrays[name]
-    if alone and "x" in arrays:
-        return arrays["x"]
+def _pick(arrays: Mapping[str, Array], name: str, alone: bool, path: str, limit: int | None) -> Array:
+    for found in (name, "x") if alone else (name,):
+        if found in arrays:
+            return arrays.rows(found, limit) if isinstance(arrays, Archive) else arrays[found]
     wanted = f"{name!r} or 'x'" if alone else repr(name)
     raise fail(
         "CIM0201",

@@ -1,7 +1,7 @@
 """Reads a model file without changing it: protobuf, declared sizes, external data, versions."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,14 +9,13 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
-from cimc.frontend.tensors import declared_bytes, external_files, take_out, tensors
+from cimc.frontend.external import ExternalFiles
+from cimc.frontend.tensors import check_external, declared_bytes, take_out, tensors
 from cimc.ir.weights import Array
+from cimc.isa.opening import read_regular
 
 LARGEST_CONSTANTS = 4 << 30
 """Bytes of constants a model may declare: beyond this nothing is allocated."""
-
-
-CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -29,40 +28,32 @@ class ModelFile:
 
 
 def read(path: Path) -> ModelFile:
-    """Return the model of a file. Raises CimcError CIM0001, CIM0101, CIM0102, CIM0108 or CIM0111."""
+    """Return the model of a file. Raises CimcError CIM0001, CIM0101, CIM0102, CIM0108 or CIM0111, OverBudget."""
     content = _bytes(path)
     model, digest = _parse(path, content), hashlib.sha256(content)
     del content
     _check_names(model.graph, path)
     check_versions(model)
     check_sizes(model)
-    names = external_files(model)
-    light, large = take_out(model, path.parent)
-    return ModelFile(light, large, _with_external(digest, path.parent, names))
+    with ExternalFiles(path.parent) as files:
+        check_external(model, files)
+        light, large = take_out(model, files)
+        return ModelFile(light, large, files.add_to(digest))
 
 
 def model_digest(path: Path) -> str:
-    """Return the sha256 of the model file and of the external data it names."""
+    """Return the sha256 of the model file and of the external data it names. Raises as `read` does."""
     content = _bytes(path)
-    return _with_external(hashlib.sha256(content), path.parent, external_files(_parse(path, content)))
-
-
-def _with_external(digest: "hashlib._Hash", folder: Path, names: Iterable[str]) -> str:
-    """Return the hexadecimal digest once the names and contents of external files are added to it."""
-    for name in names:
-        digest.update(name.encode())
-        try:
-            with (folder / name).open("rb") as file:
-                while chunk := file.read(CHUNK_BYTES):
-                    digest.update(chunk)
-        except OSError as error:
-            raise fail("CIM0001", f"{folder / name}: {error.strerror or error}") from None
-    return digest.hexdigest()
+    model = _parse(path, content)
+    check_sizes(model)
+    with ExternalFiles(path.parent) as files:
+        check_external(model, files)
+        return files.add_to(hashlib.sha256(content))
 
 
 def _bytes(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return read_regular(path, "model_bytes", f"the bytes of {path}")
     except OSError as error:
         raise fail("CIM0001", f"{path}: {error.strerror or error}") from None
 

@@ -1,12 +1,13 @@
 """The tensors of a model: external data checked and mapped from disk, large initialisers taken out of the protobuf."""
 
+import errno
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import onnx
 
-from cimc.diagnostics import fail
+from cimc.diagnostics import DiagnosticError, fail
+from cimc.frontend.external import ExternalFiles
 from cimc.ir.weights import Array
 
 LARGE_BYTES = 1 << 16
@@ -15,25 +16,20 @@ LARGE_BYTES = 1 << 16
 DATA_FIELDS = [name for name in onnx.TensorProto.DESCRIPTOR.fields_by_name if name.endswith(("_data", "_location"))]
 
 
-def take_out(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelProto, dict[str, Array]]:
+def take_out(model: onnx.ModelProto, files: ExternalFiles) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """Return the model without the data of its large initialisers, and these by name; external data is loaded.
 
     Large external tensors stay on disk, mapped: only what is used of them is ever read. `model` itself is changed.
-    Raises CimcError CIM0102 for external data that is missing, too short, or outside the folder.
+    `check_external` comes first.
     """
-    for tensor in tensors(model):
-        if _is_external(tensor):
-            _check_external(tensor, folder)
     large: dict[str, Array] = {}
     for tensor in model.graph.initializer:
         if declared_bytes(tensor) >= LARGE_BYTES and _type_of(tensor).isbuiltin == 1:
-            large[tensor.name] = _mapped(tensor, folder) if _is_external(tensor) else onnx.numpy_helper.to_array(tensor)
+            large[tensor.name] = _mapped(tensor, files) if _is_external(tensor) else onnx.numpy_helper.to_array(tensor)
             for name in DATA_FIELDS:
                 tensor.ClearField(name)
-    try:
-        onnx.load_external_data_for_model(model, str(folder))
-    except (onnx.checker.ValidationError, OSError, ValueError) as error:
-        raise fail("CIM0102", f"external data: {error}") from None
+    for tensor in filter(_is_external, tensors(model)):
+        _load(tensor, files)
     if not large:
         return model, large
     light = onnx.ModelProto()  # a protobuf gives the memory of cleared fields back only as a whole
@@ -41,9 +37,10 @@ def take_out(model: onnx.ModelProto, folder: Path) -> tuple[onnx.ModelProto, dic
     return light, large
 
 
-def external_files(model: onnx.ModelProto) -> list[str]:
-    """Return the names of the files that hold external data, sorted."""
-    return sorted({_entries(tensor).get("location", "") for tensor in tensors(model) if _is_external(tensor)})
+def check_external(model: onnx.ModelProto, files: ExternalFiles) -> None:
+    """Open all external data of a model. Raises CimcError CIM0102 where some is missing, too short or outside."""
+    for tensor in filter(_is_external, tensors(model)):
+        _check_external(tensor, files)
 
 
 def declared_bytes(tensor: onnx.TensorProto) -> int:
@@ -98,25 +95,38 @@ def _entries(tensor: onnx.TensorProto) -> dict[str, str]:
     return {str(entry.key): str(entry.value) for entry in tensor.external_data}
 
 
-def _mapped(tensor: onnx.TensorProto, folder: Path) -> Array:
+def _mapped(tensor: onnx.TensorProto, files: ExternalFiles) -> Array:
     """Return checked external data as a read-only array, read page by page when it is used."""
     entries, stored = _entries(tensor), _type_of(tensor).newbyteorder("<")
-    place, offset = folder / entries["location"], int(entries.get("offset", 0))
-    found = np.memmap(place, stored, "r", offset, tuple(tensor.dims))
+    place = files.file(entries["location"])
+    found = np.memmap(place, stored, "r", int(entries.get("offset", 0)), tuple(tensor.dims))
     return np.require(np.asarray(found), _type_of(tensor), "A")
 
 
-def _check_external(tensor: onnx.TensorProto, folder: Path) -> None:
+def _load(tensor: onnx.TensorProto, files: ExternalFiles) -> None:
+    """Put checked external data into the tensor itself."""
     entries = _entries(tensor)
-    place = Path(entries.get("location", ""))
-    outside = place.is_absolute() or ".." in place.parts or not place.parts
-    if outside or not (folder / place).resolve().is_relative_to(folder.resolve()):
-        raise fail("CIM0102", f"tensor '{tensor.name}' has its data at '{place}', outside the model's folder")
+    tensor.raw_data = files.read(entries["location"], int(entries.get("offset", 0)), declared_bytes(tensor))
+    tensor.data_location = onnx.TensorProto.DEFAULT
+    del tensor.external_data[:]
+
+
+def _check_external(tensor: onnx.TensorProto, files: ExternalFiles) -> None:
+    entries = _entries(tensor)
+    place = entries.get("location", "")
     try:
-        offset, available = int(entries.get("offset", 0)), (folder / place).stat().st_size
+        available = files.size(place)
+        offset = int(entries.get("offset", 0))
         length = int(entries.get("length", declared_bytes(tensor)))
     except (OSError, ValueError) as error:
-        raise fail("CIM0102", f"tensor '{tensor.name}': external data '{place}': {error}") from None
+        raise _unusable(tensor.name, place, error) from None
     if offset < 0 or length != declared_bytes(tensor) or offset + length > available:
         message = f"tensor '{tensor.name}' wants {declared_bytes(tensor)} bytes at {offset} of '{place}'"
         raise fail("CIM0102", f"{message}, which states {length} and holds {available}")
+
+
+def _unusable(tensor: str, place: str, error: OSError | ValueError) -> DiagnosticError:
+    reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+    if isinstance(error, OSError) and error.errno == errno.EPERM:
+        return fail("CIM0102", f"tensor '{tensor}' has its data at '{place}', outside the model's folder: {reason}")
+    return fail("CIM0102", f"tensor '{tensor}': external data '{place}': {reason}")

@@ -1,6 +1,5 @@
 """The file of a sweep: models with their data, and the lists whose products are tried."""
 
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -11,6 +10,8 @@ from typing import Any
 from cimc.backends.noise.table import DEFAULTS
 from cimc.diagnostics import fail
 from cimc.driving.durations import seconds
+from cimc.isa.documents import toml_value
+from cimc.isa.opening import named, read_regular
 from cimc.passes.pipeline import DEFAULT, with_options
 
 COMPENSATIONS = ("none", "block", "column", "refit")
@@ -121,10 +122,10 @@ GRID_KEYS: Mapping[str, str] = {
 def read_grid(path: Path) -> Grid:
     """Return the sweep of a TOML file; paths in it start at its folder. Raises CimcError CIM0001, CIM0003, CIM0206."""
     try:
-        facts = tomllib.loads(path.read_text())
+        facts = toml_value(read_regular(path, "toml_bytes", f"the bytes of {path}").decode(), str(path))
     except OSError as error:
         raise fail("CIM0001", f"cannot read {path}: {error.strerror or error}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise _unusable(path, f"it is not TOML: {error}") from None
     _require_keys(path, "the file", facts, {"model": "", "grid": ""})
     models = facts.get("model")
@@ -147,7 +148,7 @@ def _subject(path: Path, index: int, facts: Mapping[str, Any]) -> Subject:
         if key not in facts:
             raise _unusable(path, f"{place}: {key} is missing")
     values = {key: _value(path, f"{place}, {key}", facts[key], MODEL_KEYS[key]) for key in facts}
-    files = {key: path.parent / values.pop(key) for key in ("file", "calib", "data")}
+    files = {key: _file(path, f"{place}, {key}", values.pop(key)) for key in ("file", "calib", "data")}
     metric = values.get("metric", "accuracy")
     if metric not in METRICS:
         raise _unusable(path, f"{place}: metric is {metric!r}, known are {', '.join(METRICS)}")
@@ -158,7 +159,9 @@ def _grid(path: Path, subjects: tuple[Subject, ...], facts: Mapping[str, Any]) -
     _require_keys(path, "[grid]", facts, GRID_KEYS)
     values = {key: _value(path, f"[grid] {key}", facts[key], GRID_KEYS[key]) for key in facts}
     if "target" in values:
-        values["targets"] = tuple(_target(path, name) for name in values.pop("target"))
+        values["targets"] = tuple(_source(path, "target", name) for name in values.pop("target"))
+    if "noise" in values:
+        values["noise"] = tuple(_source(path, "noise", name) for name in values["noise"])
     if "time" in values:
         values["times"] = values.pop("time")
     grid = Grid(subjects, **values)
@@ -172,9 +175,19 @@ def _grid(path: Path, subjects: tuple[Subject, ...], facts: Mapping[str, Any]) -
     return grid
 
 
-def _target(path: Path, name: str) -> str:
-    """Return a target's name, or its file as seen from the sweep's folder."""
-    return str(path.parent / name) if name.endswith(".toml") else name
+def _file(path: Path, place: str, name: str) -> Path:
+    """Return a file that the sweep names, as `isa.opening` allows it, seen from the sweep's folder."""
+    try:
+        named(path.parent, name)
+    except (OSError, ValueError) as error:
+        raise _unusable(path, f"{place} is {name!r}: {getattr(error, 'strerror', None) or error}") from None
+    return path.parent / name
+
+
+def _source(path: Path, key: str, name: str) -> str:
+    """Return the name of a built-in target or profile, or its file as seen from the sweep's folder."""
+    file, *changes = name.split(",")
+    return ",".join([str(_file(path, f"[grid] {key}", file)), *changes]) if file.endswith(".toml") else name
 
 
 def _texts(value: Any) -> tuple[str, ...] | None:

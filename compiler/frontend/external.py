@@ -1,0 +1,59 @@
+"""The files beside a model that hold the data of its tensors, each opened once."""
+
+import hashlib
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from cimc.isa.budgets import require
+from cimc.isa.opening import open_named
+
+CHUNK_BYTES = 1 << 20
+
+
+class ExternalFiles:
+    """Open files by the names that tensors of a model in `folder` give them; a context that closes them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._files: dict[str, BinaryIO] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for file in self._files.values():
+            file.close()
+
+    def file(self, name: str) -> BinaryIO:
+        """Return the file of a name. Raises OSError where it may not or cannot be opened, OverBudget."""
+        if name not in self._files:
+            self._files[name] = open_named(self.folder, name)
+            require("external_bytes", sum(map(_size, self._files.values())), "bytes of external data")
+        return self._files[name]
+
+    def size(self, name: str) -> int:
+        """Return the bytes of a file, as `file` raises."""
+        return _size(self.file(name))
+
+    def read(self, name: str, offset: int, length: int) -> bytes:
+        """Return bytes of a file, as `file` raises."""
+        file = self.file(name)
+        file.seek(offset)
+        return file.read(length)
+
+    def add_to(self, digest: "hashlib._Hash") -> str:
+        """Return the hexadecimal digest once the names and contents of all files opened are added to it."""
+        for name, file in sorted(self._files.items()):
+            digest.update(name.encode())
+            file.seek(0)
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+        return digest.hexdigest()
+
+
+def _size(file: BinaryIO) -> int:
+    return os.fstat(file.fileno()).st_size
