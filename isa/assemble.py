@@ -9,6 +9,7 @@ from cimc.isa.encode import check_operand, encode_all
 from cimc.isa.errors import IsaError
 from cimc.isa.grammar import parser, positional
 from cimc.isa.header import Header, check_compatible, integer, read_header
+from cimc.isa.layers import check_layers
 from cimc.isa.manifest import from_json, sha256, target_hash, to_bytes
 from cimc.isa.program import Instruction, Operand, Program
 from cimc.isa.syntax import syntax_error
@@ -35,8 +36,16 @@ def parse(text: str, open_payload: PayloadOpener, name: str = "program") -> Prog
         constants, conductances = _payload(header, open_payload)
         ports = (tuple(header.inputs), tuple(header.outputs))
         program = Program(
-            instructions, locations, *ports, constants, conductances, header.activation_bytes, header.meta
+            instructions,
+            locations,
+            *ports,
+            constants,
+            conductances,
+            header.activation_bytes,
+            header.meta,
+            tuple(header.layers),
         )
+        _check_layers(header, program)
         _check_hashes(header, program)
     except IsaError as error:
         raise error.at(f"{name}:{error.place}" if error.place else name) from None
@@ -125,6 +134,13 @@ def _payload(header: Header, open_payload: PayloadOpener) -> tuple[bytes, bytes]
             )
         file.seek(0)
         return file.read(constants), file.read(conductances)
+
+
+def _check_layers(header: Header, program: Program) -> None:
+    try:
+        check_layers(program)
+    except IsaError as error:
+        raise error.at(str(header.lines["layer"])) from None
 
 
 def _check_hashes(header: Header, program: Program) -> None:

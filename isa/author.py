@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from cimc.isa.constants import ConstantMemory, dtype_of, stored
-from cimc.isa.program import Instruction, Operand, Port, Program, instruction
+from cimc.isa.program import Instruction, Layer, Operand, Port, Program, instruction
 from cimc.isa.streams import AXES, dense
 
 
@@ -16,7 +16,8 @@ class Author:
     """Puts one instruction behind the other; `program` returns what there is, and more may follow.
 
     `target` are the sections of a chip (`Target.sections()`), which the program carries. Every instruction put is told
-    to come from `names`. Methods that put an instruction return the author, those that fill a memory an address.
+    to come from `names`: that of one of the `layers`, or where there are none whatever helps a reader. Methods that put
+    an instruction return the author, those that fill a memory an address.
     Raises IsaError CIM0402 and CIM0403 where an instruction or an operand does not exist.
     """
 
@@ -26,6 +27,7 @@ class Author:
         self.instructions: list[Instruction] = []
         self.locations: list[tuple[str, ...]] = []
         self.names: tuple[str, ...] = ()
+        self.layers: list[Layer] = []
         self.inputs: list[Port] = []
         self.outputs: list[Port] = []
         self.constants = ConstantMemory()
@@ -37,6 +39,7 @@ class Author:
         author = Author({}, program.activation_bytes)
         author.meta = dict(program.meta)
         author.instructions, author.locations = list(program.instructions), list(program.locations)
+        author.layers = list(program.layers)
         author.inputs, author.outputs = list(program.inputs), list(program.outputs)
         author.constants = ConstantMemory(program.constants)
         author.conductances = io.BytesIO(program.conductances)
@@ -113,4 +116,5 @@ class Author:
             conductances=self.conductances.getvalue(),
             activation_bytes=self.activation_bytes,
             meta=dict(self.meta),
+            layers=tuple(self.layers),
         )

@@ -8,6 +8,7 @@ from typing import BinaryIO, NamedTuple
 from cimc.isa import manifest
 from cimc.isa.encode import check_isa, decode_all, encode_all, isa_hash
 from cimc.isa.errors import IsaError
+from cimc.isa.layers import check_layers
 from cimc.isa.manifest import FORMAT_VERSION
 from cimc.isa.program import Program
 
@@ -52,7 +53,7 @@ def to_parts(program: Program) -> tuple[bytes, ...]:
 
 
 def read(file: BinaryIO) -> Program:
-    """Return the program of a binary file. Raises IsaError CIM0420 to CIM0425 on damage, and as `decode_all` does."""
+    """Return the program of a binary file. Raises IsaError CIM0420 to CIM0428 on damage, and as `decode_all` does."""
     header = file.read(HEADER_BYTES)
     table = _check_header(header)
     file_bytes = os.fstat(file.fileno()).st_size
@@ -65,7 +66,7 @@ def read(file: BinaryIO) -> Program:
     facts = manifest.from_bytes(meta, len(instructions))
     if bytes.fromhex(manifest.target_hash(facts.meta)) != header[_HEAD.size - 32 : _HEAD.size]:
         raise IsaError("CIM0424", "the target inside the program does not have the hash that the header states")
-    return Program(
+    program = Program(
         instructions,
         facts.locations,
         facts.inputs,
@@ -74,7 +75,10 @@ def read(file: BinaryIO) -> Program:
         conductances,
         facts.activation_bytes,
         facts.meta,
+        facts.layers,
     )
+    check_layers(program)
+    return program
 
 
 def _pack_table(sections: Sequence[bytes]) -> bytes:

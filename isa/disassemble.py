@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from cimc.isa.encode import encode_all, isa_hash
 from cimc.isa.errors import IsaError
 from cimc.isa.grammar import positional
+from cimc.isa.layers import layer_facts
 from cimc.isa.manifest import FORMAT_VERSION, canonical, port_facts, sha256, target_hash, to_bytes
 from cimc.isa.program import Instruction, Operand, Program
 from cimc.isa.table import Field
@@ -44,6 +45,8 @@ def _header(program: Program, payload_name: str) -> Iterator[str]:
         yield f".input {canonical(port_facts(port))}"
     for port in program.outputs:
         yield f".output {canonical(port_facts(port))}"
+    for layer in program.layers:
+        yield " ".join((".layer", *map(canonical, layer_facts(layer))))
     yield f".activation {program.activation_bytes}"
     if program.constants or program.conductances:
         yield f".payload {canonical(payload_name)}"

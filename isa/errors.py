@@ -148,6 +148,11 @@ CODES: Mapping[str, Code] = {
         "program and payload would share a name",
         "Program text is saved as two files, NAME and its payload; the name chosen for the text is the payload's. Choose a name that ends in .asm.",
     ),
+    "CIM0428": _invalid(
+        "wrong table of layers",
+        "A program's `.layer` lines name each layer with its ONNX nodes and its tensor, and `.loc` says which layer instructions belong to. "
+        "Names and tensors are unique, every instruction on blocks belongs to one layer, every layer has instructions, and a block has one layer.",
+    ),
     "CIM0430": _invalid(
         "access outside memory",
         "A stream or a table reaches below address 0 or beyond the end of activation memory, constants or conductances. Windows count with the taps that lie inside the tensor.",

@@ -16,13 +16,14 @@ HEADER = {
     "meta": "STRING JSON",
     "input": "JSON",
     "output": "JSON",
+    "layer": "STRING STRING STRING*",
     "activation": "INTEGER",
     "payload": "STRING",
     "constants": "INTEGER STRING?",
     "conductances": "INTEGER STRING?",
     "code": "STRING",
 }
-"""Header directives and their arguments; a STRING is a hash, but in meta and payload."""
+"""Header directives and their arguments; a STRING is a hash, but in meta, layer and payload."""
 
 _INTEGER = r"-?(?:0[xX][0-9a-fA-F]+|[0-9]+)"
 _RULES = r"""

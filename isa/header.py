@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from cimc.isa.encode import check_isa
 from cimc.isa.errors import IsaError
+from cimc.isa.layers import layer_from
 from cimc.isa.manifest import FORMAT_VERSION, from_json, port_from
-from cimc.isa.program import Port
+from cimc.isa.program import Layer, Port
 
 if TYPE_CHECKING:
     from lark import Token
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 _VERSION = re.compile(r"(?:[ \t]*(?:;[^\n]*)?\r?\n)*[ \t]*\.cimc[ \t]+([^\s;]*)")
 _ISA = re.compile(r'^[ \t]*\.isa[ \t]+"sha256:([0-9a-f]{64})"', re.MULTILINE)
 _HASH = re.compile("sha256:([0-9a-f]{64})")
-_REPEATED = ("meta", "input", "output")
+_REPEATED = ("meta", "input", "output", "layer")
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Header:
     meta: dict[str, Any] = field(default_factory=dict)
     inputs: list[Port] = field(default_factory=list)
     outputs: list[Port] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
     activation_bytes: int = 0
     payload: str = ""
     lengths: dict[str, int] = field(default_factory=lambda: {"constants": 0, "conductances": 0})
@@ -74,6 +76,8 @@ def _apply(header: Header, name: str, arguments: list["Token"]) -> None:
         _add_meta(header, from_json(arguments[0]), from_json(arguments[1]))
     elif name in ("input", "output"):
         (header.inputs if name == "input" else header.outputs).append(port_from(from_json(arguments[0])))
+    elif name == "layer":
+        header.layers.append(layer_from([from_json(text) for text in arguments]))
     elif name == "activation":
         header.activation_bytes = _count(arguments[0])
     elif name == "payload":

@@ -1,4 +1,4 @@
-"""The facts of a program beside its code and payload, as canonical JSON: ports, locations, activation memory, meta."""
+"""The facts of a program beside its code and payload, as canonical JSON: ports, layers, locations, memory, meta."""
 
 import hashlib
 import json
@@ -10,24 +10,26 @@ from typing import Any, NamedTuple, NoReturn
 
 from cimc.isa.documents import json_value
 from cimc.isa.errors import IsaError
-from cimc.isa.program import Port, Program
+from cimc.isa.layers import check_layers, layer_facts, layer_from
+from cimc.isa.program import Layer, Port, Program
 from cimc.isa.table import ELEMENT_TYPES
 
 FORMAT_VERSION = 1
 """Version of both file formats, text and binary."""
 
 Locations = tuple[tuple[str, ...], ...]
-_KEYS = ("activation_bytes", "inputs", "locations", "meta", "outputs")
+_KEYS = ("activation_bytes", "inputs", "layers", "locations", "meta", "outputs")
 
 
 class Manifest(NamedTuple):
-    """What the JSON facts say; `locations` has one entry for each instruction."""
+    """What the JSON facts say; `locations` has one entry for each instruction, `layers` may be left out."""
 
     activation_bytes: int
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     locations: Locations
     meta: dict[str, Any]
+    layers: tuple[Layer, ...]
 
 
 def canonical(value: Any) -> str:
@@ -57,12 +59,14 @@ def target_hash(meta: Mapping[str, Any]) -> str:
 
 
 def to_bytes(program: Program) -> bytes:
-    """Return the manifest of a program. Raises IsaError CIM0425 if a part of it cannot be loaded again."""
+    """Return the manifest of a program. Raises IsaError CIM0425, CIM0428 if a part of it cannot be loaded again."""
     if len(program.locations) != len(program.instructions):
         raise IsaError("CIM0425", f"{len(program.locations)} locations for {len(program.instructions)} instructions")
+    check_layers(program)
     facts = {
         "activation_bytes": check_activation_bytes(program.activation_bytes),
         "inputs": [port_facts(port) for port in program.inputs],
+        **({"layers": [layer_facts(layer) for layer in program.layers]} if program.layers else {}),
         "locations": [[names, len(list(run))] for names, run in groupby(program.locations)],
         "meta": dict(program.meta),
         "outputs": [port_facts(port) for port in program.outputs],
@@ -76,7 +80,7 @@ def from_bytes(data: bytes, instructions: int) -> Manifest:
         facts = from_json(data.decode("ascii"))
     except UnicodeDecodeError:
         raise IsaError("CIM0425", "program facts are not ASCII") from None
-    if not isinstance(facts, dict) or tuple(sorted(facts)) != _KEYS:
+    if not isinstance(facts, dict) or tuple(sorted({*facts, "layers"})) != _KEYS:
         raise IsaError("CIM0425", f"program facts have other members than {', '.join(_KEYS)}")
     if canonical(facts).encode() != data:
         raise IsaError("CIM0425", "program facts are not in canonical JSON")
@@ -84,7 +88,8 @@ def from_bytes(data: bytes, instructions: int) -> Manifest:
         raise IsaError("CIM0425", f"meta is {_short(facts['meta'])}, wanted a JSON object")
     activation_bytes = check_activation_bytes(facts["activation_bytes"])
     locations = _locations(facts["locations"], instructions)
-    return Manifest(activation_bytes, _ports(facts["inputs"]), _ports(facts["outputs"]), locations, facts["meta"])
+    ports = (_ports(facts["inputs"]), _ports(facts["outputs"]))
+    return Manifest(activation_bytes, *ports, locations, facts["meta"], _layers(facts.get("layers")))
 
 
 def check_activation_bytes(value: Any) -> int:
@@ -126,6 +131,15 @@ def _ports(facts: Any) -> tuple[Port, ...]:
     if not isinstance(facts, list):
         raise IsaError("CIM0425", f"ports are {_short(facts)}, wanted a list")
     return tuple(port_from(port) for port in facts)
+
+
+def _layers(facts: Any) -> tuple[Layer, ...]:
+    """Return the table of layers; empty for a program without one, which leaves it out."""
+    if facts is None:
+        return ()
+    if not isinstance(facts, list) or not facts or not all(isinstance(layer, list) for layer in facts):
+        raise IsaError("CIM0428", f"layers are {_short(facts)}, wanted a list of lists, or nothing at all")
+    return tuple(layer_from(layer) for layer in facts)
 
 
 def _locations(facts: Any, instructions: int) -> Locations:

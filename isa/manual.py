@@ -79,8 +79,10 @@ _TEXT = f"""\
 ## Program text
 
 One directive or instruction stands on each line; `;` starts a comment. `.cimc 1` comes first, then the header
-({", ".join(f"`.{name}`" for name in HEADER)}), then instructions. `.loc "NODE" ...` names the ONNX
-nodes of the instructions that follow. Operands are `name=value` in the order of the tables below; a
+({", ".join(f"`.{name}`" for name in HEADER)}), then instructions. `.layer "NAME" "TENSOR" "NODE" ...`
+names a layer, the tensor that it computes (empty for a loop), and its ONNX nodes (left out where the only one is the
+name). `.loc "NAME"` says which layer the instructions that follow belong to, `.loc` alone that they serve all; without
+`.layer` lines it may give any names, such as ONNX nodes. Operands are `name=value` in the order of the tables below; a
 leading operand called `stream` or `block` is written without its name. Numbers are decimal or hexadecimal (`0x`).
 Constants and conductances lie in the payload file beside the text. A hash that is stated is checked;
 text written by hand may leave out every line of the header but the first.

@@ -1,8 +1,9 @@
 """A program: instructions with provenance, constants, conductance targets and the facts that make it self-contained."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 from cimc.isa.errors import IsaError
@@ -85,9 +86,37 @@ class Port:
 
 
 @dataclass(frozen=True)
-class Program:
-    """Everything a machine needs. `locations[i]` names the ONNX nodes of instruction i; `meta` is JSON-able.
+class Layer:
+    """What some instructions compute: one tensor of the compiled model, for the ONNX nodes that it stands for.
 
+    `name` is what every command calls it: `nodes[0]`, with a part behind it where that node makes several layers. The
+    instructions around the body of a loop compute no tensor of their own: it is "".
+    """
+
+    name: str
+    tensor: str
+    nodes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ArrayBlock:
+    """Where a `program` instruction puts block `number`: a region of a tile, in rows and columns of its array."""
+
+    number: int
+    layer: str
+    tile: int
+    row: int
+    col: int
+    rows: int
+    cols: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """Everything a machine needs. `locations[i]` says what instruction i belongs to; `meta` is JSON-able.
+
+    With `layers`, a location is the name of one of them, or empty where an instruction serves all. Text written by hand
+    may do without: then a location names anything, such as ONNX nodes.
     Port fields: `shape` is the layout in memory (channels last); the model's own per-sample shape is `model_shape`,
     and memory axis a is model axis order[a]. `meta` keys: model, target, options, ranges (written by the compiler,
     opaque here except meta["target"]).
@@ -102,7 +131,37 @@ class Program:
     activation_bytes: int = 0
     meta: Mapping[str, Any] = field(default_factory=dict)
 
+    layers: tuple[Layer, ...] = ()
+
     @property
     def block_columns(self) -> dict[int, int]:
         """The number of columns of every block."""
         return {one["block"]: one["cols"] for one in self.instructions if one.name == "program"}
+
+    @cached_property
+    def _layers(self) -> Mapping[tuple[str, ...], Layer]:
+        return {(layer.name,): layer for layer in self.layers}
+
+    def layer_at(self, index: int) -> Layer | None:
+        """Return the layer that an instruction belongs to; None where it serves all, or there is no table of layers."""
+        return self._layers.get(self.locations[index])
+
+    def layer_name(self, index: int) -> str:
+        """Return the name of an instruction's layer; where it has none, its location or mnemonic @ its number."""
+        layer = self.layer_at(index)
+        return layer.name if layer else f"{(*self.locations[index], self.instructions[index].name)[0]}@{index}"
+
+    def instructions_of(self, layer: Layer) -> tuple[int, ...]:
+        """Return the numbers of the instructions of a layer, in order."""
+        return tuple(index for index, location in enumerate(self.locations) if location == (layer.name,))
+
+    @property
+    def blocks(self) -> tuple[ArrayBlock, ...]:
+        """Return what is programmed into the arrays, in order."""
+        return tuple(self._blocks())
+
+    def _blocks(self) -> Iterator[ArrayBlock]:
+        for index, one in enumerate(self.instructions):
+            if one.name == "program":
+                place = (one[name] for name in ("tile", "row", "col", "rows", "cols"))
+                yield ArrayBlock(one["block"], self.layer_name(index), *place)

@@ -9,7 +9,7 @@ from cimc.isa.grammar import HEADER, positional
 from cimc.isa.table import BY_NAME, Field, Spec
 
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"?|[.\w]+|.')
-_ARGUMENTS = {"STRING": '"..."', "JSON": "JSON", "INTEGER": "INTEGER", "STRING?": '["..."]'}
+_ARGUMENTS = {"STRING": '"..."', "JSON": "JSON", "INTEGER": "INTEGER", "STRING?": '["..."]', "STRING*": '["..." ...]'}
 
 
 def syntax_error(line: str, column: int) -> IsaError:

@@ -13,7 +13,7 @@ from cimc.ir import nn
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.build import again
 from cimc.ir.graph import Graph, only_user, producer
-from cimc.ir.location import replace
+from cimc.ir.location import fused, replace
 from cimc.ir.types import WeightRef, shape_of
 from cimc.passes.dead_code import drop_unused
 
@@ -77,7 +77,8 @@ def _into_producer(graph: Graph, op: nn.AffineOp) -> None:
         return
     clamp = {} if op.clamp is None else {"clamp": op.clamp}
     folded = again(before, before.operands, shape_of(op.out), label=op.label, **changes, **clamp)
-    replace(op, [folded], also=[before])
+    folded.location = fused([before.location, op.location])
+    replace(op, [folded])
     Rewriter.erase_op(before)
 
 

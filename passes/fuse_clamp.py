@@ -8,7 +8,7 @@ from xdsl.rewriter import Rewriter
 from cimc.ir import build, nn
 from cimc.ir.attributes import float_value, float_values, floats, real
 from cimc.ir.graph import Graph, only_user
-from cimc.ir.location import replace
+from cimc.ir.location import fused, replace
 from cimc.ir.types import shape_of
 
 Bounds = tuple[float, float]
@@ -54,5 +54,6 @@ def _fuse(op: nn.ClampOp) -> None:
         merged = build.again(inner, inner.operands, shape_of(op.out), label=op.label, low=real(low), high=real(high))
     else:
         merged = build.again(inner, inner.operands, shape_of(op.out), label=op.label, clamp=floats((low, high)))
-    replace(op, [merged], also=[inner])
+    merged.location = fused([inner.location, op.location])
+    replace(op, [merged])
     Rewriter.erase_op(inner)

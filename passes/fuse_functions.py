@@ -10,8 +10,8 @@ from xdsl.ir import Operation, SSAValue
 
 from cimc.ir import build, functions, nn
 from cimc.ir.attributes import float_value, float_values
-from cimc.ir.graph import Graph, Labels
-from cimc.ir.location import replace
+from cimc.ir.graph import Graph, Labels, producer
+from cimc.ir.location import fused, replace
 from cimc.ir.types import shape_of
 from cimc.passes.dead_code import drop_unused
 
@@ -53,6 +53,7 @@ def _fuse(graph: Graph, op: nn.MulOp | nn.AddOp) -> None:
             continue
         function, parameters, factor = found
         labels = Labels(graph)
+        op.location = fused(one.location for one in _between(source, op.out))
         if factor == 1.0:
             replace(op, [build.unary(source, function, parameters, op.label.data)])
             return
@@ -64,6 +65,14 @@ def _fuse(graph: Graph, op: nn.MulOp | nn.AddOp) -> None:
         ]
         replace(op, [made, build.affine(made.out, refs[0], refs[1], op.label.data)])
         return
+
+
+def _between(source: SSAValue, x: SSAValue) -> list[Operation]:
+    """Return the operations that lead from `source` to `x`, each behind those that it reads; some of them twice."""
+    if x is source:
+        return []
+    op = producer(x)
+    return [*(one for operand in op.operands for one in _between(source, operand)), op]
 
 
 def _known(expression: Expression) -> tuple[str, tuple[float, ...], float] | None:

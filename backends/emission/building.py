@@ -7,6 +7,7 @@ from typing import Any
 
 from xdsl.ir import Operation, SSAValue
 
+from cimc.backends.emission.layers import layers_of
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.loops import runs_of, scan_of
@@ -60,14 +61,20 @@ class Builder(Author):
         super().__init__(meta["target"], activation_bytes)
         self.meta = dict(meta)
         self.graph = graph
+        self.owners = layers_of(graph)
+        self.layers = list(self.owners.values())
         self.writes: dict[int, Write] = {}
         self.cells: list[tuple[int, int, int, str]] = []
         self.moving: dict[Operation, int] = {}
 
+    def enter(self, op: Operation | None) -> None:
+        """Let the instructions that follow belong to the layer of an operation; to none where it is none."""
+        self.names = (self.owners[op].name,) if op in self.owners else ()
+
     def parameter(self, op: Operation, key: str, element_type: str) -> int:
         """Return the constant address of a table that an operation has."""
         ref: Any = op.properties[key]
-        return self.table(self.graph.weights.get(ref), element_type, f"{key} of {', '.join(self.names)}")
+        return self.table(self.graph.weights.get(ref), element_type, f"{key} of {self.names[0]}")
 
     def stream(self, number: int, value: SSAValue, shape: Shape, pitch: Shape, start: int = 0) -> None:
         """Define a stream over a value: counts and pitches in elements, innermost last, up to four axes."""

@@ -23,7 +23,6 @@ from cimc.backends.emission.building import (
 from cimc.ir import loops, xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
-from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, InputOp, OutputOp
 from cimc.ir.types import code_of, shape_of
 from cimc.isa.program import Port
@@ -34,16 +33,17 @@ def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emissi
     """Return the program of a scheduled graph: array programming, drift calibration, the layers in order, halt."""
     builder = Builder(graph, meta, activation_bytes)
     operations = list(graph.module.ops)
-    layers = [op for op in graph.operations if isinstance(op, xbar.MvmOp)]
-    for layer in layers:
-        builder.names = names_of(layer.location)
-        _program(builder, layer)
-    _gain(builder, layers)
-    for layer in layers:
-        builder.names = names_of(layer.location)
-        _calibrate(builder, layer)
+    products = [op for op in graph.operations if isinstance(op, xbar.MvmOp)]
+    for product in products:
+        builder.enter(product)
+        _program(builder, product)
+    _gain(builder, products)
+    for product in products:
+        builder.enter(product)
+        _calibrate(builder, product)
     for op in operations:
         _operation(builder, op)
+    builder.enter(None)
     builder.put("halt")
     builder.inputs = [_port(op, op.out) for op in operations if isinstance(op, InputOp)]
     builder.outputs = [_port(op, op.x) for op in operations if isinstance(op, OutputOp)]
@@ -51,7 +51,7 @@ def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emissi
 
 
 def _operation(builder: Builder, op: Operation) -> None:
-    builder.names = names_of(op.location)
+    builder.enter(op)
     emitter = EMITTERS.get(type(op))
     if emitter is None:
         raise NotImplementedError(f"no instruction for {op.name}")
@@ -107,7 +107,7 @@ def _targets(builder: Builder, op: xbar.MvmOp) -> list[tuple[int, int, int]]:
             for part, (r0, r1) in enumerate(pairwise(int_values(op.row_cuts))):
                 found.append((builder.matrix(levels[group, r0:r1, c0:c1]), r1 - r0, c1 - c0))
                 where = f"group {group}, columns {c0}..{c1 - 1}, row block {part}"
-                builder.cells.append((*found[-1], f"conductance of {', '.join(builder.names)}, {where}"))
+                builder.cells.append((*found[-1], f"conductance of {builder.names[0]}, {where}"))
     return found
 
 
@@ -116,12 +116,13 @@ def _block_count(op: xbar.MvmOp) -> int:
     return op.matrix[0] * (len(int_values(op.row_cuts)) - 1) * (len(int_values(op.col_cuts)) - 1)
 
 
-def _gain(builder: Builder, layers: Sequence[xbar.MvmOp]) -> None:
-    if not layers:
+def _gain(builder: Builder, products: Sequence[xbar.MvmOp]) -> None:
+    """Load the one gain of all ADCs, which belongs to no layer."""
+    if not products:
         return
-    first = layers[0]
+    first = products[0]
     assert first.adc_multiplier is not None and first.adc_shift is not None
-    builder.names = tuple(dict.fromkeys(name for op in layers for name in names_of(op.location)))[:1]
+    builder.enter(None)
     builder.put(
         "gain", tile=0, scope="all", multiplier=int_value(first.adc_multiplier), divide=int_value(first.adc_shift)
     )
@@ -138,7 +139,7 @@ def _calibrate(builder: Builder, op: xbar.MvmOp) -> None:
     for number in range(op.matrix[0] * op.copies):
         group = number % op.matrix[0]
         for c0, c1 in pairwise(int_values(op.col_cuts)):
-            name = f"reference of {', '.join(builder.names)}, group {group}, columns {c0}..{c1 - 1}"
+            name = f"reference of {builder.names[0]}, group {group}, columns {c0}..{c1 - 1}"
             sums = builder.table(reference[group, :, c0:c1], "i64", name)
             builder.put("calibrate", in_=IN, block=block, blocks=parts, reference=sums, per="column")
             block += parts
@@ -179,7 +180,7 @@ def _mvm_part(builder: Builder, op: xbar.MvmOp, block: int, part: tuple[int, int
     for number in range(group):
         _mvm_input(builder, op, number, part)
         for c0, c1 in pairwise(int_values(op.col_cuts)):
-            label = f"of {', '.join(builder.names)}, group {number}, columns {c0}..{c1 - 1}"
+            label = f"of {builder.names[0]}, group {number}, columns {c0}..{c1 - 1}"
             scales = builder.table(scale[number, :, c0:c1], "i32", f"scale {label}")
             biases = builder.table(offset[number * cols + c0 : number * cols + c1], "i64", f"offset {label}")
             builder.result(op, (count, c1 - c0), (pitch, 1), start + number * cols + c0)

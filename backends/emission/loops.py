@@ -8,7 +8,6 @@ from xdsl.ir import Operation, SSAValue
 from cimc.backends.emission.building import IN, OPERANDS, OUT, Builder, Write, vectors
 from cimc.ir import loops
 from cimc.ir.attributes import int_value
-from cimc.ir.location import names_of
 from cimc.ir.types import shape_of
 
 FIRST_MOVING = len(OPERANDS) + 1
@@ -18,14 +17,13 @@ FIRST_MOVING = len(OPERANDS) + 1
 def scan(builder: Builder, op: loops.ScanOp, emit: Callable[[Builder, Operation], None]) -> None:
     """Initialise the states, place the moving streams, and put the body between `loop` and `endloop`."""
     for state in op.states:
-        builder.names = names_of(state.location)
         _copy_to_state(builder, state, state.initial, 0)
     _place(builder, op)
-    builder.names = names_of(op.location)
+    builder.enter(op)
     builder.put("loop", count=int_value(op.steps))
     for inner in op.body.ops:
         emit(builder, inner)
-    builder.names = names_of(op.location)
+    builder.enter(op)
     builder.put("endloop")
 
 
@@ -58,12 +56,14 @@ def _place(builder: Builder, op: loops.ScanOp) -> None:
     ]
     moving = [*((one, one.x, one.out) for one in takes), *((one, one.out, value) for value, one in results)]
     for number, (owner, sequence, one_slice) in enumerate(moving, start=FIRST_MOVING):
-        builder.names, builder.moving[owner] = names_of(owner.location), number
+        builder.enter(owner)
+        builder.moving[owner] = number
         builder.stream(number, sequence, *vectors(shape_of(one_slice)), _start(op, one_slice))
 
 
 def _copy_to_state(builder: Builder, state: loops.StateOp, value: SSAValue, runs_before: int) -> None:
     """Copy what the state holds in step `runs_before` at the first run, and in the steps behind it at later ones."""
+    builder.enter(state)
     shape, pitch = vectors(shape_of(value))
     size, runs = prod(shape), loops.runs_of(state) if runs_before else 1
     builder.stream(IN, value, shape, pitch)
@@ -73,6 +73,7 @@ def _copy_to_state(builder: Builder, state: loops.StateOp, value: SSAValue, runs
 
 
 def _keep(builder: Builder, scan: loops.ScanOp, value: SSAValue, result: loops.ResultOp) -> None:
+    builder.enter(result)
     shape, pitch = vectors(shape_of(value))
     builder.stream(IN, value, shape, pitch)
     step, runs = _step(scan, value), int_value(scan.steps)

@@ -161,7 +161,7 @@ def _recurrent(
         prefix = "backward" if reverse else "forward"
         own = chosen[number * len(functions) : (number + 1) * len(functions)]
         outer = _Direction(at, number, reverse, prefix, gates, hidden)
-        outputs.append(outer.run(x, [_initial(at, index, number, x, hidden) for index in states], own, cell))
+        outputs.append(outer.run(x, [_initial(outer, index, x) for index in states], own, cell))
     y, *finals = zip(*outputs, strict=True)
     return (_joined(at, y, 1, "Y"), *(_joined(at, one, 0, f"state{n}") for n, one in enumerate(finals)))
 
@@ -325,10 +325,11 @@ def _require_batch(at: Site, index: int) -> None:
         raise at.refuse("CIM0109", f"the batch of '{name}' does not lie along axis {_rows_axis(at)}", hint=hint)
 
 
-def _initial(at: Site, index: int, number: int, x: SSAValue, hidden: int) -> SSAValue:
+def _initial(direction: _Direction, index: int, x: SSAValue) -> SSAValue:
     """Return the state (..., hidden) of a direction before the first step."""
-    shape = (*shape_of(x)[1:-1], hidden)
-    label = at.helper(f"initial{index}.{number}")
+    at, number, prefix = direction.at, direction.number, direction.prefix
+    shape = (*shape_of(x)[1:-1], direction.hidden)
+    label = at.helper(f"{prefix}.initial{index}")
     if not at.node.has(index):
         return at.add(build.constant(at.weight(np.zeros(shape), "zeros"), label))
     if at.is_constant(index):
@@ -342,7 +343,7 @@ def _initial(at: Site, index: int, number: int, x: SSAValue, hidden: int) -> SSA
     begin, size = [0] * len(shape_of(value)), list(shape_of(value))
     begin[axis], size[axis] = number, 1
     _require_state(at, index, (*size[:axis], *size[axis + 1 :]), shape)
-    part = at.add(build.slice_(value, begin, [1] * len(size), size, at.helper(f"part{index}.{number}")))
+    part = at.add(build.slice_(value, begin, [1] * len(size), size, at.helper(f"{prefix}.part{index}")))
     return at.add(build.reshape(part, shape, label))
 
 

@@ -1,4 +1,8 @@
-"""Provenance: which ONNX nodes an operation comes from, carried through every rewrite."""
+"""Provenance: which ONNX nodes an operation comes from, carried through every rewrite.
+
+The first node of a location is the one that the operation is called after: the one that holds its weights, else the
+first that computes it. A pass that joins operations keeps that in front.
+"""
 
 from collections.abc import Iterable, Sequence
 

@@ -14,7 +14,7 @@ from cimc.isa.container import load, save_binary, save_text
 from cimc.isa.disassemble import render
 from cimc.isa.errors import IsaError
 from cimc.isa.fuzz import random_instructions
-from cimc.isa.program import Port, Program
+from cimc.isa.program import Layer, Port, Program
 from cimc.isa.table import ELEMENT_TYPES
 
 JSON = st.recursive(
@@ -50,19 +50,31 @@ def ports(draw: st.DrawFn) -> Port:
 
 
 @st.composite
+def tables(draw: st.DrawFn, instructions: int) -> list[Layer]:
+    """Draw the layer of each instruction, all the same; or no table."""
+    if not instructions or draw(st.booleans()):
+        return []
+    name = draw(NAMES.filter(bool))
+    nodes = tuple(draw(st.lists(NAMES, min_size=1, max_size=3)))
+    return [Layer(name, draw(NAMES), nodes)] * instructions
+
+
+@st.composite
 def programs(draw: st.DrawFn) -> Program:
     """Draw a well-formed program (one that would hardly run)."""
     instructions = tuple(random_instructions(draw(st.integers(0, 2**32)), draw(st.integers(0, 12))))
+    layers = draw(tables(len(instructions)))
     locations = st.lists(NAMES, max_size=2).map(tuple)
     return Program(
         instructions,
-        tuple(draw(locations) for _ in instructions),
+        tuple((layer.name,) for layer in layers) if layers else tuple(draw(locations) for _ in instructions),
         tuple(draw(st.lists(ports(), max_size=2))),
         tuple(draw(st.lists(ports(), max_size=2))),
         draw(st.binary(max_size=99)),
         draw(st.binary(max_size=99)),
         draw(st.integers(0, 2**40)),
         draw(st.dictionaries(NAMES, JSON, max_size=3)),
+        tuple(dict.fromkeys(layers)),
     )
 
 
