@@ -53,7 +53,8 @@ def _fuse(graph: Graph, op: nn.MulOp | nn.AddOp) -> None:
             continue
         function, parameters, factor = found
         labels = Labels(graph)
-        op.location = fused(one.location for one in _between(source, op.out))
+        spelt = _between(source, op.out)
+        op.location = fused(one.location for one in graph.operations if one in spelt)
         if factor == 1.0:
             replace(op, [build.unary(source, function, parameters, op.label.data)])
             return
@@ -67,12 +68,12 @@ def _fuse(graph: Graph, op: nn.MulOp | nn.AddOp) -> None:
         return
 
 
-def _between(source: SSAValue, x: SSAValue) -> list[Operation]:
-    """Return the operations that lead from `source` to `x`, each behind those that it reads; some of them twice."""
+def _between(source: SSAValue, x: SSAValue) -> set[Operation]:
+    """Return the operations that lead from `source` to `x`."""
     if x is source:
-        return []
+        return set()
     op = producer(x)
-    return [*(one for operand in op.operands for one in _between(source, operand)), op]
+    return {op}.union(*(_between(source, operand) for operand in op.operands))
 
 
 def _known(expression: Expression) -> tuple[str, tuple[float, ...], float] | None:

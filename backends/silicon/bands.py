@@ -72,15 +72,13 @@ def origin(program: Program, inputs: Mapping[str, Codes]) -> dict[str, str]:
     return {"program": hashlib.sha256(b"".join(to_parts(program))).hexdigest(), "inputs": codes.hexdigest()}
 
 
-def layer_names(program: Program) -> dict[int, str]:
-    """Return instruction number -> name of each matrix-vector instruction: its first ONNX node @ its number."""
-    layers = [index for index, one in enumerate(program.instructions) if one.name == "mvm"]
-    return {index: f"{(*program.locations[index], 'mvm')[0]}@{index}" for index in layers}
-
-
 def layer_codes(program: Program, inputs: Mapping[str, Codes], noise: Noise | None = None) -> dict[str, Codes]:
-    """Return the codes [samples, vectors, columns] that every layer writes; vectors of all turns of a loop in a row."""
-    names, parts = layer_names(program), defaultdict[str, list[Codes]](list)
+    """Return the codes [samples, vectors, columns] that every layer on the crossbar writes, by its name.
+
+    Vectors of all copies of its blocks, and of all turns of a loop, are in a row.
+    """
+    names = {i: program.layer_name(i) for i, one in enumerate(program.instructions) if one.name == "mvm"}
+    parts = defaultdict[str, list[Codes]](list)
     interpreter = Interpreter(program, BATCH, noise=noise)
     for first in range(0, len(next(iter(inputs.values()), np.zeros(1))), BATCH):
         turns: dict[str, list[Codes]] = defaultdict(list)

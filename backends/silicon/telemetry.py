@@ -62,7 +62,7 @@ class LayerUse:
     """
 
     instruction: int
-    nodes: tuple[str, ...]
+    layer: str
     conversions: int
     clipped_share: float
     range_share: float | None
@@ -143,7 +143,7 @@ class Telemetry:
                 blocks = tuple(_block(one, t, cells, counters[index]) for t in range(len(counters[index].clips)))
                 yield LayerUse(
                     index,
-                    self.program.locations[index],
+                    self.program.layer_name(index),
                     counters[index].conversions,
                     float(counters[index].clips.sum()) / max(counters[index].conversions * _columns(blocks), 1),
                     self._range_share(blocks),

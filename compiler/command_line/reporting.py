@@ -23,7 +23,7 @@ from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load
 
 LAYER_FIELDS = (
-    *("instruction", "nodes", "clipped_share", "range_share", "conductance_share", "sensitivity_db", "accumulated_db"),
+    *("instruction", "layer", "clipped_share", "range_share", "conductance_share", "sensitivity_db", "accumulated_db"),
     *("block", "tile", "row", "rows"),
 )
 SHOWN = ("clipped_share", "range_share", "conductance_share", "sensitivity_db", "accumulated_db")
@@ -72,9 +72,8 @@ def _table(layers: Sequence[LayerUse]) -> list[str]:
     """Return one line a layer: shares in %, ratios in dB."""
     rows = [["layer", "clipped %", "ADC range %", "conductance %", "sensitivity dB", "accumulated dB"]]
     for layer in layers:
-        name = layer.nodes[0] if layer.nodes else str(layer.instruction)
         values = (getattr(layer, key) for key in SHOWN)
-        rows.append([name, *(_shown(value, 100 if n < 3 else 1) for n, value in enumerate(values))])
+        rows.append([layer.layer, *(_shown(value, 100 if n < 3 else 1) for n, value in enumerate(values))])
     return tabulate(rows, terminal_width())
 
 
@@ -94,6 +93,6 @@ def _csv(layers: Sequence[LayerUse]) -> str:
 
 def _rows(layer: LayerUse, columns: Sequence[str]) -> Iterator[list[object]]:
     for block in layer.blocks:
-        facts = {**vars(layer), **vars(block), "nodes": " ".join(layer.nodes)}
+        facts = {**vars(layer), **vars(block)}
         for column in block.columns:
             yield [*(facts[name] for name in LAYER_FIELDS), layer.conversions, *(getattr(column, c) for c in columns)]

@@ -75,11 +75,12 @@ def _on_reference(prover: Prover, samples: int) -> str:
 
 def _print_table(prover: Prover) -> None:
     """Print how many elements of each tensor were equal to the integer graph's, on both machines."""
-    rows = [("tensor", "shape", "interpreter", "reference")]
+    rows = [("layer", "tensor", "shape", "interpreter", "reference")]
     for row in prover.rows():
         shape = "x".join(map(str, row.shape)) or "1"
         rows.append(
             (
+                row.layer or "-",
                 row.label,
                 shape,
                 str(row.interpreter or "same codes"),

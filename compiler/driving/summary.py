@@ -12,7 +12,6 @@ from cimc.backends.noise.converters import common_range
 from cimc.driving.driver import Compilation
 from cimc.driving.tables import tabulate
 from cimc.ir.attributes import int_values
-from cimc.ir.location import names_of
 from cimc.ir.loops import runs_of
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
@@ -30,7 +29,7 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
     used = set(tenants)
     cells = sum(math.prod(op.matrix) * op.copies for op in layers if op.shares is None)
     array, alone = (sum((layer_cost(target, op, copies) for op in layers), Cost(0.0, 0.0)) for copies in (None, 1))
-    program = compilation.emission.program
+    program, names = compilation.emission.program, _names(compilation)
     return {
         "layers": len(layers),
         "tiles": len(used),
@@ -48,9 +47,9 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
         "array_us": round(array.time_ns / 1000, 3),
         "array_uj": round(array.energy_nj / 1000, 3),
         "array_us_alone": round(alone.time_ns / 1000, 3),
-        "replicas": {op.label.data: op.copies for op in layers if op.copies > 1},
-        "shared": {op.label.data: op.shares.data for op in layers if op.shares is not None},
-        "depthwise": [_priced(op, target) for op in compilation.graph.operations if is_depthwise(op)],
+        "replicas": {names[op.label.data]: op.copies for op in layers if op.copies > 1},
+        "shared": {names[op.label.data]: names[op.shares.data] for op in layers if op.shares is not None},
+        "depthwise": [_priced(op, target, names) for op in compilation.graph.operations if is_depthwise(op)],
     }
 
 
@@ -74,9 +73,14 @@ def render_summary(compilation: Compilation, target: Target, output: str, width:
         *_mapping_lines(facts),
         *_depthwise_lines(facts["depthwise"]),
         "",
-        *_layer_table(layers, width),
+        *_layer_table(layers, _names(compilation), width),
     ]
     return "\n".join(lines)
+
+
+def _names(compilation: Compilation) -> Mapping[str, str]:
+    """Return tensor -> name of its layer, as the program has it."""
+    return {layer.tensor: layer.name for layer in compilation.emission.program.layers}
 
 
 def _chips(facts: Mapping[str, Any]) -> str:
@@ -115,13 +119,13 @@ def is_depthwise(op: Operation) -> bool:
     return isinstance(op, DepthwiseOp) or (isinstance(op, MvmOp) and op.diagonal is not None)
 
 
-def _priced(op: Any, target: Target) -> dict[str, Any]:
+def _priced(op: Any, target: Target, names: Mapping[str, str]) -> dict[str, Any]:
     """Return where a depthwise layer runs, what it costs there and what it would cost at the other place."""
     window, (height, width, outputs) = int_values(op.window), shape_of(op.out)
     channels, taps = shape_of(op.x)[-1], window[0] * window[1]
     price = depthwise_price(target, taps, channels, outputs // channels, height * width)
     return {
-        "layer": op.label.data,
+        "layer": names[op.label.data],
         "where": "digital" if isinstance(op, DepthwiseOp) else "array",
         "digital_us": round(price.digital.time_ns / 1000, 3),
         "digital_uj": round(price.digital.energy_nj / 1000, 3),
@@ -195,16 +199,15 @@ def _counts(bits: Counter[int]) -> str:
     return ", ".join(f"{count} x {width} bits" for width, count in sorted(bits.items(), reverse=True))
 
 
-def _layer_table(layers: Sequence[MvmOp], width: int | None) -> list[str]:
+def _layer_table(layers: Sequence[MvmOp], names: Mapping[str, str], width: int | None) -> list[str]:
     rows = [("layer", "matrix", "blocks", "tiles", "vectors")]
     for op in layers[:SHOWN_LAYERS]:
-        group, height, width = op.matrix
-        matrix = f"{height} x {width}" if group == 1 else f"{group} x {height} x {width}"
+        group, *sides = op.matrix
+        matrix = " x ".join(map(str, sides if group == 1 else op.matrix))
         spots = int_values(op.blocks)
         copies = f"{op.copies} x " if op.copies > 1 else ""
         cut = f"{copies}{len(spots) // 3 // op.copies}{_cut(op)}"
-        name = (names_of(op.location) or (op.label.data,))[0]
-        rows.append((name, matrix, cut, str(len(set(spots[::3]))), str(_vectors(op))))
+        rows.append((names[op.label.data], matrix, cut, str(len(set(spots[::3]))), str(_vectors(op))))
     lines = tabulate(rows, width)
     if len(layers) > SHOWN_LAYERS:
         lines.append(f"  ... and {len(layers) - SHOWN_LAYERS} more")

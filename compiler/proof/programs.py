@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,7 @@ def compare_programs(expected: Emission, found: Program) -> Difference | None:
         _instructions(want, found),
         _constants(expected, found),
         _conductances(expected, found),
+        _layers(want, found),
         _frame(want, found),
     ):
         if difference:
@@ -96,11 +98,12 @@ def compare_programs(expected: Emission, found: Program) -> Difference | None:
 
 def _instructions(want: Program, found: Program) -> Difference | None:
     for index, (a, b) in enumerate(zip(want.instructions, found.instructions, strict=False)):
-        place = f"instruction {index} (node {', '.join(want.locations[index]) or 'none'})"
+        layer, other = (" ".join(program.locations[index]) or "none" for program in (want, found))
+        place = f"instruction {index} (layer {layer})"
         if a != b:
             return Difference(place, render_instruction(a), render_instruction(b))
-        if want.locations[index] != found.locations[index]:
-            return Difference(place, f"provenance {want.locations[index]}", f"{found.locations[index]}")
+        if layer != other:
+            return Difference(place, f"layer {layer}", other)
     if len(want.instructions) != len(found.instructions):
         return Difference("number of instructions", str(len(want.instructions)), str(len(found.instructions)))
     return None
@@ -146,6 +149,15 @@ def _conductances(expected: Emission, found: Program) -> Difference | None:
 def _bytes_at(want: bytes, found: bytes, at: int) -> tuple[str, str]:
     shown = [f"{data[at]:#04x}" if at < len(data) else f"the end (of {len(data)} bytes)" for data in (want, found)]
     return shown[0], shown[1]
+
+
+def _layers(want: Program, found: Program) -> Difference | None:
+    if not found.layers and want.layers:
+        return Difference("table of layers", f"{len(want.layers)} layers", "none")
+    for a, b in zip_longest(want.layers, found.layers):
+        if a != b:
+            return Difference(f"layer {(a or b).name}", _clipped(a), _clipped(b))
+    return None
 
 
 def _frame(want: Program, found: Program) -> Difference | None:

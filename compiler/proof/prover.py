@@ -15,7 +15,6 @@ from cimc.backends.reference import sampled as reference_sample
 from cimc.driving.driver import Compilation
 from cimc.evaluate import Evaluator
 from cimc.ir.graph import label_of
-from cimc.ir.location import names_of
 from cimc.ir.loops import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed, InputOp
 from cimc.ir.types import shape_of
@@ -31,10 +30,13 @@ REFERENCE_MULTIPLIES = 100_000_000
 
 @dataclass(frozen=True)
 class TensorRow:
-    """One tensor of the proof: elements compared with the interpreter and with the reference."""
+    """One tensor of the proof: elements compared with the interpreter and with the reference.
+
+    Inputs and views, for which nothing is computed, have no layer: "".
+    """
 
     label: str
-    node: str
+    layer: str
     shape: tuple[int, ...]
     interpreter: int
     reference: int
@@ -56,6 +58,7 @@ class Prover:
     def __init__(self, compilation: Compilation) -> None:
         self.emission = compilation.emission
         self.program = compilation.emission.program
+        self.layers = {layer.tensor: layer.name for layer in self.program.layers}
         self.operations = [op for op in compilation.graph.operations if isinstance(op, Computed)]
         self.written = {write.label for write in self.emission.writes.values()}
         self.evaluator = Evaluator(compilation.graph, values=[op.label.data for op in self.operations])
@@ -89,8 +92,8 @@ class Prover:
         """Return one row per tensor, in program order."""
         found = []
         for op in self.operations:
-            node = (names_of(op.location) or ("",))[-1]
-            found.append(TensorRow(op.label.data, node, shape_of(op.out), *self.compared[op.label.data]))
+            label = op.label.data
+            found.append(TensorRow(label, self.layers.get(label, ""), shape_of(op.out), *self.compared[label]))
         return found
 
     def _batch(self, batch: Mapping[str, NDArray[Any]], first: int, literal: int) -> Difference | None:
@@ -184,8 +187,7 @@ class Prover:
         self.compared[label][1] += elements
 
     def _place(self, label: str, index: int) -> str:
-        op = next(op for op in self.operations if op.label.data == label)
-        return f"tensor {label!r} (node {', '.join(names_of(op.location))}, instruction {index})"
+        return f"tensor {label!r} (layer {self.layers.get(label, 'none')}, instruction {index})"
 
     def _tensors(
         self, expected: Mapping[str, Codes], tensors: "Tensors", first: int, column: int, who: str

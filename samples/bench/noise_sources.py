@@ -47,7 +47,7 @@ class Model:
             ratios = [_mean([chip["layers"][index]["sensitivity_db"] for chip in chips]) for chips in reports]
             accumulated = _mean([chip["layers"][index]["accumulated_db"] for chip in reports[-1]])
             range_, conductance = (f"{100 * layer[key]:.0f}" for key in ("range_share", "conductance_share"))
-            yield [layer["nodes"][0], *ratios, accumulated, range_, conductance]
+            yield [layer["layer"], *ratios, accumulated, range_, conductance]
 
     def _report(self, sources: Sequence[str], seed: int) -> dict:
         report = str(self.made / "report.json")

@@ -44,7 +44,7 @@ def test_a_report_says_what_a_refit_wins_back(folder, capsys):
         assert report["compensation"] == how[1]
         ratios.append(report["outputs_db"])
         lines = capsys.readouterr().out.splitlines()
-        assert [line.split()[0] for line in lines] == ["layer", *(layer["nodes"][0] for layer in report["layers"])]
+        assert [line.split()[0] for line in lines] == ["layer", *(layer["layer"] for layer in report["layers"])]
     assert ratios[1] > ratios[0] + 3
 
 

@@ -56,7 +56,7 @@ def operand(program: Program, random: Random) -> Change:
             instructions = (*program.instructions[:index], after, *program.instructions[index + 1 :])
             what = f"instruction {index}: {before} to {after}"
             return Change(
-                replace(program, instructions=instructions), what, rf"instruction {index} \(node .+\): expected"
+                replace(program, instructions=instructions), what, rf"instruction {index} \(layer .+\): expected"
             )
 
 

@@ -102,7 +102,7 @@ def text_match(pattern: str, new: str) -> Callable[[str, bytes], tuple[str, byte
 
 TEXT_DAMAGE = {
     "code": text_match(r"divide=\d+", "divide=3"),
-    "provenance": text_match(r'\.loc "node_relu"', '.loc "node_rely"'),
+    "layer": text_match(r'\.layer "node_conv2d" "relu"', '.layer "node_conv2d" "rely"'),
     "ranges": text_match(r'"relu":\[0.0,[0-9.]+\]', '"relu":[0.0,1.0]'),
     "target": text_match(r'"g_max":25.0', '"g_max":26.0'),
     "input": text_match(r'"scale":0\.\d+', '"scale":0.5'),
@@ -124,6 +124,15 @@ def test_damaged_text_is_refused(part: str, folder: Path, tmp_path: Path) -> Non
     (tmp_path / "good.payload").write_bytes(payload)
     status, output = verified(tmp_path / "p.asm")
     assert (status, "error[CIM0424]" in output) == (3, True), output
+
+
+def test_a_location_that_names_no_layer_is_refused(folder: Path, tmp_path: Path) -> None:
+    text = (folder / "good.asm").read_text().replace('.loc "node_conv2d"', '.loc "node_relu"')
+    (tmp_path / "p.asm").write_text(text)
+    (tmp_path / "good.payload").write_bytes((folder / "good.payload").read_bytes())
+    status, output = verified(tmp_path / "p.asm")
+    assert status == 3
+    assert "error[CIM0428]: instruction 0, program, belongs to 'node_relu', wanted the name of a layer" in output
 
 
 def test_every_change_is_found_and_named(program: Program, tmp_path: Path) -> None:
@@ -156,6 +165,8 @@ MISSING = {
     "conductances": lambda p: replace(p, conductances=p.conductances + b"\0\0"),
     "activation memory": lambda p: replace(p, activation_bytes=p.activation_bytes + 1),
     "output": lambda p: replace(p, outputs=(replace(p.outputs[0], scale=1.0),)),
+    "layers": lambda p: replace(p, layers=()),
+    "nodes": lambda p: replace(p, layers=(replace(p.layers[0], nodes=("node_conv2d",)), *p.layers[1:])),
     "input": lambda p: replace(p, inputs=(replace(p.inputs[0], zero=p.inputs[0].zero + 1),)),
 }
 
@@ -179,7 +190,7 @@ def test_the_interpreter_is_held_against_the_integer_graph(program: Program) -> 
     prover.interpreter = Interpreter(prover.program)
     found = next(step for step in prover.prove(inputs(compilation), 0) if isinstance(step, Difference))
     assert "of the interpreter, sample 0, element (" in found.place
-    assert "tensor 'relu' (node node_relu, node_conv2d, instruction" in found.place
+    assert "tensor 'relu' (layer node_conv2d, instruction" in found.place
 
 
 def test_the_reference_is_held_against_the_integer_graph(program: Program) -> None:
@@ -204,7 +215,7 @@ def test_the_reference_on_a_sample_is_held_against_the_integer_graph(program: Pr
     compilation, prover = faulty(program)
     found = next(step for step in prover.prove(inputs(compilation), 1, sampled=True) if isinstance(step, Difference))
     assert "of the reference, sample 0, element (" in found.place
-    assert "tensor 'relu' (node node_relu, node_conv2d, instruction" in found.place
+    assert "tensor 'relu' (layer node_conv2d, instruction" in found.place
 
 
 def faulty(program: Program) -> tuple[Compilation, Prover]:
