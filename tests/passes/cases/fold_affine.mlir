@@ -12,5 +12,5 @@
 // becomes
 // %x = "nn.input"() <{model_shape = array<i64: 2>, order = array<i64: 0>}> : () -> tensor<2xf32>
 // %y = "nn.dense"(%x) <{weight = #cim.inline<"y.weight.1", "<f4", "2x2", "0.5 -1.0 0.5 2.0">,
-//     bias = #cim.inline<"y.bias.1", "<f4", "2", "1.25 -1.5">}> : (tensor<2xf32>) -> tensor<2xf32> loc(fused["y", "d", "a"])
+//     bias = #cim.inline<"y.bias.1", "<f4", "2", "1.25 -1.5">}> : (tensor<2xf32>) -> tensor<2xf32> loc(fused["d", "y", "a"])
 // "nn.output"(%y) <{model_shape = array<i64: 2>, order = array<i64: 0>}> : (tensor<2xf32>) -> ()

@@ -12,7 +12,7 @@
 // becomes
 // %x = "nn.input"() <{model_shape = array<i64: 2>, order = array<i64: 0>}> : () -> tensor<2xf32>
 // %r = "nn.dense"(%x) <{weight = #cim.inline<"h.weight", "<f4", "2x2", "0.5 -1.0 0.25 1.0">,
-//     clamp = array<f64: 0.000000e+00, 3.4028234663852886e+38>}> : (tensor<2xf32>) -> tensor<2xf32> loc(fused["r", "h"])
+//     clamp = array<f64: 0.000000e+00, 3.4028234663852886e+38>}> : (tensor<2xf32>) -> tensor<2xf32> loc(fused["h", "r"])
 // %g = "nn.dense"(%r) <{weight = #cim.inline<"g.weight", "<f4", "2x2", "1.0 0.0 0.5 1.0">}> : (tensor<2xf32>) -> tensor<2xf32>
 // %s = "nn.clamp"(%g) <{low = 0.000000e+00 : f64, high = 6.000000e+00 : f64}> : (tensor<2xf32>) -> tensor<2xf32>
 // %y = "nn.add"(%g, %s) : (tensor<2xf32>, tensor<2xf32>) -> tensor<2xf32>

@@ -12,5 +12,5 @@
 
 // becomes
 // %x = "nn.input"() <{model_shape = array<i64: 3>, order = array<i64: 0>}> : () -> tensor<3xf32>
-// %y = "nn.unary"(%x) <{function = "gelu", parameters = array<f64>}> : (tensor<3xf32>) -> tensor<3xf32>
+// %y = "nn.unary"(%x) <{function = "gelu", parameters = array<f64>}> : (tensor<3xf32>) -> tensor<3xf32> loc(fused["scaled", "erf", "half", "y"])
 // "nn.output"(%y) <{model_shape = array<i64: 3>, order = array<i64: 0>}> : (tensor<3xf32>) -> ()
