@@ -23,11 +23,17 @@ from cimc.passes.ranges import Ranges, rounded, rounded_outward
 from cimc.targets import Target
 
 BINS = 4096
+"""Bins of a histogram up to the largest |x|: 32 for each level of an 8-bit code."""
 LEAST_PERCENTILE = 99.0
+"""From here on 1 % of all values at most lie beyond the range: keeping those is cheaper than a second run."""
 ELEMENTS_AT_ONCE = 1 << 25
+"""Elements of all values held at once: 128 MiB of float32."""
 MOST_AT_ONCE = 32
+"""Samples evaluated at once: more of them gain little, even where the network is small."""
 MARGIN = 16.0
+"""Below the lowest score that counts: exp(-16) is less than half of 2^-20, the step of softmax's exponentials."""
 WHOLE_LIMIT = 32767
+"""The largest 16-bit code: whole numbers are their own codes."""
 LARGEST, LEAST = 1e30, 1e-34
 """Real values that codes may stand for at their ends: beyond them float32 loses what the passes reckon with."""
 LEVELS = 127

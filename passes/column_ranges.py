@@ -25,12 +25,17 @@ from cimc.passes.ranges import Ranges, rounded
 from cimc.targets import Target
 
 UNITY_GAIN = (GAIN_LOWEST, GAIN_BITS - 1)
+"""A gain of one, m / 2^k, in the form that every gain has: m with its highest bit set."""
 VECTORS = 1 << 16
 FEWEST_VECTORS = 64
 """Vectors looked at per layer, spread over all samples, and at least so many of each sample."""
 STEPS_PER_OCTAVE = 8
+"""Full scales that are weighed lie 9 % apart: near the best one the noise changes less than that."""
+OCTAVES = 10
+"""How far below the largest peak full scales are weighed: at a thousandth of it, its column would be rounded away."""
 SHORT_BITS = 17
 FEWEST_STEPS = 16
+"""A ratio of 16 steps of 2^-17 or more is changed by half a step in 16, 3 %, at most where it is rounded to them."""
 
 Reals = NDArray[np.float64]
 
@@ -254,7 +259,7 @@ def _common_gain(layers: list[Statistics], target: Target, sigma: float) -> tupl
 def full_scales(largest: float) -> Iterator[float]:
     """Yield the full scales that are weighed, eight an octave, from the largest peak down."""
     top = math.ceil(math.log2(largest) * STEPS_PER_OCTAVE)
-    return (2.0 ** (step / STEPS_PER_OCTAVE) for step in range(top, max(top - 10 * STEPS_PER_OCTAVE, 0), -1))
+    return (2.0 ** (step / STEPS_PER_OCTAVE) for step in range(top, max(top - OCTAVES * STEPS_PER_OCTAVE, 0), -1))
 
 
 def short(ratio: float) -> float:

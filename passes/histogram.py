@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Counts = NDArray[np.int64]
 
 FEWEST_BINS = 128
+"""As many bins as an 8-bit code has levels above zero: a range with fewer could not show what its rounding costs."""
 STRIDE = 16
 """Searches look at every STRIDE-th bin edge from FEWEST_BINS on."""
 

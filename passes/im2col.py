@@ -22,6 +22,7 @@ from cimc.passes.requantise import code_clamp, multipliers, offsets
 from cimc.targets import Target
 
 WEIGHT_HIGH = 127
+"""The largest weight of the depthwise unit: 8 bits, symmetric."""
 WAYS = ("auto", "digital", "array", "channels")
 """What the option `depthwise` may say."""
 

@@ -23,8 +23,11 @@ from cimc.passes.shared_codes import followers, same_codes
 from cimc.targets import Target
 
 FULL = 8
+"""Bits of weights that nothing has lowered."""
 LADDER = (6, 4)
+"""Bits that are tried, in order: each rung adds 12 dB of rounding noise; targets have converters of 6 and 4 bits."""
 SAMPLES = 64
+"""Samples that outputs are compared on: every rung of every knob takes one run over them."""
 LEAST_NOISE = 1e-12
 """Share of the signal power taken for the noise of 8 bits where there is less of it."""
 

@@ -38,7 +38,9 @@ from cimc.passes.fixed_codes import fixed_code, passes_fixed
 from cimc.targets import Target
 
 WIDE_BITS = 16
+"""The widest codes that activation memory holds."""
 FINEST = 1 << 15
+"""How much finer than its operands' codes a sum's may be: one step of theirs then is all the positive 16-bit codes."""
 LEAST_BITS = {Reads.WEIGHTS: 13, Reads.TABLE: 12, Reads.NARROW: 0, Reads.INDEX: 0}
 """Bits that readers want where the DAC has fewer: a table is as long as the codes are many, 128 KiB for 16 bits."""
 

@@ -15,6 +15,7 @@ from cimc.isa.limits import GAIN_LIMIT, GAIN_LOWEST, SHIFT_HIGHEST, SUM_LIMIT
 
 FORMAT = 1
 SIGNIFICANT_BITS = 10
+"""Ranges are rounded to 0.1 %, a quarter of an 8-bit step: differences of floating point between machines vanish."""
 FEWEST_BITS, MOST_BITS = 2, 16
 
 

@@ -13,6 +13,7 @@ from cimc.passes.packing import Block, blocks_of, pack, pack_layers, tiles_of
 from cimc.targets import Target
 
 FREE = -1
+"""What the option `tiles` says for all that are free."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ Integers = NDArray[np.int64]
 
 QUOTIENT_BITS = 33
 AT_ONCE = 1 << 20
+"""Elements of a large table that are doubles at one time: 8 MiB."""
 
 
 def multipliers(ratios: Reals, label: str, bits: int = MULTIPLIER_BITS) -> tuple[Integers, int]:

@@ -19,7 +19,9 @@ from cimc.ir.xbar import ViewOp
 from cimc.targets import Target
 
 ALIGNMENT = 16
+"""Bytes: where a value may begin in activation memory; a constant takes so many more at most to lie aligned."""
 MACHINE_CONSTANTS = ("scale", "offset", "table", "weights", "vectors", "reference", "epsilon")
+"""Properties whose arrays lie in constant memory."""
 
 
 @dataclass

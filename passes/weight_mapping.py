@@ -23,6 +23,7 @@ from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
 
 WEIGHT_LEVELS = 127
+"""Levels of a weight's magnitude in 8-bit symmetric codes."""
 WEIGHT_BITS = 7
 """Bits of a weight's magnitude."""
 

@@ -27,10 +27,14 @@ Sums = Mapping[int, NDArray[np.int32]]
 Reals = NDArray[np.float64]
 
 LOWEST_GAIN, HIGHEST_GAIN = 0.25, 4.0
+"""Gains that a fit may give a column. Drift with exponent 0.06 takes a factor 2.7 in ten years; a column that lost more
+hardly conducts, and a larger gain would raise its noise and not its signal."""
 LARGEST_FACTOR = 4
 """Drift factors, which multiply M on the machine, stay below this."""
 PROBE_STREAM = 15
+"""The last stream: loops leave it free (compiler/ir/loops.py)."""
 PROBE_LIMIT = (1 << 31) - 1
+"""The largest value of the 32-bit port that a probe writes."""
 
 
 @dataclass(frozen=True)

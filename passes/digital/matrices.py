@@ -15,6 +15,7 @@ from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, MULTIPLIER_BITS
 from cimc.passes.requantise import multipliers, offsets, stored
 
 MOST_FRACTION = 15
+"""Bits of fraction that epsilon has under the root: 4^-15 of a squared step is far below what 16-bit codes can tell."""
 FEWEST_MULTIPLIER_BITS = 8
 """A product of matrices keeps at least so many bits of its scale: an error of 2^-8 of the result, alike for all."""
 

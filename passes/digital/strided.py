@@ -11,6 +11,7 @@ from cimc.ir.graph import Graph, Labels
 from cimc.ir.types import code_of, code_tensor, shape_of
 
 MOST_AXES = 4
+"""Axes that one copy walks."""
 
 Shape = tuple[int, ...]
 
