@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from cimc.command_line.numbers import count
 from cimc.diagnostics import fail
 
 if TYPE_CHECKING:
@@ -25,7 +26,11 @@ def add_compensation_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--calib", metavar="DATA.npz", help="inputs, without labels, that refit reads")
     group.add_argument(
-        "--calib-limit", type=int, default=REFIT_SAMPLES, metavar="N", help=f"first N of them (default {REFIT_SAMPLES})"
+        "--calib-limit",
+        type=count,
+        default=REFIT_SAMPLES,
+        metavar="N",
+        help=f"first N of them (default {REFIT_SAMPLES})",
     )
 
 

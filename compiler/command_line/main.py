@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from cimc.command_line.kinds import require_kinds
 from cimc.command_line.options import build_parser
 from cimc.diagnostics import Diagnostic, fail
 from cimc.isa.budgets import set_budgets
@@ -18,16 +19,11 @@ from cimc.isa.opening import set_root
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status, 0 or one of cimc.isa.errors."""
-    options = build_parser().parse_args(arguments)
     # Work is spread over images and layers, on threads of ours: more threads inside each product only get in their way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    if options.run is None:
-        build_parser().print_help()
-        return USAGE
     try:
-        _apply_policy(options)
         with _warnings_on_stderr():
-            status = int(options.run(options) or 0)
+            status = _run(arguments)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -37,6 +33,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         return _report(error)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    parser = build_parser()
+    options, surplus = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)
+    if surplus:
+        parser.error(f"there is no place for {' '.join(surplus)}")
+    if options.run is None:
+        parser.print_help()
+        return USAGE
+    _apply_policy(options)
+    require_kinds(options)
+    return int(options.run(options) or 0)
 
 
 def _apply_policy(options: argparse.Namespace) -> None:

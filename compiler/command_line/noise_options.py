@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 from cimc.backends.noise.table import DEFAULTS, NAMES
+from cimc.command_line.numbers import chips
 from cimc.diagnostics import fail
 from cimc.driving.durations import seconds
 
@@ -28,20 +29,13 @@ def add_noise_options(parser: argparse.ArgumentParser, sweep: bool = False) -> N
         "--time", metavar="T", help=f"time since the first read: 25s, 1h, 1d, 30d, 1y (default 0s){several}"
     )
     if sweep:
-        group.add_argument("--seeds", type=_chips, metavar="M", help="M chips, drawn by the seeds N, N + 1, ...")
+        group.add_argument("--seeds", type=chips(1), metavar="M", help="M chips, drawn by the seeds N, N + 1, ...")
     group.add_argument(
         "--sources",
         metavar="A,B,...",
         help=f"what is noisy: {', '.join(NAMES)} (default: {', '.join(DEFAULTS)})",
     )
     group.add_argument("--sample-offset", metavar="K", help="number of the first sample, for shards (default 0)")
-
-
-def _chips(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= 100000:
-        raise argparse.ArgumentTypeError(f"{value} chips, 1 to 100000 are possible")
-    return value
 
 
 def noise_of(options: argparse.Namespace) -> "Noise | None":

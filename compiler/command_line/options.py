@@ -7,6 +7,8 @@ from importlib import import_module
 from cimc import __version__
 from cimc.command_line.compensation_options import add_compensation_options
 from cimc.command_line.noise_options import add_noise_options
+from cimc.command_line.numbers import chips, count, factor, finite, share, whole
+from cimc.command_line.parsing import Parser
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -23,7 +25,7 @@ def _late(module: str, function: str) -> Command:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of `cimc`; the chosen command is in `options.run`."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="cimc",
         description="Compile trained ONNX models to programs for analog compute-in-memory tiles, run and verify them.",
     )
@@ -67,52 +69,10 @@ def _command(commands: "Commands", name: str, summary: str, run: Command) -> arg
     return parser
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not a positive number")
-    return value
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"{value} is negative")
-    return value
-
-
-def _chips(text: str) -> int:
-    value = int(text)
-    if not 2 <= value <= 100000:
-        raise argparse.ArgumentTypeError(f"{value} chips, 2 to 100000 are possible")
-    return value
-
-
-def _share(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not between 0 and 1")
-    return value
-
-
-def _factor(text: str) -> float:
-    value = _finite(text)
-    if value == 0.0:
-        raise argparse.ArgumentTypeError("0 would make all data zero")
-    return value
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if value != value or value in (float("inf"), float("-inf")):
-        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
-    return value
-
-
 def _feeding(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--offset", type=_finite, default=0.0, metavar="O", help="feed (x + O) * S (default 0)")
-    parser.add_argument("--scale", type=_factor, default=1.0, metavar="S", help="feed (x + O) * S (default 1)")
-    parser.add_argument("--limit", type=_count, metavar="N", help="take the first N rows only")
+    parser.add_argument("--offset", type=finite, default=0.0, metavar="O", help="feed (x + O) * S (default 0)")
+    parser.add_argument("--scale", type=factor, default=1.0, metavar="S", help="feed (x + O) * S (default 1)")
+    parser.add_argument("--limit", type=count, metavar="N", help="take the first N rows only")
 
 
 def _model_root(parser: argparse.ArgumentParser) -> None:
@@ -122,7 +82,7 @@ def _model_root(parser: argparse.ArgumentParser) -> None:
 
 
 def _threads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--threads", type=_count, metavar="N", help="images go over N threads (default: all cores)")
+    parser.add_argument("--threads", type=count, metavar="N", help="images go over N threads (default: all cores)")
 
 
 def _unbatched(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +94,7 @@ def _unbatched(parser: argparse.ArgumentParser) -> None:
 def _tiles(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tiles",
-        type=lambda text: text if text == "auto" else _count(text),
+        type=lambda text: text if text == "auto" else count(text),
         metavar="N|auto",
         help="tiles in place of the target's own number, as of several chips; auto: as many as needed",
     )
@@ -236,7 +196,7 @@ def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--input", required=True, metavar="X.npz", help="inputs to prove it on")
     parser.add_argument(
         "--reference-samples",
-        type=_whole,
+        type=whole,
         metavar="N",
         help="samples given to the literal reference too (default: as many as about 10 s allow)",
     )
@@ -273,7 +233,7 @@ def _sweep(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("sweep", metavar="SWEEP.toml", help="the models and the grid (docs/sweeps.md)")
     parser.add_argument("-o", "--output", metavar="OUT.parquet", help="the table (default: SWEEP.parquet beside it)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="use this Dask cluster instead of processes of its own")
-    parser.add_argument("--workers", type=_count, metavar="N", help="processes (default: all cores)")
+    parser.add_argument("--workers", type=count, metavar="N", help="processes (default: all cores)")
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
 
 
@@ -310,9 +270,9 @@ def _bands(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
     parser.add_argument("-o", "--output", required=True, metavar="BANDS.npz")
     parser.add_argument(
-        "--confidence", type=_share, default=0.99, metavar="P", help="share of good chips that pass (default 0.99)"
+        "--confidence", type=share, default=0.99, metavar="P", help="share of good chips that pass (default 0.99)"
     )
-    parser.add_argument("--seeds", type=_chips, default=50, metavar="M", help="chips drawn (default 50)")
+    parser.add_argument("--seeds", type=chips(2), default=50, metavar="M", help="chips drawn (default 50)")
     add_noise_options(parser)
     add_compensation_options(parser)
     _feeding(parser)

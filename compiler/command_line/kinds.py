@@ -1,0 +1,57 @@
+"""What a file is, by its first bytes: a model given in place of a program is told as such, and what to do with it."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+
+from cimc.diagnostics import fail
+
+PROGRAM, MODEL, ARRAYS, IR = "a program", "an ONNX model", "a file of arrays", "IR text"
+
+WANTED: Mapping[str, str] = {
+    "program": PROGRAM,
+    "model": MODEL,
+    "module": IR,
+    **dict.fromkeys(("input", "data", "calib", "bands", "measured"), ARRAYS),
+}
+"""What the argument or option of this name takes."""
+
+USES: Mapping[str, str] = {
+    PROGRAM: "programs are for `cimc run`, `eval`, `verify`, `report`, `objdump` and `lint`",
+    MODEL: "compile it first: `cimc compile {path} -o {stem}.asm`",
+    ARRAYS: "arrays are given by --input, --data or --calib",
+    IR: "`cimc opt` takes IR text",
+}
+
+SUFFIXES = {".onnx": MODEL, ".mlir": IR}
+"""Kinds whose files have no mark at their start."""
+
+MARK = 16
+"""Bytes that are enough to see a mark."""
+
+
+def require_kinds(options: argparse.Namespace) -> None:
+    """Raise CIM0003 where a file is of another kind than its place takes; one that is of no known kind passes."""
+    given = {name: value for name, value in vars(options).items() if name in WANTED and isinstance(value, str)}
+    found = {name: kind_of(Path(value)) for name, value in given.items()}
+    for name, kind in found.items():
+        if kind and kind != WANTED[name] and (name, kind) != ("model", IR):
+            hint = USES[kind].format(path=given[name], stem=Path(given[name]).stem)
+            for other in found:
+                if found[other] == WANTED[name] and kind == WANTED[other]:
+                    hint = f"{given[name]} and {given[other]} have changed places"
+            raise fail("CIM0003", f"{given[name]} is {kind}, {WANTED[name]} is needed in its place", hint=hint)
+
+
+def kind_of(path: Path) -> str:
+    """Return what a file is, empty where that does not show. Pipes are left alone: what is read of them is gone."""
+    from cimc.driving.arrays import NPY, ZIP
+    from cimc.isa.binary import is_container
+
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        start = file.read(MARK)
+    if is_container(start) or start.startswith(b".cimc "):
+        return PROGRAM
+    return ARRAYS if start.startswith((ZIP, NPY)) else SUFFIXES.get(path.suffix, "")
