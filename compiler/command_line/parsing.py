@@ -9,7 +9,7 @@ from cimc.diagnostics import fail
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return the hint for a word that is not known: the nearest that is, one that it begins before all, or `otherwise`."""
+    """Return the hint for a word that is not known: one that it begins, the nearest, or `otherwise`."""
     words = list(known)
     near = [one for one in words if one.startswith(word)] or get_close_matches(word, words, 1)
     return f"did you mean {near[0]}?" if near else otherwise
