@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cimc.diagnostics import fail
+from cimc.isa.opening import open_regular
 
 PROGRAM, MODEL, ARRAYS, IR = "a program", "an ONNX model", "a file of arrays", "IR text"
 
@@ -44,14 +45,15 @@ def require_kinds(options: argparse.Namespace) -> None:
 
 
 def kind_of(path: Path) -> str:
-    """Return what a file is, empty where that does not show. Pipes are left alone: what is read of them is gone."""
-    from cimc.driving.arrays import NPY, ZIP
+    """Return what a file is, empty where that does not show or the file cannot be read."""
+    from cimc.driving.archives import NPY, ZIP
     from cimc.isa.binary import is_container
 
-    if not path.is_file():
+    try:
+        with open_regular(path) as file:
+            start = file.read(MARK)
+    except OSError:
         return ""
-    with path.open("rb") as file:
-        start = file.read(MARK)
     if is_container(start) or start.startswith(b".cimc "):
         return PROGRAM
     return ARRAYS if start.startswith((ZIP, NPY)) else SUFFIXES.get(path.suffix, "")
