@@ -55,9 +55,8 @@ class Node:
 
 
 def node_of(proto: onnx.NodeProto) -> Node:
-    """Return the node; one without a name is called after its operator and first output."""
+    """Return the node of a model, whose nodes all have names."""
     outputs = tuple(proto.output)
-    name = proto.name or f"{proto.op_type}({next((output for output in outputs if output), '')})"
     operator = proto.op_type if proto.domain in IR_DOMAINS else f"{proto.domain}.{proto.op_type}"
     attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in proto.attribute}
-    return Node(name, operator, tuple(proto.input), outputs, attributes, proto)
+    return Node(proto.name, operator, tuple(proto.input), outputs, attributes, proto)

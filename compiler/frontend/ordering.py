@@ -32,7 +32,7 @@ def _sorted(nodes: Sequence[onnx.NodeProto], edges: Sequence[tuple[int, int]]) -
         return list(networkx.lexicographical_topological_sort(dependence))
     except networkx.NetworkXUnfeasible:
         cycle = [maker for maker, _ in networkx.find_cycle(dependence)]
-        names = " -> ".join(nodes[i].name or f"{nodes[i].op_type}({nodes[i].output[0]})" for i in [*cycle, cycle[0]])
+        names = " -> ".join(nodes[i].name for i in [*cycle, cycle[0]])
         raise fail(
             "CIM0102",
             f"the graph has a cycle: {names}",

@@ -12,7 +12,7 @@ from cimc.frontend.conversion import converted, first_lines, opset_of
 from cimc.frontend.ordering import sort_nodes
 from cimc.frontend.qoperators import expand_quantised
 from cimc.frontend.reading import ModelFile
-from cimc.frontend.tidying import make_dense, tidy, without_deprecated
+from cimc.frontend.tidying import make_dense, name_nodes, tidy, without_deprecated
 from cimc.ir.weights import Array
 
 REALS = tuple(getattr(onnx.TensorProto, name) for name in ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE"))
@@ -67,6 +67,7 @@ def prepare(file: ModelFile, unbatched: bool = False) -> Prepared:
     _fix_batch(model.graph, inputs, axes, batch)
     model = converted(model)
     expand_quantised(model.graph)
+    name_nodes(model.graph)
     return Prepared(model, file.large, batch, free, axes)
 
 

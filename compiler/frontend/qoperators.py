@@ -33,8 +33,7 @@ class Expansion:
 
     def add(self, operator: str, inputs: Sequence[str], result: str, **attributes: Any) -> str:
         """Append a node; return the name of its result."""
-        name = self.node.name or f"{self.node.op_type}({self.node.output[0]})"
-        self.nodes.append(helper.make_node(operator, inputs, [result], name=name, **attributes))
+        self.nodes.append(helper.make_node(operator, inputs, [result], name=self.node.name, **attributes))
         return result
 
     def fresh(self, role: str) -> str:

@@ -19,10 +19,11 @@ HIDDEN = "cimc.hidden"
 
 
 def tidy(model: onnx.ModelProto) -> None:
-    """Name the graph, the domain and the outputs' types where a file leaves out what follows, in place."""
+    """Name the graph, its nodes, the domain and the outputs' types where a file leaves out what follows, in place."""
     model.ir_version = max(model.ir_version, CONSTANTS_APART)
     if not model.graph.name:
         model.graph.name = "model"
+    name_nodes(model.graph)
     for named in (*model.opset_import, *nodes_of(model.graph)):
         if named.domain in DOMAIN:
             named.domain = ""
@@ -31,6 +32,12 @@ def tidy(model: onnx.ModelProto) -> None:
             value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.shape.SetInParent()
+
+
+def name_nodes(graph: onnx.GraphProto) -> None:
+    """Call each node that has no name after its operator and its number in the graph, such as Conv_3, in place."""
+    for number, node in enumerate(graph.node):
+        node.name = node.name or f"{node.op_type}_{number}"
 
 
 @contextmanager

@@ -123,6 +123,15 @@ def test_the_layers_of_one_node_have_its_name_and_a_part(direction: str, parts: 
     require_whole(program)
 
 
+def test_nodes_without_a_name_have_operator_and_number(tmp_path: Path) -> None:
+    nodes = [node("Gemm", "x w", "h"), node("Relu", "h", "r"), node("Gemm", "r v", "y")]
+    for one in nodes:
+        one.name = ""
+    program = compiled(model(nodes, ROW, {"w": weights(6, 6), "v": weights(6, 6, seed=1)}), tmp_path)
+    assert [layer.nodes for layer in program.layers] == [("Gemm_0", "Relu_1"), ("Gemm_2",)]
+    assert names(program) == ["Gemm_0", "Gemm_2"]
+
+
 def test_nodes_of_one_name_make_layers_of_two(tmp_path: Path) -> None:
     nodes = [node("Gemm", "x w", "h"), node("Gemm", "h v", "y")]
     nodes[1].name = nodes[0].name = "gemm"
