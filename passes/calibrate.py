@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
-from cimc.evaluate import Evaluator
+from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.ir.attributes import int_values
 from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.loops import runs_of
 from cimc.ir.nn import HIDDEN, Canonical, Computed, InputOp, QuantiseOp, RecodeOp
-from cimc.ir.types import shape_of
 from cimc.passes.fixed_codes import fixed_operations
 from cimc.passes.histogram import RULES, Tail
 from cimc.passes.ranges import Ranges, rounded, rounded_outward
@@ -26,10 +24,6 @@ BINS = 4096
 """Bins of a histogram up to the largest |x|: 32 for each level of an 8-bit code."""
 LEAST_PERCENTILE = 99.0
 """From here on 1 % of all values at most lie beyond the range: keeping those is cheaper than a second run."""
-ELEMENTS_AT_ONCE = 1 << 25
-"""Elements of all values held at once: 128 MiB of float32."""
-MOST_AT_ONCE = 32
-"""Samples evaluated at once: more of them gain little, even where the network is small."""
 MARGIN = 16.0
 """Below the lowest score that counts: exp(-16) is less than half of 2^-20, the step of softmax's exponentials."""
 WHOLE_LIMIT = 32767
@@ -38,8 +32,6 @@ LARGEST, LEAST = 1e30, 1e-34
 """Real values that codes may stand for at their ends: beyond them float32 loses what the passes reckon with."""
 LEVELS = 127
 """Code levels above zero that the rules mse and entropy reckon with."""
-
-Batch = Mapping[str, NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -102,8 +94,7 @@ class Calibrate:
         if not computed:
             return {}
         labels = [op.label.data for op in computed]
-        everything = [op for op in graph.operations if isinstance(op, Computed)]
-        evaluator = Evaluator(graph, values=labels, batch=samples_at_once(everything))
+        evaluator = Evaluator(graph, values=labels, batch=samples_at_once(graph))
         bounds = {label: [math.inf, -math.inf] for label in labels}
         tails: dict[str, Tail] = {}
         for chunk in evaluator.stream(self.data):
@@ -203,12 +194,6 @@ def _bins(magnitudes: NDArray[np.float32], largest: float) -> NDArray[np.int64]:
 def _last_bin(magnitude: np.float32, largest: float) -> float:
     """Return the upper edge of the bin that |x| lies in."""
     return largest * (int(_bins(np.array([magnitude]), largest)[0]) + 1) / BINS
-
-
-def samples_at_once(computed: Sequence[Computed]) -> int:
-    """Return how many samples keep the values of all operations within ELEMENTS_AT_ONCE."""
-    elements = sum(math.prod(shape_of(op.out)) * runs_of(op) for op in computed)
-    return min(max(ELEMENTS_AT_ONCE // max(elements, 1), 1), MOST_AT_ONCE)
 
 
 def _input_range(values: NDArray[np.float32], coding: str) -> tuple[float, float]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
-from cimc.evaluate import Evaluator
+from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.ir.attributes import int_values
 from cimc.ir.facts import GAIN, PEAKS, SHARED_RANGE
 from cimc.ir.graph import Graph
@@ -20,7 +20,6 @@ from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.limits import GAIN_BITS, GAIN_LIMIT, GAIN_LOWEST
-from cimc.passes.calibrate import Batch, samples_at_once
 from cimc.passes.ranges import Ranges, rounded
 from cimc.targets import Target
 
@@ -204,8 +203,7 @@ def measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, sha
     inputs = {op.label.data: _label_of_input(op) for op in layers}
     share = max(VECTORS // len(next(iter(data.values()))), FEWEST_VECTORS)
     values = sorted(set(inputs.values()))
-    batch = samples_at_once([op for op in graph.operations if isinstance(op, Computed)])
-    for chunk in Evaluator(graph, values=values, batch=batch).stream(data):
+    for chunk in Evaluator(graph, values=values, batch=samples_at_once(graph)).stream(data):
         for op in layers:
             found[op.label.data].add(_vectors(op, np.asarray(chunk[inputs[op.label.data]], np.float32), share))
     return found

@@ -9,7 +9,8 @@ from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph, producer, users
 from cimc.ir.nn import Computed, InputOp, Layer, RecodeOp, SoftmaxOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
-from cimc.passes.quantise import align, code_type
+from cimc.passes.casts import align
+from cimc.passes.code_types import code_type
 from cimc.passes.shared_codes import followers, root_of, same_codes
 from cimc.targets import Target
 

@@ -10,14 +10,13 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.rewriter import Rewriter
 
 from cimc.diagnostics import fail
-from cimc.evaluate import Evaluator
+from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.ir.facts import BITS
 from cimc.ir.graph import Graph
 from cimc.ir.loops import ScanOp, retype_results
 from cimc.ir.nn import Canonical, Computed, InputOp, Layer
 from cimc.ir.types import CodeType, code_of, code_tensor, float_tensor, shape_of
-from cimc.passes.calibrate import Batch, samples_at_once
-from cimc.passes.quantise import bounds, input_type, narrowed
+from cimc.passes.code_types import bounds, input_type, narrowed
 from cimc.passes.ranges import Ranges
 from cimc.passes.shared_codes import followers, same_codes
 from cimc.targets import Target
@@ -47,7 +46,7 @@ Choice = Mapping[Knob, int]
 
 
 @dataclass(frozen=True)
-class Step:
+class Rung:
     """One knob one rung down, and the output noise that this adds, as a share of the signal."""
 
     knob: Knob
@@ -131,28 +130,27 @@ class _Meter:
         return self._outputs(copy)
 
     def _outputs(self, graph: Graph) -> Outputs:
-        batch = samples_at_once([op for op in graph.operations if isinstance(op, Computed)])
-        found = Evaluator(graph, batch=batch).run(self._data)
+        found = Evaluator(graph, batch=samples_at_once(graph)).run(self._data)
         return {name: np.asarray(array, np.float64) for name, array in found.items()}
 
     def _power(self, found: Outputs, wanted: Outputs) -> float:
         return sum(float(np.square(found[name] - wanted[name]).mean()) / self._signal[name] for name in wanted)
 
 
-def _costs(meter: _Meter, knobs: Mapping[Knob, int]) -> dict[Knob, list[Step]]:
+def _costs(meter: _Meter, knobs: Mapping[Knob, int]) -> dict[Knob, list[Rung]]:
     """Return the steps of every knob, in order, each with the noise that it adds to the step before."""
     found = {}
     for knob, full in sorted(knobs.items()):
         rungs = [bits for bits in LADDER if bits < full]
         noise = [0.0, *np.maximum.accumulate([meter.added({knob: bits}) for bits in rungs])] if rungs else [0.0]
-        found[knob] = [Step(knob, bits, float(b - a)) for bits, a, b in zip(rungs, noise, noise[1:], strict=False)]
+        found[knob] = [Rung(knob, bits, float(b - a)) for bits, a, b in zip(rungs, noise, noise[1:], strict=False)]
     return found
 
 
-def _chosen(costs: Mapping[Knob, list[Step]], budget: float) -> list[Step]:
+def _chosen(costs: Mapping[Knob, list[Rung]], budget: float) -> list[Rung]:
     """Return the cheapest steps, in the order taken, whose costs sum up to at most `budget`."""
     waiting = {knob: list(steps) for knob, steps in costs.items()}
-    taken: list[Step] = []
+    taken: list[Rung] = []
     spent = 0.0
     while heads := [steps[0] for steps in waiting.values() if steps]:
         step = min(heads, key=lambda one: (one.cost, one.knob))
@@ -163,13 +161,13 @@ def _chosen(costs: Mapping[Knob, list[Step]], budget: float) -> list[Step]:
     return taken
 
 
-def _dearest(steps: Sequence[Step]) -> Step:
+def _dearest(steps: Sequence[Rung]) -> Rung:
     """Return the most costly step that no other step builds on."""
     lowest = _choice(steps)
     return max((step for step in steps if lowest[step.knob] == step.bits), key=lambda one: (one.cost, one.knob))
 
 
-def _choice(steps: Sequence[Step]) -> Choice:
+def _choice(steps: Sequence[Rung]) -> Choice:
     return {step.knob: step.bits for step in steps}
 
 

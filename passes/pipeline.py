@@ -7,8 +7,9 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Protocol
 
 from cimc.diagnostics import fail
+from cimc.evaluate import Batch
 from cimc.ir.graph import Graph
-from cimc.passes.calibrate import Batch, Calibrate
+from cimc.passes.calibrate import Calibrate
 from cimc.passes.column_ranges import ColumnRanges
 from cimc.passes.compensation import Compensation
 from cimc.passes.conductance import Conductance

@@ -7,7 +7,7 @@ from typing import ClassVar
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
-from cimc.ir.attributes import float_value, float_values, floats, text
+from cimc.ir.attributes import float_value, float_values, floats
 from cimc.ir.facts import RANGE
 from cimc.ir.functions import compares
 from cimc.ir.graph import Graph, only_user, producer
@@ -34,13 +34,20 @@ from cimc.ir.nn import (
     UnaryOp,
 )
 from cimc.ir.types import CodeType, code_of, code_tensor, integer_type, shape_of
+from cimc.passes.casts import align, cast_before
+from cimc.passes.code_types import (
+    WIDE_BITS,
+    code_type,
+    input_type,
+    mirrored,
+    narrowed,
+    no_finer,
+    whole_type,
+    with_value,
+)
 from cimc.passes.fixed_codes import fixed_code, passes_fixed
 from cimc.targets import Target
 
-WIDE_BITS = 16
-"""The widest codes that activation memory holds."""
-FINEST = 1 << 15
-"""How much finer than its operands' codes a sum's may be: one step of theirs then is all the positive 16-bit codes."""
 LEAST_BITS = {Reads.WEIGHTS: 13, Reads.TABLE: 12, Reads.NARROW: 0, Reads.INDEX: 0}
 """Bits that readers want where the DAC has fewer: a table is as long as the codes are many, 128 KiB for 16 bits."""
 
@@ -146,12 +153,12 @@ def _own_code(graph: Graph, op: Canonical, bits: int, offset: bool) -> CodeType:
     if isinstance(op, InputOp):
         return input_type(low, high, bits) if op.integers is None else integer_type(int(low), int(high))
     if isinstance(op, AffineOp) and _is_negation(graph, op):
-        return _mirrored(code_of(op.x))
+        return mirrored(code_of(op.x))
     code = code_type(low, high, bits, offset)
     if op.is_whole:
         return whole_type(low, high, bits) or code
     if isinstance(op, (AddOp, SubOp, ClampOp)):
-        return _no_finer(code, max(code_of(operand).scale.data for operand in op.operands))
+        return no_finer(code, max(code_of(operand).scale.data for operand in op.operands))
     return code
 
 
@@ -164,7 +171,7 @@ def _quantise(op: Canonical, code: CodeType) -> None:
     elif isinstance(op, SelectOp):
         _align_parts(op, (op.a, op.b), code)
     elif isinstance(op, PadOp):
-        code = _with_value(code_of(op.x), float_value(op.value))
+        code = with_value(code_of(op.x), float_value(op.value))
         if code != code_of(op.x):
             align(op, op.x, code)
     elif op.NATURE.keeps_codes:
@@ -199,34 +206,6 @@ def _settle(op: QuantiseOp) -> Operation:
     return before
 
 
-def input_type(low: float, high: float, bits: int) -> CodeType:
-    """Return codes that spend all steps on low..high, the zero point wherever 0 then lies: for a model's inputs."""
-    top = (1 << (bits - 1)) - 1
-    scale = (high - low) / (2 * top)
-    return CodeType.of(bits, -top, top, min(max(-top - round(low / scale), -top), top), scale)
-
-
-def code_type(low: float, high: float, bits: int, offset: bool) -> CodeType:
-    """Return codes for real values low..high, symmetric or, where the range is one-sided, as `offset` says."""
-    top = (1 << (bits - 1)) - 1
-    if low < 0.0 < high:
-        return CodeType.of(bits, -top, top, 0, max(-low, high) / top)
-    span = max(-low, high)
-    if offset:
-        return CodeType.of(bits, -top, top, -top if low >= 0.0 else top, span / (2 * top))
-    return CodeType.of(bits, 0 if low >= 0.0 else -top, top if low >= 0.0 else 0, 0, span / top)
-
-
-def bounds(code: CodeType) -> tuple[float, float]:
-    """Return the real values of the lowest and the highest code."""
-    return (code.low.data - code.zero.data) * code.scale.data, (code.high.data - code.zero.data) * code.scale.data
-
-
-def narrowed(code: CodeType, bits: int, offset: bool) -> CodeType:
-    """Return codes for the same real range with fewer bits."""
-    return code_type(*bounds(code), bits, offset)
-
-
 def _hull(*ops: Operation) -> tuple[float, float]:
     ranges = [RANGE.of(op) for op in ops]
     return min(low for low, _ in ranges), max(high for _, high in ranges)
@@ -238,35 +217,13 @@ def _finish_body(end: YieldOp, carried: Mapping[Operation, CodeType]) -> None:
     assert scan is not None
     for index, state in enumerate(scan.states):
         if code_of(end.next[index]) != carried[state]:
-            end.operands[index] = _cast(end, end.next[index], carried[state], state.label.data)
+            end.operands[index] = cast_before(end, end.next[index], carried[state], state.label.data)
     retype_results(scan)
-
-
-def _no_finer(code: CodeType, given: float) -> CodeType:
-    """Return codes at most 2^15 times finer than the codes they are computed from: nothing finer can come of them."""
-    bits, low, high, zero = (part.data for part in (code.bits, code.low, code.high, code.zero))
-    return CodeType.of(bits, low, high, zero, max(code.scale.data, given / FINEST))
-
-
-def whole_type(low: float, high: float, bits: int) -> CodeType | None:
-    """Return codes of scale 1, which hold integers exactly, or None where low..high exceeds 16 bits."""
-    reach = max(-low, high)
-    needed = next((width for width in (bits, WIDE_BITS) if reach <= (1 << (width - 1)) - 1), None)
-    if needed is None:
-        return None
-    top = (1 << (needed - 1)) - 1
-    return CodeType.of(needed, -top if low < 0.0 else 0, top if high > 0.0 or low >= 0.0 else 0, 0, 1.0)
 
 
 def _is_negation(graph: Graph, op: AffineOp) -> bool:
     scale, bias = (graph.weights.get(ref) for ref in (op.scale, op.bias))
     return op.clamp is None and bool((scale == -1.0).all() and not bias.any())
-
-
-def _mirrored(code: CodeType) -> CodeType:
-    """Return the codes of the negated values: every code is its negative, nothing is rounded."""
-    bits, low, high, zero = (part.data for part in (code.bits, code.low, code.high, code.zero))
-    return CodeType.of(bits, -high, -low, -zero, code.scale.data)
 
 
 def _passes_to(user: Operation, chosen: set[Operation]) -> bool:
@@ -287,15 +244,6 @@ def _is_product(user: Operation) -> bool:
     return isinstance(user, Layer) and not user.is_depthwise
 
 
-def _with_value(code: CodeType, value: float) -> CodeType:
-    """Return codes that also hold `value`, with the same number of bits."""
-    scale, zero = code.scale.data, code.zero.data
-    if (code.low.data - zero) * scale <= value <= (code.high.data - zero) * scale:
-        return code
-    low, high = min((code.low.data - zero) * scale, value), max((code.high.data - zero) * scale, value)
-    return code_type(low, high, code.bits.data, offset=zero != 0)
-
-
 def _set_type(op: Computed, code: CodeType) -> None:
     Rewriter.replace_value_with_new_type(op.out, code_tensor(shape_of(op.out), code))
 
@@ -304,30 +252,3 @@ def _align_parts(op: Computed, parts: Iterable[SSAValue], code: CodeType) -> Non
     for part in dict.fromkeys(parts):
         if code_of(part) != code:
             align(op, part, code)
-
-
-def align(op: Computed, value: SSAValue, code: CodeType) -> None:
-    """Put a requantisation of `value` before `op` and let `op` read it."""
-    cast = _cast(op, value, code, op.label.data)
-    for index, operand in enumerate(op.operands):
-        if operand is value:
-            op.operands[index] = cast
-
-
-def _cast(op: Operation, value: SSAValue, code: CodeType, reader: str) -> SSAValue:
-    """Put a requantisation of `value` before `op`, or before its loop where the value is computed outside."""
-    owner = value.owner
-    assert isinstance(owner, Computed)
-    label = text(f"{owner.label.data}.for.{reader}")
-    location, result = fused([owner.location, op.location]), code_tensor(shape_of(value), code)
-    if isinstance(owner, ConstantOp):
-        properties = {"label": label, "value": owner.value}
-        cast: Computed = ConstantOp.create(result_types=[result], properties=properties, location=location)
-    else:
-        cast = RequantiseOp.create(
-            operands=[value], result_types=[result], properties={"label": label}, location=location
-        )
-    place = op if owner.parent is op.parent else scan_of(op)
-    assert place is not None and place.parent is not None
-    place.parent.insert_op_before(cast, place)
-    return cast.out

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cimc.backends.emission.building import Emission
 from cimc.backends.emission.emit import emit
 from cimc.diagnostics import fail
+from cimc.evaluate import Batch
 from cimc.frontend import load
 from cimc.ir.attributes import int_values
 from cimc.ir.facts import ACTIVATION_BYTES
@@ -20,7 +21,6 @@ from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp
 from cimc.ir.verify import require_sound
 from cimc.isa.errors import CimcError, CimcWarning
-from cimc.passes.calibrate import Batch
 from cimc.passes.dead_code import drop_weights
 from cimc.passes.pipeline import (
     DEFAULT,

@@ -1,5 +1,6 @@
 """Runs a lowered graph on onnxruntime, some samples at a time."""
 
+import math
 import os
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
@@ -11,11 +12,21 @@ from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
 from cimc.ir.graph import Graph
+from cimc.ir.loops import runs_of
+from cimc.ir.nn import Computed
+from cimc.ir.types import shape_of
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
 Array = NDArray[Any]
+Batch = Mapping[str, NDArray[np.float32]]
+"""Real samples of every model input by its name, [N, *model shape]."""
+
+ELEMENTS_AT_ONCE = 1 << 25
+"""Elements of all values held at once: 128 MiB of float32."""
+MOST_AT_ONCE = 32
+"""Samples evaluated at once: more of them gain little, even where the network is small."""
 
 
 class Evaluator:
@@ -72,6 +83,13 @@ class Evaluator:
             wanted = ", ".join(["N", *map(str, self._shapes[name])])
             raise fail("CIM0202", f"the array for input '{name}' has shape {array.shape}, the model wants ({wanted})")
         return array
+
+
+def samples_at_once(graph: Graph) -> int:
+    """Return how many samples keep the values of all operations within ELEMENTS_AT_ONCE."""
+    computed = (op for op in graph.operations if isinstance(op, Computed))
+    elements = sum(math.prod(shape_of(op.out)) * runs_of(op) for op in computed)
+    return min(max(ELEMENTS_AT_ONCE // max(elements, 1), 1), MOST_AT_ONCE)
 
 
 def _session(model: "ModelProto") -> Any:

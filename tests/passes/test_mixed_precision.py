@@ -15,9 +15,9 @@ from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph
 from cimc.ir.types import code_of
 from cimc.isa.errors import CimcError
+from cimc.passes.code_types import code_type, input_type
 from cimc.passes.mixed_precision import MixedPrecision, rounded_weights, with_bits
 from cimc.passes.pipeline import DEFAULT
-from cimc.passes.quantise import code_type, input_type
 from cimc.passes.ranges import Ranges
 
 SAMPLES = Path(__file__).parents[2] / "samples"

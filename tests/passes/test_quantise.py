@@ -14,8 +14,9 @@ from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.types import CodeType, code_of
 from cimc.isa.errors import CimcError
+from cimc.passes.code_types import code_type, input_type
 from cimc.passes.digital.digital import Digital
-from cimc.passes.quantise import Quantise, code_type, input_type
+from cimc.passes.quantise import Quantise
 from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, stored
 
 RATIO = st.floats(2.0**-40, 65535.0)

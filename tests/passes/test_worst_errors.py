@@ -12,8 +12,8 @@ from targets.stages import through
 from cimc.evaluate import Evaluator
 from cimc.ir import functions, nn
 from cimc.ir.types import CodeType
+from cimc.passes.code_types import code_type
 from cimc.passes.digital.digital import Digital
-from cimc.passes.quantise import code_type
 
 Reals = NDArray[np.float64]
 PAIRS = np.array(list(product(range(-127, 128), repeat=2)), np.float64)

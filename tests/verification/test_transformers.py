@@ -16,10 +16,9 @@ from cimc.backends.machine import ports
 from cimc.backends.machine.ports import PortError
 from cimc.driving.driver import Compilation, Request, compile_model, input_shapes
 from cimc.driving.float_model import run_float
-from cimc.evaluate import evaluate
+from cimc.evaluate import Batch, evaluate
 from cimc.frontend import load
 from cimc.isa.errors import CimcError
-from cimc.passes.calibrate import Batch
 from cimc.proof.prover import Prover
 from cimc.targets import load_target
 
