@@ -12,10 +12,10 @@ from xdsl.rewriter import Rewriter
 from cimc.ir import nn
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.build import again
+from cimc.ir.dead_code import drop_unused
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.types import WeightRef, shape_of
-from cimc.passes.dead_code import drop_unused
 
 Reals = NDArray[np.float64]
 Changes = dict[str, Attribute | None]

@@ -6,10 +6,10 @@ from typing import ClassVar
 from cimc.ir import nn
 from cimc.ir.attributes import Ints, float_value, int_values, ints
 from cimc.ir.build import again
+from cimc.ir.dead_code import drop_unused
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import shape_of
-from cimc.passes.dead_code import drop_unused
 
 
 @dataclass(frozen=True)

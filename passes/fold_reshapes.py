@@ -7,10 +7,10 @@ from xdsl.ir import Operation
 
 from cimc.ir import build, nn
 from cimc.ir.attributes import int_values
+from cimc.ir.dead_code import drop_unused
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import shape_of
-from cimc.passes.dead_code import drop_unused
 from cimc.passes.layout.permutation import keeps_elements
 
 

@@ -10,10 +10,10 @@ from xdsl.ir import Operation, SSAValue
 
 from cimc.ir import build, functions, nn
 from cimc.ir.attributes import float_value, float_values
+from cimc.ir.dead_code import drop_unused
 from cimc.ir.graph import Graph, Labels, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.types import shape_of
-from cimc.passes.dead_code import drop_unused
 
 Reals = NDArray[np.float64]
 Expression = Callable[[Reals], Reals]

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import Ints, int_value, int_values, integer, ints, text
+from cimc.ir.attributes import Ints, int_value, int_values, integer, text
 from cimc.ir.facts import SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
-from cimc.ir.nn import AvgPoolOp, ConvOp, DenseOp, Layer, MaxPoolOp
+from cimc.ir.nn import ConvOp, DenseOp, Layer
 from cimc.ir.types import code_of, shape_of
-from cimc.ir.xbar import DepthwiseOp, MvmOp
+from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_inputs
 from cimc.passes.requantise import code_clamp, multipliers, offsets
@@ -89,13 +89,6 @@ def _free_cells(target: Target, graph: Graph) -> float:
         return math.inf
     dense = [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
     return target.tiles * target.rows * target.columns - sum(math.prod(op.weight.dims) for op in dense)
-
-
-def window_of(op: ConvOp | MaxPoolOp | AvgPoolOp, kernel: tuple[int, int]) -> Ints:
-    """Return the `xbar` window of a windowed `nn` operation."""
-    pads = int_values(op.pads)
-    out = shape_of(op.out)
-    return ints([*kernel, *int_values(op.stride), *int_values(op.dilation), pads[0], pads[1], out[0], out[1]])
 
 
 def _convolution(graph: Graph, op: ConvOp) -> MvmOp:

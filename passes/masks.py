@@ -11,11 +11,11 @@ from xdsl.ir import SSAValue
 from cimc.ir import build, nn
 from cimc.ir.attributes import text
 from cimc.ir.build import again
+from cimc.ir.dead_code import drop_unused
 from cimc.ir.functions import MASKED
 from cimc.ir.graph import Graph, Labels, only_user
 from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
-from cimc.passes.dead_code import drop_unused
 
 Reals = NDArray[np.float64]
 

@@ -16,12 +16,12 @@ from cimc.diagnostics import fail
 from cimc.evaluate import Batch
 from cimc.frontend import load
 from cimc.ir.attributes import int_values
+from cimc.ir.dead_code import drop_weights
 from cimc.ir.facts import ACTIVATION_BYTES
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp
 from cimc.ir.verify import require_sound
 from cimc.isa.errors import CimcError, CimcWarning
-from cimc.passes.dead_code import drop_weights
 from cimc.passes.pipeline import (
     DEFAULT,
     STAGES,

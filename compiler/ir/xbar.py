@@ -20,7 +20,8 @@ from xdsl.irdl import (
 )
 from xdsl.utils.exceptions import VerifyException
 
-from cimc.ir.attributes import Integer, Ints, int_value, int_values
+from cimc.ir import nn
+from cimc.ir.attributes import Integer, Ints, int_value, int_values, ints
 from cimc.ir.nn import Computed
 from cimc.ir.types import WeightRef, code_of, shape_of
 
@@ -358,6 +359,13 @@ class ViewOp(Computed):
 
     name = "xbar.view"
     x: Operand = operand_def(TensorType)
+
+
+def window_of(op: nn.ConvOp | nn.MaxPoolOp | nn.AvgPoolOp, kernel: tuple[int, int]) -> Ints:
+    """Return the window of an `nn` operation that has one."""
+    pads = int_values(op.pads)
+    out = shape_of(op.out)
+    return ints([*kernel, *int_values(op.stride), *int_values(op.dilation), pads[0], pads[1], out[0], out[1]])
 
 
 def _taps(window: Ints) -> int:

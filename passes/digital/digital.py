@@ -15,7 +15,6 @@ from cimc.ir.location import replace
 from cimc.ir.types import code_of, shape_of
 from cimc.passes.digital import matrices
 from cimc.passes.digital.strided import dense, strided, transposed
-from cimc.passes.im2col import window_of
 from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, quotient_multiplier, stored
 
 EXPONENTIAL_BITS = 20
@@ -132,7 +131,7 @@ def _arg_max(graph: Graph, op: nn.ArgMaxOp) -> Made:
 
 def _max_pool(graph: Graph, op: nn.MaxPoolOp) -> Made:
     kernel = int_values(op.kernel)
-    return _made(xbar.PoolMaxOp, op, window=window_of(op, (kernel[0], kernel[1])), **_clamped(op))
+    return _made(xbar.PoolMaxOp, op, window=xbar.window_of(op, (kernel[0], kernel[1])), **_clamped(op))
 
 
 def _avg_pool(graph: Graph, op: nn.AvgPoolOp) -> Made:
@@ -141,7 +140,7 @@ def _avg_pool(graph: Graph, op: nn.AvgPoolOp) -> Made:
     counts = counts[:1] if np.all(counts == counts[0]) else counts
     factors, shift = multipliers(x.scale.data / y.scale.data / counts, op.label.data)
     offset = _zero_offset(op, shift) - x.zero.data * kernel[0] * kernel[1] * factors
-    window = window_of(op, (kernel[0], kernel[1]))
+    window = xbar.window_of(op, (kernel[0], kernel[1]))
     return _made(xbar.PoolSumOp, op, window=window, **_clamped(op), **_rounding(graph, op, factors, offset, shift))
 
 

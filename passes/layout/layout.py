@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from cimc.ir.dead_code import drop_unused
 from cimc.ir.graph import Graph, Labels
-from cimc.passes.dead_code import drop_unused
-from cimc.passes.layout.hoist import hoist
-from cimc.passes.layout.sink import sink
+from cimc.passes.layout.backward import move_backward
+from cimc.passes.layout.forward import move_forward
 
 ROUNDS = 100
-"""Sinking and hoisting alternate; real models need two or three rounds."""
+"""Forward and backward alternate; real models need two or three rounds."""
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,8 @@ class Layout:
     def __call__(self, graph: Graph) -> Graph:
         labels = Labels(graph)
         for _ in range(ROUNDS):
-            sink(graph, labels)
+            move_forward(graph, labels)
             drop_unused(graph)
-            if not hoist(graph):
+            if not move_backward(graph):
                 break
         return graph

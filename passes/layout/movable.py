@@ -12,7 +12,13 @@ from cimc.ir.build import again
 from cimc.ir.graph import Graph
 from cimc.ir.nature import AxisOrder
 from cimc.ir.types import WeightRef, shape_of
-from cimc.passes.layout.permutation import inverse
+from cimc.passes.layout.permutation import Order, inverse
+
+
+def order_of(value: SSAValue) -> Order | None:
+    """Return the order of the transpose that computes a value; None where something else does."""
+    op = value.owner
+    return int_values(op.order) if isinstance(op, nn.TransposeOp) else None
 
 
 def is_movable(op: nn.Canonical, order: Sequence[int]) -> bool:

@@ -1,4 +1,4 @@
-"""Moves the transposes that are left towards the inputs, where that makes them disappear."""
+"""Transposes that are left move backward, where that makes them disappear."""
 
 from xdsl.ir import SSAValue
 
@@ -8,12 +8,11 @@ from cimc.ir.build import again
 from cimc.ir.graph import Graph, only_user, producer, users
 from cimc.ir.location import fused, replace
 from cimc.ir.types import shape_of
-from cimc.passes.layout.movable import is_movable, permuted
+from cimc.passes.layout.movable import is_movable, order_of, permuted
 from cimc.passes.layout.permutation import Order, composed, inverse, is_identity, keeps_elements, reshape_first
-from cimc.passes.layout.sink import order_of
 
 
-def hoist(graph: Graph) -> bool:
+def move_backward(graph: Graph) -> bool:
     """Absorb into inputs and operands what can be; say whether anything changed."""
     changed = False
     for op in graph.operations:

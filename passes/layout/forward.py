@@ -1,4 +1,4 @@
-"""Moves transposes and reshapes towards the outputs, until they meet their inverse or can be absorbed."""
+"""Transposes and reshapes move forward, until they meet their inverse or are absorbed: transpose sinking."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from cimc.ir.location import replace
 from cimc.ir.nature import AxisOrder
 from cimc.ir.types import WeightRef, shape_of
 from cimc.ir.weights import Array
-from cimc.passes.layout.movable import is_movable, permuted
+from cimc.passes.layout.movable import is_movable, order_of, permuted
 from cimc.passes.layout.permutation import (
     Order,
     composed,
@@ -25,7 +25,7 @@ from cimc.passes.layout.permutation import (
 )
 
 
-def sink(graph: Graph, labels: Labels) -> None:
+def move_forward(graph: Graph, labels: Labels) -> None:
     """Move every transpose down as far as it goes."""
     changed = True
     while changed:
@@ -45,12 +45,6 @@ def _step(graph: Graph, labels: Labels, op: Operation) -> bool:
     if not isinstance(op, nn.Canonical):
         return False
     return _below(graph, labels, op) or _reshape_below(graph, labels, op)
-
-
-def order_of(value: SSAValue) -> Order | None:
-    """Return the order of the transpose that computes a value; None where something else does."""
-    op = value.owner
-    return int_values(op.order) if isinstance(op, nn.TransposeOp) else None
 
 
 def _source(value: SSAValue) -> SSAValue:
