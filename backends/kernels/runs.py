@@ -1,8 +1,9 @@
 """A plan cut into runs: neighbouring steps that the library performs in one call, and single steps for numpy."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cimc.backends.kernels.library import Batch, Library, Steps, address
+from cimc.backends.kernels.library import Batch, Steps, address
 from cimc.backends.kernels.lowering import Lowered, lowered
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.state import Write
@@ -21,13 +22,13 @@ class Run:
     scratch: int = 0
 
 
-def cut(steps: list[Step], constants: Array, library: Library | None) -> list[Run]:
+def cut(steps: Sequence[Step], constants: Array) -> list[Run]:
     """Return the runs of a plan: alternately native and not."""
     runs: list[Run] = []
     pending: list[Step] = []
     native: list[Lowered] = []
     for step in steps:
-        found = lowered(step.action, constants) if library and isinstance(step.action, Write) else None
+        found = lowered(step.action, constants) if isinstance(step.action, Write) else None
         if bool(found) != bool(native) and pending:
             runs.append(_run(pending, native))
             pending, native = [], []

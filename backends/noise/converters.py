@@ -86,13 +86,12 @@ def require_convertible(machine: Machine, noise: Noise, gain: Gain) -> None:
 
 
 def convert(machine: Machine, gain: Gain, total: int, errors: AdcErrors, output: int = 0) -> int:
-    """Return the code of an array sum; `output` is the noise of this product in Q16 LSB."""
+    """Return the code of an array sum before it is clipped; `output` is the noise of this product in Q16 LSB."""
     product, unit = total * multiplier(gain, errors), 1 << gain.divide
     error = errors.offset + output + _bow(machine, errors, half_even(product, unit))
     error = clamp(error, -LARGEST_ERROR, LARGEST_ERROR)
     disturbed = product + rounded(error << gain.divide, ERROR_BITS)
-    code = disturbed // unit if machine.adc_rounding == "floor" else half_even(disturbed, unit)
-    return clamp(code, *machine.adc_range)
+    return disturbed // unit if machine.adc_rounding == "floor" else half_even(disturbed, unit)
 
 
 def _bow(machine: Machine, errors: AdcErrors, code: int) -> int:

@@ -10,12 +10,13 @@ from numpy.typing import NDArray
 
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Gain, Machine, Region
+from cimc.backends.machine.rounding import clamp
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.converters import adc_errors, convert
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.devices import Devices, DeviceState
 from cimc.backends.plan.exact import Converter, converter, exact_type, highest_code
-from cimc.backends.plan.read_noise import NoisyConverter, ReadNoise, noisy_converter, read_noise, require_sums
+from cimc.backends.plan.read_noise import ReadNoise, noisy_converter, read_noise, require_sums
 from cimc.isa.limits import SUM_LIMIT
 
 Array = NDArray[Any]
@@ -142,7 +143,8 @@ class Crossbar:
         if abs(total) >= SUM_LIMIT:
             raise Trap("CIM0514", f"the array sum is {total}")
         if self.noise and noisy_converter(self.machine, self.noise, gain, Region(tile, 0, column, 1, 1)):
-            return convert(self.machine, gain, total, adc_errors(self.machine, self.noise, tile, column))
+            code = convert(self.machine, gain, total, adc_errors(self.machine, self.noise, tile, column))
+            return clamp(code, *self.machine.adc_range)
         return int(converter(self.machine, gain, abs(total))(np.array(float(total)).reshape(1))[0])
 
     def read(self, number: int, start: int) -> "BlockRead":
@@ -206,33 +208,26 @@ class BlockRead:
     def columns(self) -> int:
         return int(self.matrix.shape[1])
 
-    def sums(self, vectors: Array, out: Array) -> Array:
-        """Return the array sums [vectors, cols] of vectors [vectors, length]."""
-        np.matmul(vectors[:, self.rows], self.matrix, out=out)
-        if self.bound >= SUM_LIMIT:
-            require_sums(out, SUM_LIMIT)
+    def sums(self, vectors: Array, out: Array, samples: Array) -> Array:
+        """Return the array sums [samples * vectors, cols] of vectors [samples * vectors, length] with their noise."""
+        inputs = vectors[:, self.rows]
+        np.matmul(inputs, self.matrix, out=out)
+        self._require(out)
+        if self.noise:
+            self.noise.disturb(out, inputs, samples)
+            self._require(out)
         return out
 
-    def codes(self, sums: Array, clips: Array | None = None) -> Array:
-        """Return the ADC's codes of sums, which are overwritten; `clips` [2, cols] counts what it clips."""
-        if clips is None:
-            return self.adc(sums)
-        return _clipped(self.adc.rounded(sums), self.adc, clips)
+    def unclipped(self, sums: Array, samples: Array) -> Array:
+        """Return the ADC's codes of sums before they are clipped; the sums may be overwritten."""
+        if self.noise and self.noise.converter:
+            return self.noise.rounded(self.noise.converter, sums, samples)
+        return self.adc.rounded(sums)
 
-    def noisy_codes(self, vectors: Array, out: Array, samples: Array, clips: Array | None = None) -> Array:
-        """Return the codes of vectors [samples * vectors, length] with the noise of each product."""
-        assert self.noise
-        sums = self.noise.disturb(self.sums(vectors, out), vectors[:, self.rows], samples)
+    def clipped(self, codes: Array) -> Array:
+        """Clip codes in place to those that the ADC has."""
+        return np.clip(codes, self.adc.low, self.adc.high, out=codes)
+
+    def _require(self, sums: Array) -> None:
         if self.bound >= SUM_LIMIT:
             require_sums(sums, SUM_LIMIT)
-        if self.noise.converter is None:
-            return self.codes(sums, clips)
-        return _clipped(self.noise.rounded(self.noise.converter, sums, samples), self.noise.converter, clips)
-
-
-def _clipped(rounded: Array, adc: Converter | NoisyConverter, clips: Array | None) -> Array:
-    """Clip codes in place; `clips` [2, cols] counts how many were clipped."""
-    if clips is not None:
-        clips[0] += (rounded < adc.low).sum(axis=0)
-        clips[1] += (rounded > adc.high).sum(axis=0)
-    return np.clip(rounded, adc.low, adc.high, out=rounded)

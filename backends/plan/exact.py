@@ -135,6 +135,19 @@ class Epilogue:
         total += self.offsets
         return self.rounding.of_integers(total) if self.dtype == OBJECT else self.rounding.of_quotients(total)
 
+    def accumulators(self, terms: Sequence[Array]) -> Array:
+        """Return the sums before shift and clamp, as int64: an epilogue that did not trap keeps them below 2^52."""
+        total = self._whole(self.offsets)
+        for term, multiplier in zip(terms, self.multipliers, strict=True):
+            total = total + term.astype(np.int64) * self._whole(multiplier)
+        return total
+
+    def _whole(self, table: Array) -> Array:
+        """Return a table as it was before it was divided by 2^shift."""
+        if self.dtype == OBJECT:
+            return table.astype(np.int64)
+        return np.rint(table.astype(np.float64) * 2.0**self.rounding.shift).astype(np.int64)
+
 
 def as_integers(values: Array) -> Array:
     """Return whole numbers as Python integers."""

@@ -10,8 +10,8 @@ from numpy.lib.stride_tricks import as_strided
 from numpy.typing import DTypeLike, NDArray
 
 from cimc.backends.machine import checks
+from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.ports import DTYPES
-from cimc.backends.plan.counters import ConverterCounts
 from cimc.backends.plan.exact import OBJECT
 from cimc.isa.streams import StreamState, Window
 
@@ -22,9 +22,7 @@ ALIGNMENT = 64
 class Chunk:
     """Up to `capacity` images in flight: `images` of them are in use. All images start with zeroed memory."""
 
-    def __init__(
-        self, capacity: int, activation_bytes: int, constants: bytes, counters: dict[int, ConverterCounts] | None = None
-    ) -> None:
+    def __init__(self, capacity: int, activation_bytes: int, constants: bytes) -> None:
         pitch = -(-max(activation_bytes, 1) // ALIGNMENT) * ALIGNMENT
         checks.affordable("the activation memory of a chunk", capacity * pitch)
         self.images = capacity
@@ -35,14 +33,17 @@ class Chunk:
         }
         self.factors: dict[int, Array] = {}
         self._buffers: dict[str, Array] = {}
-        self.counters = counters
+        self.observer: Observer | None = None
 
-    def start(self, images: int, first_sample: int = 0) -> None:
-        """Begin with other images, numbered from `first_sample` on: memory is zero, no block is calibrated."""
-        self.images = images
-        self.first_sample = first_sample
-        self.memories["act"][:images] = 0
+    def start(self, samples: range, observer: Observer | None = None) -> None:
+        """Begin with the images of other samples: memory is zero, no block is calibrated."""
+        self.images = len(samples)
+        self.first_sample = samples.start
+        self.memories["act"][: len(samples)] = 0
         self.factors.clear()
+        self.observer = observer
+        if observer:
+            observer.begin(samples)
 
     @property
     def samples(self) -> Array:

@@ -5,11 +5,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from cimc.backends.machine import checks
+from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.traps import Trap
-from cimc.backends.plan.counters import ConverterCounts
 from cimc.backends.plan.crossbar import BlockRead
 from cimc.backends.plan.exact import Epilogue, Rounding, epilogue, half_even
 from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.observing import Probe
 from cimc.backends.plan.state import Effect, PlanState, Write, rounding
 from cimc.isa.limits import FACTOR_HIGHEST
 from cimc.isa.program import Instruction
@@ -27,7 +28,15 @@ class Stream:
     low: int
     high: int
 
-    def codes(self, chunk: Chunk, samples: Array | None = None) -> list[Array]:
+    def probe(self, chunk: Chunk) -> Probe | None:
+        """Return what gathers the products that the chunk's observer wants to see, None where it wants none."""
+        if chunk.observer is None:
+            return None
+        count = self.source.vectors
+        chosen = chunk.observer.vectors(self.index, count)
+        return Probe(chunk.observer, self.index, chunk.images, count, chosen) if len(chosen) else None
+
+    def codes(self, chunk: Chunk, probe: Probe | None, samples: Array | None = None) -> list[Array]:
         """Return the ADC codes [images * vectors, cols] of each block, in buffers of their own.
 
         `samples` are the samples that noise is drawn for, by default those of the chunk.
@@ -37,30 +46,8 @@ class Stream:
         vectors = chunk.vectors(self.source, dtype)
         self._require_inputs(chunk, vectors)
         flat = vectors.reshape(-1, self.source.length)
-        return [self._codes(chunk, t, read, flat, samples) for t, read in enumerate(self.reads)]
-
-    def _codes(self, chunk: Chunk, t: int, read: BlockRead, vectors: Array, samples: Array) -> Array:
-        sums = chunk.buffer(f"sums {t}", (len(vectors), read.columns), read.matrix.dtype)
-        counts = self._counts(chunk)
-        clips = counts.clips[t] if counts else None
-        if read.noise:
-            codes = read.noisy_codes(vectors, sums, samples, clips)
-        else:
-            codes = read.codes(read.sums(vectors, sums), clips)
-        if counts:
-            counts.add(t, codes)
-        return codes
-
-    def _counts(self, chunk: Chunk) -> ConverterCounts | None:
-        """Return what is counted of this instruction's ADCs, None where nobody asked."""
-        if chunk.counters is None:
-            return None
-        if self.index not in chunk.counters:
-            adc = self.reads[0].adc
-            chunk.counters[self.index] = ConverterCounts.fresh(
-                len(self.reads), self.reads[0].columns, adc.low, adc.high
-            )
-        return chunk.counters[self.index]
+        rooms = [chunk.buffer(f"sums {t}", (len(flat), read.columns), dtype) for t, read in enumerate(self.reads)]
+        return [_codes(read, flat, out, samples, probe) for read, out in zip(self.reads, rooms, strict=True)]
 
     def _require_inputs(self, chunk: Chunk, vectors: Array) -> None:
         """Trap unless every element is a code of the DAC; the tensor is smaller than its patches, so it comes first."""
@@ -74,6 +61,16 @@ class Stream:
             return
         if vectors.size and (vectors.min() < low or vectors.max() > high):
             raise Trap("CIM0513", f"an input outside the DAC's range {low} to {high} is streamed to the array")
+
+
+def _codes(read: BlockRead, vectors: Array, out: Array, samples: Array, probe: Probe | None) -> Array:
+    sums = read.sums(vectors, out, samples)
+    if probe is None:
+        return read.clipped(read.unclipped(sums, samples))
+    met = probe.part(sums)  # converting may overwrite the sums
+    unclipped = read.unclipped(sums, samples)
+    probe.take(read, vectors, met, unclipped)
+    return read.clipped(unclipped)
 
 
 def stream(state: PlanState, i: Instruction, source: StreamState, count: int, index: int) -> Stream:
@@ -98,9 +95,12 @@ class Mvm:
     epilogue: Epilogue
 
     def __call__(self, chunk: Chunk) -> Array:
-        codes = self.stream.codes(chunk)
-        out = chunk.buffer("results", codes[0].shape, self.epilogue.dtype)
-        return self.epilogue(codes, out)
+        probe = self.stream.probe(chunk)
+        codes = self.stream.codes(chunk, probe)
+        results = self.epilogue(codes, chunk.buffer("results", codes[0].shape, self.epilogue.dtype))
+        if probe:
+            probe.show(self.epilogue)
+        return results
 
 
 @dataclass(frozen=True)
@@ -122,8 +122,12 @@ class CalibratedMvm:
         scaled = [_scaled(table, f)[:, None] for table, f in zip(self.multipliers, found, strict=True)]
         exact = epilogue(scaled, self.offsets, self.rounding, [read.highest for read in reads])
         shape = (chunk.images, self.stream.source.vectors, reads[0].columns)
-        codes = [block.reshape(shape) for block in self.stream.codes(chunk)]
-        return exact(codes, chunk.buffer("results", shape, exact.dtype))
+        probe = self.stream.probe(chunk)
+        codes = [block.reshape(shape) for block in self.stream.codes(chunk, probe)]
+        results = exact(codes, chunk.buffer("results", shape, exact.dtype))
+        if probe:
+            probe.show(exact)
+        return results
 
 
 def _scaled(multipliers: Array, factors: Array) -> Array:
@@ -155,7 +159,11 @@ class Capture:
     stream: Stream
 
     def __call__(self, chunk: Chunk) -> Array:
-        return self.stream.codes(chunk)[0]
+        probe = self.stream.probe(chunk)
+        codes = self.stream.codes(chunk, probe)[0]
+        if probe:
+            probe.show()
+        return codes
 
 
 def capture(state: PlanState, i: Instruction, index: int) -> Write:
@@ -178,13 +186,30 @@ class Calibrate:
     per_column: bool
 
     def __call__(self, chunk: Chunk) -> None:
-        read_codes = self.stream.codes(chunk, np.zeros(chunk.images, np.uint64))
+        probe = self.stream.probe(chunk)
+        read_codes = self.stream.codes(chunk, probe, np.zeros(chunk.images, np.uint64))
         for read, codes, reference in zip(self.stream.reads, read_codes, self.references, strict=True):
             shape = (chunk.images, self.stream.source.vectors, read.columns)
             sums = np.abs(codes.astype(np.int64)).reshape(shape).sum(axis=1)
             if not self.per_column:
                 sums = sums.sum(axis=1, keepdims=True)
             chunk.factors[read.number] = np.broadcast_to(drift_factors(reference, sums), (chunk.images, read.columns))
+        if probe:
+            probe.show()
+
+
+@dataclass(frozen=True)
+class Told:
+    """A calibration on constants, done while planning: it is done again where an observer wants to see its products."""
+
+    calibration: Calibrate
+    constants: bytes
+
+    def __call__(self, chunk: Chunk) -> None:
+        alone = Chunk(1, 0, self.constants)
+        alone.observer = chunk.observer
+        if self.calibration.stream.probe(alone):
+            self.calibration(alone)
 
 
 def drift_factors(references: Array, sums: Array) -> Array:
@@ -194,7 +219,7 @@ def drift_factors(references: Array, sums: Array) -> Array:
     return np.where(sums == 0, FACTOR_ONE, factors)
 
 
-def calibrate(state: PlanState, i: Instruction, index: int) -> Effect | None:
+def calibrate(state: PlanState, i: Instruction, index: int) -> Effect:
     """Plan a calibration; one on constants is done at once, its factors are the same for all images."""
     source = state.source(i["in"])
     blocks = state.blocks(i["block"], i["blocks"])
@@ -209,4 +234,11 @@ def calibrate(state: PlanState, i: Instruction, index: int) -> Effect | None:
     chunk = Chunk(1, 0, state.program.constants)
     calibration(chunk)
     state.calibrated |= chunk.factors
-    return None
+    return Effect(Told(calibration, state.program.constants), is_planned=True)
+
+
+def is_probed(step: Write | Effect | Trap, observer: Observer) -> bool:
+    """Return whether an observer wants to see products of what a step does."""
+    compute = step.compute if isinstance(step, Write) else None
+    stream = compute.stream if isinstance(compute, (Mvm, CalibratedMvm, Capture)) else None
+    return stream is not None and len(observer.vectors(stream.index, stream.source.vectors)) > 0

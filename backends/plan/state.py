@@ -39,9 +39,11 @@ class Write:
 
 @dataclass(frozen=True)
 class Effect:
-    """What an instruction does that writes no memory but depends on the images."""
+    """What an instruction does that writes no memory but depends on the images, or that only an observer misses."""
 
     apply: Callable[[Chunk], None]
+    is_planned: bool = False
+    """Whether planning has done it once for all images, and `apply` only tells the observer of it."""
 
 
 class PlanState:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -25,6 +26,11 @@ class Step:
 
     index: int
     action: Write | Effect | Trap
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether planning has done it, and only an observer is told of it."""
+        return isinstance(self.action, Effect) and self.action.is_planned
 
 
 def _tensor(state: PlanState, i: Instruction, _: int) -> None:
@@ -126,10 +132,17 @@ BUILDERS: Mapping[str, Builder] = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A program's steps in execution order; `largest` is the number of elements of the longest stream read."""
+    """A program in execution order; `largest` is the number of elements of the longest stream read.
 
-    steps: list[Step]
+    `observed` are the steps of a run that is observed, `steps` those of any other.
+    """
+
+    observed: list[Step]
     largest: int
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        return [step for step in self.observed if not step.is_planned]
 
 
 def plan(program: Program, machine: Machine, noise: Noise | None = None) -> Plan:
@@ -142,7 +155,7 @@ def plan(program: Program, machine: Machine, noise: Noise | None = None) -> Plan
 
 def mixed(exact: Plan, noisy: Plan, chosen: Collection[int]) -> Plan:
     """Return the exact plan of a program with the chosen instructions, and any fault, as in its noisy plan."""
-    pairs = zip(exact.steps, noisy.steps, strict=False)
+    pairs = zip(exact.observed, noisy.observed, strict=False)
     steps = [b if b.index in chosen or isinstance(b.action, Trap) else a for a, b in pairs]
     return Plan(steps, max(exact.largest, noisy.largest))
 

@@ -43,6 +43,7 @@ class Crossbar:
         self.gains: dict[int, Gain] = {}
         self.common_gain: Gain | None = None
         self.seconds = noise.time_s if noise else 0
+        self.sample = noise.sample_offset if noise else 0
 
     def load_gain(self, tile: int, gain: Gain, everywhere: bool) -> None:
         """Set the ADC gain of one tile, or of every tile."""
@@ -136,22 +137,24 @@ class Crossbar:
         return [[self.laws.code(value, cells.tile, cells.row + i) for value in row] for i, row in enumerate(fine)]
 
     def convert(self, total: int, gain: Gain, errors: AdcErrors = PERFECT, output: int = 0) -> int:
-        """Return the ADC's code for an array sum. Further read phases would each come here with a sum of their own."""
+        """Return the ADC's code for an array sum before it is clipped.
+
+        Further read phases would each come here with a sum of their own.
+        """
         require_sum(total)
         if imperfect(self.noise):
             return convert(self.machine, gain, total, errors, output)
         product, unit = total * gain.multiplier, 1 << gain.divide
-        code = product // unit if self.machine.adc_rounding == "floor" else half_even(product, unit)
-        return clamp(code, *self.machine.adc_range)
+        return product // unit if self.machine.adc_rounding == "floor" else half_even(product, unit)
 
     def selftest(self, tile: int, column: int, total: int) -> int:
         """Return the code that a column's ADC gives for a known sum, noise of single products apart."""
-        gain = self.gain(tile)
+        gain, errors = self.gain(tile), PERFECT
         if self.noise:
             if abs(total) < SUM_LIMIT:
                 require_convertible(self.machine, self.noise, gain)
-            return self.convert(total, gain, adc_errors(self.machine, self.noise, tile, column))
-        return self.convert(total, gain)
+            errors = adc_errors(self.machine, self.noise, tile, column)
+        return clamp(self.convert(total, gain, errors), *self.machine.adc_range)
 
     def require_inputs(self, vectors: Sequence[Sequence[int]]) -> None:
         """Trap unless every element is a code of the DAC."""
@@ -161,25 +164,22 @@ class Crossbar:
                 if not low <= x <= high:
                     raise Trap("CIM0513", f"the input {x} is streamed to the array, the DAC takes {low} to {high}")
 
-    def codes(
+    def read(
         self, vectors: Sequence[Sequence[int]], blocks: Sequence[Block], calibrating: bool = False
-    ) -> list[list[list[int]]]:
-        """Return the ADC codes of each vector, block and column; the blocks share the elements of a vector in order.
+    ) -> list["BlockRead"]:
+        """Stream vectors through blocks, which share the elements of each in order, and return what each has read.
 
         A chip is calibrated once: the noise of calibrating products is that of sample 0, whatever sample follows.
         What noise cannot model is refused before any element is looked at.
         """
-        sample = self.noise.sample_offset if self.noise and not calibrating else 0
-        reads = [BlockRead(self, block.cells, sample) for block in blocks]
+        reads = [BlockRead(self, block.cells, 0 if calibrating else self.sample) for block in blocks]
         self.require_inputs(vectors)
-        result = []
         for position, vector in enumerate(vectors):
-            start, codes = 0, []
-            for read, block in zip(reads, blocks, strict=True):
-                codes.append(read.codes(vector[start : start + block.cells.rows], position))
-                start += block.cells.rows
-            result.append(codes)
-        return result
+            start = 0
+            for read in reads:
+                read.take(vector[start : start + read.cells.rows], position)
+                start += read.cells.rows
+        return reads
 
     def occurrence(self, cells: Region) -> int:
         """Return how often the busiest of a region's columns was read from the same first row, and count this read."""
@@ -190,12 +190,19 @@ class Crossbar:
 
 
 class BlockRead:
-    """A block while vectors stream through it: its columns, its gain, and what disturbs each product."""
+    """A block while vectors stream through it: its columns, its gain, and what disturbs each product.
+
+    `inputs` [vectors][rows], `sums` and `unclipped` [vectors][cols] are what it has read: the array sums with their
+    noise, and the ADC's codes of them before they are clipped.
+    """
 
     def __init__(self, crossbar: Crossbar, cells: Region, sample: int) -> None:
         self.crossbar = crossbar
         self.cells = cells
         self.columns = crossbar.columns(cells)
+        self.inputs: list[Sequence[int]] = []
+        self.sums: list[list[int]] = []
+        self.unclipped: list[list[int]] = []
         self.gain = crossbar.gain(cells.tile)
         self.noise = self._read_noise(crossbar.noise, sample) if crossbar.noise else None
 
@@ -204,17 +211,26 @@ class BlockRead:
         address = Address(noise.seed, stream_of(cells), sample, crossbar.occurrence(cells), cells.col)
         return read_noise(crossbar.machine, noise, self.gain, cells, address, lambda: crossbar.fluctuations(cells))
 
-    def codes(self, part: Sequence[int], position: int) -> list[int]:
-        """Return the code of each column for its part of a vector."""
-        return [self._code(part, position, j) for j in range(self.cells.cols)]
+    @property
+    def codes(self) -> list[list[int]]:
+        """The ADC's codes [vectors][cols]."""
+        return [[clamp(code, *self.crossbar.machine.adc_range) for code in codes] for codes in self.unclipped]
 
-    def _code(self, part: Sequence[int], position: int, j: int) -> int:
+    def take(self, part: Sequence[int], position: int) -> None:
+        """Read every column with its part of a vector."""
+        read = [self._converted(part, position, j) for j in range(self.cells.cols)]
+        self.inputs.append(part)
+        self.sums.append([total for total, _ in read])
+        self.unclipped.append([code for _, code in read])
+
+    def _converted(self, part: Sequence[int], position: int, j: int) -> tuple[int, int]:
+        """Return the array sum of a column with its noise, and the ADC's code of it, not clipped yet."""
         total = sum(map(mul, part, self.columns[j]))
         if self.noise is None:
-            return self.crossbar.convert(total, self.gain)
+            return total, self.crossbar.convert(total, self.gain)
         require_sum(total)
-        disturbed = self.noise.disturb(total, part, position, j)
-        return self.crossbar.convert(disturbed, self.gain, self.noise.adcs[j], self.noise.at_output(position, j))
+        total = self.noise.disturb(total, part, position, j)
+        return total, self.crossbar.convert(total, self.gain, self.noise.adcs[j], self.noise.at_output(position, j))
 
 
 def require_sum(total: int) -> None:

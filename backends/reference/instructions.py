@@ -1,46 +1,45 @@
 """The reference interpreter: what each instruction does, in plain integers, one sample at a time."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isqrt
 from typing import Any
 
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import gain, machine, region
+from cimc.backends.machine.observer import Observer, elements
 from cimc.backends.machine.ports import require_in_memory, require_names, require_port
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
-from cimc.backends.reference.crossbar import Block, Crossbar, drift_factor
+from cimc.backends.reference.crossbar import Block, BlockRead, Crossbar, drift_factor
 from cimc.backends.reference.memory import Memory
+from cimc.backends.reference.observing import show
 from cimc.isa.limits import ACCUMULATOR_LIMIT, NORM_BITS, ROOT_BITS
 from cimc.isa.program import Instruction, Program
 from cimc.isa.streams import StreamState, advanced, define, with_window
 from cimc.isa.table import FACTOR_ONE
 
-Watch = Callable[[int, list[int]], None]
-
 
 def run(
     program: Program,
     inputs: Mapping[str, Sequence[Any]],
-    watch: Watch | None = None,
+    observer: Observer | None = None,
     noise: Noise | None = None,
 ) -> dict[str, list[int]]:
     """Run one sample and return each output's codes in memory order.
 
-    `inputs` holds each input's codes in memory order, nested or flat. `watch(index, values)` is called after each
-    instruction that writes, with the elements written in stream order. `noise` disturbs devices and converters; the
+    `inputs` holds each input's codes in memory order, nested or flat. `noise` disturbs devices and converters; the
     sample's number is its sample offset. Raises Trap on a fault of the program.
     """
-    return Reference(program, watch, noise).run(inputs)
+    return Reference(program, observer, noise).run(inputs)
 
 
 class Reference:
     """A machine running one program on one sample; each method below `run` is the instruction of its name."""
 
-    def __init__(self, program: Program, watch: Watch | None = None, noise: Noise | None = None) -> None:
+    def __init__(self, program: Program, observer: Observer | None = None, noise: Noise | None = None) -> None:
         self.code = program
-        self.watch = watch
+        self.observer = observer
         self.crossbar = Crossbar(machine(program.meta), noise)
         checks.operands(program)
         self.memory = Memory(program)
@@ -56,6 +55,8 @@ class Reference:
             codes = flat(inputs[port.name])
             require_port(port, codes)
             self.memory.load(port, codes)
+        if self.observer:
+            self.observer.begin(range(self.crossbar.sample, self.crossbar.sample + 1))
         while self.next is not None:
             self.index = self.next
             self._step()
@@ -149,32 +150,38 @@ class Reference:
         source, blocks = self._in(i["in"]), self._blocks(i["block"], i["blocks"])
         cols, per_column = blocks[0].cells.cols, i.choice("per") == "column"
         references = self.memory.constant(i["reference"], "i64", len(blocks) * (cols if per_column else 1))
-        codes = self._codes(source, blocks, calibrating=True)
-        for t, block in enumerate(blocks):
-            sums = [sum(abs(code[t][j]) for code in codes) for j in range(cols)]
+        reads = self._read(source, blocks, calibrating=True)
+        for t, (block, read) in enumerate(zip(blocks, reads, strict=True)):
+            columns = zip(*read.codes, strict=True) if read.codes else [()] * cols
+            sums = [sum(map(abs, column)) for column in columns]
             if per_column:
                 block.factors = [drift_factor(references[t * cols + j], sums[j]) for j in range(cols)]
             else:
                 block.factors = [drift_factor(references[t], sum(sums))] * cols
+        self._show(i["block"], reads)
 
     def mvm(self, i: Instruction) -> None:
         source, out, blocks = self._in(i["in"]), self._out(i["out"]), self._blocks(i["block"], i["blocks"])
         cols = blocks[0].cells.cols
         scales, biases = self._multipliers(i["scale"], len(blocks) * cols), self._biases(i["bias"], cols)
         checks.count("the output", out.elements, source.vectors * cols)
-        results = []
-        for codes in self._codes(source, blocks):
+        reads, accumulators = self._read(source, blocks), []
+        for codes in zip(*(read.codes for read in reads), strict=True):
             for j in range(cols):
                 total = biases[j]
                 for t, block in enumerate(blocks):
                     total += codes[t][j] * half_even(scales[t * cols + j] * block.factors[j], FACTOR_ONE)
-                results.append(_requantise(total, i))
+                accumulators.append(total)
+        results = [_requantise(total, i) for total in accumulators]
+        self._show(i["block"], reads, accumulators)
         self._write(out, results)
 
     def capture(self, i: Instruction) -> None:
         source, out, blocks = self._in(i["in"]), self._out(i["out"]), self._blocks(i["block"], 1)
         checks.count("the output", out.elements, source.vectors * blocks[0].cells.cols)
-        self._write(out, [code for codes in self._codes(source, blocks) for code in codes[0]])
+        reads = self._read(source, blocks)
+        self._show(i["block"], reads)
+        self._write(out, flat(reads[0].codes))
 
     def selftest(self, i: Instruction) -> None:
         self.crossbar.machine.require_cell(i["tile"], 0, i["col"])
@@ -381,10 +388,10 @@ class Reference:
     def _biases(self, address: int, count: int) -> list[int]:
         return self.memory.constant(address, "i64", count)
 
-    def _codes(self, source: StreamState, blocks: list[Block], calibrating: bool = False) -> list[list[list[int]]]:
+    def _read(self, source: StreamState, blocks: list[Block], calibrating: bool = False) -> list[BlockRead]:
         checks.count("a vector", source.length, sum(block.cells.rows for block in blocks))
         vectors = self.memory.read(source) if calibrating else [vector for _, vector in self._vectors(source)]
-        return self.crossbar.codes(vectors, blocks, calibrating)
+        return self.crossbar.read(vectors, blocks, calibrating)
 
     def _vectors(self, source: StreamState) -> list[tuple[int, list[int]]]:
         """Return the vectors that an instruction computes with, numbered: all of them."""
@@ -401,8 +408,13 @@ class Reference:
 
     def _write(self, out: StreamState, values: list[int]) -> None:
         self.memory.write(out, values)
-        if self.watch:
-            self.watch(self.index, values)
+        if self.observer:
+            self.observer.wrote(self.index, elements(out, values))
+
+    def _show(self, first: int, reads: Sequence[BlockRead], accumulators: Sequence[int] | None = None) -> None:
+        """Tell the observer, if it wants to know, what vectors gave in blocks numbered from `first` on."""
+        if self.observer:
+            show(self.observer, self.index, first, reads, accumulators)
 
 
 def _requantise(total: int, i: Instruction) -> int:

@@ -73,9 +73,9 @@ class SampledReference(Reference):
         chosen = _chosen(cols, COLUMNS, self.index)
         for j in chosen:
             column = [Block(replace(block.cells, col=block.cells.col + j, cols=1), [FACTOR_ONE]) for block in blocks]
-            codes = self._codes(source, column, calibrating=True)
-            for t, block in enumerate(blocks):
-                block.factors[j] = drift_factor(references[t * cols + j], sum(abs(code[t][0]) for code in codes))
+            for t, read in enumerate(self._read(source, column, calibrating=True)):
+                total = sum(abs(code) for (code,) in read.codes)
+                blocks[t].factors[j] = drift_factor(references[t * cols + j], total)
         self.columns_calibrated += len(chosen) * len(blocks)
 
     def _vectors(self, source: StreamState) -> list[tuple[int, list[int]]]:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.interpreter import Interpreter
+from cimc.backends.machine.observer import Writes
 from cimc.backends.noise.sources import Noise
 from cimc.backends.silicon.student import student
 from cimc.isa.binary import to_parts
@@ -79,15 +80,16 @@ def layer_codes(program: Program, inputs: Mapping[str, Codes], noise: Noise | No
     """
     names = {i: program.layer_name(i) for i, one in enumerate(program.instructions) if one.name == "mvm"}
     parts = defaultdict[str, list[Codes]](list)
-    interpreter = Interpreter(program, BATCH, noise=noise)
+    interpreter = Interpreter(program, chunk=BATCH, noise=noise)
     for first in range(0, len(next(iter(inputs.values()), np.zeros(1))), BATCH):
         turns: dict[str, list[Codes]] = defaultdict(list)
 
-        def watch(index: int, values: Codes, turns: dict[str, list[Codes]] = turns) -> None:
+        def keep(index: int, values: Codes, turns: dict[str, list[Codes]] = turns) -> None:
             if index in names:
                 turns[names[index]].append(values)
 
-        interpreter.run({name: codes[first : first + BATCH] for name, codes in inputs.items()}, watch, first)
+        batch = {name: codes[first : first + BATCH] for name, codes in inputs.items()}
+        interpreter.run(batch, Writes(keep), first=first)
         for name, values in turns.items():
             parts[name].append(np.concatenate(values, axis=1))
     return {name: np.concatenate(batches) for name, batches in parts.items()}

@@ -14,12 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.interpreter import Interpreter, Watch
+from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
-from cimc.backends.machine.facts import Region, machine, region
+from cimc.backends.machine.facts import Machine, Region, machine, region
+from cimc.backends.machine.observer import Writes
 from cimc.backends.noise.sources import Noise
-from cimc.backends.plan.counters import ConverterCounts
 from cimc.backends.plan.walk import Plan, mixed, plan
+from cimc.backends.silicon.converter_use import ConverterCounts, ConverterUse
 from cimc.isa.program import Instruction, Program
 
 Array = NDArray[Any]
@@ -169,21 +170,18 @@ class Telemetry:
     def _run_both(self, accumulated: dict[int, Ratio]) -> dict[int, ConverterCounts]:
         """Run everything noisy, batch by batch, beside the exact machine; return what the ADCs did."""
         exact = self._interpreter(self._exact, chunk=BATCH)
-        noisy = self._interpreter(self._noisy, chunk=BATCH, count_clips=True, noise=self.noise)
+        noisy = self._interpreter(self._noisy, chunk=BATCH, noise=self.noise)
         seen: dict[int, list[Array]] = {}
-
-        def compare(index: int, values: Array) -> None:
-            accumulated[index].add(seen[index].pop(0), values)
-
+        reading = {index for index, one in enumerate(self.program.instructions) if one.name in READING}
+        use = _Comparison(machine(self.program.meta), reading, seen, accumulated)
         count = len(next(iter(self.inputs.values()))) if self.inputs else 1
         for first in range(0, count, BATCH):
             batch = {name: codes[first : first + BATCH] for name, codes in self.inputs.items()}
             if self.noise:
                 seen.clear()
-                exact.run(batch, lambda index, values: seen.setdefault(index, []).append(values))
-            watch: Watch | None = compare if self.noise else None
-            noisy.run(batch, watch, first=first)
-        return noisy.counters
+                exact.run(batch, Writes(lambda index, values: seen.setdefault(index, []).append(values)))
+            noisy.run(batch, use, first=first)
+        return use.counts
 
     def _with_calibration(self, index: int) -> set[int]:
         """Return an instruction and those that calibrate its blocks."""
@@ -209,6 +207,21 @@ class Telemetry:
             ratio.add(exact[name], values)
             shares.append(ratio.share)
         return decibels(shares)
+
+
+class _Comparison(ConverterUse):
+    """Also takes the ratio of what is written to what the exact machine wrote, where that was seen."""
+
+    def __init__(
+        self, machine: Machine, instructions: set[int], seen: dict[int, list[Array]], ratios: dict[int, Ratio]
+    ) -> None:
+        super().__init__(machine, instructions)
+        self._seen = seen
+        self._ratios = ratios
+
+    def wrote(self, index: int, values: Array) -> None:
+        if self._seen:
+            self._ratios[index].add(self._seen[index].pop(0), values)
 
 
 def _blocks(one: Instruction) -> set[int]:

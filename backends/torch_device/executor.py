@@ -1,6 +1,6 @@
 """Runs a plan on a device, chunk by chunk of images; the processor does in between what has no form there."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -8,18 +8,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cimc.backends.machine.observer import Observer, elements
 from cimc.backends.machine.ports import DTYPES, port_stream
+from cimc.backends.plan.executor import Arrays, images_in_cache, perform
 from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.products import is_probed
 from cimc.backends.plan.state import Write
-from cimc.backends.plan.walk import Step
+from cimc.backends.plan.walk import Plan, Step
 from cimc.backends.torch_device.exactness import require_exact
 from cimc.backends.torch_device.lowering import lowered
 from cimc.backends.torch_device.memory import Compute, Layout, Memory, Target
 from cimc.isa.program import Program
 from cimc.isa.streams import StreamState
 
-Watch = Callable[[int, Array], None]
-Perform = Callable[[Step, Chunk, Watch | None], None]
 MOST_IMAGES, MOST_ELEMENTS = 1 << 11, 1 << 28
 BYTES_EACH = 32
 """A chunk on an accelerator has as many images, up to MOST_IMAGES, as keep its longest stream below MOST_ELEMENTS and,
@@ -43,64 +44,71 @@ class Form:
         return values
 
 
-class Executor:
-    """A plan on a device; `perform` does a step on the processor, which also tells every fault of the program.
+class TorchExecutor:
+    """An executor on a device; the processor, in numpy, also tells every fault of the program.
 
     `forms` are what the plan's steps do on the device, None where they stay with the processor.
     """
 
+    is_reentrant = False
+
     def __init__(
-        self, device: torch.device, program: Program, steps: Sequence[Step], threads: int, perform: Perform
+        self, device: torch.device, program: Program, plan: Plan, threads: int, chunk: int | None = None
     ) -> None:
         with _threads(1):
             require_exact(device)
         self._device = device
         self._program = program
-        self._steps = steps
+        self._plan = plan
         self._threads = threads
-        self._perform = perform
+        self.chunk = chunk or self._fitting(plan.largest)
         layout = Layout(program.constants, self._device)
-        self.forms = [_form(step, layout) for step in steps]
+        self.forms = [_form(step, layout) for step in plan.steps]
         self._inputs = {port.name: layout.target(port_stream(port)) for port in program.inputs}
         self._outputs = {port.name: layout.source(port_stream(port)) for port in program.outputs}
 
-    def chunk_size(self, largest: int) -> int | None:
-        """Return the images of a chunk whose longest stream has `largest` elements, None where caches decide."""
+    def _fitting(self, largest: int) -> int:
+        """Return the images of a chunk whose longest stream has `largest` elements."""
         if self._device.type == "cpu":
-            return None
+            return images_in_cache(largest)
         free: int = torch.cuda.mem_get_info(self._device)[0]
         elements = min(MOST_ELEMENTS, free // BYTES_EACH)
         return min(MOST_IMAGES, max(elements // max(largest, self._program.activation_bytes), 1))
 
-    def run(self, inputs: Mapping[str, Array], images: int, first_sample: int, watch: Watch | None) -> dict[str, Array]:
-        """Return the output codes [images, *shape] for input codes [images, *shape], as Interpreter.run does.
+    def run(self, samples: range, inputs: Arrays, outputs: Arrays, observer: Observer | None) -> None:
+        """Fill the outputs of a chunk, as every Executor does.
 
-        Where a step has met a fault, the chunk is repeated with a look at every step; so is a watched one at once.
+        Where a step has met a fault, the chunk is repeated with a look at every step; so is an observed one at once.
         """
+        if observer:
+            observer.begin(samples)
         with _threads(self._threads), torch.inference_mode():
-            for checked in (watch is not None, True):
-                flight = _Flight(self._program, images, first_sample, self._device)
+            for checked in (observer is not None, True):
+                flight = _Flight(self._program, samples, self._device, observer)
                 for port in self._program.inputs:
                     self._inputs[port.name].write(flight.memory, self._uploaded(inputs[port.name], port.type))
-                if self._finishes(flight, watch, checked):
+                if self._finishes(flight, checked):
                     break
-            return {p.name: self._downloaded(flight, p.name).reshape(-1, *p.shape) for p in self._program.outputs}
+            for port in self._program.outputs:
+                outputs[port.name][...] = self._downloaded(flight, port.name).reshape(-1, *port.shape)
 
-    def _finishes(self, flight: "_Flight", watch: Watch | None, checked: bool) -> bool:
+    def _finishes(self, flight: "_Flight", checked: bool) -> bool:
         """Perform all steps; return False where one has met a fault. If `checked`, the processor performs that one."""
-        for step, form in zip(self._steps, self.forms, strict=True):
-            if form:
+        observer, forms = flight.observer, iter(self.forms)
+        for step in self._plan.observed if observer else self._plan.steps:
+            form = None if step.is_planned else next(forms)
+            if form and not (observer and is_probed(step.action, observer)):
                 flight.to_device()
                 values = form.results(flight.memory)
                 if not (checked and flight.memory.faulty()):
                     form.target.write(flight.memory, values)
-                    if watch:
-                        watch(step.index, _shown(values, form.out))
+                    if observer:
+                        observer.wrote(step.index, _shown(values, form.out))
                     continue
             elif flight.memory.faulty():
                 return False
             flight.to_processor()
-            self._perform(step, flight.chunk, watch)
+            perform(step, flight.chunk, self._program.locations)
         flight.to_device()
         return not flight.memory.faulty()
 
@@ -117,10 +125,11 @@ class Executor:
 class _Flight:
     """Images on their way: their memory lies on the device, or in the processor's chunk."""
 
-    def __init__(self, program: Program, images: int, first_sample: int, device: torch.device) -> None:
-        self.memory = Memory(program.activation_bytes, images, first_sample, device)
+    def __init__(self, program: Program, samples: range, device: torch.device, observer: Observer | None) -> None:
+        self.memory = Memory(program.activation_bytes, len(samples), samples.start, device)
+        self.observer = observer
+        self._samples = samples
         self._program = program
-        self._first_sample = first_sample
         self._chunk: Chunk | None = None
         self._on_device = True
 
@@ -129,7 +138,8 @@ class _Flight:
         """The processor's chunk, made when it is first used."""
         if self._chunk is None:
             self._chunk = Chunk(self.memory.images, self._program.activation_bytes, self._program.constants)
-            self._chunk.first_sample = self._first_sample
+            self._chunk.first_sample = self._samples.start
+            self._chunk.observer = self.observer
         return self._chunk
 
     def to_processor(self) -> None:
@@ -159,7 +169,7 @@ def _form(step: Step, layout: Layout) -> Form | None:
 def _shown(values: Tensor, out: StreamState) -> Array:
     """Return results as the elements written [images, vectors, length]."""
     codes: Array = values.reshape(out.vectors, out.length, -1).permute(2, 0, 1).cpu().numpy()
-    return codes.astype(DTYPES[out.type])
+    return elements(out, codes, len(codes))
 
 
 @contextmanager

@@ -9,15 +9,15 @@ from cimc.backends.machine.traps import Refusal
 if TYPE_CHECKING:
     import torch
 
-NAMES = "cpu, torch:cpu, cuda or cuda:N"
+NAMES = "torch:cpu, cuda or cuda:N; cpu is the processor without torch"
 
 
 def devices() -> tuple[str, ...]:
-    """Return the names of the devices that can be used here, `cpu` first."""
+    """Return the names of torch's devices that can be used here, none without torch."""
     if not find_spec("torch"):
-        return ("cpu",)
+        return ()
     library = import_module("torch")
-    return ("cpu", "torch:cpu", *(f"cuda:{n}" for n in range(_cuda_devices(library))))
+    return ("torch:cpu", *(f"cuda:{n}" for n in range(_cuda_devices(library))))
 
 
 def opened(name: str) -> "torch.device":

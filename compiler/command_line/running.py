@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.interpreter import levels
+from cimc.backends.interpreter import BEST
+from cimc.backends.kernels.library import library
 from cimc.backends.machine import ports
 from cimc.backends.silicon.bands import ORIGIN, layer_codes, origin
 from cimc.command_line.compensation_options import calibration_codes, compensate
@@ -34,8 +35,7 @@ def run_command(options: argparse.Namespace) -> int:
     noise, parts = noise_of(options), dict[str, list[NDArray[Any]]]()
     compiled, program = program, compensate(program, options)
     progress, done = Progress("running", len(next(iter(inputs.values())))), 0
-    _warn_if_slow(options.device)
-    for batch, codes in chunks(program, inputs, noise, options.threads, options.device):
+    for batch, codes in chunks(program, inputs, noise, options.threads, executor_of(options)):
         for name, array in _results(program, codes, options.codes):
             parts.setdefault(name, []).append(array)
         done += len(next(iter(batch.values())))
@@ -65,8 +65,7 @@ def scoring_of(options: argparse.Namespace) -> Scoring:
     inputs = program_inputs(program, arrays, options, options.data)
     count = len(next(iter(inputs.values())))
     labels = labels_of(program, arrays, count, options.data) if options.metric == "accuracy" else None
-    _warn_if_slow(options.device)
-    return Scoring(program, inputs, labels, calibration_codes(program, options), options.device)
+    return Scoring(program, inputs, labels, calibration_codes(program, options), executor_of(options))
 
 
 def score(scoring: Scoring, options: argparse.Namespace) -> float:
@@ -107,9 +106,12 @@ def _warn_if_outside(port: Port, real: NDArray[Any], path: str) -> None:
         warnings.warn(CimcWarning(f"{found}; check --scale and --offset"), stacklevel=2)
 
 
-def _warn_if_slow(device: str) -> None:
-    """Warn that the compiled kernels are missing, where they would be used."""
-    if device == "cpu" and levels() == ("numpy",):
+def executor_of(options: argparse.Namespace) -> str:
+    """Return the executor that --device names; warn that the compiled kernels are missing, where they would be used."""
+    if options.device != "cpu":
+        return str(options.device)
+    if library() is None:
         warnings.warn(
             CimcWarning("the compiled kernels were not built here, numpy does their work more slowly"), stacklevel=2
         )
+    return BEST

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.interpreter import Interpreter
+from cimc.backends.interpreter import BEST, Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan
@@ -30,7 +30,7 @@ class Scoring:
     """What a score needs: a program, float32 inputs [N, *shape] by port, and labels [N].
 
     Without labels the score is the squared error between the first output and the first input. `calibration` holds
-    the input codes, by port, that a refit reads; `device` names what computes, as for Interpreter. Raises CimcError
+    the input codes, by port, that a refit reads; `executor` names what computes, as for Interpreter. Raises CimcError
     CIM0202 where output and input cannot be compared.
     """
 
@@ -38,7 +38,7 @@ class Scoring:
     inputs: Arrays
     labels: NDArray[Any] | None = None
     calibration: Arrays | None = None
-    device: str = "cpu"
+    executor: str = BEST
 
     @property
     def count(self) -> int:
@@ -54,7 +54,7 @@ class Scoring:
         """Return the share of samples whose largest output is their label, or the mean squared error."""
         program, planned = self._on_chip(noise, compensation)
         total, done = 0.0, 0
-        for batch, codes in chunks(program, self.inputs, noise, threads, self.device, planned):
+        for batch, codes in chunks(program, self.inputs, noise, threads, self.executor, planned):
             first = next(iter(program.outputs))
             real = ports.dequantise(first, codes[first.name])
             last = done + len(real)
@@ -94,12 +94,12 @@ def chunks(
     inputs: Arrays,
     noise: Noise | None,
     threads: int | None = None,
-    device: str = "cpu",
+    executor: str = BEST,
     planned: Plan | None = None,
 ) -> Iterator[tuple[Arrays, Arrays]]:
     """Yield (inputs, output codes by port), some samples at a time."""
-    interpreter = Interpreter(program, threads=threads or cores(), noise=noise, device=device, planned=planned)
-    size = CHUNK if device == "cpu" else CHUNK_ON_DEVICE
+    interpreter = Interpreter(program, threads=threads or cores(), noise=noise, executor=executor, planned=planned)
+    size = CHUNK if executor == BEST else CHUNK_ON_DEVICE
     for first in range(0, len(next(iter(inputs.values()))), size):
         batch = {name: array[first : first + size] for name, array in inputs.items()}
         quantised = {port.name: ports.quantise(port, batch[port.name]) for port in program.inputs}

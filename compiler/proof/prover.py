@@ -1,6 +1,6 @@
 """The second half of the proof: every tensor is equal in integer graph, interpreter and reference."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
+from cimc.backends.machine.observer import Writes
 from cimc.backends.reference import instructions as reference
 from cimc.backends.reference import sampled as reference_sample
 from cimc.driving.driver import Compilation
@@ -130,10 +131,10 @@ class Prover:
     def _fast(self, expected: Mapping[str, Codes], codes: Mapping[str, NDArray[Any]], first: int) -> Difference | None:
         tensors = Tensors(self.operations, len(next(iter(codes.values()))))
 
-        def watch(index: int, values: NDArray[Any]) -> None:
-            tensors.take(index, self.emission.writes[index], np.asarray(values))
+        def take(index: int, values: NDArray[Any]) -> None:
+            tensors.take(index, self.emission.writes[index], values)
 
-        self.interpreter.run(codes, watch=watch)
+        self.interpreter.run(codes, Writes(take))
         return self._tensors(expected, tensors, first, 0, "interpreter")
 
     def _literal(
@@ -141,12 +142,11 @@ class Prover:
     ) -> Difference | None:
         tensors = Tensors(self.operations, 1)
 
-        def watch(index: int, values: Sequence[int]) -> None:
-            tensors.take(index, self.emission.writes[index], np.asarray(values, np.int64))
+        def take(index: int, values: NDArray[Any]) -> None:
+            tensors.take(index, self.emission.writes[index], values)
 
-        reference.run(
-            self.program, {name: array[sample].ravel().tolist() for name, array in codes.items()}, watch=watch
-        )
+        given = {name: array[sample].ravel().tolist() for name, array in codes.items()}
+        reference.run(self.program, given, Writes(take))
         one = {label: array[sample : sample + 1] for label, array in expected.items()}
         return self._tensors(one, tensors, first + sample, 1, "reference")
 

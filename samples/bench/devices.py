@@ -45,7 +45,7 @@ def measured(
     model, _, target = name.rpartition(".")
     for kind, noise in noises.items():
         default = Interpreter(program, noise=noise)
-        other = Interpreter(program, noise=noise, device=device)
+        other = Interpreter(program, noise=noise, executor=device)
         _require_equal(default, other, {port: array[:32] for port, array in codes.items()})
         for batch in batches:
             given = {port: np.resize(array, (batch, *array.shape[1:])) for port, array in codes.items()}

@@ -31,7 +31,7 @@ from typing import Any
 import devices
 import numpy as np
 
-from cimc.backends.interpreter import Interpreter, levels
+from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
@@ -153,7 +153,7 @@ def machine() -> dict[str, str]:
         "processor": names[0].split(":")[1].strip() if names else platform.machine(),
         "cores": str(os.cpu_count()),
         "load": f"{os.getloadavg()[0]:.1f}",
-        "kernels": levels()[-1],
+        "kernels": on_processor()[-1],
         "python": platform.python_version(),
         "numpy": np.__version__,
         **{name: version(name) for name in ("onnxruntime", "torch") if find_spec(name)},

@@ -1,22 +1,23 @@
 """Small programs written by hand, and the one question put to both interpreters: do they do the same?"""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from cimc.backends.interpreter import Interpreter, levels
+from cimc.backends.interpreter import Array, Interpreter, executors
+from cimc.backends.machine.observer import Observer, Products, Writes
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.reference import instructions as reference
-from cimc.backends.torch_device.opening import devices
 from cimc.isa.author import Author
 from cimc.isa.program import Program
 
-Writes = list[tuple[int, list[int]]]
-Outcome = tuple[Writes, dict[str, list[int]] | tuple[str, int | None, tuple[str, ...]]]
+Written = list[tuple[int, list[int]]]
+End = dict[str, list[int]] | tuple[str, int | None, tuple[str, ...]]
+Outcome = tuple[Written, End]
 
 TARGET = {
     "array": {"tiles": 2, "rows": 16, "columns": 8, "levels": 127, "fraction_bits": 2, "unprogrammed": 0},
@@ -40,44 +41,63 @@ def placed(program: Program) -> Program:
     return replace(program, locations=tuple((f"node{i}",) for i in range(len(program.instructions))))
 
 
-def reference_outcome(program: Program, inputs: Mapping[str, Any], noise: Noise | None = None) -> Outcome:
-    """Return what the reference interpreter writes for one sample, and its outputs or its trap."""
-    writes: Writes = []
+class Everything(Observer):
+    """Keeps what is written and every product, as lists: what two interpreters must agree on."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Any]] = []
+
+    def wrote(self, index: int, values: Array) -> None:
+        self.events.append(("wrote", (index, values.ravel().tolist())))
+
+    def vectors(self, index: int, count: int) -> Sequence[int]:
+        return range(count) if index % 2 else range(count - 1, -1, -2)
+
+    def multiplied(self, index: int, products: Products) -> None:
+        parts = [(b.block, *_lists(b.inputs, b.sums, b.codes, b.clipped)) for b in products.blocks]
+        totals = () if products.accumulators is None else _lists(products.accumulators)
+        self.events.append(("multiplied", (index, list(products.vectors), parts, totals)))
+
+    @property
+    def writes(self) -> Written:
+        return [event for kind, event in self.events if kind == "wrote"]
+
+
+def _lists(*arrays: Array) -> list[Any]:
+    """Return arrays of whole numbers as shapes and plain integers."""
+    return [(array.shape, [int(value) for value in array.ravel().tolist()]) for array in arrays]
+
+
+def reference_outcome(program: Program, inputs: Mapping[str, Any], observer: Observer, noise: Noise | None) -> End:
+    """Return what the reference interpreter gives for one sample: its outputs or its trap."""
     codes = {name: values.tolist() for name, values in inputs.items()}
     try:
-        return writes, reference.run(program, codes, lambda index, values: writes.append((index, list(values))), noise)
+        return reference.run(program, codes, observer, noise)
     except Trap as trap:
-        return writes, (trap.code, trap.index, trap.locations)
+        return trap.code, trap.index, trap.locations
 
 
-def fast_outcome(
-    program: Program,
-    inputs: Mapping[str, Any],
-    kernels: str | None = None,
-    device: str = "cpu",
-    noise: Noise | None = None,
-) -> Outcome:
-    """Return the same of the fast interpreter, by default on its best kernels."""
-    writes: Writes = []
+def fast_outcome(interpreter: Interpreter, inputs: Mapping[str, Any], observer: Observer) -> End:
+    """Return the same of the fast interpreter."""
     batch = {name: values[None] for name, values in inputs.items()}
     try:
-        outputs = Interpreter(program, kernels=kernels, device=device, noise=noise).run(
-            batch, lambda index, values: writes.append((index, values.ravel().tolist()))
-        )
+        outputs = interpreter.run(batch, observer)
     except Trap as trap:
-        return writes, (trap.code, trap.index, trap.locations)
-    return writes, {name: codes.ravel().tolist() for name, codes in outputs.items()}
+        return trap.code, trap.index, trap.locations
+    return {name: codes.ravel().tolist() for name, codes in outputs.items()}
 
 
 def ask_both(sketch: Author, noise: Noise | None = None, **inputs: Any) -> Outcome:
-    """Return what both interpreters do with one sample; fail where they, or kernels or devices, differ."""
-    program = placed(sketch.program())
-    literal = reference_outcome(program, inputs, noise)
-    for kernels in levels():
-        assert fast_outcome(program, inputs, kernels, noise=noise) == literal, kernels
-    for device in devices()[1:]:
-        assert fast_outcome(program, inputs, device=device, noise=noise) == literal, device
-    return literal
+    """Return what both interpreters do with one sample; fail where they, or executors, differ in what they show."""
+    program, seen = placed(sketch.program()), Everything()
+    end = reference_outcome(program, inputs, seen, noise)
+    for executor in executors():
+        interpreter, probing, written = Interpreter(program, executor=executor, noise=noise), Everything(), Everything()
+        assert fast_outcome(interpreter, inputs, probing) == end, executor
+        assert probing.events == seen.events, executor
+        assert fast_outcome(interpreter, inputs, Writes(written.wrote)) == end, executor
+        assert written.writes == seen.writes, executor
+    return seen.writes, end
 
 
 @pytest.fixture(scope="session")

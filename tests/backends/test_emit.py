@@ -9,6 +9,7 @@ from targets.stages import Array, chip, emitted, layers, lowered, normal, percep
 
 from cimc.backends.emission.building import LONGEST, Emission, fitted
 from cimc.backends.interpreter import Interpreter
+from cimc.backends.machine.observer import Writes
 from cimc.backends.machine.ports import quantise
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
@@ -42,7 +43,7 @@ def rebuilt(emission: Emission, graph: Graph, real: dict[str, Array]) -> dict[st
     shapes = {op.label.data: shape_of(op.out) for op in graph.module.ops if isinstance(op, nn.Computed)}
     found: dict[str, Array] = {}
 
-    def watch(index: int, values: Array) -> None:
+    def keep(index: int, values: Array) -> None:
         write = emission.writes[index]
         flat = found.setdefault(write.label, np.full((count, math.prod(shapes[write.label])), 1 << 30, np.int64))
         places = write.start + sum(
@@ -51,7 +52,7 @@ def rebuilt(emission: Emission, graph: Graph, real: dict[str, Array]) -> dict[st
         )
         flat[:, np.asarray(places).ravel()] = values.reshape(count, -1)
 
-    Interpreter(program).run(codes, watch)
+    Interpreter(program).run(codes, Writes(keep))
     return {label: flat.reshape(count, *shapes[label]) for label, flat in found.items()}
 
 

@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 
-from cimc.backends.interpreter import Interpreter
+from cimc.backends.interpreter import Interpreter, executors
+from cimc.backends.machine.facts import machine
+from cimc.backends.machine.observer import Writes
 from cimc.backends.machine.ports import PortError
 from cimc.backends.plan.walk import BUILDERS
 from cimc.backends.reference import instructions as reference
 from cimc.backends.reference.instructions import Reference
+from cimc.backends.silicon.converter_use import ConverterUse
 from cimc.isa.table import TABLE
 
 CONTROL = ("halt", "nop", "loop", "endloop")
@@ -33,7 +36,7 @@ def images(count):
 @pytest.mark.parametrize("chunk", [1, 2, 3, 16])
 def test_any_number_of_images_in_any_chunks(network, count, chunk):
     x = images(count)
-    codes = Interpreter(network, chunk).run({"x": x})["y"]
+    codes = Interpreter(network, chunk=chunk).run({"x": x})["y"]
     assert codes.dtype == np.int8
     assert codes.shape == (count, 2, 2, 1)
     assert codes.reshape(count, 4).tolist() == [reference.run(network, {"x": image.tolist()})["y"] for image in x]
@@ -58,27 +61,33 @@ def test_inputs_of_different_lengths(new):
         Interpreter(program).run({"a": np.zeros((2, 1), int), "b": np.zeros((3, 1), int)})
 
 
-def test_watch_sees_every_chunk(network):
+def test_an_observer_sees_every_chunk(network):
     seen = []
-    Interpreter(network, 2).run({"x": images(3)}, lambda index, values: seen.append((index, values.shape)))
+    Interpreter(network, chunk=2).run(
+        {"x": images(3)}, Writes(lambda index, values: seen.append((index, values.shape)))
+    )
     assert seen == [(5, (2, 9, 1)), (9, (2, 4, 1)), (5, (1, 9, 1)), (9, (1, 4, 1))]
 
 
 def test_clips_are_counted_by_column_and_sign(new):
     sketch = new().port("x", (1,), 0).gain().block(0, [[100, -100, 1]]).tensor(0, (1,)).tensor(1, (3,), 8)
     sketch.put("capture", in_=0, out=1, block=0)
-    interpreter = Interpreter(sketch.program(), 2, count_clips=True)
-    interpreter.run({"x": np.array([[1], [2], [-2], [3], [127]])})
-    (counts,) = interpreter.counters.values()
+    program = sketch.program()
+    use = ConverterUse(machine(program.meta), {len(program.instructions) - 2})
+    Interpreter(program, chunk=2).run({"x": np.array([[1], [2], [-2], [3], [127]])}, use)
+    (counts,) = use.counts.values()
     assert counts.clips.tolist() == [[[1, 3, 0], [3, 1, 0]]]
     assert counts.conversions == 5
     used = [sorted(np.flatnonzero(column) + counts.low) for column in counts.codes[0]]
     assert used == [[-127, 100, 127], [-127, -100, 127], [-2, 1, 2, 3, 127]]
 
 
-def test_counting_clips_changes_no_code(network):
-    plain, counting = Interpreter(network), Interpreter(network, count_clips=True)
-    assert plain.run({"x": images(9)})["y"].tolist() == counting.run({"x": images(9)})["y"].tolist()
+@pytest.mark.parametrize("executor", executors())
+def test_an_observer_changes_no_code(network, executor):
+    interpreter, use = Interpreter(network, executor=executor), ConverterUse(machine(network.meta), range(20))
+    plain = interpreter.run({"x": images(9)})["y"].tolist()
+    assert interpreter.run({"x": images(9)}, use)["y"].tolist() == plain
+    assert use.counts
 
 
 def test_both_interpreters_know_every_instruction_in_table_order():

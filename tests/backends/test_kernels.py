@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimc.backends.interpreter import Interpreter, levels
+from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.reference import instructions as reference
 from cimc.backends.torch_device.opening import devices
 
-COMPILED = levels()[1:]
+COMPILED = on_processor()[1:]
 pytestmark = pytest.mark.skipif(not COMPILED, reason="the kernels were not built")
 
 CHIP = frozenset({"programming", "drift", "read"})
@@ -30,13 +30,13 @@ ARRAY = {"rows": 1024, "columns": 128}
 
 def require_same(program, images, noise=None, native=True):
     """Fail unless every level and device gives numpy's codes; with `native`, unless all steps were compiled."""
-    wanted = Interpreter(program, 3, kernels="numpy", noise=noise).run({"x": images}, first=40)["y"]
+    wanted = Interpreter(program, chunk=3, executor="numpy", noise=noise).run({"x": images}, first=40)["y"]
     for kernels in COMPILED:
-        interpreter = Interpreter(program, 4, kernels=kernels, noise=noise, threads=2)
-        assert not native or all(run.native for run in interpreter._runs)
+        interpreter = Interpreter(program, chunk=4, executor=kernels, noise=noise, threads=2)
+        assert not native or all(run.native for run in interpreter._executor.runs)
         assert interpreter.run({"x": images}, first=40)["y"].tolist() == wanted.tolist(), kernels
-    for device in devices()[1:]:
-        interpreter = Interpreter(program, 4, noise=noise, device=device)
+    for device in devices():
+        interpreter = Interpreter(program, chunk=4, noise=noise, executor=device)
         assert all(interpreter._executor.forms)
         assert interpreter.run({"x": images}, first=40)["y"].tolist() == wanted.tolist(), device
 
@@ -204,14 +204,14 @@ def test_occurrences_and_unaligned_columns_draw_as_numpy_does(new):
     require_same(sketch.program(), codes(2, (9, 4, 9)), CYCLE)
 
 
-@pytest.mark.parametrize("kernels", levels())
+@pytest.mark.parametrize("kernels", on_processor())
 def test_a_fault_of_the_third_chunk_is_told_from_the_first_of_threads(new, kernels):
     sketch = new(array=ARRAY).gain().block(0, [[1]]).port("x", (1,), 0).tensor(0, (1,)).tensor(1, (1,), 8)
     sketch.put("capture", in_=0, out=1, block=0)
     images = np.zeros((8, 1), np.int8)
     images[5] = -128
     with pytest.raises(Trap) as caught:
-        Interpreter(sketch.program(), 2, threads=2, kernels=kernels).run({"x": images})
+        Interpreter(sketch.program(), chunk=2, threads=2, executor=kernels).run({"x": images})
     assert caught.value.code == "CIM0513"
 
 
@@ -220,7 +220,7 @@ def test_without_the_library_numpy_does_the_work(new, monkeypatch):
     images = codes(0, (3, 4, 4, 3))
     wanted = Interpreter(program).run({"x": images})["y"]
     monkeypatch.setattr("cimc.backends.interpreter.library", lambda: None)
-    assert levels() == ("numpy",)
+    assert on_processor() == ("numpy",)
     assert Interpreter(program).run({"x": images})["y"].tolist() == wanted.tolist()
 
 

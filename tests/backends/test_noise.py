@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cimc.backends.interpreter import Interpreter
+from cimc.backends.interpreter import Interpreter, executors
+from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.profiles import built_in_names, load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import NAMES
 from cimc.backends.reference import instructions as reference
-from cimc.backends.torch_device.opening import devices
 
 EVERYTHING = frozenset(NAMES)
 WIDE = {"shift": 4, "low": -(2**31), "high": 2**31 - 1}
@@ -51,41 +51,53 @@ def images(count=3):
     return np.random.default_rng(3).integers(-127, 128, (count, 6, 24)).astype(np.int8)
 
 
-def writes_of_reference(program, x, noise):
-    writes = []
+class BySample(Observer):
+    """Keeps what is written, and the products, sample by sample."""
+
+    def __init__(self):
+        self.events = {}
+        self.samples = range(0)
+
+    def begin(self, samples):
+        self.samples = samples
+
+    def keep(self, index, *arrays):
+        for n, sample in enumerate(self.samples):
+            shown = tuple(array[n if len(array) > 1 else 0].tolist() for array in arrays)
+            self.events.setdefault(sample, []).append((index, shown))
+
+    def wrote(self, index, values):
+        self.keep(index, values)
+
+    def vectors(self, index, count):
+        return range(count)
+
+    def multiplied(self, index, products):
+        for block in products.blocks:
+            self.keep(index, block.inputs, block.sums, block.codes, block.clipped)
+        if products.accumulators is not None:
+            self.keep(index, products.accumulators)
+
+
+def seen_by_reference(program, x, noise):
+    observer = BySample()
     for n, image in enumerate(x):
         shifted = noise and replace(noise, sample_offset=noise.sample_offset + n)
-        seen = []
-        reference.run(
-            program, {"x": image.tolist()}, lambda i, values, seen=seen: seen.append((i, list(values))), shifted
-        )
-        writes.append(seen)
-    return writes
+        reference.run(program, {"x": image.tolist()}, observer, shifted)
+    return observer.events
 
 
 def require_same(program, x, noise):
-    """Fail unless the fast interpreter writes what the reference does, on every device."""
-    literal = writes_of_reference(program, x, noise)
-    for device in devices():
-        assert writes_of_interpreter(program, x, noise, device=device) == literal, device
+    """Fail unless every executor shows what the reference does."""
+    literal = seen_by_reference(program, x, noise)
+    for executor in executors():
+        assert seen_by_interpreter(program, x, noise, executor=executor) == literal, executor
 
 
-def writes_of_interpreter(program, x, noise, chunk=None, device="cpu"):
-    writes = [[] for _ in x]
-    done = 0
-
-    def watch(index, values):
-        nonlocal done
-        for n, one in enumerate(values):
-            writes[first[0] + n].append((index, one.ravel().tolist()))
-
-    first = [0]
-    size = chunk or len(x)
-    for start in range(0, len(x), size):
-        first[0] = start
-        interpreter = Interpreter(program, chunk, noise=noise, device=device)
-        interpreter.run({"x": x[start : start + size]}, watch, first=start)
-    return writes
+def seen_by_interpreter(program, x, noise, chunk=None, executor="best"):
+    observer = BySample()
+    Interpreter(program, chunk=chunk, noise=noise, executor=executor).run({"x": x}, observer)
+    return observer.events
 
 
 @pytest.mark.parametrize("profile", built_in_names())
@@ -129,9 +141,9 @@ def test_both_interpreters_agree_on_violent_noise(new):
 def test_zero_noise_is_exact(new, profile, zeros):
     program = network(new, zeros, array={"unprogrammed": 3})
     noise = Noise(load_profile(profile).silent(), 3, TIMES.get(profile, 3600), EVERYTHING)
-    exact = writes_of_interpreter(program, images(), None)
-    assert writes_of_interpreter(program, images(), noise) == exact
-    assert writes_of_reference(program, images(1), noise) == exact[:1]
+    exact = seen_by_interpreter(program, images(), None)
+    assert seen_by_interpreter(program, images(), noise) == exact
+    assert seen_by_reference(program, images(1), noise) == exact[:1]
 
 
 PAIRS = {
@@ -153,11 +165,11 @@ def test_both_interpreters_agree_on_two_pairs(new, profile, pairs):
 @pytest.mark.parametrize("pairs", [*PAIRS.values(), {"pairs_per_weight": 2, "significance": 7}], ids=str)
 def test_two_pairs_are_exact_without_noise(new, pairs, zeros):
     one, two = (network(new, zeros, array={"unprogrammed": 3, **each}) for each in ({}, pairs))
-    exact = writes_of_interpreter(one, images(), None)
+    exact = seen_by_interpreter(one, images(), None)
     silent = Noise(load_profile("pcm").silent(), 3, 3600, EVERYTHING)
-    assert writes_of_interpreter(two, images(), None) == exact
-    assert writes_of_interpreter(two, images(), silent) == exact
-    assert writes_of_reference(two, images(1), silent) == exact[:1]
+    assert seen_by_interpreter(two, images(), None) == exact
+    assert seen_by_interpreter(two, images(), silent) == exact
+    assert seen_by_reference(two, images(1), silent) == exact[:1]
 
 
 @pytest.mark.parametrize("profile", built_in_names())
@@ -171,22 +183,22 @@ def test_both_interpreters_agree_on_ir_drop(new, profile, ohms):
 def test_no_source_is_exact(new):
     program = network(new)
     noise = Noise(load_profile("pcm"), 3, 3600, frozenset())
-    assert writes_of_interpreter(program, images(), noise) == writes_of_interpreter(program, images(), None)
+    assert seen_by_interpreter(program, images(), noise) == seen_by_interpreter(program, images(), None)
 
 
 @pytest.mark.parametrize("chunk", [1, 2, 5])
 def test_bits_do_not_depend_on_the_chunk(new, chunk):
     program, x = network(new), images(5)
     noise = Noise(load_profile("pcm"), 3, 3600, EVERYTHING, 7)
-    whole = Interpreter(program, 5, noise=noise).run({"x": x})["y"]
-    assert np.array_equal(Interpreter(program, chunk, noise=noise).run({"x": x})["y"], whole)
+    whole = Interpreter(program, chunk=5, noise=noise).run({"x": x})["y"]
+    assert np.array_equal(Interpreter(program, chunk=chunk, noise=noise).run({"x": x})["y"], whole)
 
 
 def test_bits_do_not_depend_on_threads(new):
     program, x = network(new), images(6)
     noise = Noise(load_profile("pcm"), 3, 3600, EVERYTHING)
-    whole = Interpreter(program, 6, noise=noise).run({"x": x})["y"]
-    assert np.array_equal(Interpreter(program, 1, threads=3, noise=noise).run({"x": x})["y"], whole)
+    whole = Interpreter(program, chunk=6, noise=noise).run({"x": x})["y"]
+    assert np.array_equal(Interpreter(program, chunk=1, threads=3, noise=noise).run({"x": x})["y"], whole)
 
 
 def test_a_shard_agrees_with_the_whole(new):
@@ -255,11 +267,12 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from conftest import author
 from test_noise import EVERYTHING, images, network
-from cimc.backends.interpreter import Interpreter
+from cimc.backends.interpreter import Interpreter, executors
+from cimc.backends.machine.observer import Observer
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.profiles import load_profile
 noise = Noise(load_profile("pcm"), 3, 3600, EVERYTHING)
-result = Interpreter(network(author), noise=noise, kernels="numpy").run({"x": images(4)})["y"]
+result = Interpreter(network(author), noise=noise, executor="numpy").run({"x": images(4)})["y"]
 print(hashlib.sha256(result.tobytes()).hexdigest())
 """
 
@@ -296,7 +309,7 @@ def test_a_time_that_the_profile_does_not_know_is_refused(new):
     noise = Noise(load_profile("reram-wan"), 0, 60)
     for run in (
         lambda: Interpreter(network(new), noise=noise).run({"x": images(1)}),
-        lambda: writes_of_reference(network(new), images(1), noise),
+        lambda: seen_by_reference(network(new), images(1), noise),
     ):
         with pytest.raises(Refusal) as refusal:
             run()

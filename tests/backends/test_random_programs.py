@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimc.backends.interpreter import Interpreter
+from cimc.backends.interpreter import Interpreter, executors
+from cimc.backends.machine.observer import Writes
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import built_in_names, load_profile
@@ -18,7 +19,6 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import NAMES
 from cimc.backends.reference import instructions as reference
 from cimc.backends.reference import sampled as reference_sample
-from cimc.backends.torch_device.opening import devices
 from cimc.isa.program import Instruction
 
 MEMORY = 512
@@ -378,7 +378,7 @@ def test_all_executors_agree(new, ask, data):
         spoil(data.draw, sketch)
     samples = np.random.default_rng(len(sketch.instructions)).integers(-7, 8, (3, 24)).astype(np.int8)
     ends = [ask(sketch, shifted(noise, n), x=x)[1] for n, x in enumerate(samples)]
-    together = [outcome(sketch.program(), samples, device, noise) for device in devices()]
+    together = [outcome(sketch.program(), samples, executor, noise) for executor in executors()]
     if all(isinstance(end, dict) for end in ends):
         assert together[0] == [end["y"] for end in ends]
     assert together == [together[0]] * len(together)
@@ -389,10 +389,10 @@ def shifted(noise, samples):
     return noise and replace(noise, sample_offset=noise.sample_offset + samples)
 
 
-def outcome(program, samples, device, noise):
+def outcome(program, samples, executor, noise):
     """Return the outputs of all samples, two at a time and with nobody watching, or the trap."""
     try:
-        return Interpreter(program, 2, device=device, noise=noise).run({"x": samples})["y"].tolist()
+        return Interpreter(program, chunk=2, executor=executor, noise=noise).run({"x": samples})["y"].tolist()
     except Trap as trap:
         return str(trap)
 
@@ -404,7 +404,8 @@ def test_a_sample_of_the_reference_has_its_values(new, data):
     x = np.random.default_rng(len(program.instructions)).integers(-7, 8, 24).tolist()
     whole = []
     try:
-        reference.run(program, {"x": x}, watch=lambda index, values: whole.append((index, np.array(values, np.int64))))
+        keep = Writes(lambda index, values: whole.append((index, values.ravel().astype(np.int64))))
+        reference.run(program, {"x": x}, keep)
     except Trap:
         return
     known, seen = iter(whole), []

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from cimc.backends.interpreter import Interpreter
+from cimc.backends.machine.facts import machine
+from cimc.backends.machine.observer import Writes
 from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise import draws as addresses
 from cimc.backends.noise import gaussian
@@ -17,6 +19,7 @@ from cimc.backends.plan.digital import Add, Lut, Softmax
 from cimc.backends.plan.products import Mvm
 from cimc.backends.plan.read_noise import Address
 from cimc.backends.plan.windows import PoolMax
+from cimc.backends.silicon.converter_use import ConverterUse
 from cimc.backends.torch_device.opening import devices, opened
 
 torch = pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")
@@ -55,17 +58,18 @@ def images(count, low=-127):
 @pytest.mark.parametrize("chunk", [1, 3, None])
 def test_any_chunk_gives_the_same_bits_and_every_instruction_stays_on_the_device(new, noise, chunk):
     program, x = layered(new), images(7)
-    interpreter = Interpreter(program, chunk, noise=noise, device=DEVICE)
+    interpreter = Interpreter(program, chunk=chunk, noise=noise, executor=DEVICE)
     assert all(interpreter._executor.forms)
     wanted = Interpreter(program, noise=noise).run({"x": x}, first=5)["y"]
     assert np.array_equal(interpreter.run({"x": x}, first=5)["y"], wanted)
     assert np.array_equal(interpreter.run({"x": x[3:]}, first=8)["y"], wanted[3:])
-    assert writes(interpreter, x) == writes(Interpreter(program, chunk, noise=noise), x)
+    assert writes(interpreter, x) == writes(Interpreter(program, chunk=chunk, noise=noise), x)
 
 
 def writes(interpreter, x):
     seen = {}
-    interpreter.run({"x": x}, lambda index, values: seen.setdefault(index, []).extend(values.tolist()), first=5)
+    keep = Writes(lambda index, values: seen.setdefault(index, []).extend(values.tolist()))
+    interpreter.run({"x": x}, keep, first=5)
     return seen
 
 
@@ -74,7 +78,7 @@ def test_an_instruction_without_a_form_is_done_by_the_processor(new, monkeypatch
     program, x = layered(new), images(4)
     wanted = Interpreter(program, noise=EVERYTHING).run({"x": x})["y"]
     monkeypatch.setattr(lowering, "FORMS", {k: form for k, form in lowering.FORMS.items() if k is not kind})
-    interpreter = Interpreter(program, 3, noise=EVERYTHING, device=DEVICE)
+    interpreter = Interpreter(program, chunk=3, noise=EVERYTHING, executor=DEVICE)
     steps = zip(interpreter._plan.steps, interpreter._executor.forms, strict=True)
     assert all((form is None) == (type(step.action.compute) is kind) for step, form in steps)
     assert np.array_equal(interpreter.run({"x": x})["y"], wanted)
@@ -83,7 +87,7 @@ def test_an_instruction_without_a_form_is_done_by_the_processor(new, monkeypatch
 def test_with_no_form_at_all_the_processor_does_everything(new, monkeypatch):
     program, x = layered(new), images(4)
     monkeypatch.setattr(lowering, "FORMS", {})
-    found = Interpreter(program, device=DEVICE).run({"x": x})["y"]
+    found = Interpreter(program, executor=DEVICE).run({"x": x})["y"]
     assert np.array_equal(found, Interpreter(program).run({"x": x})["y"])
 
 
@@ -93,11 +97,11 @@ def test_a_fault_of_one_image_is_told_as_on_the_processor(new, watched, bad):
     program, x = layered(new), images(5)
     x[bad, 5, 4, 2] = -128
     told = []
-    for device in ("cpu", DEVICE):
+    for executor in ("best", DEVICE):
         seen = []
-        watch = (lambda index, values, seen=seen: seen.append((index, values.tolist()))) if watched else None
+        watch = Writes(lambda index, values, seen=seen: seen.append((index, values.tolist()))) if watched else None
         with pytest.raises(Trap) as caught:
-            Interpreter(program, 2, device=device).run({"x": x}, watch)
+            Interpreter(program, chunk=2, executor=executor).run({"x": x}, watch)
         told.append((str(caught.value), seen))
     assert "CIM0513" in told[0][0]
     assert told[0] == told[1]
@@ -105,7 +109,7 @@ def test_a_fault_of_one_image_is_told_as_on_the_processor(new, watched, bad):
 
 def test_an_interpreter_runs_again_after_a_fault(new):
     program, x = layered(new), images(3)
-    interpreter = Interpreter(program, device=DEVICE)
+    interpreter = Interpreter(program, executor=DEVICE)
     with pytest.raises(Trap):
         interpreter.run({"x": np.full_like(x, -128)})
     assert np.array_equal(interpreter.run({"x": x})["y"], Interpreter(program).run({"x": x})["y"])
@@ -113,14 +117,18 @@ def test_an_interpreter_runs_again_after_a_fault(new):
 
 def test_the_threads_of_others_are_left_as_they_are(new):
     before = torch.get_num_threads()
-    Interpreter(layered(new), threads=before + 1, device=DEVICE).run({"x": images(1)})
+    Interpreter(layered(new), threads=before + 1, executor=DEVICE).run({"x": images(1)})
     assert torch.get_num_threads() == before
 
 
-def test_counting_clips_stays_with_numpy(new):
-    interpreter = Interpreter(layered(new), count_clips=True, device=DEVICE)
-    interpreter.run({"x": images(2)})
-    assert interpreter.counters
+def test_products_that_an_observer_probes_are_shown(new):
+    program = layered(new)
+    counts = []
+    for executor in ("numpy", DEVICE):
+        use = ConverterUse(machine(program.meta), range(len(program.instructions)))
+        Interpreter(program, executor=executor).run({"x": images(2)}, use)
+        counts.append({index: (found.clips.tolist(), found.conversions) for index, found in use.counts.items()})
+    assert counts[0] and counts[0] == counts[1]
 
 
 @pytest.mark.parametrize(
@@ -175,11 +183,11 @@ def test_a_device_that_shortens_factors_is_refused(monkeypatch, bits):
 
 
 def test_a_device_whose_precision_someone_lowers_is_refused_the_next_time(new, monkeypatch):
-    Interpreter(layered(new), device=DEVICE)
+    Interpreter(layered(new), executor=DEVICE)
     short = shortened(10)
     monkeypatch.setattr(exactness, "product", lambda a, b: short(a) @ short(b))
     with pytest.raises(Refusal, match="CIM0542"):
-        Interpreter(layered(new), device=DEVICE)
+        Interpreter(layered(new), executor=DEVICE)
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
@@ -205,15 +213,15 @@ def test_a_device_that_does_not_exist(name):
 
 
 def test_the_devices_here_can_be_opened():
-    assert devices()[:2] == ("cpu", "torch:cpu")
-    for name in devices()[1:]:
+    assert devices()[0] == "torch:cpu"
+    for name in devices():
         opened(name)
 
 
 def test_without_torch(new, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(Refusal, match="CIM0541"):
-        Interpreter(layered(new), device="cuda")
+        Interpreter(layered(new), executor="cuda")
 
 
 def test_the_processor_needs_no_torch():

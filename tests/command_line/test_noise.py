@@ -9,6 +9,7 @@ from command_line.files import SAMPLES, lay
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
+from cimc.backends.machine.observer import Writes
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import NAMES
@@ -31,9 +32,9 @@ def test_both_interpreters_agree_on_the_sample_model(digits):
     for n in range(2):
         noise = Noise(load_profile("pcm"), 9, 3600, frozenset(NAMES), 40 + n)
         literal, fast = [], []
-        reference.run(program, {port.name: codes[n].tolist()}, lambda i, v, to=literal: to.append((i, v)), noise)
-        watch = lambda i, v, to=fast: to.append((i, v.ravel().tolist()))  # noqa: E731
-        Interpreter(program, noise=noise).run({port.name: codes[n : n + 1]}, watch)
+        keep = [Writes(lambda i, v, to=to: to.append((i, v.tolist()))) for to in (literal, fast)]
+        reference.run(program, {port.name: codes[n].tolist()}, keep[0], noise)
+        Interpreter(program, noise=noise).run({port.name: codes[n : n + 1]}, keep[1])
         assert fast == literal
 
 

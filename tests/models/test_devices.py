@@ -8,6 +8,7 @@ from models.models import MODELS, Job, Model
 
 from cimc.backends.interpreter import Array, Interpreter
 from cimc.backends.machine import ports
+from cimc.backends.machine.observer import Writes
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import NAMES
@@ -33,8 +34,8 @@ def test_every_tensor_is_the_same(model: Model, target: str, shared_models: Path
     given = job.inputs()
     codes = {port.name: ports.quantise(port, given[port.name][:IMAGES]) for port in program.inputs}
     for name, noise in NOISE.items():
-        fast = Interpreter(program, CHUNK, noise=noise)
-        device = Interpreter(program, CHUNK, noise=noise, planned=fast._plan, device="torch:cpu")
+        fast = Interpreter(program, chunk=CHUNK, noise=noise)
+        device = Interpreter(program, chunk=CHUNK, noise=noise, planned=fast._plan, executor="torch:cpu")
         assert device._executor
         assert all(device._executor.forms), name
         wanted, found = (writes(interpreter, codes) for interpreter in (fast, device))
@@ -47,5 +48,5 @@ def test_every_tensor_is_the_same(model: Model, target: str, shared_models: Path
 def writes(interpreter: Interpreter, codes: dict[str, Array]) -> dict[int, Array]:
     """Return what every instruction writes [images, vectors, length], turn after turn of a loop, chunk after chunk."""
     seen: dict[int, list[Array]] = {}
-    interpreter.run(codes, lambda index, values: seen.setdefault(index, []).append(values))
+    interpreter.run(codes, Writes(lambda index, values: seen.setdefault(index, []).append(values)))
     return {index: np.concatenate(parts) for index, parts in seen.items()}

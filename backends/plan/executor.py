@@ -1,0 +1,98 @@
+"""What performs a plan: the protocol of all executors, and the one that does every step in numpy."""
+
+from collections.abc import Mapping, Sequence
+from queue import Empty, SimpleQueue
+from typing import Protocol
+
+from cimc.backends.machine import checks
+from cimc.backends.machine.observer import Observer, elements
+from cimc.backends.machine.ports import port_stream
+from cimc.backends.machine.traps import Trap
+from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.state import Effect, Write
+from cimc.backends.plan.walk import Plan, Step
+from cimc.isa.program import Program
+
+Arrays = Mapping[str, Array]
+MOST_IMAGES = 128
+CHUNK_ELEMENTS = 1 << 21
+"""A chunk has as many images, up to MOST_IMAGES, as keep its longest stream below this: it should stay in cache."""
+
+
+class Executor(Protocol):
+    """Performs a plan on up to `chunk` images at a time: whichever does it, the bits are the same."""
+
+    chunk: int
+    is_reentrant: bool
+    """Whether several threads may call `run` at once; otherwise the executor spreads the work itself."""
+
+    def run(self, samples: range, inputs: Arrays, outputs: Arrays, observer: Observer | None) -> None:
+        """Fill the output codes [images, *shape] for input codes [images, *shape] of the samples of these numbers.
+
+        Raises Trap on a fault of the program.
+        """
+
+
+def images_in_cache(largest: int) -> int:
+    """Return how many images keep a plan's longest stream, of `largest` elements each, in the processor's caches."""
+    return min(max(CHUNK_ELEMENTS // largest, 1), MOST_IMAGES)
+
+
+class NumpyExecutor:
+    """Performs every step in numpy. The memory of a chunk is used again by the next run."""
+
+    is_reentrant = True
+
+    def __init__(self, program: Program, plan: Plan, chunk: int | None = None) -> None:
+        self.chunk = chunk or images_in_cache(plan.largest)
+        self._program = program
+        self._plan = plan
+        self._free: SimpleQueue[Chunk] = SimpleQueue()
+        self._streams = {port.name: port_stream(port) for port in (*program.inputs, *program.outputs)}
+
+    def run(self, samples: range, inputs: Arrays, outputs: Arrays, observer: Observer | None) -> None:
+        """Fill the outputs of a chunk, as every Executor does."""
+        chunk = self._chunk()
+        try:
+            chunk.start(samples, observer)
+            for port in self._program.inputs:
+                chunk.store(self._streams[port.name], inputs[port.name])
+            self._execute(chunk)
+            for port in self._program.outputs:
+                outputs[port.name][...] = chunk.view(self._streams[port.name]).reshape(-1, *port.shape)
+        finally:
+            self._free.put(chunk)
+
+    def _chunk(self) -> Chunk:
+        """Return a chunk that no thread uses."""
+        try:
+            return self._free.get_nowait()
+        except Empty:
+            return Chunk(self.chunk, self._program.activation_bytes, self._program.constants)
+
+    def _execute(self, chunk: Chunk) -> None:
+        for step in self._plan.observed if chunk.observer else self._plan.steps:
+            perform(step, chunk, self._program.locations)
+
+
+def perform(step: Step, chunk: Chunk, locations: Sequence[tuple[str, ...]]) -> None:
+    """Perform one step in numpy and tell the chunk's observer. Raises Trap, placed, on a fault of the program."""
+    try:
+        match step.action:
+            case Write() as write:
+                _write(step.index, write, chunk)
+            case Effect() as effect:
+                effect.apply(chunk)
+            case Trap() as trap:
+                raise trap
+    except Trap as trap:
+        raise trap.at(step.index, locations) from None
+
+
+def _write(index: int, write: Write, chunk: Chunk) -> None:
+    values = write.compute(chunk)
+    if values.size and not write.always_fits:
+        checks.fits(write.out, int(values.min()), int(values.max()))
+    chunk.store(write.out, values)
+    if chunk.observer:
+        chunk.observer.wrote(index, elements(write.out, values, chunk.images))
