@@ -3,13 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
+import numpy as np
 import pytest
 
 from cimc.backends.interpreter import Array, Interpreter, executors
 from cimc.backends.machine.observer import Observer, Products, Writes
-from cimc.backends.machine.traps import Trap
+from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.reference import instructions as reference
 from cimc.isa.author import Author
@@ -68,34 +70,28 @@ def _lists(*arrays: Array) -> list[Any]:
     return [(array.shape, [int(value) for value in array.ravel().tolist()]) for array in arrays]
 
 
-def reference_outcome(program: Program, inputs: Mapping[str, Any], observer: Observer, noise: Noise | None) -> End:
-    """Return what the reference interpreter gives for one sample: its outputs or its trap."""
-    codes = {name: values.tolist() for name, values in inputs.items()}
+def ended(run: Callable[[], Mapping[str, Any]]) -> End:
+    """Return what a run ends with: its outputs, flat, or its trap; a refusal has no place in the program."""
     try:
-        return reference.run(program, codes, observer, noise)
+        return {name: np.asarray(codes).ravel().tolist() for name, codes in run().items()}
     except Trap as trap:
         return trap.code, trap.index, trap.locations
-
-
-def fast_outcome(interpreter: Interpreter, inputs: Mapping[str, Any], observer: Observer) -> End:
-    """Return the same of the fast interpreter."""
-    batch = {name: values[None] for name, values in inputs.items()}
-    try:
-        outputs = interpreter.run(batch, observer)
-    except Trap as trap:
-        return trap.code, trap.index, trap.locations
-    return {name: codes.ravel().tolist() for name, codes in outputs.items()}
+    except Refusal as refusal:
+        return refusal.code, None, ()
 
 
 def ask_both(sketch: Author, noise: Noise | None = None, **inputs: Any) -> Outcome:
     """Return what both interpreters do with one sample; fail where they, or executors, differ in what they show."""
     program, seen = placed(sketch.program()), Everything()
-    end = reference_outcome(program, inputs, seen, noise)
+    codes = {name: values.tolist() for name, values in inputs.items()}
+    end = ended(lambda: reference.run(program, codes, seen, noise))
+    batch = {name: values[None] for name, values in inputs.items()}
     for executor in executors():
-        interpreter, probing, written = Interpreter(program, executor=executor, noise=noise), Everything(), Everything()
-        assert fast_outcome(interpreter, inputs, probing) == end, executor
+        probing, written = Everything(), Everything()
+        made = cache(partial(Interpreter, program, executor=executor, noise=noise))
+        for observer in (probing, Writes(written.wrote)):
+            assert ended(lambda made=made, observer=observer: made().run(batch, observer)) == end, executor
         assert probing.events == seen.events, executor
-        assert fast_outcome(interpreter, inputs, Writes(written.wrote)) == end, executor
         assert written.writes == seen.writes, executor
     return seen.writes, end
 

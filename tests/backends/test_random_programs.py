@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cimc.backends.interpreter import Interpreter, executors
 from cimc.backends.machine.observer import Writes
 from cimc.backends.machine.ports import DTYPES
-from cimc.backends.machine.traps import Trap
+from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise.profiles import built_in_names, load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import NAMES
@@ -393,8 +393,8 @@ def outcome(program, samples, executor, noise):
     """Return the outputs of all samples, two at a time and with nobody watching, or the trap."""
     try:
         return Interpreter(program, chunk=2, executor=executor, noise=noise).run({"x": samples})["y"].tolist()
-    except Trap as trap:
-        return str(trap)
+    except (Trap, Refusal) as fault:
+        return str(fault)
 
 
 @settings(derandomize=True, deadline=None, max_examples=200)
