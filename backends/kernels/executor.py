@@ -6,11 +6,9 @@ import numpy as np
 
 from cimc.backends.kernels.library import LEVELS, Batch, Library
 from cimc.backends.kernels.runs import Run, batch, cut
-from cimc.backends.machine.observer import elements
-from cimc.backends.plan.executor import NumpyExecutor, perform
+from cimc.backends.plan.executor import NumpyExecutor, perform, tell
 from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.products import is_probed
-from cimc.backends.plan.state import Write
 from cimc.backends.plan.walk import Plan
 from cimc.isa.program import Program
 
@@ -64,9 +62,7 @@ class KernelExecutor(NumpyExecutor):
         assert chunk.observer
         for number, step in enumerate(run.steps):
             if run.native and not is_probed(step.action, chunk.observer) and self._performs(run, number, native):
-                assert isinstance(step.action, Write)
-                out = step.action.out
-                chunk.observer.wrote(step.index, elements(out, chunk.view(out), chunk.images))
+                tell(step, chunk)
             else:
                 perform(step, chunk, self._program.locations)
 

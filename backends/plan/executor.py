@@ -89,6 +89,13 @@ def perform(step: Step, chunk: Chunk, locations: Sequence[tuple[str, ...]]) -> N
         raise trap.at(step.index, locations) from None
 
 
+def tell(step: Step, chunk: Chunk) -> None:
+    """Tell the chunk's observer what a step has just written to memory."""
+    if chunk.observer and isinstance(step.action, Write):
+        out = step.action.out
+        chunk.observer.wrote(step.index, elements(out, chunk.view(out), chunk.images))
+
+
 def _write(index: int, write: Write, chunk: Chunk) -> None:
     values = write.compute(chunk)
     if values.size and not write.always_fits:
