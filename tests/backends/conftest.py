@@ -91,8 +91,9 @@ def ask_both(sketch: Author, noise: Noise | None = None, **inputs: Any) -> Outco
         made = cache(partial(Interpreter, program, executor=executor, noise=noise))
         for observer in (probing, Writes(written.wrote)):
             assert ended(lambda made=made, observer=observer: made().run(batch, observer)) == end, executor
-        assert probing.events == seen.events, executor
-        assert written.writes == seen.writes, executor
+        if isinstance(end, dict) or end[1] is not None:  # the fast interpreter refuses before it begins
+            assert probing.events == seen.events, executor
+            assert written.writes == seen.writes, executor
     return seen.writes, end
 
 
