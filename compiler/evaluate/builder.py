@@ -1,13 +1,13 @@
 """Collects the nodes and constants of one ONNX graph."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from cimc.ir.types import WeightRef
 from cimc.ir.weights import WeightStore, digest
@@ -111,3 +111,7 @@ class Builder:
             name = f"{wish}.{number}"
         self._taken.add(name)
         return name
+
+
+Lowerings = Mapping[type[Operation], Callable[[Builder, Any], str]]
+"""Operation -> the function that appends its nodes and returns the name of its result."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from onnx import TensorProto, ValueInfoProto, helper
 from xdsl.ir import Operation, SSAValue
 
-from cimc.evaluate.builder import Builder
+from cimc.evaluate.builder import Builder, Lowerings
 from cimc.ir import loops
 from cimc.ir.attributes import int_value
 from cimc.ir.nn import Computed
@@ -78,3 +78,8 @@ def _seen(b: Builder, op: Operation, show: Show) -> ValueInfoProto:
 
 def _info(name: str, value: SSAValue, element: int) -> ValueInfoProto:
     return helper.make_tensor_value_info(name, element, ["batch", *shape_of(value)])
+
+
+STORED: Lowerings = {
+    loops.ResultOp: result,
+}

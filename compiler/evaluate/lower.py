@@ -1,81 +1,35 @@
 """Lowers a graph of any level to one ONNX model, operation by operation."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
 from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
 from cimc.evaluate import layout, loops, nn_float, nn_move, nn_pool, xbar_digital, xbar_matrix, xbar_move, xbar_mvm
-from cimc.evaluate.builder import Array, Builder
+from cimc.evaluate.builder import Array, Builder, Lowerings
 from cimc.evaluate.codes import dequantise, quantise
-from cimc.ir import nn, xbar
+from cimc.ir import nn
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.loops import ResultOp, ScanOp, StateOp, TakeOp, scan_of
+from cimc.ir.loops import ScanOp, StateOp, TakeOp, scan_of
 from cimc.ir.types import code_of, is_quantised, shape_of
 
 OPSET, IR_VERSION = 21, 10
 
-Lowering = Callable[[Builder, Any], str]
-
-REAL: Mapping[type[Operation], Lowering] = {
-    nn.ConvOp: nn_float.conv,
-    nn.DenseOp: nn_float.dense,
-    nn.AffineOp: nn_float.affine,
-    nn.ClampOp: nn_float.clamp,
-    nn.UnaryOp: nn_float.unary,
-    nn.AddOp: nn_float.add,
-    nn.SubOp: nn_float.sub,
-    nn.MulOp: nn_float.mul,
-    nn.DivOp: nn_float.div,
-    nn.ArgMaxOp: nn_float.arg_max,
-    nn.SoftmaxOp: nn_float.softmax,
-    nn.MatMulOp: nn_float.matmul,
-    nn.NormOp: nn_float.norm,
-    nn.EmbedOp: nn_float.embed,
-    nn.ConstantOp: nn_float.constant,
-    nn.RequantiseOp: nn_float.requantise,
-    nn.QuantiseOp: nn_float.quantised,
-    nn.MaxPoolOp: nn_pool.max_pool,
-    nn.AvgPoolOp: nn_pool.avg_pool,
-}
+REAL: Lowerings = {**nn_float.REAL, **nn_pool.REAL}
 """Operations on real values: their results are quantised where the result type is codes."""
 
-STORED: Mapping[type[Operation], Lowering] = {
-    nn.RecodeOp: nn_float.recode,
-    nn.ConcatOp: nn_move.concat,
-    nn.PadOp: nn_move.pad,
-    nn.ReshapeOp: nn_move.reshape,
-    nn.TransposeOp: nn_move.transpose,
-    nn.SliceOp: nn_move.cut,
-    nn.SelectOp: nn_move.select,
-    ResultOp: loops.result,
-    nn.PickOp: nn_move.pick,
-    xbar.MvmOp: xbar_mvm.mvm,
-    xbar.DepthwiseOp: xbar_digital.depthwise,
-    xbar.PoolMaxOp: xbar_digital.pool_max,
-    xbar.PoolSumOp: xbar_digital.pool_sum,
-    xbar.AffineOp: xbar_digital.affine,
-    xbar.AddOp: xbar_digital.add,
-    xbar.MulOp: xbar_digital.mul,
-    xbar.DivOp: xbar_digital.div,
-    xbar.ArgMaxOp: xbar_digital.arg_max,
-    xbar.LutOp: xbar_digital.lut,
-    xbar.SoftmaxOp: xbar_digital.softmax,
-    xbar.MatMulOp: xbar_matrix.matmul,
-    xbar.NormOp: xbar_matrix.norm,
-    xbar.EmbedOp: xbar_matrix.embed,
-    xbar.SelectOp: xbar_move.select,
-    xbar.ConstantOp: xbar_move.constant,
-    xbar.MoveOp: xbar_move.move,
-    xbar.ConcatOp: xbar_move.concat,
-    xbar.PadOp: xbar_move.pad,
-    xbar.PickOp: xbar_move.pick,
-    xbar.ViewOp: xbar_move.view,
+STORED: Lowerings = {
+    **nn_float.STORED,
+    **nn_move.STORED,
+    **loops.STORED,
+    **xbar_mvm.STORED,
+    **xbar_digital.STORED,
+    **xbar_matrix.STORED,
+    **xbar_move.STORED,
 }
 """Operations on values as they are stored: floats or codes."""
 

@@ -8,7 +8,7 @@ from onnx import TensorProto
 from xdsl.ir import SSAValue
 
 from cimc.evaluate import layout
-from cimc.evaluate.builder import Array, Builder
+from cimc.evaluate.builder import Array, Builder, Lowerings
 from cimc.evaluate.codes import dequantise, quantise
 from cimc.ir import nn
 from cimc.ir.attributes import Floats, float_value, float_values, int_value, int_values
@@ -196,3 +196,29 @@ _COMPOSED: Mapping[str, Callable[[Builder, str, tuple[float, ...]], str]] = {
     "swish": lambda b, x, p: b.node("Mul", x, b.node("Sigmoid", b.node("Mul", x, b.single(p[0])))),
 }
 """Functions of `cimc.ir.functions` that are more than their ONNX operator with its attributes."""
+
+
+REAL: Lowerings = {
+    nn.ConvOp: conv,
+    nn.DenseOp: dense,
+    nn.AffineOp: affine,
+    nn.ClampOp: clamp,
+    nn.UnaryOp: unary,
+    nn.AddOp: add,
+    nn.SubOp: sub,
+    nn.MulOp: mul,
+    nn.DivOp: div,
+    nn.ArgMaxOp: arg_max,
+    nn.SoftmaxOp: softmax,
+    nn.MatMulOp: matmul,
+    nn.NormOp: norm,
+    nn.EmbedOp: embed,
+    nn.ConstantOp: constant,
+    nn.RequantiseOp: requantise,
+    nn.QuantiseOp: quantised,
+}
+
+
+STORED: Lowerings = {
+    nn.RecodeOp: recode,
+}

@@ -4,7 +4,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.evaluate import layout
-from cimc.evaluate.builder import Builder
+from cimc.evaluate.builder import Builder, Lowerings
 from cimc.ir import nn
 from cimc.ir.attributes import float_value, int_value, int_values
 from cimc.ir.types import code_of, is_quantised, shape_of
@@ -47,3 +47,14 @@ def _stored(value: SSAValue, real: float) -> float:
         return real
     code = code_of(value)
     return float(np.clip(np.rint(real / code.scale.data) + code.zero.data, code.low.data, code.high.data))
+
+
+STORED: Lowerings = {
+    nn.ConcatOp: concat,
+    nn.PadOp: pad,
+    nn.ReshapeOp: reshape,
+    nn.TransposeOp: transpose,
+    nn.SliceOp: cut,
+    nn.SelectOp: select,
+    nn.PickOp: pick,
+}

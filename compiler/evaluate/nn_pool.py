@@ -3,7 +3,7 @@
 import numpy as np
 
 from cimc.evaluate import layout
-from cimc.evaluate.builder import Array, Builder
+from cimc.evaluate.builder import Array, Builder, Lowerings
 from cimc.evaluate.nn_float import bounded, real
 from cimc.ir import nn
 from cimc.ir.attributes import int_values
@@ -49,3 +49,9 @@ def _counted_along(op: nn.AvgPoolOp, axis: int) -> Array:
     at = first[:, None] + taps
     inside = (at >= -counted[axis]) & (at < shape_of(op.x)[axis] + counted[axis + 2])
     return np.asarray(inside.sum(axis=1))
+
+
+REAL: Lowerings = {
+    nn.MaxPoolOp: max_pool,
+    nn.AvgPoolOp: avg_pool,
+}

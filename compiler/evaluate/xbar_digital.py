@@ -4,7 +4,7 @@ import numpy as np
 from onnx import TensorProto
 
 from cimc.evaluate import bounds, layout
-from cimc.evaluate.builder import Array, Builder
+from cimc.evaluate.builder import Array, Builder, Lowerings
 from cimc.evaluate.codes import clip, rescale
 from cimc.evaluate.nn_float import Convolution, convolution, places
 from cimc.evaluate.window import Window, read_region, taps_apart
@@ -151,3 +151,17 @@ def _periodic(table: Array, shape: tuple[int, ...]) -> Array:
         if table.size == int(np.prod(shape[axis:])):
             return table.reshape(shape[axis:])
     return np.resize(table, shape)
+
+
+STORED: Lowerings = {
+    xbar.DepthwiseOp: depthwise,
+    xbar.PoolMaxOp: pool_max,
+    xbar.PoolSumOp: pool_sum,
+    xbar.AffineOp: affine,
+    xbar.AddOp: add,
+    xbar.MulOp: mul,
+    xbar.DivOp: div,
+    xbar.ArgMaxOp: arg_max,
+    xbar.LutOp: lut,
+    xbar.SoftmaxOp: softmax,
+}

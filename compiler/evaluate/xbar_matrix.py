@@ -5,7 +5,7 @@ from math import isqrt
 from onnx import TensorProto
 
 from cimc.evaluate import bounds, layout
-from cimc.evaluate.builder import Builder
+from cimc.evaluate.builder import Builder, Lowerings
 from cimc.evaluate.codes import rescale
 from cimc.ir import xbar
 from cimc.ir.attributes import int_value
@@ -98,3 +98,10 @@ def _quotient(b: Builder, numerator: str, denominator: str) -> str:
     up = b.node("Cast", b.node("Or", b.node("Greater", twice, denominator), tie), to=TensorProto.INT64)
     rounded = b.node("Add", quotient, up)
     return b.node("Where", b.node("Less", numerator, b.integer(0)), b.node("Neg", rounded), rounded)
+
+
+STORED: Lowerings = {
+    xbar.MatMulOp: matmul,
+    xbar.NormOp: norm,
+    xbar.EmbedOp: embed,
+}

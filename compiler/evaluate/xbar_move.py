@@ -3,7 +3,7 @@
 import numpy as np
 
 from cimc.evaluate import layout
-from cimc.evaluate.builder import Builder
+from cimc.evaluate.builder import Builder, Lowerings
 from cimc.ir import xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.types import shape_of
@@ -38,3 +38,14 @@ def select(b: Builder, op: xbar.SelectOp) -> str:
 
 def constant(b: Builder, op: xbar.ConstantOp) -> str:
     return layout.repeated(b, b.single(b.integers(op.table)), shape_of(op.out))
+
+
+STORED: Lowerings = {
+    xbar.SelectOp: select,
+    xbar.ConstantOp: constant,
+    xbar.MoveOp: move,
+    xbar.ConcatOp: concat,
+    xbar.PadOp: pad,
+    xbar.PickOp: pick,
+    xbar.ViewOp: view,
+}

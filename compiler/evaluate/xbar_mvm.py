@@ -13,7 +13,7 @@ from xdsl.ir import Attribute
 
 from cimc.diagnostics import fail
 from cimc.evaluate import bounds, layout
-from cimc.evaluate.builder import Array, Builder
+from cimc.evaluate.builder import Array, Builder, Lowerings
 from cimc.evaluate.codes import clip, quantise, rescale
 from cimc.evaluate.nn_float import real
 from cimc.evaluate.window import Window, im2col
@@ -143,3 +143,8 @@ def _of_groups(table: Array) -> Array:
 
 def _row_axis(op: xbar.MvmOp) -> int:
     return 2 if op.matrix[0] > 1 else len(shape_of(op.out)) - 1
+
+
+STORED: Lowerings = {
+    xbar.MvmOp: mvm,
+}
