@@ -45,7 +45,7 @@ CODES: Mapping[str, Code] = {
     "CIM0105": Code(
         "unknown shape",
         UNSUPPORTED,
-        "Apart from the batch, every dimension must be known when compiling. Fix it with onnxruntime's make_dynamic_shape_fixed tool or export with fixed sizes.",
+        "Apart from the batch, every dimension must be known when compiling. State sizes that the file leaves open with `--shape INPUT=1,3,48,192` (? leaves an axis open), or export with fixed sizes.",
     ),
     "CIM0106": Code(
         "not-a-number in the weights", INVALID, "A weight or constant is NaN or infinite; no conductance represents it."

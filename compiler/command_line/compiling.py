@@ -43,6 +43,7 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
         data=data if options.calib else None,
         observer=observer_of(options),
         unbatched=getattr(options, "unbatched", False),
+        shapes=dict(getattr(options, "shape", ())),
         start=getattr(options, "start", None),
     )
 
@@ -107,8 +108,9 @@ def _check_stages(options: argparse.Namespace) -> None:
     if order.index(options.compile_to) <= order.index(options.start):
         message = f"--from {options.start} does not lie before --compile-to {options.compile_to}"
         raise fail("CIM0003", message, hint=f"the stages in order: {', '.join(order)}")
-    if options.unbatched:
-        raise fail("CIM0003", "--unbatched says how a model is read, and --from reads none", hint="leave it out")
+    if options.unbatched or options.shape:
+        option = "--unbatched" if options.unbatched else "--shape"
+        raise fail("CIM0003", f"{option} says how a model is read, and --from reads none", hint="leave it out")
 
 
 def _graph_at_stage(options: argparse.Namespace, request: Request) -> Graph:

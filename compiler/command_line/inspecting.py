@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def check_command(options: argparse.Namespace) -> int:
     from cimc.frontend import check
 
-    problems = check(Path(options.model), options.unbatched)
+    problems = check(Path(options.model), options.unbatched, dict(options.shape))
     if problems:
         raise DiagnosticError(problems)
     print(f"{options.model}: everything in this model can be compiled")

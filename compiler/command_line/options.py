@@ -91,6 +91,28 @@ def _unbatched(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _shapes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        type=_shape,
+        metavar="INPUT=1,3,48,192",
+        help="sizes of an input that the file leaves open, ? where one stays open; may be repeated for other inputs",
+    )
+
+
+def _shape(text: str) -> tuple[str, tuple[int | None, ...]]:
+    """Return the name of an input and the size of each of its axes, None for one that is not stated."""
+    name, equals, sizes = text.rpartition("=")
+    parts = [part.strip() for part in sizes.split(",")]
+    if not name or not equals or not all(part == "?" or (part.isascii() and part.isdigit()) for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of an input, =, and a size for each axis")
+    if any(part != "?" and not 0 < int(part) < 1 << 31 for part in parts):
+        raise argparse.ArgumentTypeError(f"{text!r}: a size is at least 1 and below 2^31")
+    return name, tuple(None if part == "?" else int(part) for part in parts)
+
+
 def _tiles(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tiles",
@@ -125,6 +147,7 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
     )
     _model_root(parser)
     _unbatched(parser)
+    _shapes(parser)
     _tiles(parser)
     parser.add_argument("--calib", metavar="DATA.npz", help="inputs to calibrate ranges on")
     parser.add_argument("--ranges", metavar="FILE", help="ranges written by --write-ranges, instead of calibration")
@@ -341,6 +364,7 @@ def _check(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("model", metavar="MODEL.onnx")
     _model_root(parser)
     _unbatched(parser)
+    _shapes(parser)
 
 
 def _target(commands: "Commands") -> None:  # type: ignore[valid-type]

@@ -3,7 +3,7 @@
 import time
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from cimc.backends.emission.building import Emission
 from cimc.backends.emission.emit import emit
 from cimc.diagnostics import fail
 from cimc.evaluate import Batch
-from cimc.frontend import load
+from cimc.frontend import Shapes, load
 from cimc.ir.attributes import int_values
 from cimc.ir.dead_code import drop_weights
 from cimc.ir.facts import ACTIVATION_BYTES
@@ -49,8 +49,9 @@ Observer = Callable[[str, Graph, float], None]
 class Request:
     """What to compile for: target, pipeline text, and ranges or data (neither: seeded synthetic data).
 
-    No axis of an `unbatched` model is a batch: one run of it is one sample. `start` is the stage of IR text that is
-    compiled (passes.pipeline.STAGES), None for a model; the pipeline is then what runs behind it.
+    No axis of an `unbatched` model is a batch: one run of it is one sample. `shapes` are the sizes of inputs that the
+    file leaves open, by name. `start` is the stage of IR text that is compiled (passes.pipeline.STAGES), None for a
+    model; the pipeline is then what runs behind it.
     """
 
     target: Target
@@ -59,6 +60,7 @@ class Request:
     data: Callable[[list[tuple[str, tuple[int, ...]]]], Batch] | None = None
     observer: Observer | None = None
     unbatched: bool = False
+    shapes: Shapes = field(default_factory=dict)
     start: str | None = None
 
 
@@ -144,9 +146,12 @@ def program_meta(graph: Graph, request: Request, ranges: Ranges, synthetic: bool
     given = needs_data(request.pipeline) and (request.data is not None or request.ranges is not None)
     model = {"name": graph.name, "sha256": graph.digest}
     options = {"pipeline": request.pipeline, "calibration": "synthetic" if synthetic else "data" if given else "none"}
+    axes: dict[str, Any] = {"unbatched": True} if request.unbatched else {}
+    if request.shapes:
+        axes["shapes"] = {name: list(shape) for name, shape in request.shapes.items()}
     return {
         "model": {**model, "stage": request.start} if request.start else model,
-        "options": {**options, "unbatched": True} if request.unbatched else options,
+        "options": {**options, **axes},
         "ranges": ranges.to_json(),
         "target": request.target.sections(),
     }
@@ -165,7 +170,7 @@ def _require_pipeline(request: Request, begun: bool) -> None:
 
 def _imported(path: Path, request: Request) -> Graph:
     started = time.perf_counter()
-    graph = load(path, request.unbatched)
+    graph = load(path, request.unbatched, request.shapes)
     if request.observer:
         request.observer("import", graph, time.perf_counter() - started)
     return graph

@@ -2,5 +2,6 @@
 
 from cimc.frontend.importing import check, load
 from cimc.frontend.reading import model_digest
+from cimc.frontend.stated_shapes import Shapes
 
-__all__ = ["check", "load", "model_digest"]
+__all__ = ["Shapes", "check", "load", "model_digest"]

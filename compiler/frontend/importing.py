@@ -21,6 +21,7 @@ from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers, require_exac
 from cimc.frontend.reading import ModelFile, read
 from cimc.frontend.remedies import unsupported
 from cimc.frontend.site import Canvas, Site
+from cimc.frontend.stated_shapes import NOTHING_STATED, Shapes, option_for
 from cimc.ir import build
 from cimc.ir.graph import Graph
 from cimc.ir.location import named
@@ -30,20 +31,21 @@ INPUT_PROBLEMS = ("CIM0104", "CIM0105", "CIM0107", "CIM0109")
 """Codes of problems with a model's inputs, behind which its nodes can still be listed."""
 
 
-def load(path: Path, unbatched: bool = False) -> Graph:
+def load(path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED) -> Graph:
     """Return the graph of an ONNX file, which is only read. Raises CimcError with every problem of the model.
 
     No axis of an unbatched model is a batch: one run of it is one sample. A model whose batch is fixed at one may mix
-    its only sample with itself: where that is all that is wrong with it, it is taken as unbatched.
+    its only sample with itself: where that is all that is wrong with it, it is taken as unbatched. `shapes` are the
+    sizes of inputs that the file leaves open.
     """
     file = read(path)
-    prepared = _prepared(file, unbatched)
+    prepared = _prepared(file, unbatched, shapes)
     try:
         return _imported(path.stem, file.digest, prepared)
     except DiagnosticError as error:
         if unbatched or not _mixes_one_sample(prepared, error):
-            raise
-        return _as_one_sample(path, error)
+            raise _told_of_open_axes(prepared, error) from None
+        return _as_one_sample(path, shapes, error)
 
 
 def _mixes_one_sample(prepared: Prepared, error: DiagnosticError) -> bool:
@@ -55,10 +57,28 @@ def _is_of_batch(error: DiagnosticError) -> bool:
     return all(problem.code == "CIM0109" for problem in error.diagnostics)
 
 
-def _as_one_sample(path: Path, error: DiagnosticError) -> Graph:
+def _told_of_open_axes(prepared: Prepared, error: DiagnosticError) -> DiagnosticError:
+    """Return the error; where a later axis of an input was open and the batch is lost, it says that instead."""
+    inputs = [value for value in real_inputs(prepared.model.graph) if prepared.free and prepared.axes[value.name]]
+    lost = [problem for problem in error.diagnostics if problem.code == "CIM0109"]
+    if not inputs or not lost:
+        return error
+    others = [problem for problem in error.diagnostics if problem.code != "CIM0109"]
+    return DiagnosticError([*(_open_axis(value, prepared.axes[value.name], lost) for value in inputs), *others])
+
+
+def _open_axis(value: onnx.ValueInfoProto, axis: int | None, lost: Sequence[Diagnostic]) -> Diagnostic:
+    first = lost[0].node or lost[0].operator
+    value.type.tensor_type.shape.dim[axis or 0].dim_param = "SIZE"
+    message = f"axis {axis} of input '{value.name}' is open and would be the batch, which {len(lost)} nodes mix"
+    hint = f"if it is a size, state it as a number: {option_for(value, None)}"
+    return Diagnostic("CIM0105", f"{message}, the first of them '{first}'", hint=hint)
+
+
+def _as_one_sample(path: Path, shapes: Shapes, error: DiagnosticError) -> Graph:
     """Take a model as unbatched; where that helps nothing, `error` is what its user reads."""
     try:
-        return load(path, unbatched=True)
+        return load(path, True, shapes)
     except DiagnosticError as other:
         raise (error if _is_of_batch(other) else other) from None
 
@@ -78,10 +98,10 @@ def _imported(name: str, digest: str, prepared: Prepared) -> Graph:
     return Graph(ModuleOp(Region(canvas.block)), canvas.weights, name, digest)
 
 
-def _prepared(file: ModelFile, unbatched: bool) -> Prepared:
+def _prepared(file: ModelFile, unbatched: bool, shapes: Shapes) -> Prepared:
     """Prepare a model; where its inputs cannot be taken, name the unsupported operators behind them too."""
     try:
-        return prepare(file, unbatched)
+        return prepare(file, unbatched, shapes)
     except DiagnosticError as error:
         if any(problem.code not in INPUT_PROBLEMS for problem in error.diagnostics):
             raise
@@ -98,10 +118,10 @@ def _unsupported_behind_inputs(graph: onnx.GraphProto) -> Iterable[Diagnostic]:
                 yield unsupported(node)
 
 
-def check(path: Path, unbatched: bool = False) -> list[Diagnostic]:
+def check(path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED) -> list[Diagnostic]:
     """Return every problem that `load` would raise; empty for a model it takes."""
     try:
-        load(path, unbatched)
+        load(path, unbatched, shapes)
     except DiagnosticError as error:
         return list(error.diagnostics)
     return []

@@ -12,6 +12,7 @@ from cimc.frontend.conversion import converted, first_lines, opset_of
 from cimc.frontend.ordering import sort_nodes
 from cimc.frontend.qoperators import expand_quantised
 from cimc.frontend.reading import ModelFile
+from cimc.frontend.stated_shapes import NOTHING_STATED, Shapes, option_for, size_of, state_shapes
 from cimc.frontend.tidying import make_dense, name_nodes, tidy, without_deprecated
 from cimc.ir.weights import Array
 
@@ -45,8 +46,10 @@ class Prepared:
         return opset_of(self.model)
 
 
-def prepare(file: ModelFile, unbatched: bool = False) -> Prepared:
+def prepare(file: ModelFile, unbatched: bool = False, shapes: Shapes = NOTHING_STATED) -> Prepared:
     """Return the prepared model; the file's own is changed. Raises CimcError with every bad input at once.
+
+    `shapes` are sizes of inputs that the file may leave open.
 
     Where some input has an open axis, each input's batch lies along its open axis, else along the first one.
     An unbatched model has none: a run of it is one sample.
@@ -59,6 +62,7 @@ def prepare(file: ModelFile, unbatched: bool = False) -> Prepared:
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     inputs = list(real_inputs(model.graph))
+    state_shapes(inputs, shapes)
     axes = {value.name: None if unbatched else _batch_axis(value) for value in inputs}
     found = [diagnostic for value in inputs for diagnostic in _input_problems(value, axes[value.name])]
     if found:
@@ -94,7 +98,7 @@ def _check(model: onnx.ModelProto, large: Container[str]) -> None:
 
 def _batch_axis(value: onnx.ValueInfoProto) -> int:
     """Return the only open axis of an input, else the first axis."""
-    sizes = [_size(dim) for dim in value.type.tensor_type.shape.dim]
+    sizes = [size_of(dim) for dim in value.type.tensor_type.shape.dim]
     return sizes.index(None) if sizes.count(None) == 1 else 0
 
 
@@ -109,25 +113,20 @@ def _input_problems(value: onnx.ValueInfoProto, batch: int | None) -> Iterator[D
     if not tensor.HasField("shape"):
         yield Diagnostic("CIM0105", f"{name} has no shape")
         return
-    shape = [_size(dim) for dim in tensor.shape.dim]
+    shape = [size_of(dim) for dim in tensor.shape.dim]
     shown = tuple("?" if size is None else size for size in shape)
     if not shape and batch is not None:
         yield Diagnostic("CIM0109", f"{name} is a scalar: it has no batch axis", hint=UNBATCHED)
     elif any(size is None and axis != batch for axis, size in enumerate(shape)):
-        hint = "fix it with onnxruntime.tools.make_dynamic_shape_fixed"
+        hint = f"state the sizes, as numbers: {option_for(value, batch)}"
         yield Diagnostic("CIM0105", f"{name} has shape {shown}: only the batch axis may be open", hint=hint)
     if 0 in shape:
         yield Diagnostic("CIM0107", f"{name} has shape {shown}")
 
 
-def _size(dim: onnx.TensorShapeProto.Dimension) -> int | None:
-    known = dim.HasField("dim_value") and dim.dim_value >= 0
-    return int(dim.dim_value) if known else None
-
-
 def _batch(inputs: list[onnx.ValueInfoProto], axes: Mapping[str, int | None]) -> tuple[int, bool]:
     """Return the batch size of the shapes, and whether no input fixes it."""
-    sizes = {value.name: _size(value.type.tensor_type.shape.dim[axes[value.name] or 0]) for value in inputs}
+    sizes = {value.name: size_of(value.type.tensor_type.shape.dim[axes[value.name] or 0]) for value in inputs}
     fixed = {size for size in sizes.values() if size is not None}
     if len(fixed) > 1:
         listed = ", ".join(f"'{name}': {size or 'open'}" for name, size in sizes.items())

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +38,7 @@ def recompile(model: str, program: Program) -> Compilation:
             meta["options"]["pipeline"],
             Ranges.from_json(meta["ranges"]),
             unbatched=bool(meta["options"].get("unbatched")),
+            shapes=_stated_shapes(meta["options"].get("shapes", {})),
         )
         model_name, calibration = meta["model"].get("name"), meta["options"].get("calibration")
     except (AttributeError, KeyError, TypeError) as error:
@@ -48,6 +50,14 @@ def recompile(model: str, program: Program) -> Compilation:
     option_facts = {**made.meta["options"], "calibration": calibration}
     program_made = replace(made, meta={**made.meta, "model": model_facts, "options": option_facts})
     return replace(compilation, emission=replace(compilation.emission, program=program_made))
+
+
+def _stated_shapes(shapes: Any) -> dict[str, tuple[int | None, ...]]:
+    """Return the sizes of inputs that a program says were stated. Raises TypeError where they are none."""
+    for size in (size for shape in shapes.values() for size in shape):
+        if size is not None and type(size) is not int:
+            raise TypeError(f"shapes that are whole numbers: {size!r}")
+    return {str(name): tuple(shape) for name, shape in shapes.items()}
 
 
 def other_model(model: str, program: Program) -> Difference | None:
