@@ -12,6 +12,7 @@ from cimc.frontend.folding import Constant, Facts
 from cimc.frontend.node import Node
 from cimc.frontend.operators import OPERATORS
 from cimc.frontend.ordering import sort_nodes
+from cimc.frontend.quantisation import DYNAMIC
 
 PER_IMAGE = frozenset(
     {
@@ -29,13 +30,15 @@ PER_IMAGE = frozenset(
     }
 )
 """Operators whose first axis holds images, whatever else it is in the model."""
+OPAQUE = DYNAMIC | {"Bernoulli"}
+"""Operators whose definitions help nobody: what they consist of is refused under another name."""
 MOST_IMAGES = 64
 """Images of one sample: each gets operations of its own."""
 
 
 def stands_for_others(operator: str) -> bool:
     """Say whether nodes of an operator may be written out: ONNX defines it, or it has branches."""
-    schema = _schema(operator, onnx.defs.onnx_opset_version())
+    schema = None if operator in OPAQUE else _schema(operator, onnx.defs.onnx_opset_version())
     return operator == "If" or (schema is not None and (schema.has_function or schema.has_context_dependent_function))
 
 
@@ -55,7 +58,7 @@ class Inliner:
             return self._branch(node)
         if node.operator in PER_IMAGE:
             return self._image_by_image(node)
-        return None if node.operator in OPERATORS else self._definition(node)
+        return None if node.operator in OPERATORS or node.operator in OPAQUE else self._definition(node)
 
     def _branch(self, node: Node) -> list[onnx.NodeProto] | None:
         """Return the branch that a condition known when compiling takes."""
