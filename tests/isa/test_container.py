@@ -13,7 +13,7 @@ from cimc.isa import manifest
 from cimc.isa.binary import HEADER_BYTES, SECTIONS, to_parts
 from cimc.isa.container import load, save_binary, save_text
 from cimc.isa.errors import CODES, IsaError
-from cimc.isa.program import Port, Program, instruction
+from cimc.isa.program import Layer, Port, Program, instruction
 
 PORT = Port("x", 0, "i8", (2, 3), (3, 2), (1, 0), 0.25, 0, -128, 127)
 PROGRAM = Program(
@@ -86,6 +86,14 @@ def test_a_changed_section_is_named(binary: Path, number: int) -> None:
     error = _refused(binary)
     assert (error.code, error.status) == ("CIM0424", 3)
     assert error.place.endswith(SECTIONS[number].decode())
+
+
+@pytest.mark.parametrize("layers", [b"[]", b"{}", b'[{"name":"a"}]', b'[["a"]]', b'[["b",""]]', b'[["a",7]]'])
+def test_a_wrong_table_of_layers_is_refused(binary: Path, layers: bytes) -> None:
+    parts = list(to_parts(PROGRAM))
+    parts[1] = parts[1].replace(b'"locations":', b'"layers":' + layers + b',"locations":')
+    binary.write_bytes(_resealed(parts))
+    assert (_refused(binary).code, _refused(binary).status) == ("CIM0428", 3)
 
 
 def test_every_truncation_is_noticed(binary: Path) -> None:
@@ -257,6 +265,7 @@ def test_programs_that_cannot_be_loaded_are_not_saved(tmp_path: Path) -> None:
     for bad in (
         dataclasses.replace(PROGRAM, locations=()),
         dataclasses.replace(PROGRAM, activation_bytes=-1),
+        dataclasses.replace(PROGRAM, layers=(Layer("a", "", ("a",)),)),
         dataclasses.replace(PROGRAM, meta={"a": {1, 2}}),
         dataclasses.replace(PROGRAM, meta={"a": float("nan")}),
         dataclasses.replace(PROGRAM, inputs=(dataclasses.replace(PORT, scale=float("inf")),)),
