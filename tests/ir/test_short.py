@@ -1,7 +1,7 @@
 """The IR for people: what a line says, and what it leaves out."""
 
 from cimc.ir.short import print_short
-from cimc.ir.text import parse_graph
+from cimc.ir.text import parse_graph, print_graph, print_sparse
 
 PORT = "model_shape = array<i64: 2>, order = array<i64: 0>"
 LOOP = f"""\
@@ -40,6 +40,12 @@ def test_a_loop() -> None:
         "nn.output(last) label y",
         "nn.output(all) order (1, 0)",
     ]
+
+
+def test_a_loop_is_printed_in_full_and_sparsely_and_read_again() -> None:
+    graph = parse_graph(LOOP)
+    assert "label" in print_sparse(graph), "the first output has another name than its value"
+    assert print_graph(parse_graph(print_sparse(graph))) == print_graph(graph) == print_graph(parse_graph(LOOP))
 
 
 def test_codes_and_facts() -> None:
