@@ -1,7 +1,7 @@
 """All passes in their order, which is the default pipeline, and pipelines written as text."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, ClassVar, Protocol
@@ -72,6 +72,11 @@ class Row:
     def fields(self) -> set[str]:
         """The names of its options, and of what it takes from the setting."""
         return {one.name for one in fields(self.kind)}
+
+    @property
+    def options(self) -> "tuple[Field[Any], ...]":
+        """Its options: what text may set."""
+        return tuple(one for one in fields(self.kind) if one.name not in SETTING_FIELDS)
 
 
 PASSES = (
@@ -213,7 +218,7 @@ def _build(name: str, parameters: Mapping[str, tuple[Any, ...]], setting: Settin
             f"there is no pass named {name!r}",
             hint=f"did you mean {near[0]}?" if near else f"passes: {', '.join(known)}",
         )
-    options = {option.name: option for option in _options(row.kind)}
+    options = {option.name: option for option in row.options}
     values = {key: getattr(setting, key) for key in SETTING_FIELDS if key in row.fields}
     for key, value in parameters.items():
         if key not in options:
@@ -223,10 +228,6 @@ def _build(name: str, parameters: Mapping[str, tuple[Any, ...]], setting: Settin
         values[key] = _converted(name, options[key], value)
     made: Pass = row.kind(**values)
     return made
-
-
-def _options(kind: Any) -> Iterator["Field[Any]"]:
-    return (option for option in fields(kind) if option.name not in SETTING_FIELDS)
 
 
 def _converted(name: str, option: "Field[Any]", value: tuple[Any, ...]) -> Any:

@@ -8,15 +8,14 @@ import pytest
 from rooms import sources
 
 from cimc.backends.machine.ports import PortError
-from cimc.backends.machine.traps import CODES as MACHINE
 from cimc.backends.machine.traps import Refusal, Trap
 from cimc.command_line import main
-from cimc.diagnostics import CODES as COMPILER
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.isa import errors
-from cimc.isa.budgets import CODES as BUDGETS
-from cimc.isa.errors import CODES as PROGRAMS
 from cimc.isa.errors import CimcError, CimcWarning, IsaError, render
+
+TABLES = tuple({id(kind.codes): kind.codes for kind in CimcError.__subclasses__()}.values())
+"""The codes of every layer."""
 
 PRINTED = {
     "error[CIM0303]: too large\n  hint: cut it": fail("CIM0303", "too large", hint="cut it"),
@@ -49,12 +48,19 @@ def test_an_error_has_code_status_and_hint_also_from_another_process(error: Cimc
 
 
 def test_a_code_belongs_to_one_layer():
-    assert len({**COMPILER, **BUDGETS, **PROGRAMS, **MACHINE}) == sum(map(len, (COMPILER, BUDGETS, PROGRAMS, MACHINE)))
+    assert len({name for codes in TABLES for name in codes}) == sum(map(len, TABLES))
+
+
+def test_all_codes_can_be_listed(capsys: pytest.CaptureFixture[str]):
+    assert main(["explain", "--list"]) == 0
+    _, *lines = capsys.readouterr().out.splitlines()
+    codes = sorted((name, str(code.status), code.title) for table in TABLES for name, code in table.items())
+    assert [tuple(line.split(maxsplit=2)) for line in lines] == codes
 
 
 def test_every_status_has_a_name():
     named = {getattr(errors, name) for name in dir(errors) if name.isupper() and name != "CODES"}
-    assert {code.status for table in (COMPILER, BUDGETS, PROGRAMS, MACHINE) for code in table.values()} <= named
+    assert {code.status for table in TABLES for code in table.values()} <= named
 
 
 def test_no_exception_that_carries_a_code_stands_beside_the_base():

@@ -1,17 +1,12 @@
-"""cimc check, target and explain."""
+"""cimc check and explain: what is wrong with a model, and what an error code means."""
 
 import argparse
-import sys
-from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from cimc.diagnostics import CODES, DiagnosticError, fail
 from cimc.driving.tables import tabulate, terminal_width
-
-if TYPE_CHECKING:
-    from cimc.targets import Target
+from cimc.isa.errors import Code
 
 
 def check_command(options: argparse.Namespace) -> int:
@@ -24,33 +19,14 @@ def check_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def target_command(options: argparse.Namespace) -> int:
-    from cimc.targets import built_in_names, load_target
-
-    if options.action == "list":
-        targets = [load_target(name) for name in built_in_names()]
-        rows = [("target", "chip"), *((target.name, _introduced(target, targets)) for target in targets)]
-        print("\n".join(tabulate(rows, terminal_width())))
-        return 0
-    if not options.name:
-        raise fail(
-            "CIM0003", "`cimc target show` needs a name", hint=f"one of {', '.join(built_in_names())}, or a .toml file"
-        )
-    sys.stdout.write(load_target(options.name).render())
-    return 0
-
-
-def _introduced(target: "Target", known: "Sequence[Target]") -> str:
-    """Return a target's summary; for a variant, the constants in which it differs from its base."""
-    base = next((one for one in known if target.name.startswith(f"{one.name}-")), None)
-    if base is None:
-        return target.summary
-    changed = [f"{key} {value}" for key, value in target.constants.items() if value != base.constants.get(key)]
-    return f"{base.name} with {', '.join(changed)}"
-
-
 def explain_command(options: argparse.Namespace) -> int:
     codes = _all_codes()
+    if options.list:
+        rows = [(name, str(code.status), code.title) for name, code in sorted(codes.items())]
+        print("\n".join(tabulate([("code", "exit status", "title"), *rows], terminal_width())))
+        return 0
+    if not options.code:
+        raise fail("CIM0003", "`cimc explain` needs a code", hint="`cimc explain --list` lists them all")
     found = codes.get(options.code.upper())
     if found is None:
         near = get_close_matches(options.code.upper(), codes, 3)
@@ -63,7 +39,7 @@ def explain_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def _all_codes() -> dict[str, Any]:
+def _all_codes() -> dict[str, Code]:
     """Return the codes of every layer: compiler, instruction set, machine."""
     from cimc.backends.machine.traps import CODES as MACHINE
     from cimc.isa.budgets import CODES as BUDGETS

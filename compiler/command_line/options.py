@@ -48,6 +48,8 @@ def build_parser() -> argparse.ArgumentParser:
         _opt,
         _check,
         _target,
+        _noise,
+        _passes,
         _explain,
     ):
         add(commands)
@@ -368,11 +370,29 @@ def _check(commands: "Commands") -> None:  # type: ignore[valid-type]
 
 
 def _target(commands: "Commands") -> None:  # type: ignore[valid-type]
-    parser = _command(commands, "target", "list the targets, or show one", _late("inspecting", "target_command"))
+    parser = _command(commands, "target", "list the targets, or show one", _late("catalogue", "target_command"))
+    _list_or_show(parser, "target", "NAME|FILE.toml")
+
+
+def _noise(commands: "Commands") -> None:  # type: ignore[valid-type]
+    summary = "list noise profiles and sources, or show one"
+    parser = _command(commands, "noise", summary, _late("catalogue", "noise_command"))
+    _list_or_show(parser, "noise", "PROFILE|SOURCE|FILE.toml")
+
+
+def _passes(commands: "Commands") -> None:  # type: ignore[valid-type]
+    summary = "list the passes in their order, or show one and its options"
+    parser = _command(commands, "passes", summary, _late("catalogue", "passes_command"))
+    _list_or_show(parser, "passes", "NAME")
+
+
+def _list_or_show(parser: argparse.ArgumentParser, shown: str, names: str) -> None:
     parser.add_argument("action", choices=("list", "show"))
-    parser.add_argument("name", nargs="?", metavar="NAME|FILE.toml")
+    parser.add_argument("name", nargs="?", metavar=names)
+    parser.set_defaults(shown=shown)
 
 
 def _explain(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(commands, "explain", "explain an error code", _late("inspecting", "explain_command"))
-    parser.add_argument("code", metavar="CIM0123")
+    parser.add_argument("code", nargs="?", metavar="CIM0123")
+    parser.add_argument("--list", action="store_true", help="list every code with its exit status and title")

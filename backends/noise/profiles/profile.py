@@ -56,20 +56,23 @@ def load_profile(text: str) -> Profile:
     Raises Refusal CIM0530 or CIM0531.
     """
     name, *changes = text.split(",")
-    if name.endswith(".toml"):
-        try:
-            source = Path(name).read_text()
-        except OSError as error:
-            raise Refusal("CIM0531", f"cannot read the noise profile {name}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise Refusal("CIM0530", f"{name} is not UTF-8 text") from None
-    elif name in built_in_names():
-        source = (FOLDER / f"{name}.toml").read_text()
-    else:
+    return parse_profile(profile_text(name), name, dict(_change(change) for change in changes))
+
+
+def profile_text(name: str) -> str:
+    """Return the TOML text of a profile by NAME or FILE.toml. Raises Refusal CIM0530 or CIM0531."""
+    if name in built_in_names():
+        return (FOLDER / f"{name}.toml").read_text()
+    if not name.endswith(".toml"):
         near = get_close_matches(name, built_in_names(), 1)
         hint = f"did you mean {near[0]}?" if near else f"known profiles: {', '.join(built_in_names())}"
         raise Refusal("CIM0531", f"there is no noise profile named {name!r}", hint)
-    return parse_profile(source, name, dict(_change(change) for change in changes))
+    try:
+        return Path(name).read_text()
+    except OSError as error:
+        raise Refusal("CIM0531", f"cannot read the noise profile {name}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise Refusal("CIM0530", f"{name} is not UTF-8 text") from None
 
 
 def _change(text: str) -> tuple[str, Decimal]:
