@@ -29,7 +29,7 @@ class OverBudget(CimcError):
 class Budgets:
     """The budgets, with defaults that let GPT-2 small, VGG-19 and chains of 20,000 nodes pass.
 
-    `folded_bytes` and `array_bytes` are what is granted beside 8 and 200 times the bytes stored.
+    `folded_bytes`, `value_bytes` and `array_bytes` are what is granted beside 8, 64 and 200 times the bytes stored.
     """
 
     model_bytes: int = 2 << 30
@@ -38,7 +38,9 @@ class Budgets:
     nesting: int = 64
     function_calls: int = 100_000
     tensor_bytes: int = 2 << 30
+    value_bytes: int = 64 << 20
     folded_bytes: int = 64 << 20
+    folded_operations: int = 1 << 32
     text_bytes: int = 64 << 20
     toml_bytes: int = 1 << 20
     json_bytes: int = 16 << 20
@@ -49,8 +51,8 @@ class Budgets:
     instructions: int = 1 << 28
 
 
-FOLDED_TIMES, ARRAY_TIMES = 8, 200
-"""How often the bytes stored are granted beside `folded_bytes` and `array_bytes`."""
+FOLDED_TIMES, VALUE_TIMES, ARRAY_TIMES = 8, 64, 200
+"""How often the bytes stored are granted beside `folded_bytes`, `value_bytes` and `array_bytes`."""
 
 
 class _Policy:

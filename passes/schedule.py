@@ -1,6 +1,7 @@
 """Layer-serial schedule: activation addresses by liveness; operations run in module order."""
 
 import math
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
@@ -130,15 +131,15 @@ def _unique(buffers: dict[SSAValue, _Buffer]) -> list[_Buffer]:
 
 def _assign(buffers: list[_Buffer]) -> None:
     """Place large buffers first, each at the lowest address free during its whole life."""
-    placed: list[_Buffer] = []
+    alive: dict[int, list[_Buffer]] = defaultdict(list)  # those placed, by each moment of their lives
     for buffer in sorted(buffers, key=lambda b: (-b.size, b.first)):
-        rivals = sorted(
-            (b for b in placed if b.first <= buffer.last and buffer.first <= b.last), key=lambda b: b.address
-        )
+        life = range(buffer.first, buffer.last + 1)
+        rivals = {id(rival): rival for time in life for rival in alive[time]}
         address = 0
-        for rival in rivals:
+        for rival in sorted(rivals.values(), key=lambda rival: rival.address):
             if address + buffer.size <= rival.address:
                 break
             address = max(address, -(-(rival.address + rival.size) // ALIGNMENT) * ALIGNMENT)
         buffer.address = address
-        placed.append(buffer)
+        for time in life:
+            alive[time].append(buffer)

@@ -7,6 +7,7 @@ from cimc.frontend.folding import Facts, known_before, visit
 from cimc.frontend.inlining import Inliner
 from cimc.frontend.node import Node, node_of
 from cimc.frontend.preparation import Prepared
+from cimc.isa.budgets import require
 
 
 def analyse(prepared: Prepared, nodes: Iterable[Node]) -> tuple[Facts, list[Node]]:
@@ -22,6 +23,7 @@ def analyse(prepared: Prepared, nodes: Iterable[Node]) -> tuple[Facts, list[Node
             waiting.extendleft(node_of(proto) for proto in reversed(inner))
             continue
         walked.append(node)
+        require("nodes", len(walked), "nodes in the model, all written out")
         if problem is not None:
             facts.problems[node.label] = problem
     return facts, walked

@@ -32,8 +32,13 @@ class ExternalFiles:
         """Return the file of a name. Raises OSError where it may not or cannot be opened, OverBudget."""
         if name not in self._files:
             self._files[name] = open_named(self.folder, name)
-            require("external_bytes", sum(map(_size, self._files.values())), "bytes of external data")
+            require("external_bytes", self.total, "bytes of external data")
         return self._files[name]
+
+    @property
+    def total(self) -> int:
+        """The bytes of all files opened."""
+        return sum(map(_size, self._files.values()))
 
     def size(self, name: str) -> int:
         """Return the bytes of a file, as `file` raises."""

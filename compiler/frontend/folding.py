@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import onnx
@@ -10,13 +11,15 @@ from onnx.reference import ReferenceEvaluator
 
 from cimc.diagnostics import Diagnostic
 from cimc.frontend.batch_axis import BatchAxis, BatchLost, Case, Tensor, result_axes
+from cimc.frontend.demands import require_foldable, require_value
 from cimc.frontend.motion import motion_of
 from cimc.frontend.node import Node
 from cimc.frontend.preparation import UNBATCHED, Prepared, real_inputs
 from cimc.ir.weights import Array
+from cimc.isa.budgets import budgets
 
-LARGEST_VALUE = 1 << 31
-"""Elements one tensor may have."""
+VALUE_BYTES = 4
+"""Bytes of an element of a result, in float32."""
 
 UNINFERRED = frozenset({"GroupNormalization"})
 """Operators whose result has the type of the first input, though onnx does not say so."""
@@ -43,7 +46,8 @@ class Constant:
 class Facts:
     """What is known of each tensor by name; `problems`, by first output, are nodes that break ONNX's rules.
 
-    `dequantised` are the nodes whose results are constants that were stored as integers.
+    `dequantised` are the nodes whose results are constants that were stored as integers, `folded_bytes` the bytes of
+    all constants that were computed.
     """
 
     constants: dict[str, Constant] = field(default_factory=dict)
@@ -52,6 +56,7 @@ class Facts:
     problems: dict[str, Diagnostic] = field(default_factory=dict)
     dequantised: dict[str, Node] = field(default_factory=dict)
     batch_axes: dict[str, BatchAxis | None] = field(default_factory=dict)
+    folded_bytes: int = 0
 
     def tensor(self, name: str) -> Tensor:
         """Return the shape and the batch axis of a tensor."""
@@ -195,7 +200,7 @@ def _infer(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
         facts.note_type(name, kind)
     if node.operator in ("MaxPool", "AveragePool") and node.inputs[0] in facts.shapes:
         _correct_pool(node, facts)
-    return _oversized(node, facts)
+    return _oversized(prepared, node, facts)
 
 
 def _correct_pool(node: Node, facts: Facts) -> None:
@@ -208,21 +213,23 @@ def _correct_pool(node: Node, facts: Facts) -> None:
         facts.note_type(node.outputs[0], onnx.helper.make_tensor_type_proto(kind, shape))
 
 
-def _oversized(node: Node, facts: Facts) -> Diagnostic | None:
+def _oversized(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
+    """Say which result is too large for any model. Raises OverBudget for one that is too large for this model."""
     for name in node.outputs:
-        count = 1
-        for size in facts.shapes.get(name, ()):
-            count *= size
-        if count > LARGEST_VALUE:
+        count, limit = prod(facts.shapes.get(name, ())), budgets().tensor_bytes // VALUE_BYTES
+        if count > limit:
             del facts.types[name]
             message = f"result '{name}' has shape {facts.shapes.pop(name)}: {count:,} elements"
-            return Diagnostic("CIM0111", f"{message}, the limit is {LARGEST_VALUE:,}", node.name, node.operator)
+            return Diagnostic("CIM0111", f"{message}, the limit is {limit:,}", node.name, node.operator)
+        if name in facts.shapes:
+            require_value(node, name, facts.shapes[name], prepared.stored)
     return None
 
 
 def _fold(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
     inputs = {name: facts.constants[name] for name in node.inputs if name}
     first = {name: constant.value for name, constant in inputs.items()}
+    facts.folded_bytes = require_foldable(node, facts.shapes, facts.types, facts.folded_bytes, prepared.stored)
     try:
         values = _evaluated(node, first, prepared.opset)
         others = values

@@ -32,7 +32,7 @@ class Prepared:
     """A checked model; `batch` is the size its shapes are inferred at, `free` says the file left it open.
 
     `axes` names the batch axis of each input; None where the model is taken as unbatched. `large` are the initialisers
-    whose data the protobuf does not hold.
+    whose data the protobuf does not hold, `stored` the bytes of the file and of its external data.
     """
 
     model: onnx.ModelProto
@@ -40,6 +40,7 @@ class Prepared:
     batch: int
     free: bool
     axes: Mapping[str, int | None]
+    stored: int
 
     @property
     def opset(self) -> int:
@@ -72,7 +73,7 @@ def prepare(file: ModelFile, unbatched: bool = False, shapes: Shapes = NOTHING_S
     model = converted(model)
     expand_quantised(model.graph)
     name_nodes(model.graph)
-    return Prepared(model, file.large, batch, free, axes)
+    return Prepared(model, file.large, batch, free, axes, file.stored)
 
 
 def real_inputs(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:

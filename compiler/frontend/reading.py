@@ -9,36 +9,38 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
+from cimc.frontend.demands import require_moderate
 from cimc.frontend.external import ExternalFiles
 from cimc.frontend.tensors import check_external, declared_bytes, take_out, tensors
 from cimc.ir.weights import Array
+from cimc.isa.budgets import budgets
 from cimc.isa.opening import read_regular
-
-LARGEST_CONSTANTS = 4 << 30
-"""Bytes of constants a model may declare: beyond this nothing is allocated."""
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model without the data of its large initialisers, these by name, and the sha256 of the file and its data."""
+    """A model without the data of its large initialisers, these by name; sha256 and bytes of the file and its data."""
 
     model: onnx.ModelProto
     large: Mapping[str, Array]
     digest: str
+    stored: int
 
 
 def read(path: Path) -> ModelFile:
     """Return the model of a file. Raises CimcError CIM0001, CIM0101, CIM0102, CIM0108 or CIM0111, OverBudget."""
     content = _bytes(path)
     model, digest = _parse(path, content), hashlib.sha256(content)
+    size = len(content)
     del content
     _check_names(model.graph, path)
     check_versions(model)
     check_sizes(model)
+    require_moderate(model)
     with ExternalFiles(path.parent) as files:
         check_external(model, files)
         light, large = take_out(model, files)
-        return ModelFile(light, large, files.add_to(digest))
+        return ModelFile(light, large, files.add_to(digest), size + files.total)
 
 
 def model_digest(path: Path) -> str:
@@ -107,6 +109,7 @@ def check_sizes(model: onnx.ModelProto) -> None:
             found.append(Diagnostic("CIM0102", f"{message} and holds {len(tensor.raw_data)}"))
     if found:
         raise DiagnosticError(found)
-    if total > LARGEST_CONSTANTS:
-        message = f"the model declares {total:,} bytes of constants, the limit is {LARGEST_CONSTANTS:,}"
+    limit = budgets().external_bytes
+    if total > limit:
+        message = f"the model declares {total:,} bytes of constants, the limit is {limit:,}"
         raise fail("CIM0111", message, hint="no target of ours holds a model of this size")

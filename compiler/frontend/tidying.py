@@ -8,8 +8,8 @@ import onnx
 
 from cimc.diagnostics import Diagnostic, DiagnosticError
 from cimc.frontend.conversion import DOMAIN, nodes_of, opset_of
-from cimc.frontend.reading import LARGEST_CONSTANTS
 from cimc.frontend.tensors import declared_bytes
+from cimc.isa.budgets import budgets
 
 CONSTANTS_APART = 4
 """The IR version from which an initialiser need not be an input too; runtimes do not ask it of older files either."""
@@ -77,9 +77,10 @@ SPARSE = "sparse_value"
 
 def _size_problems(sparse: onnx.SparseTensorProto) -> Iterator[Diagnostic]:
     size = declared_bytes(onnx.TensorProto(dims=sparse.dims, data_type=sparse.values.data_type))
-    if not 0 <= size <= LARGEST_CONSTANTS:
+    limit = budgets().external_bytes
+    if not 0 <= size <= limit:
         message = f"sparse '{sparse.values.name}' of shape {tuple(sparse.dims)} needs {size:,} bytes written out"
-        yield Diagnostic("CIM0111", f"{message}, the limit is {LARGEST_CONSTANTS:,}")
+        yield Diagnostic("CIM0111", f"{message}, the limit is {limit:,}")
 
 
 def _dense(sparse: onnx.SparseTensorProto) -> onnx.TensorProto:
