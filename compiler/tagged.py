@@ -3,18 +3,22 @@
     name = "aon-cim"
     [array]
     rows = { value = 1024, unit = "rows", source = "verified" }
+    [timing]
+    phase = { value = 130.0, low = 129.0, high = 131.0, unit = "ns", source = "derived" }
 
 Both have a schema of their own and raise errors of their own; what is wrong with the form of an entry is said here.
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 TAGS = ("verified", "secondary", "derived", "unverified")
 """Where a number is from: read in the source that the file names, told by others, computed from such, or guessed."""
 
 _CONTENTS = ("value", "pieces")
-_MEMBERS = {*_CONTENTS, "unit", "source"}
+_BOUNDS = ("low", "high")
+_MEMBERS = {*_CONTENTS, *_BOUNDS, "unit", "source"}
 
 
 class TaggedText:
@@ -48,6 +52,18 @@ class TaggedText:
         ]
         self.problems += found
         return None if found else entry[name]
+
+    def bounds(self, path: str) -> tuple[float, float] | None:
+        """Return the bounds that an entry states for its value, None where it states none, or wrong ones: a problem."""
+        entry = self.entries.get(path)
+        if not isinstance(entry, dict) or not any(name in entry for name in _BOUNDS):
+            return None
+        low, value, high = (entry.get(name) for name in ("low", "value", "high"))
+        numbers = [one for one in (low, value, high) if isinstance(one, (int, float)) and not isinstance(one, bool)]
+        if len(numbers) == 3 and numbers == sorted(numbers) and numbers[0] >= 0 and isfinite(numbers[2]):
+            return numbers[0], numbers[2]
+        self.problems.append(f"{path} has low {low!r}, value {value!r}, high {high!r}: numbers, each at most the next")
+        return None
 
     def check_names(self, what: str, known: Collection[str]) -> None:
         """Note paths that are not known, and a missing name of the whole."""

@@ -1,9 +1,9 @@
 """What a layer costs: time and energy estimated from the target's constants, before or after placement.
 
-Array: one product reads a block in ceil(columns / ADCs) phases, each of timing.phase, and takes per phase
-energy.array_power x phase + energy.product_fixed / multiplexing (the line through the published points of AON-CiM,
-arXiv 2111.06503). Tiles work at the same time, blocks of one tile one after another. Digital unit: digital.lanes
-multiplications each digital.cycle, energy.multiply each. Nothing else is counted: neither memory nor wires.
+Array: one product reads a block in ceil(columns / ADCs) phases, each of timing.phase and of the energy that the
+target's prices give it (compiler/targets/prices.py). Tiles work at the same time, blocks of one tile one after another.
+Digital unit: digital.lanes multiplications each digital.cycle, energy.multiply each. This is what passes choose by;
+`backends/cost` counts everything else as well, over the program.
 """
 
 import math
@@ -17,6 +17,7 @@ from cimc.ir.types import shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.packing import Block, blocks_of
 from cimc.targets import Target
+from cimc.targets.prices import phase_energy
 
 PICO = 1e-3
 """nJ in a pJ."""
@@ -53,9 +54,8 @@ def array_cost(target: Target, blocks: Iterable[tuple[int, Block]], vectors: int
     phases: Counter[int] = Counter()
     for tile, block in blocks:
         phases[tile] += _phases(target, block)
-    constants = target.constants
-    phase = constants["timing.phase"] * constants["read_phases"]
-    energy = constants["energy.array_power"] * phase + constants["energy.product_fixed"] / constants["adc.multiplexing"]
+    phase = target.constants["timing.phase"] * target.constants["read_phases"]
+    energy = float(phase_energy(target).value) * PICO
     slowest = max(phases.values(), default=0)
     return Cost((longest or vectors) * slowest * phase, vectors * phases.total() * energy)
 

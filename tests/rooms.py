@@ -70,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends.kernels": CHIP | {"backends.plan"},
     "backends.torch_device": CHIP | {"backends.plan"},
     "backends.interpreter": CHIP | {"backends.plan", "backends.kernels", "backends.torch_device"},
-    "backends.cost": MACHINE,
+    "backends.cost": MACHINE | {"targets", "diagnostics"},
     "backends.silicon": CHIP | {"backends.plan", "backends.interpreter"},
     "cimc": set(),
     "driving": GROUND | BACKENDS - {"backends.reference"},

@@ -15,6 +15,10 @@ class Counters:
     """conversions of all ADCs of a tile: ceil(columns / ADCs) x read phases for each product"""
     conversions: int = 0
     """columns x read phases for each product"""
+    serial_phases: int = 0
+    """phases one after another: those of the busiest tile, as tiles convert at the same time"""
+    cells: int = 0
+    """rows x columns for each product: multiply-accumulates of the array"""
     row_slots: int = 0
     """rows that could be driven: rows x phases for each product"""
     act_read: int = 0

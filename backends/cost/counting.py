@@ -1,5 +1,6 @@
 """Counts what a program does, instruction by instruction, without running it: loops are multiplied, not unrolled."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from math import ceil, prod
@@ -140,10 +141,15 @@ def _products(state: _Counting, i: Instruction, blocks: int) -> Counters:
     vectors = state.stream(i["in"]).vectors
     cells = [state.block(number) for number in range(i["block"], i["block"] + blocks)]
     phases = [phases_of(state.machine, block.cols) for block in cells]
+    tiles = Counter[int]()
+    for block, each in zip(cells, phases, strict=True):
+        tiles[block.tile] += each
     return Counters(
         products=vectors * blocks,
         phases=vectors * sum(phases),
+        serial_phases=vectors * max(tiles.values(), default=0),
         conversions=vectors * sum(block.cols for block in cells),
+        cells=vectors * sum(block.rows * block.cols for block in cells),
         row_slots=vectors * sum(block.rows * each for block, each in zip(cells, phases, strict=True)),
     )
 

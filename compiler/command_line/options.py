@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
         _eval,
         _sweep,
         _report,
+        _cost,
         _bands,
         _check_silicon,
         _export,
@@ -282,6 +283,20 @@ def _report(commands: "Commands") -> None:  # type: ignore[valid-type]
     add_noise_options(parser)
     add_compensation_options(parser)
     _feeding(parser)
+
+
+def _cost(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands,
+        "cost",
+        "say what a program takes on its target, and where its efficiency goes",
+        _late("costing", "cost_command"),
+    )
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("--by", choices=("layer", "instruction"), default="layer", help="what a row is (default layer)")
+    output = parser.add_mutually_exclusive_group()
+    output.add_argument("--json", action="store_true", help="everything as one JSON object")
+    output.add_argument("--csv", action="store_true", help="one line a row, every counter")
 
 
 def _bands(commands: "Commands") -> None:  # type: ignore[valid-type]

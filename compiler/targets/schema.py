@@ -15,6 +15,8 @@ class Constant:
     low: float = 0
     high: float = float(1 << 48)
     choices: tuple[str, ...] = ()
+    optional: bool = False
+    """A price: a target that lacks it has no price for what it would pay for."""
 
     def problem(self, value: object) -> str | None:
         """Return what is wrong with a value, or None."""
@@ -60,5 +62,14 @@ CONSTANTS: Mapping[str, Constant] = {
     "energy.product_fixed": Constant("nJ", float),
     "energy.array_power": Constant("W", float),
     "energy.multiply": Constant("pJ", float),
+    "energy.idle_rows": Constant("share of a phase", float, 0, 1, optional=True),
+    "energy.add": Constant("pJ", float, optional=True),
+    "energy.table": Constant("pJ", float, optional=True),
+    "energy.divide": Constant("pJ", float, optional=True),
+    "energy.requant": Constant("pJ", float, optional=True),
+    "energy.act_byte_read": Constant("pJ", float, optional=True),
+    "energy.act_byte_write": Constant("pJ", float, optional=True),
+    "energy.const_byte": Constant("pJ", float, optional=True),
+    "energy.instruction": Constant("pJ", float, optional=True),
 }
-"""Section.key -> constant. All are required."""
+"""Section.key -> constant. All are required but the prices that are marked optional."""

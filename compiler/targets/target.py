@@ -3,7 +3,7 @@
 import json
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ class Target:
     summary: str
     constants: Mapping[str, Any]
     sources: Mapping[str, str]
+    bounds: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Lowest and highest value of the constants that state them."""
     tiles_a_chip: int | None = None
     """Tiles of one chip, where `with_tiles` put another number in its place; programs do not carry this."""
 
@@ -86,7 +88,7 @@ class Target:
         for key, value in self.constants.items():
             section, _, name = key.rpartition(".")
             (result.setdefault(section, {}) if section else result)[name] = value
-        return result
+        return result | ({"bounds": {key: list(pair) for key, pair in self.bounds.items()}} if self.bounds else {})
 
     def render(self) -> str:
         """Return the target as a TOML text that `load_target` reads back."""
@@ -97,17 +99,17 @@ class Target:
             if head != section:
                 lines += ["", f"[{head}]"]
                 section = head
-            shown = (
-                str(value).lower()
-                if isinstance(value, bool)
-                else f'"{value}"'
-                if isinstance(value, str)
-                else str(value)
-            )
-            lines.append(
-                f'{name} = {{ value = {shown}, unit = "{CONSTANTS[key].unit}", source = "{self.sources[key]}" }}'
-            )
+            low_high = "low = {}, high = {}, ".format(*self.bounds[key]) if key in self.bounds else ""
+            tags = f'unit = "{CONSTANTS[key].unit}", source = "{self.sources[key]}"'
+            lines.append(f"{name} = {{ value = {_shown(value)}, {low_high}{tags} }}")
         return "\n".join(lines) + "\n"
+
+
+def _shown(value: Any) -> str:
+    """Return a constant's value as TOML writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return f'"{value}"' if isinstance(value, str) else str(value)
 
 
 def _quoted(string: str) -> str:
@@ -152,11 +154,13 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
     if variant:
         text.name = f"{text.name}-{variant}"
         text.amend(variants[variant])
-    values = {key: _value(text, key) for key in CONSTANTS}
+    stated = [key for key in CONSTANTS if key in text.entries or not CONSTANTS[key].optional]
+    values = {key: _value(text, key) for key in stated}
+    bounds = {key: pair for key in stated if (pair := text.bounds(key))}
     text.check_names("target", CONSTANTS)
     if text.problems:
         raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in text.problems])
-    return Target(text.name, text.summary, values, {key: text.entries[key]["source"] for key in CONSTANTS})
+    return Target(text.name, text.summary, values, {key: text.entries[key]["source"] for key in stated}, bounds)
 
 
 def _value(text: TaggedText, key: str) -> Any:
@@ -174,13 +178,16 @@ def target_of(sections: Mapping[str, Any]) -> Target:
     values: dict[str, Any] = {}
     for key in CONSTANTS:
         section, _, name = key.rpartition(".")
-        values[key] = (sections[section] if section else sections)[name]
+        within = sections[section] if section else sections
+        if name in within or not CONSTANTS[key].optional:
+            values[key] = within[name]
     problems = [f"{key}: {problem}" for key, value in values.items() if (problem := CONSTANTS[key].problem(value))]
     if problems:
         raise DiagnosticError(
             [Diagnostic("CIM0301", f"the target inside the program: {problem}") for problem in problems]
         )
-    return Target(sections["name"], sections["summary"], values, dict(sections["sources"]))
+    bounds = {key: (low, high) for key, (low, high) in sections.get("bounds", {}).items()}
+    return Target(sections["name"], sections["summary"], values, dict(sections["sources"]), bounds)
 
 
 def _read(source: str, file: str) -> dict[str, Any]:

@@ -16,7 +16,18 @@ from cimc.backends.reference import instructions
 from cimc.backends.reference.instructions import Reference
 from cimc.isa.streams import define, with_window
 
-SEEN = ("issued", "products", "phases", "conversions", "row_slots", "act_read", "act_write", "requant", "programmed")
+SEEN = (
+    "issued",
+    "products",
+    "phases",
+    "conversions",
+    "cells",
+    "row_slots",
+    "act_read",
+    "act_write",
+    "requant",
+    "programmed",
+)
 
 
 class BruteForce(Reference):
@@ -58,7 +69,9 @@ class BruteForce(Reference):
             for block, columns in zip(blocks, codes, strict=True):
                 adcs = self.crossbar.machine.columns // self.crossbar.machine.multiplexing
                 phases = ceil(len(columns) / adcs)
-                self.note(products=1, conversions=len(columns), phases=phases, row_slots=block.cells.rows * phases)
+                rows = block.cells.rows
+                self.note(products=1, conversions=len(columns), phases=phases, row_slots=rows * phases)
+                self.note(cells=rows * len(columns))
         return found
 
 

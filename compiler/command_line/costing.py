@@ -1,0 +1,123 @@
+"""cimc cost: what a program takes on its target, with bounds, and where its operations per watt went."""
+
+import argparse
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from cimc.backends.cost.estimate import estimate
+from cimc.backends.cost.facts import facts
+from cimc.driving.tables import tabulate, terminal_width
+from cimc.isa.container import load
+
+Facts = Mapping[str, Any]
+
+COUNTED = {
+    "phases": "phases",
+    "conversions": "conversions",
+    "dig_mul": "digital multiplications",
+    "act_read": "bytes read",
+}
+"""Counters that the table for people shows, and how it calls them."""
+
+
+def cost_command(options: argparse.Namespace) -> int:
+    program = load(options.program)
+    found = facts(estimate(program), program, options.by)
+    if options.json:
+        print(json.dumps(found, indent=1))
+    elif options.csv:
+        sys.stdout.write(_csv(found["rows"]))
+    else:
+        print("\n".join(_text(found, options.program)))
+    return 0
+
+
+def cost_line(found: Facts) -> str:
+    """Return the one line of a compile: time, energy, efficiency, and what takes most of it."""
+    time, energy = _measure(found["time_ns"], 1e3, "us"), _measure(found["energy_pj"], 1e6, "uJ")
+    rate = 1e9 / found["time_ns"]["value"]
+    efficiency, worst = (
+        found["chip_tops_per_w"]["value"],
+        min(found["waterfall"], key=lambda fall: float(fall["factor"])),
+    )
+    lost = f"{worst['step']} first: {worst['because']}"
+    return f"{time}, {energy}, {rate:.3g} inferences/s, chip {efficiency:.3g} TOPS/W, lost to {lost}"
+
+
+def _text(found: Facts, name: str) -> Iterator[str]:
+    yield f"{name} on {found['target']}, one sample; prices as {found['basis']}, bounds in brackets"
+    yield f"  time    {_measure(found['time_ns'], 1e3, 'us')}, array and digital unit one after the other"
+    yield f"  energy  {_measure(found['energy_pj'], 1e6, 'uJ')}"
+    for component, part in found["components_pj"].items():
+        if part["value"]:
+            yield f"    {component:8} {_measure(part, 1e6, 'uJ')}"
+    yield ""
+    yield from _waterfall(found)
+    yield ""
+    yield from _table(found)
+    yield ""
+    if found["not_modelled"]:
+        unpriced = ", ".join([*found["not_modelled"], "wires", "idle tiles"])
+        yield f"  not modelled, as {found['target']} has no price for it: {unpriced}"
+    yield from _why_wide(found)
+
+
+def _waterfall(found: Facts) -> Iterator[str]:
+    if not found["waterfall"]:
+        yield "  no phase of the array has a price: nothing can be said of operations per watt"
+        return
+    yield f"  {found['peak_tops_per_w']:8.4g} TOPS/W  peak: every row and every ADC of a tile at work"
+    for fall in found["waterfall"]:
+        yield f"  {fall['tops_per_w']:8.4g}         {fall['step']} x {fall['factor']:.4g}: {fall['because']}"
+    chip = found["chip_tops_per_w"]
+    yield f"  {chip['value']:8.4g} TOPS/W  chip ({chip['low']:.3g} .. {chip['high']:.3g}): what is priced, nothing else"
+
+
+def _table(found: Facts) -> list[str]:
+    """Return one line for each layer or instruction, dearest first."""
+    rows = [[found["by"], "energy nJ", "share %", "time us", *COUNTED.values()]]
+    for row in sorted(found["rows"], key=lambda row: -float(row["energy_pj"]["value"])):
+        measures = (row["energy_pj"]["value"] / 1e3, 100 * row["share"], row["time_ns"]["value"] / 1e3)
+        rows.append([row["name"], *(f"{one:.2f}" for one in measures), *(str(row[name]) for name in COUNTED)])
+    return tabulate(rows, terminal_width())
+
+
+def _csv(rows: Sequence[Facts]) -> str:
+    """Return one line a row: name, time and energy with bounds, share, every counter."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    flat = [_flat(row) for row in rows]
+    writer.writerow(flat[0] if flat else ())
+    writer.writerows(row.values() for row in flat)
+    return text.getvalue()
+
+
+def _flat(row: Facts) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, Mapping):
+            flat |= {key if name == "value" else f"{key}_{name}": part for name, part in value.items()}
+        else:
+            flat[key] = value
+    return flat
+
+
+def _why_wide(found: Facts) -> Iterator[str]:
+    """Yield which constants make up most of the width of the bounds."""
+    constants = {one["name"]: one for one in found["constants"]}
+    for wide in found["bounds_from"]:
+        one = constants[wide["name"]]
+        within = f"{one['low']:.4g} .. {one['high']:.4g} {one['unit']}"
+        yield f"  {100 * wide['share']:.0f} % of the bounds' width: {one['name']}, {one['source']}, {within}"
+
+
+def _measure(part: Mapping[str, float], unit: float, name: str) -> str:
+    """Return a value with its bounds, to the digits that they deserve."""
+    value, low, high = (part[key] / unit for key in ("value", "low", "high"))
+    if low == high:
+        return f"{value:.4g} {name}"
+    return f"{value:.3g} {name} ({low:.3g} .. {high:.3g})"

@@ -1,0 +1,86 @@
+"""Prices of a target: what a counted thing costs, how sure that is, and what has no price."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from cimc.targets.target import Target
+
+SPREAD = {"verified": Fraction(2, 100), "secondary": Fraction(1, 10)}
+"""How far a constant may lie to either side where it states no bounds."""
+FACTOR = 2
+"""By how much any other constant may be off: an unverified or derived one that states no bounds."""
+PICOJOULE = 1000
+"""pJ in a nJ, and in a W times a ns."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A value and its bounds, exact: sums of prices times counters lose nothing."""
+
+    value: Fraction = Fraction(0)
+    low: Fraction = Fraction(0)
+    high: Fraction = Fraction(0)
+
+    def __add__(self, other: "Interval") -> "Interval":
+        return Interval(self.value + other.value, self.low + other.low, self.high + other.high)
+
+    def __mul__(self, other: "Interval") -> "Interval":
+        """Return the product of two intervals, neither of them below 0."""
+        return Interval(self.value * other.value, self.low * other.low, self.high * other.high)
+
+    def times(self, factor: int | Fraction) -> "Interval":
+        """Return the interval times a known number, 0 or more."""
+        return Interval(self.value * factor, self.low * factor, self.high * factor)
+
+
+ONE = Interval(Fraction(1), Fraction(1), Fraction(1))
+
+
+def summed(intervals: Iterable[Interval]) -> Interval:
+    return sum(intervals, Interval())
+
+
+def exact(number: Any) -> Fraction:
+    """Return a number as it is written, not as a float holds it."""
+    return Fraction(str(number))
+
+
+def constant(target: Target, key: str) -> Interval | None:
+    """Return a constant with its bounds, its own or what its source is trusted for; None where there is none."""
+    if key not in target.constants:
+        return None
+    value, source = exact(target.constants[key]), target.sources[key]
+    if key in target.bounds:
+        low, high = map(exact, target.bounds[key])
+        return Interval(value, low, high)
+    if source in SPREAD:
+        return Interval(value, value * (1 - SPREAD[source]), value * (1 + SPREAD[source]))
+    return Interval(value, value / FACTOR, value * FACTOR)
+
+
+def price(target: Target, key: str) -> Interval:
+    """Return a price, 0 where the target has none: what it would pay for is then not modelled, and said to be so."""
+    return constant(target, key) or Interval()
+
+
+def phase_energy(target: Target) -> Interval:
+    """Return the energy in pJ of one conversion of all ADCs of a tile, all rows driven.
+
+    energy.array_power while the phase lasts, and energy.product_fixed whatever its time, shared by a product's phases:
+    the line through the published points of AON-CiM (arXiv 2111.06503).
+    """
+    power, fixed = price(target, "energy.array_power"), price(target, "energy.product_fixed")
+    multiplexing = int(target.constants["adc.multiplexing"])
+    return (power * price(target, "timing.phase") + fixed.times(Fraction(1, multiplexing))).times(PICOJOULE)
+
+
+def row_share(target: Target, driven: Fraction) -> Interval:
+    """Return the part of a phase's energy that is spent where only a share of the rows is driven.
+
+    energy.idle_rows is what a phase takes with no row driven over what it takes with all; where a target does not say,
+    idle rows cost as much as driven ones.
+    """
+    idle = constant(target, "energy.idle_rows") or ONE
+    return Interval(*(part + (1 - part) * driven for part in (idle.value, idle.low, idle.high)))
