@@ -78,9 +78,10 @@ def _waterfall(found: Facts) -> Iterator[str]:
 
 
 def _table(found: Facts) -> list[str]:
-    """Return one line for each layer or instruction, dearest first."""
+    """Return one line for each layer or instruction that takes energy or time, dearest first."""
     rows = [[found["by"], "energy nJ", "share %", "time us", *COUNTED.values()]]
-    for row in sorted(found["rows"], key=lambda row: -float(row["energy_pj"]["value"])):
+    dear = [row for row in found["rows"] if row["energy_pj"]["value"] or row["time_ns"]["value"]]
+    for row in sorted(dear, key=lambda row: -float(row["energy_pj"]["value"])):
         measures = (row["energy_pj"]["value"] / 1e3, 100 * row["share"], row["time_ns"]["value"] / 1e3)
         rows.append([row["name"], *(f"{one:.2f}" for one in measures), *(str(row[name]) for name in COUNTED)])
     return tabulate(rows, terminal_width())
