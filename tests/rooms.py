@@ -27,6 +27,7 @@ BACKENDS = {
         "plan",
         "kernels",
         "torch_device",
+        "cost",
         "interpreter",
         "silicon",
     )
