@@ -18,7 +18,7 @@ TAGS = ("verified", "secondary", "derived", "unverified")
 
 _CONTENTS = ("value", "pieces")
 _BOUNDS = ("low", "high")
-_MEMBERS = {*_CONTENTS, *_BOUNDS, "unit", "source"}
+_MEMBERS = {*_CONTENTS, "unit", "source"}
 
 
 class TaggedText:
