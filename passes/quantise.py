@@ -15,10 +15,8 @@ from cimc.ir.location import fused, replace
 from cimc.ir.loops import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
 from cimc.ir.nature import Reads, described
 from cimc.ir.nn import (
-    AddOp,
     AffineOp,
     Canonical,
-    ClampOp,
     Computed,
     ConcatOp,
     ConstantOp,
@@ -30,7 +28,6 @@ from cimc.ir.nn import (
     RecodeOp,
     RequantiseOp,
     SelectOp,
-    SubOp,
     UnaryOp,
 )
 from cimc.ir.types import CodeType, code_of, code_tensor, integer_type, shape_of
@@ -157,7 +154,7 @@ def _own_code(graph: Graph, op: Canonical, bits: int, offset: bool) -> CodeType:
     code = code_type(low, high, bits, offset)
     if op.is_whole:
         return whole_type(low, high, bits) or code
-    if isinstance(op, (AddOp, SubOp, ClampOp)):
+    if op.is_no_finer:
         return no_finer(code, max(code_of(operand).scale.data for operand in op.operands))
     return code
 

@@ -110,6 +110,11 @@ class Described:
         return False
 
     @property
+    def is_no_finer(self) -> bool:
+        """Whether the result is a sum or a cut of the operands: codes much finer than theirs hold nothing more."""
+        return False
+
+    @property
     def can_hide(self) -> bool:
         """Whether the result may hold what stands for minus infinity; a softmax gives that no weight."""
         return False

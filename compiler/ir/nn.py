@@ -223,6 +223,10 @@ class ClampOp(Canonical):
     low: Real = prop_def(Real)
     high: Real = prop_def(Real)
 
+    @property
+    def is_no_finer(self) -> bool:
+        return True
+
     def verify_(self) -> None:
         _verify_result(self, shape_of(self.x))
 
@@ -261,6 +265,10 @@ class AddOp(Activated):
     a: Operand = operand_def(TensorType)
     b: Operand = operand_def(TensorType)
 
+    @property
+    def is_no_finer(self) -> bool:
+        return True
+
     def verify_(self) -> None:
         _verify_broadcast(self)
 
@@ -275,6 +283,10 @@ class SubOp(Activated):
     )
     a: Operand = operand_def(TensorType)
     b: Operand = operand_def(TensorType)
+
+    @property
+    def is_no_finer(self) -> bool:
+        return True
 
     def verify_(self) -> None:
         _verify_broadcast(self)

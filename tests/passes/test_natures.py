@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from evaluate.graphs import GraphBuilder
-from targets.stages import Array, layers, lowered, normal, perceptron, residual, through
+from targets.stages import Array, between, chip, layers, lowered, normal, perceptron, residual, through
 from xdsl.ir import Block, SSAValue
 
 from cimc.evaluate import evaluate
@@ -17,6 +17,7 @@ from cimc.ir.types import CodeType, code_of
 from cimc.passes.fixed_codes import fixed_operations
 from cimc.passes.fuse_clamp import FuseClamp
 from cimc.passes.layout.layout import Layout
+from cimc.passes.pipeline import Setting
 from cimc.passes.shared_codes import same_codes
 
 Part = Callable[[GraphBuilder, SSAValue], SSAValue]
@@ -304,6 +305,20 @@ def first_place(b: GraphBuilder, x: SSAValue) -> SSAValue:
 @pytest.mark.parametrize(("part", "whole"), [(first_place, True), (function("floor", "v"), True), (clamped(), False)])
 def test_whole_results_have_codes_of_scale_one(part: Part, whole: bool) -> None:
     assert (code_of(at(quantised(made(part)), "v").out).scale.data == 1.0) is whole
+
+
+@pytest.mark.parametrize(("kind", "finest"), [(nn.SubOp, True), (nn.MulOp, False)])
+def test_sums_have_codes_no_finer_than_their_operands_can_tell(kind: type[nn.Computed], finest: bool) -> None:
+    """Both results are said to lie within 10^-9, far less than a step of the operands."""
+
+    def part(b: GraphBuilder, x: SSAValue) -> SSAValue:
+        return b.op(kind, [x, x], SHAPE, label="v")
+
+    graph = lowered(made(part), DATA, "calibrate")
+    RANGE.note(at(graph, "v"), (-1e-9, 1e-9))
+    quantise = between("quantise", "quantise", Setting(chip(), DATA))
+    code = code_of(at(through(graph, *quantise), "v").out)
+    assert (code.scale.data > 1e-9) is finest
 
 
 def chosen(hides: int | None) -> Part:
