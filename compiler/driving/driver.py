@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cimc.backends.emission.building import Emission
 from cimc.backends.emission.emit import emit
 from cimc.diagnostics import fail
+from cimc.driving.outliers import warn_of_outliers
 from cimc.evaluate import Batch
 from cimc.frontend import Shapes, load
 from cimc.ir.attributes import int_values
@@ -179,7 +180,11 @@ def _imported(path: Path, request: Request) -> Graph:
 def _data(request: Request, graph: Graph) -> Batch:
     if request.ranges is not None or not needs_data(request.pipeline):
         return {}
-    return request.data(input_shapes(graph)) if request.data else synthetic_data(graph)
+    if request.data is None:
+        return synthetic_data(graph)
+    data = request.data(input_shapes(graph))
+    warn_of_outliers(graph, data)
+    return data
 
 
 def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:

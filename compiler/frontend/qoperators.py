@@ -102,6 +102,21 @@ def _concatenation(e: Expansion) -> None:
     e.compute("Concat", parts, 0, **e.attributes)
 
 
+def _sum_of_products(operator: str) -> Callable[[Expansion], None]:
+    """Return how integers less their zero points are multiplied: as real numbers, which hold the sums exactly."""
+
+    def expand(e: Expansion) -> None:
+        one = numpy_helper.from_array(np.array(1.0, np.float32), e.fresh("one"))
+        e.constants.append(one)
+        zeros = [[e.node.input[index]] if e.has(index) else [] for index in (2, 3)]
+        factors = [
+            e.add("DequantizeLinear", [e.node.input[n], one.name, *zeros[n]], e.fresh(f"real{n}")) for n in (0, 1)
+        ]
+        e.add(operator, factors, e.node.output[0], **e.attributes)
+
+    return expand
+
+
 def _plain(operator: str) -> Callable[[Expansion], None]:
     return lambda e: e.nodes.append(
         helper.make_node(operator, e.node.input, e.node.output, name=e.node.name, **e.attributes)
@@ -109,6 +124,8 @@ def _plain(operator: str) -> Callable[[Expansion], None]:
 
 
 EXPANSIONS: Mapping[tuple[str, str], Callable[[Expansion], None]] = {
+    ("", "ConvInteger"): _sum_of_products("Conv"),
+    ("", "MatMulInteger"): _sum_of_products("MatMul"),
     ("", "QLinearConv"): _convolution,
     ("", "QLinearMatMul"): _product,
     (CONTRIBUTED, "DequantizeLinear"): _plain("DequantizeLinear"),
@@ -124,6 +141,10 @@ EXPANSIONS: Mapping[tuple[str, str], Callable[[Expansion], None]] = {
     (CONTRIBUTED, "QuantizeLinear"): _plain("QuantizeLinear"),
 }
 """(domain, operator) -> how it is written out."""
+SUMS = ("ConvInteger", "MatMulInteger")
+"""Operators whose results are integers of 32 bits: written out where they are only read as real numbers."""
+FEWEST = {"QGemm": 6, **dict.fromkeys(SUMS, 2)}
+"""Operator -> the inputs it needs, where those are not a tensor, its scale and its zero point."""
 
 
 def expand_quantised(graph: onnx.GraphProto) -> None:
@@ -131,18 +152,36 @@ def expand_quantised(graph: onnx.GraphProto) -> None:
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     taken |= {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
     constants: list[onnx.TensorProto] = []
-    nodes = [one for node in graph.node for one in _expanded(node, taken, constants)]
+    whole = _read_as_integers(graph)
+    kept = [node.op_type in SUMS and node.output[0] in whole for node in graph.node]
+    nodes = [
+        one
+        for node, stays in zip(graph.node, kept, strict=True)
+        for one in ([node] if stays else _expanded(node, taken, constants))
+    ]
     if len(nodes) > len(graph.node) or any(_is_known(node) for node in graph.node):
         del graph.node[:]
         graph.node.extend(nodes)
         graph.initializer.extend(constants)
 
 
+def _read_as_integers(graph: onnx.GraphProto) -> set[str]:
+    """Return the tensors that something but a cast to real numbers reads, or the model gives out."""
+    read = {name for node in graph.node if not _is_cast_to_float(node) for name in node.input}
+    return read | {value.name for value in graph.output}
+
+
+def _is_cast_to_float(node: onnx.NodeProto) -> bool:
+    return node.op_type == "Cast" and any(
+        one.name == "to" and one.i == onnx.TensorProto.FLOAT for one in node.attribute
+    )
+
+
 def _is_known(node: onnx.NodeProto) -> bool:
     """Say whether a node can be written out; in another layout or with an old softmax it means something else."""
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     as_defined = not attributes.get("channels_last", 0) and attributes.get("opset", 13) >= 13
-    is_complete = len(node.input) >= (6 if node.op_type == "QGemm" else 3)
+    is_complete = len(node.input) >= FEWEST.get(node.op_type, 3)
     return (node.domain.replace("ai.onnx", ""), node.op_type) in EXPANSIONS and as_defined and is_complete
 
 

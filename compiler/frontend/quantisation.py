@@ -58,9 +58,7 @@ EXACT = frozenset(
 
 DYNAMIC = frozenset(
     {
-        "ConvInteger",
         "DynamicQuantizeLinear",
-        "MatMulInteger",
         "com.microsoft.DynamicQuantizeMatMul",
         "com.microsoft.MatMulIntegerToFloat",
     }

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 
 from cimc.diagnostics import Diagnostic
 from cimc.frontend.node import Node
+from cimc.frontend.qoperators import SUMS
 from cimc.frontend.quantisation import DYNAMIC
+
+QDQ = "export with QuantizeLinear and DequantizeLinear, as brevitas.export.export_onnx_qcdq does"
+QUANTISERS = tuple(
+    f"{domain}.{operator}"
+    for domain in ("onnx.brevitas", "qonnx.custom_op.general", "finn.custom_op.general")
+    for operator in ("Quant", "BipolarQuant", "Trunc", "FloatQuant", "IntQuant")
+)
+"""Fake quantisation of Brevitas and QONNX: the scales are there, but as a node that no runtime has."""
 
 REMEDIES: Mapping[str, str] = {
     "Hardmax": "take the place of the largest score with ArgMax",
@@ -23,6 +32,8 @@ REMEDIES: Mapping[str, str] = {
     "NonZero": "its result has no fixed size; end the model before it",
     "Compress": "its result has no fixed size; end the model before it",
     "Unique": "its result has no fixed size; end the model before it",
+    **dict.fromkeys(QUANTISERS, QDQ),
+    **dict.fromkeys(SUMS, "cast its sums to FLOAT before anything else reads them, or export with QuantizeLinear"),
 }
 """Operator -> the next step for whoever wants its model compiled."""
 
