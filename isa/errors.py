@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
+from cimc.isa.limits import MULTIPLIER_BITS
+
 FAILED, USAGE, INVALID, UNSUPPORTED, BUDGET, VERSION, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 5, 6, 70, 130
 """Exit statuses; 0 is success, FAILED a comparison that found a difference, INTERNAL a bug of ours."""
 
@@ -183,7 +185,7 @@ CODES: Mapping[str, Code] = {
     ),
     "CIM0437": _invalid(
         "multiplier out of range",
-        "Multipliers M are stored as 32-bit integers with |M| < 2^16, so that every sum stays exact.",
+        f"Multipliers M are stored as 32-bit integers with |M| < 2^{MULTIPLIER_BITS}, so that every sum stays exact.",
     ),
     "CIM0438": _invalid(
         "wrong loop", "Each `loop` has its `endloop`, counts at least 1, and loops nest at most four deep."

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping
 
 from cimc.isa.limits import MULTIPLIER_LIMIT
-from cimc.isa.lint_state import Codes, Region, State
+from cimc.isa.lint_state import Codes, State
 from cimc.isa.program import Instruction
+from cimc.isa.region import Region, region
 from cimc.isa.streams import StreamState, advanced, define, with_window
 from cimc.isa.table import ELEMENT_TYPES
 
@@ -42,17 +43,17 @@ def _gain(state: State, at: Instruction) -> None:
 
 
 def _program(state: State, at: Instruction) -> None:
-    region = _region(at)
-    state.inside((at["data"], at["data"] + 2 * region.rows * region.cols), "data", f"block b{at['block']}")
+    cells = region(at)
+    state.inside((at["data"], at["data"] + 2 * cells.rows * cells.cols), "data", f"block b{at['block']}")
     state.blocks.pop(at["block"], None)
-    _check_region(state, region)
-    _check_free(state, region)
-    state.blocks[at["block"]] = region
+    _check_region(state, cells)
+    _check_free(state, cells)
+    state.blocks[at["block"]] = cells
 
 
 def _pattern(state: State, at: Instruction) -> None:
-    _check_region(state, _region(at))
-    _check_free(state, _region(at))
+    _check_region(state, region(at))
+    _check_free(state, region(at))
 
 
 def _verify(state: State, at: Instruction) -> None:
@@ -278,10 +279,6 @@ RULES: Mapping[str, Callable[[State, Instruction], None]] = {
 
 def _clamp(at: Instruction) -> Codes:
     return Codes(at["low"], at["high"])
-
-
-def _region(at: Instruction) -> Region:
-    return Region(*(at[name] for name in Region._fields))
 
 
 def _check_tile(state: State, tile: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from cimc.isa.byte_runs import Coverage, Run, TooManyRuns, byte_runs, intersect, overlaps_itself, same_elements
 from cimc.isa.program import Instruction, Port, Program
+from cimc.isa.region import Region
 from cimc.isa.streams import StreamState
 from cimc.isa.table import ELEMENT_TYPES
 
@@ -28,22 +29,6 @@ class Finding:
         place = "program" if self.index is None else f"instruction {self.index}"
         nodes = f" ({', '.join(self.locations)})" if self.locations else ""
         return f"{place}{nodes}: error[{self.code}]: {self.message}"
-
-
-class Region(NamedTuple):
-    """A rectangle of device pairs of one tile."""
-
-    tile: int
-    row: int
-    col: int
-    rows: int
-    cols: int
-
-    def overlaps(self, other: "Region") -> bool:
-        """Return whether both share a device pair."""
-        rows = self.row < other.row + other.rows and other.row < self.row + self.rows
-        cols = self.col < other.col + other.cols and other.col < self.col + self.cols
-        return self.tile == other.tile and rows and cols
 
 
 class Codes(NamedTuple):

@@ -8,9 +8,10 @@ from typing import Any
 
 from cimc.backends.cost.counters import Counters
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import Machine, Region, machine, region
+from cimc.backends.machine.facts import Machine, machine
 from cimc.backends.machine.traps import Trap
 from cimc.isa.program import Instruction, Program
+from cimc.isa.region import Region, region
 from cimc.isa.streams import StreamState, advanced, define, with_window
 from cimc.isa.table import ELEMENT_TYPES
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cimc.backends.kernels.library import TYPES, Source, address
+from cimc.backends.kernels.library import TYPES, NativeSource, address
 from cimc.backends.plan.memory import Array, span
 from cimc.isa.streams import Shape, StreamState, Window
 
@@ -14,7 +14,7 @@ from cimc.isa.streams import Shape, StreamState, Window
 class Rectangle:
     """A tensor's padded rectangle; `places` [vectors] and `elements` [length] are offsets that add up to an element."""
 
-    source: Source
+    source: NativeSource
     size: int
     places: Array
     elements: Array
@@ -29,7 +29,7 @@ def rectangle(state: StreamState, constants: Array) -> Rectangle | None:
     touched = replace(tensor, window=w).touched()
     rows, columns, channels = span(w, 0), span(w, 1), tensor.shape[3]
     first = touched[1].start * tensor.pitch[1] + touched[2].start * tensor.pitch[2]
-    source = Source(
+    source = NativeSource(
         constant=address(constants) if tensor.space == "const" else None,
         base=tensor.base + tensor.size * first,
         pitch=tuple(tensor.size * pitch for pitch in tensor.pitch[1:]),

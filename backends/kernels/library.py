@@ -1,4 +1,4 @@
-"""The compiled library behind ctypes: the structures of native.h, the processor's levels, one call to run steps."""
+"""The compiled library behind ctypes: native.h's structures (Step is NativeStep here), levels, a call to run steps."""
 
 import ctypes
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ LEVELS = ("plain", "avx2", "avx512", "vnni")
 _int32, _int64, _double, _address = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 
 
-class Source(ctypes.Structure):
+class NativeSource(ctypes.Structure):
     """A tensor, and the padded rectangle that is made of it."""
 
     _fields_ = (
@@ -32,7 +32,7 @@ class Source(ctypes.Structure):
     )
 
 
-class Noise(ctypes.Structure):
+class NativeNoise(ctypes.Structure):
     """Noise of each product of a block."""
 
     _fields_ = (
@@ -48,7 +48,7 @@ class Noise(ctypes.Structure):
     )
 
 
-class Converter(ctypes.Structure):
+class NativeConverter(ctypes.Structure):
     """The ADCs of a block's columns with their errors."""
 
     _fields_ = (
@@ -83,13 +83,13 @@ class Part(ctypes.Structure):
     )
 
 
-class Step(ctypes.Structure):
+class NativeStep(ctypes.Structure):
     """One instruction."""
 
     _fields_ = (
         ("kind", _int32),
         ("sources", _int32),
-        ("source", Source * 2),
+        ("source", NativeSource * 2),
         ("places", _address),
         ("vectors", _int32),
         ("columns", _int32),
@@ -139,21 +139,23 @@ class Library:
         loaded = ctypes.CDLL(path)
         loaded.cimc_run.argtypes = (_address, ctypes.c_int, _address, ctypes.c_int)
         sizes = [loaded.cimc_sizes(which) for which in range(5)]
-        self.current = sizes == [ctypes.sizeof(kind) for kind in (Step, Part, Batch, Noise, Converter)]
+        self.current = sizes == [
+            ctypes.sizeof(kind) for kind in (NativeStep, Part, Batch, NativeNoise, NativeConverter)
+        ]
         self.levels = LEVELS[: loaded.cimc_levels()]
         self._run = loaded.cimc_run
 
-    def run(self, steps: "Steps", batch: Batch, part: tuple[int, int], level: int) -> int:
+    def run(self, steps: "NativeSteps", batch: Batch, part: tuple[int, int], level: int) -> int:
         """Perform steps from part[0] up to part[1]; return the index of the first that met a fault, or part[1]."""
         first, last = part
         at = steps.address + first * ctypes.sizeof(_address)
         return first + int(self._run(at, last - first, ctypes.addressof(batch), level))
 
 
-class Steps:
+class NativeSteps:
     """Steps in a row, ready for the library; `kept` holds the arrays that they point into."""
 
-    def __init__(self, steps: Sequence[Step], kept: object) -> None:
+    def __init__(self, steps: Sequence[NativeStep], kept: object) -> None:
         self._kept = (*steps, kept)
         self._table = (_address * len(steps))(*(ctypes.addressof(step) for step in steps))
         self.address = ctypes.addressof(self._table)

@@ -16,10 +16,10 @@ from cimc.backends.kernels.library import (
     SOFTMAX,
     SUM,
     TYPES,
-    Converter,
-    Noise,
+    NativeConverter,
+    NativeNoise,
+    NativeStep,
     Part,
-    Step,
     address,
 )
 from cimc.backends.noise import gaussian
@@ -55,7 +55,7 @@ class Unsuitable(Exception):
 class Lowered:
     """A step, the bytes of scratch that one image needs, and the arrays that the step points into."""
 
-    step: Step
+    step: NativeStep
     kept: list[Any] = field(default_factory=list)
 
     def pointer(self, array: Array, dtype: Any) -> int:
@@ -75,7 +75,7 @@ def lowered(write: Write, constants: Array) -> Lowered | None:
     lower = _LOWERINGS.get(type(write.compute))
     if lower is None or not write.always_fits or not write.out.elements or write.out.type not in TYPES:
         return None
-    result = Lowered(Step())
+    result = Lowered(NativeStep())
     try:
         lower(result, write, write.compute, constants)
     except Unsuitable:
@@ -152,11 +152,11 @@ def _cycle(result: Lowered, read: BlockRead, law: Fluctuation, offsets: Array, l
     return ctypes.addressof(noise)
 
 
-def _draws(result: Lowered, read: BlockRead, purpose: int) -> Noise:
+def _draws(result: Lowered, read: BlockRead, purpose: int) -> NativeNoise:
     """Return where the normal variables of a block's products are drawn."""
     assert read.noise
     place, rows = read.noise.address, np.array(gaussian.table())
-    noise = Noise(
+    noise = NativeNoise(
         normals=result.pointer(np.stack([rows[:, :-1], rows[:, :-1] - rows[:, 1:]], axis=-1), np.int32),
         seed=place.seed,
         vector=place.occurrence << 32,
@@ -172,7 +172,7 @@ def _converter(result: Lowered, read: BlockRead, adc: NoisyConverter) -> int:
     _require(adc.divide <= LARGEST_DIVIDE)
     tables = [_pad(table, read.columns) for table in (adc.multipliers, adc.offsets, adc.bows)]
     multipliers, offsets, bows = (result.pointer(table, np.float64) for table in tables)
-    converter = Converter(
+    converter = NativeConverter(
         multipliers=multipliers,
         offsets=offsets,
         bows=bows,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cimc.backends.kernels.library import Batch, Steps, address
+from cimc.backends.kernels.library import Batch, NativeSteps, address
 from cimc.backends.kernels.lowering import Lowered, lowered
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.state import Write
@@ -18,7 +18,7 @@ class Run:
     """Neighbouring steps of a plan; `native` are the same steps for the library, None where numpy performs them."""
 
     steps: list[Step]
-    native: Steps | None = None
+    native: NativeSteps | None = None
     scratch: int = 0
 
 
@@ -41,7 +41,7 @@ def cut(steps: Sequence[Step], constants: Array) -> list[Run]:
 def _run(steps: list[Step], native: list[Lowered]) -> Run:
     if not native:
         return Run(steps)
-    return Run(steps, Steps([n.step for n in native], native), max(n.scratch for n in native))
+    return Run(steps, NativeSteps([n.step for n in native], native), max(n.scratch for n in native))
 
 
 def batch(chunk: Chunk, scratch: int) -> Batch:

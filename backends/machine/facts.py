@@ -18,22 +18,7 @@ from cimc.isa.limits import (
     full_conductance,
 )
 from cimc.isa.program import Instruction
-
-
-@dataclass(frozen=True)
-class Region:
-    """A rectangle of cells in one tile."""
-
-    tile: int
-    row: int
-    col: int
-    rows: int
-    cols: int
-
-
-def region(instruction: Instruction) -> Region:
-    """Return the region that a `program` or `pattern` instruction names."""
-    return Region(*(instruction[name] for name in ("tile", "row", "col", "rows", "cols")))
+from cimc.isa.region import Region
 
 
 @dataclass(frozen=True)

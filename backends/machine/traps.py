@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Self
 
 from cimc.isa.errors import BUDGET, INVALID, UNSUPPORTED, USAGE, CimcError, Code, render
+from cimc.isa.limits import ACCUMULATOR_BITS, SUM_BITS
 
 CODES: Mapping[str, Code] = {
     "CIM0500": Code(
@@ -40,8 +41,10 @@ CODES: Mapping[str, Code] = {
     "CIM0513": Code(
         "input outside the DAC's range", INVALID, "An element streamed to the array is no code of the DAC."
     ),
-    "CIM0514": Code("array sum too large", INVALID, "The magnitude of a sum at an ADC's input reaches 2^32."),
-    "CIM0515": Code("accumulator too large", INVALID, "The magnitude of a sum of the digital unit reaches 2^52."),
+    "CIM0514": Code("array sum too large", INVALID, f"The magnitude of a sum at an ADC's input reaches 2^{SUM_BITS}."),
+    "CIM0515": Code(
+        "accumulator too large", INVALID, f"The magnitude of a sum of the digital unit reaches 2^{ACCUMULATOR_BITS}."
+    ),
     "CIM0516": Code("conductance too large", INVALID, "A device is asked for more than the target's highest level."),
     "CIM0517": Code(
         "operand out of range",

@@ -15,8 +15,7 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import ADC_GAIN, ADC_INL, ADC_OFFSET
 from cimc.isa.program import Program
 
-GAIN_BITS = 20
-ERROR_BITS = 16
+GAIN_ERROR_BITS, ERROR_BITS = 20, 16
 LARGEST_ERROR = 1 << 28
 LARGEST_DIVIDE = 40
 """2^28 * 2^40 / 2^16 = 2^52: errors and sums together stay below 2^53."""
@@ -65,14 +64,14 @@ def adc_errors(machine: Machine, noise: Noise, tile: int, column: int) -> AdcErr
 
     return AdcErrors(
         error(ADC_OFFSET, "offset", ERROR_BITS),
-        error(ADC_GAIN, "gain", GAIN_BITS),
+        error(ADC_GAIN, "gain", GAIN_ERROR_BITS),
         error(ADC_INL, "inl", ERROR_BITS),
     )
 
 
 def multiplier(gain: Gain, errors: AdcErrors) -> int:
     """Return the multiplier m' of an ADC with a gain error."""
-    return gain.multiplier + int(rounded(gain.multiplier * errors.gain, GAIN_BITS))
+    return gain.multiplier + int(rounded(gain.multiplier * errors.gain, GAIN_ERROR_BITS))
 
 
 def require_convertible(machine: Machine, noise: Noise, gain: Gain) -> None:

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.machine.facts import Region
 from cimc.backends.noise import gaussian, philox
+from cimc.isa.region import Region
 
 Array = NDArray[Any]
 

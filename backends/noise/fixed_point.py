@@ -14,6 +14,7 @@ FINE_BITS = 12
 """A device's state is kept in fine units of 2^-12 of a conductance code."""
 EXPONENT_BITS = 20
 READ_BITS = 20
+DAC_ERROR_BITS = 20
 FLICKER_BITS = 16
 NORMAL_BITS = 16
 HALVING_BITS = 30

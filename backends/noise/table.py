@@ -58,7 +58,7 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "drift",
-        "the value over time",
+        "the value over time: power law, relaxation, or a new spread around the target",
         numbers={"drift.scale": Scalar("1", "1", high="1000"), "drift.start": Scalar("s", "1", low="1e-9")},
         choices={"drift.kind": ("none", "power", "redraw", "logarithm")},
         # shift and relaxation are functions of ln(t / s)
@@ -67,7 +67,7 @@ SOURCES: tuple[Source, ...] = (
     ),
     Source(
         "read",
-        "the conductance, by 1/f noise grown until this time",
+        "the conductance, 1/f noise grown until this time",
         numbers={"read.scale": Scalar("1", "1", high="1000"), "read.duration": Scalar("s", "1e-6", low="1e-12")},
         choices={"read.kind": ("relative", "absolute"), "read.time": ("constant", "flicker")},
         curves={"read.sigma": ("1", *RANGE)},
@@ -83,7 +83,7 @@ SOURCES: tuple[Source, ...] = (
     Source("output", "each ADC input", numbers={"output.sigma": Scalar("LSB", "0", high="64")}),
     Source(
         "adc",
-        "offset, gain and bow of each physical ADC",
+        "offset, gain and bow of each physical ADC (column // multiplexing)",
         numbers={
             "adc.offset": Scalar("LSB", "0", high="64"),
             "adc.gain": Scalar("1", "0", high="0.125"),

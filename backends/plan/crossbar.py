@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import Gain, Machine, Region
+from cimc.backends.machine.facts import Gain, Machine
 from cimc.backends.machine.rounding import clamp
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.converters import adc_errors, convert
@@ -18,6 +18,7 @@ from cimc.backends.plan.devices import Devices, DeviceState
 from cimc.backends.plan.exact import Converter, converter, exact_type, highest_code
 from cimc.backends.plan.read_noise import ReadNoise, noisy_converter, read_noise, require_sums
 from cimc.isa.limits import SUM_LIMIT
+from cimc.isa.region import Region
 
 Array = NDArray[Any]
 NEVER = -1
@@ -137,8 +138,8 @@ class Crossbar:
         """Return the values [2, rows, cols] that devices were left at."""
         return self.tile(cells.tile).programmed(cells)
 
-    def convert(self, tile: int, column: int, total: int) -> int:
-        """Return the code that a column's ADC gives for one array sum, noise of single products apart."""
+    def selftest(self, tile: int, column: int, total: int) -> int:
+        """Return the code that a column's ADC gives for a known sum, noise of single products apart."""
         gain = self.gain(tile)
         if abs(total) >= SUM_LIMIT:
             raise Trap("CIM0514", f"the array sum is {total}")

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.machine.facts import Machine, Region
+from cimc.backends.machine.facts import Machine
 from cimc.backends.noise import draws
 from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, deviations, exponents, spread
 from cimc.backends.noise.fixed_point import (
+    DAC_ERROR_BITS,
     EXPONENT_BITS,
     FINE_BITS,
     HALVING_BITS,
@@ -32,9 +33,9 @@ from cimc.backends.noise.table import DAC, DRIFT, PROGRAMMING, READ, REDRAW, STU
 from cimc.backends.noise.wires import wires
 from cimc.backends.plan.exact import half_even
 from cimc.backends.plan.wires import attenuated
+from cimc.isa.region import Region
 
 Array = NDArray[Any]
-DAC_BITS = 20
 LONGEST_SHIFT = 62
 FREE, LOW, HIGH = 0, 1, 2
 
@@ -124,11 +125,11 @@ class Devices:
 
     def conductances(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:
         """Return the conductance codes of a region at a time: mean over pairs, IR drop and DAC errors included."""
-        factors = (1 << DAC_BITS) + self._row_errors(cells)
+        factors = (1 << DAC_ERROR_BITS) + self._row_errors(cells)
         total = self._summed([self.fine(state, cells, seconds) for state in pairs])
         if self.noise.has("ir_drop"):
             total = attenuated(wires(self.noise.profile, self.machine), self.machine, cells, total)
-        return half_even(total * factors[:, None], sum(self.machine.shares) << FINE_BITS + DAC_BITS)
+        return half_even(total * factors[:, None], sum(self.machine.shares) << FINE_BITS + DAC_ERROR_BITS)
 
     def cycle_sigmas(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:
         """Return each device's share [2 * pairs, rows, cols] in the spread from product to product, in fine units."""
@@ -189,7 +190,7 @@ class Devices:
             return np.zeros(cells.rows, np.int64)
         rows = range(cells.row, cells.row + cells.rows)
         z = draws.normals(self.noise.seed, DAC, cells.tile, np.zeros(1), np.zeros(1), rows)[0, 0]
-        return rounded(np.asarray(scaled(self.numbers["dac.gain"], DAC_BITS) * z), NORMAL_BITS)
+        return rounded(np.asarray(scaled(self.numbers["dac.gain"], DAC_ERROR_BITS) * z), NORMAL_BITS)
 
     def _by_writes(self, purpose: int, cells: Region, part: DeviceState) -> Array:
         """Return normal variables of devices by how often they were programmed before."""

@@ -1,5 +1,6 @@
 """The digital unit element by element and vector by vector, windows apart, over a chunk of images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ from cimc.backends.machine.ports import DTYPES
 from cimc.backends.machine.traps import Trap
 from cimc.backends.plan.exact import Epilogue, as_integers, epilogue, exact_type, half_even
 from cimc.backends.plan.memory import Array, Chunk
-from cimc.backends.plan.state import PlanState, Write, magnitude, rounding
+from cimc.backends.plan.state import Builder, PlanState, Write, magnitude, rounding
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
@@ -313,3 +314,18 @@ def _operands(state: PlanState, i: Instruction) -> tuple[StreamState, StreamStat
 
 def _single(value: int) -> Array:
     return np.array([value], INT64)
+
+
+BUILDERS: Mapping[str, Builder] = {
+    "affine": affine,
+    "add": add,
+    "mul": mul,
+    "lut": lut,
+    "softmax": softmax,
+    "move": move,
+    "fill": fill,
+    "select": select,
+    "pick": pick,
+    "argmax": argmax,
+    "div": div,
+}

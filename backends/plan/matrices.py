@@ -1,5 +1,6 @@
 """The digital unit matrix by matrix and vector by vector: matmul, norm and embed over a chunk of images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isqrt
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from cimc.backends.machine import checks
 from cimc.backends.plan.exact import OBJECT, Epilogue, as_integers, epilogue, exact_type, half_even
 from cimc.backends.plan.memory import Array, Chunk
-from cimc.backends.plan.state import PlanState, Write, magnitude, rounding
+from cimc.backends.plan.state import Builder, PlanState, Write, magnitude, rounding
 from cimc.isa.limits import NORM_BITS, ROOT_BITS, ROOT_LIMIT
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
@@ -130,3 +131,10 @@ def embed(state: PlanState, i: Instruction, _: int) -> Write:
     checks.count("the output", out.vectors, source.elements)
     state.largest = max(state.largest, out.elements)
     return Write(out, Embed(source, table, i["first"]), int(table.min(initial=0)), int(table.max(initial=0)))
+
+
+BUILDERS: Mapping[str, Builder] = {
+    "matmul": matmul,
+    "norm": norm,
+    "embed": embed,
+}

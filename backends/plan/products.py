@@ -1,5 +1,6 @@
 """Matrix-vector products on the arrays: mvm, capture and calibrate over a chunk of images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,7 @@ from cimc.backends.plan.crossbar import BlockRead
 from cimc.backends.plan.exact import Epilogue, Rounding, epilogue, half_even
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.observing import Probe
-from cimc.backends.plan.state import Effect, PlanState, Write, rounding
+from cimc.backends.plan.state import Builder, Effect, PlanState, Write, rounding
 from cimc.isa.limits import FACTOR_HIGHEST
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
@@ -242,3 +243,10 @@ def is_probed(step: Write | Effect | Trap, observer: Observer) -> bool:
     compute = step.compute if isinstance(step, Write) else None
     stream = compute.stream if isinstance(compute, (Mvm, CalibratedMvm, Capture)) else None
     return stream is not None and len(observer.vectors(stream.index, stream.source.vectors)) > 0
+
+
+BUILDERS: Mapping[str, Builder] = {
+    "calibrate": calibrate,
+    "mvm": mvm,
+    "capture": capture,
+}

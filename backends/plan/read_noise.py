@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.machine.facts import Gain, Machine, Region
+from cimc.backends.machine.facts import Gain, Machine
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import draws, gaussian
 from cimc.backends.noise.converters import (
@@ -28,6 +28,8 @@ from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, cycle_shift,
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import CYCLE, OUTPUT
 from cimc.backends.plan.exact import OBJECT
+from cimc.isa.limits import SUM_BITS
+from cimc.isa.region import Region
 
 Array = NDArray[Any]
 
@@ -195,4 +197,4 @@ def _fluctuations(machine: Machine, noise: Noise, sigmas: Callable[[], Array]) -
 def require_sums(sums: Array, limit: int) -> None:
     """Trap where a sum reaches the limit."""
     if sums.size and max(-sums.min(), sums.max()) >= limit:
-        raise Trap("CIM0514", "the magnitude of an array sum reaches 2^32")
+        raise Trap("CIM0514", f"the magnitude of an array sum reaches 2^{SUM_BITS}")

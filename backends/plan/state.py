@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import Machine, Region
+from cimc.backends.machine.facts import Machine
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.crossbar import Crossbar
 from cimc.backends.plan.exact import Rounding
 from cimc.backends.plan.memory import Chunk
 from cimc.isa.program import Instruction, Program
+from cimc.isa.region import Region
 from cimc.isa.streams import StreamState
 from cimc.isa.table import FACTOR_ONE
 
@@ -131,6 +132,10 @@ class PlanState:
     def biases(self, address: int, count: int) -> Array:
         """Return a table of offsets B."""
         return self.constant(address, "i64", count)
+
+
+Builder = Callable[[PlanState, Instruction, int], Write | Effect | None]
+"""What an instruction, at an index of the program, does to the plan's state, and the step it becomes."""
 
 
 def rounding(i: Instruction) -> Rounding:

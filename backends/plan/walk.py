@@ -1,6 +1,6 @@
 """The plan of a program: its control flow walked once, every operand resolved, every exactness decided."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
@@ -8,12 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import Machine, gain, region
+from cimc.backends.machine.facts import Machine, gain
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan import digital, matrices, products, windows
-from cimc.backends.plan.state import Effect, PlanState, Write
+from cimc.backends.plan.state import Builder, Effect, PlanState, Write
 from cimc.isa.program import Instruction, Program
+from cimc.isa.region import region
 from cimc.isa.streams import advanced, define, with_window
 
 LONGEST = 1 << 20
@@ -90,10 +91,8 @@ def _time(state: PlanState, i: Instruction, _: int) -> None:
 def _selftest(state: PlanState, i: Instruction, _: int) -> Write:
     state.machine.require_cell(i["tile"], 0, i["col"])
     out = state.single(i["out"])
-    return digital.constant(out, state.crossbar.convert(i["tile"], i["col"], i["value"]))
+    return digital.constant(out, state.crossbar.selftest(i["tile"], i["col"], i["value"]))
 
-
-Builder = Callable[[PlanState, Instruction, int], Write | Effect | None]
 
 BUILDERS: Mapping[str, Builder] = {
     "tensor": _tensor,
@@ -105,27 +104,11 @@ BUILDERS: Mapping[str, Builder] = {
     "verify": _verify,
     "readcell": _readcell,
     "time": _time,
-    "calibrate": products.calibrate,
-    "mvm": products.mvm,
-    "capture": products.capture,
     "selftest": _selftest,
-    "depthwise": windows.depthwise,
-    "poolmax": windows.poolmax,
-    "poolsum": windows.poolsum,
-    "affine": digital.affine,
-    "add": digital.add,
-    "mul": digital.mul,
-    "lut": digital.lut,
-    "softmax": digital.softmax,
-    "move": digital.move,
-    "fill": digital.fill,
-    "matmul": matrices.matmul,
-    "norm": matrices.norm,
-    "embed": matrices.embed,
-    "select": digital.select,
-    "pick": digital.pick,
-    "argmax": digital.argmax,
-    "div": digital.div,
+    **products.BUILDERS,
+    **windows.BUILDERS,
+    **digital.BUILDERS,
+    **matrices.BUILDERS,
 }
 """Instruction -> what it does to the plan's state and the step it becomes; control flow is the walk itself."""
 

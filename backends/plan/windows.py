@@ -1,5 +1,6 @@
 """The digital unit over windows: depthwise convolution, maximum and sum pooling over a chunk of images."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +10,7 @@ from cimc.backends.machine import checks
 from cimc.backends.plan.digital import INT64, integer_type
 from cimc.backends.plan.exact import Epilogue, epilogue, exact_type
 from cimc.backends.plan.memory import Array, Chunk
-from cimc.backends.plan.state import PlanState, Write, magnitude, rounding
+from cimc.backends.plan.state import Builder, PlanState, Write, magnitude, rounding
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
 
@@ -100,3 +101,10 @@ def poolsum(state: PlanState, i: Instruction, _: int) -> Write:
     bound = (source.window.taps if source.window else 0) * magnitude(source)
     exact = epilogue([multipliers[:, None]], offsets[:, None], rounding(i), [bound])
     return Write(out, PoolSum(source, exact_type(bound), exact), i["low"], i["high"])
+
+
+BUILDERS: Mapping[str, Builder] = {
+    "depthwise": depthwise,
+    "poolmax": poolmax,
+    "poolsum": poolsum,
+}

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.machine.facts import Machine, Region
+from cimc.backends.machine.facts import Machine
 from cimc.backends.noise.wires import LOAD_BITS, Wires
 from cimc.backends.plan.exact import half_even
+from cimc.isa.region import Region
 
 Array = NDArray[Any]
 

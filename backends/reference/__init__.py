@@ -1,1 +1,1 @@
-"""The manual as code: written apart from `plan/` on purpose, so that equal results prove both."""
+"""The manual as code; arithmetic is written three times (here, plan/, evaluate/) so that equal bits prove all three."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import mul
 
-from cimc.backends.machine.facts import Gain, Machine, Region
+from cimc.backends.machine.facts import Gain, Machine
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import draws
@@ -17,13 +17,14 @@ from cimc.backends.reference.devices import Cell, Device, Devices, Place
 from cimc.backends.reference.read_noise import Address, ReadNoise, read_noise
 from cimc.backends.reference.wires import attenuated
 from cimc.isa.limits import FACTOR_HIGHEST, SUM_LIMIT
+from cimc.isa.region import Region
 from cimc.isa.table import FACTOR_ONE
 
 PERFECT = AdcErrors()
 
 
 @dataclass
-class Block:
+class ProgrammedBlock:
     """A named region and the digital drift factor of each of its columns."""
 
     cells: Region
@@ -39,7 +40,7 @@ class Crossbar:
         self.laws = Devices(machine, noise) if noise else None
         self.devices: dict[Place, Device] = {}
         self.reads: dict[tuple[int, int, int], int] = {}
-        self.blocks: dict[int, Block] = {}
+        self.blocks: dict[int, ProgrammedBlock] = {}
         self.gains: dict[int, Gain] = {}
         self.common_gain: Gain | None = None
         self.seconds = noise.time_s if noise else 0
@@ -62,9 +63,9 @@ class Crossbar:
 
     def define(self, number: int, cells: Region) -> None:
         """Let a block number name a region, all drift factors 1."""
-        self.blocks[number] = Block(cells, [FACTOR_ONE] * cells.cols)
+        self.blocks[number] = ProgrammedBlock(cells, [FACTOR_ONE] * cells.cols)
 
-    def block(self, number: int) -> Block:
+    def block(self, number: int) -> ProgrammedBlock:
         """Return a block; trap where none was programmed under the number."""
         if number not in self.blocks:
             raise Trap("CIM0511", f"block b{number} has not been programmed", "a `program` instruction comes first")
@@ -165,7 +166,7 @@ class Crossbar:
                     raise Trap("CIM0513", f"the input {x} is streamed to the array, the DAC takes {low} to {high}")
 
     def read(
-        self, vectors: Sequence[Sequence[int]], blocks: Sequence[Block], calibrating: bool = False
+        self, vectors: Sequence[Sequence[int]], blocks: Sequence[ProgrammedBlock], calibrating: bool = False
     ) -> list["BlockRead"]:
         """Stream vectors through blocks, which share the elements of each in order, and return what each has read.
 

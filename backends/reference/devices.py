@@ -12,6 +12,7 @@ from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.noise import draws
 from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, deviations, exponents, spread
 from cimc.backends.noise.fixed_point import (
+    DAC_ERROR_BITS,
     EXPONENT_BITS,
     FINE_BITS,
     HALVING_BITS,
@@ -30,7 +31,6 @@ Cell = tuple[int, int, int, str]
 """One side of a cell: tile, row, column, polarity. It has as many devices as the machine has pairs."""
 Place = tuple[int, int, int, str, int]
 """A device: its side of a cell, and its pair."""
-DAC_BITS = 20
 
 
 @dataclass
@@ -84,7 +84,7 @@ class Devices:
 
     def error(self, place: Place, device: Device) -> int:
         """Return the error that a device was left with, in fine units; a stuck one is read as it is."""
-        return self._stuck_or(place, device.value) - (device.target << FINE_BITS)
+        return self._with_stuck(place, device.value) - (device.target << FINE_BITS)
 
     def rests(self, rests: Mapping[str, int], errors: Mapping[str, int]) -> dict[str, int]:
         """Return the targets of a cell's second pair by polarity, from what the first leaves open and its errors."""
@@ -98,7 +98,7 @@ class Devices:
 
     def programmed(self, devices: Mapping[Place, Device | None]) -> int:
         """Return the programmed value, the mean over a cell's pairs, as a conductance code."""
-        values = [self._stuck_or(place, self._value(device)) for place, device in devices.items()]
+        values = [self._with_stuck(place, self._value(device)) for place, device in devices.items()]
         return half_even(self._summed(values), sum(self.machine.shares) << FINE_BITS)
 
     def _summed(self, values: Sequence[int]) -> int:
@@ -111,8 +111,8 @@ class Devices:
 
     def code(self, fine: int, tile: int, row: int) -> int:
         """Return the conductance code of a sum over a cell's pairs, its row's DAC error included."""
-        factor = (1 << DAC_BITS) + self._row_error(tile, row)
-        return half_even(fine * factor, sum(self.machine.shares) << FINE_BITS + DAC_BITS)
+        factor = (1 << DAC_ERROR_BITS) + self._row_error(tile, row)
+        return half_even(fine * factor, sum(self.machine.shares) << FINE_BITS + DAC_ERROR_BITS)
 
     def cycle_sigmas(self, devices: Mapping[Place, Device | None], seconds: int) -> list[int]:
         """Return each device's share in the spread of a cell from product to product, in fine units."""
@@ -137,7 +137,7 @@ class Devices:
                 z = self._normal(READ, place, seconds)
                 value += rounded(_sigma(age.read, device.value, value) * z, NORMAL_BITS)
             value = clamp(value, 0, self.ceiling)
-        return self._stuck_or(place, value)
+        return self._with_stuck(place, value)
 
     def _drifted(self, place: Place, device: Device, age: Aging, seconds: int) -> int:
         if age.redraw is not None:
@@ -147,7 +147,7 @@ class Devices:
             return device.value - age.shift + rounded(age.relaxation * device.drift, NORMAL_BITS)
         return _decayed(device.value, device.drift * age.exponent) if self.kind == "power" else device.value
 
-    def _stuck_or(self, place: Place, value: int) -> int:
+    def _with_stuck(self, place: Place, value: int) -> int:
         stuck = self._stuck(place)
         return value if stuck is None else stuck
 
@@ -166,7 +166,7 @@ class Devices:
         if not self.noise.has("dac"):
             return 0
         z = draws.normal(self.noise.seed, DAC, tile, 0, 0, row)
-        return rounded(scaled(self.numbers["dac.gain"], DAC_BITS) * z, NORMAL_BITS)
+        return rounded(scaled(self.numbers["dac.gain"], DAC_ERROR_BITS) * z, NORMAL_BITS)
 
     def _normal(self, purpose: int, place: Place, sample: int) -> int:
         tile, row, col, polarity, pair = place

@@ -5,17 +5,18 @@ from math import isqrt
 from typing import Any
 
 from cimc.backends.machine import checks
-from cimc.backends.machine.facts import gain, machine, region
+from cimc.backends.machine.facts import gain, machine
 from cimc.backends.machine.observer import Observer, elements
 from cimc.backends.machine.ports import require_in_memory, require_names, require_port
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
-from cimc.backends.reference.crossbar import Block, BlockRead, Crossbar, drift_factor
+from cimc.backends.reference.crossbar import BlockRead, Crossbar, ProgrammedBlock, drift_factor
 from cimc.backends.reference.memory import Memory
 from cimc.backends.reference.observing import show
 from cimc.isa.limits import ACCUMULATOR_LIMIT, NORM_BITS, ROOT_BITS
 from cimc.isa.program import Instruction, Program
+from cimc.isa.region import region
 from cimc.isa.streams import StreamState, advanced, define, with_window
 from cimc.isa.table import FACTOR_ONE
 
@@ -370,7 +371,7 @@ class Reference:
             checks.count("the output", state.elements, elements)
         return state
 
-    def _blocks(self, first: int, count: int) -> list[Block]:
+    def _blocks(self, first: int, count: int) -> list[ProgrammedBlock]:
         blocks = [self.crossbar.block(number) for number in range(first, first + count)]
         for block in blocks:
             self.crossbar.gain(block.cells.tile)
@@ -388,7 +389,7 @@ class Reference:
     def _biases(self, address: int, count: int) -> list[int]:
         return self.memory.constant(address, "i64", count)
 
-    def _read(self, source: StreamState, blocks: list[Block], calibrating: bool = False) -> list[BlockRead]:
+    def _read(self, source: StreamState, blocks: list[ProgrammedBlock], calibrating: bool = False) -> list[BlockRead]:
         checks.count("a vector", source.length, sum(block.cells.rows for block in blocks))
         vectors = self.memory.read(source) if calibrating else [vector for _, vector in self._vectors(source)]
         return self.crossbar.read(vectors, blocks, calibrating)

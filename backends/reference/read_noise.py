@@ -9,12 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from cimc.backends.machine.facts import Gain, Machine, Region
+from cimc.backends.machine.facts import Gain, Machine
 from cimc.backends.noise import draws
 from cimc.backends.noise.converters import ERROR_BITS, AdcErrors, adc_errors, require_convertible
 from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, cycle_shift, rounded, scaled
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import CYCLE, OUTPUT
+from cimc.isa.region import Region
 
 Sigmas = Sequence[Sequence[Sequence[int]]]
 """Per column and row of a block, the spreads of a cell's devices in fine units."""

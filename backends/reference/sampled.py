@@ -6,17 +6,17 @@ and the reference claims no more than the elements it computed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.machine.facts import Machine, Region, region
-from cimc.backends.reference.crossbar import Block, Crossbar, drift_factor
+from cimc.backends.machine.facts import Machine
+from cimc.backends.reference.crossbar import Crossbar, ProgrammedBlock, drift_factor
 from cimc.backends.reference.devices import Cell
 from cimc.backends.reference.instructions import Reference
 from cimc.isa.program import Instruction, Program
+from cimc.isa.region import Region, region
 from cimc.isa.streams import StreamState
 from cimc.isa.table import FACTOR_ONE
 
@@ -72,7 +72,9 @@ class SampledReference(Reference):
         references = self.memory.constant(i["reference"], "i64", len(blocks) * cols)
         chosen = _chosen(cols, COLUMNS, self.index)
         for j in chosen:
-            column = [Block(replace(block.cells, col=block.cells.col + j, cols=1), [FACTOR_ONE]) for block in blocks]
+            column = [
+                ProgrammedBlock(block.cells._replace(col=block.cells.col + j, cols=1), [FACTOR_ONE]) for block in blocks
+            ]
             for t, read in enumerate(self._read(source, column, calibrating=True)):
                 total = sum(abs(code) for (code,) in read.codes)
                 blocks[t].factors[j] = drift_factor(references[t * cols + j], total)

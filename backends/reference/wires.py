@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from cimc.backends.machine.facts import Machine, Region
+from cimc.backends.machine.facts import Machine
 from cimc.backends.machine.rounding import half_even
 from cimc.backends.noise.wires import LOAD_BITS, Wires
+from cimc.isa.region import Region
 
 
 def attenuated(law: Wires, machine: Machine, cells: Region, fine: Sequence[Sequence[int]]) -> list[list[int]]:

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
-from cimc.backends.machine.facts import Machine, Region, machine, region
+from cimc.backends.machine.facts import Machine, machine
 from cimc.backends.machine.observer import Writes
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan, mixed, plan
 from cimc.backends.silicon.converter_use import ConverterCounts, ConverterUse
 from cimc.isa.program import Instruction, Program
+from cimc.isa.region import Region, region
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]

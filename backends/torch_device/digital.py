@@ -6,7 +6,7 @@ from torch import Tensor
 
 from cimc.backends.plan.digital import Add, Affine, Lut, Move, Mul, Select, Softmax, Value
 from cimc.backends.plan.windows import Depthwise, PoolMax, PoolSum
-from cimc.backends.torch_device.arithmetic import float_type, half_even, tensor_epilogue
+from cimc.backends.torch_device.exact import float_type, half_even, tensor_epilogue
 from cimc.backends.torch_device.memory import Compute, Layout, Memory
 from cimc.isa.streams import StreamState
 

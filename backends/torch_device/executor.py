@@ -15,7 +15,7 @@ from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.products import is_probed
 from cimc.backends.plan.state import Write
 from cimc.backends.plan.walk import Plan, Step
-from cimc.backends.torch_device.exactness import require_exact
+from cimc.backends.torch_device.device_check import require_exact
 from cimc.backends.torch_device.lowering import lowered
 from cimc.backends.torch_device.memory import Compute, Layout, Memory, Target
 from cimc.isa.program import Program

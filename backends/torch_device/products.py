@@ -13,7 +13,8 @@ from cimc.backends.plan.crossbar import BlockRead
 from cimc.backends.plan.exact import Converter
 from cimc.backends.plan.products import Capture, Mvm, Stream
 from cimc.backends.plan.read_noise import Address, Cycle, Fluctuation, NoisyConverter
-from cimc.backends.torch_device.arithmetic import (
+from cimc.backends.torch_device.draws import normals
+from cimc.backends.torch_device.exact import (
     Unsuitable,
     converted,
     float_type,
@@ -21,7 +22,6 @@ from cimc.backends.torch_device.arithmetic import (
     square_root,
     tensor_epilogue,
 )
-from cimc.backends.torch_device.draws import normals
 from cimc.backends.torch_device.memory import Compute, Layout, Memory, Source
 from cimc.isa.limits import SUM_LIMIT
 

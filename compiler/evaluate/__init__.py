@@ -1,4 +1,4 @@
-"""Executes the IR of any level by lowering each operation to ONNX on onnxruntime."""
+"""The IR of any level on onnxruntime; arithmetic written apart from reference/ and plan/, so equal bits prove all."""
 
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING

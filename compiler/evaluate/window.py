@@ -8,7 +8,7 @@ from cimc.ir.attributes import Ints, int_values
 
 
 @dataclass(frozen=True)
-class Window:
+class XbarWindow:
     """Pairs run down, then across; `before` is the padding above and left."""
 
     kernel: tuple[int, int]
@@ -18,9 +18,9 @@ class Window:
     positions: tuple[int, int]
 
     @staticmethod
-    def of(attribute: Ints | None) -> "Window":
+    def of(attribute: Ints | None) -> "XbarWindow":
         kh, kw, sh, sw, dh, dw, top, left, oh, ow = int_values(attribute)
-        return Window((kh, kw), (sh, sw), (dh, dw), (top, left), (oh, ow))
+        return XbarWindow((kh, kw), (sh, sw), (dh, dw), (top, left), (oh, ow))
 
     @property
     def taps(self) -> int:
@@ -35,7 +35,7 @@ class Window:
         return down + 1, across + 1
 
 
-def read_region(b: Builder, x: str, shape: tuple[int, ...], window: Window, fill: float) -> str:
+def read_region(b: Builder, x: str, shape: tuple[int, ...], window: XbarWindow, fill: float) -> str:
     """Return the part of (height, width, channels) that the window reads, with `fill` outside the tensor."""
     extent, before = window.extent, window.before
     after = [extent[a] - before[a] - shape[a] for a in (0, 1)]
@@ -43,7 +43,7 @@ def read_region(b: Builder, x: str, shape: tuple[int, ...], window: Window, fill
     return x if min(after) >= 0 else layout.cut(b, x, (0, 0), extent, (1, 1))
 
 
-def im2col(b: Builder, x: str, shape: tuple[int, ...], window: Window, fill: float) -> str:
+def im2col(b: Builder, x: str, shape: tuple[int, ...], window: XbarWindow, fill: float) -> str:
     """Return (output height, output width, taps * channels): vectors over kernel row, kernel column, channel."""
     x = read_region(b, x, shape, window, fill)
     if window.positions == (1, 1):
@@ -54,10 +54,10 @@ def im2col(b: Builder, x: str, shape: tuple[int, ...], window: Window, fill: flo
     return parts[0] if len(parts) == 1 else b.node("Concat", *parts, axis=-1)
 
 
-def taps_apart(b: Builder, x: str, shape: tuple[int, ...], window: Window, fill: float) -> str:
+def taps_apart(b: Builder, x: str, shape: tuple[int, ...], window: XbarWindow, fill: float) -> str:
     """Return (output height, output width, taps, channels)."""
     return layout.reshape(b, im2col(b, x, shape, window, fill), (*window.positions, window.taps, shape[2]))
 
 
-def _kernel_taps(window: Window) -> list[tuple[int, int]]:
+def _kernel_taps(window: XbarWindow) -> list[tuple[int, int]]:
     return [(row, col) for row in range(window.kernel[0]) for col in range(window.kernel[1])]

@@ -7,7 +7,7 @@ from cimc.evaluate import bounds, layout
 from cimc.evaluate.builder import Array, Builder, Lowerings
 from cimc.evaluate.codes import clip, rescale
 from cimc.evaluate.nn_float import Convolution, convolution, places
-from cimc.evaluate.window import Window, read_region, taps_apart
+from cimc.evaluate.window import XbarWindow, read_region, taps_apart
 from cimc.ir import xbar
 from cimc.ir.attributes import int_value
 from cimc.ir.nn import Computed
@@ -25,7 +25,7 @@ def depthwise(b: Builder, op: xbar.DepthwiseOp) -> str:
 
 
 def pool_sum(b: Builder, op: xbar.PoolSumOp) -> str:
-    window = Window.of(op.window)
+    window = XbarWindow.of(op.window)
     taps = taps_apart(b, b.names[op.x], shape_of(op.x), window, code_of(op.x).zero.data)
     sums = b.node("ReduceSum", b.to_double(taps), b.ints([3]), keepdims=0)
     scale, offset = (_per_position(b.integers(ref), window) for ref in (op.scale, op.offset))
@@ -33,7 +33,7 @@ def pool_sum(b: Builder, op: xbar.PoolSumOp) -> str:
 
 
 def pool_max(b: Builder, op: xbar.PoolMaxOp) -> str:
-    taps = taps_apart(b, b.names[op.x], shape_of(op.x), Window.of(op.window), code_of(op.x).low.data)
+    taps = taps_apart(b, b.names[op.x], shape_of(op.x), XbarWindow.of(op.window), code_of(op.x).low.data)
     largest = b.node("ReduceMax", taps, b.ints([3]), keepdims=0)
     return b.node("Clip", largest, b.single(int_value(op.low)), b.single(int_value(op.high)))
 
@@ -121,7 +121,7 @@ def _check_softmax(op: xbar.SoftmaxOp, table: Array) -> None:
 
 def _depthwise_single(b: Builder, op: xbar.DepthwiseOp, weights: Array) -> str:
     """Return the tap sums, exact in float32."""
-    window, channels = Window.of(op.window), shape_of(op.x)[2]
+    window, channels = XbarWindow.of(op.window), shape_of(op.x)[2]
     region = read_region(b, b.names[op.x], shape_of(op.x), window, code_of(op.x).zero.data)
     how = Convolution(window.stride, window.dilation, (0, 0, 0, 0), channels)
     return b.to_double(convolution(b, region, weights.reshape(*window.kernel, 1, -1), None, how))
@@ -129,7 +129,7 @@ def _depthwise_single(b: Builder, op: xbar.DepthwiseOp, weights: Array) -> str:
 
 def _depthwise_double(b: Builder, op: xbar.DepthwiseOp, weights: Array) -> str:
     """Return the tap sums of codes too wide for float32, tap by tap: onnxruntime has no convolution in double."""
-    window = Window.of(op.window)
+    window = XbarWindow.of(op.window)
     taps = taps_apart(b, b.names[op.x], shape_of(op.x), window, code_of(op.x).zero.data)
     apart = layout.reshape(b, b.to_double(taps), (*window.positions, window.taps, shape_of(op.x)[2], 1))
     sums = b.node("ReduceSum", b.node("Mul", apart, b.double(weights)), b.ints([3]), keepdims=0)
@@ -141,7 +141,7 @@ def _operands(b: Builder, op: xbar.AddOp | xbar.MulOp | xbar.DivOp) -> list[str]
     return [layout.with_rank(b, b.to_double(b.names[x]), shape_of(x), rank) for x in (op.a, op.b)]
 
 
-def _per_position(table: Array, window: Window) -> Array:
+def _per_position(table: Array, window: XbarWindow) -> Array:
     return table.reshape(-1) if table.size == 1 else table.reshape(*window.positions, 1)
 
 

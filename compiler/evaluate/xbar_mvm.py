@@ -16,7 +16,7 @@ from cimc.evaluate import bounds, layout
 from cimc.evaluate.builder import Array, Builder, Lowerings
 from cimc.evaluate.codes import clip, quantise, rescale
 from cimc.evaluate.nn_float import real
-from cimc.evaluate.window import Window, im2col
+from cimc.evaluate.window import XbarWindow, im2col
 from cimc.ir import xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.types import code_of, shape_of
@@ -123,7 +123,7 @@ def _vectors(b: Builder, op: xbar.MvmOp, x: str, fill: float) -> str:
     shape = shape_of(op.x)
     taps, lead = 1, shape[:-1]
     if op.window is not None:
-        window = Window.of(op.window)
+        window = XbarWindow.of(op.window)
         taps, lead = window.taps, window.positions
         x = im2col(b, x, shape, window, fill)
     if group == 1:

@@ -21,7 +21,7 @@ X, W, R, B, LENGTHS, H, C, P = range(8)
 
 
 @dataclass(frozen=True)
-class Step:
+class TimeStep:
     """The body of one direction under construction; `inside` is the node within the body.
 
     Matrices are (rows, gates * hidden) with the gates in ONNX's order, `bias` is what the inputs' part does not hold.
@@ -81,7 +81,7 @@ def affine(at: Site, x: SSAValue, scale: Reals, bias: Reals, label: str) -> SSAV
     return at.add(build.affine(x, refs[0], refs[1], label))
 
 
-Cell = Callable[[Step, SSAValue, Sequence[SSAValue]], list[SSAValue]]
+Cell = Callable[[TimeStep, SSAValue, Sequence[SSAValue]], list[SSAValue]]
 """Takes the inputs' part of the gates and the states; returns the next states, the output first."""
 
 
@@ -100,11 +100,11 @@ def rnn(at: Site) -> tuple[SSAValue, ...]:
     return _recurrent(at, 1, (H,), ("Tanh",), _rnn)
 
 
-def _rnn(step: Step, x: SSAValue, states: Sequence[SSAValue]) -> list[SSAValue]:
+def _rnn(step: TimeStep, x: SSAValue, states: Sequence[SSAValue]) -> list[SSAValue]:
     return [step.activated(step.sum(x, step.product(states[0], "recurrence", 0, 1), "sum"), 0, "next")]
 
 
-def _gru(step: Step, x: SSAValue, states: Sequence[SSAValue]) -> list[SSAValue]:
+def _gru(step: TimeStep, x: SSAValue, states: Sequence[SSAValue]) -> list[SSAValue]:
     """h' = n + z (h - n), which is (1 - z) n + z h; gates z, r, n."""
     (h,) = states
     after = step.inside.node.integer("linear_before_reset", 0)
@@ -121,7 +121,7 @@ def _gru(step: Step, x: SSAValue, states: Sequence[SSAValue]) -> list[SSAValue]:
     return [step.sum(n, change, "next")]
 
 
-def _lstm(step: Step, x: SSAValue, states: Sequence[SSAValue]) -> list[SSAValue]:
+def _lstm(step: TimeStep, x: SSAValue, states: Sequence[SSAValue]) -> list[SSAValue]:
     """c' = f c + i g, h' = o H(c'); gates i, o, f, g; peepholes i, o, f."""
     h, c = states
     total = step.sum(x, step.product(h, "recurrence", 0, 4), "sum")
@@ -139,7 +139,7 @@ def _lstm(step: Step, x: SSAValue, states: Sequence[SSAValue]) -> list[SSAValue]
     return [step.times(o, step.activated(cell, 2, "cell.out"), "next"), cell]
 
 
-def _peeped(step: Step, total: SSAValue, c: SSAValue, gate: int, name: str) -> SSAValue:
+def _peeped(step: TimeStep, total: SSAValue, c: SSAValue, gate: int, name: str) -> SSAValue:
     """Return a gate that also looks at the cell, element by element."""
     assert step.peepholes is not None
     weights = step.peepholes[gate * step.hidden : (gate + 1) * step.hidden]
@@ -189,7 +189,7 @@ class _Direction:
         block = Block()
         body = replace(at, canvas=replace(at.canvas, block=block))
         recurrence = self._matrix(R, self.hidden)
-        step = Step(body, self.prefix, self.hidden, recurrence, inside, self._peepholes(), functions)
+        step = TimeStep(body, self.prefix, self.hidden, recurrence, inside, self._peepholes(), functions)
         slices = [body.add(loops.take(v, self._label("step"))) for v in (products, *([] if mask is None else [mask]))]
         states = [body.add(loops.state(v, self._label(f"state{n}"))) for n, v in enumerate(initial)]
         following = cell(step, slices[0], states)
@@ -213,7 +213,7 @@ class _Direction:
         ]
         return [labelled[-1], *labelled[:-1]]
 
-    def _held(self, step: Step, new: SSAValue, old: SSAValue, mask: SSAValue) -> SSAValue:
+    def _held(self, step: TimeStep, new: SSAValue, old: SSAValue, mask: SSAValue) -> SSAValue:
         """Return old + mask (new - old): steps behind the end of a sequence leave the state alone."""
         change = step.add(build.sub(new, old, step.label("change")))
         return step.sum(old, step.times(change, mask, "change.masked"), "held")

@@ -90,7 +90,7 @@ def test_an_observer_changes_no_code(network, executor):
     assert use.counts
 
 
-def test_both_interpreters_know_every_instruction_in_table_order():
+def test_both_interpreters_know_every_instruction_and_the_reference_is_in_table_order():
     names = [spec.name for spec in TABLE]
     assert [name for name in vars(Reference) if name in names] == names
-    assert [*CONTROL, *BUILDERS] == names
+    assert sorted([*CONTROL, *BUILDERS]) == sorted(names)

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.machine.facts import Machine, Region
+from cimc.backends.machine.facts import Machine
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.devices import Devices, DeviceState
+from cimc.isa.region import Region
 
 HIGHEST = 400
 G_US = (0, 0.25, 1.25, 2.5, 5, 10, 12.5, 20, 25)

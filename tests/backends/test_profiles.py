@@ -3,6 +3,7 @@
 import math
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise import fixed_point
 from cimc.backends.noise.device_tables import aging, deviations, exponents, spread
 from cimc.backends.noise.profiles import built_in_names, load_profile, parse_profile
+from cimc.backends.noise.table import NAMES, SOURCES
 
 HIGHEST = 400
 FINE = HIGHEST << 12
@@ -163,3 +165,8 @@ def test_a_spread_beyond_the_number_formats_is_refused():
     with pytest.raises(Refusal) as refusal:
         exponents(load_profile("generic,drift.mean=100"), HIGHEST)
     assert refusal.value.code == "CIM0533"
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=NAMES)
+def test_every_source_has_its_row_on_the_page(source):
+    assert f"| {source.name} | {source.disturbs} |" in (Path(__file__).parents[2] / "docs" / "noise.md").read_text()

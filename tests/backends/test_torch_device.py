@@ -10,11 +10,10 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.observer import Writes
 from cimc.backends.machine.traps import Refusal, Trap
-from cimc.backends.noise import draws as addresses
 from cimc.backends.noise import gaussian
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
-from cimc.backends.noise.table import NAMES
+from cimc.backends.noise.table import CYCLE, NAMES, OUTPUT
 from cimc.backends.plan.digital import Add, Lut, Softmax
 from cimc.backends.plan.products import Mvm
 from cimc.backends.plan.read_noise import Address
@@ -24,7 +23,7 @@ from cimc.backends.torch_device.opening import devices, opened
 
 torch = pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")
 
-from cimc.backends.torch_device import draws, exactness, lowering  # noqa: E402
+from cimc.backends.torch_device import device_check, draws, lowering  # noqa: E402
 
 EVERYTHING = Noise(load_profile("pcm"), 3, 3600, frozenset(NAMES), 7)
 DEVICE = "torch:cpu"
@@ -140,7 +139,7 @@ def test_products_that_an_observer_probes_are_shown(new):
         (12345, 7 << 16 | 9, 3, 5, range(3, 45)),
     ],
 )
-@pytest.mark.parametrize("purpose", [addresses.CYCLE, addresses.OUTPUT])
+@pytest.mark.parametrize("purpose", [CYCLE, OUTPUT])
 def test_normal_variables_at_any_address(monkeypatch, seed, stream, occurrence, first_sample, columns, purpose):
     monkeypatch.setattr(draws, "BLOCKS", {"cpu": 20})
     address, samples = Address(seed, stream, occurrence, columns), np.arange(first_sample, first_sample + 3)
@@ -177,30 +176,30 @@ def shortened(bits):
 @pytest.mark.parametrize("bits", [7, 10])
 def test_a_device_that_shortens_factors_is_refused(monkeypatch, bits):
     short = shortened(bits)
-    monkeypatch.setattr(exactness, "product", lambda a, b: short(a) @ short(b))
+    monkeypatch.setattr(device_check, "product", lambda a, b: short(a) @ short(b))
     with pytest.raises(Refusal, match="CIM0542"):
-        exactness.require_exact(torch.device("cpu"))
+        device_check.require_exact(torch.device("cpu"))
 
 
 def test_a_device_whose_precision_someone_lowers_is_refused_the_next_time(new, monkeypatch):
     Interpreter(layered(new), executor=DEVICE)
     short = shortened(10)
-    monkeypatch.setattr(exactness, "product", lambda a, b: short(a) @ short(b))
+    monkeypatch.setattr(device_check, "product", lambda a, b: short(a) @ short(b))
     with pytest.raises(Refusal, match="CIM0542"):
         Interpreter(layered(new), executor=DEVICE)
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float64])
 def test_a_device_that_rounds_sums_is_refused(monkeypatch, kind):
-    monkeypatch.setattr(exactness, "product", lambda a, b: a @ b if a.dtype != kind else a @ b * (1 - 2.0**-23))
+    monkeypatch.setattr(device_check, "product", lambda a, b: a @ b if a.dtype != kind else a @ b * (1 - 2.0**-23))
     with pytest.raises(Refusal, match="CIM0542"):
-        exactness.require_exact(torch.device("cpu"))
+        device_check.require_exact(torch.device("cpu"))
 
 
 def test_a_device_that_rounds_roots_badly_is_refused(monkeypatch):
-    monkeypatch.setattr(exactness, "square_root", lambda values: torch.nextafter(values.sqrt(), values))
+    monkeypatch.setattr(device_check, "square_root", lambda values: torch.nextafter(values.sqrt(), values))
     with pytest.raises(Refusal, match="CIM0542"):
-        exactness.require_exact(torch.device("cpu"))
+        device_check.require_exact(torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from cimc.backends.machine.facts import Machine, Region
+from cimc.backends.machine.facts import Machine
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.wires import wires
 from cimc.backends.plan.wires import attenuated
 from cimc.backends.reference import wires as reference_wires
+from cimc.isa.region import Region
 
 FULL = 508 << 12
 

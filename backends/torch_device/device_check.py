@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cimc.backends.machine.traps import Refusal
-from cimc.backends.torch_device.arithmetic import product, square_root
+from cimc.backends.torch_device.exact import product, square_root
 
 Array = NDArray[Any]
 ROWS, COLUMNS = 1023, 64

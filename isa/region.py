@@ -1,0 +1,26 @@
+"""A rectangle of cells in one tile: what `program` and `pattern` write, and what a block number names."""
+
+from typing import NamedTuple
+
+from cimc.isa.program import Instruction
+
+
+class Region(NamedTuple):
+    """The cells row..row + rows - 1, col..col + cols - 1 of a tile, each a plus and a minus side."""
+
+    tile: int
+    row: int
+    col: int
+    rows: int
+    cols: int
+
+    def overlaps(self, other: "Region") -> bool:
+        """Return whether both share a cell."""
+        rows = self.row < other.row + other.rows and other.row < self.row + self.rows
+        cols = self.col < other.col + other.cols and other.col < self.col + self.cols
+        return self.tile == other.tile and rows and cols
+
+
+def region(instruction: Instruction) -> Region:
+    """Return the region that a `program` or `pattern` instruction names."""
+    return Region(*(instruction[name] for name in Region._fields))
