@@ -1,21 +1,38 @@
 """Programs as files: binary or text by content on loading; whole files, with fresh checksums, on saving."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from cimc.isa import binary
-from cimc.isa.atomic import write_files
+from cimc.isa.atomic import pending_name, write_files, write_pair
 from cimc.isa.budgets import require
 from cimc.isa.disassemble import render
 from cimc.isa.errors import IsaError
 from cimc.isa.opening import open_named, open_regular
 from cimc.isa.program import Program
 
+DIFFERENT = ("CIM0424", "CIM0426")
+"""Codes of a text and a payload that do not go together."""
+MOST_RACES = 20
+"""How often a text is read again that was replaced while its payload was read."""
+
+
+class Overtaken(Exception):
+    """A writer replaced the text before its payload was read."""
+
 
 def load(path: str | os.PathLike[str]) -> Program:
     """Return the program of a binary or text file. Raises IsaError on what is no whole program, OSError, OverBudget."""
     path = Path(path)
+    for race in range(MOST_RACES):
+        with suppress(Overtaken):
+            return _load(path, is_last=race == MOST_RACES - 1)
+    raise AssertionError("the last race has an end")
+
+
+def _load(path: Path, is_last: bool) -> Program:
     with open_regular(path) as file:
         start = file.read(len(binary.MAGIC))
         file.seek(0)
@@ -25,7 +42,12 @@ def load(path: str | os.PathLike[str]) -> Program:
             text = _text(file)
         except IsaError as error:
             raise error.at(f"{path}: {error.place}" if error.place else str(path)) from None
-    return _parse(text, path)
+    try:
+        return _parse(text, path)
+    except IsaError as error:
+        if error.code in DIFFERENT and not is_last and path.read_bytes() != text.encode():
+            raise Overtaken from None
+        raise
 
 
 def save_binary(program: Program, path: str | os.PathLike[str]) -> None:
@@ -46,9 +68,11 @@ def save_text(program: Program, path: str | os.PathLike[str]) -> None:
             f"program text cannot be saved as {path.name!r}, the name of its payload file",
             "choose a name that ends in .asm",
         )
-    text = {path: (render(program, payload.name).encode(),)}
-    has_payload = bool(program.constants or program.conductances)
-    write_files({payload: (program.constants, program.conductances), **text} if has_payload else text)
+    text = render(program, payload.name).encode()
+    if program.constants or program.conductances:
+        write_pair(path, text, payload, (program.constants, program.conductances))
+    else:
+        write_files({path: (text,)})
 
 
 def _text(file: BinaryIO) -> str:
@@ -66,4 +90,12 @@ def _text(file: BinaryIO) -> str:
 def _parse(text: str, path: Path) -> Program:
     from cimc.isa.assemble import parse
 
-    return parse(text, lambda name: open_named(path.parent, name), str(path))
+    return parse(text, lambda name: _payload(path.parent, name, text), str(path))
+
+
+def _payload(folder: Path, name: str, text: str) -> BinaryIO:
+    """Return the payload of a text, where it waits for its own name if its writer did not finish."""
+    try:
+        return open_named(folder, pending_name(name, text.encode()))
+    except (OSError, ValueError):
+        return open_named(folder, name)
