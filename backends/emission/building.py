@@ -1,4 +1,4 @@
-"""The author of a graph's program: streams over values, tables of operations, and who writes what."""
+"""The author of a graph's program: streams over values, tables of operations, names for what they are."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,6 @@ from xdsl.ir import Operation, SSAValue
 from cimc.backends.emission.layers import layers_of
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
-from cimc.ir.loops import runs_of, scan_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
 from cimc.isa.author import Author
@@ -29,26 +28,10 @@ LONGEST = BY_NAME["tensor"].field("shape").highest
 
 
 @dataclass(frozen=True)
-class Write:
-    """Where one instruction's results go inside a value: flat element start + i * pitch[0] + ... in stream order.
-
-    In a loop it does so in each of its `runs`, `step` elements further on: in the stack of all steps of a value.
-    """
-
-    label: str
-    start: int
-    shape: tuple[int, ...]
-    pitch: tuple[int, ...]
-    step: int = 0
-    runs: int = 1
-
-
-@dataclass(frozen=True)
 class Emission:
-    """A program, which value each writing instruction fills (`writes`), names for addresses (`constants`, `cells`)."""
+    """A program, and names for addresses in its constant memory (`constants`) and conductance section (`cells`)."""
 
     program: Program
-    writes: Mapping[int, Write]
     constants: Sequence[tuple[int, int, str]]
     cells: Sequence[tuple[int, int, int, str]]
     """(byte offset, rows, columns, name) of each block in the conductance section."""
@@ -63,7 +46,6 @@ class Builder(Author):
         self.graph = graph
         self.owners = layers_of(graph)
         self.layers = list(self.owners.values())
-        self.writes: dict[int, Write] = {}
         self.cells: list[tuple[int, int, int, str]] = []
         self.moving: dict[Operation, int] = {}
 
@@ -86,9 +68,6 @@ class Builder(Author):
     def result(self, op: Computed, shape: Shape, pitch: Shape, start: int = 0) -> None:
         """Define the output stream over (a part of) the result of `op`; the instruction put next writes it."""
         self.stream(OUT, op.out, shape, pitch, start)
-        step = math.prod(shape_of(op.out)) if scan_of(op) else 0
-        write = Write(op.label.data, start, tuple(shape), tuple(pitch), step, runs_of(op))
-        self.writes[len(self.instructions)] = write
 
     def patches(self, op: Any, fill: int, channels: int, start: int = 0, rows: tuple[int, int] | None = None) -> None:
         """Define the input stream as the op's im2col window over `channels` channels from element `start` on.

@@ -47,7 +47,7 @@ def emit(graph: Graph, meta: Mapping[str, Any], activation_bytes: int) -> Emissi
     builder.put("halt")
     builder.inputs = [_port(op, op.out) for op in operations if isinstance(op, InputOp)]
     builder.outputs = [_port(op, op.x) for op in operations if isinstance(op, OutputOp)]
-    return Emission(builder.program(), builder.writes, builder.constants.names, builder.cells)
+    return Emission(builder.program(), builder.constants.names, builder.cells)
 
 
 def _operation(builder: Builder, op: Operation) -> None:

@@ -5,7 +5,7 @@ from math import prod
 
 from xdsl.ir import Operation, SSAValue
 
-from cimc.backends.emission.building import IN, OPERANDS, OUT, Builder, Write, vectors
+from cimc.backends.emission.building import IN, OPERANDS, OUT, Builder, vectors
 from cimc.ir import loops
 from cimc.ir.attributes import int_value
 from cimc.ir.types import shape_of
@@ -17,7 +17,7 @@ FIRST_MOVING = len(OPERANDS) + 1
 def scan(builder: Builder, op: loops.ScanOp, emit: Callable[[Builder, Operation], None]) -> None:
     """Initialise the states, place the moving streams, and put the body between `loop` and `endloop`."""
     for state in op.states:
-        _copy_to_state(builder, state, state.initial, 0)
+        _copy_to_state(builder, state, state.initial)
     _place(builder, op)
     builder.enter(op)
     builder.put("loop", count=int_value(op.steps))
@@ -43,7 +43,7 @@ def end(builder: Builder, op: loops.YieldOp) -> None:
         for result in loops.results_of(stack):
             _keep(builder, scan, value, result)
     for state, value in zip(scan.states, op.next, strict=True):
-        _copy_to_state(builder, state, value, 1)
+        _copy_to_state(builder, state, value)
 
 
 def _place(builder: Builder, op: loops.ScanOp) -> None:
@@ -61,14 +61,11 @@ def _place(builder: Builder, op: loops.ScanOp) -> None:
         builder.stream(number, sequence, *vectors(shape_of(one_slice)), _start(op, one_slice))
 
 
-def _copy_to_state(builder: Builder, state: loops.StateOp, value: SSAValue, runs_before: int) -> None:
-    """Copy what the state holds in step `runs_before` at the first run, and in the steps behind it at later ones."""
+def _copy_to_state(builder: Builder, state: loops.StateOp, value: SSAValue) -> None:
     builder.enter(state)
     shape, pitch = vectors(shape_of(value))
-    size, runs = prod(shape), loops.runs_of(state) if runs_before else 1
     builder.stream(IN, value, shape, pitch)
     builder.stream(OUT, state.out, shape, pitch)
-    builder.writes[len(builder.instructions)] = Write(state.label.data, runs_before * size, shape, pitch, size, runs)
     builder.put("move", in_=IN, out=OUT)
 
 
@@ -76,11 +73,8 @@ def _keep(builder: Builder, scan: loops.ScanOp, value: SSAValue, result: loops.R
     builder.enter(result)
     shape, pitch = vectors(shape_of(value))
     builder.stream(IN, value, shape, pitch)
-    step, runs = _step(scan, value), int_value(scan.steps)
-    write = Write(result.label.data, _start(scan, value), shape, pitch, step, runs)
-    builder.writes[len(builder.instructions)] = write
     builder.put("move", in_=IN, out=builder.moving[result])
-    builder.put("advance", stream=builder.moving[result], by=step)
+    builder.put("advance", stream=builder.moving[result], by=_step(scan, value))
 
 
 def _start(scan: loops.ScanOp, one_slice: SSAValue) -> int:

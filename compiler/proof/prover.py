@@ -19,6 +19,7 @@ from cimc.ir.graph import label_of
 from cimc.ir.loops import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed, InputOp
 from cimc.ir.types import shape_of
+from cimc.isa.writes import writes_of
 from cimc.proof.programs import Difference
 from cimc.proof.tensors import Places, Tensors
 
@@ -57,11 +58,11 @@ class Prover:
     """Runs inputs through integer graph, interpreter and reference, tensor by tensor."""
 
     def __init__(self, compilation: Compilation) -> None:
-        self.emission = compilation.emission
         self.program = compilation.emission.program
         self.layers = {layer.tensor: layer.name for layer in self.program.layers}
         self.operations = [op for op in compilation.graph.operations if isinstance(op, Computed)]
-        self.written = {write.label for write in self.emission.writes.values()}
+        self.writes = writes_of(self.program)
+        self.written = {write.tensor for write in self.writes.values()}
         self.evaluator = Evaluator(compilation.graph, values=[op.label.data for op in self.operations])
         self.interpreter = Interpreter(self.program)
         self.compared: dict[str, list[int]] = {op.label.data: [0, 0] for op in self.operations}
@@ -132,7 +133,7 @@ class Prover:
         tensors = Tensors(self.operations, len(next(iter(codes.values()))))
 
         def take(index: int, values: NDArray[Any]) -> None:
-            tensors.take(index, self.emission.writes[index], values)
+            tensors.take(index, self.writes[index], values)
 
         self.interpreter.run(codes, Writes(take))
         return self._tensors(expected, tensors, first, 0, "interpreter")
@@ -143,7 +144,7 @@ class Prover:
         tensors = Tensors(self.operations, 1)
 
         def take(index: int, values: NDArray[Any]) -> None:
-            tensors.take(index, self.emission.writes[index], values)
+            tensors.take(index, self.writes[index], values)
 
         given = {name: array[sample].ravel().tolist() for name, array in codes.items()}
         reference.run(self.program, given, Writes(take))
@@ -154,15 +155,15 @@ class Prover:
         self, expected: Mapping[str, Codes], codes: Mapping[str, NDArray[Any]], first: int, sample: int
     ) -> Difference | None:
         """Compare a sample of each instruction's results, computed from tensors that graph and interpreter agree on."""
-        places = Places(self.emission, self.operations)
+        places = Places(self.writes, self.operations)
         found: list[Difference] = []
 
         def truth(index: int) -> Codes | None:
             flat = places.next_run(index)
-            return None if flat is None else expected[self.emission.writes[index].label][sample].ravel()[flat]
+            return None if flat is None else expected[self.writes[index].tensor][sample].ravel()[flat]
 
         def watch(index: int, numbers: Codes, values: Codes) -> None:
-            flat, label = places.written(index), self.emission.writes[index].label
+            flat, label = places.written(index), self.writes[index].tensor
             kept = places.last_written(index, flat[numbers])
             array, at = expected[label][sample], flat[numbers][kept]
             self._count(label, at.size)
@@ -205,7 +206,7 @@ class Prover:
         if np.array_equal(want, found):
             return None
         where = tuple(int(i) for i in np.argwhere(want != found)[0])
-        index = max((i for i, write in self.emission.writes.items() if write.label == label), default=-1)
+        index = max((i for i, write in self.writes.items() if write.tensor == label), default=-1)
         element = f"sample {first + where[0]}, element {where[1:]}"
         place = f"{self._place(label, index)} of the {who}, {element}"
         return Difference(place, f"code {want[where]}", f"code {found[where]}")

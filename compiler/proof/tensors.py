@@ -2,16 +2,16 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.emission.building import Emission, Write
 from cimc.ir.loops import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import shape_of
+from cimc.isa.writes import TensorWrite
 
 Codes = NDArray[np.int64]
 
@@ -25,11 +25,11 @@ class Tensors:
         self._runs: Counter[int] = Counter()
         self._samples = samples
 
-    def take(self, index: int, write: Write, values: NDArray[Any]) -> None:
+    def take(self, index: int, write: TensorWrite, values: NDArray[Any]) -> None:
         """Keep what one run of instruction `index` has written."""
         places = _elements(write, self._runs[index])
         self._runs[index] += 1
-        self._arrays[write.label][:, places] = values.reshape(self._samples, -1)
+        self._arrays[write.tensor][:, places] = values.reshape(self._samples, -1)
 
     def get(self, label: str) -> Codes:
         op = self._operations[label]
@@ -44,20 +44,20 @@ class Tensors:
 class Places:
     """Which elements of a tensor single instructions write, and which of them no later instruction writes again."""
 
-    def __init__(self, emission: Emission, operations: Sequence[Computed]) -> None:
-        self._writes = emission.writes
+    def __init__(self, writes: Mapping[int, TensorWrite], operations: Sequence[Computed]) -> None:
+        self._writes = writes
         self._runs: Counter[int] = Counter()
         sizes = {label: _elements_held(op) for label, op in _labelled(operations)}
         written: Counter[str] = Counter()
         for write in self._writes.values():
-            written[write.label] += math.prod(write.shape) * write.runs
+            written[write.tensor] += math.prod(write.shape) * write.runs
         self._last = {
             label: np.full(sizes[label], -1, np.int64) for label, size in written.items() if size > sizes[label]
         }
         for index, write in sorted(self._writes.items()):
-            if write.label in self._last:
+            if write.tensor in self._last:
                 for run in range(write.runs):
-                    self._last[write.label][_elements(write, run)] = index
+                    self._last[write.tensor][_elements(write, run)] = index
 
     def next_run(self, index: int) -> NDArray[np.int64] | None:
         """Return the flat elements that the next run of an instruction writes; None where it writes no tensor."""
@@ -70,7 +70,7 @@ class Places:
 
     def last_written(self, index: int, flat: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return which of these elements keep what this instruction writes."""
-        last = self._last.get(self._writes[index].label)
+        last = self._last.get(self._writes[index].tensor)
         return np.ones(flat.shape, np.bool_) if last is None else last[flat] == index
 
 
@@ -83,7 +83,7 @@ def _elements_held(op: Computed) -> int:
     return (runs_of(op) + isinstance(op, StateOp)) * math.prod(shape_of(op.out))
 
 
-def _elements(write: Write, run: int) -> NDArray[np.int64]:
+def _elements(write: TensorWrite, run: int) -> NDArray[np.int64]:
     """Return the flat elements of its tensor that one run of a write fills, in stream order."""
     index = np.full((1,), write.start + run * write.step, np.int64)
     for size, pitch in zip(write.shape, write.pitch, strict=True):

@@ -16,6 +16,7 @@ from cimc.ir import nn
 from cimc.ir.facts import ACTIVATION_BYTES
 from cimc.ir.graph import Graph
 from cimc.ir.types import shape_of
+from cimc.isa.writes import writes_of
 from cimc.targets import load_target
 
 SMALL = chip(array__tiles=20, array__rows=16, array__columns=6)
@@ -42,10 +43,11 @@ def rebuilt(emission: Emission, graph: Graph, real: dict[str, Array]) -> dict[st
     count = len(next(iter(codes.values())))
     shapes = {op.label.data: shape_of(op.out) for op in graph.module.ops if isinstance(op, nn.Computed)}
     found: dict[str, Array] = {}
+    writes = writes_of(program)
 
     def keep(index: int, values: Array) -> None:
-        write = emission.writes[index]
-        flat = found.setdefault(write.label, np.full((count, math.prod(shapes[write.label])), 1 << 30, np.int64))
+        write = writes[index]
+        flat = found.setdefault(write.tensor, np.full((count, math.prod(shapes[write.tensor])), 1 << 30, np.int64))
         places = write.start + sum(
             np.arange(size).reshape(-1, *[1] * (len(write.shape) - axis - 1)) * pitch
             for axis, (size, pitch) in enumerate(zip(write.shape, write.pitch, strict=True))
