@@ -70,9 +70,9 @@ def _told_of_open_axes(prepared: Prepared, error: DiagnosticError) -> Diagnostic
 def _open_axis(value: onnx.ValueInfoProto, axis: int | None, lost: Sequence[Diagnostic]) -> Diagnostic:
     first = lost[0].node or lost[0].operator
     value.type.tensor_type.shape.dim[axis or 0].dim_param = "SIZE"
-    message = f"axis {axis} of input '{value.name}' is open and would be the batch, which {len(lost)} nodes mix"
+    message = f"axis {axis} of input '{value.name}' is open and would be the batch, which '{first}' mixes"
     hint = f"if it is a size, state it as a number: {option_for(value, None)}"
-    return Diagnostic("CIM0105", f"{message}, the first of them '{first}'", hint=hint)
+    return Diagnostic("CIM0105", message, hint=hint)
 
 
 def _as_one_sample(path: Path, shapes: Shapes, error: DiagnosticError) -> Graph:

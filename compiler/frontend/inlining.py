@@ -23,6 +23,8 @@ PER_IMAGE = frozenset(
         "GlobalAveragePool",
         "GlobalLpPool",
         "GlobalMaxPool",
+        "GroupNormalization",
+        "InstanceNormalization",
         "LRN",
         "LpPool",
         "MaxPool",
@@ -30,6 +32,8 @@ PER_IMAGE = frozenset(
     }
 )
 """Operators whose first axis holds images, whatever else it is in the model."""
+BY_THEMSELVES = frozenset({"GroupNormalization", "InstanceNormalization"})
+"""Of these, operators that take many images at once where there is no batch."""
 OPAQUE = DYNAMIC | {"Bernoulli"}
 """Operators whose definitions help nobody: what they consist of is refused under another name."""
 MOST_IMAGES = 64
@@ -109,6 +113,8 @@ class Inliner:
         shape, batch = self.facts.shapes.get(x, ()), self.facts.batch_axes.get(x)
         count = (shape or (1,))[0] if batch is None else batch.inner if batch.axis == 0 else 1
         if not 1 < count <= MOST_IMAGES or result is None or x in self.facts.constants or any(node.outputs[1:]):
+            return None
+        if batch is None and node.operator in BY_THEMSELVES:
             return None
         axis, nodes = (0, []) if batch is None else (1, [self._reshape(node, x, (-1, count, *shape[1:]), "images")])
         source = x if batch is None else nodes[0].output[0]

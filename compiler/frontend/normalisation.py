@@ -102,11 +102,19 @@ def _per_channel(at: Site, y: SSAValue, spatial: int) -> SSAValue:
     if not (at.is_constant(1) and at.is_constant(2)):
         factors = [at.reshaped(at.operand(n), (channels, *(1,) * spatial), f"factor{n}") for n in (1, 2)]
         return at.add(build.add(at.add(build.mul(y, factors[0], at.helper("scaled"))), factors[1], at.label))
-    arrays = [np.repeat(at.reals(n), channels // len(at.reals(n))) for n in (1, 2)]
+    arrays = [_of_channels_each(at, n, channels) for n in (1, 2)]
     refs = [
         at.weight(array.reshape(*lead, channels, *(1,) * spatial), f"{at.label}.{n}") for n, array in enumerate(arrays)
     ]
     return at.add(build.affine(y, refs[0], refs[1], at.label))
+
+
+def _of_channels_each(at: Site, index: int, channels: int) -> Reals:
+    """Return a number for each channel from a constant of one a channel or one a group."""
+    values = at.reals(index).reshape(-1)
+    if channels % len(values):
+        raise at.refuse("CIM0102", f"'{at.node.inputs[index]}' holds {len(values)} numbers for {channels} channels")
+    return np.repeat(values, channels // len(values))
 
 
 def length(at: Site) -> SSAValue:

@@ -83,8 +83,11 @@ def quantize_linear(at: Site) -> SSAValue:
 
 def require_exact(at: Site) -> None:
     """Refuse arithmetic on integers that codes can be. Raises CIM0104."""
+    picks = at.node.operator == "Resize" and at.node.text("mode", "nearest") == "nearest"
+    if at.node.operator in EXACT or picks:
+        return
     for name in at.node.inputs:
-        if name in at.canvas.values and at.node.operator not in EXACT and at.element_type(name) in INTEGERS:
+        if name in at.canvas.values and at.element_type(name) in INTEGERS:
             kind = onnx.TensorProto.DataType.Name(at.element_type(name))
             raise at.refuse("CIM0104", f"arithmetic on integers: '{name}' is {kind}", hint="dequantise it before")
 

@@ -124,6 +124,8 @@ IMAGES = {
     "conv_transpose": (node("ConvTranspose", "x w", "y", strides=[2, 2]), {"w": weights(4, 3, 2, 2)}),
     "max_pool": (node("MaxPool", "x", "y", kernel_shape=[2, 2]), {}),
     "average_pool": (node("AveragePool", "x", "y", kernel_shape=[3, 2], strides=[2, 1]), {}),
+    "instance": (node("InstanceNormalization", "x g b", "y"), {"g": weights(4), "b": weights(4, seed=1)}),
+    "group": (node("GroupNormalization", "x g b", "y", num_groups=2), {"g": weights(4), "b": weights(4, seed=1)}),
     "global": (node("GlobalAveragePool", "x", "y"), {}),
     "depth_to_space": (node("DepthToSpace", "x", "y", blocksize=2), {}),
 }

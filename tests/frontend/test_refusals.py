@@ -89,6 +89,14 @@ MODELS: dict[str, tuple[onnx.ModelProto, str]] = {
     "external_missing": (external("nowhere.bin"), "CIM0102"),
     "external_outside": (external("../secret.bin"), "CIM0102"),
     "external_folder": (external("."), "CIM0102"),
+    "group_scale": (
+        one("GroupNormalization", "x s s", IMAGE, {"s": weights(3)}, num_groups=2),
+        "CIM0102",
+    ),
+    "split_in_other_parts": (
+        model([node("Split", "x", "y z", axis=1, num_outputs=1)], ROW, None, ("y", "z")),
+        "CIM0102",
+    ),
     "unsupported": (one("Hardmax", "x"), "CIM0103"),
     "custom_domain": (custom_domain(), "CIM0103"),
     "integer_input": (model([node("Relu", "x", "y")], ROW, kind=TensorProto.COMPLEX64), "CIM0104"),

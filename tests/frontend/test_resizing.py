@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from frontend.onnx_models import assert_agrees, model, node, operations, written
 
+from cimc.frontend import check
 from cimc.frontend.resizing import TRANSFORMS
 
 IMAGE = {"x": ("N", 2, 5, 6)}
@@ -88,3 +89,29 @@ def test_data_that_keep_their_shape_are_copied(opset: int, tmp_path: Path) -> No
     nodes = [node("Resize", "x s" if opset == 10 else "x - s", "y", mode="linear", **how)]
     proto = model(nodes, {"x": ("N", 1, 3, 3)}, {"s": np.array([1.0, 1.0, 1.3, 1.2])}, opset=opset)
     assert_agrees(written(proto, tmp_path))
+
+
+@pytest.mark.parametrize("opset", [10, 13, 21])
+def test_nearest_codes_are_picked_as_they_are(opset: int, tmp_path: Path) -> None:
+    """Between quantising and dequantising, nothing is computed."""
+    given = "q s" if opset == 10 else "q - s"
+    how = {} if opset == 10 else {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    nodes = [
+        node("QuantizeLinear", "x k z", "q"),
+        node("Resize", given, "r", mode="nearest", **how),
+        node("DequantizeLinear", "r k z", "y"),
+    ]
+    constants = {"k": np.float32(0.05), "z": np.int8(-3), "s": np.array([1.0, 1.0, 2.0, 1.5])}
+    assert_agrees(written(model(nodes, IMAGE, constants, opset=opset), tmp_path))
+
+
+def test_interpolated_codes_are_refused(tmp_path: Path) -> None:
+    """How far runtimes round them is nowhere said."""
+    nodes = [
+        node("QuantizeLinear", "x k z", "q"),
+        node("Resize", "q - s", "r", mode="linear"),
+        node("DequantizeLinear", "r k z", "y"),
+    ]
+    constants = {"k": np.float32(0.05), "z": np.int8(-3), "s": np.array([1.0, 1.0, 2.0, 1.5])}
+    (problem,) = check(written(model(nodes, IMAGE, constants), tmp_path))
+    assert problem.code == "CIM0104" and "dequantise it before" in problem.hint
