@@ -23,7 +23,7 @@ class Overtaken(Exception):
     """A writer replaced the text before its payload was read."""
 
 
-def load(path: str | os.PathLike[str]) -> Program:
+def load_program(path: str | os.PathLike[str]) -> Program:
     """Return the program of a binary or text file. Raises IsaError on what is no whole program, OSError, OverBudget."""
     path = Path(path)
     for race in range(MOST_RACES):
@@ -48,6 +48,11 @@ def _load(path: Path, is_last: bool) -> Program:
         if error.code in DIFFERENT and not is_last and path.read_bytes() != text.encode():
             raise Overtaken from None
         raise
+
+
+def save_program(program: Program, path: str | os.PathLike[str]) -> None:
+    """Write a program as binary where the name ends in .cimb, else as text. Raises as `save_binary` and `save_text`."""
+    (save_binary if str(path).endswith(".cimb") else save_text)(program, path)
 
 
 def save_binary(program: Program, path: str | os.PathLike[str]) -> None:

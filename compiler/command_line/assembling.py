@@ -4,13 +4,13 @@ import argparse
 import sys
 
 from cimc.command_line.files import keep_inputs, payload_beside, writing
-from cimc.isa.container import load, save_binary, save_text
+from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.disassemble import render
 
 
 def asm_command(options: argparse.Namespace) -> int:
     keep_inputs([options.output], [options.program, payload_beside(options.program)])
-    program = load(options.program)
+    program = load_program(options.program)
     with writing(options.output):
         save_binary(program, options.output)
     return 0
@@ -20,7 +20,7 @@ def objdump_command(options: argparse.Namespace) -> int:
     if options.output:
         outputs = [options.output, payload_beside(options.output)]
         keep_inputs(outputs, [options.program, payload_beside(options.program)])
-    program = load(options.program)
+    program = load_program(options.program)
     if options.output:
         with writing(options.output):
             save_text(program, options.output)
@@ -32,7 +32,7 @@ def objdump_command(options: argparse.Namespace) -> int:
 def lint_command(options: argparse.Namespace) -> int:
     from cimc.isa.lint import lint
 
-    findings = lint(load(options.program))
+    findings = lint(load_program(options.program))
     for finding in findings:
         print(finding)
     print(f"{options.program}: {len(findings)} finding{'' if len(findings) == 1 else 's'}", file=sys.stderr)

@@ -12,15 +12,15 @@ from cimc.backends.machine import ports
 from cimc.backends.noise.converters import common_range
 from cimc.backends.silicon.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.compensation_options import compensate
+from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
-from cimc.command_line.running import program_inputs
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays
-from cimc.driving.scoring import cores
+from cimc.driving.scoring import cores, program_inputs
 from cimc.driving.tables import tabulate, terminal_width
-from cimc.isa.container import load
+from cimc.isa.container import load_program
 
 LAYER_FIELDS = (
     *("instruction", "layer", "clipped_share", "range_share", "conductance_share", "sensitivity_db", "accumulated_db"),
@@ -34,8 +34,8 @@ def report_command(options: argparse.Namespace) -> int:
     kind = Path(options.output).suffix
     if kind not in (".json", ".csv"):
         raise fail("CIM0003", f"-o {options.output}: a report is a .json or .csv file", hint="name it report.json")
-    program = load(options.program)
-    real = program_inputs(program, load_arrays(options.input), options, options.input)
+    program = load_program(options.program)
+    real = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
     codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
     noise = noise_of(options)
     chip = compensate(program, options)

@@ -18,20 +18,17 @@ from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
-from cimc.driving.arrays import feed, load_arrays, to_npz
-from cimc.driving.scoring import CHUNK, Arrays, Scoring, chunks, labels_of
-from cimc.isa.container import load
+from cimc.driving.arrays import load_arrays, to_npz
+from cimc.driving.scoring import Arrays, Scoring, chunks, labels_of, program_inputs
+from cimc.isa.container import load_program
 from cimc.isa.errors import CimcWarning
-from cimc.isa.program import Port, Program
-
-OUTSIDE = 0.02
-"""Share of inputs beyond the calibrated range that deserves a warning."""
+from cimc.isa.program import Program
 
 
 def run_command(options: argparse.Namespace) -> int:
     keep_inputs([options.output], [options.program, options.input])
-    program = load(options.program)
-    inputs = program_inputs(program, load_arrays(options.input), options, options.input)
+    program = load_program(options.program)
+    inputs = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
     noise, parts = noise_of(options), dict[str, list[NDArray[Any]]]()
     compiled, program = program, compensate(program, options)
     progress, done = Progress("running", len(next(iter(inputs.values())))), 0
@@ -60,9 +57,9 @@ def _results(program: Program, codes: Arrays, also_codes: bool) -> Iterator[tupl
 
 def scoring_of(options: argparse.Namespace) -> Scoring:
     """Return program and data of an evaluation. Raises CimcError CIM0201 to CIM0203."""
-    program = load(options.program)
+    program = load_program(options.program)
     arrays = load_arrays(options.data)
-    inputs = program_inputs(program, arrays, options, options.data)
+    inputs = program_inputs(program, arrays, feeding_of(options), options.data)
     count = len(next(iter(inputs.values())))
     labels = labels_of(program, arrays, count, options.data) if options.metric == "accuracy" else None
     return Scoring(program, inputs, labels, calibration_codes(program, options), executor_of(options))
@@ -84,26 +81,6 @@ def print_score(options: argparse.Namespace, count: int, value: float) -> None:
         print(f"top-1 accuracy {100 * value:.2f} % on {count} samples")
     else:
         print(f"mean squared error {value:.6g} on {count} samples")
-
-
-def program_inputs(program: Program, arrays: Arrays, options: argparse.Namespace, path: str) -> dict[str, NDArray[Any]]:
-    """Return float32 inputs for every port of a program."""
-    wanted = [(port.name, port.model_shape) for port in program.inputs]
-    fed = feed(arrays, wanted, feeding_of(options), path)
-    for port in program.inputs:
-        _warn_if_outside(port, fed[port.name][:CHUNK], path)
-    return fed
-
-
-def _warn_if_outside(port: Port, real: NDArray[Any], path: str) -> None:
-    """Warn that many inputs lie beyond the range the program was calibrated for."""
-    low, high = ((code - port.zero) * port.scale for code in (port.low - 1, port.high + 1))
-    share = float(((real < low) | (real > high)).mean())
-    if share > OUTSIDE:
-        found = (
-            f"{path}: {100 * share:.0f} % of {port.name!r} lies outside the calibrated range {low:.4g} to {high:.4g}"
-        )
-        warnings.warn(CimcWarning(f"{found}; check --scale and --offset"), stacklevel=2)
 
 
 def executor_of(options: argparse.Namespace) -> str:

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from cimc.backends.machine import ports
 from cimc.backends.silicon.bands import ORIGIN, STATISTICS, Band, bands, differences, judged, layer_codes, origin
 from cimc.command_line.compensation_options import calibration_codes
+from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
-from cimc.command_line.running import program_inputs
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays, to_npz
-from cimc.driving.scoring import compensated_for
-from cimc.isa.container import load
+from cimc.driving.scoring import compensated_for, program_inputs
+from cimc.isa.container import load_program
 from cimc.isa.documents import json_value
 
 FORMAT = 2
@@ -30,8 +30,8 @@ def bands_command(options: argparse.Namespace) -> int:
     first = noise_of(options)
     if first is None:
         raise fail("CIM0003", "bands say what noise does to chips, but there is no --noise", hint="add --noise pcm")
-    program = load(options.program)
-    real = program_inputs(program, load_arrays(options.input), options, options.input)
+    program = load_program(options.program)
+    real = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
     codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
     exact = layer_codes(program, codes)
     if not exact:

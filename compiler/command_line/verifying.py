@@ -2,47 +2,39 @@
 
 import argparse
 import math
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from cimc.command_line.compiling import feeding_of
 from cimc.command_line.progress import Progress
-from cimc.command_line.running import program_inputs
 from cimc.diagnostics import DiagnosticError
 from cimc.driving.arrays import load_arrays
 from cimc.driving.driver import Compilation
+from cimc.driving.scoring import program_inputs
 from cimc.driving.tables import tabulate, terminal_width
-from cimc.isa.container import load
-from cimc.proof.programs import Difference, compare_programs, other_model, recompile
-from cimc.proof.prover import REFERENCE_MULTIPLIES, Prover, TensorRow
+from cimc.evaluate import selftest
+from cimc.isa.container import load_program
+from cimc.proof.programs import Difference
+from cimc.proof.prover import Prover, TensorRow
+from cimc.proof.verdict import float_distances, recompiled
 
 
 def verify_command(options: argparse.Namespace) -> int:
-    from cimc.evaluate import selftest
-
-    program = load(options.program)
+    program = load_program(options.program)
     selftest()
-    difference = other_model(options.model, program)
-    if not difference:
-        compilation = recompile(options.model, program)
-        difference = compare_programs(compilation.emission, program)
-    if difference:
+    compilation, difference = recompiled(options.model, program)
+    if compilation is None or difference:
         print(f"FAILED: {options.program} is not what {options.model} compiles to\n  {difference}")
         return 1
     parts = f"{len(program.constants)} bytes of constants, {len(program.conductances)} bytes of conductances"
     print(f"program: {len(program.instructions)} instructions, {parts} equal a fresh compile")
-    inputs = program_inputs(program, load_arrays(options.input), options, options.input)
+    inputs = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
     return _prove(options, compilation, inputs)
 
 
 def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[str, Any]) -> int:
     count = len(next(iter(inputs.values())))
     prover = Prover(compilation)
-    literal, multiplies = options.reference_samples, max(prover.multiplies(), 1)
-    sampled = literal is None and multiplies > REFERENCE_MULTIPLIES
-    if literal is None:
-        literal = max(1, REFERENCE_MULTIPLIES // multiplies)
+    literal, sampled = prover.on_reference(options.reference_samples)
     progress = Progress("verifying", count)
     for step in prover.prove(inputs, literal, sampled):
         if isinstance(step, Difference):
@@ -97,22 +89,13 @@ def _reference_cell(row: TensorRow, sampled: bool) -> str:
 
 def _print_float_arrow(model: str, compilation: Compilation, inputs: dict[str, Any]) -> None:
     """Print how far the integers are from the float model: the only arrow with a tolerance."""
-    from cimc.driving.float_model import run_float
-    from cimc.evaluate import evaluate
-
     try:
-        real = run_float(Path(model), compilation.graph, inputs)
+        distances = float_distances(model, compilation, inputs)
     except DiagnosticError as error:
         print(f"float model: not checked: {error.diagnostics[0].message}")
         return
-    exact = evaluate(compilation.graph, inputs)
-    for name, ours in exact.items():
-        theirs = real[name].reshape(ours.shape).astype(np.float64)
-        noise = np.square(ours - theirs).mean()
-        signal = np.square(theirs).mean()
-        decibels = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else float("inf")
-        agree = (ours.reshape(len(ours), -1).argmax(1) == theirs.reshape(len(theirs), -1).argmax(1)).mean()
+    for one in distances:
         print(
-            f"float model: output {name!r}: signal to quantisation noise {decibels:.1f} dB, "
-            f"same top-1 on {100 * agree:.1f} %, largest difference {np.abs(ours - theirs).max():.4g}"
+            f"float model: output {one.output!r}: signal to quantisation noise {one.decibels:.1f} dB, "
+            f"same top-1 on {100 * one.same_top_1:.1f} %, largest difference {one.largest:.4g}"
         )

@@ -72,6 +72,13 @@ class Prover:
         """Return the multiplications the literal reference does for one sample."""
         return sum(op.multiplies() * runs_of(op) for op in self.operations)
 
+    def on_reference(self, asked: int | None) -> tuple[int, bool]:
+        """Return how many samples the reference gets, and whether it computes a sample of each one's vectors alone."""
+        if asked is not None:
+            return asked, False
+        multiplies = max(self.multiplies(), 1)
+        return max(1, REFERENCE_MULTIPLIES // multiplies), multiplies > REFERENCE_MULTIPLIES
+
     def prove(
         self, inputs: Mapping[str, NDArray[Any]], reference_samples: int, sampled: bool = False
     ) -> Iterator[Difference | int]:

@@ -12,7 +12,7 @@ import numpy as np
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.noise.sources import Noise
-from cimc.isa.container import load, save_binary
+from cimc.isa.container import load_program, save_binary
 from cimc.isa.program import Program
 
 Codes = dict[str, np.ndarray]
@@ -29,7 +29,7 @@ def keep(folder: Path, name: str, program: Program, codes: Codes) -> None:
 def kept(folder: Path) -> Iterator[tuple[str, Program, Codes]]:
     """Yield what `keep` has written."""
     for file in sorted(folder.glob("*.cimb")):
-        yield file.stem, load(file), dict(np.load(file.with_suffix(".npz")))
+        yield file.stem, load_program(file), dict(np.load(file.with_suffix(".npz")))
 
 
 def measured(

@@ -36,7 +36,7 @@ from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import DEFAULTS
-from cimc.isa.container import load
+from cimc.isa.container import load_program
 
 SAMPLES = Path(__file__).parent.parent
 BATCHES = (1, 32, 128)
@@ -88,7 +88,7 @@ def compiled(model: Model, target: str) -> Any:
         feeding = ["--scale", repr(model.scale), "--offset", repr(model.offset)]
         command = ["cimc", "compile", str(model.path), "--calib", str(model.calibration), *feeding]
         subprocess.run([*command, "--target", target, "-o", str(file), "--json"], check=True, stdout=subprocess.DEVNULL)
-        return load(file)
+        return load_program(file)
 
 
 def rates(runs: dict[str, Run], images: int) -> dict[str, float]:

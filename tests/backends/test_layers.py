@@ -9,7 +9,7 @@ from frontend.onnx_models import model, node, weights
 from frontend.recurrent_models import recurrent
 
 from cimc.driving.driver import Request, compile_model
-from cimc.isa.container import load, save_binary, save_text
+from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.layers import READING
 from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT
@@ -79,8 +79,8 @@ def test_the_table_is_saved_and_loaded(tmp_path: Path) -> None:
     program = compiled_file(SAMPLES / "digits.onnx")
     save_text(program, tmp_path / "p.asm")
     save_binary(program, tmp_path / "p.cimb")
-    assert load(tmp_path / "p.asm") == load(tmp_path / "p.cimb") == program
-    assert names(load(tmp_path / "p.asm"))[:2] == ["node_conv2d", "node_max_pool2d"]
+    assert load_program(tmp_path / "p.asm") == load_program(tmp_path / "p.cimb") == program
+    assert names(load_program(tmp_path / "p.asm"))[:2] == ["node_conv2d", "node_max_pool2d"]
 
 
 def test_what_is_folded_in_does_not_name_a_layer(tmp_path: Path) -> None:

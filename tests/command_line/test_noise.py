@@ -15,7 +15,7 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import NAMES
 from cimc.backends.reference import instructions as reference
 from cimc.command_line import main
-from cimc.isa.container import load
+from cimc.isa.container import load_program
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def digits(tmp_path):
 
 
 def test_both_interpreters_agree_on_the_sample_model(digits):
-    program = load(str(digits))
+    program = load_program(str(digits))
     (port,) = program.inputs
     x = np.load(SAMPLES / "digits_test.npz")["x"][:2].astype(np.float32) / 16
     codes = ports.quantise(port, x.reshape(2, *port.model_shape))

@@ -14,7 +14,7 @@ from command_line.conftest import Command
 from command_line.files import lay
 
 from cimc.ir.text import parse_graph, print_graph
-from cimc.isa.container import load
+from cimc.isa.container import load_program
 from cimc.passes.pipeline import DEFAULT, STAGES, up_to_stage
 
 CALIBRATED = "--calib digits_calib.npz --scale 0.0625"
@@ -48,10 +48,10 @@ def test_a_program_from_any_stage_is_that_of_the_model(target: str, cimc: Comman
     assert sorted(path.stem for path in (folder / "d").glob("*.mlir")) == [
         f"{number}-{stage}" for number, stage in enumerate(TEXT_STAGES, 1)
     ]
-    whole = replace(load(folder / "p.cimb"), meta={})
+    whole = replace(load_program(folder / "p.cimb"), meta={})
     for number, stage in enumerate(TEXT_STAGES, 1):
         assert cimc(f"compile --from {stage} d/{number}-{stage}.mlir {options} -o q.cimb")[0] == 0
-        found = load(folder / "q.cimb")
+        found = load_program(folder / "q.cimb")
         assert found.meta["model"]["stage"] == stage
         assert replace(found, meta={}) == whole
 

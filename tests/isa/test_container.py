@@ -11,7 +11,7 @@ import pytest
 
 from cimc.isa import manifest
 from cimc.isa.binary import HEADER_BYTES, SECTIONS, to_parts
-from cimc.isa.container import load, save_binary, save_text
+from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.errors import CODES, IsaError
 from cimc.isa.program import Layer, Port, Program, instruction
 
@@ -47,7 +47,7 @@ def text(tmp_path: Path) -> Path:
 
 def _refused(path: Path) -> IsaError:
     with pytest.raises(IsaError) as caught:
-        load(path)
+        load_program(path)
     assert str(path) in caught.value.place
     return caught.value
 
@@ -68,7 +68,7 @@ def _resealed(parts: list[bytes]) -> bytes:
 def test_content_decides_not_the_name(tmp_path: Path) -> None:
     save_binary(PROGRAM, tmp_path / "binary.asm")
     save_text(PROGRAM, tmp_path / "text.cimb")
-    assert load(tmp_path / "binary.asm") == load(tmp_path / "text.cimb") == PROGRAM
+    assert load_program(tmp_path / "binary.asm") == load_program(tmp_path / "text.cimb") == PROGRAM
 
 
 def test_every_flipped_byte_is_noticed(binary: Path) -> None:
@@ -212,7 +212,7 @@ def test_every_lost_line_of_code_is_noticed(text: Path) -> None:
 
 def test_a_file_that_is_not_there_is_the_callers() -> None:
     with pytest.raises(FileNotFoundError):
-        load("no/such/file")
+        load_program("no/such/file")
 
 
 def _fail_fsync(monkeypatch: pytest.MonkeyPatch, calls_that_work: int) -> None:

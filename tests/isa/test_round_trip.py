@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cimc.isa.assemble import parse
 from cimc.isa.binary import to_parts
-from cimc.isa.container import load, save_binary, save_text
+from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.disassemble import render
 from cimc.isa.errors import IsaError
 from cimc.isa.fuzz import random_instructions
@@ -87,10 +87,10 @@ def test_text_binary_text(program: Program) -> None:
     with tempfile.TemporaryDirectory() as folder:
         first, binary, second = (Path(folder, name) for name in ("a.asm", "a.cimb", "b.asm"))
         save_text(program, first)
-        save_binary(load(first), binary)
-        save_text(load(binary), second)
+        save_binary(load_program(first), binary)
+        save_text(load_program(binary), second)
         assert second.read_text() == first.read_text().replace("a.payload", "b.payload")
-        assert load(first) == load(binary) == program
+        assert load_program(first) == load_program(binary) == program
 
 
 @given(programs())

@@ -12,7 +12,7 @@ from cimc.backends.machine.observer import Writes
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import NAMES
-from cimc.isa.container import load
+from cimc.isa.container import load_program
 
 pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")
 
@@ -30,7 +30,7 @@ CASES.append(pytest.param(MODELS[2], "hermes-64", id=f"{MODELS[2].stem}-hermes-6
 def test_every_tensor_is_the_same(model: Model, target: str, shared_models: Path, tmp_path: Path) -> None:
     job = Job(model, "", target, shared_models, tmp_path)
     job.compile()
-    program = load(job.program)
+    program = load_program(job.program)
     given = job.inputs()
     codes = {port.name: ports.quantise(port, given[port.name][:IMAGES]) for port in program.inputs}
     for name, noise in NOISE.items():

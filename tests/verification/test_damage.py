@@ -16,7 +16,7 @@ from cimc.backends.reference import sampled as reference_sample
 from cimc.driving.arrays import Feeding, feed, load_arrays
 from cimc.driving.driver import Compilation, input_shapes
 from cimc.isa import binary
-from cimc.isa.container import load, save_binary, save_text
+from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.program import Program
 from cimc.proof.programs import Difference, compare_programs, recompile
 from cimc.proof.prover import Prover
@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def program(folder: Path) -> Program:
-    return load(folder / "good.cimb")
+    return load_program(folder / "good.cimb")
 
 
 def verified(path: Path) -> tuple[int, str]:
@@ -141,7 +141,7 @@ def test_every_change_is_found_and_named(program: Program, tmp_path: Path) -> No
     for seed in range(COUNT):
         change = changed(program, Random(seed))
         save_binary(change.program, tmp_path / "p.cimb")
-        difference = compare_programs(emission, load(tmp_path / "p.cimb"))
+        difference = compare_programs(emission, load_program(tmp_path / "p.cimb"))
         assert difference is not None, f"seed {seed}: {change.what}"
         assert re.search(change.named, str(difference)), f"seed {seed}: {change.what}: {difference}"
 

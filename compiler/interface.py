@@ -1,0 +1,173 @@
+"""The Python interface: what the command line does, with arrays in and arrays out. docs/python.md describes it."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cimc.backends.interpreter import BEST
+from cimc.backends.machine import ports
+from cimc.backends.noise.sources import Noise
+from cimc.backends.silicon.compensation import MODES
+from cimc.diagnostics import fail
+from cimc.driving.arrays import Feeding, feed
+from cimc.driving.driver import Request, warn_without_data
+from cimc.driving.driver import compile_model as compiled
+from cimc.driving.scoring import Arrays, Scoring, chunks, compensated_for, labels_of, program_inputs
+from cimc.isa.program import Program
+from cimc.passes.pipeline import DEFAULT
+from cimc.passes.ranges import Ranges
+from cimc.targets import Target, load_target
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from cimc.proof.verdict import Proof
+
+    Model = str | os.PathLike[str] | bytes | ModelProto
+
+__all__ = ["compile_model", "evaluate_accuracy", "run", "verify"]
+
+Inputs = ArrayLike | Mapping[str, ArrayLike]
+
+
+def compile_model(
+    model: "Model",
+    *,
+    target: str | Target = "aon-cim",
+    calibration: Inputs | None = None,
+    ranges: Mapping[str, Any] | None = None,
+    pipeline: str = DEFAULT,
+    tiles: int | str | None = None,
+    unbatched: bool = False,
+) -> Program:
+    """Return the program of an ONNX model: a path, the bytes of a file, or a ModelProto.
+
+    `calibration` is an array [N, *shape of a sample] of real values, or one for each input by name; `ranges` are those
+    that another program carries (`program.meta["ranges"]`) instead. Without both, ranges come from made-up data, and a
+    CimcWarning says so. `tiles` is a number in place of the target's own, or "auto". Raises CimcError.
+    """
+    if calibration is not None and ranges is not None:
+        raise fail("CIM0003", "calibration and ranges both give ranges", hint="use one of them")
+
+    def data(inputs: list[tuple[str, tuple[int, ...]]]) -> Any:
+        return feed(_named(calibration), inputs, Feeding(), "calibration")
+
+    request = Request(
+        target=_target(target, tiles),
+        pipeline=pipeline,
+        ranges=None if ranges is None else Ranges.from_json(ranges),
+        data=None if calibration is None else data,
+        unbatched=unbatched,
+    )
+    with _file_of(model) as path:
+        program = compiled(path, request).emission.program
+    warn_without_data(request, pipeline)
+    return program
+
+
+def run(
+    program: Program,
+    inputs: Inputs,
+    *,
+    noise: Noise | None = None,
+    compensation: str = "column",
+    calibration: Inputs | None = None,
+    threads: int | None = None,
+    executor: str = BEST,
+) -> dict[str, NDArray[np.float32]]:
+    """Return the outputs [N, *shape of a sample] by name, real values, for inputs of real values.
+
+    `inputs` is an array [N, *shape of a sample], or one for each input by name. With `noise` the chip is disturbed;
+    `compensation` is "none", "block", "column" or "refit", which fits the noisy chip on `calibration`, inputs without
+    labels. `threads` is all cores where nothing is said. Raises CimcError.
+    """
+    real = program_inputs(program, _named(inputs), Feeding(), "inputs")
+    codes = _calibration(program, noise, compensation, calibration)
+    chip = compensated_for(program, noise, compensation, codes)
+    parts = [found for _, found in chunks(chip, real, noise, threads, executor)]
+    joined = {port.name: np.concatenate([part[port.name] for part in parts]) for port in program.outputs}
+    return {port.name: ports.dequantise(port, joined[port.name]) for port in program.outputs}
+
+
+def evaluate_accuracy(
+    program: Program,
+    inputs: Inputs,
+    labels: ArrayLike,
+    *,
+    noise: Noise | None = None,
+    compensation: str = "column",
+    calibration: Inputs | None = None,
+    threads: int | None = None,
+    executor: str = BEST,
+) -> float:
+    """Return the share, 0 to 1, of samples whose largest first output is their label [N]. Otherwise as `run`."""
+    real = program_inputs(program, _named(inputs), Feeding(), "inputs")
+    count = len(next(iter(real.values())))
+    classes = labels_of(program, {"y": np.asarray(labels)}, count, "labels")
+    codes = _calibration(program, noise, compensation, calibration)
+    return Scoring(program, real, classes, codes, executor).score(noise, compensation, threads)
+
+
+def verify(
+    model: str | os.PathLike[str], program: Program, inputs: Inputs, *, reference_samples: int | None = None
+) -> "Proof":
+    """Return whether a program is what the model compiles to, and every tensor equal in every executor on these inputs.
+
+    The literal reference gets `reference_samples` of them, as many as about ten seconds allow where nothing is said.
+    Raises CimcError where the question cannot be put.
+    """
+    from cimc.proof.verdict import proved  # onnxruntime
+
+    real = program_inputs(program, _named(inputs), Feeding(), "inputs")
+    return proved(os.fspath(model), program, real, reference_samples)
+
+
+def _named(inputs: Inputs | None) -> dict[str, NDArray[Any]]:
+    """Return arrays by name; a single one is called x, which stands for a model's only input."""
+    if isinstance(inputs, Mapping):
+        return {name: np.asarray(array) for name, array in inputs.items()}
+    return {"x": np.asarray(inputs)}
+
+
+def _target(target: str | Target, tiles: int | str | None) -> Target:
+    found = load_target(target) if isinstance(target, str) else target
+    if tiles is None:
+        return found
+    if isinstance(tiles, str) and tiles != "auto":
+        raise fail("CIM0003", f"tiles={tiles!r} is no number of tiles", hint='give a number, or "auto"')
+    return found.with_tiles(None if tiles == "auto" else int(tiles))
+
+
+def _calibration(
+    program: Program, noise: Noise | None, compensation: str, calibration: Inputs | None
+) -> "Arrays | None":
+    """Return the input codes that a refit reads, None for the other compensations. Raises CimcError CIM0003."""
+    if compensation in MODES:
+        return None
+    if compensation != "refit":
+        known = ", ".join((*MODES, "refit"))
+        raise fail("CIM0003", f"there is no compensation {compensation!r}", hint=f"known: {known}")
+    if noise is None or calibration is None:
+        missing = "noise" if noise is None else "calibration"
+        raise fail("CIM0003", "compensation 'refit' fits a noisy chip on inputs", hint=f"give {missing}= as well")
+    real = program_inputs(program, _named(calibration), Feeding(), "calibration")
+    return {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+
+
+@contextmanager
+def _file_of(model: "Model") -> Iterator[Path]:
+    """Give the path of a model: its own, or that of a file written for it."""
+    if isinstance(model, (str, os.PathLike)):
+        yield Path(model)
+        return
+    content = model if isinstance(model, bytes) else model.SerializeToString()
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.onnx"
+        path.write_bytes(content)
+        yield path

@@ -1,0 +1,83 @@
+"""The whole proof in one function, and the only arrow with a tolerance: how far integers are from the float model."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.diagnostics import DiagnosticError
+from cimc.driving.driver import Compilation
+from cimc.driving.float_model import run_float
+from cimc.evaluate import evaluate, selftest
+from cimc.isa.program import Program
+from cimc.proof.programs import Difference, compare_programs, other_model, recompile
+from cimc.proof.prover import Prover, TensorRow
+
+
+@dataclass(frozen=True)
+class FloatDistance:
+    """How far an output is from the float model's; `same_top_1` is a share from 0 to 1, `largest` a difference."""
+
+    output: str
+    decibels: float
+    same_top_1: float
+    largest: float
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The outcome: the first `difference`, or the tensors compared and, if the float model ran, the distances."""
+
+    difference: Difference | None
+    tensors: tuple[TensorRow, ...] = ()
+    distances: tuple[FloatDistance, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.difference is None
+
+
+def proved(
+    model: str, program: Program, inputs: Mapping[str, NDArray[Any]], reference_samples: int | None = None
+) -> Proof:
+    """Return the proof on float32 inputs [N, *shape] by port. Raises CimcError where it cannot be tried."""
+    selftest()
+    compilation, difference = recompiled(model, program)
+    if compilation is None or difference:
+        return Proof(difference)
+    prover = Prover(compilation)
+    for step in prover.prove(inputs, *prover.on_reference(reference_samples)):
+        if isinstance(step, Difference):
+            return Proof(step)
+    try:
+        distances = float_distances(model, compilation, inputs)
+    except DiagnosticError:
+        distances = []
+    return Proof(None, tuple(prover.rows()), tuple(distances))
+
+
+def recompiled(model: str, program: Program) -> tuple[Compilation | None, Difference | None]:
+    """Return the compilation of the model again and the program's first difference from it, from another file none."""
+    difference = other_model(model, program)
+    if difference:
+        return None, difference
+    compilation = recompile(model, program)
+    return compilation, compare_programs(compilation.emission, program)
+
+
+def float_distances(model: str, compilation: Compilation, inputs: Mapping[str, NDArray[Any]]) -> list[FloatDistance]:
+    """Return the distance of every output from the float model's; raises DiagnosticError where that does not run."""
+    real = run_float(Path(model), compilation.graph, inputs)
+    return list(_distances(evaluate(compilation.graph, inputs), real))
+
+
+def _distances(exact: Mapping[str, NDArray[Any]], real: Mapping[str, NDArray[Any]]) -> Iterator[FloatDistance]:
+    for name, ours in exact.items():
+        theirs = real[name].reshape(ours.shape).astype(np.float64)
+        noise, signal = np.square(ours - theirs).mean(), np.square(theirs).mean()
+        decibels = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else float("inf")
+        agree = (ours.reshape(len(ours), -1).argmax(1) == theirs.reshape(len(theirs), -1).argmax(1)).mean()
+        yield FloatDistance(name, float(decibels), float(agree), float(np.abs(ours - theirs).max()))
