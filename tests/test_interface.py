@@ -1,5 +1,6 @@
 """The Python interface: frozen names, the command line's defaults, the results of the commands."""
 
+import ast
 import importlib
 import inspect
 import subprocess
@@ -94,8 +95,7 @@ def test_defaults_are_the_command_lines(command: str, rest: str) -> None:
     for option, name in OPTIONS[command, rest].items():
         assert parameters[name].default == options[option], option
     if command == "compile":
-        assert (
-            options["pass_pipeline"] is None and pipeline() == DEFAULT
+        assert options["pass_pipeline"] is None and pipeline() == DEFAULT
 
 
 def test_loading_a_program_imports_no_compiler(program: cimc.Program, tmp_path: Path) -> None:
@@ -178,3 +178,23 @@ def test_inputs_outside_the_ranges_are_a_warning(program: cimc.Program) -> None:
 def test_errors_are_coded(program: cimc.Program, call: typing.Any, said: str) -> None:
     with pytest.raises(CimcError, match=said):
         call(program, data("digits_test.npz")["x"][:4])
+
+
+def test_the_program_by_hand_of_the_page_runs() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "python.md").read_text()
+    lines = [line.removeprefix("    ") for line in page.splitlines() if line.startswith("    ")]
+    scope: dict[str, typing.Any] = {}
+    exec("\n".join(["result = None", *lines]).replace("\ncimc.Interp", "\nresult = cimc.Interp"), scope)
+    assert scope["result"]["y"].tolist() == [[2, 4, 6, 8]]
+
+
+def test_every_package_says_what_it_offers() -> None:
+    for name, path in sources().items():
+        if path.name == "__init__.py" and name != "cimc":
+            tree = ast.parse(path.read_text())
+            imported = [a.name for node in tree.body if isinstance(node, ast.ImportFrom) for a in node.names]
+            defined = [node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
+            offered = getattr(importlib.import_module(name), "__all__", [])
+            public = [one for one in (*imported, *defined) if not one.startswith("_") and one != "annotations"]
+            assert bool(offered) == bool(public), name
+            assert set(offered) <= {*imported, *defined}, name

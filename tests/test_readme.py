@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +66,21 @@ def test_the_first_screen_is_real(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     else:
         assert masked(shown) == masked(found), "run pytest --bless if the new output is right"
         assert masked(shown_layer) == masked(layer), "run pytest --bless if the new output is right"
+
+
+def test_the_lines_of_python_print_what_is_shown(tmp_path: Path, bless: bool) -> None:
+    shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    text = README.read_text()
+    before, code, printed, after = re.split(r"<!-- python -->\n\n|\n\n<!-- prints -->\n\n|(?<=proved True)\n", text)
+    lines = "\n".join(line.removeprefix(INDENT) for line in code.splitlines())
+    done = subprocess.run([sys.executable, "-c", lines], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [f"{INDENT}{line}" for line in done.stdout.splitlines()]
+    if bless:
+        shown = "\n".join(found)
+        README.write_text(f"{before}<!-- python -->\n\n{code}\n\n<!-- prints -->\n\n{shown}\n{after}")
+    else:
+        assert printed.splitlines() == found, "run pytest --bless if the new output is right"
 
 
 def test_the_architecture_page_has_every_pass_and_stage_in_order() -> None:
