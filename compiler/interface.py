@@ -45,12 +45,14 @@ def compile_model(
     pipeline: str = DEFAULT,
     tiles: int | str | None = None,
     unbatched: bool = False,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
 ) -> Program:
     """Return the program of an ONNX model: a path, the bytes of a file, or a ModelProto.
 
     `calibration` is an array [N, *shape of a sample] of real values, or one for each input by name; `ranges` are those
     that another program carries (`program.meta["ranges"]`) instead. Without both, ranges come from made-up data, and a
-    CimcWarning says so. `tiles` is a number in place of the target's own, or "auto". Raises CimcError.
+    CimcWarning says so. `tiles` is a number in place of the target's own, or "auto". `shapes` states sizes, batch
+    included, that the model leaves open. Raises CimcError.
     """
     if calibration is not None and ranges is not None:
         raise fail("CIM0003", "calibration and ranges both give ranges", hint="use one of them")
@@ -64,6 +66,7 @@ def compile_model(
         ranges=None if ranges is None else Ranges.from_json(ranges),
         data=None if calibration is None else data,
         unbatched=unbatched,
+        shapes=dict(shapes or {}),
     )
     with _file_of(model) as path:
         program = compiled(path, request).emission.program

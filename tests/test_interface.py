@@ -23,7 +23,7 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 CLASSES = ["CimcError", "CimcWarning", "Noise", "Observer", "Program"]
 SIGNATURES = {
     "compile_model": "(model, *, target='aon-cim', calibration=None, ranges=None, pipeline=PIPELINE, tiles=None, "
-    "unbatched=False)",
+    "unbatched=False, shapes=None)",
     "evaluate_accuracy": "(program, inputs, labels, *, noise=None, compensation='column', calibration=None, "
     "threads=None, executor='best')",
     "load_profile": "(text)",

@@ -11,7 +11,7 @@ from typing import Any
 from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.facts import facts
 from cimc.driving.tables import tabulate, terminal_width
-from cimc.isa.container import load
+from cimc.isa.container import load_program
 
 Facts = Mapping[str, Any]
 
@@ -25,7 +25,7 @@ COUNTED = {
 
 
 def cost_command(options: argparse.Namespace) -> int:
-    program = load(options.program)
+    program = load_program(options.program)
     found = facts(estimate(program), program, options.by)
     if options.json:
         print(json.dumps(found, indent=1))

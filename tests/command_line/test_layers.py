@@ -10,7 +10,7 @@ from command_line.test_cases import run
 
 from cimc.backends.silicon.bands import ORIGIN
 from cimc.driving.summary import SHOWN_LAYERS
-from cimc.isa.container import load
+from cimc.isa.container import load_program
 
 UNIT = ("--scale", "0.00392156862745098")
 REAL = {
@@ -36,7 +36,7 @@ def table(output: str) -> list[list[str]]:
 def require_one_name(model: str, data: str, feeding: tuple[str, ...]) -> None:
     given = (data, *feeding, "--limit", "2")
     shown = table(ok("compile", model, "--calib", *given, "-o", "p.asm"))
-    program = load("p.asm")
+    program = load_program("p.asm")
     products = [program.layer_name(i) for i, one in enumerate(program.instructions) if one.name == "mvm"]
     assert [cells[0] for cells in shown][:SHOWN_LAYERS] == products[:SHOWN_LAYERS]
     assert [cells[0] for cells in table(ok("report", "p.asm", "--input", *given, "-o", "r.json"))] == products

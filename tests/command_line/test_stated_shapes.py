@@ -11,7 +11,7 @@ from frontend.onnx_models import assert_agrees, model, node, weights, written
 
 from cimc.command_line.main import main
 from cimc.frontend import check, load
-from cimc.isa.container import load as load_program
+from cimc.isa.container import load_program
 
 CONSTANTS = {"w": weights(4, 3, 3, 3)}
 NODES = [node("Conv", "x w", "c", pads=[1, 1, 1, 1]), node("GlobalAveragePool", "c", "y")]
