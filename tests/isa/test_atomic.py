@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cimc.isa.author import Author
-from cimc.isa.container import load, save_binary, save_text
+from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.program import Program
 
 OLD = dataclasses.replace(Author({"name": "t"}, 64).program(), constants=bytes(8), conductances=bytes(4))
@@ -18,14 +18,14 @@ NEW = dataclasses.replace(OLD, constants=b"12345678" * 9)
 
 KILLED = """
 import os, pathlib, signal, sys
-from cimc.isa.container import load, save_text
+from cimc.isa.container import load_program, save_text
 real, left = pathlib.Path.replace, [int(sys.argv[3])]
 def replace(self, target):
     if left[0] == 0:
         os.kill(os.getpid(), signal.SIGKILL)
     left[0] -= 1
     return real(self, target)
-program = load(sys.argv[1])
+program = load_program(sys.argv[1])
 pathlib.Path.replace = replace
 save_text(program, sys.argv[2])
 """
@@ -47,9 +47,9 @@ def test_a_killed_writer_leaves_the_old_pair_or_the_new_one_and_the_next_cleans_
     path = tmp_path / "p.asm"
     save_text(OLD, path)
     written_by_a_victim(NEW, path, renames)
-    assert load(path).constants == (NEW if renames == 2 else OLD).constants
+    assert load_program(path).constants == (NEW if renames == 2 else OLD).constants
     save_text(NEW, path)
-    assert load(path).constants == NEW.constants
+    assert load_program(path).constants == NEW.constants
     assert sorted(file.name for file in tmp_path.iterdir()) == ["p.asm", "p.payload"]
 
 
@@ -66,7 +66,7 @@ def test_a_rename_that_fails_leaves_one_pair(failing: int, tmp_path: Path, monke
     monkeypatch.setattr(Path, "replace", replace)
     with pytest.raises(OSError, match="No space left"):
         save_text(NEW, path)
-    assert load(path).constants == (NEW if failing == 3 else OLD).constants
+    assert load_program(path).constants == (NEW if failing == 3 else OLD).constants
 
 
 @pytest.mark.parametrize("name", ["p.asm", "p.cimb"])
@@ -74,7 +74,7 @@ def test_writers_at_the_same_time_leave_one_whole_program(name: str, tmp_path: P
     path, save = tmp_path / name, save_text if name.endswith("asm") else save_binary
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda n: save((OLD, NEW)[n % 2], path), range(80)))
-        seen = list(pool.map(lambda n: load(path) if n % 2 else save((OLD, NEW)[n // 2 % 2], path), range(80)))
+        seen = list(pool.map(lambda n: load_program(path) if n % 2 else save((OLD, NEW)[n // 2 % 2], path), range(80)))
     assert {found.constants for found in seen if found} <= {OLD.constants, NEW.constants}
     assert {file.name for file in tmp_path.iterdir()} <= {"p.asm", "p.payload", "p.cimb"}
 
@@ -85,7 +85,7 @@ def test_a_link_is_not_written_through(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr("cimc.isa.atomic.secrets.token_hex", lambda _: "0" * 16)
     (tmp_path / f".p.cimb.{'0' * 16}.tmp").symlink_to(victim)
     save_binary(OLD, tmp_path / "p.cimb")
-    assert load(tmp_path / "p.cimb").constants == OLD.constants
+    assert load_program(tmp_path / "p.cimb").constants == OLD.constants
     assert victim.read_text() == "kept"
 
 
