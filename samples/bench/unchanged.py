@@ -154,9 +154,9 @@ def keep_one(model: Model, target: str, folder: Path) -> bool:
 
 
 def targets() -> list[str]:
-    """Return the names of all targets."""
+    """Return the names of all targets: the first words of a table, whose head some versions print and some do not."""
     listed = subprocess.run([*command(), "target", "list"], check=True, stdout=subprocess.PIPE, text=True).stdout
-    return [line.split()[0] for line in listed.splitlines() if line and not line[0].isspace()]
+    return [line.split()[0] for line in listed.splitlines() if line.split() and line.split()[0] != "target"]
 
 
 def keep(options: argparse.Namespace) -> int:
