@@ -4,9 +4,14 @@ from collections.abc import Mapping
 from typing import ClassVar, NamedTuple
 
 from cimc.isa.limits import MULTIPLIER_BITS
+from cimc.isa.names import shown, shown_lines
 
 FAILED, USAGE, INVALID, UNSUPPORTED, BUDGET, VERSION, INTERNAL, INTERRUPTED = 1, 2, 3, 4, 5, 6, 70, 130
 """Exit statuses; 0 is success, FAILED a comparison that found a difference, INTERNAL a bug of ours."""
+
+
+LONGEST_HINT = 4000
+"""Characters beyond which the middle of a hint is left out."""
 
 
 class Code(NamedTuple):
@@ -23,13 +28,13 @@ def render(head: str, message: str, hint: str = "", place: str = "", about: str 
     `head` is error[CIM0403] or the like, `place` where in a file (name:line:column, as editors find it), `about` the
     node, instruction or input at fault, `message` what was found and what was wanted, `hint` the next step.
     """
-    place = f"{place}: " if place else ""
-    about = f" {about}" if about else ""
+    place = f"{shown(place)}: " if place else ""
+    about = f" {shown(about)}" if about else ""
     return f"{place}{head}{about}: {_with_hint(message, hint)}"
 
 
 def _with_hint(message: str, hint: str) -> str:
-    return f"{message}\n  hint: {hint}" if hint else message
+    return f"{shown_lines(message)}\n  hint: {shown(hint, LONGEST_HINT)}" if hint else shown_lines(message)
 
 
 class CimcError(Exception):

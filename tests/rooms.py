@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 FOLDERS = {"compiler": "cimc", "passes": "cimc.passes", "backends": "cimc.backends", "isa": "cimc.isa"}
 """The import name of each top-level folder."""
 
-FILES = {"isa.budgets", "isa.documents", "isa.opening"}
+FILES = {"isa.budgets", "isa.documents", "isa.names", "isa.opening"}
 """How files of others are opened and parsed, and what they may cost: rooms of one file each, which all may know."""
 MACHINE = {"isa", "isa.limits", "backends.machine"} | FILES
 """What a chip's hardware is; `isa.limits` is a room of one file, which the compiler may know too."""
@@ -51,6 +51,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "isa": {"isa.limits"} | FILES,
     "isa.budgets": {"isa"},
     "isa.documents": {"isa.budgets"},
+    "isa.names": set(),
     "isa.opening": {"isa.budgets"},
     "isa.limits": set(),
     "ir": set(),

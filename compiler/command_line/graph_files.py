@@ -10,6 +10,8 @@ from cimc.ir.graph import Graph
 from cimc.ir.inline import beside
 from cimc.ir.text import parse_graph, print_graph
 from cimc.isa.atomic import write_files
+from cimc.isa.errors import CimcError
+from cimc.isa.opening import read_regular
 
 
 def write_graph(graph: Graph, path: Path) -> None:
@@ -30,7 +32,9 @@ def read_graph(path: Path) -> Graph:
     from cimc.ir.verify import malformed, verify
 
     try:
-        graph = replace(parse_graph(path.read_text(), str(path)), name=path.stem)
+        graph = replace(
+            parse_graph(read_regular(path, "text_bytes", f"the bytes of {path}").decode(), str(path)), name=path.stem
+        )
         if weights_beside(path).exists():
             graph.weights.load(weights_beside(path))
         problems = malformed(graph) or verify(graph)
@@ -39,6 +43,11 @@ def read_graph(path: Path) -> Graph:
         raise fail("CIM0306", message if message.startswith(str(path)) else f"{path}: {message}") from None
     except UnicodeDecodeError:
         raise fail("CIM0306", f"{path} is not text") from None
+    except (CimcError, OSError):
+        raise
+    except Exception as error:  # whatever xdsl and our operations raise on a text that no printer of ours wrote
+        reason = str(error) or type(error).__name__
+        raise fail("CIM0306", f"{path}: not IR: {reason}", hint="write it with --compile-to") from None
     if problems:
         raise DiagnosticError([d for problem in problems for d in fail("CIM0306", f"{path}: {problem}").diagnostics])
     return replace(graph, digest=sha256(print_graph(graph).encode()).hexdigest())

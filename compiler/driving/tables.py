@@ -7,6 +7,8 @@ import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from cimc.isa.names import shown
+
 INDENT = GAP = "  "
 ELLIPSIS = "..."
 
@@ -25,6 +27,7 @@ def tabulate(rows: Sequence[Sequence[str]], width: int | None = None) -> list[st
     Where that is too narrow, the widest columns give way: names are cut in the middle, sentences go on in the next
     line. Columns of decimal fractions end in line, all others start in line.
     """
+    rows = [[shown(cell) for cell in row] for row in rows]
     widths = _widths(rows, width)
     ends = [all(re.fullmatch(r"-|-?\d+\.\d+", cell) for cell in column[1:]) for column in zip(*rows, strict=True)]
     return [line for row in rows for line in _lines(row, widths, ends)]

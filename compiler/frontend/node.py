@@ -8,6 +8,7 @@ import onnx
 from xdsl.dialects.builtin import LocationAttr
 
 from cimc.ir.location import fused, named
+from cimc.isa.names import shown
 
 IR_DOMAINS = ("", "ai.onnx")
 
@@ -57,6 +58,6 @@ class Node:
 def node_of(proto: onnx.NodeProto) -> Node:
     """Return the node of a model, whose nodes all have names."""
     outputs = tuple(proto.output)
-    operator = proto.op_type if proto.domain in IR_DOMAINS else f"{proto.domain}.{proto.op_type}"
+    operator = shown(proto.op_type if proto.domain in IR_DOMAINS else f"{proto.domain}.{proto.op_type}")
     attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in proto.attribute}
-    return Node(proto.name, operator, tuple(proto.input), outputs, attributes, proto)
+    return Node(shown(proto.name), operator, tuple(proto.input), outputs, attributes, proto)

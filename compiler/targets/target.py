@@ -1,7 +1,6 @@
 """A target: one chip's constants, read from TOML and held to the schema."""
 
 import json
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -9,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
+from cimc.isa.documents import toml_value
 from cimc.isa.limits import CodeRange, code_range, full_conductance
+from cimc.isa.opening import read_regular
 from cimc.tagged import TaggedText
 from cimc.targets.schema import CONSTANTS
 
@@ -130,7 +131,7 @@ def load_target(name: str) -> Target:
     """Return a built-in target by name, or one from a .toml file by path. Raises CimcError CIM0301 or CIM0302."""
     if name.endswith(".toml"):
         try:
-            return parse_target(Path(name).read_text(), name)
+            return parse_target(read_regular(name, "toml_bytes", f"the bytes of {name}").decode(), name)
         except OSError as error:
             raise fail("CIM0001", f"cannot read the target file {name}: {error.strerror}") from None
         except UnicodeDecodeError:
@@ -192,6 +193,6 @@ def target_of(sections: Mapping[str, Any]) -> Target:
 
 def _read(source: str, file: str) -> dict[str, Any]:
     try:
-        return tomllib.loads(source)
-    except tomllib.TOMLDecodeError as error:
+        return toml_value(source, file)
+    except ValueError as error:
         raise fail("CIM0301", f"{file}: {error}", hint="a target is a TOML file") from None

@@ -1,6 +1,5 @@
 """A noise profile: one technology's statistics, read from TOML and held to the schema."""
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,6 +11,8 @@ from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.profiles.curve import FORMS, Curve, Piece, constant
 from cimc.backends.noise.profiles.schema import CHOICES, CURVES, PIECE, REDRAWS, SCALARS
 from cimc.backends.noise.table import RANGE
+from cimc.isa.documents import toml_value
+from cimc.isa.opening import read_regular
 from cimc.tagged import TaggedText
 
 FOLDER = Path(__file__).parent
@@ -68,7 +69,7 @@ def profile_text(name: str) -> str:
         hint = f"did you mean {near[0]}?" if near else f"known profiles: {', '.join(built_in_names())}"
         raise Refusal("CIM0531", f"there is no noise profile named {name!r}", hint)
     try:
-        return Path(name).read_text()
+        return read_regular(name, "toml_bytes", f"the bytes of {name}").decode()
     except OSError as error:
         raise Refusal("CIM0531", f"cannot read the noise profile {name}: {error.strerror}") from None
     except UnicodeDecodeError:
@@ -93,8 +94,8 @@ def _change(text: str) -> tuple[str, Decimal]:
 def parse_profile(source: str, file: str, changes: Mapping[str, Decimal] | None = None) -> Profile:
     """Return the profile of a TOML text with some constants changed. Raises Refusal CIM0530 with every problem."""
     try:
-        data = tomllib.loads(source, parse_float=Decimal)
-    except tomllib.TOMLDecodeError as error:
+        data = toml_value(source, file, Decimal)
+    except (ValueError, ArithmeticError) as error:
         raise Refusal("CIM0530", f"{file}: {error}", "a noise profile is a TOML file") from None
     reader = _Reader(data)
     for key, value in (changes or {}).items():

@@ -1,0 +1,15 @@
+"""Names from files as people see them: the one place that renders them."""
+
+
+def shown(text: str, longest: int = 400) -> str:
+    """Return text that holds names from files on one line: control characters escaped, a long middle left out."""
+    if len(text) > longest:
+        text = f"{text[: longest // 2]} ... {text[-(longest // 2) :]}"
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def shown_lines(text: str, longest: int = 4000) -> str:
+    """Return a message of several lines, all behind the first indented: no name makes a line of its own."""
+    first, *rest = text.split("\n")
+    further = [line if line.startswith(" ") else f"    {line}" for line in rest]
+    return "\n".join(shown(line, longest) for line in (first, *further))
