@@ -160,6 +160,11 @@ class Program:
         """Return what is programmed into the arrays, in order."""
         return tuple(self._blocks())
 
+    @property
+    def origin(self) -> Mapping[str, Any]:
+        """What the program says of its making: "model" and "options"; empty for one written by hand."""
+        return {key: self.meta[key] for key in ("model", "options") if key in self.meta}
+
     def _blocks(self) -> Iterator[ArrayBlock]:
         for index, one in enumerate(self.instructions):
             if one.name == "program":

@@ -83,6 +83,14 @@ def test_the_table_is_saved_and_loaded(tmp_path: Path) -> None:
     assert names(load_program(tmp_path / "p.asm"))[:2] == ["node_conv2d", "node_max_pool2d"]
 
 
+def test_a_program_says_where_it_comes_from(tmp_path: Path) -> None:
+    program = compiled_file(SAMPLES / "digits.onnx")
+    save_binary(program, tmp_path / "p.cimb")
+    origin = load(tmp_path / "p.cimb").origin
+    assert (origin["model"]["name"], origin["options"]["pipeline"]) == ("digits", DEFAULT)
+    assert Program((), (), (), ()).origin == {}
+
+
 def test_what_is_folded_in_does_not_name_a_layer(tmp_path: Path) -> None:
     """A bias added and a Relu behind a product; a sum without weights is called after its first node."""
     nodes = [
