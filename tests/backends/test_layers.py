@@ -86,7 +86,7 @@ def test_the_table_is_saved_and_loaded(tmp_path: Path) -> None:
 def test_a_program_says_where_it_comes_from(tmp_path: Path) -> None:
     program = compiled_file(SAMPLES / "digits.onnx")
     save_binary(program, tmp_path / "p.cimb")
-    origin = load(tmp_path / "p.cimb").origin
+    origin = load_program(tmp_path / "p.cimb").origin
     assert (origin["model"]["name"], origin["options"]["pipeline"]) == ("digits", DEFAULT)
     assert Program((), (), (), ()).origin == {}
 
