@@ -102,3 +102,15 @@ def test_the_readme_names_every_command_and_target() -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     links = re.findall(r"\]\((?!https?:)([^)#]+)", path.read_text())
     assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_page_is_linked() -> None:
+    """From the README, or from another page."""
+    pages = [README, ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    links = {
+        (page.parent / link).resolve()
+        for page in pages
+        for link in re.findall(r"\]\(([^):#]+)", page.read_text())
+        if (page.parent / link).resolve() != page.resolve()
+    }
+    assert [page.name for page in pages[1:] if page.resolve() not in links] == []

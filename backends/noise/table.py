@@ -1,15 +1,6 @@
 """The sources of noise as one table: what a profile may say of each, what is on by default, and who draws.
 
-Add a source of noise:
-
-1. Its record in SOURCES here, and the number of its draws where it draws anything.
-2. Its law in `backends/reference/`: in `devices.py` where it disturbs a device or a row (`program`, `_conductance`,
-   `code`), in `read_noise.py` where each product draws anew. One at a time, in Python integers.
-3. The twin of the law in `backends/plan/`, in the file of the same name: for whole regions of a tile, or as one more
-   fluctuation of a block's sums.
-
-Profiles, defaults, the command line, sweeps and the tests of every source follow from the table. Compiled kernels and
-devices of torch leave products with a fluctuation that they do not know to numpy.
+CONTRIBUTING.md lists what a new source takes: its record here, its law in the reference, the law's twin in the plan.
 """
 
 from collections.abc import Mapping
