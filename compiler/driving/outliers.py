@@ -29,8 +29,9 @@ def _warn(name: str, magnitudes: NDArray[np.float32]) -> None:
         return
     largest, others = float(magnitudes.max()), float(np.partition(magnitudes, -few - 1)[-few - 1])
     if 0.0 < FAR * others < largest:
-        count = int(np.count_nonzero(magnitudes > others))
-        found = f"input {name!r} reaches {largest:.4g} in calibration, all but {count} of {magnitudes.size} values lie"
-        message = f"{found} within {others:.4g}: they share one in {largest / others:.0f} codes"
+        count = int(np.count_nonzero(magnitudes > FAR * others))
+        found = f"{count} of {magnitudes.size} values of input {name!r} lie far beyond the others in calibration"
+        left = f"the others within {others:.4g}, to which 1 code in {largest / others:.0f} is left"
+        message = f"{found}: up to {largest:.4g}, {left}"
         hint = "take the far values out of the calibration data; in use they are clipped then"
         warnings.warn(CimcWarning(message, hint), stacklevel=4)
