@@ -51,6 +51,8 @@ Named = dict[str, Array]
 KINDS = ("node", "pytorch-converted", "pytorch-operator")
 FLOAT_SLACK = 1e-5
 """Of the largest magnitude of an output: float32 orders of summation."""
+SHORT_SLACK = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
+"""The same where the expected output has fewer bits, by its element type: two of their steps."""
 SIGNAL_TO_NOISE = 25.0
 STEPS = 2.0
 SLIPS = 50
@@ -141,8 +143,11 @@ def _attempt(case: TestCase, form: Form, folder: Path) -> Verdict:
     feeds = {op.label.data: _to_samples(inputs[op.label.data], _axis(op)) for op in _ports(graph, InputOp)}
     if not feeds:
         raise fail("CIM0110", "no input is float")
-    _check_float(case, graph, feeds, wanted)
-    data = {name: array.astype(np.float32) for name, array in feeds.items()}
+    with np.errstate(over="ignore"):
+        data = {name: np.asarray(array, np.float32) for name, array in feeds.items()}
+    if not all(np.isfinite(array).all() for array in data.values()):
+        raise fail("CIM0203", "the inputs are beyond float32")
+    _check_float(case, graph, data, wanted)
     request = Request(load_target("ideal"), data=lambda _: data, unbatched=form.unbatched)
     compilation = compile_model(path, request)
     _check_equality(compilation, data)
@@ -154,7 +159,7 @@ def _written(case: TestCase, form: Form, folder: Path) -> tuple[Path, Named, Nam
     """Write the case's model with its constant inputs as initialisers; return it, the inputs left, and the outputs."""
     model = onnx.ModelProto()
     model.CopyFrom(case.model)
-    given, results = case.data_sets[0]
+    given, results = ([_as_array(one) for one in part] for part in case.data_sets[0])
     known = {tensor.name for tensor in model.graph.initializer}
     values = [value for value in model.graph.input if value.name not in known]
     floats = [value.name for value in values if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT]
@@ -169,6 +174,11 @@ def _written(case: TestCase, form: Form, folder: Path) -> tuple[Path, Named, Nam
     path.write_bytes(model.SerializeToString())
     names = [value.name for value in model.graph.output]
     return path, inputs, dict(zip(names, results, strict=False))
+
+
+def _as_array(data: Any) -> Any:
+    """Return a tensor whose type numpy does not have as an array; anything else, sequences too, as it is."""
+    return onnx.numpy_helper.to_array(data) if isinstance(data, onnx.TensorProto) else data
 
 
 def _ports(graph: Graph, kind: type[Any]) -> Iterator[Any]:
@@ -191,7 +201,8 @@ def _check_float(case: TestCase, graph: Graph, feeds: Mapping[str, Array], wante
         want = _to_samples(wanted[name], _axis(op)).astype(np.float64)
         if found[name].size != want.size:
             raise Failed(f"float: '{name}' has shape {found[name].shape}, ONNX has {want.shape}")
-        slack = FLOAT_SLACK * float(np.max(np.abs(want), initial=0.0, where=np.isfinite(want)))
+        largest = float(np.max(np.abs(want), initial=0.0, where=np.isfinite(want)))
+        slack = SHORT_SLACK.get(wanted[name].dtype.name, FLOAT_SLACK) * largest
         if not np.allclose(found[name].reshape(want.shape), want, case.rtol, case.atol + slack, equal_nan=True):
             gap = float(np.nanmax(np.abs(found[name].reshape(want.shape) - want)))
             raise Failed(f"float: '{name}' is off by {gap:.3g} of {np.nanmax(np.abs(want)):.3g}")
