@@ -7,7 +7,7 @@ import pytest
 from onnx_cases.accounting import KINDS, Verdict, account, cases
 
 RECORD = Path(__file__).parent / "cases.txt"
-FLOORS = {"node": 905, "pytorch-converted": 64, "pytorch-operator": 25}
+FLOORS = {"node": 907, "pytorch-converted": 64, "pytorch-operator": 25}
 """Cases supported at least: raised when there are more, never lowered."""
 EVERY = 20
 """Of the cases of each kind, every twentieth is in the sample."""
