@@ -6,6 +6,7 @@ import sys
 from cimc.command_line.files import keep_inputs, payload_beside, writing
 from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.disassemble import render
+from cimc.isa.errors import INVALID
 
 
 def asm_command(options: argparse.Namespace) -> int:
@@ -36,4 +37,4 @@ def lint_command(options: argparse.Namespace) -> int:
     for finding in findings:
         print(finding)
     print(f"{options.program}: {len(findings)} finding{'' if len(findings) == 1 else 's'}", file=sys.stderr)
-    return 3 if findings else 0
+    return INVALID if findings else 0

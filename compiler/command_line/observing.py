@@ -3,11 +3,11 @@
 import argparse
 import sys
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 from cimc.command_line.files import weights_beside, writing
 from cimc.command_line.graph_files import write_graph
+from cimc.command_line.parsing import did_you_mean
 from cimc.diagnostics import fail
 from cimc.driving.driver import Observer
 from cimc.ir.graph import Graph
@@ -77,8 +77,7 @@ class _Printer:
         wanted = options.print_ir_after
         known = ["all", "changed", "import", *(row.name for row in PASSES)]
         if wanted is not None and wanted not in known:
-            near = get_close_matches(wanted, known, 1)
-            hint = f"did you mean {near[0]}?" if near else f"one of {', '.join(known)}"
+            hint = did_you_mean(wanted, known, f"one of {', '.join(known)}")
             raise fail("CIM0003", f"--print-ir-after: there is no pass named {wanted!r}", hint=hint)
         return _Printer(wanted, options.timing, options.generic)
 

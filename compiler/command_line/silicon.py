@@ -21,6 +21,7 @@ from cimc.driving.arrays import load_arrays, to_npz
 from cimc.driving.scoring import compensated_for, program_inputs
 from cimc.isa.container import load_program
 from cimc.isa.documents import json_value
+from cimc.isa.errors import FAILED
 
 FORMAT = 2
 
@@ -74,7 +75,7 @@ def check_command(options: argparse.Namespace) -> int:
         print(f"  {one}")
     if wrong:
         print(f"FAILED: {wrong[0].name} is the first layer outside its band")
-        return 1
+        return FAILED
     share = f"{100 * facts['confidence']:g} % of chips of {facts['noise']['profile']}"
     print(f"ok: {len(present)} of {len(known)} layers measured, all within the bands that {share} meet")
     return 0

@@ -13,6 +13,7 @@ from cimc.driving.scoring import program_inputs
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import selftest
 from cimc.isa.container import load_program
+from cimc.isa.errors import FAILED
 from cimc.proof.programs import Difference
 from cimc.proof.prover import Prover, TensorRow
 from cimc.proof.verdict import float_distances, recompiled
@@ -24,7 +25,7 @@ def verify_command(options: argparse.Namespace) -> int:
     compilation, difference = recompiled(options.model, program)
     if compilation is None or difference:
         print(f"FAILED: {options.program} is not what {options.model} compiles to\n  {difference}")
-        return 1
+        return FAILED
     parts = f"{len(program.constants)} bytes of constants, {len(program.conductances)} bytes of conductances"
     print(f"program: {len(program.instructions)} instructions, {parts} equal a fresh compile")
     inputs = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
@@ -40,7 +41,7 @@ def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[s
         if isinstance(step, Difference):
             progress.done()
             print(f"FAILED: {step}")
-            return 1
+            return FAILED
         progress.at(step)
     progress.done()
     _print_table(prover)
