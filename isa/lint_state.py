@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from cimc.isa.byte_runs import Coverage, Run, TooManyRuns, byte_runs, intersect, overlaps_itself, same_elements
 from cimc.isa.errors import render
-from cimc.isa.names import shown
 from cimc.isa.program import Instruction, Port, Program
 from cimc.isa.region import Region
 from cimc.isa.streams import StreamState
@@ -29,7 +28,7 @@ class Finding:
 
     def __str__(self) -> str:
         place = "program" if self.index is None else f"instruction {self.index}"
-        nodes = f" ({shown(', '.join(self.locations))})" if self.locations else ""
+        nodes = f" ({', '.join(self.locations)})" if self.locations else ""
         return render(f"error[{self.code}]", self.message, place=place + nodes)
 
 
