@@ -48,7 +48,6 @@ class Budgets:
     depth: int = 100
     array_bytes: int = 64 << 20
     trials: int = 1_000_000
-    instructions: int = 1 << 28
 
 
 FOLDED_TIMES, VALUE_TIMES, ARRAY_TIMES = 8, 64, 200

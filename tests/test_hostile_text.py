@@ -12,6 +12,7 @@ from cimc.isa.budgets import OverBudget
 from cimc.isa.documents import json_value, toml_value
 from cimc.isa.errors import BUDGET, INVALID
 from cimc.isa.names import shown
+from cimc.sweep.grid import read_grid
 from cimc.targets.target import load_target
 
 EVIL = "\x1b[2J\rok: every tensor equal"
@@ -82,6 +83,13 @@ def test_text_that_is_no_ir(text, tmp_path, capsys):
         == INVALID
     )
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_the_trials_of_a_sweep_are_counted_before_they_are_listed(tmp_path):
+    models = "".join(f'{key} = "x"\n' for key in ("file", "calib", "data"))
+    (tmp_path / "s.toml").write_text(f"[[model]]\n{models}[grid]\nseeds = 1000000000000\n")
+    with pytest.raises(OverBudget, match="the budget trials allows 1,000,000"):
+        read_grid(tmp_path / "s.toml")
 
 
 def test_targets_are_read_by_the_same_road(tmp_path):

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from cimc.backends.noise.table import DEFAULTS
 from cimc.diagnostics import fail
 from cimc.driving.durations import seconds
+from cimc.isa.budgets import require
 from cimc.isa.documents import toml_value
 from cimc.isa.opening import named, read_regular
 from cimc.passes.pipeline import DEFAULT, with_options
@@ -82,6 +84,12 @@ class Grid:
 
     def builds(self) -> list[Build]:
         return [Build(*point) for point in product(self.subjects, self.targets, self.passes)]
+
+    @property
+    def most_trials(self) -> int:
+        """Return a bound of the number of trials, found without listing one."""
+        lists = (self.subjects, self.targets, self.passes, self.noise, self.sources, self.compensation)
+        return prod(map(len, lists)) * max(self.seeds, 1)
 
     def trials(self) -> Iterator[Trial]:
         """Yield every chip of every point."""
@@ -165,6 +173,7 @@ def _grid(path: Path, subjects: tuple[Subject, ...], facts: Mapping[str, Any]) -
     if "time" in values:
         values["times"] = values.pop("time")
     grid = Grid(subjects, **values)
+    require("trials", grid.most_trials, f"the trials of {path}")
     for time in grid.times:
         seconds(time, f"{path}: [grid] time")
     for name in grid.compensation:

@@ -170,3 +170,24 @@ def test_a_spread_beyond_the_number_formats_is_refused():
 @pytest.mark.parametrize("source", SOURCES, ids=NAMES)
 def test_every_source_has_its_row_on_the_page(source):
     assert f"| {source.name} | {source.disturbs} |" in (Path(__file__).parents[2] / "docs" / "noise.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("clip = [0.049, 0.100]", "clip = [5.0, -5.0]", "drift.mean.pieces[0].clip: the lowest value, 5.0, is above"),
+        ("[0.0088, 0.65, 1e-3]", "[0.0088, 1e6, 1e-3]", "read.sigma.pieces[0].coefficients[1]: 1E+6 is beyond 100"),
+        ("[-0.0155, 0.0244]", "[1e30, 0.0244]", "coefficients[0]: 1E+30 is beyond 1E+9"),
+    ],
+)
+def test_physics_that_cannot_be_is_refused_with_its_path(old, new, problem):
+    text = (Path(load_profile.__code__.co_filename).parent / "pcm.toml").read_text()
+    assert old in text
+    with pytest.raises(Refusal, match="CIM0530") as raised:
+        parse_profile(text.replace(old, new), "p.toml")
+    assert problem in str(raised.value)
+
+
+def test_a_negative_spread_is_refused():
+    with pytest.raises(Refusal, match=r"programming\.sigma: -0\.5 is negative"):
+        load_profile("generic,programming.sigma=-0.5")

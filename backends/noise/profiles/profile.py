@@ -17,6 +17,8 @@ from cimc.tagged import TaggedText
 
 FOLDER = Path(__file__).parent
 NOTHING = constant("1", Decimal(0))
+LARGEST_COEFFICIENT, LARGEST_EXPONENT = Decimal("1e9"), Decimal(100)
+"""Magnitudes beyond which a coefficient, or the power in one, is no physics."""
 
 
 @dataclass(frozen=True)
@@ -171,7 +173,10 @@ class _Reader:
         if content is None:
             return NOTHING
         if name == "value":
-            return constant(entry["unit"], self._decimal(path, content))
+            value = self._decimal(path, content)
+            if value < 0:
+                self.problems.append(f"{path}: {value} is negative, a spread is 0 or more")
+            return constant(entry["unit"], value)
         if not isinstance(content, list) or not content:
             self.problems.append(f"{path} has no pieces")
             return NOTHING
@@ -196,8 +201,16 @@ class _Reader:
         if form not in FORMS or FORMS[form][0] not in (None, len(coefficients)):
             self.problems.append(f"{path}: form {form!r} with {len(coefficients)} coefficients is not known")
             return NOTHING.pieces[0]
+        self._require_possible(path, form, coefficients)
         below = self._decimal(f"{path}.below", piece["below"]) if "below" in piece else None
         return Piece(form, coefficients, below, low, high, piece.get("of") == "uS")
+
+    def _require_possible(self, path: str, form: str, coefficients: Sequence[Decimal]) -> None:
+        """Note coefficients that no device has: decimal arithmetic itself would take them."""
+        for number, value in enumerate(coefficients):
+            limit = LARGEST_EXPONENT if (form, number) == ("inverse-power", 1) else LARGEST_COEFFICIENT
+            if abs(value) > limit:
+                self.problems.append(f"{path}.coefficients[{number}]: {value} is beyond {limit} in magnitude")
 
     def _clip(self, path: str, clip: Any) -> tuple[Decimal | None, Decimal | None]:
         if clip is None:
@@ -206,6 +219,8 @@ class _Reader:
             self.problems.append(f"{path}: {clip!r} is not the lowest and the highest value")
             return None, None
         low, high = self._decimals(path, clip)
+        if low > high:
+            self.problems.append(f"{path}: the lowest value, {low}, is above the highest, {high}")
         return low, high
 
     def _redraws(self) -> Iterator[tuple[int, Curve]]:
