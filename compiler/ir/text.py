@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from io import StringIO
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import Builtin, StringAttr, UnknownLoc
+from xdsl.dialects.builtin import Builtin, BytesAttr, StringAttr, UnknownLoc
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.parser import Parser
 from xdsl.printer import Printer
@@ -183,6 +183,8 @@ class _Parser(Parser):
     def _fill_in(self, op: Computed | OutputOp, start: Position) -> None:
         name = _default_label(op, self._names)
         label = op.properties.setdefault("label", text(name or ""))
+        if isinstance(label, BytesAttr):  # xDSL's parser takes a string with escapes for bytes
+            label = op.properties["label"] = text(label.data.decode(errors="replace"))
         if label == text("") or not isinstance(label, StringAttr):
             self.raise_error(f"{op.name} has no label, and no result with a name that could be one", start)
         if isinstance(op.location, UnknownLoc):

@@ -37,7 +37,7 @@ class BruteForce(Reference):
         super().__init__(program)
         self.seen = [Counter() for _ in program.instructions]
         self.memory._element = self.element
-        self.crossbar.codes, self._codes_of = self.codes, self.crossbar.codes
+        self.crossbar.read, self._read_of = self.read, self.crossbar.read
         self.crossbar.write, self._write_of = self.written_cell, self.crossbar.write
         self.within = False
 
@@ -63,15 +63,13 @@ class BruteForce(Reference):
         self._write_of(*place)
         self.note(programmed=1)
 
-    def codes(self, vectors, blocks, calibrating=False):
-        found = self._codes_of(vectors, blocks, calibrating)
-        for codes in [] if calibrating else found:
-            for block, columns in zip(blocks, codes, strict=True):
-                adcs = self.crossbar.machine.columns // self.crossbar.machine.multiplexing
-                phases = ceil(len(columns) / adcs)
-                rows = block.cells.rows
-                self.note(products=1, conversions=len(columns), phases=phases, row_slots=rows * phases)
-                self.note(cells=rows * len(columns))
+    def read(self, vectors, blocks, calibrating=False):
+        found, machine = self._read_of(vectors, blocks, calibrating), self.crossbar.machine
+        for block in [] if calibrating else found:
+            for codes in block.codes:
+                phases, rows = ceil(len(codes) / (machine.columns // machine.multiplexing)), block.cells.rows
+                self.note(products=1, conversions=len(codes), phases=phases, row_slots=rows * phases)
+                self.note(cells=rows * len(codes))
         return found
 
 

@@ -93,5 +93,6 @@ def test_nothing_after_halt_is_executed(new, ask):
     assert (writes, end) == ([], {})
 
 
-def test_empty_streams_move_nothing(new, written):
-    assert written(new().tensor(0, (0, 3)).tensor(1, (3, 0), 8).put("move", in_=0, out=1)) == []
+def test_an_empty_stream_traps_before_anything_runs(new, ask):
+    sketch = new().tensor(0, (0, 3)).tensor(1, (3, 0), 8).put("move", in_=0, out=1)
+    assert ask(sketch) == ([], ("CIM0509", 0, ("node0",)))

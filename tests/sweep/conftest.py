@@ -42,7 +42,7 @@ def sweep() -> Sweep:
 
     def start(*arguments: object) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [sys.executable, "-m", "cimc", "sweep", *map(str, arguments)],
+            [sys.executable, "-m", "cimc", "sweep", "--model-root", str(SAMPLES), *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
