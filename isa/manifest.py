@@ -170,6 +170,10 @@ def _is_int(value: Any, lowest: int | None = None) -> bool:
     return type(value) is int and (lowest is None or value >= lowest)
 
 
+def _is_code(value: Any) -> bool:
+    return _is_int(value) and -(1 << 63) <= value < 1 << 63
+
+
 def _is_counts(values: Any) -> bool:
     return isinstance(values, tuple) and all(_is_int(value, 1) for value in values)
 
@@ -178,9 +182,9 @@ _PORT_RULES: tuple[tuple[str, Callable[[Any], bool], str], ...] = (
     ("name", lambda value: isinstance(value, str), "a string"),
     ("type", lambda value: isinstance(value, str) and value in ELEMENT_TYPES, f"one of {', '.join(ELEMENT_TYPES)}"),
     ("base", lambda value: _is_int(value, 0), "an integer of at least 0"),
-    ("zero", lambda value: _is_int(value), "an integer"),
-    ("low", lambda value: _is_int(value), "an integer"),
-    ("high", lambda value: _is_int(value), "an integer"),
+    ("zero", lambda value: _is_code(value), "an integer of 64 bits"),
+    ("low", lambda value: _is_code(value), "an integer of 64 bits"),
+    ("high", lambda value: _is_code(value), "an integer of 64 bits"),
     ("whole", lambda value: isinstance(value, bool), "true, or absent"),
     ("scale", lambda value: isinstance(value, float) and 0 < value < math.inf, "a finite float above 0"),
     ("shape", _is_counts, "a list of integers of at least 1"),

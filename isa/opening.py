@@ -57,7 +57,10 @@ def named(folder: Path, name: str) -> Path:
         raise _refused(name, "it names no file")
     if _Policy.root is None and (place.is_absolute() or ".." in place.parts or "\\" in name):
         raise _refused(name, "only files beside the file that names it, or below, may be named")
-    found = (folder / name).resolve()
+    try:
+        found = (folder / name).resolve()
+    except RuntimeError:  # Python's word for links that go in circles
+        raise _refused(name, "its links go in circles") from None
     if not found.is_relative_to(root):
         raise _refused(name, f"it leads out of {root}")
     return found

@@ -4,7 +4,7 @@ from xdsl.ir import SSAValue
 
 from cimc.frontend.quantisation import note_steps
 from cimc.frontend.site import Site
-from cimc.frontend.spatial import channels_first, channels_last, height_width, place
+from cimc.frontend.spatial import channels_first, channels_last, groups, height_width, place
 from cimc.ir import build
 
 
@@ -20,7 +20,7 @@ def convolution(at: Site) -> SSAValue:
         kernel = kernel[:, :, None, :]
     weight = at.weight(kernel.transpose(2, 3, 1, 0), at.node.inputs[1])
     bias = at.weight(at.reals(2), at.node.inputs[2]) if at.node.has(2) else None
-    op = build.conv(last, weight, bias, placement.window, at.node.integer("group", 1), at.label)
+    op = build.conv(last, weight, bias, placement.window, groups(at), at.label)
     note_steps(at, op, 0)
     return channels_first(at, op, rank)
 

@@ -1,6 +1,7 @@
 """Reads a model file without changing it: protobuf, declared sizes, external data, versions."""
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +12,13 @@ from google.protobuf.message import DecodeError
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.frontend.demands import require_moderate
 from cimc.frontend.external import ExternalFiles
-from cimc.frontend.tensors import check_external, declared_bytes, take_out, tensors
+from cimc.frontend.tensors import check_external, declared_bytes, take_out, tensors, typed_elements
 from cimc.ir.weights import Array
 from cimc.isa.budgets import budgets
 from cimc.isa.opening import read_regular
+
+AXES_MOST = 64
+"""As many axes as numpy's arrays have."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,7 @@ def read(path: Path) -> ModelFile:
     size = len(content)
     del content
     _check_names(model.graph, path)
+    _check_axes(model.graph)
     check_versions(model)
     check_sizes(model)
     require_moderate(model)
@@ -81,6 +86,13 @@ def _check_names(graph: onnx.GraphProto, path: Path) -> None:
         raise fail("CIM0101", f"{path}: the name {bad!r} is not UTF-8", hint="export the model again")
 
 
+def _check_axes(graph: onnx.GraphProto) -> None:
+    for value in (*graph.input, *graph.output):
+        axes = len(value.type.tensor_type.shape.dim)
+        if axes > AXES_MOST:
+            raise fail("CIM0102", f"value '{value.name}' has {axes} axes, {AXES_MOST} are the most")
+
+
 def check_versions(model: onnx.ModelProto) -> None:
     """Raise CimcError CIM0108 for an IR version or opset that the installed onnx package does not know."""
     newest = onnx.defs.onnx_opset_version()
@@ -102,14 +114,20 @@ def check_sizes(model: onnx.ModelProto) -> None:
     for tensor in tensors(model):
         size = declared_bytes(tensor)
         total += max(size, 0)
-        if size < 0:
+        if len(tensor.dims) > AXES_MOST:
+            message = f"tensor '{tensor.name}' has {len(tensor.dims)} axes, {AXES_MOST} are the most"
+            found.append(Diagnostic("CIM0102", message))
+        elif size < 0:
             found.append(Diagnostic("CIM0102", f"tensor '{tensor.name}' declares shape {tuple(tensor.dims)}"))
+        elif (held := typed_elements(tensor)) is not None and held != math.prod(tensor.dims):
+            message = f"tensor '{tensor.name}' of shape {tuple(tensor.dims)} has {math.prod(tensor.dims)} elements"
+            found.append(Diagnostic("CIM0102", f"{message} and holds {held}"))
         elif tensor.HasField("raw_data") and len(tensor.raw_data) != size:
             message = f"tensor '{tensor.name}' of shape {tuple(tensor.dims)} needs {size} bytes"
             found.append(Diagnostic("CIM0102", f"{message} and holds {len(tensor.raw_data)}"))
-    if found:
-        raise DiagnosticError(found)
     limit = budgets().external_bytes
     if total > limit:
         message = f"the model declares {total:,} bytes of constants, the limit is {limit:,}"
         raise fail("CIM0111", message, hint="no target of ours holds a model of this size")
+    if found:
+        raise DiagnosticError(found)

@@ -70,3 +70,11 @@ def require_data(at: Site, placement: Placement, size: tuple[int, int]) -> None:
 def height_width(x: SSAValue) -> tuple[int, int]:
     height, width, _ = shape_of(x)
     return height, width
+
+
+def groups(at: Site) -> int:
+    """Return the groups of channels of a convolution. Raises CimcError CIM0104 where they are none."""
+    count = at.node.integer("group", 1)
+    if count < 1:
+        raise at.refuse("CIM0104", f"its channels are in {count} groups, 1 are the least")
+    return count

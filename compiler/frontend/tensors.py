@@ -16,6 +16,13 @@ LARGE_BYTES = 1 << 16
 DATA_FIELDS = [name for name in onnx.TensorProto.DESCRIPTOR.fields_by_name if name.endswith(("_data", "_location"))]
 
 
+PLAIN = {
+    getattr(onnx.TensorProto, name)
+    for name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16", "BOOL", "INT8", "UINT8", "INT16", "UINT16")
+} | {onnx.TensorProto.INT32, onnx.TensorProto.UINT32, onnx.TensorProto.INT64, onnx.TensorProto.UINT64}
+"""Element types of which a typed field holds one number for each element."""
+
+
 def take_out(model: onnx.ModelProto, files: ExternalFiles) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """Return the model without the data of its large initialisers, and these by name; external data is loaded.
 
@@ -56,6 +63,13 @@ def declared_bytes(tensor: onnx.TensorProto) -> int:
         return -1
     packed = tensor.data_type in (onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT4E2M1)
     return (count + 1) // 2 if packed else count * width
+
+
+def typed_elements(tensor: onnx.TensorProto) -> int | None:
+    """Return how many elements a tensor holds in a field of its type; None where they are elsewhere or packed."""
+    if tensor.HasField("raw_data") or _is_external(tensor) or tensor.data_type not in PLAIN:
+        return None
+    return len(getattr(tensor, onnx.helper.tensor_dtype_to_field(tensor.data_type)))
 
 
 def tensors(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:

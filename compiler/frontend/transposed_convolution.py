@@ -11,7 +11,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.frontend.site import Reals, Site
-from cimc.frontend.spatial import channels_first, channels_last, height_width
+from cimc.frontend.spatial import channels_first, channels_last, groups, height_width
 from cimc.ir import build
 from cimc.ir.build import Window
 from cimc.ir.nn import Computed
@@ -44,7 +44,7 @@ def transposed_convolution(at: Site) -> SSAValue:
     weight, rank = at.reals(1), len(at.full_shape(at.node.inputs[0])) - 1
     if weight.ndim != rank + 1:
         raise at.refuse("CIM0104", f"a weight of rank {weight.ndim} does not fit {rank - 1} spatial axes")
-    x, group = channels_last(at), at.node.integer("group", 1)
+    x, group = channels_last(at), groups(at)
     geometry = _geometry(at, weight.shape[2:], height_width(x)[3 - rank :])
     weight = weight[:, :, None] if rank == 2 else weight
     phases = _phases(weight, geometry, group)

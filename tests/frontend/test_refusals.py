@@ -277,3 +277,47 @@ def test_one_damaged_byte_never_shows_a_traceback(position: int, tmp_path: Path)
     path = tmp_path / "model.onnx"
     path.write_bytes(bytes(content))
     check(path)
+
+
+def typed(elements: int) -> onnx.TensorProto:
+    return onnx.TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 3], float_data=[1.0] * elements)
+
+
+def of_many_axes() -> onnx.TensorProto:
+    return onnx.TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1] * 65, raw_data=bytes(4))
+
+
+def in_a_circle() -> onnx.TensorProto:
+    tensor = onnx.TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4, 3], data_location=TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="loop.bin")
+    return tensor
+
+
+@pytest.mark.parametrize(
+    ("tensor", "said"),
+    [
+        (typed(1), "'w' of shape (4, 3) has 12 elements and holds 1"),
+        (typed(13), "holds 13"),
+        (of_many_axes(), "'w' has 65 axes, 64 are the most"),
+        (in_a_circle(), "its links go in circles"),
+    ],
+)
+def test_a_tensor_that_is_not_what_it_says(tensor: onnx.TensorProto, said: str, tmp_path: Path) -> None:
+    proto = model([node("MatMul", "x w", "y")], {"x": ("N", 4)}, {})
+    proto.graph.initializer.append(tensor)
+    (tmp_path / "loop.bin").symlink_to("loop.bin")
+    (problem,) = check(written(proto, tmp_path))
+    assert problem.code == "CIM0102" and said in problem.message
+
+
+def test_an_input_of_too_many_axes(tmp_path: Path) -> None:
+    (problem,) = check(written(model([node("Relu", "x", "y")], {"x": (1,) * 65}), tmp_path))
+    assert problem.code == "CIM0102" and "'x' has 65 axes" in problem.message
+
+
+@pytest.mark.parametrize(("operator", "code"), [("Conv", "CIM0104"), ("ConvTranspose", "CIM0102")])
+def test_channels_in_no_groups(operator: str, code: str, tmp_path: Path) -> None:
+    """onnx's own checks find it for one of the two."""
+    kernel = {"k": weights(1, 1, 3, 3)}
+    (problem,) = check(written(model([node(operator, "x k", "y", group=0)], {"x": ("N", 1, 8, 8)}, kernel), tmp_path))
+    assert problem.code == code and "group" in problem.message
