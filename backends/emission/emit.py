@@ -8,7 +8,7 @@ from typing import Any
 from xdsl.ir import Operation, SSAValue
 
 from cimc.backends.emission import loops as emit_loops
-from cimc.backends.emission.building import (
+from cimc.backends.emission.builder import (
     IN,
     OPERANDS,
     OUT,

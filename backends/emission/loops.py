@@ -5,7 +5,7 @@ from math import prod
 
 from xdsl.ir import Operation, SSAValue
 
-from cimc.backends.emission.building import IN, OPERANDS, OUT, Builder, vectors
+from cimc.backends.emission.builder import IN, OPERANDS, OUT, Builder, vectors
 from cimc.ir import loops
 from cimc.ir.attributes import int_value
 from cimc.ir.types import shape_of

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.emission.building import Emission
+from cimc.backends.emission.builder import Emission
 from cimc.backends.emission.emit import emit
 from cimc.diagnostics import fail
 from cimc.driving.outliers import warn_of_outliers

@@ -6,12 +6,12 @@ from functools import partial
 import numpy as np
 from xdsl.ir import SSAValue
 
-from cimc.frontend.site import Site
+from cimc.frontend.lowering import Lowering
 from cimc.ir import build
 from cimc.ir.nn import UNBOUNDED
 from cimc.ir.types import shape_of
 
-Activation = Callable[[Site, SSAValue, str], SSAValue]
+Activation = Callable[[Lowering, SSAValue, str], SSAValue]
 """Appends the function of a value under a label."""
 
 Parameters = tuple[float, ...]
@@ -32,7 +32,7 @@ COMPOSED: dict[str, Parameters] = {"affine": (1.0, 0.0), "relu": (), "scaledtanh
 """Functions made of other operations, and the defaults of alpha and beta."""
 
 
-def activations(at: Site, defaults: Sequence[str], directions: int) -> list[Activation]:
+def activations(at: Lowering, defaults: Sequence[str], directions: int) -> list[Activation]:
     """Return the functions of all directions, one direction after the other.
 
     The first two of a direction, which gates go through, are behind the node's clip; as in onnxruntime the third of an
@@ -47,7 +47,7 @@ def activations(at: Site, defaults: Sequence[str], directions: int) -> list[Acti
     return [_function(at, name.lower(), alphas, betas, clip) for name, clip in zip(names, clips, strict=True)]
 
 
-def _function(at: Site, name: str, alphas: list[float], betas: list[float], clip: float) -> Activation:
+def _function(at: Lowering, name: str, alphas: list[float], betas: list[float], clip: float) -> Activation:
     """Return one function; it takes its parameters from the front of the lists."""
     if name not in COMPOSED and name not in NAMED:
         known = ", ".join(sorted([*COMPOSED, *NAMED]))
@@ -58,21 +58,21 @@ def _function(at: Site, name: str, alphas: list[float], betas: list[float], clip
     return partial(_applied, function, chosen, clip)
 
 
-def _applied(function: str, parameters: Parameters, clip: float, at: Site, x: SSAValue, label: str) -> SSAValue:
+def _applied(function: str, parameters: Parameters, clip: float, at: Lowering, x: SSAValue, label: str) -> SSAValue:
     if clip > 0.0:
-        x = at.add(build.clamp(x, -clip, clip, at.canvas.unique(f"{label}.clipped")))
+        x = at.add(build.clamp(x, -clip, clip, at.builder.unique(f"{label}.clipped")))
     if function == "relu":
         return at.add(build.clamp(x, 0.0, UNBOUNDED, label))
     if function == "affine":
         return _affine(at, x, parameters[0], parameters[1], label)
     if function == "scaledtanh":
-        inner = _affine(at, x, parameters[1], 0.0, at.canvas.unique(f"{label}.scaled"))
-        y = at.add(build.unary(inner, "tanh", (), at.canvas.unique(f"{label}.tanh")))
+        inner = _affine(at, x, parameters[1], 0.0, at.builder.unique(f"{label}.scaled"))
+        y = at.add(build.unary(inner, "tanh", (), at.builder.unique(f"{label}.tanh")))
         return _affine(at, y, parameters[0], 0.0, label)
     return at.add(build.unary(x, function, parameters, label))
 
 
-def _affine(at: Site, x: SSAValue, scale: float, bias: float, label: str) -> SSAValue:
+def _affine(at: Lowering, x: SSAValue, scale: float, bias: float, label: str) -> SSAValue:
     shape = (1,) * len(shape_of(x))
     refs = [at.weight(np.full(shape, value), f"{label}.{role}") for value, role in ((scale, "scale"), (bias, "bias"))]
     return at.add(build.affine(x, refs[0], refs[1], label))

@@ -7,9 +7,9 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.frontend.conversion import TRAINING
+from cimc.frontend.elementary import above_zero, label_for, picked, table
+from cimc.frontend.lowering import Lowering, Reals
 from cimc.frontend.preparation import REALS
-from cimc.frontend.site import Reals, Site
-from cimc.frontend.steps import above_zero, label_for, picked, table
 from cimc.ir import build
 from cimc.ir.nn import UNBOUNDED, Computed
 from cimc.ir.types import shape_of
@@ -17,7 +17,7 @@ from cimc.ir.types import shape_of
 Binary = Callable[[SSAValue, SSAValue, str], Computed]
 
 
-def addition(at: Site) -> SSAValue:
+def addition(at: Lowering) -> SSAValue:
     """Two computed operands that broadcast, or one and a constant."""
     if not (at.is_constant(0) or at.is_constant(1)):
         return _of_two(at, build.add)
@@ -25,7 +25,7 @@ def addition(at: Site) -> SSAValue:
     return affine(at, x, np.ones(()), constant, name)
 
 
-def subtraction(at: Site) -> SSAValue:
+def subtraction(at: Lowering) -> SSAValue:
     """Two computed operands that broadcast, or one and a constant."""
     if not (at.is_constant(0) or at.is_constant(1)):
         return _of_two(at, build.sub)
@@ -35,7 +35,7 @@ def subtraction(at: Site) -> SSAValue:
     return affine(at, x, np.ones(()), -constant, name)
 
 
-def multiplication(at: Site) -> SSAValue:
+def multiplication(at: Lowering) -> SSAValue:
     """Two computed operands that broadcast, or one and a constant."""
     if not (at.is_constant(0) or at.is_constant(1)):
         return _of_two(at, build.mul)
@@ -43,7 +43,7 @@ def multiplication(at: Site) -> SSAValue:
     return affine(at, x, constant, np.zeros(()), name)
 
 
-def division(at: Site) -> SSAValue:
+def division(at: Lowering) -> SSAValue:
     """A divisor of zero on the machine gives the end of the range."""
     if at.element_type(at.label) not in REALS:
         raise at.refuse("CIM0104", "a division of integers", hint="cast the operands to FLOAT")
@@ -57,22 +57,22 @@ def division(at: Site) -> SSAValue:
     return affine(at, x, 1.0 / constant, np.zeros(()), name)
 
 
-def negation(at: Site) -> SSAValue:
+def negation(at: Lowering) -> SSAValue:
     """Any shape; exact on codes."""
     return affine(at, at.activation(0), -np.ones(()), np.zeros(()), at.label)
 
 
-def total(at: Site) -> SSAValue:
+def total(at: Lowering) -> SSAValue:
     """Sum of any number of operands, added from left to right."""
     return _summed(at, 1.0)
 
 
-def mean(at: Site) -> SSAValue:
+def mean(at: Lowering) -> SSAValue:
     """Mean of any number of operands: their sum, scaled."""
     return _summed(at, 1.0 / len(at.node.inputs))
 
 
-def _summed(at: Site, factor: float) -> SSAValue:
+def _summed(at: Lowering, factor: float) -> SSAValue:
     """Return factor times the sum of the operands, the constants last."""
     computed, constants = _parted(at)
     result = at.activation(computed[0])
@@ -86,16 +86,16 @@ def _summed(at: Site, factor: float) -> SSAValue:
     return affine(at, result, np.full((), factor), offset, at.node.inputs[(constants or computed)[0]])
 
 
-def _parted(at: Site) -> tuple[list[int], list[int]]:
+def _parted(at: Lowering) -> tuple[list[int], list[int]]:
     """Return the numbers of the computed inputs and those of the constant ones."""
     numbers = range(len(at.node.inputs))
     return [i for i in numbers if not at.is_constant(i)], [i for i in numbers if at.is_constant(i)]
 
 
-def extremum(largest: bool) -> Callable[[Site], SSAValue]:
+def extremum(largest: bool) -> Callable[[Lowering], SSAValue]:
     """Return the translation of Max or Min: one operand after the other, the constants together."""
 
-    def translate(at: Site) -> SSAValue:
+    def translate(at: Lowering) -> SSAValue:
         """Any number of operands; an infinity that bounds nothing may be one."""
         computed, constants = _parted(at)
         result = at.activation(computed[0])
@@ -111,20 +111,20 @@ def extremum(largest: bool) -> Callable[[Site], SSAValue]:
     return translate
 
 
-def _limits(at: Site, index: int, largest: bool) -> Reals:
+def _limits(at: Lowering, index: int, largest: bool) -> Reals:
     """Return a constant operand of Max or Min, -UNBOUNDED or UNBOUNDED where it bounds nothing. Raises as `reals`."""
     values = at.bounded(index)
     return at.reals(index) if np.any(values == (UNBOUNDED if largest else -UNBOUNDED)) else values
 
 
-def larger(at: Site, a: SSAValue, b: SSAValue, largest: bool, suffix: str) -> SSAValue:
+def larger(at: Lowering, a: SSAValue, b: SSAValue, largest: bool, suffix: str) -> SSAValue:
     """Return the larger of two values, b + max(a - b, 0), or the smaller one, a - max(a - b, 0)."""
     excess = above_zero(at, at.add(build.sub(a, b, at.helper("difference"))), "excess")
     made = build.add(b, excess, label_for(at, suffix)) if largest else build.sub(a, excess, label_for(at, suffix))
     return at.add(made)
 
 
-def _partly_bounded(at: Site, x: SSAValue, bound: Reals, largest: bool, name: str) -> SSAValue:
+def _partly_bounded(at: Lowering, x: SSAValue, bound: Reals, largest: bool, name: str) -> SSAValue:
     """Return max(x, bound) or min(x, bound), x itself where the bound is UNBOUNDED."""
     free = np.abs(bound) == UNBOUNDED
     if np.all(free):
@@ -136,7 +136,7 @@ def _partly_bounded(at: Site, x: SSAValue, bound: Reals, largest: bool, name: st
     return at.add(build.select(at.add(build.constant(mask, at.helper("free"))), x, y, at.label))
 
 
-def _bounded(at: Site, x: SSAValue, bound: Reals, largest: bool, name: str, suffix: str = "") -> SSAValue:
+def _bounded(at: Lowering, x: SSAValue, bound: Reals, largest: bool, name: str, suffix: str = "") -> SSAValue:
     """Return max(x, bound) or min(x, bound) for constants: c + max(x - c, 0), or c - max(c - x, 0)."""
     if bound.size == 1 and len(at.result_shape()) == len(shape_of(x)):
         value = float(bound.reshape(-1)[0])
@@ -147,7 +147,7 @@ def _bounded(at: Site, x: SSAValue, bound: Reals, largest: bool, name: str, suff
     return affine(at, excess, np.full((), sign), bound, name, suffix)
 
 
-def batch_normalisation(at: Site) -> SSAValue:
+def batch_normalisation(at: Lowering) -> SSAValue:
     """Inference only, constant parameters; folded into the layer before it where there is one."""
     if at.node.integer("training_mode", 0):
         raise at.refuse("CIM0104", f"training_mode makes it {TRAINING}", hint="export the model in evaluation mode")
@@ -160,7 +160,7 @@ def batch_normalisation(at: Site) -> SSAValue:
     return affine(at, at.activation(0), factor.reshape(per_channel), offset, at.node.inputs[1])
 
 
-def affine(at: Site, x: SSAValue, scale: Reals, bias: Reals, name: str, suffix: str = "") -> SSAValue:
+def affine(at: Lowering, x: SSAValue, scale: Reals, bias: Reals, name: str, suffix: str = "") -> SSAValue:
     """Append x * scale + bias; constants have ONNX's ranks, batch axis included, and may be larger than `x`."""
     scale, bias = (at.of_one_sample(array) for array in (scale, bias))
     rank = len(at.result_shape())
@@ -172,13 +172,13 @@ def affine(at: Site, x: SSAValue, scale: Reals, bias: Reals, name: str, suffix: 
     return at.add(build.affine(x, refs[0], refs[1], label_for(at, suffix)))
 
 
-def _split(at: Site) -> tuple[SSAValue, Reals, str]:
+def _split(at: Lowering) -> tuple[SSAValue, Reals, str]:
     """Return the computed operand, the constant one, and its name."""
     constant = 0 if at.is_constant(0) else 1
     return at.activation(1 - constant), at.bounded(constant), at.node.inputs[constant]
 
 
-def expanded(at: Site, x: SSAValue, shape: Sequence[int]) -> SSAValue:
+def expanded(at: Lowering, x: SSAValue, shape: Sequence[int]) -> SSAValue:
     """Return `x` repeated along the axes that it has not, or that are longer in a shape it broadcasts with."""
     rank = max(len(shape), len(shape_of(x)))
     x = at.reshaped(x, (1,) * (rank - len(shape_of(x))) + shape_of(x), "rank")
@@ -188,7 +188,7 @@ def expanded(at: Site, x: SSAValue, shape: Sequence[int]) -> SSAValue:
     return x
 
 
-def require_aligned(at: Site, first: int, second: int) -> None:
+def require_aligned(at: Lowering, first: int, second: int) -> None:
     """Refuse two computed operands of which one mixes the samples with rows of each and the other does not."""
     names = [at.node.inputs[index] for index in (first, second)]
     rows = {batch.inner for batch in map(at.batch_axis, names) if batch is not None}
@@ -196,7 +196,7 @@ def require_aligned(at: Site, first: int, second: int) -> None:
         raise at.refuse("CIM0109", "one operand has several rows of a sample along its batch axis, the other has not")
 
 
-def _of_two(at: Site, make: Binary) -> SSAValue:
+def _of_two(at: Lowering, make: Binary) -> SSAValue:
     a, b = at.activation(0), at.activation(1)
     require_aligned(at, 0, 1)
     return at.add(make(a, b, at.label))

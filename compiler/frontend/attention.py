@@ -4,7 +4,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.frontend.choice import hidden
-from cimc.frontend.site import Site
+from cimc.frontend.lowering import Lowering
 from cimc.ir import build
 from cimc.ir.types import shape_of
 
@@ -16,7 +16,7 @@ REFUSED = {
 """Optional inputs that change from token to token."""
 
 
-def attention(at: Site) -> SSAValue:
+def attention(at: Lowering) -> SSAValue:
     """Attention of opset 23 and 24: 3-D or 4-D operands, masks, causal, grouped queries, softcap."""
     _require_plain(at)
     flat = len(at.full_shape(at.node.inputs[0])) == 3
@@ -48,7 +48,7 @@ def _swapped(rank: int, a: int, b: int) -> list[int]:
     return order
 
 
-def _require_plain(at: Site) -> None:
+def _require_plain(at: Lowering) -> None:
     for index, what in REFUSED.items():
         if at.node.has(index):
             raise at.refuse("CIM0104", what, hint="export without a cache: one run sees the whole sequence")
@@ -59,7 +59,7 @@ def _require_plain(at: Site) -> None:
             raise at.refuse("CIM0104", f"{name} {at.node.integer(name, -1)}", hint="give the window as a mask")
 
 
-def _heads(at: Site, index: int, flat: bool) -> SSAValue:
+def _heads(at: Lowering, index: int, flat: bool) -> SSAValue:
     """Return an operand as (..., heads, rows, size); in a model without a batch its first axis is one more."""
     x = at.operand(index)
     if not flat:
@@ -73,7 +73,7 @@ def _heads(at: Site, index: int, flat: bool) -> SSAValue:
     return at.transposed(split, _swapped(len(lead) + 3, -3, -2), f"heads{index}")
 
 
-def _capped(at: Site, scores: SSAValue) -> SSAValue:
+def _capped(at: Lowering, scores: SSAValue) -> SSAValue:
     cap = at.node.real("softcap", 0.0)
     if cap <= 0.0:
         return scores
@@ -81,7 +81,7 @@ def _capped(at: Site, scores: SSAValue) -> SSAValue:
     return at.scaled(at.add(bent), cap, "capped")
 
 
-def _masked(at: Site, scores: SSAValue) -> tuple[SSAValue, list[SSAValue]]:
+def _masked(at: Lowering, scores: SSAValue) -> tuple[SSAValue, list[SSAValue]]:
     """Hide what the mask hides, and with is_causal every key behind the query's own place.
 
     Where a boolean mask may hide everything, return also what is shown: ONNX then wants weights of zero.
@@ -89,7 +89,7 @@ def _masked(at: Site, scores: SSAValue) -> tuple[SSAValue, list[SSAValue]]:
     shown = []
     if at.node.has(3):
         mask = _mask(at, shape_of(scores)[-1])
-        if at.canvas.facts.types[at.node.inputs[3]].tensor_type.elem_type == at.BOOL:
+        if at.builder.facts.types[at.node.inputs[3]].tensor_type.elem_type == at.BOOL:
             scores = hidden(at, mask, scores, "masked")
             shown.append(mask)
         else:
@@ -102,13 +102,13 @@ def _masked(at: Site, scores: SSAValue) -> tuple[SSAValue, list[SSAValue]]:
     return scores, shown
 
 
-def _mask(at: Site, columns: int) -> SSAValue:
+def _mask(at: Lowering, columns: int) -> SSAValue:
     mask = at.operand(3)
     if shape_of(mask)[-1] not in (1, columns):
         raise at.refuse("CIM0104", f"a mask of {shape_of(mask)[-1]} columns for {columns} keys")
     return mask
 
 
-def _where_shown(at: Site, keep: SSAValue, weights: SSAValue, number: int) -> SSAValue:
+def _where_shown(at: Lowering, keep: SSAValue, weights: SSAValue, number: int) -> SSAValue:
     zero = at.add(build.constant(at.weight(np.zeros(()), f"{at.label}.zero"), at.helper(f"zero{number}")))
     return at.add(build.select(keep, weights, zero, at.helper(f"shown{number}")))

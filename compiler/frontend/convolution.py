@@ -2,13 +2,13 @@
 
 from xdsl.ir import SSAValue
 
+from cimc.frontend.lowering import Lowering
 from cimc.frontend.quantisation import note_steps
-from cimc.frontend.site import Site
 from cimc.frontend.spatial import channels_first, channels_last, groups, height_width, place
 from cimc.ir import build
 
 
-def convolution(at: Site) -> SSAValue:
+def convolution(at: Lowering) -> SSAValue:
     """Constant weight and bias; 1 or 2 spatial axes; any strides, pads, dilations and group."""
     kernel, rank = at.finite(1), len(at.full_shape(at.node.inputs[0])) - 1
     if kernel.ndim != rank + 1:
@@ -25,6 +25,6 @@ def convolution(at: Site) -> SSAValue:
     return channels_first(at, op, rank)
 
 
-def _require_result(at: Site, positions: tuple[int, int]) -> None:
+def _require_result(at: Lowering, positions: tuple[int, int]) -> None:
     if min(positions) < 1:
         raise at.refuse("CIM0107", f"the kernel is larger than the padded data: {positions} positions")

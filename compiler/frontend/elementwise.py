@@ -6,21 +6,21 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.frontend.arithmetic import affine, expanded, larger
+from cimc.frontend.elementary import table
+from cimc.frontend.lowering import Lowering
 from cimc.frontend.reduction import maximum, total
-from cimc.frontend.site import Site
-from cimc.frontend.steps import table
 from cimc.ir import build
 from cimc.ir.functions import FUNCTIONS
 from cimc.ir.nn import UNBOUNDED
 from cimc.ir.types import shape_of
 
 
-def relu(at: Site) -> SSAValue:
+def relu(at: Lowering) -> SSAValue:
     """Any shape; fused into the operation before it."""
     return at.add(build.clamp(at.activation(0), 0.0, UNBOUNDED, at.label))
 
 
-def clip(at: Site) -> SSAValue:
+def clip(at: Lowering) -> SSAValue:
     """Bounds may be constants or computed."""
     x, bounds = at.activation(0), [(1, -UNBOUNDED), (2, UNBOUNDED)]
     low, high = (default if _is_computed(at, index) else _bound(at, index, default) for index, default in bounds)
@@ -32,11 +32,11 @@ def clip(at: Site) -> SSAValue:
     return x
 
 
-def _is_computed(at: Site, index: int) -> bool:
+def _is_computed(at: Lowering, index: int) -> bool:
     return at.node.has(index) and not at.is_constant(index)
 
 
-def _bound(at: Site, index: int, default: float) -> float:
+def _bound(at: Lowering, index: int, default: float) -> float:
     if not at.node.has(index):
         return default
     value = float(at.constant(index).reshape(-1)[0])
@@ -45,10 +45,10 @@ def _bound(at: Site, index: int, default: float) -> float:
     return value
 
 
-def unary(function: str) -> Callable[[Site], SSAValue]:
+def unary(function: str) -> Callable[[Lowering], SSAValue]:
     """Return the translation to a table; its parameters are the node's attributes."""
 
-    def translate(at: Site) -> SSAValue:
+    def translate(at: Lowering) -> SSAValue:
         """Any shape."""
         defaults = FUNCTIONS[function].attributes
         return table(at, function, at.activation(0), *(at.node.real(name, value) for name, value in defaults.items()))
@@ -56,12 +56,12 @@ def unary(function: str) -> Callable[[Site], SSAValue]:
     return translate
 
 
-def gelu(at: Site) -> SSAValue:
+def gelu(at: Lowering) -> SSAValue:
     """Both forms of approximate."""
     return table(at, "gelu_tanh" if at.node.text("approximate", "none") == "tanh" else "gelu", at.activation(0))
 
 
-def prelu(at: Site) -> SSAValue:
+def prelu(at: Lowering) -> SSAValue:
     """max(x, 0) + slope * min(x, 0); one slope for all elements is one table."""
     x = at.activation(0)
     if at.is_constant(1) and at.constant(1).size == 1:
@@ -77,13 +77,13 @@ def prelu(at: Site) -> SSAValue:
     return at.add(build.add(above, below, at.label))
 
 
-def _broadcasts(at: Site, index: int) -> bool:
+def _broadcasts(at: Lowering, index: int) -> bool:
     """Return whether an input broadcasts to the first one, which opsets before 7 do not ask for."""
     shape, other = (at.full_shape(at.node.inputs[i]) for i in (0, index))
     return all(b in (1, a) for a, b in zip(shape[::-1], other[::-1], strict=False)) and len(other) <= len(shape)
 
 
-def power(at: Site) -> SSAValue:
+def power(at: Lowering) -> SSAValue:
     """One constant exponent, a positive constant base, or exp(b log a) of two computed operands, a above zero."""
     if at.is_constant(0):
         base = at.reals(0)
@@ -104,7 +104,7 @@ def power(at: Site) -> SSAValue:
     return x if single == 1.0 else table(at, "power", x, single, 1.0, 0.0)
 
 
-def softmax(at: Site) -> SSAValue:
+def softmax(at: Lowering) -> SSAValue:
     """Any one axis."""
     x = at.activation(0)
     rank = len(shape_of(x))
@@ -114,7 +114,7 @@ def softmax(at: Site) -> SSAValue:
     return at.transposed(y, [order.index(other) for other in range(rank)], "back")
 
 
-def log_softmax(at: Site) -> SSAValue:
+def log_softmax(at: Lowering) -> SSAValue:
     """x - max - log(sum(exp(x - max))) along any axis."""
     x, axes = at.activation(0), [at.axis(at.node.integer("axis", -1))]
     below = at.add(build.sub(x, maximum(at, x, axes, "max"), at.helper("below")))
@@ -123,7 +123,7 @@ def log_softmax(at: Site) -> SSAValue:
     return at.add(build.sub(below, logarithm, at.label))
 
 
-def same(at: Site) -> SSAValue:
+def same(at: Lowering) -> SSAValue:
     """Identity and inference-time Dropout: the value itself."""
     if at.node.has(2) and (not at.is_constant(2) or bool(at.constant(2))):
         raise at.refuse("CIM0104", "training mode", hint="export the model in evaluation mode")

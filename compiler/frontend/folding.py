@@ -12,9 +12,9 @@ from onnx.reference import ReferenceEvaluator
 from cimc.diagnostics import Diagnostic
 from cimc.frontend.batch_axis import BatchAxis, BatchLost, Case, Tensor, result_axes
 from cimc.frontend.demands import require_foldable, require_value
-from cimc.frontend.motion import motion_of
 from cimc.frontend.node import Node
 from cimc.frontend.preparation import UNBATCHED, Prepared, real_inputs
+from cimc.frontend.sliding_window import sliding_window_of
 from cimc.ir.weights import Array
 from cimc.isa.budgets import budgets
 
@@ -209,7 +209,7 @@ def _infer(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
 def _correct_pool(node: Node, facts: Facts) -> None:
     """onnx infers one position too many where ceil_mode would start one in the padding; onnxruntime does not."""
     batch, channels, *size = facts.shapes[node.inputs[0]]
-    motion = motion_of(node, node.ints("kernel_shape", ()), tuple(size))
+    motion = sliding_window_of(node, node.ints("kernel_shape", ()), tuple(size))
     if motion.is_sound:
         shape = (batch, channels, *(max(count, 0) for count in motion.positions(tuple(size))))
         kind = facts.types[node.inputs[0]].tensor_type.elem_type

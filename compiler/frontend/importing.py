@@ -13,6 +13,7 @@ from cimc.frontend.batch_axis import BatchAxis, per_sample
 from cimc.frontend.folding import Facts
 from cimc.frontend.indices import index_inputs
 from cimc.frontend.inlining import stands_for_others
+from cimc.frontend.lowering import GraphBuilder, Lowering
 from cimc.frontend.node import Node, node_of
 from cimc.frontend.operators import OPERATORS
 from cimc.frontend.patterns import with_normalisations
@@ -20,7 +21,6 @@ from cimc.frontend.preparation import REALS, WHOLE, Prepared, prepare, real_inpu
 from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers, require_exact
 from cimc.frontend.reading import ModelFile, read
 from cimc.frontend.remedies import unsupported
-from cimc.frontend.site import Canvas, Site
 from cimc.frontend.stated_shapes import NOTHING_STATED, Shapes, option_for
 from cimc.ir import build
 from cimc.ir.graph import Graph
@@ -89,13 +89,13 @@ def _imported(name: str, digest: str, prepared: Prepared) -> Graph:
     facts, nodes = analyse(prepared, listed)
     computed = [node for node in nodes if not _is_folded(node, facts)]
     computed = live(with_normalisations(computed, facts), _outputs(prepared))
-    canvas = Canvas(prepared.free, facts, _names(prepared, nodes))
-    _add_inputs(canvas, prepared, index_inputs(computed, facts))
-    problems = [*_translate_all(canvas, computed, _outputs(prepared)), *_add_outputs(canvas, prepared)]
+    builder = GraphBuilder(prepared.free, facts, _names(prepared, nodes))
+    _add_inputs(builder, prepared, index_inputs(computed, facts))
+    problems = [*_translate_all(builder, computed, _outputs(prepared)), *_add_outputs(builder, prepared)]
     if problems:
         raise DiagnosticError(problems)
-    _require_all(canvas, computed, _outputs(prepared))
-    return Graph(ModuleOp(Region(canvas.block)), canvas.weights, name, digest)
+    _require_all(builder, computed, _outputs(prepared))
+    return Graph(ModuleOp(Region(builder.block)), builder.weights, name, digest)
 
 
 def _prepared(file: ModelFile, unbatched: bool, shapes: Shapes) -> Prepared:
@@ -158,104 +158,104 @@ def _names(prepared: Prepared, nodes: Iterable[Node]) -> set[str]:
     return names | {value.name for value in prepared.model.graph.input}
 
 
-def _add_inputs(canvas: Canvas, prepared: Prepared, indices: Container[str]) -> None:
+def _add_inputs(builder: GraphBuilder, prepared: Prepared, indices: Container[str]) -> None:
     for value in real_inputs(prepared.model.graph):
         kind = value.type.tensor_type.elem_type
         whole = kind in WHOLE or (kind in REALS and value.name in indices)
-        _add_input(canvas, value.name, whole, integers(kind) if kind in INTEGERS else None)
+        _add_input(builder, value.name, whole, integers(kind) if kind in INTEGERS else None)
 
 
-def _add_input(canvas: Canvas, name: str, whole: bool = False, code: CodeType | None = None) -> None:
-    batch = canvas.facts.batch_axes.get(name)
-    op = build.input_(name, per_sample(canvas.facts.shapes[name], batch), _axis(batch), whole)
+def _add_input(builder: GraphBuilder, name: str, whole: bool = False, code: CodeType | None = None) -> None:
+    batch = builder.facts.batch_axes.get(name)
+    op = build.input_(name, per_sample(builder.facts.shapes[name], batch), _axis(batch), whole)
     if code is not None:
         op.properties["code"] = code
     op.location = named(name)
-    canvas.block.add_op(op)
-    canvas.values[name] = op.out
+    builder.block.add_op(op)
+    builder.values[name] = op.out
 
 
 def _axis(batch: BatchAxis | None) -> int:
     return -1 if batch is None else batch.axis
 
 
-def _add_outputs(canvas: Canvas, prepared: Prepared) -> Iterable[Diagnostic]:
+def _add_outputs(builder: GraphBuilder, prepared: Prepared) -> Iterable[Diagnostic]:
     for name in _outputs(prepared):
-        if name in canvas.values:
-            op = build.output(canvas.values[name], name, _axis(canvas.facts.batch_axes.get(name)))
+        if name in builder.values:
+            op = build.output(builder.values[name], name, _axis(builder.facts.batch_axes.get(name)))
             op.location = named(name)
-            canvas.block.add_op(op)
-        elif name in canvas.facts.constants:
-            value = canvas.facts.constants[name].value
+            builder.block.add_op(op)
+        elif name in builder.facts.constants:
+            value = builder.facts.constants[name].value
             empty = Diagnostic("CIM0107", f"output '{name}' has shape {value.shape}")
             yield Diagnostic("CIM0110", f"output '{name}' does not depend on any input") if value.size else empty
 
 
-def _require_all(canvas: Canvas, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
+def _require_all(builder: GraphBuilder, nodes: Iterable[Node], outputs: Iterable[str]) -> None:
     """Hold that nothing was lost: where no problem was found, every tensor that is read is a value or a constant."""
     read = {name for node in nodes for name in node.inputs if name} | set(outputs)
-    lost = read - canvas.values.keys() - canvas.facts.constants.keys()
+    lost = read - builder.values.keys() - builder.facts.constants.keys()
     assert not lost, f"tensors lost in translation: {sorted(lost)}"
 
 
-def _translate_all(canvas: Canvas, nodes: Sequence[Node], outputs: Iterable[str]) -> list[Diagnostic]:
+def _translate_all(builder: GraphBuilder, nodes: Sequence[Node], outputs: Iterable[str]) -> list[Diagnostic]:
     """Translate node after node; a refused one leaves values of its shapes, so that the rest is still checked."""
     problems: list[Diagnostic] = []
     read = {name for node in nodes for name in (*node.inputs, *_captured(node))} | set(outputs)
     for node in nodes:
-        known = all(name in canvas.values or name in canvas.facts.constants for name in node.inputs if name)
+        known = all(name in builder.values or name in builder.facts.constants for name in node.inputs if name)
         try:
-            problem = canvas.facts.problems.get(node.label)
+            problem = builder.facts.problems.get(node.label)
             unknown = node.operator not in OPERATORS and (problem is None or problem.code == "CIM0102")
             if unknown or node.operator in DYNAMIC:
                 raise DiagnosticError([unsupported(node)])
             if problem is not None:
                 raise DiagnosticError([problem])
             if known:
-                _translate(Site(node, canvas), read)
+                _translate(Lowering(node, builder), read)
         except DiagnosticError as error:
             problems.extend(error.diagnostics)
-            _stand_in(canvas, node)
+            _stand_in(builder, node)
     return problems
 
 
-def _stand_in(canvas: Canvas, node: Node) -> None:
+def _stand_in(builder: GraphBuilder, node: Node) -> None:
     for name in node.outputs:
-        shape = canvas.facts.shapes.get(name, (0,))
-        if name and name not in canvas.values and 0 not in shape:
-            kind = canvas.facts.types[name].tensor_type.elem_type if name in canvas.facts.types else 0
-            _add_input(canvas, name, kind in WHOLE)
+        shape = builder.facts.shapes.get(name, (0,))
+        if name and name not in builder.values and 0 not in shape:
+            kind = builder.facts.types[name].tensor_type.elem_type if name in builder.facts.types else 0
+            _add_input(builder, name, kind in WHOLE)
 
 
-def _translate(site: Site, read: Container[str]) -> None:
+def _translate(at: Lowering, read: Container[str]) -> None:
     """Translate one node; a result that something reads and the translation does not give is refused."""
-    _check_shapes(site)
-    require_exact(site)
-    made = OPERATORS[site.node.operator](site)
+    _check_shapes(at)
+    require_exact(at)
+    made = OPERATORS[at.node.operator](at)
     values: tuple[SSAValue, ...] = made if isinstance(made, tuple) else (made,)
-    known = site.canvas.facts.constants
-    for name, value in zip(site.node.outputs, values, strict=False):
+    known = at.builder.facts.constants
+    for name, value in zip(at.node.outputs, values, strict=False):
         if name and name not in known:
-            _check_result(site, name, value)
-            site.canvas.values[name] = value
-    for name in site.node.outputs[len(values) :]:
+            _check_result(at, name, value)
+            at.builder.values[name] = value
+    for name in at.node.outputs[len(values) :]:
         if name in read and name not in known:
             hint = "cut the model before what reads it, or export without it"
-            raise site.refuse("CIM0104", f"output '{name}' is used; only the first {len(values)} can be", hint=hint)
+            raise at.refuse("CIM0104", f"output '{name}' is used; only the first {len(values)} can be", hint=hint)
 
 
-def _check_shapes(site: Site) -> None:
+def _check_shapes(at: Lowering) -> None:
     """Refuse results without a known shape, or with a zero in it."""
-    for name in (output for output in site.node.outputs if output and output not in site.canvas.facts.constants):
-        shape = site.canvas.facts.shapes.get(name)
+    for name in (output for output in at.node.outputs if output and output not in at.builder.facts.constants):
+        shape = at.builder.facts.shapes.get(name)
         if shape is None:
-            raise site.refuse("CIM0105", f"the shape of result '{name}' is not known", hint="export with fixed sizes")
+            raise at.refuse("CIM0105", f"the shape of result '{name}' is not known", hint="export with fixed sizes")
         if 0 in shape:
-            raise site.refuse("CIM0107", f"result '{name}' has shape {shape}")
+            raise at.refuse("CIM0107", f"result '{name}' has shape {shape}")
 
 
-def _check_result(site: Site, name: str, value: SSAValue) -> None:
-    want = per_sample(site.full_shape(name), site.batch_axis(name))
+def _check_result(at: Lowering, name: str, value: SSAValue) -> None:
+    want = per_sample(at.full_shape(name), at.batch_axis(name))
     if shape_of(value) != want:
         message = f"result '{name}' has per-sample shape {shape_of(value)} and in ONNX {want}: the batch moves"
-        raise site.refuse("CIM0109", message)
+        raise at.refuse("CIM0109", message)

@@ -8,10 +8,10 @@ from xdsl.ir import SSAValue
 
 from cimc.diagnostics import DiagnosticError
 from cimc.frontend.arithmetic import affine, require_aligned
+from cimc.frontend.elementary import above_zero, scaled, table
+from cimc.frontend.lowering import Lowering
 from cimc.frontend.movement import whole_input
 from cimc.frontend.preparation import REALS
-from cimc.frontend.site import Site
-from cimc.frontend.steps import above_zero, scaled, table
 from cimc.ir import build
 from cimc.ir.nn import UNBOUNDED
 from cimc.ir.types import shape_of
@@ -30,10 +30,10 @@ WIDE = (TensorProto.INT32, TensorProto.INT64)
 """Integers that hold all that codes can be."""
 
 
-def comparison(function: str) -> Callable[[Site], SSAValue]:
+def comparison(function: str) -> Callable[[Lowering], SSAValue]:
     """Return the translation of a comparison: one table of an operand's codes, or of a difference."""
 
-    def translate(at: Site) -> SSAValue:
+    def translate(at: Lowering) -> SSAValue:
         """One number is compared on the operand's own codes, anything else as a difference with zero."""
         if not (at.is_constant(0) or at.is_constant(1)):
             require_aligned(at, 0, 1)
@@ -49,35 +49,35 @@ def comparison(function: str) -> Callable[[Site], SSAValue]:
     return translate
 
 
-def negation(at: Site) -> SSAValue:
+def negation(at: Lowering) -> SSAValue:
     """1 - a on truth values."""
     return scaled(at, at.activation(0), -1.0, 1.0)
 
 
-def conjunction(at: Site) -> SSAValue:
+def conjunction(at: Lowering) -> SSAValue:
     """Two computed truth values."""
     a, b = _operands(at)
     return at.add(build.mul(a, b, at.label))
 
 
-def disjunction(at: Site) -> SSAValue:
+def disjunction(at: Lowering) -> SSAValue:
     """Two computed truth values."""
     a, b = _operands(at)
     return at.add(build.clamp(at.add(build.add(a, b, at.helper("count"))), 0.0, 1.0, at.label))
 
 
-def exclusion(at: Site) -> SSAValue:
+def exclusion(at: Lowering) -> SSAValue:
     """Two computed truth values."""
     a, b = _operands(at)
     return table(at, "abs", at.add(build.sub(a, b, at.helper("difference"))))
 
 
-def _operands(at: Site) -> tuple[SSAValue, SSAValue]:
+def _operands(at: Lowering) -> tuple[SSAValue, SSAValue]:
     require_aligned(at, 0, 1)
     return at.activation(0), at.activation(1)
 
 
-def cast(at: Site) -> SSAValue:
+def cast(at: Lowering) -> SSAValue:
     """To real numbers and between integers nothing changes; reals to INT32 and INT64 are cut off towards zero; to BOOL
     anything but 0 is 1.
 
@@ -94,13 +94,13 @@ def cast(at: Site) -> SSAValue:
     return x if whole_input(x) is not None else _cut_off(at, x)
 
 
-def _cut_off(at: Site, x: SSAValue) -> SSAValue:
+def _cut_off(at: Lowering, x: SSAValue) -> SSAValue:
     """Return the whole numbers next to real ones towards zero: the floor above it, the ceiling below."""
     below = table(at, "ceil", at.add(build.clamp(x, -UNBOUNDED, 0.0, at.helper("negative"))), suffix="ceil")
     above = table(at, "floor", above_zero(at, x, "positive"), suffix="floor")
     return at.add(build.add(above, below, at.label))
 
 
-def _cast_refused(at: Site, wanted: int) -> DiagnosticError:
+def _cast_refused(at: Lowering, wanted: int) -> DiagnosticError:
     name = TensorProto.DataType.Name(wanted)
     return at.refuse("CIM0104", f"a cast to {name}", hint="quantise with QuantizeLinear, or cast to FLOAT or INT32")

@@ -4,15 +4,15 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.frontend.arithmetic import affine
+from cimc.frontend.lowering import Lowering, Reals
 from cimc.frontend.preparation import UNBATCHED
 from cimc.frontend.quantisation import note_steps
-from cimc.frontend.site import Reals, Site
 from cimc.ir import build
 from cimc.ir.types import shape_of
 from cimc.ir.weights import Array
 
 
-def gemm(at: Site) -> SSAValue:
+def gemm(at: Lowering) -> SSAValue:
     """Constant B and C; alpha, beta, transA and transB."""
     x, matrix, alpha = at.activation(0), at.finite(1), at.node.real("alpha", 1.0)
     if alpha != 1.0:
@@ -31,7 +31,7 @@ def gemm(at: Site) -> SSAValue:
     return affine(at, product, np.ones(()), bias, at.node.inputs[2])
 
 
-def _gemm_bias(at: Site, matrix: Array) -> Reals | None:
+def _gemm_bias(at: Lowering, matrix: Array) -> Reals | None:
     """Return the bias of every output column, or of every row and column in a model without a batch."""
     if not at.node.has(2):
         return None
@@ -44,7 +44,7 @@ def _gemm_bias(at: Site, matrix: Array) -> Reals | None:
     return np.array(np.broadcast_to(row, (matrix.shape[1],)))
 
 
-def matmul(at: Site) -> SSAValue:
+def matmul(at: Lowering) -> SSAValue:
     """A constant matrix on either side, or two computed stacks of matrices, which the digital unit multiplies."""
     if not (at.is_constant(0) or at.is_constant(1)) or _is_stack(at):
         return _of_two(at)
@@ -60,13 +60,13 @@ def matmul(at: Site) -> SSAValue:
     return at.reshaped(at.add(build.dense(x, weight, None, at.label)), at.result_shape(), "vector")
 
 
-def _is_stack(at: Site) -> bool:
+def _is_stack(at: Lowering) -> bool:
     """Say whether the constant factor is more than one matrix."""
     constant = at.constant(0 if at.is_constant(0) else 1)
     return constant.ndim > 2 and int(np.prod(constant.shape[:-2])) > 1
 
 
-def _of_two(at: Site) -> SSAValue:
+def _of_two(at: Lowering) -> SSAValue:
     """Two computed factors, or a computed one and a stack of constant matrices, on the digital unit."""
     for index in (0, 1):
         if not at.is_constant(index):
@@ -90,7 +90,7 @@ def _of_two(at: Site) -> SSAValue:
     return at.reshaped(at.add(build.matmul(flat[0], flat[1], at.label)), at.result_shape(), "stacks")
 
 
-def _constant_on_the_left(at: Site) -> SSAValue:
+def _constant_on_the_left(at: Lowering) -> SSAValue:
     """W @ x is (x^T @ W^T)^T on the last two axes."""
     x, matrix = at.activation(1), _matrix(at, 0)
     rank = len(shape_of(x))
@@ -103,7 +103,7 @@ def _constant_on_the_left(at: Site) -> SSAValue:
     return at.transposed(y, swap, "rows")
 
 
-def _require_no_batch(at: Site, index: int, last: int) -> None:
+def _require_no_batch(at: Lowering, index: int, last: int) -> None:
     """Refuse a batch along one of the last axes of an input: the product runs over them."""
     name = at.node.inputs[index]
     batch = at.batch_axis(name)
@@ -111,7 +111,7 @@ def _require_no_batch(at: Site, index: int, last: int) -> None:
         raise at.refuse("CIM0109", "the product runs over the batch")
 
 
-def _matrix(at: Site, index: int) -> Array:
+def _matrix(at: Lowering, index: int) -> Array:
     matrix = at.finite(index)
     while matrix.ndim > 2 and matrix.shape[0] == 1:
         matrix = matrix[0]

@@ -8,9 +8,9 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.frontend.arithmetic import expanded
-from cimc.frontend.site import Site
+from cimc.frontend.elementary import picked
+from cimc.frontend.lowering import Lowering
 from cimc.frontend.spatial import channels_first, channels_last
-from cimc.frontend.steps import picked
 from cimc.ir import build
 from cimc.ir.attributes import int_values, ints
 from cimc.ir.nn import InputOp, Movement
@@ -21,19 +21,19 @@ LARGEST_TABLE = 65535
 MODES: Mapping[str, Literal["edge", "reflect", "wrap"]] = {"edge": "edge", "reflect": "reflect", "wrap": "wrap"}
 
 
-def reshape(at: Site) -> SSAValue:
+def reshape(at: Lowering) -> SSAValue:
     """A constant shape that keeps the samples apart."""
     if not at.is_constant(1):
         raise at.refuse("CIM0104", "the target shape is computed from data")
     return reshaped(at)
 
 
-def reshaped(at: Site) -> SSAValue:
+def reshaped(at: Lowering) -> SSAValue:
     """Reshape, Flatten, Squeeze, Unsqueeze: the elements of a sample keep their order."""
     return at.add(build.reshape(at.activation(0), at.result_shape(), at.label))
 
 
-def transpose(at: Site) -> SSAValue:
+def transpose(at: Lowering) -> SSAValue:
     """Any order of axes."""
     full = len(at.full_shape(at.node.inputs[0]))
     order = at.node.ints("perm", tuple(reversed(range(full))))
@@ -44,7 +44,7 @@ def transpose(at: Site) -> SSAValue:
     return at.add(build.transpose(at.activation(0), [at.axis(axis) for axis in kept], at.label))
 
 
-def concat(at: Site) -> SSAValue:
+def concat(at: Lowering) -> SSAValue:
     """Any axis but the batch; some part is computed, and those without elements are left out."""
     places = [index for index in range(len(at.node.inputs)) if not at.is_empty(index)]
     parts = [at.operand(index) for index in places]
@@ -52,7 +52,7 @@ def concat(at: Site) -> SSAValue:
     return at.add(build.concat(parts, axis, at.label)) if len(parts) > 1 else parts[0]
 
 
-def pad(at: Site) -> SSAValue:
+def pad(at: Lowering) -> SSAValue:
     """Constant pads; modes constant, reflect, edge and wrap."""
     x, mode = at.activation(0), at.node.text("mode", "constant")
     if mode != "constant":
@@ -65,7 +65,7 @@ def pad(at: Site) -> SSAValue:
     return at.add(build.pad(x, before, after, value, at.label))
 
 
-def _repeated_edges(at: Site, x: SSAValue, mode: str) -> SSAValue:
+def _repeated_edges(at: Lowering, x: SSAValue, mode: str) -> SSAValue:
     """Pad with elements of the data itself: a gather along each padded axis."""
     before, after = _pads(at, len(shape_of(x)))
     if mode not in MODES or min((*before, *after), default=0) < 0:
@@ -78,7 +78,7 @@ def _repeated_edges(at: Site, x: SSAValue, mode: str) -> SSAValue:
     return x
 
 
-def _pads(at: Site, rank: int) -> tuple[list[int], list[int]]:
+def _pads(at: Lowering, rank: int) -> tuple[list[int], list[int]]:
     pads = at.integers(1)
     axes = at.integers(3) if at.node.has(3) else tuple(range(len(at.full_shape(at.node.inputs[0]))))
     if len(pads) != 2 * len(axes):
@@ -91,7 +91,7 @@ def _pads(at: Site, rank: int) -> tuple[list[int], list[int]]:
     return before, after
 
 
-def _cropped(at: Site, x: SSAValue, before: list[int], after: list[int]) -> SSAValue:
+def _cropped(at: Lowering, x: SSAValue, before: list[int], after: list[int]) -> SSAValue:
     begin = [max(-size, 0) for size in before]
     shape = [size - start - max(-end, 0) for size, start, end in zip(shape_of(x), begin, after, strict=True)]
     if min(shape) < 1:
@@ -99,7 +99,7 @@ def _cropped(at: Site, x: SSAValue, before: list[int], after: list[int]) -> SSAV
     return at.add(build.slice_(x, begin, [1] * len(begin), shape, at.helper("cropped")))
 
 
-def slice_(at: Site) -> SSAValue:
+def slice_(at: Lowering) -> SSAValue:
     """Constant bounds and steps, negative ones too."""
     x = at.activation(0)
     rank = len(shape_of(x))
@@ -117,18 +117,18 @@ def slice_(at: Site) -> SSAValue:
     return at.add(build.slice_(x, begin, step, at.result_shape(), at.label))
 
 
-def _sliced_axis(at: Site, full: int, start: int, end: int, stride: int) -> int | None:
+def _sliced_axis(at: Lowering, full: int, start: int, end: int, stride: int) -> int | None:
     """Return the per-sample axis of one slice; None where it takes the whole batch."""
     name = at.node.inputs[0]
     batch = at.batch_axis(name)
     is_batch = batch is not None and full % len(at.full_shape(name)) == batch.axis
-    whole = 1 << 30 if at.canvas.free else at.full_shape(name)[full]
+    whole = 1 << 30 if at.builder.free else at.full_shape(name)[full]
     if is_batch and (start, stride) == (0, 1) and end >= whole:
         return None
     return at.axis(full)
 
 
-def split(at: Site) -> tuple[SSAValue, ...]:
+def split(at: Lowering) -> tuple[SSAValue, ...]:
     """Constant sizes along any axis but the batch."""
     x = at.activation(0)
     rank = len(shape_of(x))
@@ -142,12 +142,12 @@ def split(at: Site) -> tuple[SSAValue, ...]:
     return tuple(results)
 
 
-def gather(at: Site) -> SSAValue:
+def gather(at: Lowering) -> SSAValue:
     """Constant indices, or rows of a constant table by an input of whole numbers."""
     return _rows_of_table(at) if at.is_constant(0) and not at.is_constant(1) else _constant_indices(at)
 
 
-def _rows_of_table(at: Site) -> SSAValue:
+def _rows_of_table(at: Lowering) -> SSAValue:
     """An embedding: rows of a constant by an input of whole numbers, whose highest is the table's last row."""
     table, x = at.reals(0), at.activation(1)
     if at.node.integer("axis", 0) % table.ndim:
@@ -174,7 +174,7 @@ def whole_input(x: SSAValue) -> InputOp | None:
     return op if isinstance(op, InputOp) and op.integers is not None else None
 
 
-def _constant_indices(at: Site) -> SSAValue:
+def _constant_indices(at: Lowering) -> SSAValue:
     """Evenly spaced indices are a slice."""
     x, indices = at.activation(0), at.integers(1)
     rank, axis = len(shape_of(x)), at.axis(at.node.integer("axis", 0))
@@ -187,13 +187,13 @@ def _constant_indices(at: Site) -> SSAValue:
     return at.reshaped(at.add(build.slice_(x, begin, steps, shape, at.label)), at.result_shape(), "shaped")
 
 
-def expand(at: Site) -> SSAValue:
+def expand(at: Lowering) -> SSAValue:
     """A constant shape."""
     at.require_known(1)
     return expanded(at, at.activation(0), at.result_shape())
 
 
-def tile(at: Site) -> SSAValue:
+def tile(at: Lowering) -> SSAValue:
     """Constant repeats, 1 for the batch."""
     x = at.activation(0)
     for full, count in enumerate(at.integers(1)):
@@ -203,7 +203,7 @@ def tile(at: Site) -> SSAValue:
     return x
 
 
-def depth_to_space(at: Site) -> SSAValue:
+def depth_to_space(at: Lowering) -> SSAValue:
     """Two spatial axes; modes DCR and CRD."""
     x, size = channels_last(at), at.node.integer("blocksize", 1)
     height, width, channels = shape_of(x)
@@ -216,7 +216,7 @@ def depth_to_space(at: Site) -> SSAValue:
     return channels_first(at, build.reshape(apart, (height * size, width * size, inner), at.label), 3)
 
 
-def space_to_depth(at: Site) -> SSAValue:
+def space_to_depth(at: Lowering) -> SSAValue:
     """Two spatial axes; modes DCR and CRD."""
     x, size = channels_last(at), at.node.integer("blocksize", 1)
     height, width, channels = (shape_of(x)[0] // size, shape_of(x)[1] // size, shape_of(x)[2])

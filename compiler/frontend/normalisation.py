@@ -3,14 +3,14 @@
 import numpy as np
 from xdsl.ir import SSAValue
 
+from cimc.frontend.elementary import table
+from cimc.frontend.lowering import Lowering, Reals
 from cimc.frontend.reduction import average
-from cimc.frontend.site import Reals, Site
-from cimc.frontend.steps import table
 from cimc.ir import build
 from cimc.ir.types import shape_of
 
 
-def layer(at: Site) -> tuple[SSAValue, ...]:
+def layer(at: Lowering) -> tuple[SSAValue, ...]:
     """From any axis on; the mean and the inverse of the deviation where they are used."""
     y = _over_last_axes(at, centred=True, bias=2)
     if not [name for name in at.node.outputs[1:] if name]:
@@ -23,12 +23,12 @@ def layer(at: Site) -> tuple[SSAValue, ...]:
     return y, mean, table(at, "power", variance, -0.5, 1.0, at.node.real("epsilon", 1e-5), suffix="inverse")
 
 
-def root_mean_square(at: Site) -> SSAValue:
+def root_mean_square(at: Lowering) -> SSAValue:
     """Constant scale, from any axis on."""
     return _over_last_axes(at, centred=False, bias=None)
 
 
-def _over_last_axes(at: Site, centred: bool, bias: int | None) -> SSAValue:
+def _over_last_axes(at: Lowering, centred: bool, bias: int | None) -> SSAValue:
     """Normalise the axes from `axis` on, as one; scale and bias broadcast to them."""
     x = at.activation(0)
     axis, shape = at.axis(at.node.integer("axis", -1)), shape_of(x)
@@ -45,14 +45,14 @@ def _over_last_axes(at: Site, centred: bool, bias: int | None) -> SSAValue:
     return _scaled(at, y, inputs) if computed else y
 
 
-def _scaled(at: Site, y: SSAValue, inputs: tuple[int, int]) -> SSAValue:
+def _scaled(at: Lowering, y: SSAValue, inputs: tuple[int, int]) -> SSAValue:
     """Return y times a computed scale, plus a bias where there is one."""
     last = not at.node.has(inputs[1])
     y = at.add(build.mul(y, at.activation(inputs[0]), at.label if last else at.helper("scaled")))
     return y if last else at.add(build.add(y, at.operand(inputs[1]), at.label))
 
 
-def _vector(at: Site, index: int, shape: tuple[int, ...], default: float) -> Reals:
+def _vector(at: Lowering, index: int, shape: tuple[int, ...], default: float) -> Reals:
     """Return a constant input broadcast over the normalised axes, as one vector."""
     if not at.node.has(index):
         return np.full(int(np.prod(shape)), default)
@@ -62,7 +62,7 @@ def _vector(at: Site, index: int, shape: tuple[int, ...], default: float) -> Rea
 
 
 def _normalised(
-    at: Site, x: SSAValue, flat: tuple[int, ...], centred: bool, scale: Reals, bias: Reals, label: str = ""
+    at: Lowering, x: SSAValue, flat: tuple[int, ...], centred: bool, scale: Reals, bias: Reals, label: str = ""
 ) -> SSAValue:
     """Append the normalisation of the last axis of `x` under shape `flat`; the result has the shape of `x`."""
     shape, epsilon = shape_of(x), at.node.real("epsilon", 1e-5)
@@ -72,17 +72,17 @@ def _normalised(
     return y if flat == shape else at.add(build.reshape(y, shape, at.helper("shaped") if label else at.label))
 
 
-def instance(at: Site) -> SSAValue:
+def instance(at: Lowering) -> SSAValue:
     """Each channel of each image on its own."""
     return _of_channels(at, groups=at.full_shape(at.node.inputs[0])[1])
 
 
-def group(at: Site) -> SSAValue:
+def group(at: Lowering) -> SSAValue:
     """Groups of channels; scale and bias per channel, or per group before opset 21."""
     return _of_channels(at, at.node.integer("num_groups", 1))
 
 
-def _of_channels(at: Site, groups: int) -> SSAValue:
+def _of_channels(at: Lowering, groups: int) -> SSAValue:
     """Normalise groups of channels; in a model without a batch the images are one more axis."""
     images = at.full_shape(at.node.inputs[0])[0] if at.batch_axis(at.node.inputs[0]) is None else 1
     x = at.activation(0) if images > 1 else at.image(0)
@@ -95,7 +95,7 @@ def _of_channels(at: Site, groups: int) -> SSAValue:
     return result if images > 1 else at.from_image(result)
 
 
-def _per_channel(at: Site, y: SSAValue, spatial: int) -> SSAValue:
+def _per_channel(at: Lowering, y: SSAValue, spatial: int) -> SSAValue:
     """Scale and shift the channels, which lie before so many spatial axes; constants of groups are repeated."""
     channels = shape_of(y)[-spatial - 1]
     lead = (1,) * (len(shape_of(y)) - spatial - 1)
@@ -109,7 +109,7 @@ def _per_channel(at: Site, y: SSAValue, spatial: int) -> SSAValue:
     return at.add(build.affine(y, refs[0], refs[1], at.label))
 
 
-def _of_channels_each(at: Site, index: int, channels: int) -> Reals:
+def _of_channels_each(at: Lowering, index: int, channels: int) -> Reals:
     """Return a number for each channel from a constant of one a channel or one a group."""
     values = at.reals(index).reshape(-1)
     if channels % len(values):
@@ -117,7 +117,7 @@ def _of_channels_each(at: Site, index: int, channels: int) -> Reals:
     return np.repeat(values, channels // len(values))
 
 
-def length(at: Site) -> SSAValue:
+def length(at: Lowering) -> SSAValue:
     """LpNormalization with p = 2: a vector over its length."""
     if at.node.integer("p", 2) != 2:
         raise at.refuse("CIM0104", f"p = {at.node.integer('p', 2)}, only 2 is supported")

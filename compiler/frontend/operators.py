@@ -21,10 +21,10 @@ from cimc.frontend import (
     resizing,
     transposed_convolution,
 )
-from cimc.frontend.site import Site
+from cimc.frontend.lowering import Lowering
 from cimc.ir.functions import COMPARISONS, FUNCTIONS
 
-Translation = Callable[[Site], SSAValue | tuple[SSAValue, ...]]
+Translation = Callable[[Lowering], SSAValue | tuple[SSAValue, ...]]
 
 TABLES = {
     function.operator: elementwise.unary(name)

@@ -2,45 +2,45 @@
 
 from xdsl.ir import SSAValue
 
-from cimc.frontend.site import Site
+from cimc.frontend.elementary import table
+from cimc.frontend.lowering import Lowering
 from cimc.frontend.spatial import Placement, channels_first, channels_last, height_width, place, require_data
-from cimc.frontend.steps import table
 from cimc.ir import build
 from cimc.ir.build import Window
 from cimc.ir.types import shape_of
 
 
-def max_pool(at: Site) -> SSAValue:
+def max_pool(at: Lowering) -> SSAValue:
     """1 or 2 spatial axes, without the Indices output; any strides, pads, dilations and ceil_mode."""
     last, placement = _placed(at)
     return channels_first(at, build.max_pool(last, placement.window, at.label), _rank(at))
 
 
-def average_pool(at: Site) -> SSAValue:
+def average_pool(at: Lowering) -> SSAValue:
     """1 or 2 spatial axes; any strides, pads, dilations and ceil_mode, pads counted or not."""
     last, placement = _placed(at)
     counted = placement.counted if at.node.integer("count_include_pad", 0) == 1 else (0, 0, 0, 0)
     return channels_first(at, build.avg_pool(last, placement.window, counted, at.label), _rank(at))
 
 
-def global_max_pool(at: Site) -> SSAValue:
+def global_max_pool(at: Lowering) -> SSAValue:
     """1 or 2 spatial axes."""
     last = channels_last(at)
     return channels_first(at, build.max_pool(last, Window(height_width(last)), at.label), _rank(at))
 
 
-def global_average_pool(at: Site) -> SSAValue:
+def global_average_pool(at: Lowering) -> SSAValue:
     """1 or 2 spatial axes."""
     last = channels_last(at)
     pool = build.avg_pool(last, Window(height_width(last)), (0, 0, 0, 0), at.label)
     return channels_first(at, pool, _rank(at))
 
 
-def _rank(at: Site) -> int:
+def _rank(at: Lowering) -> int:
     return len(at.full_shape(at.node.inputs[0])) - 1
 
 
-def _placed(at: Site) -> tuple[SSAValue, Placement]:
+def _placed(at: Lowering) -> tuple[SSAValue, Placement]:
     last, rank = channels_last(at), _rank(at)
     kernel = at.node.ints("kernel_shape", ())
     if len(kernel) != rank - 1:
@@ -52,19 +52,19 @@ def _placed(at: Site) -> tuple[SSAValue, Placement]:
     return last, placement
 
 
-def lp_pool(at: Site) -> SSAValue:
+def lp_pool(at: Lowering) -> SSAValue:
     """1 or 2 spatial axes; the p-th root of the sum of p-th powers, taps in pads being zero."""
     last, placement = _placed(at)
     return _of_powers(at, last, placement.window)
 
 
-def global_lp_pool(at: Site) -> SSAValue:
+def global_lp_pool(at: Lowering) -> SSAValue:
     """1 or 2 spatial axes."""
     last = channels_last(at)
     return _of_powers(at, last, Window(height_width(last)))
 
 
-def _of_powers(at: Site, x: SSAValue, window: Window) -> SSAValue:
+def _of_powers(at: Lowering, x: SSAValue, window: Window) -> SSAValue:
     """The mean over all taps, pads included, times their number is the sum."""
     p, taps = float(at.node.integer("p", 2)), float(window.kernel[0] * window.kernel[1])
     if p == 2.0:
@@ -76,7 +76,7 @@ def _of_powers(at: Site, x: SSAValue, window: Window) -> SSAValue:
     return channels_first(at, build.unary(mean, "power", (1.0 / p, taps, 0.0), at.label), _rank(at))
 
 
-def local_response_normalisation(at: Site) -> SSAValue:
+def local_response_normalisation(at: Lowering) -> SSAValue:
     """x * (bias + alpha / size * sum of squares over `size` channels)^-beta."""
     x, size = channels_last(at), at.node.integer("size", 1)
     height, width, channels = shape_of(x)

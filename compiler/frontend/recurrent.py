@@ -8,9 +8,9 @@ from xdsl.ir import Block, SSAValue
 
 from cimc.frontend.activations import Activation, activations
 from cimc.frontend.batch_axis import BatchAxis
+from cimc.frontend.lowering import Lowering, Reals
 from cimc.frontend.movement import bound, whole_input
 from cimc.frontend.preparation import UNBATCHED
-from cimc.frontend.site import Reals, Site
 from cimc.ir import build, loops
 from cimc.ir.nn import Computed
 from cimc.ir.types import shape_of
@@ -27,7 +27,7 @@ class TimeStep:
     Matrices are (rows, gates * hidden) with the gates in ONNX's order, `bias` is what the inputs' part does not hold.
     """
 
-    inside: Site
+    inside: Lowering
     prefix: str
     hidden: int
     recurrence: Reals
@@ -72,7 +72,7 @@ class TimeStep:
         return affine(self.inside, x, scale, bias, self.label(name))
 
 
-def affine(at: Site, x: SSAValue, scale: Reals, bias: Reals, label: str) -> SSAValue:
+def affine(at: Lowering, x: SSAValue, scale: Reals, bias: Reals, label: str) -> SSAValue:
     """Append x * scale + bias for constants along the last axis."""
     ones = (1,) * (len(shape_of(x)) - 1)
     refs = [
@@ -85,17 +85,17 @@ Cell = Callable[[TimeStep, SSAValue, Sequence[SSAValue]], list[SSAValue]]
 """Takes the inputs' part of the gates and the states; returns the next states, the output first."""
 
 
-def lstm(at: Site) -> tuple[SSAValue, ...]:
+def lstm(at: Lowering) -> tuple[SSAValue, ...]:
     """Constant weights; every direction and layout, peepholes, clip; constant sequence lengths, each at least 1."""
     return _recurrent(at, 4, (H, C), ("Sigmoid", "Tanh", "Tanh"), _lstm)
 
 
-def gru(at: Site) -> tuple[SSAValue, ...]:
+def gru(at: Lowering) -> tuple[SSAValue, ...]:
     """Constant weights; every direction and layout, linear_before_reset, clip; constant sequence lengths."""
     return _recurrent(at, 3, (H,), ("Sigmoid", "Tanh"), _gru)
 
 
-def rnn(at: Site) -> tuple[SSAValue, ...]:
+def rnn(at: Lowering) -> tuple[SSAValue, ...]:
     """Constant weights; every direction and layout, clip; constant sequence lengths, each at least 1."""
     return _recurrent(at, 1, (H,), ("Tanh",), _rnn)
 
@@ -148,7 +148,7 @@ def _peeped(step: TimeStep, total: SSAValue, c: SSAValue, gate: int, name: str) 
 
 
 def _recurrent(
-    at: Site, gates: int, states: Sequence[int], functions: Sequence[str], cell: Cell
+    at: Lowering, gates: int, states: Sequence[int], functions: Sequence[str], cell: Cell
 ) -> tuple[SSAValue, ...]:
     """Return Y and the last values of the states, in ONNX's axis order."""
     name = at.node.text("direction", "forward")
@@ -170,7 +170,7 @@ def _recurrent(
 class _Direction:
     """One direction of a node: its own weights, its own loop."""
 
-    at: Site
+    at: Lowering
     number: int
     reverse: bool
     prefix: str
@@ -187,7 +187,7 @@ class _Direction:
         products = at.add(build.dense(x, weight, bias, self._label("inputs")))
         mask = self._mask(shape_of(x))
         block = Block()
-        body = replace(at, canvas=replace(at.canvas, block=block))
+        body = replace(at, builder=replace(at.builder, block=block))
         recurrence = self._matrix(R, self.hidden)
         step = TimeStep(body, self.prefix, self.hidden, recurrence, inside, self._peepholes(), functions)
         slices = [body.add(loops.take(v, self._label("step"))) for v in (products, *([] if mask is None else [mask]))]
@@ -206,7 +206,7 @@ class _Direction:
         block.add_op(end)
         scan = loops.scan(block, steps, self.reverse)
         scan.location = self.at.node.location
-        self.at.canvas.block.add_op(scan)
+        self.at.builder.block.add_op(scan)
         labelled = [
             self.at.add(loops.result(value, self._label("last" if n < len(following) else "all")))
             for n, value in enumerate(scan.results)
@@ -286,7 +286,7 @@ class _Direction:
         return self.at.helper(f"{self.prefix}.{name}")
 
 
-def _hidden(at: Site, gates: int) -> int:
+def _hidden(at: Lowering, gates: int) -> int:
     """Return hidden_size, from R (directions, gates * hidden, hidden) where the attribute is left out."""
     shape = at.reals(R).shape
     if len(shape) != 3 or shape[1] != gates * shape[2]:
@@ -296,17 +296,17 @@ def _hidden(at: Site, gates: int) -> int:
     return int(shape[2])
 
 
-def _is_unbatched(at: Site) -> bool:
+def _is_unbatched(at: Lowering) -> bool:
     """Say whether the rows of a step belong to one sample: then they are an axis of every value."""
     return at.batch_axis(at.node.inputs[X]) is None
 
 
-def _rows_axis(at: Site) -> int:
+def _rows_axis(at: Lowering) -> int:
     """Return the axis of the rows, ONNX's batch, in X and in the states."""
     return 0 if at.node.integer("layout", 0) else 1
 
 
-def _sequence(at: Site) -> SSAValue:
+def _sequence(at: Lowering) -> SSAValue:
     """Return X as (time, ..., features)."""
     x = at.activation(X)
     _require_batch(at, X)
@@ -315,7 +315,7 @@ def _sequence(at: Site) -> SSAValue:
     return x
 
 
-def _require_batch(at: Site, index: int) -> None:
+def _require_batch(at: Lowering, index: int) -> None:
     """Refuse a batch that is not where the operator has it."""
     found = at.batch_axis(at.node.inputs[index])
     want = None if _is_unbatched(at) else BatchAxis(_rows_axis(at))
@@ -347,20 +347,20 @@ def _initial(direction: _Direction, index: int, x: SSAValue) -> SSAValue:
     return at.add(build.reshape(part, shape, label))
 
 
-def _direction_axis(at: Site, rank: int) -> int:
+def _direction_axis(at: Lowering, rank: int) -> int:
     """Return the axis of the directions in the states of one sample."""
     return 1 if _is_unbatched(at) and at.node.integer("layout", 0) and rank == 3 else 0
 
 
-def _require_state(at: Site, index: int, found: tuple[int, ...], want: tuple[int, ...]) -> None:
+def _require_state(at: Lowering, index: int, found: tuple[int, ...], want: tuple[int, ...]) -> None:
     if found != want:
         name = at.node.inputs[index]
         raise at.refuse("CIM0102", f"a direction of the initial state '{name}' has shape {found}, {want} is needed")
 
 
-def _of_one_sample(at: Site, index: int, axis: int) -> Reals:
+def _of_one_sample(at: Lowering, index: int, axis: int) -> Reals:
     """Return a constant without its batch axis. Raises CIM0109 where samples differ."""
-    constant = at.canvas.facts.constants[at.node.inputs[index]]
+    constant = at.builder.facts.constants[at.node.inputs[index]]
     if _is_unbatched(at):
         return constant.value.astype(np.float64)
     for array in (constant.value, constant.other):
@@ -369,7 +369,7 @@ def _of_one_sample(at: Site, index: int, axis: int) -> Reals:
     return np.asarray(constant.value.take(0, axis=axis), np.float64)
 
 
-def _joined(at: Site, parts: Sequence[SSAValue], axis: int, name: str) -> SSAValue:
+def _joined(at: Lowering, parts: Sequence[SSAValue], axis: int, name: str) -> SSAValue:
     """Return the values of all directions along a new axis, in ONNX's order of axes."""
     shape = list(shape_of(parts[0]))
     shape.insert(axis, 1)

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from xdsl.ir import SSAValue
 
 from cimc.frontend.conversion import BEFORE_COORDINATES
-from cimc.frontend.site import Reals, Site
-from cimc.frontend.steps import picked
+from cimc.frontend.elementary import picked
+from cimc.frontend.lowering import Lowering, Reals
 from cimc.ir import build
 from cimc.ir.types import shape_of
 
@@ -50,7 +50,7 @@ class Stretch:
         return places
 
 
-def resize(at: Site) -> SSAValue:
+def resize(at: Lowering) -> SSAValue:
     """Constant scales or sizes; modes nearest, linear and cubic without antialias; no crop."""
     transform, mode = at.node.text("coordinate_transformation_mode", "half_pixel"), at.node.text("mode", "nearest")
     if transform not in TRANSFORMS:
@@ -79,7 +79,7 @@ def resize(at: Site) -> SSAValue:
     return x
 
 
-def _stretches(at: Site) -> dict[int, Stretch]:
+def _stretches(at: Lowering) -> dict[int, Stretch]:
     """Return how each per-sample axis is stretched; data that keep their shape are copied, whatever the factors."""
     shape, result = at.full_shape(at.node.inputs[0]), at.full_shape(at.node.outputs[0])
     if shape == result:
@@ -93,9 +93,9 @@ def _stretches(at: Site) -> dict[int, Stretch]:
     return {at.axis(axis): one for axis, one in changed.items() if one.factor != 1.0 or one.after != one.before}
 
 
-def _factors_of_sizes(at: Site, axes: Sequence[int], shape: Sequence[int]) -> dict[int, float]:
+def _factors_of_sizes(at: Lowering, axes: Sequence[int], shape: Sequence[int]) -> dict[int, float]:
     at.require_known(3)
-    sizes = at.canvas.facts.constants[at.node.inputs[3]].value.reshape(-1)
+    sizes = at.builder.facts.constants[at.node.inputs[3]].value.reshape(-1)
     factors = [float(size) / shape[axis] for axis, size in zip(axes, sizes, strict=True)]
     policy = at.node.text("keep_aspect_ratio_policy", "stretch")
     if policy != "stretch":
@@ -114,7 +114,7 @@ def _nearest(places: NDArray[np.floating[Any]], rule: str, stretch: Stretch) -> 
     return [int(place) for place in np.clip(rounded, 0, stretch.before - 1)]
 
 
-def _weights(at: Site, places: NDArray[np.floating[Any]], stretch: Stretch, mode: str) -> Reals:
+def _weights(at: Lowering, places: NDArray[np.floating[Any]], stretch: Stretch, mode: str) -> Reals:
     """Return the matrix (before, after) of an interpolation; taps outside read the edge."""
     first, taps = np.floor(places), (0, 1) if mode == "linear" else (-1, 0, 1, 2)
     matrix = np.zeros((stretch.before, stretch.after))
@@ -138,7 +138,7 @@ def _kernel(distance: NDArray[np.floating[Any]], mode: str, a: float) -> NDArray
     return weights
 
 
-def _interpolated(at: Site, x: SSAValue, axis: int, matrix: Reals) -> SSAValue:
+def _interpolated(at: Lowering, x: SSAValue, axis: int, matrix: Reals) -> SSAValue:
     """Return the product of the matrix with one axis, which is last for it."""
     rank = len(shape_of(x))
     order = [other for other in range(rank) if other != axis] + [axis]

@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from xdsl.ir import SSAValue
 
-from cimc.frontend.motion import motion_of
-from cimc.frontend.site import Site
+from cimc.frontend.lowering import Lowering
+from cimc.frontend.sliding_window import sliding_window_of
 from cimc.ir.build import Window
 from cimc.ir.nn import Computed
 from cimc.ir.types import shape_of
 
 
-def channels_last(at: Site) -> SSAValue:
+def channels_last(at: Lowering) -> SSAValue:
     """Return the node's (channels, [height,] width) data as (height, width, channels); height is 1 for 1-D data."""
     x = at.image(0)
     rank = len(shape_of(x))
@@ -21,7 +21,7 @@ def channels_last(at: Site) -> SSAValue:
     return last if rank == 3 else at.reshaped(last, (1, *shape_of(last)), "2d")
 
 
-def channels_first(at: Site, op: Computed, rank: int) -> SSAValue:
+def channels_first(at: Lowering, op: Computed, rank: int) -> SSAValue:
     """Append `op`, which computes (height, width, channels), and return its result in ONNX's order."""
     y = at.add(op)
     if rank == 2:
@@ -37,9 +37,9 @@ class Placement:
     counted: tuple[int, int, int, int]
 
 
-def place(at: Site, kernel: tuple[int, ...], size: tuple[int, ...]) -> Placement:
+def place(at: Lowering, kernel: tuple[int, ...], size: tuple[int, ...]) -> Placement:
     """Return how a node's kernel moves over data of spatial `size`, from its attributes."""
-    motion = motion_of(at.node, kernel, size)
+    motion = sliding_window_of(at.node, kernel, size)
     if not motion.is_sound:
         raise at.refuse("CIM0104", f"unusable window: {motion}")
     stated = motion.stated_pads(size)
@@ -56,7 +56,7 @@ def _quad(pads: tuple[int, ...]) -> tuple[int, int, int, int]:
     return (pads[0], pads[1], pads[2], pads[3]) if len(pads) == 4 else (0, pads[0], 0, pads[1])
 
 
-def require_data(at: Site, placement: Placement, size: tuple[int, int]) -> None:
+def require_data(at: Lowering, placement: Placement, size: tuple[int, int]) -> None:
     """Refuse a pool with a position that sees padding only: it has no defined result."""
     window = placement.window
     for a, positions in enumerate(window.out(size)):
@@ -72,7 +72,7 @@ def height_width(x: SSAValue) -> tuple[int, int]:
     return height, width
 
 
-def groups(at: Site) -> int:
+def groups(at: Lowering) -> int:
     """Return the groups of channels of a convolution. Raises CimcError CIM0104 where they are none."""
     count = at.node.integer("group", 1)
     if count < 1:

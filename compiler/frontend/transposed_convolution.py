@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from xdsl.ir import SSAValue
 
-from cimc.frontend.site import Reals, Site
+from cimc.frontend.lowering import Lowering, Reals
 from cimc.frontend.spatial import channels_first, channels_last, groups, height_width
 from cimc.ir import build
 from cimc.ir.build import Window
@@ -39,7 +39,7 @@ class Geometry:
         return -(-(self.before[axis] + self.out[axis]) // self.stride[axis])
 
 
-def transposed_convolution(at: Site) -> SSAValue:
+def transposed_convolution(at: Lowering) -> SSAValue:
     """Constant weight and bias; 1 or 2 spatial axes; any strides, pads, output padding, dilations and group."""
     weight, rank = at.reals(1), len(at.full_shape(at.node.inputs[0])) - 1
     if weight.ndim != rank + 1:
@@ -57,7 +57,7 @@ def transposed_convolution(at: Site) -> SSAValue:
     return channels_first(at, _assembled(at, y, geometry, group, outputs), rank)
 
 
-def _geometry(at: Site, kernel: tuple[int, ...], size: tuple[int, ...]) -> Geometry:
+def _geometry(at: Lowering, kernel: tuple[int, ...], size: tuple[int, ...]) -> Geometry:
     rank = len(size)
     stride, dilation = at.node.ints("strides", (1,) * rank), at.node.ints("dilations", (1,) * rank)
     reach = tuple((kernel[a] - 1) * dilation[a] + 1 for a in range(rank))
@@ -98,7 +98,7 @@ def _window(geometry: Geometry, size: Pair) -> Window:
     return Window(kernel, pads=(kernel[0] - 1, kernel[1] - 1, after[0], after[1]))
 
 
-def _assembled(at: Site, y: SSAValue, geometry: Geometry, group: int, outputs: int) -> Computed:
+def _assembled(at: Lowering, y: SSAValue, geometry: Geometry, group: int, outputs: int) -> Computed:
     """Return the operation that leaves `out` of the phases in their places: (height, width, outputs)."""
     (rows, columns, _), (down, across) = shape_of(y), geometry.stride
     if group > 1:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from cimc.backends.emission.building import Emission
+from cimc.backends.emission.builder import Emission
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.driver import Compilation, Request, compile_model
 from cimc.isa.disassemble import render_instruction

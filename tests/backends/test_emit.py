@@ -7,7 +7,7 @@ import pytest
 from evaluate.graphs import GraphBuilder
 from targets.stages import Array, chip, emitted, layers, lowered, normal, perceptron, residual
 
-from cimc.backends.emission.building import LONGEST, Emission, fitted
+from cimc.backends.emission.builder import LONGEST, Emission, fitted
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.observer import Writes
 from cimc.backends.machine.ports import quantise

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import TensorType
 from xdsl.irdl import Operand, irdl_op_definition, operand_def
 
 from cimc.backends.emission import emit
-from cimc.backends.emission.building import IN, OUT, Builder
+from cimc.backends.emission.builder import IN, OUT, Builder
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.evaluate import evaluate, lower

@@ -9,7 +9,7 @@ import numpy as np
 from evaluate.graphs import GraphBuilder
 from numpy.typing import NDArray
 
-from cimc.backends.emission.building import Emission
+from cimc.backends.emission.builder import Emission
 from cimc.backends.emission.emit import emit
 from cimc.ir import nn
 from cimc.ir.facts import ACTIVATION_BYTES

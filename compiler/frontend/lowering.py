@@ -24,7 +24,7 @@ Constant = TypeVar("Constant", bound=Array)
 
 
 @dataclass
-class Canvas:
+class GraphBuilder:
     """The graph under construction: its block, weights, and the value of every ONNX tensor so far.
 
     `free` says that the file leaves the batch open.
@@ -49,13 +49,13 @@ class Canvas:
 
 
 @dataclass(frozen=True)
-class Site:
+class Lowering:
     """One node while it is translated."""
 
     BOOL: ClassVar[int] = TensorProto.BOOL
 
     node: Node
-    canvas: Canvas
+    builder: GraphBuilder
 
     @property
     def label(self) -> str:
@@ -63,38 +63,38 @@ class Site:
 
     def helper(self, suffix: str) -> str:
         """Return a fresh label for a value that ONNX does not name."""
-        return self.canvas.unique(f"{self.label}.{suffix}")
+        return self.builder.unique(f"{self.label}.{suffix}")
 
     def add(self, op: nn.Computed) -> SSAValue:
         """Append an operation of this node and return its result."""
         if isinstance(op.location, UnknownLoc):
             op.location = self.node.location
-        self.canvas.block.add_op(op)
+        self.builder.block.add_op(op)
         return op.out
 
     def is_constant(self, index: int) -> bool:
-        return self.node.has(index) and self.node.inputs[index] in self.canvas.facts.constants
+        return self.node.has(index) and self.node.inputs[index] in self.builder.facts.constants
 
     def is_empty(self, index: int) -> bool:
         """Say whether an input has no elements; such tensors are constants."""
-        return self.is_constant(index) and self.canvas.facts.constants[self.node.inputs[index]].value.size == 0
+        return self.is_constant(index) and self.builder.facts.constants[self.node.inputs[index]].value.size == 0
 
     def activation(self, index: int) -> SSAValue:
         """Return the value of an input that depends on the model's inputs."""
         if self.is_constant(index) or not self.node.has(index):
             raise self.refuse("CIM0104", f"input {index} must be computed, it is a constant")
-        return self.canvas.values[self.node.inputs[index]]
+        return self.builder.values[self.node.inputs[index]]
 
     def element_type(self, name: str) -> int:
         """Return the ONNX element type of a tensor."""
-        return int(self.canvas.facts.types[name].tensor_type.elem_type)
+        return int(self.builder.facts.types[name].tensor_type.elem_type)
 
     def full_shape(self, name: str) -> tuple[int, ...]:
-        return self.canvas.facts.shapes[name]
+        return self.builder.facts.shapes[name]
 
     def batch_axis(self, name: str) -> BatchAxis | None:
         """Return where the batch lies in a tensor; None in one without a batch."""
-        return self.canvas.facts.batch_axes.get(name)
+        return self.builder.facts.batch_axes.get(name)
 
     def result_shape(self, index: int = 0) -> tuple[int, ...]:
         """Return the per-sample shape of a result, as ONNX infers it."""
@@ -106,7 +106,7 @@ class Site:
         if not self.is_constant(index):
             raise self.refuse("CIM0104", f"input {index} must be a constant, it is computed")
         name = self.node.inputs[index]
-        found = self.canvas.facts.constants[name]
+        found = self.builder.facts.constants[name]
         if not found.free_of_batch:
             raise self.refuse("CIM0109", f"constant '{name}' depends on the batch size")
         return found.value
@@ -121,8 +121,8 @@ class Site:
         if not self.is_constant(index):
             return self.activation(index)
         name = self.node.inputs[index]
-        array = self.of_one_sample(self._checked(_bounded(self.canvas.facts.constants[name].value), name))
-        return self.add(build.constant(self.weight(array, name), self.canvas.unique(f"{self.label}.{name}")))
+        array = self.of_one_sample(self._checked(_bounded(self.builder.facts.constants[name].value), name))
+        return self.add(build.constant(self.weight(array, name), self.builder.unique(f"{self.label}.{name}")))
 
     def of_one_sample(self, array: Reals) -> Reals:
         """Return a constant, aligned with the result from the last axis, without the batch axis."""
@@ -175,7 +175,7 @@ class Site:
             single = np.asarray(array, np.float32)
         if not _is_finite(single):
             raise self.refuse("CIM0106", f"constant '{name}' leaves the range of float32 once folded")
-        return self.canvas.weights.add(name, single)
+        return self.builder.weights.add(name, single)
 
     def axis(self, axis: int, index: int = 0) -> int:
         """Return an axis of input `index` as a per-sample axis. Raises CIM0109 for the batch axis."""
@@ -213,7 +213,7 @@ class Site:
 
     def refuse(self, code: str, message: str, hint: str = "") -> DiagnosticError:
         """Return the error for this node, with its input shapes, to be raised by the caller."""
-        shapes = ", ".join(f"{self.canvas.facts.shapes.get(name, '?')}" for name in self.node.inputs if name)
+        shapes = ", ".join(f"{self.builder.facts.shapes.get(name, '?')}" for name in self.node.inputs if name)
         return fail(
             code, f"{message} (input shapes {shapes})", node=self.node.name, operator=self.node.operator, hint=hint
         )

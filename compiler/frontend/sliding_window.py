@@ -9,7 +9,7 @@ Sizes = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Motion:
+class SlidingWindow:
     """The attributes of one Conv or pool node; pads list all befores, then all afters."""
 
     kernel: Sizes
@@ -70,10 +70,10 @@ class Motion:
         return after if exact else max((positions - 1) * stride + reach - size - before, 0)
 
 
-def motion_of(node: Node, kernel: Sizes, size: Sizes) -> Motion:
+def sliding_window_of(node: Node, kernel: Sizes, size: Sizes) -> SlidingWindow:
     """Return the motion of a node with a kernel over as many axes as `size` has."""
     rank = len(size)
-    return Motion(
+    return SlidingWindow(
         kernel,
         node.ints("strides", (1,) * rank),
         node.ints("dilations", (1,) * rank),
