@@ -80,6 +80,11 @@ def code_range(bits: int, codes: str) -> CodeRange:
     return CodeRange(-high - (codes == "full"), high)
 
 
+def converters(columns: int, multiplexing: int) -> int:
+    """Return how many ADCs a tile has."""
+    return max(columns // multiplexing, 1)
+
+
 def full_conductance(levels: int, fraction_bits: int) -> int:
     """Return the largest conductance that a device is programmed to, in units of 2^-fraction_bits levels."""
     return levels << fraction_bits

@@ -117,5 +117,4 @@ def channels_together(target: Target, taps: int, channels: int, multiplier: int)
 
 def _phases(target: Target, block: Block) -> int:
     """Return how often the ADCs convert for one product of a block."""
-    converters = max(target.columns // int(target.constants["adc.multiplexing"]), 1)
-    return math.ceil(block.cols / converters)
+    return math.ceil(block.cols / target.converters)

@@ -10,6 +10,7 @@ from cimc.backends.cost.counters import Counters
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Machine, machine
 from cimc.backends.machine.traps import Trap
+from cimc.isa.limits import converters
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region, region
 from cimc.isa.streams import StreamState, advanced, define, with_window
@@ -121,7 +122,7 @@ def inside(state: StreamState) -> int:
 
 def phases_of(target: Machine, cols: int) -> int:
     """Return the conversions of a tile's ADCs that one product of a block with so many columns takes."""
-    return ceil(cols / max(target.columns // target.multiplexing, 1))
+    return ceil(cols / converters(target.columns, target.multiplexing))
 
 
 def _program(state: _Counting, i: Instruction) -> Counters:

@@ -25,14 +25,14 @@ class Fall:
 
 def peak(estimate: Estimate) -> Fraction:
     """Return the operations per pJ of one tile with every row and every ADC at work: TOPS/W at the peak."""
-    operations = OPERATIONS * estimate.target.rows * _converters(estimate)
+    operations = OPERATIONS * estimate.target.rows * estimate.target.converters
     return operations / phase_energy(estimate.target).value
 
 
 def efficiency(estimate: Estimate) -> Interval:
     """Return the array's operations per pJ of the whole program (TOPS/W, chip), low to high."""
     operations, energy = OPERATIONS * total(c.counters for c in estimate.charges).cells, estimate.energy_pj
-    if not energy.value:
+    if not energy.low:
         return Interval()
     return Interval(*(Fraction(operations) / joules for joules in (energy.value, energy.high, energy.low)))
 
@@ -40,7 +40,7 @@ def efficiency(estimate: Estimate) -> Interval:
 def waterfall(estimate: Estimate) -> tuple[Fall, ...]:
     """Return the steps from peak to chip; factors times the peak give the chip's figure exactly."""
     counted = total(charge.counters for charge in estimate.charges)
-    if not counted.phases or not estimate.energy_pj.value:
+    if not estimate.component("array").value:
         return ()
     left, falls = peak(estimate), []
     for name, factor, fact in _factors(estimate, counted):
@@ -49,12 +49,8 @@ def waterfall(estimate: Estimate) -> tuple[Fall, ...]:
     return tuple(falls)
 
 
-def _converters(estimate: Estimate) -> int:
-    return max(estimate.target.columns // int(estimate.target.constants["adc.multiplexing"]), 1)
-
-
 def _factors(estimate: Estimate, counted: Counters) -> Iterator[tuple[str, Fraction, str]]:
-    height, converters = estimate.target.rows, _converters(estimate)
+    height, converters = estimate.target.rows, estimate.target.converters
     rows = Fraction(counted.row_slots, counted.phases * height)
     yield "rows", rows, f"{float(rows * height):.0f} of {height} rows in a mean phase"
     columns = Fraction(counted.cells, counted.row_slots * converters)

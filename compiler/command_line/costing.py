@@ -36,18 +36,6 @@ def cost_command(options: argparse.Namespace) -> int:
     return 0
 
 
-def cost_line(found: Facts) -> str:
-    """Return the one line of a compile: time, energy, efficiency, and what takes most of it."""
-    time, energy = _measure(found["time_ns"], 1e3, "us"), _measure(found["energy_pj"], 1e6, "uJ")
-    rate = 1e9 / found["time_ns"]["value"]
-    efficiency, worst = (
-        found["chip_tops_per_w"]["value"],
-        min(found["waterfall"], key=lambda fall: float(fall["factor"])),
-    )
-    lost = f"{worst['step']} first: {worst['because']}"
-    return f"{time}, {energy}, {rate:.3g} inferences/s, chip {efficiency:.3g} TOPS/W, lost to {lost}"
-
-
 def _text(found: Facts, name: str) -> Iterator[str]:
     yield f"{name} on {found['target']}, one sample; prices as {found['basis']}, bounds in brackets"
     yield f"  time    {_measure(found['time_ns'], 1e3, 'us')}, array and digital unit one after the other"

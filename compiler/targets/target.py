@@ -9,7 +9,7 @@ from typing import Any
 
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.isa.documents import toml_value
-from cimc.isa.limits import CodeRange, code_range, full_conductance
+from cimc.isa.limits import CodeRange, code_range, converters, full_conductance
 from cimc.isa.opening import read_regular
 from cimc.tagged import TaggedText
 from cimc.targets.schema import CONSTANTS
@@ -74,6 +74,11 @@ class Target:
     def adc_range(self) -> CodeRange:
         """The codes of the ADC."""
         return code_range(self.constants["adc.bits"], self.constants["adc.codes"])
+
+    @property
+    def converters(self) -> int:
+        """ADCs of a tile."""
+        return converters(self.columns, int(self.constants["adc.multiplexing"]))
 
     @property
     def activation_bytes(self) -> int:

@@ -109,3 +109,12 @@ def test_a_program_without_a_whole_target_is_refused(program):
     with pytest.raises(CimcError, match=r"CIM0301.*not whole.*energy") as caught:
         estimate(replace(program, meta={"target": sections}))
     assert "cimc compile" in str(caught.value)
+
+
+def test_an_array_without_a_price_has_no_peak_to_fall_from(program):
+    free = {"energy.array_power": 0.0, "energy.product_fixed": 0.0}
+    bounds = {key: pair for key, pair in TARGET.bounds.items() if key not in free}
+    target = replace(TARGET, constants={**TARGET.constants, **free}, bounds=bounds)
+    found = estimate(replace(program, meta={"target": target.sections()}))
+    assert found.energy_pj.value > 0
+    assert waterfall(found) == ()
