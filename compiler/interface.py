@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from cimc.backends.interpreter import BEST
 from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
-from cimc.backends.silicon.compensation import MODES
+from cimc.backends.silicon.compensation_mode import MODES
 from cimc.diagnostics import fail
 from cimc.driving.arrays import Feeding, feed
 from cimc.driving.driver import Request, warn_without_data

@@ -14,7 +14,7 @@ AXES = 4
 
 
 @dataclass(frozen=True)
-class Window:
+class Im2colWindow:
     """An im2col window over (1, height, width, channels): pairs are (down, across); `fill` is the code read outside."""
 
     kernel: Pair
@@ -46,7 +46,7 @@ class StreamState:
     base: int
     shape: Shape
     pitch: Shape
-    window: Window | None = None
+    window: Im2colWindow | None = None
 
     @property
     def size(self) -> int:
@@ -118,7 +118,7 @@ def define(tensor: Instruction) -> StreamState:
 def with_window(state: StreamState, window: Instruction) -> StreamState:
     """Return the stream after a `window` instruction; an earlier window is replaced."""
     return replace(
-        state, window=Window(*(window[name] for name in ("kernel", "stride", "dilation", "pad", "out", "fill")))
+        state, window=Im2colWindow(*(window[name] for name in ("kernel", "stride", "dilation", "pad", "out", "fill")))
     )
 
 

@@ -4,7 +4,7 @@ from xdsl.ir import Operation, SSAValue
 
 from cimc.ir.attributes import text
 from cimc.ir.location import fused
-from cimc.ir.loops import scan_of
+from cimc.ir.loop import scan_of
 from cimc.ir.nn import Computed, ConstantOp, RequantiseOp
 from cimc.ir.types import CodeType, code_tensor, shape_of
 

@@ -15,7 +15,7 @@ from cimc.ir.attributes import int_values
 from cimc.ir.facts import GAIN, PEAKS, SHARED_RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.loops import scan_of
+from cimc.ir.loop import scan_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import MvmOp

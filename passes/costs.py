@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cimc.ir.attributes import int_values
-from cimc.ir.loops import runs_of
+from cimc.ir.loop import runs_of
 from cimc.ir.types import shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.packing import Block, blocks_of

@@ -13,7 +13,7 @@ from cimc.diagnostics import fail
 from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.ir.facts import BITS
 from cimc.ir.graph import Graph
-from cimc.ir.loops import ScanOp, retype_results
+from cimc.ir.loop import ScanOp, retype_results
 from cimc.ir.nn import Canonical, Computed, InputOp, Layer
 from cimc.ir.types import CodeType, code_of, code_tensor, float_tensor, shape_of
 from cimc.passes.code_types import bounds, input_type, narrowed

@@ -12,7 +12,7 @@ from cimc.ir.facts import RANGE
 from cimc.ir.functions import compares
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
-from cimc.ir.loops import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
+from cimc.ir.loop import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
 from cimc.ir.nature import Reads, described
 from cimc.ir.nn import (
     AffineOp,

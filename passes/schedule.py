@@ -13,7 +13,7 @@ from cimc.ir.attributes import integer
 from cimc.ir.facts import ACTIVATION_BYTES
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.loops import ResultOp, StateOp, TakeOp, scan_of
+from cimc.ir.loop import ResultOp, StateOp, TakeOp, scan_of
 from cimc.ir.nn import Computed, InputOp, OutputOp
 from cimc.ir.types import WeightRef, code_of, shape_of
 from cimc.ir.xbar import ViewOp

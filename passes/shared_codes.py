@@ -3,7 +3,7 @@
 from xdsl.ir import Operation, SSAValue
 
 from cimc.ir.graph import producer
-from cimc.ir.loops import readers
+from cimc.ir.loop import readers
 from cimc.ir.nature import described
 from cimc.ir.nn import Canonical, Layer
 

@@ -20,7 +20,7 @@ from cimc.backends.emission.builder import (
     address_of,
     vectors,
 )
-from cimc.ir import loops, xbar
+from cimc.ir import loop, xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed, InputOp, OutputOp
@@ -420,11 +420,11 @@ EMITTERS: Mapping[type[Operation], Callable[[Builder, Any], None]] = {
     InputOp: _nothing,
     OutputOp: _nothing,
     xbar.ViewOp: _nothing,
-    loops.ScanOp: lambda builder, op: emit_loops.scan(builder, op, _operation),
-    loops.TakeOp: emit_loops.take,
-    loops.StateOp: _nothing,
-    loops.YieldOp: emit_loops.end,
-    loops.ResultOp: _nothing,
+    loop.ScanOp: lambda builder, op: emit_loops.scan(builder, op, _operation),
+    loop.TakeOp: emit_loops.take,
+    loop.StateOp: _nothing,
+    loop.YieldOp: emit_loops.end,
+    loop.ResultOp: _nothing,
     xbar.MvmOp: _mvm,
     xbar.DepthwiseOp: _depthwise,
     xbar.PoolMaxOp: _pool_max,

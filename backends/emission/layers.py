@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from xdsl.ir import Operation
 
-from cimc.ir import loops, xbar
+from cimc.ir import loop, xbar
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, InputOp
@@ -35,7 +35,7 @@ def layers_of(graph: Graph) -> dict[Operation, Layer]:
 
 def _path(op: Operation) -> Path:
     """Return an operation's label, cut; a loop takes what its body shares. Empty where nothing is to be named."""
-    if isinstance(op, loops.ScanOp):
+    if isinstance(op, loop.ScanOp):
         inner = [_cut(one.label.data) for one in op.body.ops if isinstance(one, Computed)]
         return (*inner[0][: _shared(inner)], "loop")
     if not isinstance(op, Computed) or isinstance(op, SILENT) or _is_last_value(op):
@@ -51,7 +51,7 @@ def _cut(label: str) -> Path:
 
 def _is_last_value(op: Operation) -> bool:
     """Return whether an operation only labels what the last step of a loop leaves in a state."""
-    return isinstance(op, loops.ResultOp) and op.state is not None
+    return isinstance(op, loop.ResultOp) and op.state is not None
 
 
 def _shared(paths: Sequence[Path]) -> int:

@@ -7,7 +7,7 @@ import numpy as np
 
 from cimc.backends.kernels.library import TYPES, NativeSource, address
 from cimc.backends.plan.memory import Array, span
-from cimc.isa.streams import Shape, StreamState, Window
+from cimc.isa.streams import Im2colWindow, Shape, StreamState
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ def rectangle(state: StreamState, constants: Array) -> Rectangle | None:
     tensor = _subsampled(state) if state.window else _three_axes(state)
     if tensor is None or not tensor.elements or tensor.type not in TYPES:
         return None
-    w = tensor.window or Window((1, 1), (1, 1), (1, 1), (0, 0), (tensor.shape[1], tensor.shape[2]), 0)
+    w = tensor.window or Im2colWindow((1, 1), (1, 1), (1, 1), (0, 0), (tensor.shape[1], tensor.shape[2]), 0)
     touched = replace(tensor, window=w).touched()
     rows, columns, channels = span(w, 0), span(w, 1), tensor.shape[3]
     first = touched[1].start * tensor.pitch[1] + touched[2].start * tensor.pitch[2]

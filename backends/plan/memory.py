@@ -13,7 +13,7 @@ from cimc.backends.machine import checks
 from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.plan.exact import OBJECT
-from cimc.isa.streams import StreamState, Window
+from cimc.isa.streams import Im2colWindow, StreamState
 
 Array = NDArray[Any]
 ALIGNMENT = 64
@@ -133,7 +133,7 @@ class Chunk:
         target[:, 0, 0, 0, offsets - offsets[0]] = values.reshape(self.images, -1)[:, order]
 
 
-def span(window: Window, axis: int) -> int:
+def span(window: Im2colWindow, axis: int) -> int:
     """Return the rows (axis 0) or columns (axis 1) from a window's first tap to its last, padding included."""
     if not window.out[axis] or not window.kernel[axis]:
         return 0

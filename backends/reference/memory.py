@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from cimc.backends.machine import checks
 from cimc.backends.machine.ports import port_stream
 from cimc.isa.program import Port, Program
-from cimc.isa.streams import StreamState, Window
+from cimc.isa.streams import Im2colWindow, StreamState
 from cimc.isa.table import ELEMENT_TYPES
 
 
@@ -92,7 +92,9 @@ def _vector(state: StreamState, position: int) -> list[tuple[int, int, int, int]
     return [(a, b, c, d) for d in range(state.shape[3])]
 
 
-def _patch(shape: tuple[int, int, int, int], window: Window, position: int) -> list[tuple[int, int, int, int] | None]:
+def _patch(
+    shape: tuple[int, int, int, int], window: Im2colWindow, position: int
+) -> list[tuple[int, int, int, int] | None]:
     out = divmod(position, window.out[1])
     return [
         _tap(shape, window, out, (i, j), d)
@@ -103,7 +105,7 @@ def _patch(shape: tuple[int, int, int, int], window: Window, position: int) -> l
 
 
 def _tap(
-    shape: tuple[int, int, int, int], window: Window, out: tuple[int, int], tap: tuple[int, int], d: int
+    shape: tuple[int, int, int, int], window: Im2colWindow, out: tuple[int, int], tap: tuple[int, int], d: int
 ) -> tuple[int, int, int, int] | None:
     row, column = (out[k] * window.stride[k] - window.pad[k] + tap[k] * window.dilation[k] for k in (0, 1))
     return (0, row, column, d) if 0 <= row < shape[1] and 0 <= column < shape[2] else None

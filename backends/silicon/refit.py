@@ -32,7 +32,7 @@ hardly conducts, and a larger gain would raise its noise and not its signal."""
 LARGEST_FACTOR = 4
 """Drift factors, which multiply M on the machine, stay below this."""
 PROBE_STREAM = 15
-"""The last stream: loops leave it free (compiler/ir/loops.py)."""
+"""The last stream: loops leave it free (compiler/ir/loop.py)."""
 PROBE_LIMIT = (1 << 31) - 1
 """The largest value of the 32-bit port that a probe writes."""
 

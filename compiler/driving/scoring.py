@@ -15,7 +15,7 @@ from cimc.backends.interpreter import BEST, Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan
-from cimc.backends.silicon.compensation import compensated
+from cimc.backends.silicon.compensation_mode import compensated
 from cimc.backends.silicon.refit import Sums, exact_sums, refitted
 from cimc.diagnostics import fail
 from cimc.driving.arrays import Feeding, feed

@@ -12,7 +12,7 @@ from cimc.backends.noise.converters import common_range
 from cimc.driving.driver import Compilation
 from cimc.driving.tables import tabulate
 from cimc.ir.attributes import int_values
-from cimc.ir.loops import runs_of
+from cimc.ir.loop import runs_of
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.passes.costs import Cost, depthwise_price, layer_cost, vectors_of

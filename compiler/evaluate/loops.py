@@ -6,7 +6,7 @@ from onnx import TensorProto, ValueInfoProto, helper
 from xdsl.ir import Operation, SSAValue
 
 from cimc.evaluate.builder import Builder, Lowerings
-from cimc.ir import loops
+from cimc.ir import loop
 from cimc.ir.attributes import int_value
 from cimc.ir.nn import Computed
 from cimc.ir.types import shape_of
@@ -16,18 +16,18 @@ Show = Callable[[Builder, Computed, str], int]
 """Appends the node that gives a value a name; returns ONNX's element type."""
 
 
-def result(b: Builder, op: loops.ResultOp) -> str:
+def result(b: Builder, op: loop.ResultOp) -> str:
     return b.names[op.x]
 
 
 def scan(
-    b: Builder, op: loops.ScanOp, lower: Lower, shown: Mapping[Operation, str], show: Show
+    b: Builder, op: loop.ScanOp, lower: Lower, shown: Mapping[Operation, str], show: Show
 ) -> Iterator[ValueInfoProto]:
     """Append one Scan; yield the descriptions of shown values of the body, which get an axis of steps behind the batch.
 
     Steps are in the order in which they run, also where the loop goes backwards.
     """
-    takes = [inner for inner in op.body.ops if isinstance(inner, loops.TakeOp)]
+    takes = [inner for inner in op.body.ops if isinstance(inner, loop.TakeOp)]
     states, end, backward = op.states, op.terminator, int(op.reverse is not None)
     outer = [*(b.names[state.initial] for state in states), *(b.names[take.x] for take in takes)]
     seen = [inner for inner in op.body.ops if inner in shown]
@@ -81,5 +81,5 @@ def _info(name: str, value: SSAValue, element: int) -> ValueInfoProto:
 
 
 STORED: Lowerings = {
-    loops.ResultOp: result,
+    loop.ResultOp: result,
 }

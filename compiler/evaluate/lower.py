@@ -14,7 +14,7 @@ from cimc.ir import nn
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.loops import ScanOp, StateOp, TakeOp, scan_of
+from cimc.ir.loop import ScanOp, StateOp, TakeOp, scan_of
 from cimc.ir.types import code_of, is_quantised, shape_of
 
 OPSET, IR_VERSION = 21, 10

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
 from cimc.ir.graph import Graph
-from cimc.ir.loops import runs_of
+from cimc.ir.loop import runs_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import shape_of
 

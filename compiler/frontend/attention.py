@@ -4,6 +4,7 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.frontend.choice import hidden
+from cimc.frontend.elementary import scaled
 from cimc.frontend.lowering import Lowering
 from cimc.ir import build
 from cimc.ir.types import shape_of
@@ -28,7 +29,7 @@ def attention(at: Lowering) -> SSAValue:
     scores = at.add(build.matmul(q, k, at.helper("products")))
     scores = at.reshaped(scores, (*lead, heads, queries, keys), "scores")
     scale = at.node.real("scale", size**-0.5)
-    scores, shown = _masked(at, _capped(at, at.scaled(scores, scale, "scaled")))
+    scores, shown = _masked(at, _capped(at, _times(at, scores, scale, "scaled")))
     weights = at.add(build.softmax(scores, at.helper("weights")))
     for number, keep in enumerate(shown):
         weights = _where_shown(at, keep, weights, number)
@@ -77,8 +78,12 @@ def _capped(at: Lowering, scores: SSAValue) -> SSAValue:
     cap = at.node.real("softcap", 0.0)
     if cap <= 0.0:
         return scores
-    bent = build.unary(at.scaled(scores, 1.0 / cap, "softcap"), "tanh", (), at.helper("bent"))
-    return at.scaled(at.add(bent), cap, "capped")
+    bent = build.unary(_times(at, scores, 1.0 / cap, "softcap"), "tanh", (), at.helper("bent"))
+    return _times(at, at.add(bent), cap, "capped")
+
+
+def _times(at: Lowering, x: SSAValue, factor: float, suffix: str) -> SSAValue:
+    return x if factor == 1.0 else scaled(at, x, factor, suffix=suffix)
 
 
 def _masked(at: Lowering, scores: SSAValue) -> tuple[SSAValue, list[SSAValue]]:

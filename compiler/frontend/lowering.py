@@ -136,14 +136,6 @@ class Lowering:
             raise self.refuse("CIM0109", message, hint=UNBATCHED)
         return np.asarray(array.take(0, place) if batch.is_whole else array.take([0], place))
 
-    def scaled(self, x: SSAValue, factor: float, suffix: str) -> SSAValue:
-        """Return factor * x; `x` itself where the factor is 1."""
-        if factor == 1.0:
-            return x
-        ones = (1,) * len(shape_of(x))
-        refs = [self.weight(np.full(ones, value), f"{self.label}.{value:g}") for value in (factor, 0.0)]
-        return self.add(build.affine(x, refs[0], refs[1], self.helper(suffix)))
-
     def reals(self, index: int) -> Reals:
         """Return a constant input as finite float64. Raises CIM0106 or CIM0107."""
         return self.finite(index).astype(np.float64)

@@ -11,7 +11,7 @@ from cimc.frontend.batch_axis import BatchAxis
 from cimc.frontend.lowering import Lowering, Reals
 from cimc.frontend.movement import bound, whole_input
 from cimc.frontend.preparation import UNBATCHED
-from cimc.ir import build, loops
+from cimc.ir import build, loop
 from cimc.ir.nn import Computed
 from cimc.ir.types import shape_of
 
@@ -190,8 +190,8 @@ class _Direction:
         body = replace(at, builder=replace(at.builder, block=block))
         recurrence = self._matrix(R, self.hidden)
         step = TimeStep(body, self.prefix, self.hidden, recurrence, inside, self._peepholes(), functions)
-        slices = [body.add(loops.take(v, self._label("step"))) for v in (products, *([] if mask is None else [mask]))]
-        states = [body.add(loops.state(v, self._label(f"state{n}"))) for n, v in enumerate(initial)]
+        slices = [body.add(loop.take(v, self._label("step"))) for v in (products, *([] if mask is None else [mask]))]
+        states = [body.add(loop.state(v, self._label(f"state{n}"))) for n, v in enumerate(initial)]
         following = cell(step, slices[0], states)
         kept = following[0]
         if mask is not None:
@@ -201,14 +201,14 @@ class _Direction:
 
     def _closed(self, block: Block, following: Sequence[SSAValue], kept: SSAValue, steps: int) -> list[SSAValue]:
         """End the body and append the loop; return its stack and its last states."""
-        end = loops.yielded(following, [kept])
+        end = loop.yielded(following, [kept])
         end.location = self.at.node.location
         block.add_op(end)
-        scan = loops.scan(block, steps, self.reverse)
+        scan = loop.scan(block, steps, self.reverse)
         scan.location = self.at.node.location
         self.at.builder.block.add_op(scan)
         labelled = [
-            self.at.add(loops.result(value, self._label("last" if n < len(following) else "all")))
+            self.at.add(loop.result(value, self._label("last" if n < len(following) else "all")))
             for n, value in enumerate(scan.results)
         ]
         return [labelled[-1], *labelled[:-1]]

@@ -6,7 +6,7 @@ from xdsl.rewriter import Rewriter
 from cimc.ir.attributes import int_value
 from cimc.ir.graph import Graph, weight_refs
 from cimc.ir.location import replace
-from cimc.ir.loops import ScanOp, StateOp, YieldOp, scan, scan_of, yielded
+from cimc.ir.loop import ScanOp, StateOp, YieldOp, scan, scan_of, yielded
 from cimc.ir.nn import Computed, InputOp
 
 

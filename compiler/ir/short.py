@@ -8,7 +8,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph, label_of
-from cimc.ir.loops import ScanOp, YieldOp
+from cimc.ir.loop import ScanOp, YieldOp
 from cimc.ir.nn import UNBOUNDED, Computed, InputOp, OutputOp
 from cimc.ir.types import CodeType, WeightRef, code_of, is_quantised, shape_of, tensor_of
 from cimc.ir.weights import WeightStore

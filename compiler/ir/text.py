@@ -21,7 +21,7 @@ from cimc.ir.attributes import text
 from cimc.ir.graph import Graph
 from cimc.ir.inline import InlineWeight, inlined
 from cimc.ir.location import named
-from cimc.ir.loops import Loops
+from cimc.ir.loop import Loops
 from cimc.ir.nn import Codes, Computed, Nn, OutputOp
 from cimc.ir.types import CodeType, WeightRef, tensor_of
 from cimc.ir.weights import WeightStore

@@ -16,7 +16,7 @@ from cimc.backends.reference import sampled as reference_sample
 from cimc.driving.driver import Compilation
 from cimc.evaluate import Evaluator
 from cimc.ir.graph import label_of
-from cimc.ir.loops import ResultOp, StateOp, runs_of, scan_of
+from cimc.ir.loop import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed, InputOp
 from cimc.ir.types import shape_of
 from cimc.isa.writes import writes_of

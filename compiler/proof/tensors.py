@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.ir.loops import ResultOp, StateOp, runs_of, scan_of
+from cimc.ir.loop import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import shape_of
 from cimc.isa.writes import TensorWrite

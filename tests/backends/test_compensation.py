@@ -10,7 +10,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.ports import quantise
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
-from cimc.backends.silicon.compensation import MODES, compensated
+from cimc.backends.silicon.compensation_mode import MODES, compensated
 from cimc.isa.program import Program
 
 SMALL = chip(array__tiles=20, array__rows=16, array__columns=6)

@@ -16,7 +16,7 @@ from cimc.backends.machine.ports import quantise
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Walk
-from cimc.backends.silicon.compensation import compensated
+from cimc.backends.silicon.compensation_mode import compensated
 from cimc.backends.silicon.refit import exact_sums, refitted
 from cimc.frontend import load
 from cimc.ir.graph import Graph

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cimc.evaluate import Evaluator, evaluate, selftest, to_onnx
 from cimc.evaluate.lower import lower
-from cimc.ir import loops, nn, xbar
+from cimc.ir import loop, nn, xbar
 from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcError
 
@@ -145,9 +145,9 @@ def test_selftest_sees_an_inexact_product(monkeypatch: pytest.MonkeyPatch) -> No
 def test_every_operation_of_the_dialects_has_a_lowering() -> None:
     from cimc.evaluate.lower import REAL, STORED
 
-    in_loops = {loops.ScanOp, loops.YieldOp, loops.TakeOp, loops.StateOp}
+    in_loops = {loop.ScanOp, loop.YieldOp, loop.TakeOp, loop.StateOp}
     known = {*REAL, *STORED, nn.InputOp, nn.OutputOp, *in_loops}
-    assert {*nn.Nn.operations, *xbar.Xbar.operations, *loops.Loops.operations} == known
+    assert {*nn.Nn.operations, *xbar.Xbar.operations, *loop.Loops.operations} == known
 
 
 def test_codes_of_one_graph_meet_floats() -> None:

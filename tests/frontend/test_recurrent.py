@@ -11,7 +11,7 @@ from frontend.recurrent_models import STATES, recurrent
 
 from cimc.evaluate import evaluate
 from cimc.frontend import load
-from cimc.ir import loops, nn
+from cimc.ir import loop, nn
 from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcError
 
@@ -144,8 +144,8 @@ def test_zero_states_of_an_export_with_a_free_batch(tmp_path: Path) -> None:
     assert_agrees(written(model(nodes, {"x": ("N", 5, 4)}, constants), tmp_path))
 
 
-def loop_of(graph: Graph) -> loops.ScanOp:
-    return next(op for op in graph.operations if isinstance(op, loops.ScanOp))
+def loop_of(graph: Graph) -> loop.ScanOp:
+    return next(op for op in graph.operations if isinstance(op, loop.ScanOp))
 
 
 def test_the_loop_does_not_grow_with_the_sequence(tmp_path: Path) -> None:

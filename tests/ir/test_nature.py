@@ -8,7 +8,7 @@ from typing import ClassVar
 import pytest
 from xdsl.irdl import IRDLOperation
 
-from cimc.ir.loops import Loops
+from cimc.ir.loop import Loops
 from cimc.ir.nature import AxisOrder, Described, Nature, Passes, Reads
 from cimc.ir.nn import Activated, Nn
 

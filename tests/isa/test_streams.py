@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cimc.isa.byte_runs import TooManyRuns, byte_runs, intersect, overlaps_itself, same_elements
 from cimc.isa.program import instruction
-from cimc.isa.streams import StreamState, Window, advanced, define, with_window
+from cimc.isa.streams import Im2colWindow, StreamState, advanced, define, with_window
 
 TENSOR = instruction("tensor", stream=1, space="const", type="i16", base=8, shape=(1, 4, 5, 3), pitch=(60, 15, 3, 1))
 COUNTS = st.integers(0, 4)
@@ -22,7 +22,9 @@ TENSORS = st.builds(
     st.tuples(COUNTS, COUNTS, COUNTS, COUNTS),
     st.tuples(PITCHES, PITCHES, PITCHES, PITCHES),
 )
-WINDOWS = st.builds(Window, PAIRS, PAIRS, PAIRS, st.tuples(st.integers(-2, 3), st.integers(-2, 3)), PAIRS, st.just(0))
+WINDOWS = st.builds(
+    Im2colWindow, PAIRS, PAIRS, PAIRS, st.tuples(st.integers(-2, 3), st.integers(-2, 3)), PAIRS, st.just(0)
+)
 
 
 def _addresses(stream: StreamState) -> list[int]:
@@ -33,7 +35,7 @@ def _bytes(stream: StreamState) -> list[int]:
     return [address + byte for address in _addresses(stream) for byte in range(stream.size)]
 
 
-def _window_bytes(stream: StreamState, window: Window) -> set[int]:
+def _window_bytes(stream: StreamState, window: Im2colWindow) -> set[int]:
     touched = set()
     for y, x, i, j in product(
         range(window.out[0]), range(window.out[1]), range(window.kernel[0]), range(window.kernel[1])
@@ -85,7 +87,7 @@ def test_extent_and_runs_are_the_bytes_of_the_elements(stream: StreamState) -> N
 
 
 @given(TENSORS, WINDOWS)
-def test_extent_of_a_window_holds_every_tap(stream: StreamState, window: Window) -> None:
+def test_extent_of_a_window_holds_every_tap(stream: StreamState, window: Im2colWindow) -> None:
     image = StreamState("act", stream.type, stream.base, (1, *stream.shape[1:]), stream.pitch, window)
     runs = {byte for start, end in byte_runs(image) for byte in range(start, end)}
     low, high = image.extent()

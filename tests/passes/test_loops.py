@@ -9,7 +9,7 @@ from frontend.recurrent_models import recurrent
 from targets.stages import lowered, normal
 
 from cimc.frontend import load
-from cimc.ir import loops
+from cimc.ir import loop
 from cimc.ir.attributes import int_value, integer
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed
@@ -30,7 +30,7 @@ def quantised(operator: str, folder: Path, stage: str = "quantise") -> Graph:
 def test_states_are_wide_and_their_readers_get_what_they_take(operator: str, tmp_path: Path) -> None:
     graph = quantised(operator, tmp_path)
     for op in graph.operations:
-        if isinstance(op, loops.StateOp):
+        if isinstance(op, loop.StateOp):
             assert code_of(op.out).bits.data == 16
         elif op.name == "nn.dense":
             assert code_of(op.operands[0]).bits.data == 8
@@ -58,21 +58,21 @@ def test_what_is_alive_together_does_not_overlap(operator: str, tmp_path: Path) 
     def root(op: Computed) -> str:
         if op.name == "xbar.view":
             return root(op.operands[0].owner)  # type: ignore[arg-type]
-        state = op.state if isinstance(op, loops.ResultOp) else None
+        state = op.state if isinstance(op, loop.ResultOp) else None
         return (state or op).label.data
 
     def step(op: Computed) -> None:
         for operand in op.operands:
-            if isinstance(operand.owner, Computed) and not isinstance(op, loops.StateOp):
+            if isinstance(operand.owner, Computed) and not isinstance(op, loop.StateOp):
                 read(operand.owner)
-        if op.name != "xbar.view" and not isinstance(op, loops.StateOp | loops.ResultOp):
+        if op.name != "xbar.view" and not isinstance(op, loop.StateOp | loop.ResultOp):
             touch(op, op.label.data)
 
     for op in graph.module.ops:
         if isinstance(op, Computed):
             step(op)
-        elif isinstance(op, loops.ScanOp):
-            stacks = [result for value in op.kept for result in loops.results_of(value)]
+        elif isinstance(op, loop.ScanOp):
+            stacks = [result for value in op.kept for result in loop.results_of(value)]
             for state in op.states:
                 read(state.initial.owner)  # type: ignore[arg-type]
                 touch(state, state.label.data)
@@ -88,8 +88,8 @@ def test_what_is_alive_together_does_not_overlap(operator: str, tmp_path: Path) 
                     touch(state, state.label.data)
 
 
-def loop_of(graph: Graph) -> loops.ScanOp:
-    return next(op for op in graph.operations if isinstance(op, loops.ScanOp))
+def loop_of(graph: Graph) -> loop.ScanOp:
+    return next(op for op in graph.operations if isinstance(op, loop.ScanOp))
 
 
 def _escape(graph: Graph) -> None:
@@ -100,7 +100,7 @@ def _escape(graph: Graph) -> None:
 def _reach_out(graph: Graph) -> None:
     scan = loop_of(graph)
     inside = next(op for op in scan.body.ops if op.name == "nn.add")
-    inside.operands[0] = next(op for op in graph.operations if isinstance(op, loops.TakeOp)).x
+    inside.operands[0] = next(op for op in graph.operations if isinstance(op, loop.TakeOp)).x
 
 
 def _hand_on(graph: Graph) -> None:

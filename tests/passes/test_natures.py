@@ -9,7 +9,7 @@ from targets.stages import Array, between, chip, layers, lowered, normal, percep
 from xdsl.ir import Block, SSAValue
 
 from cimc.evaluate import evaluate
-from cimc.ir import loops, nn, xbar
+from cimc.ir import loop, nn, xbar
 from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import named
@@ -90,11 +90,11 @@ def looped(following: Part) -> Graph:
     first = b.op(nn.ConstantOp, [], SHAPE[1:], label="first", value=np.full(SHAPE[1:], 1000.0, np.float32))
     inner = GraphBuilder()
     inner.weights = b.weights
-    inner.ops = [loops.take(x, "slice"), loops.state(first, "state")]
+    inner.ops = [loop.take(x, "slice"), loop.state(first, "state")]
     sums = inner.op(nn.AddOp, [op.results[0] for op in inner.ops], SHAPE[1:], label="sums")
     end = following(inner, sums)
-    scan = loops.scan(Block([*inner.ops, loops.yielded([end], [end])]), SHAPE[0], False)
-    b.ops += [scan, loops.result(scan.results[1], "stack")]
+    scan = loop.scan(Block([*inner.ops, loop.yielded([end], [end])]), SHAPE[0], False)
+    b.ops += [scan, loop.result(scan.results[1], "stack")]
     for op in (*b.ops, *scan.body.ops):
         op.location = named("loop")
     b.output(b.ops[-1].results[0])
@@ -158,7 +158,7 @@ def product(b: GraphBuilder, x: SSAValue) -> SSAValue:
 @pytest.mark.parametrize(("following", "at_once"), [(product, True), (quotient, False)])
 def test_the_codes_of_a_state_are_written_at_once_where_any_can_be(following: Part, at_once: bool) -> None:
     graph = quantised(looped(following), np.abs(DATA["x"]) + 1.0)
-    scan = next(op for op in graph.operations if isinstance(op, loops.ScanOp))
+    scan = next(op for op in graph.operations if isinstance(op, loop.ScanOp))
     assert (scan.terminator.next[0] is at(graph, "next").out) is at_once
     assert code_of(scan.terminator.next[0]) == code_of(at(graph, "state").out)
 
