@@ -29,7 +29,8 @@ class OverBudget(CimcError):
 class Budgets:
     """The budgets, with defaults that let GPT-2 small, VGG-19 and chains of 20,000 nodes pass.
 
-    `folded_bytes`, `value_bytes` and `array_bytes` are what is granted beside 8, 64 and 200 times the bytes stored.
+    `folded_bytes`, `value_bytes` and `array_bytes` are what is granted beside 8, 64 and 200 times the bytes stored,
+    `onnxruntime_bytes` beside 3 times those and the values of a run, and beside what onnxruntime itself occupies.
     """
 
     model_bytes: int = 2 << 30
@@ -48,10 +49,14 @@ class Budgets:
     depth: int = 100
     array_bytes: int = 64 << 20
     trials: int = 1_000_000
+    onnxruntime_bytes: int = 384 << 20
+    onnxruntime_seconds: int = 10
 
 
 FOLDED_TIMES, VALUE_TIMES, ARRAY_TIMES = 8, 64, 200
 """How often the bytes stored are granted beside `folded_bytes`, `value_bytes` and `array_bytes`."""
+STORED_TIMES, SECOND_BYTES = 3, 16 << 20
+"""How often the bytes stored are granted beside `onnxruntime_bytes`, and for how many a second beside its seconds."""
 
 
 class _Policy:

@@ -9,6 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import DiagnosticError, fail
+from cimc.evaluate import elements, samples_at_once
+from cimc.frontend import stored_bytes
+from cimc.inference import Confined, Grant, Refused
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp, OutputOp
@@ -28,6 +31,8 @@ NUMBERS = {
     "tensor(bool)": np.bool_,
 }
 """onnxruntime's names of the element types that inputs may have."""
+VALUE_BYTES = 16
+"""Address space for each element of all values: as much again as the widest type, for what operators hold beside."""
 
 
 def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -38,21 +43,26 @@ def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str
     one sample, as by a reshape to [1, -1], is run sample by sample. Raises CimcError CIM0211 with what onnxruntime
     says.
     """
-    runner = _Runner.of(path, graph)
-    samples = {name: array.astype(runner.kinds[name]) for name, array in inputs.items()}
-    count = len(next(iter(samples.values())))
     try:
-        return runner.outputs(samples, runner.fixed or max(count, 1))
-    except _refusals() as error:
-        if runner.fixed or count == 1:
-            raise _refused(path, error) from None
-    try:
-        return runner.outputs(samples, 1)
-    except _refusals() as error:
+        with _opened(path, graph) as session:
+            runner = _Runner.of(session, graph)
+            samples = {name: array.astype(runner.kinds[name]) for name, array in inputs.items()}
+            step = min(max(len(next(iter(samples.values()))), 1), samples_at_once(graph))
+            return _outputs(runner, samples, step)
+    except Refused as error:
         raise _refused(path, error) from None
 
 
-class _OtherShape(Exception):
+def _outputs(runner: "_Runner", samples: Mapping[str, Array], step: int) -> dict[str, Array]:
+    try:
+        return runner.outputs(samples, runner.fixed or step)
+    except Refused:
+        if runner.fixed or step == 1:
+            raise
+    return runner.outputs(samples, 1)
+
+
+class _OtherShape(Refused):
     """onnxruntime gives an output of another shape than the model has for so many samples."""
 
 
@@ -60,20 +70,19 @@ class _OtherShape(Exception):
 class _Runner:
     """A session, the inputs' types, the ports of the model, and how many samples one run takes where that is fixed."""
 
-    session: Any
+    session: Confined
     kinds: Mapping[str, Any]
     feeds: Mapping[str, int]
     results: Mapping[str, OutputOp]
     fixed: int | None
 
     @staticmethod
-    def of(path: Path, graph: Graph) -> "_Runner":
-        session = _session(path)
-        given = session.get_inputs()
+    def of(session: Confined, graph: Graph) -> "_Runner":
         feeds = {op.label.data: _axis(op) for op in graph.module.ops if isinstance(op, InputOp)}
         results = {op.label.data: op for op in graph.module.ops if isinstance(op, OutputOp)}
-        kinds = {value.name: NUMBERS[value.type] for value in given if value.name in feeds}
-        return _Runner(session, kinds, feeds, results, _step({value.name: value.shape for value in given}, feeds))
+        kinds = {value.name: NUMBERS[value.kind] for value in session.inputs if value.name in feeds}
+        shapes = {value.name: value.shape for value in session.inputs}
+        return _Runner(session, kinds, feeds, results, _step(shapes, feeds))
 
     def outputs(self, inputs: Mapping[str, Array], step: int) -> dict[str, Array]:
         """Return the outputs of all samples, `step` of them a run."""
@@ -81,55 +90,30 @@ class _Runner:
         for start in range(0, count, step):
             rows = np.minimum(np.arange(start, start + step), count - 1)
             feed = {name: _fed(inputs[name][rows], axis) for name, axis in self.feeds.items()}
-            found = self.session.run(list(self.results), feed)
-            parts.append([_samples(array, op, step) for array, op in zip(found, self.results.values(), strict=True)])
-        return {name: np.concatenate([part[n] for part in parts])[:count] for n, name in enumerate(self.results)}
-
-
-def _refusals() -> tuple[type[Exception], ...]:
-    """Return what is raised for models and data that onnxruntime does not take, or takes for something else."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    refused = (state.Fail, state.InvalidArgument, state.InvalidGraph, state.NotImplemented, state.RuntimeException)
-    return (*refused, _OtherShape)
+            found = self.session.run(list(self.results), feed, step)
+            parts.append({name: _samples(found[name], op, step) for name, op in self.results.items()})
+        return {name: np.concatenate([part[name] for part in parts])[:count] for name in self.results}
 
 
 def _refused(path: Path, error: Exception) -> DiagnosticError:
-    said = next(iter(str(error).splitlines()), type(error).__name__)
-    return fail("CIM0211", f"{path}: {said}", hint="what was compiled is not held against the float model")
+    return fail("CIM0211", f"{path}: {error}", hint="what was compiled is not held against the float model")
 
 
-def _session(path: Path) -> Any:
+def _opened(path: Path, graph: Graph) -> Confined:
     """Return a session of a model file; node names, which onnxruntime wants to differ, are dropped where they do not.
 
-    Raises CimcError CIM0211.
+    Raises Refused.
     """
+    grant = Grant(stored_bytes(path), VALUE_BYTES * elements(graph) * samples_at_once(graph))
     try:
-        return _exact(str(path), {})
-    except _refusals() as error:
+        return Confined(path, grant)
+    except Refused:
         unnamed = _without_names(path)
         if unnamed is None:
-            raise _refused(path, error) from None
-    folder = str(path.parent.resolve())
-    try:
-        return _exact(unnamed, {"session.model_external_initializers_file_folder_path": folder})
-    except _refusals() as error:
-        raise _refused(path, error) from None
-
-
-def _exact(model: str | bytes, entries: Mapping[str, str]) -> Any:
-    """Return a session that computes what ONNX defines, whatever the processor has.
-
-    Without VNNI, 16-bit sums of products of 8-bit codes saturate unless `x64quantprecision` is set. The option turns a
-    QGemm of signed codes, which does not saturate, into a form that has no kernel: such a model is loaded without it.
-    """
-    from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
-
-    plain = {"session.disable_quant_qdq": "1", **entries}
-    try:
-        return _opened(model, {**plain, "session.x64quantprecision": "1"})
-    except NoKernel:
-        return _opened(model, plain)
+            raise
+    return Confined(
+        unnamed, grant, {"session.model_external_initializers_file_folder_path": str(path.parent.resolve())}
+    )
 
 
 def _without_names(path: Path) -> bytes | None:
@@ -143,16 +127,6 @@ def _without_names(path: Path) -> bytes | None:
     for node in model.graph.node:
         node.name = ""
     return bytes(model.SerializeToString())
-
-
-def _opened(model: str | bytes, entries: Mapping[str, str]) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised
-    for key, value in entries.items():
-        options.add_session_config_entry(key, value)
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _axis(op: InputOp | OutputOp) -> int:

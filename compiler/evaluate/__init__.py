@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from cimc.evaluate.session import Array, Batch, Evaluator, samples_at_once
+from cimc.evaluate.session import Array, Batch, Evaluator, elements, samples_at_once
 from cimc.ir.graph import Graph
 
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["Batch", "Evaluator", "evaluate", "samples_at_once", "selftest", "to_onnx"]
+__all__ = ["Batch", "Evaluator", "elements", "evaluate", "samples_at_once", "selftest", "to_onnx"]
 
 
 def evaluate(

@@ -5,19 +5,17 @@ import os
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
+from cimc.inference import session
 from cimc.ir.graph import Graph
 from cimc.ir.loop import runs_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import shape_of
-
-if TYPE_CHECKING:
-    from onnx import ModelProto
 
 Array = NDArray[Any]
 Batch = Mapping[str, NDArray[np.float32]]
@@ -41,7 +39,7 @@ class Evaluator:
 
         lowered = lower(graph, values or (), outputs=values is None, feeding=True)
         model, self._fed = lowered.model, lowered.fed
-        self._session = _session(model) if model.graph.output else None
+        self._session = session(model.SerializeToString()) if model.graph.output else None
         self._shapes = {entry.name: _sample_shape(entry) for entry in model.graph.input if entry.name not in self._fed}
         self._names = {value_name(label): label for label in values or ()}
         self._batch = batch
@@ -87,18 +85,13 @@ class Evaluator:
 
 def samples_at_once(graph: Graph) -> int:
     """Return how many samples keep the values of all operations within ELEMENTS_AT_ONCE."""
+    return min(max(ELEMENTS_AT_ONCE // max(elements(graph), 1), 1), MOST_AT_ONCE)
+
+
+def elements(graph: Graph) -> int:
+    """Return how many elements all operations compute for one sample."""
     computed = (op for op in graph.operations if isinstance(op, Computed))
-    elements = sum(math.prod(shape_of(op.out)) * runs_of(op) for op in computed)
-    return min(max(ELEMENTS_AT_ONCE // max(elements, 1), 1), MOST_AT_ONCE)
-
-
-def _session(model: "ModelProto") -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return sum(math.prod(shape_of(op.out)) * runs_of(op) for op in computed)
 
 
 def _sample_shape(entry: Any) -> tuple[int, ...]:

@@ -58,6 +58,14 @@ def model_digest(path: Path) -> str:
         return files.add_to(hashlib.sha256(content))
 
 
+def stored_bytes(path: Path) -> int:
+    """Return the bytes of the model file and of the external data it names. Raises as `read` does."""
+    content = _bytes(path)
+    with ExternalFiles(path.parent) as files:
+        check_external(_parse(path, content), files)
+        return len(content) + files.total
+
+
 def _bytes(path: Path) -> bytes:
     try:
         return read_regular(path, "model_bytes", f"the bytes of {path}")
