@@ -15,6 +15,7 @@ from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
 from cimc.backends.silicon.compensation_mode import MODES
 from cimc.diagnostics import fail
+from cimc.driving.aiming import aimed_at
 from cimc.driving.arrays import Feeding, feed
 from cimc.driving.driver import Request, warn_without_data
 from cimc.driving.driver import compile_model as compiled
@@ -46,13 +47,15 @@ def compile_model(
     tiles: int | str | None = None,
     unbatched: bool = False,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    noise: Noise | None = None,
 ) -> Program:
     """Return the program of an ONNX model: a path, the bytes of a file, or a ModelProto.
 
     `calibration` is an array [N, *shape of a sample] of real values, or one for each input by name; `ranges` are those
     that another program carries (`program.meta["ranges"]`) instead. Without both, ranges come from made-up data, and a
     CimcWarning says so. `tiles` is a number in place of the target's own, or "auto". `shapes` states sizes, batch
-    included, that the model leaves open. Raises CimcError.
+    included, that the model leaves open. With `noise` the range of the ADCs is chosen for its devices at its time.
+    Raises CimcError.
     """
     if calibration is not None and ranges is not None:
         raise fail("CIM0003", "calibration and ranges both give ranges", hint="use one of them")
@@ -60,8 +63,10 @@ def compile_model(
     def data(inputs: list[tuple[str, tuple[int, ...]]]) -> Any:
         return feed(_named(calibration), inputs, Feeding(), "calibration")
 
+    chip = _target(target, tiles)
+    pipeline = pipeline if noise is None else aimed_at(pipeline, chip, noise)
     request = Request(
-        target=_target(target, tiles),
+        target=chip,
         pipeline=pipeline,
         ranges=None if ranges is None else Ranges.from_json(ranges),
         data=None if calibration is None else data,

@@ -40,11 +40,24 @@ Reals = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class DeviceError:
+    """What a cell may be off by, in conductance units: standard deviation at target 0, variance gained per unit."""
+
+    sigma: float
+    growth: float
+
+    def variance(self, targets: Reals) -> Reals:
+        """Return the variance at mean |targets|."""
+        return self.sigma**2 + self.growth * targets
+
+
+@dataclass(frozen=True)
 class ColumnRanges:
     """Write `cim.peaks` (group, row block, column) on every mvm and `cim.gain` (m, k) on the module.
 
-    Stored `ranges` win over data. `device_sigma` is the programming error to allow for when the gain is chosen, in
-    conductance units (2^-fraction_bits levels): more of it keeps conductances large at the cost of ADC resolution.
+    Stored `ranges` win over data. The gain is chosen to allow for errors of devices: a cell asked for T is off by a
+    variance of device_sigma^2 + device_growth |T|, in conductance units (2^-fraction_bits levels); more of it keeps
+    conductances large at the cost of ADC resolution. `cimc compile --noise` sets both from a profile's physics.
     `per` is column, or block: one conductance range for all columns of a block. The range of a column is its largest
     |sum|, or with `deviations` L its mean + L standard deviations of |sum| (arXiv 2401.09859), on the first `samples`
     samples of the data (0: all).
@@ -55,6 +68,7 @@ class ColumnRanges:
     data: Batch = field(default_factory=dict, repr=False)
     ranges: Ranges | None = field(default=None, repr=False)
     device_sigma: float = 2.0
+    device_growth: float = 0.0
     per: str = "column"
     deviations: float = 0.0
     samples: int = 0
@@ -73,13 +87,17 @@ class ColumnRanges:
                 for found in statistics.values():
                     found.largest = found.spread(self.deviations)
             peaks = {label: found.peaks() for label, found in statistics.items()}
-            gain = _common_gain(list(statistics.values()), self.target, self.device_sigma)
+            gain = _common_gain(list(statistics.values()), self.target, self.error)
         for op in layers:
             if self.per == "block":
                 SHARED_RANGE.note(op, True)
             PEAKS.note(op, graph.weights.add(f"{op.label.data}.peaks", peaks[op.label.data]))
         GAIN.note(graph.module, gain)
         return graph
+
+    @property
+    def error(self) -> "DeviceError":
+        return DeviceError(self.device_sigma, self.device_growth)
 
     def _stored(self, layers: list[MvmOp]) -> dict[str, NDArray[np.int64]]:
         assert self.ranges is not None
@@ -140,6 +158,7 @@ class Statistics:
         for _, rows, cols, scaled in full_scale_blocks(op, weight, largest, full):
             self.matrix[:, rows, cols] = np.rint(scaled)
         self.step = largest / full
+        self.targets = self._mean_targets()
         self.largest = np.zeros(_peak_shape(op))
         self.magnitudes, self.powers = np.zeros(_peak_shape(op)), np.zeros(_peak_shape(op))
         self.energy = np.zeros(_peak_shape(op)[:2])
@@ -169,6 +188,11 @@ class Statistics:
         flat = np.ascontiguousarray(rows).ravel()
         return float(flat @ flat) - 2.0 * self.zero * float(flat.sum()) + self.zero**2 * flat.size
 
+    def _mean_targets(self) -> Reals:
+        """Return the mean |conductance| (group, row block, column) that is asked for at full conductance."""
+        means = [np.abs(self.matrix[:, a:b]).mean(axis=1) for a, b in itertools.pairwise(self.cuts)]
+        return np.stack(means, axis=1).astype(np.float64)
+
     def spread(self, deviations: float) -> Reals:
         """Return mean + L standard deviations of |array sum|."""
         mean, power = self.magnitudes / max(self.count, 1), self.powers / max(self.count, 1)
@@ -179,7 +203,7 @@ class Statistics:
         flat = [int(rounded(float(peak))) for peak in largest.ravel()]
         return np.array(flat, np.int64).reshape(self.largest.shape)
 
-    def noise_shares(self, full_scale: float, adc_high: int, sigma: float) -> tuple[float, float]:
+    def noise_shares(self, full_scale: float, adc_high: int, error: DeviceError) -> tuple[float, float]:
         """Return what a common full scale costs, as power over signal power.
 
         First resolution, ADC rounding, which grows with the full scale; then conductance, the rounding and error of
@@ -188,9 +212,8 @@ class Statistics:
         factor = np.minimum(1.0, full_scale / np.maximum(self.largest, 1.0))
         step = self.step / factor
         converter = np.square(full_scale / adc_high * step).sum()
-        conductance = (1.0 + 12.0 * sigma**2) * (
-            np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]
-        ).sum()
+        power = np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]
+        conductance = ((1.0 + 12.0 * error.variance(self.targets * factor)) * power).sum()
         signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
         return (float(converter / 12.0 / signal), float(conductance / 12.0 / signal)) if signal > 0.0 else (0.0, 0.0)
 
@@ -241,7 +264,7 @@ def _spread(count: int, share: int) -> NDArray[np.int64]:
     return np.arange(count) if count <= share else np.arange(share) * count // share
 
 
-def _common_gain(layers: list[Statistics], target: Target, sigma: float) -> tuple[int, int]:
+def _common_gain(layers: list[Statistics], target: Target, error: DeviceError) -> tuple[int, int]:
     """Return (m, k) of the full scale with the least summed noise share over all layers."""
     peaks = [float(peak) for layer in layers for peak in layer.largest.ravel() if peak > 0.0]
     if not peaks:
@@ -249,7 +272,7 @@ def _common_gain(layers: list[Statistics], target: Target, sigma: float) -> tupl
     adc_high = target.adc_range[1]
     best = min(
         full_scales(max(peaks)),
-        key=lambda scale: sum(sum(layer.noise_shares(scale, adc_high, sigma)) for layer in layers),
+        key=lambda scale: sum(sum(layer.noise_shares(scale, adc_high, error)) for layer in layers),
     )
     return normalised_gain(short(adc_high / best))
 

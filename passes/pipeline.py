@@ -198,6 +198,22 @@ def with_options(text: str, changes: str) -> str:
     return ",".join(names)
 
 
+def with_unset(text: str, name: str, options: Mapping[str, str]) -> str:
+    """Return a pipeline's text in which pass `name`, if it is there, has `options`, unless it has set one of them."""
+    parts = _split(text)
+    for place, part in enumerate(parts):
+        _, _, given = part.strip().removesuffix("}").partition("{")
+        if stems(part) == [name] and not any(_sets(given, option) for option in options):
+            made = " ".join(f"{option}={value}" for option, value in options.items())
+            parts[place] = f"{name}{{{f'{given} {made}'.strip()}}}"
+    return ",".join(parts)
+
+
+def _sets(given: str, option: str) -> bool:
+    """Return whether the text between a pass's braces sets an option; dashes may stand for underscores."""
+    return option in re.findall(r"([\w-]+)=", given.replace("-", "_"))
+
+
 def stems(text: str) -> list[str]:
     """Return the names of the passes of a pipeline's text, without their options."""
     return [name.partition("{")[0].strip() for name in _split(text)]
@@ -256,4 +272,5 @@ __all__ = [
     "stems",
     "up_to_stage",
     "with_options",
+    "with_unset",
 ]

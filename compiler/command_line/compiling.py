@@ -57,14 +57,27 @@ def target_of_options(options: argparse.Namespace) -> Target:
 
 
 def pipeline_of(options: argparse.Namespace) -> str:
-    """Return the pipeline asked for, what of it lies behind --from, with the options of --set.
+    """Return the pipeline asked for, what of it lies behind --from, with the options of --set, for --noise.
 
     Raises CimcError CIM0305.
     """
     pipeline = options.pass_pipeline or DEFAULT
     if getattr(options, "start", None):
         pipeline = behind_stage(pipeline, options.start)
-    return with_options(pipeline, ",".join(options.set)) if options.set else pipeline
+    pipeline = with_options(pipeline, ",".join(options.set)) if options.set else pipeline
+    return _aimed(pipeline, options)
+
+
+def _aimed(pipeline: str, options: argparse.Namespace) -> str:
+    """Return the pipeline for the noise that `compile` aims at, where it aims at any. Raises CimcError."""
+    from cimc.command_line.noise_options import noise_of
+
+    noise = noise_of(options) if hasattr(options, "noise") else None
+    if noise is None:
+        return pipeline
+    from cimc.driving.aiming import aimed_at
+
+    return aimed_at(pipeline, target_of_options(options), noise)
 
 
 def feeding_of(options: argparse.Namespace) -> Feeding:

@@ -1,4 +1,4 @@
-"""The noise options of run and eval: --noise, --seed, --time, --sources and --sample-offset."""
+"""The noise options of run, eval and compile: --noise, --seed, --time, --sources and --sample-offset."""
 
 import argparse
 import re
@@ -15,13 +15,26 @@ if TYPE_CHECKING:
 GIVEN_WITH_NOISE = ("seed", "time", "sources", "sample_offset")
 
 
+PROFILES = "pcm, hermes, reram-wan, reram-cmo, generic or FILE.toml"
+
+
+def add_aim_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say what chips a program is compiled for; no chip is drawn."""
+    group = parser.add_argument_group("noise aimed at")
+    group.add_argument(
+        "--noise",
+        metavar="PROFILE[,KEY=VALUE...]",
+        help=f"choose the range of the ADCs for chips with this noise ({PROFILES})",
+    )
+    group.add_argument("--time", metavar="T", help="time since the first read aimed at: 1h, 1d, 30d (default 0s)")
+    group.set_defaults(seed=None, sources=None, sample_offset=None)
+
+
 def add_noise_options(parser: argparse.ArgumentParser, sweep: bool = False) -> None:
     """Add the options that make a run noisy; with `sweep`, for several chips and times as well."""
     group = parser.add_argument_group("noise")
     group.add_argument(
-        "--noise",
-        metavar="PROFILE[,KEY=VALUE...]",
-        help="disturb the chip as this profile says (pcm, hermes, reram-wan, reram-cmo, generic or FILE.toml)",
+        "--noise", metavar="PROFILE[,KEY=VALUE...]", help=f"disturb the chip as this profile says ({PROFILES})"
     )
     group.add_argument("--seed", metavar="N", help="the chip drawn (default 0)")
     several = "; several: 25s,1h,1d" if sweep else ""

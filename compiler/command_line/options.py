@@ -6,7 +6,7 @@ from importlib import import_module
 
 from cimc import __version__
 from cimc.command_line.compensation_options import add_compensation_options
-from cimc.command_line.noise_options import add_noise_options
+from cimc.command_line.noise_options import add_aim_options, add_noise_options
 from cimc.command_line.numbers import chips, count, factor, finite, share, whole
 from cimc.command_line.parsing import Parser
 
@@ -194,6 +194,7 @@ def _compile(commands: "Commands") -> None:  # type: ignore[valid-type]
         "--dump-stages", metavar="DIR", help="write the IR of every stage as DIR/1-import.mlir, DIR/2-graph.mlir ..."
     )
     parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    add_aim_options(parser)
 
 
 def _run(commands: "Commands") -> None:  # type: ignore[valid-type]

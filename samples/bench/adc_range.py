@@ -42,12 +42,12 @@ def decibels(share: float) -> str:
 
 
 def print_table(name: str, found: Mapping[str, Statistics]) -> None:
-    target, sigma = load_target("aon-cim"), ColumnRanges(load_target("aon-cim")).device_sigma
+    target, error = load_target("aon-cim"), ColumnRanges(load_target("aon-cim")).error
     unit, high = target.dac_range.high * target.full_conductance, target.adc_range.high
     scales = list(full_scales(max(float(layer.largest.max()) for layer in found.values())))
 
     def total(layers: list[Statistics], scale: float) -> float:
-        return sum(sum(layer.noise_shares(scale, high, sigma)) for layer in layers)
+        return sum(sum(layer.noise_shares(scale, high, error)) for layer in layers)
 
     common = min(scales, key=lambda scale: total(list(found.values()), scale))
     print(f"\n### {name}: S = {common / unit:.2f}\n")
@@ -57,7 +57,7 @@ def print_table(name: str, found: Mapping[str, Statistics]) -> None:
     print("| --- | --- | --- | --- | --- |")
     for label, layer in found.items():
         own = min(scales, key=lambda scale, layer=layer: total([layer], scale))
-        pairs = [", ".join(map(decibels, layer.noise_shares(scale, high, sigma))) for scale in (own, common)]
+        pairs = [", ".join(map(decibels, layer.noise_shares(scale, high, error))) for scale in (own, common)]
         print(f"| {label} | {own / unit:.2f} | {pairs[0]} | {pairs[1]} | {100 * (layer.largest > common).mean():.0f} |")
     print("\n| S | all layers dB |\n| --- | --- |")
     for scale in scales[:32:4]:

@@ -43,6 +43,9 @@ ROWS = (
     ("(e + g)", INPUTS, COLUMN, "refit", "aon-cim-2r"),
 )
 
+AIM = ("--noise", "pcm", "--time", "1d")
+"""What all programs are compiled for."""
+
 
 def cimc(*arguments: str) -> str:
     """Run one command, shown on stderr, and return what it prints."""
@@ -59,7 +62,7 @@ def row(name: str, folder: Path, seeds: int, calibrate: str, ranges: str, mode: 
         pipeline = ROAD.format(calibrate=calibrate, ranges=ranges)
         calibration = ["--calib", f"{data}/{calib}.npz", *feeding]
         cimc("compile", f"{folder}/{model}.onnx", "-o", program, "--target", target, "--pass-pipeline", pipeline,
-             *calibration, "--json")  # fmt: skip
+             *calibration, *AIM, "--json")  # fmt: skip
         scored = ["eval", program, "--data", f"{data}/{test}.npz", "--limit", str(count), *feeding, "--json"]
         clean = json.loads(cimc(*scored))["accuracy"]
         noisy = ["--noise", "pcm", "--time", "1h,1d", "--seeds", str(seeds), "--compensation", mode]

@@ -13,7 +13,7 @@ from targets.stages import SAME, Array, chip, layers, lowered, normal, perceptro
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
 from cimc.ir.attributes import int_value, int_values
-from cimc.ir.facts import PEAKS
+from cimc.ir.facts import GAIN, PEAKS
 from cimc.ir.graph import Graph
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
@@ -131,6 +131,17 @@ def test_conductances_fit_and_no_calibration_sum_clips(options: dict[str, str]) 
         reach = np.abs(array_sums(graph, op, levels)).max() * gain
         halves = 0.5 * np.abs(input_codes(graph, op)).sum(axis=1).max() * gain
         assert reach <= 127 * (1 + 2.0**-9) + halves
+
+
+def gain_of(**options: str) -> float:
+    multiplier, shift = GAIN.of(lowered(network(), DATA, "column-ranges", SMALL, **options).module)
+    return float(multiplier / 2.0**shift)
+
+
+def test_errors_of_devices_ask_for_a_wider_range_of_the_converters() -> None:
+    usual, more = gain_of(), gain_of(column_ranges="device_sigma=5.0 device_growth=4.0")
+    assert more < usual
+    assert gain_of(column_ranges="device_growth=0.0") == usual
 
 
 def test_some_column_uses_the_whole_device_range() -> None:

@@ -10,7 +10,7 @@ from targets.stages import chip
 from cimc.driving.driver import Request, run_pipeline
 from cimc.ir import nn
 from cimc.isa.errors import CimcError
-from cimc.passes.pipeline import DEFAULT, PASSES, needs_data, require_order, stems
+from cimc.passes.pipeline import DEFAULT, PASSES, Setting, needs_data, parse_pipeline, require_order, stems, with_unset
 
 NAMES = [row.name for row in PASSES]
 
@@ -62,3 +62,20 @@ def test_what_cannot_be_placed_is_refused_before_any_pass_runs() -> None:
     assert seen == []
     run_pipeline(graph, replace(request, pipeline="masks"))
     assert seen == ["masks"]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("split,place", "split,place"),
+        ("split,place{near=adc}", "split,place{near=adc}"),
+        ("split,column-ranges", "split,column-ranges{device_sigma=3.5 device_growth=2.0}"),
+        ("column-ranges{per=block},split", "column-ranges{per=block device_sigma=3.5 device_growth=2.0},split"),
+        ("column-ranges{device_sigma=1.0}", "column-ranges{device_sigma=1.0}"),
+        ("column-ranges{device-growth=1.0}", "column-ranges{device-growth=1.0}"),
+    ],
+)
+def test_options_are_set_where_none_of_them_is(text: str, expected: str) -> None:
+    made = with_unset(text, "column-ranges", {"device_sigma": "3.5", "device_growth": "2.0"})
+    assert made == expected
+    parse_pipeline(made, Setting(chip()))
