@@ -1,7 +1,7 @@
 """What a layer costs: time and energy estimated from the target's constants, before or after placement.
 
-Array: one product reads a block in ceil(columns / ADCs) phases, each of timing.phase and of the energy that the
-target's prices give it (compiler/targets/prices.py). Tiles work at the same time, blocks of one tile one after another.
+Array: one product reads a block in ceil(columns / ADCs) phases, each of the time and energy that the target's
+prices give it (compiler/targets/prices.py). Tiles work at the same time, blocks of one tile one after another.
 Digital unit: digital.lanes multiplications each digital.cycle, energy.multiply each. This is what passes choose by;
 `backends/cost` counts everything else as well, over the program.
 """
@@ -13,11 +13,11 @@ from dataclasses import dataclass
 
 from cimc.ir.attributes import int_values
 from cimc.ir.loop import runs_of
-from cimc.ir.types import shape_of
+from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.packing import Block, blocks_of
 from cimc.targets import Target
-from cimc.targets.prices import phase_energy
+from cimc.targets.prices import phase_energy, phase_time
 
 PICO = 1e-3
 """nJ in a pJ."""
@@ -46,16 +46,23 @@ def digital_cost(target: Target, multiplies: int) -> Cost:
     return Cost(cycles * constants["digital.cycle"], multiplies * constants["energy.multiply"] * PICO)
 
 
-def array_cost(target: Target, blocks: Iterable[tuple[int, Block]], vectors: int, longest: int | None = None) -> Cost:
+def array_cost(
+    target: Target,
+    blocks: Iterable[tuple[int, Block]],
+    vectors: int,
+    longest: int | None = None,
+    bits: int | None = None,
+) -> Cost:
     """Return the cost of streaming vectors through blocks, (tile, block) each.
 
-    Where several copies of the blocks share the vectors, `longest` is how many the busiest one takes.
+    Where several copies of the blocks share the vectors, `longest` is how many the busiest one takes. `bits` are those
+    of the vectors' codes, where they have fewer than the DAC.
     """
     phases: Counter[int] = Counter()
     for tile, block in blocks:
         phases[tile] += _phases(target, block)
-    phase = target.constants["timing.phase"] * target.constants["read_phases"]
-    energy = float(phase_energy(target).value) * PICO
+    phase = float(phase_time(target, bits).value) * target.constants["read_phases"]
+    energy = float(phase_energy(target, bits).value) * PICO
     slowest = max(phases.values(), default=0)
     return Cost((longest or vectors) * slowest * phase, vectors * phases.total() * energy)
 
@@ -65,7 +72,7 @@ def layer_cost(target: Target, op: MvmOp, copies: int | None = None) -> Cost:
     tiles, blocks = int_values(op.blocks)[::3], list(blocks_of(op))
     runs = runs_of(op)
     longest = longest_part(op, copies or op.copies) * runs
-    return array_cost(target, zip(tiles, blocks, strict=False), vectors_of(op) * runs, longest)
+    return array_cost(target, zip(tiles, blocks, strict=False), vectors_of(op) * runs, longest, code_of(op.x).bits.data)
 
 
 def lines_of(op: MvmOp) -> int:

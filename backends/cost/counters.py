@@ -1,11 +1,18 @@
-"""The counters of one instruction: exact integers, for one sample and for what is done once before the first."""
+"""The counters of one instruction: exact numbers, for one sample and for what is done once before the first."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from fractions import Fraction
+
+Number = int | Fraction
 
 
 @dataclass(frozen=True)
 class Counters:
-    """What was done. All but the last two are per sample; those are done once, whatever the number of samples."""
+    """What was done: whole numbers for one sample; then what data decide, a mean over samples; then what is done once.
+
+    `DATA` and `ONCE` name the last two.
+    """
 
     issued: int = 0
     """instructions, loops expanded"""
@@ -16,9 +23,11 @@ class Counters:
     conversions: int = 0
     """columns x read phases for each product"""
     serial_phases: int = 0
-    """phases one after another: those of the busiest tile, as tiles convert at the same time"""
+    """phases one after another: of a layer's products, those of the busiest tile, as tiles work at the same time"""
     cells: int = 0
-    """rows x columns for each product: multiply-accumulates of the array"""
+    """rows x columns for each product: cells that a product passes"""
+    macs: int = 0
+    """multiply-accumulates of the network: cells, those left out that a block of diagonals never programs"""
     row_slots: int = 0
     """rows that could be driven: rows x phases for each product"""
     act_read: int = 0
@@ -37,6 +46,14 @@ class Counters:
     """divisions and roots"""
     requant: int = 0
     """requantisations: one multiplication, one addition, shift, rounding and clamp"""
+    row_on: Number = 0
+    """row slots whose input code is not 0"""
+    pulse: Number = 0
+    """sum of |code| over row slots, in code units"""
+    charge: Number = 0
+    """sum of |code| x (G+ + G-) over the cells of each product, in codes times 2^-fraction_bits levels"""
+    adc_mag: Number = 0
+    """sum of |code of the ADC| over conversions"""
     programmed: int = 0
     """cells programmed, once"""
     cal_products: int = 0
@@ -45,16 +62,45 @@ class Counters:
     def __add__(self, other: "Counters") -> "Counters":
         return Counters(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
 
-    def times(self, count: int) -> "Counters":
+    def __sub__(self, other: "Counters") -> "Counters":
+        return self + other.times(-1)
+
+    def times(self, count: Number) -> "Counters":
         """Return the counters of so many runs of the same."""
-        return Counters(*(count * value for value in self.values()))
+        return Counters(*(count * value for value in self.values()))  # type: ignore[arg-type]  # whole times whole
 
     def values(self) -> tuple[int, ...]:
         """Return the values in the order of NAMES."""
         return tuple(getattr(self, name) for name in NAMES)
 
-    def to_json(self) -> dict[str, int]:
-        return dict(zip(NAMES, self.values(), strict=True))
+    def only(self, names: Iterable[str]) -> "Counters":
+        """Return the counters of these names, the others 0."""
+        return Counters(**{name: getattr(self, name) for name in names})
 
 
-NAMES = tuple(field.name for field in fields(Counters))
+NAMES = tuple(one.name for one in fields(Counters))
+DATA = ("row_on", "pulse", "charge", "adc_mag")
+"""Counters that data decide: known only of a run that was counted."""
+ONCE = ("programmed", "cal_products")
+ARRAY = ("products", "phases", "conversions", "serial_phases", "cells", "macs", "row_slots", *DATA)
+"""Counters of what arrays do."""
+
+
+def total(counts: Iterable[Counters]) -> Counters:
+    """Return the sum of counters."""
+    return sum(counts, Counters())
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one instruction does: everything, and what of it the array of each tile does."""
+
+    counters: Counters = field(default_factory=Counters)
+    tiles: Mapping[int, Counters] = field(default_factory=dict)
+
+    def with_data(self, tiles: Mapping[int, Counters]) -> "Work":
+        """Return the work with what data decided on each tile added."""
+        return Work(
+            self.counters + total(tiles.values()),
+            {tile: done + tiles.get(tile, Counters()) for tile, done in self.tiles.items()},
+        )

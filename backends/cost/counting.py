@@ -1,12 +1,14 @@
 """Counts what a program does, instruction by instruction, without running it: loops are multiplied, not unrolled."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from math import ceil, prod
 from typing import Any
 
-from cimc.backends.cost.counters import Counters
+import numpy as np
+
+from cimc.backends.cost.counters import Counters, Work, total
+from cimc.backends.cost.overlap import blocks_read, timed
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Machine, machine
 from cimc.backends.machine.traps import Trap
@@ -20,16 +22,16 @@ MULTIPLIER, OFFSET, EXPONENTIAL, NUMBER = ELEMENT_TYPES["i32"][0], ELEMENT_TYPES
 """Bytes of the entries of an instruction's tables."""
 
 
-def count(program: Program) -> tuple[Counters, ...]:
-    """Return the counters of every instruction for one sample. Raises Trap on a fault of the static facts."""
+def works(program: Program) -> tuple[Work, ...]:
+    """Return what every instruction does for one sample. Raises Trap on a fault of the static facts."""
     counting = _Counting(program)
     counting.body(0, 1)
-    return tuple(counting.counts)
+    return timed(program, tuple(map(Work, counting.counts, counting.tiles)))
 
 
-def total(counts: Iterable[Counters]) -> Counters:
-    """Return the sum of counters."""
-    return sum(counts, Counters())
+def count(program: Program) -> tuple[Counters, ...]:
+    """Return the counters of every instruction for one sample. Raises Trap on a fault of the static facts."""
+    return tuple(work.counters for work in works(program))
 
 
 class _Counting:
@@ -41,14 +43,20 @@ class _Counting:
         self.machine = machine(program.meta)
         self.streams: dict[int, StreamState] = {}
         self.blocks: dict[int, Region] = {}
+        self.used: dict[int, int] = {}
+        self.conductances = program.conductances
         self.counts = [Counters()] * len(program.instructions)
+        self.tiles: list[dict[int, Counters]] = [{} for _ in program.instructions]
 
     def body(self, start: int, weight: int) -> int:
         """Walk from `start` to the `endloop` or `halt` of this level, each counter `weight` times; return the next."""
         index = start
         while index < len(self.code):
             instruction = self.code[index]
-            self.counts[index] += replace(self._counted(index, instruction), issued=1).times(weight)
+            work = self._counted(index, instruction)
+            self.counts[index] += replace(work.counters, issued=1).times(weight)
+            for tile, done in work.tiles.items():
+                self.tiles[index][tile] = self.tiles[index].get(tile, Counters()) + done.times(weight)
             if instruction.name in ("halt", "endloop"):
                 return index + 1
             index = self._loop(index, weight) if instruction.name == "loop" else index + 1
@@ -68,14 +76,24 @@ class _Counting:
     def _state(self) -> tuple[dict[int, StreamState], dict[int, Region]]:
         return {number: replace(state, base=0) for number, state in self.streams.items()}, dict(self.blocks)
 
-    def _counted(self, index: int, i: Instruction) -> Counters:
+    def _counted(self, index: int, i: Instruction) -> Work:
         try:
             if i.name in COUNTERS:
-                return COUNTERS[i.name](self, i)
+                tiles = self.on_tiles(i)
+                return Work(COUNTERS[i.name](self, i) + total(tiles.values()), tiles)
             self._changed(i)
         except Trap as trap:
             raise trap.at(index, self.locations) from None
-        return Counters()
+        return Work()
+
+    def on_tiles(self, i: Instruction) -> dict[int, Counters]:
+        """Return what the arrays do for the vectors of `in` and consecutive blocks, tile by tile."""
+        done: dict[int, Counters] = {}
+        for number in blocks_read(i):
+            cells = self.block(number)
+            products = _products(self.machine, cells, self.used[number]).times(self.stream(i["in"]).vectors)
+            done[cells.tile] = done.get(cells.tile, Counters()) + products
+        return done
 
     def _changed(self, i: Instruction) -> None:
         """Take over what an instruction changes that later ones are counted by."""
@@ -126,8 +144,16 @@ def phases_of(target: Machine, cols: int) -> int:
 
 
 def _program(state: _Counting, i: Instruction) -> Counters:
-    state.blocks[i["block"]] = region(i)
+    state.blocks[i["block"]], state.used[i["block"]] = region(i), _used(i, state.conductances)
     return Counters(programmed=i["rows"] * i["cols"])
+
+
+def _used(i: Instruction, conductances: bytes) -> int:
+    """Return the cells of a block that hold weights: of one of diagonals, those that are programmed at all."""
+    cells: int = i["rows"] * i["cols"]
+    if i.choice("zeros") == "program":
+        return cells
+    return int(np.count_nonzero(np.frombuffer(conductances, "<i2", cells, i["data"])))
 
 
 def _pattern(_: _Counting, i: Instruction) -> Counters:
@@ -138,22 +164,11 @@ def _calibrate(state: _Counting, i: Instruction) -> Counters:
     return Counters(cal_products=state.stream(i["in"]).vectors * i["blocks"])
 
 
-def _products(state: _Counting, i: Instruction, blocks: int) -> Counters:
-    """Return what the array does for the vectors of `in` and consecutive blocks."""
-    vectors = state.stream(i["in"]).vectors
-    cells = [state.block(number) for number in range(i["block"], i["block"] + blocks)]
-    phases = [phases_of(state.machine, block.cols) for block in cells]
-    tiles = Counter[int]()
-    for block, each in zip(cells, phases, strict=True):
-        tiles[block.tile] += each
-    return Counters(
-        products=vectors * blocks,
-        phases=vectors * sum(phases),
-        serial_phases=vectors * max(tiles.values(), default=0),
-        conversions=vectors * sum(block.cols for block in cells),
-        cells=vectors * sum(block.rows * block.cols for block in cells),
-        row_slots=vectors * sum(block.rows * each for block, each in zip(cells, phases, strict=True)),
-    )
+def _products(target: Machine, block: Region, used: int) -> Counters:
+    """Return what the array does for one vector through a block with so many cells in use."""
+    phases, cells = phases_of(target, block.cols), block.rows * block.cols
+    slots = block.rows * phases
+    return Counters(products=1, phases=phases, conversions=block.cols, cells=cells, macs=used, row_slots=slots)
 
 
 def _mvm(state: _Counting, i: Instruction) -> Counters:
@@ -161,11 +176,11 @@ def _mvm(state: _Counting, i: Instruction) -> Counters:
     cols = state.block(i["block"]).cols
     joined = Counters(dig_mul=out * (blocks - 1), dig_add=out * (blocks - 1), requant=out)
     tables = cols * (blocks * MULTIPLIER + OFFSET)
-    return _products(state, i, blocks) + state.moved(i, "in", tables=tables) + joined
+    return state.moved(i, "in", tables=tables) + joined
 
 
 def _capture(state: _Counting, i: Instruction) -> Counters:
-    return _products(state, i, 1) + state.moved(i, "in")
+    return state.moved(i, "in")
 
 
 def _written(state: _Counting, i: Instruction) -> Counters:

@@ -4,12 +4,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import ceil
+from typing import Any
 
-from cimc.backends.cost.counters import Counters
-from cimc.backends.cost.counting import count
+from cimc.backends.cost.counters import DATA, Counters, Work
+from cimc.backends.cost.counting import works
+from cimc.backends.cost.observed import DataCounting
 from cimc.diagnostics import fail
 from cimc.isa.program import Program
-from cimc.targets.prices import Interval, phase_energy, price, row_share, summed
+from cimc.targets.prices import (
+    BASES,
+    BOTTOM_UP,
+    PUBLISHED,
+    Interval,
+    phase_energy,
+    phase_time,
+    price,
+    row_share,
+    summed,
+)
 from cimc.targets.target import Target, target_of
 
 EACH: Mapping[str, str] = {
@@ -25,6 +37,9 @@ EACH: Mapping[str, str] = {
 }
 """Counter -> the price of one, in pJ. The array's phases have an equation of their own."""
 
+CONVERTERS_AND_CELLS: Mapping[str, str] = {"conversions": "bottom_up.conversion", "charge": "bottom_up.charge"}
+"""Counter -> the price of one where arrays are priced bottom-up."""
+
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "array": (),
     "digital": ("dig_mul", "dig_add", "dig_table", "dig_div"),
@@ -33,6 +48,30 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "control": ("issued",),
 }
 """Component -> the counters that it pays for; the array pays by phase."""
+
+FITTED = ("act_read", "act_write", "const_read")
+"""Counters whose prices are what published figures leave once the array is taken out: no part of a bottom-up sum."""
+
+
+@dataclass(frozen=True)
+class Pricing:
+    """By what a program is priced: a target, a basis of prices, and whether its rows were seen driven by data."""
+
+    target: Target
+    basis: str = PUBLISHED
+    counted: bool = False
+
+    def each(self, name: str) -> str | None:
+        """Return the price of one of a counter, None where there is none: it is then not modelled."""
+        fitted = name in FITTED and self.basis == BOTTOM_UP
+        key = EACH.get(name) or CONVERTERS_AND_CELLS[name]
+        unseen = name == "charge" and not self.counted
+        return None if fitted or unseen or key not in self.target.constants else key
+
+    @property
+    def paid(self) -> tuple[str, ...]:
+        """Counters that something is paid for, each by the one."""
+        return (*EACH, *(CONVERTERS_AND_CELLS if self.basis == BOTTOM_UP else ()))
 
 
 @dataclass(frozen=True)
@@ -56,11 +95,19 @@ class Charge:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The charges of a program's instructions, the prices behind them, and what has no price."""
+    """The work and the charges of a program's instructions, and the prices behind them."""
 
+    pricing: Pricing
+    works: tuple[Work, ...]
+    bits: tuple[int, ...]
+    """Bits of the input codes of each instruction, which say how long a phase takes."""
     charges: tuple[Charge, ...]
-    target: Target
-    missing: tuple[str, ...]
+    samples: int = 0
+    """Samples whose data were counted, 0 where none were."""
+
+    @property
+    def target(self) -> Target:
+        return self.pricing.target
 
     @property
     def energy_pj(self) -> Interval:
@@ -74,38 +121,106 @@ class Estimate:
         """Return the energy in pJ that one component takes."""
         return summed(charge.energy[name] for charge in self.charges)
 
+    def by_bits(self) -> Mapping[int, Counters]:
+        """Return what is done for input codes of so many bits."""
+        found: dict[int, Counters] = {}
+        for work, bits in zip(self.works, self.bits, strict=True):
+            found[bits] = found.get(bits, Counters()) + work.counters
+        return found
 
-def estimate(program: Program) -> Estimate:
-    """Return what a program takes for one sample. Raises Trap on a fault of its static facts, CimcError CIM0301."""
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """The counters that the program has and that have no price."""
+        work = sum(self.by_bits().values(), Counters())
+        return tuple(name for name in self.pricing.paid if self.pricing.each(name) is None and self._done(work, name))
+
+    def _done(self, work: Counters, name: str) -> bool:
+        """Return whether any of a counter was done, or may have been where nobody counted."""
+        uncounted = name in DATA and not self.pricing.counted
+        return bool(work.cells if uncounted else getattr(work, name))
+
+
+def estimate(program: Program, data: DataCounting | None = None, basis: str = PUBLISHED) -> Estimate:
+    """Return what a program takes for one sample, in the mean of those that `data` has counted.
+
+    Raises Trap on a fault of the program's static facts, CimcError CIM0301 where its target lacks what is asked for.
+    """
+    pricing = Pricing(_target(program), basis, data is not None)
+    _require_basis(pricing)
+    done = works(program)
+    if data:
+        done = tuple(work.with_data(data.means(index)) for index, work in enumerate(done))
+    bits = tuple(input_bits(program, pricing.target))
+    charges = tuple(charge(pricing, work.counters, n) for work, n in zip(done, bits, strict=True))
+    return Estimate(pricing, done, bits, charges, data.samples if data else 0)
+
+
+def _target(program: Program) -> Target:
     try:
-        target = target_of(program.meta["target"])
+        return target_of(program.meta["target"])
     except (KeyError, TypeError, ValueError) as error:
         hint = "a program that `cimc compile` writes carries a whole target"
         raise fail(
             "CIM0301", f"the program's target is not whole, its costs are unknown: {error} is missing", hint=hint
         ) from None
-    charges = tuple(charge(target, counters) for counters in count(program))
-    return Estimate(charges, target, _missing(target, charges))
 
 
-def charge(target: Target, counters: Counters) -> Charge:
-    """Return what so much work takes."""
-    energy = {name: _priced(target, counters, paid) for name, paid in COMPONENTS.items()}
-    energy["array"] = _array(target, counters)
-    phases = price(target, "timing.phase").times(counters.serial_phases)
-    return Charge(counters, energy, phases, _digital_time(target, counters))
+def _require_basis(pricing: Pricing) -> None:
+    """Raise CimcError unless the target has a price of the array on the basis asked for: a total never mixes two."""
+    wanted, other = BASES[pricing.basis], BASES[PUBLISHED if pricing.basis == BOTTOM_UP else BOTTOM_UP]
+    if all(key in pricing.target.constants for key in wanted):
+        return
+    found = next((key for key in other if key in pricing.target.constants), "nothing")
+    message = f"{pricing.target.name} has no {wanted[0]}, its array is priced by {found}: no total mixes two bases"
+    raise fail("CIM0301", message, hint=f"leave out --basis {pricing.basis}, or give the target [bottom_up] prices")
 
 
-def _priced(target: Target, counters: Counters, paid: Sequence[str]) -> Interval:
-    return summed(price(target, EACH[name]).times(getattr(counters, name)) for name in paid)
+def input_bits(program: Program, target: Target) -> list[int]:
+    """Return the bits of each instruction's input codes: the DAC's, or fewer where mixed precision lowered them."""
+    full = int(target.constants["dac.bits"])
+    lowered = _lowered(program.meta)
+    layers = (program.layer_at(index) for index in range(len(program.instructions)))
+    return [min(lowered.get(layer.tensor, full), full) if layer else full for layer in layers]
 
 
-def _array(target: Target, counters: Counters) -> Interval:
-    """Return the energy of the phases, by the rows that could be driven where idle rows may cost less."""
+def _lowered(meta: Mapping[str, Any]) -> dict[str, int]:
+    """Return tensor -> bits of the input of the layers whose precision was lowered."""
+    ranges = meta.get("ranges")
+    bits = ranges.get("bits") if isinstance(ranges, Mapping) else None
+    pairs = bits.items() if isinstance(bits, Mapping) else ()
+    return {tensor: pair[0] for tensor, pair in pairs if isinstance(pair, list) and pair and isinstance(pair[0], int)}
+
+
+def charge(pricing: Pricing, counters: Counters, bits: int | None = None) -> Charge:
+    """Return what so much work takes, for input codes of so many bits (None: all of the DAC's)."""
+    energy = {name: priced(pricing, counters, paid) for name, paid in COMPONENTS.items()}
+    energy["array"] = array_energy(pricing, counters, bits)
+    phases = phase_time(pricing.target, bits).times(counters.serial_phases)
+    return Charge(counters, energy, phases, _digital_time(pricing.target, counters))
+
+
+def priced(pricing: Pricing, counters: Counters, paid: Sequence[str]) -> Interval:
+    """Return the energy in pJ of the counters named; what has no price is not in it."""
+    keys = {name: key for name in paid if (key := pricing.each(name))}
+    return summed(price(pricing.target, key).times(getattr(counters, name)) for name, key in keys.items())
+
+
+def array_energy(pricing: Pricing, counters: Counters, bits: int | None = None) -> Interval:
+    """Return the energy in pJ of the arrays: by phases and rows driven, or bottom-up by converters and cells.
+
+    Rows that could be driven are taken to be, where no data were counted.
+    """
+    target = pricing.target
+    if pricing.basis == BOTTOM_UP:
+        return priced(pricing, counters, ("conversions",)) + priced(pricing, counters, ("charge",)).times(ATTOJOULE)
     if not counters.phases:
         return Interval()
-    driven = Fraction(counters.row_slots, counters.phases * target.rows)
-    return (phase_energy(target) * row_share(target, driven)).times(counters.phases)
+    driven = Fraction(counters.row_on if pricing.counted else counters.row_slots) / (counters.phases * target.rows)
+    return (phase_energy(target, bits) * row_share(target, driven)).times(counters.phases)
+
+
+ATTOJOULE = Fraction(1, 10**6)
+"""pJ in an aJ."""
 
 
 def _digital_time(target: Target, counters: Counters) -> Interval:
@@ -120,12 +235,3 @@ def _lane_cycles(counters: Counters) -> int:
     """Return the cycles that one lane alone would take; what is converted is requantised as it comes."""
     arithmetic = max(counters.dig_mul, counters.dig_add) + counters.dig_table + counters.dig_div
     return arithmetic + (0 if counters.conversions else counters.requant)
-
-
-def _missing(target: Target, charges: Sequence[Charge]) -> tuple[str, ...]:
-    """Return the counters that the program has and that have no price."""
-    return tuple(
-        name
-        for name, key in EACH.items()
-        if key not in target.constants and any(getattr(c.counters, name) for c in charges)
-    )

@@ -1,33 +1,26 @@
-"""The facts of an estimate as plain values: what text, JSON and CSV all print."""
+"""The facts of an estimate as plain values: what text, JSON, CSV and reports all print."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from cimc.backends.cost.counters import Counters
-from cimc.backends.cost.counting import total
-from cimc.backends.cost.estimate import COMPONENTS, EACH, Charge, Estimate, charge
+from cimc.backends.cost.counters import DATA, NAMES, Counters, total
+from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, EACH, Charge, Estimate, Pricing, charge
+from cimc.backends.cost.rows import rows
 from cimc.backends.cost.waterfall import efficiency, peak, waterfall
 from cimc.isa.program import Program
-from cimc.targets.prices import Interval, constant, summed
+from cimc.targets.prices import PUBLISHED, Interval, constant, summed
 from cimc.targets.schema import CONSTANTS
 from cimc.targets.target import Target
 
-FORMAT = "cimc-cost 1"
-BASIS = "published"
-"""Prices fitted to what a chip's makers publish; a sum of component models would be another basis."""
+FORMAT = "cimc-cost 2"
 WIDTH_TOLD = 0.9
 """Constants are named until they make up this share of the bounds' width."""
-PRICED = ("timing.phase", "energy.array_power", "energy.product_fixed", "energy.idle_rows", "digital.cycle")
-
-Key = Callable[[int, Program], str]
-
-GROUPS: Mapping[str, Key] = {
-    "layer": lambda index, program: ", ".join(program.locations[index]),
-    "instruction": lambda index, program: f"{index} {program.instructions[index].name}",
-}
-"""What the rows of a table may stand for -> the name of the row that an instruction belongs to."""
+PHASES = ("timing.phase", "timing.phase_6", "timing.phase_4", "digital.cycle")
+ARRAY = ("energy.array_power", "energy.product_fixed", "energy.idle_rows")
+NEVER = ("wires", "idle tiles", "programming")
+"""What no target of ours has a price for yet."""
 
 
 def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
@@ -35,50 +28,85 @@ def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
     counted = total(one.counters for one in estimate.charges)
     return {
         "format": FORMAT,
-        "target": estimate.target.name,
-        "basis": BASIS,
-        "time_ns": bounded(estimate.time_ns),
-        "energy_pj": bounded(estimate.energy_pj),
-        "chip_tops_per_w": bounded(efficiency(estimate)),
-        "peak_tops_per_w": float(peak(estimate)) if estimate.component("array").value else None,
+        **summary(estimate),
         "components_pj": {name: bounded(estimate.component(name)) for name in COMPONENTS},
-        "counters": counted.to_json(),
+        "counters": shown(counted, estimate),
+        "driven": driven(estimate, counted),
         "waterfall": [
             {"step": fall.name, "factor": float(fall.factor), "tops_per_w": float(fall.left), "because": fall.fact}
             for fall in waterfall(estimate)
         ],
-        "not_modelled": list(estimate.missing),
+        "not_modelled": [*estimate.missing, *NEVER],
         "bounds_from": [{"name": key, "share": share} for key, share in widening(estimate)],
-        "constants": [_constant(estimate.target, key) for key in (*PRICED, *EACH.values())],
+        "constants": [_constant(estimate.target, key) for key in used(estimate.pricing)],
         "by": by,
-        "rows": [_row(name, charges, estimate.energy_pj) for name, charges in grouped(estimate, program, by).items()],
+        "rows": [_row(name, charges, estimate) for name, charges in rows(estimate, program, by).items()],
     }
 
 
-def grouped(estimate: Estimate, program: Program, by: str) -> dict[str, list[Charge]]:
-    """Return the charges of each row, in program order; what does nothing that is counted has none."""
-    rows: dict[str, list[Charge]] = {}
-    for index, one in enumerate(estimate.charges):
-        if any(one.counters.values()[1:]):
-            rows.setdefault(GROUPS[by](index, program), []).append(one)
-    return rows
+def summary(estimate: Estimate) -> dict[str, Any]:
+    """Return what a program takes in a few numbers."""
+    falls = waterfall(estimate)
+    time = estimate.time_ns.value
+    return {
+        "target": estimate.target.name,
+        "basis": estimate.pricing.basis,
+        "samples": estimate.samples,
+        "time_ns": bounded(estimate.time_ns),
+        "energy_pj": bounded(estimate.energy_pj),
+        "samples_per_s": float(10**9 / time) if time else None,
+        "chip_tops_per_w": bounded(efficiency(estimate)),
+        "peak_tops_per_w": float(peak(estimate.target).value) if falls else None,
+        "first_loss": min(falls, key=lambda fall: fall.factor).name if falls else None,
+    }
+
+
+def shown(counters: Counters, estimate: Estimate) -> dict[str, int | float]:
+    """Return the counters that are known, by name: whole numbers, means of data as numbers with a point."""
+    known = (name for name in NAMES if name not in DATA or estimate.pricing.counted)
+    return {name: _plain(getattr(counters, name)) for name in known}
+
+
+def driven(estimate: Estimate, counted: Counters) -> dict[str, float]:
+    """Return what data made of the arrays by the most that there could be: rows driven, pulse time; or nothing."""
+    if not estimate.pricing.counted or not counted.row_slots:
+        return {}
+    full = counted.row_slots * estimate.target.dac_range.high
+    return {
+        "rows driven": float(counted.row_on / Fraction(counted.row_slots)),
+        "pulses": float(counted.pulse / Fraction(full)),
+    }
+
+
+def _plain(number: int | Fraction) -> int | float:
+    return int(number) if Fraction(number).denominator == 1 else float(number)
+
+
+def used(pricing: Pricing) -> tuple[str, ...]:
+    """Return the constants that a total may depend on, whether the target has them or not."""
+    array = ARRAY if pricing.basis == PUBLISHED else tuple(CONVERTERS_AND_CELLS.values())
+    return (*PHASES, *array, *EACH.values())
 
 
 def widening(estimate: Estimate) -> list[tuple[str, float]]:
     """Return the constants that widen the bounds of the energy, widest first, and by what share: 90 % of the width."""
-    work = total(one.counters for one in estimate.charges)
-    whole, found = _width(estimate.target, work), []
-    for key in (key for key in (*PRICED, *EACH.values()) if key in estimate.target.constants):
-        value = float(estimate.target.constants[key])
-        certain = replace(estimate.target, bounds={**estimate.target.bounds, key: (value, value)})
-        found.append((key, float((whole - _width(certain, work)) / whole) if whole else 0.0))
+    work, pricing = estimate.by_bits(), estimate.pricing
+    whole, found = _width(pricing, work), []
+    for key in (key for key in used(pricing) if key in estimate.target.constants):
+        found.append((key, float((whole - _width(_certain(pricing, key), work)) / whole) if whole else 0.0))
     found.sort(key=lambda pair: -pair[1])
     told = [sum(share for _, share in found[:n]) for n in range(len(found))]
     return [pair for pair, before in zip(found, told, strict=True) if pair[1] > 0 and before < WIDTH_TOLD]
 
 
-def _width(target: Target, work: Counters) -> Fraction:
-    energy = charge(target, work).energy_pj
+def _certain(pricing: Pricing, key: str) -> Pricing:
+    """Return the same prices with one constant known exactly."""
+    target, value = pricing.target, float(pricing.target.constants[key])
+    return replace(pricing, target=replace(target, bounds={**target.bounds, key: (value, value)}))
+
+
+def _width(pricing: Pricing, work: Mapping[int, Counters]) -> Fraction:
+    energy = summed(charge(pricing, counters, bits).energy_pj for bits, counters in work.items())
     return energy.high - energy.low
 
 
@@ -86,16 +114,16 @@ def bounded(interval: Interval) -> dict[str, float]:
     return {"value": float(interval.value), "low": float(interval.low), "high": float(interval.high)}
 
 
-def _row(name: str, charges: Iterable[Charge], whole: Interval) -> dict[str, Any]:
-    charges = list(charges)
-    counted = total(one.counters for one in charges)
+def _row(name: str, charges: Iterable[Charge], estimate: Estimate) -> dict[str, Any]:
+    charges, whole = list(charges), estimate.energy_pj.value
     energy = summed(one.energy_pj for one in charges)
     return {
         "name": name,
         "time_ns": bounded(summed(one.time_ns for one in charges)),
         "energy_pj": bounded(energy),
-        "share": float(energy.value / whole.value) if whole.value else 0.0,
-        **counted.to_json(),
+        "share": float(energy.value / whole) if whole else 0.0,
+        "components_pj": {c: float(summed(one.energy.get(c, Interval()) for one in charges).value) for c in COMPONENTS},
+        **shown(total(one.counters for one in charges), estimate),
     }
 
 

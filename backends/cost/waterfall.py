@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cimc.backends.cost.counters import Counters
-from cimc.backends.cost.counting import total
+from cimc.backends.cost.counters import Counters, total
 from cimc.backends.cost.estimate import COMPONENTS, Estimate
-from cimc.targets.prices import Interval, phase_energy
+from cimc.targets.prices import BOTTOM_UP, Interval, phase_energy, phase_time
+from cimc.targets.target import Target
 
 OPERATIONS = 2
 """A multiply-accumulate is two operations, as the field counts."""
@@ -23,26 +23,38 @@ class Fall:
     fact: str
 
 
-def peak(estimate: Estimate) -> Fraction:
+def peak(target: Target) -> Interval:
     """Return the operations per pJ of one tile with every row and every ADC at work: TOPS/W at the peak."""
-    operations = OPERATIONS * estimate.target.rows * estimate.target.converters
-    return operations / phase_energy(estimate.target).value
+    return per(OPERATIONS * target.rows * target.converters, phase_energy(target))
+
+
+def peak_rate(target: Target) -> Interval:
+    """Return the operations per ns of all tiles at their peak (thousands: TOPS); of one where there is no number."""
+    operations = OPERATIONS * target.rows * target.converters * (target.tiles or 1)
+    return per(operations, phase_time(target))
+
+
+def per(operations: int, spent: Interval) -> Interval:
+    """Return operations per what they take, low to high; nothing where that may be nothing."""
+    if not spent.low:
+        return Interval()
+    return Interval(*(Fraction(operations) / one for one in (spent.value, spent.high, spent.low)))
 
 
 def efficiency(estimate: Estimate) -> Interval:
-    """Return the array's operations per pJ of the whole program (TOPS/W, chip), low to high."""
-    operations, energy = OPERATIONS * total(c.counters for c in estimate.charges).cells, estimate.energy_pj
-    if not energy.low:
-        return Interval()
-    return Interval(*(Fraction(operations) / joules for joules in (energy.value, energy.high, energy.low)))
+    """Return the network's operations per pJ of the whole program (TOPS/W, chip), low to high."""
+    return per(OPERATIONS * total(c.counters for c in estimate.charges).macs, estimate.energy_pj)
 
 
 def waterfall(estimate: Estimate) -> tuple[Fall, ...]:
-    """Return the steps from peak to chip; factors times the peak give the chip's figure exactly."""
+    """Return the steps from peak to chip; factors times the peak give the chip's figure exactly.
+
+    There are none where the array has no price by phase.
+    """
     counted = total(charge.counters for charge in estimate.charges)
-    if not estimate.component("array").value:
+    if estimate.pricing.basis == BOTTOM_UP or not estimate.component("array").value:
         return ()
-    left, falls = peak(estimate), []
+    left, falls = peak(estimate.target).value, []
     for name, factor, fact in _factors(estimate, counted):
         left *= factor
         falls.append(Fall(name, factor, left, fact))
@@ -55,12 +67,24 @@ def _factors(estimate: Estimate, counted: Counters) -> Iterator[tuple[str, Fract
     yield "rows", rows, f"{float(rows * height):.0f} of {height} rows in a mean phase"
     columns = Fraction(counted.cells, counted.row_slots * converters)
     yield "converters", columns, f"{float(columns * converters):.0f} of {converters} ADCs in a mean phase, by rows"
-    full = phase_energy(estimate.target).value * counted.phases
+    if counted.macs != counted.cells:
+        yield "diagonals", Fraction(counted.macs, counted.cells), "cells beside the diagonals of blocks hold no weight"
+    yield from _phases(estimate, counted)
     spent = estimate.component("array").value
-    if spent != full:
-        yield "idle rows", full / spent, "rows that are not driven take less"
     for name in COMPONENTS:
         part = estimate.component(name).value
         if name != "array" and part:
             yield name, spent / (spent + part), f"{float(part) / 1000:.4g} nJ beside {float(spent) / 1000:.4g} nJ"
             spent += part
+
+
+def _phases(estimate: Estimate, counted: Counters) -> Iterator[tuple[str, Fraction, str]]:
+    """Yield what phases take less than full ones: for codes of fewer bits, and where idle rows cost less."""
+    target = estimate.target
+    full = phase_energy(target).value * counted.phases
+    timed = sum((phase_energy(target, n).value * work.phases for n, work in estimate.by_bits().items()), Fraction(0))
+    if timed != full:
+        yield "input bits", full / timed, "phases of layers with codes of fewer bits are shorter"
+    spent = estimate.component("array").value
+    if spent != timed:
+        yield "idle rows", timed / spent, "rows that are not driven take less"

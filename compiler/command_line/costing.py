@@ -10,8 +10,16 @@ from typing import Any
 
 from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.facts import facts
+from cimc.backends.cost.observed import DataCounting
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.machine import ports
+from cimc.command_line.compiling import feeding_of
+from cimc.driving.arrays import load_arrays
+from cimc.driving.measures import measure
+from cimc.driving.scoring import program_inputs
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
+from cimc.isa.program import Program
 
 Facts = Mapping[str, Any]
 
@@ -26,7 +34,8 @@ COUNTED = {
 
 def cost_command(options: argparse.Namespace) -> int:
     program = load_program(options.program)
-    found = facts(estimate(program), program, options.by)
+    data = counted(program, options) if options.input else None
+    found = facts(estimate(program, data, options.basis), program, options.by)
     if options.json:
         print(json.dumps(found, indent=1))
     elif options.csv:
@@ -36,22 +45,38 @@ def cost_command(options: argparse.Namespace) -> int:
     return 0
 
 
+def counted(program: Program, options: argparse.Namespace) -> DataCounting:
+    """Return what data decide of a program's work: it runs on the inputs that the options name."""
+    real = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
+    codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+    counting = DataCounting(program)
+    Interpreter(program).run(codes, counting)
+    return counting
+
+
 def _text(found: Facts, name: str) -> Iterator[str]:
-    yield f"{name} on {found['target']}, one sample; prices as {found['basis']}, bounds in brackets"
-    yield f"  time    {_measure(found['time_ns'], 1e3, 'us')}, array and digital unit one after the other"
-    yield f"  energy  {_measure(found['energy_pj'], 1e6, 'uJ')}"
+    mean = f"the mean of {found['samples']} samples" if found["samples"] else "one sample"
+    yield f"{name} on {found['target']}, {mean}; prices {found['basis']}, bounds in brackets"
+    yield f"  time    {measure(found['time_ns'], 1e3, 'us')}, array and digital unit one after the other"
+    yield f"  energy  {measure(found['energy_pj'], 1e6, 'uJ')}"
     for component, part in found["components_pj"].items():
         if part["value"]:
-            yield f"    {component:8} {_measure(part, 1e6, 'uJ')}"
+            yield f"    {component:8} {measure(part, 1e6, 'uJ')}"
+    yield from _driven(found)
     yield ""
     yield from _waterfall(found)
     yield ""
     yield from _table(found)
     yield ""
-    if found["not_modelled"]:
-        unpriced = ", ".join([*found["not_modelled"], "wires", "idle tiles"])
-        yield f"  not modelled, as {found['target']} has no price for it: {unpriced}"
+    yield f"  not modelled, as {found['target']} has no price for it: {', '.join(found['not_modelled'])}"
     yield from _why_wide(found)
+
+
+def _driven(found: Facts) -> Iterator[str]:
+    """Yield what the data counted made of the rows, as shares of every row at full input."""
+    if found["samples"]:
+        shares = " %, ".join(f"{name} {100 * share:.1f}" for name, share in found["driven"].items())
+        yield f"  data    {shares} % of all that rows could do"
 
 
 def _waterfall(found: Facts) -> Iterator[str]:
@@ -62,7 +87,7 @@ def _waterfall(found: Facts) -> Iterator[str]:
     for fall in found["waterfall"]:
         yield f"  {fall['tops_per_w']:8.4g}         {fall['step']} x {fall['factor']:.4g}: {fall['because']}"
     chip = found["chip_tops_per_w"]
-    yield f"  {chip['value']:8.4g} TOPS/W  chip ({chip['low']:.3g} .. {chip['high']:.3g}): what is priced, nothing else"
+    yield f"  {chip['value']:8.4g} TOPS/W  chip: {measure(chip, 1, 'TOPS/W')}, of what is priced, nothing else"
 
 
 def _table(found: Facts) -> list[str]:
@@ -102,11 +127,3 @@ def _why_wide(found: Facts) -> Iterator[str]:
         one = constants[wide["name"]]
         within = f"{one['low']:.4g} .. {one['high']:.4g} {one['unit']}"
         yield f"  {100 * wide['share']:.0f} % of the bounds' width: {one['name']}, {one['source']}, {within}"
-
-
-def _measure(part: Mapping[str, float], unit: float, name: str) -> str:
-    """Return a value with its bounds, to the digits that they deserve."""
-    value, low, high = (part[key] / unit for key in ("value", "low", "high"))
-    if low == high:
-        return f"{value:.4g} {name}"
-    return f"{value:.3g} {name} ({low:.3g} .. {high:.3g})"

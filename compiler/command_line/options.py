@@ -294,7 +294,20 @@ def _cost(commands: "Commands") -> None:  # type: ignore[valid-type]
         _late("costing", "cost_command"),
     )
     parser.add_argument("program", metavar="prog.asm")
-    parser.add_argument("--by", choices=("layer", "instruction"), default="layer", help="what a row is (default layer)")
+    parser.add_argument(
+        "--by",
+        choices=("layer", "tile", "component", "instruction"),
+        default="layer",
+        help="what a row is (default layer)",
+    )
+    parser.add_argument("--input", metavar="X.npz", help="count what data decide as well: the program runs on them")
+    parser.add_argument(
+        "--basis",
+        choices=("published", "bottom-up"),
+        default="published",
+        help="prices of the array: fitted to a chip's published figures (default), or the sum of component models",
+    )
+    _feeding(parser)
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="everything as one JSON object")
     output.add_argument("--csv", action="store_true", help="one line a row, every counter")

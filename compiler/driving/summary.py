@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from xdsl.ir import Operation
 
+from cimc.backends.cost.estimate import estimate
+from cimc.backends.cost.facts import summary
 from cimc.backends.noise.converters import common_range
 from cimc.driving.driver import Compilation
+from cimc.driving.measures import one_line
 from cimc.driving.tables import tabulate
 from cimc.ir.attributes import int_values
 from cimc.ir.loop import runs_of
@@ -18,6 +21,7 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.passes.costs import Cost, depthwise_price, layer_cost, vectors_of
 from cimc.passes.mixed_precision import FULL
 from cimc.targets import Target
+from cimc.targets.prices import summed
 
 SHOWN_LAYERS = 12
 
@@ -28,8 +32,9 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
     tenants = Counter(tile for op in layers if op.shares is None for tile in set(int_values(op.blocks)[::3]))
     used = set(tenants)
     cells = sum(math.prod(op.matrix) * op.copies for op in layers if op.shares is None)
-    array, alone = (sum((layer_cost(target, op, copies) for op in layers), Cost(0.0, 0.0)) for copies in (None, 1))
+    alone = sum((layer_cost(target, op, 1) for op in layers), Cost(0.0, 0.0))
     program, names = compilation.emission.program, _names(compilation)
+    cost = estimate(program)
     return {
         "layers": len(layers),
         "tiles": len(used),
@@ -44,11 +49,12 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
         "most_layers_in_a_tile": max(tenants.values(), default=0),
         "devices": sum(_devices(compilation, op, target) for op in layers if op.shares is None),
         "conversions": sum(_conversions(op) for op in layers),
-        "array_us": round(array.time_ns / 1000, 3),
-        "array_uj": round(array.energy_nj / 1000, 3),
+        "array_us": round(float(summed(charge.array_ns for charge in cost.charges).value) / 1e3, 3),
+        "array_uj": round(float(cost.component("array").value) / 1e6, 3),
         "array_us_alone": round(alone.time_ns / 1000, 3),
         "replicas": {names[op.label.data]: op.copies for op in layers if op.copies > 1},
         "shared": {names[op.label.data]: names[op.shares.data] for op in layers if op.shares is not None},
+        "cost": summary(cost),
         "depthwise": [_priced(op, target, names) for op in compilation.graph.operations if is_depthwise(op)],
     }
 
@@ -66,6 +72,7 @@ def render_summary(compilation: Compilation, target: Target, output: str, width:
         f"array utilisation {100 * facts['utilisation']:.1f} %{_together(facts['most_layers_in_a_tile'])}",
         f"  static instructions      {facts['static_instructions']}",
         f"  matrix-vector products   {facts['mvms']} a sample{_estimate(facts)}",
+        f"  estimated cost           {one_line(facts['cost'])}",
         f"  activation memory        {facts['activation_bytes']} bytes",
         f"  payload                  {facts['payload_bytes']} bytes (conductance targets and constants)",
         *_range(facts["adc"]),

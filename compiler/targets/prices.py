@@ -11,6 +11,12 @@ SPREAD = {"verified": Fraction(2, 100), "secondary": Fraction(1, 10)}
 """How far a constant may lie to either side where it states no bounds."""
 FACTOR = 2
 """By how much any other constant may be off: an unverified or derived one that states no bounds."""
+PUBLISHED, BOTTOM_UP = "published", "bottom-up"
+"""Prices fitted to what a chip's makers publish, or the sum of component models; no total mixes the two."""
+BASES = {PUBLISHED: ("energy.array_power", "energy.product_fixed"), BOTTOM_UP: ("bottom_up.conversion",)}
+"""Basis -> the prices of the array that a target needs for it."""
+PHASES = {6: "timing.phase_6", 4: "timing.phase_4"}
+"""Bits of input codes -> the time of a phase, where a target states one for fewer bits than its DAC has."""
 PICOJOULE = 1000
 """pJ in a nJ, and in a W times a ns."""
 
@@ -65,15 +71,25 @@ def price(target: Target, key: str) -> Interval:
     return constant(target, key) or Interval()
 
 
-def phase_energy(target: Target) -> Interval:
-    """Return the energy in pJ of one conversion of all ADCs of a tile, all rows driven.
+def phase_time(target: Target, bits: int | None = None) -> Interval:
+    """Return the time in ns of one conversion of all ADCs, for input codes of so many bits (None: all of the DAC's).
+
+    The shortest that the target states for codes that fit; where it states none for fewer bits, that of all of them.
+    """
+    fewer = (n for n in sorted(PHASES) if bits is not None and bits <= n < int(target.constants["dac.bits"]))
+    stated = next((PHASES[n] for n in fewer if PHASES[n] in target.constants), "timing.phase")
+    return price(target, stated)
+
+
+def phase_energy(target: Target, bits: int | None = None) -> Interval:
+    """Return the energy in pJ of one conversion of all ADCs of a tile, all rows driven, by the bits of input codes.
 
     energy.array_power while the phase lasts, and energy.product_fixed whatever its time, shared by a product's phases:
     the line through the published points of AON-CiM (arXiv 2111.06503).
     """
     power, fixed = price(target, "energy.array_power"), price(target, "energy.product_fixed")
     multiplexing = int(target.constants["adc.multiplexing"])
-    return (power * price(target, "timing.phase") + fixed.times(Fraction(1, multiplexing))).times(PICOJOULE)
+    return (power * phase_time(target, bits) + fixed.times(Fraction(1, multiplexing))).times(PICOJOULE)
 
 
 def row_share(target: Target, driven: Fraction) -> Interval:

@@ -59,6 +59,8 @@ CONSTANTS: Mapping[str, Constant] = {
     "memory.activation_bytes": Constant("bytes", int, 1, float(1 << 36)),
     "memory.constant_bytes": Constant("bytes", int, 1, float(1 << 36)),
     "timing.phase": Constant("ns", float),
+    "timing.phase_6": Constant("ns", float, optional=True),
+    "timing.phase_4": Constant("ns", float, optional=True),
     "energy.product_fixed": Constant("nJ", float),
     "energy.array_power": Constant("W", float),
     "energy.multiply": Constant("pJ", float),
@@ -71,5 +73,7 @@ CONSTANTS: Mapping[str, Constant] = {
     "energy.act_byte_write": Constant("pJ", float, optional=True),
     "energy.const_byte": Constant("pJ", float, optional=True),
     "energy.instruction": Constant("pJ", float, optional=True),
+    "bottom_up.conversion": Constant("pJ", float, optional=True),
+    "bottom_up.charge": Constant("aJ", float, optional=True),
 }
 """Section.key -> constant. All are required but the prices that are marked optional."""

@@ -184,7 +184,7 @@ def target_of(sections: Mapping[str, Any]) -> Target:
     values: dict[str, Any] = {}
     for key in CONSTANTS:
         section, _, name = key.rpartition(".")
-        within = sections[section] if section else sections
+        within = sections.get(section, {}) if CONSTANTS[key].optional else sections[section] if section else sections
         if name in within or not CONSTANTS[key].optional:
             values[key] = within[name]
     problems = [f"{key}: {problem}" for key, value in values.items() if (problem := CONSTANTS[key].problem(value))]

@@ -3,16 +3,20 @@
 from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
-from cimc.backends.cost.counting import total
-from cimc.backends.cost.estimate import EACH, charge, estimate
+from cimc.backends.cost.counters import total
+from cimc.backends.cost.estimate import EACH, Pricing, charge, estimate
 from cimc.backends.cost.facts import facts, widening
+from cimc.backends.cost.observed import DataCounting
+from cimc.backends.cost.rows import GROUPS, rows
 from cimc.backends.cost.waterfall import OPERATIONS, efficiency, peak, waterfall
+from cimc.backends.interpreter import Interpreter
 from cimc.isa.errors import CimcError
-from cimc.isa.program import Program
+from cimc.isa.program import Layer, Port, Program
 from cimc.targets import load_target
-from cimc.targets.prices import Interval, constant, exact, phase_energy, row_share
+from cimc.targets.prices import BOTTOM_UP, Interval, constant, exact, phase_energy, phase_time, row_share, summed
 
 TARGET = load_target("aon-cim")
 
@@ -27,6 +31,12 @@ def program(new) -> Program:
     sketch.put("mvm", in_=0, out=1, block=0, blocks=1, **tables, **rounding)
     sketch.put("add", a=1, b=1, out=2, ma=1, mb=1, bias=0, **rounding)
     return replace(sketch.program(), meta={"target": TARGET.sections()})
+
+
+@pytest.fixture
+def driven(program) -> Program:
+    """The same with an input: 2 vectors of 4 codes."""
+    return replace(program, inputs=(Port("x", 0, "i8", (8,), (8,), (0,), 1.0, 0, -127, 127),))
 
 
 def test_the_array_takes_what_its_phases_take(program):
@@ -51,14 +61,14 @@ def test_a_price_pays_for_its_counter_and_nothing_else(program, counter):
         TARGET, constants={**TARGET.constants, key: before + 0.5}, sources={**TARGET.sources, key: "derived"}
     )
     work = total(one.counters for one in estimate(program).charges)
-    more = charge(dearer, work).energy_pj.value - charge(TARGET, work).energy_pj.value
+    more = charge(Pricing(dearer), work).energy_pj.value - charge(Pricing(TARGET), work).energy_pj.value
     assert more == getattr(work, counter) * (exact(before + 0.5) - exact(before))
 
 
 def test_sums_over_instructions_are_the_total_to_the_last_digit(program):
     found = estimate(program)
     work = total(one.counters for one in found.charges)
-    whole = charge(found.target, work)
+    whole = charge(found.pricing, work)
     assert found.energy_pj == whole.energy_pj
     assert found.energy_pj == Interval(
         *(sum(getattr(found.component(name), end) for name in whole.energy) for end in ("value", "low", "high"))
@@ -67,12 +77,12 @@ def test_sums_over_instructions_are_the_total_to_the_last_digit(program):
 
 def test_factors_lead_from_peak_to_chip_exactly(program):
     found = estimate(program)
-    left = peak(found)
+    left = peak(found.target).value
     for fall in waterfall(found):
         left *= fall.factor
     work = total(one.counters for one in found.charges)
-    assert left == Fraction(OPERATIONS * work.cells) / found.energy_pj.value == efficiency(found).value
-    assert peak(found) == pytest.approx(13.55, rel=5e-4)
+    assert left == Fraction(OPERATIONS * work.macs) / found.energy_pj.value == efficiency(found).value
+    assert peak(found.target).value == pytest.approx(13.55, rel=5e-4)
 
 
 def test_what_has_no_price_is_named(program):
@@ -118,3 +128,103 @@ def test_an_array_without_a_price_has_no_peak_to_fall_from(program):
     found = estimate(replace(program, meta={"target": target.sections()}))
     assert found.energy_pj.value > 0
     assert waterfall(found) == ()
+
+
+@pytest.mark.parametrize("by", GROUPS)
+def test_rows_sum_up_to_the_program_to_the_last_digit(program, by):
+    found = estimate(program)
+    charges = [one for row in rows(found, program, by).values() for one in row]
+    assert summed(one.energy_pj for one in charges) == found.energy_pj
+    assert summed(one.time_ns for one in charges) == found.time_ns
+    silent = sum(not any(one.counters.values()[1:]) for one in found.charges)
+    whole = total(one.counters for one in found.charges)
+    assert total(one.counters for one in charges) == replace(whole, issued=whole.issued - silent)
+
+
+def copies(new, *tiles: int, layer: tuple[str, ...] = ("layer",)) -> Program:
+    """Two products of 3 vectors each, of blocks in these tiles."""
+    sketch = new().gain()
+    for number, tile in enumerate(tiles):
+        sketch.block(number, [[1] * 5] * 4, at=(tile, 4 * number, 0))
+    tables = {"scale": sketch.table([1] * 5, "i32"), "bias": sketch.table([0] * 5, "i64")}
+    for number in range(2):
+        sketch.tensor(0, (1, 1, 3, 4)).tensor(1, (1, 1, 3, 5), 32)
+        sketch.put("mvm", in_=0, out=1, block=number, blocks=1, shift=0, low=-128, high=127, **tables)
+    program = sketch.program()
+    located = tuple(layer if one.name == "mvm" else () for one in program.instructions)
+    return replace(program, locations=located, meta={"target": {**TARGET.sections(), "array": TILES}})
+
+
+TILES = {**TARGET.sections()["array"], "tiles": 2}
+
+
+@pytest.mark.parametrize(("tiles", "layer", "phases"), [((0, 1), ("a",), 3), ((0, 0), ("a",), 6), ((0, 1), (), 6)])
+def test_products_of_one_layer_run_at_the_same_time_in_tiles_of_their_own(new, tiles, layer, phases):
+    work = total(one.counters for one in estimate(copies(new, *tiles, layer=layer)).charges)
+    assert (work.serial_phases, work.phases) == (phases, 6)
+
+
+@pytest.mark.parametrize(("bits", "wanted"), [(8, "130"), (7, "130"), (6, "34"), (5, "34"), (4, "10"), (2, "10")])
+def test_a_phase_lasts_as_long_as_the_bits_of_its_codes_need(bits, wanted):
+    assert phase_time(TARGET, bits).value == Fraction(wanted)
+
+
+def test_a_layer_of_few_bits_has_short_phases(program):
+    """Both products and the sum belong to a layer whose input was lowered to 4 bits."""
+    layer = Layer("mm", "tensor", ("mm",))
+    located = tuple(("mm",) for _ in program.locations)
+    lowered = {**program.meta, "ranges": {"bits": {"tensor": [4, 8]}}}
+    full, short = (
+        estimate(replace(program, meta=meta, layers=(layer,), locations=located)) for meta in (program.meta, lowered)
+    )
+    assert full.charges[-3].array_ns == phase_time(TARGET).times(2)
+    assert short.charges[-3].array_ns == phase_time(TARGET, 4).times(2)
+    assert short.component("array") == (phase_energy(TARGET, 4) * row_share(TARGET, Fraction(4, 1024))).times(2)
+    fall = next(fall for fall in waterfall(short) if fall.name == "input bits")
+    assert fall.factor == phase_energy(TARGET).value / phase_energy(TARGET, 4).value
+
+
+def counted(program: Program, codes: list[int]) -> DataCounting:
+    counting = DataCounting(program)
+    Interpreter(program).run({"x": np.array(codes, np.int8).reshape(-1, *program.inputs[0].shape)}, counting)
+    return counting
+
+
+def test_rows_that_data_leave_idle_cost_less_where_idle_rows_do(driven):
+    """Two samples drive 2 and 1 of 2 x 4 rows."""
+    found = estimate(driven, counted(driven, [[1, 0, -3, 0] + [0] * 4, [0] * 7 + [9]]))
+    assert found.samples == 2
+    work = total(one.counters for one in found.charges)
+    assert (work.row_on, work.pulse, work.charge, work.adc_mag) == (
+        Fraction(3, 2),
+        Fraction(13, 2),
+        5 * Fraction(13, 2),
+        Fraction(2 * 5 + 9 * 5, 2),
+    )
+    share = row_share(TARGET, Fraction(3, 2) / (2 * 1024))
+    assert found.component("array").low == 2 * phase_energy(TARGET).low * share.low
+    assert found.component("array").value == 2 * phase_energy(TARGET).value
+
+
+def test_data_counters_of_a_batch_are_the_sums_of_its_samples(driven):
+    codes = np.random.default_rng(5).integers(-127, 128, (6, 8)).tolist()
+    whole = counted(driven, codes)
+    parts = [counted(driven, [one]) for one in codes]
+    for index in range(len(driven.instructions)):
+        alone = total(part.means(index).get(0, total([])) for part in parts)
+        assert whole.means(index).get(0, total([])).times(6) == alone
+
+
+def test_the_bottom_up_basis_prices_converters_and_charge_and_no_phase(driven):
+    found = estimate(driven, counted(driven, [[1] * 8]), BOTTOM_UP)
+    assert found.component("array").value == 10 * Fraction("0.36") + 8 * 5 * Fraction("2.015") / 10**6
+    assert found.component("memory").value == 0
+    assert set(found.missing) == {"act_read", "act_write", "const_read", "issued"}
+    assert waterfall(found) == ()
+    assert estimate(driven, basis=BOTTOM_UP).missing == (*found.missing, "charge")
+
+
+def test_a_basis_that_the_target_has_no_price_on_is_refused_by_both_names(program):
+    sections = {key: value for key, value in TARGET.sections().items() if key != "bottom_up"}
+    with pytest.raises(CimcError, match=r"bottom_up\.conversion.*energy\.array_power"):
+        estimate(replace(program, meta={"target": sections}), basis=BOTTOM_UP)

@@ -1,6 +1,7 @@
 """What programs are counted as equals what the literal reference does, access by access."""
 
 from collections import Counter
+from dataclasses import asdict
 from math import ceil
 
 import numpy as np
@@ -9,9 +10,12 @@ from backends.test_random_programs import sketches  # noqa: TID251, the tests of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimc.backends.cost.counters import Counters
-from cimc.backends.cost.counting import count, inside, total
+from cimc.backends.cost.counters import DATA, Counters, total
+from cimc.backends.cost.counting import count, inside
+from cimc.backends.cost.observed import DataCounting
+from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.traps import Trap
+from cimc.backends.noise import draws
 from cimc.backends.reference import instructions
 from cimc.backends.reference.instructions import Reference
 from cimc.isa.streams import define, with_window
@@ -70,7 +74,18 @@ class BruteForce(Reference):
                 phases, rows = ceil(len(codes) / (machine.columns // machine.multiplexing)), block.cells.rows
                 self.note(products=1, conversions=len(codes), phases=phases, row_slots=rows * phases)
                 self.note(cells=rows * len(codes))
+            for inputs, codes in [] if calibrating else zip(block.inputs, block.codes, strict=True):
+                phases = ceil(len(codes) / (machine.columns // machine.multiplexing))
+                self.note(row_on=phases * sum(x != 0 for x in inputs), pulse=phases * sum(map(abs, inputs)))
+                self.note(adc_mag=sum(map(abs, codes)), charge=self.conducted(block.cells, inputs))
         return found
+
+    def conducted(self, cells, inputs):
+        """Return |code| x (G+ + G-) summed over a block, device by device."""
+        places = [(i, j, side) for i in range(cells.rows) for j in range(cells.cols) for side in "+-"]
+        sides = {"+": draws.POLARITIES[0], "-": draws.POLARITIES[1]}
+        at = [(i, (cells.tile, cells.row + i, cells.col + j, sides[side])) for i, j, side in places]
+        return sum(abs(inputs[i]) * self.crossbar.programmed(cell) for i, cell in at)
 
 
 def brute_force(program, codes, patch):
@@ -101,6 +116,23 @@ def test_counters_equal_brute_force(new, data):
         if instruction.name in ("calibrate", "pick", "div"):  # once; only what is picked; a rounding of its own
             continue
         assert {name: getattr(found, name) for name in SEEN} == wanted, instruction
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(st.data())
+def test_data_counters_equal_brute_force(new, data):
+    program = data.draw(sketches(new)).program()
+    codes = np.random.default_rng(len(program.instructions)).integers(-7, 8, 24)
+    with pytest.MonkeyPatch.context() as patch:
+        try:
+            machine = brute_force(program, codes.tolist(), patch)
+        except Trap:
+            return
+    counting = DataCounting(program)
+    Interpreter(program).run({"x": codes.reshape(1, *program.inputs[0].shape).astype(np.int8)}, counting)
+    for index, seen in enumerate(machine.seen):
+        found = total(counting.means(index).values())
+        assert [getattr(found, name) for name in DATA] == [seen[name] for name in DATA]
 
 
 def put(sketch, name, elements, **operands):
@@ -137,10 +169,10 @@ DIGITAL = {
 @pytest.mark.parametrize("name", DIGITAL)
 def test_digital_work_is_counted_by_kind(new, name):
     operands, wanted = DIGITAL[name]
-    found = count(put(new(), name, 6, **operands).program())[-2].to_json()
+    found = count(put(new(), name, 6, **operands).program())[-2]
     reads = sum(1 for key in ("in_", "a", "b", "c") if key in operands)
     moved = {"issued": 1, "act_read": 6 * reads, "act_write": 6}
-    assert {key: value for key, value in found.items() if value} == {**moved, **wanted}
+    assert {key: value for key, value in asdict(found).items() if value} == {**moved, **wanted}
 
 
 def test_turns_of_a_loop_count_alike(new):

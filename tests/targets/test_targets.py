@@ -92,7 +92,7 @@ def test_a_wrong_entry_is_named(key: str, entry: str, said: str) -> None:
 
 def test_an_unknown_constant_is_named() -> None:
     extra = GOOD + 'colour = { value = 1, unit = "uS", source = "derived" }\n'
-    assert refusals(extra) == ["t.toml: there is no constant 'energy.colour'"]
+    assert refusals(extra) == ["t.toml: there is no constant 'bottom_up.colour'"]
 
 
 def test_a_target_needs_a_name() -> None:

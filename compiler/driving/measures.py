@@ -1,0 +1,36 @@
+"""Measures with bounds as people read them: to the digits that the bounds leave."""
+
+from collections.abc import Mapping
+from math import floor, log10
+from typing import Any
+
+Measure = Mapping[str, float]
+
+MOST_DIGITS = 4
+
+
+def measure(part: Measure, unit: float, name: str) -> str:
+    """Return a value with its bounds in a unit so many times larger, to the second digit of what lies between them."""
+    value, low, high = (part[key] / unit for key in ("value", "low", "high"))
+    if low == high:
+        return f"{value:.{MOST_DIGITS}g} {name}"
+    places = _places(value, high - low)
+    return f"{value:.{places}f} {name} ({low:.{places}f} .. {high:.{places}f})"
+
+
+def _places(value: float, width: float) -> int:
+    """Return the decimal places that show two digits of a width, and no more than four of a value."""
+    most = MOST_DIGITS - 1 - (floor(log10(abs(value))) if value else 0)
+    return max(min(1 - floor(log10(width)), most), 0)
+
+
+def one_line(summary: Mapping[str, Any]) -> str:
+    """Return what a program takes in one line: time, energy, rate, efficiency, and what costs most of it."""
+    parts = [measure(summary["time_ns"], 1e3, "us"), measure(summary["energy_pj"], 1e6, "uJ")]
+    if summary["samples_per_s"]:
+        parts.append(f"{summary['samples_per_s']:.4g} inferences/s")
+    if summary["chip_tops_per_w"]["value"]:
+        parts.append(f"chip {measure(summary['chip_tops_per_w'], 1, 'TOPS/W')}")
+    if summary["first_loss"]:
+        parts.append(f"most is lost to {summary['first_loss']}")
+    return ", ".join(parts)
