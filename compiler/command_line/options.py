@@ -227,6 +227,9 @@ def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
         metavar="N",
         help="samples given to the literal reference too (default: as many as about 10 s allow)",
     )
+    floating = parser.add_mutually_exclusive_group()
+    floating.add_argument("--no-float", action="store_true", help="leave out what the model file itself computes")
+    floating.add_argument("--require-float", action="store_true", help="fail where nothing else runs the model file")
     _feeding(parser)
 
 

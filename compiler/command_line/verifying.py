@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from cimc.command_line.compiling import feeding_of
@@ -14,9 +15,13 @@ from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import selftest
 from cimc.isa.container import load_program
 from cimc.isa.errors import FAILED
+from cimc.proof.float_graph import FloatCheck
 from cimc.proof.programs import Difference
 from cimc.proof.prover import Prover, TensorRow
-from cimc.proof.verdict import float_distances, recompiled
+from cimc.proof.verdict import float_distances, float_graph, recompiled
+
+SHOWN = 3
+"""Tensors named of those that differ by what they read."""
 
 
 def verify_command(options: argparse.Namespace) -> int:
@@ -45,10 +50,39 @@ def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[s
         progress.at(step)
     progress.done()
     _print_table(prover)
-    _print_float_arrow(options.model, compilation, inputs)
+    failures = [] if options.no_float else [*_float_graph(options, compilation, inputs)]
+    if not options.no_float:
+        _print_float_arrow(options.model, compilation, inputs)
     both = f"{count} samples on integer graph and interpreter"
-    print(f"ok: every tensor equal, {both}, {_on_reference(prover, min(literal, count))}")
-    return 0
+    equal = f"every tensor equal, {both}, {_on_reference(prover, min(literal, count))}"
+    print("\n".join([equal, *(f"FAILED: {failure}" for failure in failures)] if failures else [f"ok: {equal}"]))
+    return FAILED if failures else 0
+
+
+def _float_graph(options: argparse.Namespace, compilation: Compilation, inputs: dict[str, Any]) -> Iterator[str]:
+    """Print how the imported graph compares with the file; yield what fails."""
+    try:
+        found = float_graph(options.model, compilation.emission.program, inputs)
+    except DiagnosticError as error:
+        print(f"float graph: not checked: {error.diagnostics[0].message}")
+        if options.require_float:
+            yield "the float graph is not checked, which --require-float asks for"
+        return
+    print(
+        f"float graph: {len(found.covered)} of {found.tensors} tensors held against {found.runtime}, "
+        f"{found.samples} samples{_inherited(found)}"
+    )
+    yield from (f"float graph: {wrong}" for wrong in found.wrong.values())
+
+
+def _inherited(found: FloatCheck) -> str:
+    """Return which tensors differ by what their nodes read, and by how much of their largest value."""
+    if not found.inherited:
+        return ""
+    most = sorted(found.inherited.items(), key=lambda one: -one[1])
+    listed = ", ".join(f"{name!r} by {100 * share:.2g} %" for name, share in most[:SHOWN])
+    more = f" and {len(most) - SHOWN} more" if len(most) > SHOWN else ""
+    return f"\n  {len(most)} differ by what their nodes read, the most: {listed}{more}"
 
 
 def _on_reference(prover: Prover, samples: int) -> str:
@@ -89,7 +123,7 @@ def _reference_cell(row: TensorRow, sampled: bool) -> str:
 
 
 def _print_float_arrow(model: str, compilation: Compilation, inputs: dict[str, Any]) -> None:
-    """Print how far the integers are from the float model: the only arrow with a tolerance."""
+    """Print how far the integers are from the float model."""
     try:
         distances = float_distances(model, compilation, inputs)
     except DiagnosticError as error:

@@ -1,6 +1,6 @@
-"""The untouched ONNX model on onnxruntime: the float answer that integers are held against."""
+"""The untouched ONNX model, some samples at a time: the float answer that graphs and integers are held against."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,30 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import DiagnosticError, fail
-from cimc.evaluate import elements, samples_at_once
-from cimc.frontend import stored_bytes
-from cimc.inference import Confined, Grant, Refused
+from cimc.driving.float_session import Runtime, onnxruntime_of
+from cimc.evaluate import samples_at_once
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp, OutputOp
 
 Array = NDArray[Any]
 
-NUMBERS = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(double)": np.float64,
-    "tensor(int8)": np.int8,
-    "tensor(uint8)": np.uint8,
-    "tensor(int16)": np.int16,
-    "tensor(uint16)": np.uint16,
-    "tensor(int32)": np.int32,
-    "tensor(int64)": np.int64,
-    "tensor(bool)": np.bool_,
-}
-"""onnxruntime's names of the element types that inputs may have."""
-VALUE_BYTES = 16
-"""Address space for each element of all values: as much again as the widest type, for what operators hold beside."""
+
+@dataclass(frozen=True)
+class Place:
+    """Where a tensor of the file has its samples, -1 for nowhere, and what one of them is."""
+
+    axis: int
+    shape: tuple[int, ...]
 
 
 def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str, Array]:
@@ -43,112 +34,111 @@ def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str
     one sample, as by a reshape to [1, -1], is run sample by sample. Raises CimcError CIM0211 with what onnxruntime
     says.
     """
-    try:
-        with _opened(path, graph) as session:
-            runner = _Runner.of(session, graph)
-            samples = {name: array.astype(runner.kinds[name]) for name, array in inputs.items()}
-            step = min(max(len(next(iter(samples.values()))), 1), samples_at_once(graph))
-            return _outputs(runner, samples, step)
-    except Refused as error:
-        raise _refused(path, error) from None
-
-
-def _outputs(runner: "_Runner", samples: Mapping[str, Array], step: int) -> dict[str, Array]:
-    try:
-        return runner.outputs(samples, runner.fixed or step)
-    except Refused:
-        if runner.fixed or step == 1:
-            raise
-    return runner.outputs(samples, 1)
-
-
-class _OtherShape(Refused):
-    """onnxruntime gives an output of another shape than the model has for so many samples."""
+    places = {op.label.data: _place(op) for op in graph.module.ops if isinstance(op, OutputOp)}
+    with onnxruntime_of(path, graph) as runtime:
+        model = FloatModel.of(path, graph, runtime)
+        samples = model.typed(inputs)
+        step = model.fixed or min(max(len(next(iter(samples.values()))), 1), samples_at_once(graph))
+        try:
+            return model.outputs(samples, places, step)
+        except DiagnosticError:
+            if model.fixed or step == 1:
+                raise
+        return model.outputs(samples, places, 1)
 
 
 @dataclass(frozen=True)
-class _Runner:
-    """A session, the inputs' types, the ports of the model, and how many samples one run takes where that is fixed."""
+class FloatModel:
+    """A model ready to run: its inputs, their types, and how many samples one run takes where the file fixes that."""
 
-    session: Confined
+    path: Path
+    runtime: Runtime
+    inputs: Mapping[str, InputOp]
     kinds: Mapping[str, Any]
-    feeds: Mapping[str, int]
-    results: Mapping[str, OutputOp]
     fixed: int | None
 
     @staticmethod
-    def of(session: Confined, graph: Graph) -> "_Runner":
-        feeds = {op.label.data: _axis(op) for op in graph.module.ops if isinstance(op, InputOp)}
-        results = {op.label.data: op for op in graph.module.ops if isinstance(op, OutputOp)}
-        kinds = {value.name: NUMBERS[value.kind] for value in session.inputs if value.name in feeds}
-        shapes = {value.name: value.shape for value in session.inputs}
-        return _Runner(session, kinds, feeds, results, _step(shapes, feeds))
+    def of(path: Path, graph: Graph, runtime: Runtime) -> "FloatModel":
+        """Return the model of a file; `graph` is what it was imported as. Raises CimcError CIM0211."""
+        inputs = {op.label.data: op for op in graph.module.ops if isinstance(op, InputOp)}
+        stated = {value.name: value.type.tensor_type for value in _stated(path) if value.name in inputs}
+        kinds = {name: _kind(path, tensor.elem_type) for name, tensor in stated.items()}
+        sizes = [1 if _axis(op) < 0 else _size(stated[name], _axis(op)) for name, op in inputs.items()]
+        return FloatModel(path, runtime, inputs, kinds, next((size for size in sizes if size), None))
 
-    def outputs(self, inputs: Mapping[str, Array], step: int) -> dict[str, Array]:
-        """Return the outputs of all samples, `step` of them a run."""
-        count, parts = len(next(iter(inputs.values()))), []
+    def typed(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
+        """Return inputs [N, *per-sample shape] in the model's own types; whole ones rounded as a port rounds them."""
+        return {name: _whole(op, inputs[name]).astype(self.kinds[name]) for name, op in self.inputs.items()}
+
+    def outputs(self, samples: Mapping[str, Array], places: Mapping[str, Place], step: int) -> dict[str, Array]:
+        """Return tensors [N, *per-sample shape] of all samples, `step` of them a run. Raises CimcError CIM0211."""
+        parts = list(self.stream(samples, places, step))
+        for name, place in places.items():
+            if any(name not in part for part in parts):
+                message = f"{self.path}: output '{name}' is not {step} samples of shape {place.shape}"
+                raise fail("CIM0211", message, hint="what was compiled is not held against the float model")
+        return {name: np.concatenate([part[name] for part in parts]) for name in places}
+
+    def stream(
+        self, samples: Mapping[str, Array], places: Mapping[str, Place], step: int
+    ) -> Iterator[dict[str, Array]]:
+        """Yield tensors [samples, *per-sample shape] run by run, without those that have another shape."""
+        count = len(next(iter(samples.values())))
         for start in range(0, count, step):
             rows = np.minimum(np.arange(start, start + step), count - 1)
-            feed = {name: _fed(inputs[name][rows], axis) for name, axis in self.feeds.items()}
-            found = self.session.run(list(self.results), feed, step)
-            parts.append({name: _samples(found[name], op, step) for name, op in self.results.items()})
-        return {name: np.concatenate([part[name] for part in parts])[:count] for name in self.results}
+            feed = {name: _fed(samples[name][rows], _axis(op)) for name, op in self.inputs.items()}
+            found = self.runtime(list(places), feed, step)
+            ours = {name: _samples(array, places[name], step) for name, array in found.items()}
+            yield {name: array[: count - start] for name, array in ours.items() if array is not None}
 
 
-def _refused(path: Path, error: Exception) -> DiagnosticError:
-    return fail("CIM0211", f"{path}: {error}", hint="what was compiled is not held against the float model")
-
-
-def _opened(path: Path, graph: Graph) -> Confined:
-    """Return a session of a model file; node names, which onnxruntime wants to differ, are dropped where they do not.
-
-    Raises Refused.
-    """
-    grant = Grant(stored_bytes(path), VALUE_BYTES * elements(graph) * samples_at_once(graph))
-    try:
-        return Confined(path, grant)
-    except Refused:
-        unnamed = _without_names(path)
-        if unnamed is None:
-            raise
-    return Confined(
-        unnamed, grant, {"session.model_external_initializers_file_folder_path": str(path.parent.resolve())}
-    )
-
-
-def _without_names(path: Path) -> bytes | None:
-    """Return a model whose nodes have no names; None where no two of them share one."""
+def _stated(path: Path) -> Any:
+    """Return what a file says of its inputs."""
     import onnx
 
-    model = onnx.load(str(path), load_external_data=False)
-    names = [node.name for node in model.graph.node if node.name]
-    if len(names) == len(set(names)):
-        return None
-    for node in model.graph.node:
-        node.name = ""
-    return bytes(model.SerializeToString())
+    return onnx.load(str(path), load_external_data=False).graph.input
+
+
+def _kind(path: Path, element: int) -> Any:
+    import onnx
+
+    if element == onnx.TensorProto.BFLOAT16:
+        raise fail("CIM0211", f"{path}: numpy has no type for inputs of BFLOAT16", hint="feed FLOAT to compare")
+    return onnx.helper.tensor_dtype_to_np_dtype(element)
+
+
+def _size(tensor: Any, axis: int) -> int | None:
+    """Return the size that a file states for an axis; None for an open one."""
+    dim = tensor.shape.dim[axis]
+    return int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value > 0 else None
+
+
+def _whole(op: InputOp, real: Array) -> Array:
+    """Return what the port makes of the values of an input of whole numbers or codes; real ones as they are."""
+    if op.code is None and op.integers is None:
+        return real
+    nearest, code = np.rint(real), op.own_code
+    if code is None:
+        return nearest
+    return np.clip(nearest, *((end - code.zero.data) * code.scale.data for end in (code.low.data, code.high.data)))
 
 
 def _axis(op: InputOp | OutputOp) -> int:
     return int_value(op.batch_axis) if op.batch_axis else 0
 
 
-def _step(shapes: Mapping[str, list[Any]], feeds: Mapping[str, int]) -> int | None:
-    """Return how many samples one run takes, None for any number."""
-    sizes = [1 if axis < 0 else shapes[name][axis] for name, axis in feeds.items()]
-    return next((size for size in sizes if isinstance(size, int)), None)
+def _place(op: OutputOp) -> Place:
+    return Place(_axis(op), int_values(op.model_shape))
 
 
 def _fed(samples: Array, axis: int) -> Array:
     return np.asarray(samples[0]) if axis < 0 else np.ascontiguousarray(np.moveaxis(samples, 0, axis))
 
 
-def _samples(array: Array, op: OutputOp, count: int) -> Array:
-    """Return [count, *per-sample shape] of one of the model's own outputs. Raises _OtherShape."""
-    axis, shape, found = _axis(op), int_values(op.model_shape), array
+def _samples(array: Array, place: Place, count: int) -> Array | None:
+    """Return [count, *per-sample shape] of one of the model's own tensors; None where it has another shape."""
+    axis, shape = place.axis, place.shape
     if axis >= 0 and array.ndim == len(shape) and array.shape[axis] == count * shape[axis]:
         array = array.reshape(*array.shape[:axis], count, -1, *array.shape[axis + 1 :])  # several rows of each sample
-    samples = array[np.newaxis] if axis < 0 else np.moveaxis(array, axis, 0)
-    if samples.shape != (count, *shape):
-        raise _OtherShape(f"output '{op.label.data}' has shape {found.shape} for {count} samples of shape {shape}")
-    return samples
+    samples = array[np.newaxis] if axis < 0 else np.moveaxis(array, axis, 0) if axis < array.ndim else array
+    return samples if samples.shape == (count, *shape) else None

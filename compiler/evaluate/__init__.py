@@ -9,7 +9,16 @@ from cimc.ir.graph import Graph
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-__all__ = ["Batch", "Evaluator", "elements", "evaluate", "samples_at_once", "selftest", "to_onnx"]
+__all__ = [
+    "Batch",
+    "Evaluator",
+    "elements",
+    "evaluate",
+    "given_name",
+    "samples_at_once",
+    "selftest",
+    "to_onnx",
+]
 
 
 def evaluate(
@@ -32,6 +41,13 @@ def to_onnx(graph: Graph, values: Collection[str] = (), codes: bool = False) -> 
     from cimc.evaluate.lower import lower
 
     return lower(graph, values, codes).model
+
+
+def given_name(label: str) -> str:
+    """Return under which name an Evaluator is fed a value that it is `given`."""
+    from cimc.evaluate.lower import given_name
+
+    return given_name(label)
 
 
 def selftest() -> None:

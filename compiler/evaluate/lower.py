@@ -49,18 +49,30 @@ def value_name(label: str) -> str:
     return f"{label}:value"
 
 
+def given_name(label: str) -> str:
+    """Return the name of the extra input that stands for a labelled value where others read it."""
+    return f"{label}:given"
+
+
 def lower(
-    graph: Graph, values: Collection[str] = (), codes: bool = False, outputs: bool = True, feeding: bool = False
+    graph: Graph,
+    values: Collection[str] = (),
+    codes: bool = False,
+    outputs: bool = True,
+    feeding: bool = False,
+    given: Collection[str] = (),
 ) -> Lowered:
     """Return the ONNX model; see `cimc.evaluate.to_onnx`. Without `outputs` only what `values` need is in it.
 
-    With `feeding`, large constants are inputs of the model.
+    With `feeding`, large constants are inputs of the model. Values `given`, outside of loops, are extra inputs for
+    whatever reads them: a value that is asked for is computed from given ones all the same.
     Raises CimcError where a value is not in the graph, an operation is unknown or a number rule is broken.
     """
     shown = _shown(graph, values, codes)
     ends = [op for op in graph.module.ops if isinstance(op, nn.OutputOp) and outputs]
-    needed = _needed([*shown, *ends])
-    b = Builder(graph.weights, _public_names(graph, shown), feeding)
+    replaced = {op for op in graph.module.ops if isinstance(op, nn.Computed) and op.label.data in given}
+    needed = _needed([*shown, *ends], replaced)
+    b = Builder(graph.weights, _public_names(graph, shown) | {given_name(label) for label in given}, feeding)
     inputs: list[ValueInfoProto] = []
     results: list[ValueInfoProto] = []
     for op in graph.module.ops:
@@ -71,6 +83,8 @@ def lower(
             results.extend(_lower_operation(b, op, shown))
         if isinstance(op, nn.Computed) and op in shown:
             results.append(_info(shown[op], _show(b, op, shown[op]), shape_of(op.out)))
+        if op in replaced and isinstance(op, nn.Computed):
+            inputs.append(_give(b, op))
     return Lowered(_model(b, graph.name, inputs, results), b.fed)
 
 
@@ -84,17 +98,22 @@ def _shown(graph: Graph, values: Collection[str], codes: bool) -> dict[Operation
     return {op: value_name(op.label.data) for op in chosen}
 
 
-def _needed(ends: list[Operation]) -> set[Operation]:
+def _needed(ends: list[Operation], given: Collection[Operation]) -> set[Operation]:
+    """Return what the ends need, themselves included, up to what is given."""
     needed: set[Operation] = set()
     stack = list(ends)
     while stack:
         op = stack.pop()
         if op not in needed:
             needed.add(op)
-            stack.extend(operand.owner for operand in op.operands if isinstance(operand.owner, Operation))
+            stack.extend(source for source in _sources(op) if source not in given)
             stack.extend(inner for region in op.regions for inner in region.ops)
             stack.extend(scan for scan in [scan_of(op)] if scan)
     return needed
+
+
+def _sources(op: Operation) -> Iterator[Operation]:
+    return (operand.owner for operand in op.operands if isinstance(operand.owner, Operation))
 
 
 def _public_names(graph: Graph, shown: Mapping[Operation, str]) -> set[str]:
@@ -162,6 +181,13 @@ def _show(b: Builder, op: nn.Computed, name: str) -> int:
     element = ELEMENTS[code_of(op.out).element_type]
     b.add("Cast", [b.names[op.out]], name, to=element)
     return element
+
+
+def _give(b: Builder, op: nn.Computed) -> ValueInfoProto:
+    """Let whatever reads a value read an input of the model instead."""
+    b.names[op.out] = given_name(op.label.data)
+    b.batch_source = b.batch_source or b.names[op.out]
+    return _info(b.names[op.out], TensorProto.FLOAT, shape_of(op.out))
 
 
 def _info(name: str, element: int, shape: tuple[int, ...]) -> ValueInfoProto:

@@ -31,13 +31,16 @@ class Evaluator:
     """A graph ready to run: lowered and loaded once.
 
     `values` and `batch` are as in `cimc.evaluate.evaluate`. Each chunk runs on one thread and chunks run side by side,
-    so results do not depend on the number of cores.
+    so results do not depend on the number of cores. Values `given` by label are fed beside the model's inputs, under
+    the names of `given_name`, and whatever reads them reads those.
     """
 
-    def __init__(self, graph: Graph, values: Collection[str] | None = None, batch: int = 32) -> None:
+    def __init__(
+        self, graph: Graph, values: Collection[str] | None = None, batch: int = 32, given: Collection[str] = ()
+    ) -> None:
         from cimc.evaluate.lower import lower, value_name
 
-        lowered = lower(graph, values or (), outputs=values is None, feeding=True)
+        lowered = lower(graph, values or (), outputs=values is None, feeding=True, given=given)
         model, self._fed = lowered.model, lowered.fed
         self._session = session(model.SerializeToString()) if model.graph.output else None
         self._shapes = {entry.name: _sample_shape(entry) for entry in model.graph.input if entry.name not in self._fed}

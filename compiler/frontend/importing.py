@@ -22,6 +22,7 @@ from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers, require_exac
 from cimc.frontend.reading import ModelFile, read
 from cimc.frontend.remedies import unsupported
 from cimc.frontend.stated_shapes import NOTHING_STATED, Shapes, option_for
+from cimc.frontend.tracing import Imported, traced
 from cimc.ir import build
 from cimc.ir.graph import Graph
 from cimc.ir.location import named
@@ -32,7 +33,14 @@ INPUT_PROBLEMS = ("CIM0104", "CIM0105", "CIM0107", "CIM0109")
 
 
 def load(path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED) -> Graph:
-    """Return the graph of an ONNX file, which is only read. Raises CimcError with every problem of the model.
+    """Return the graph of an ONNX file, as `load_traced` reads it."""
+    return load_traced(path, unbatched, shapes).graph
+
+
+def load_traced(path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED) -> Imported:
+    """Return the graph of an ONNX file, which is only read, and where the file's tensors are in it.
+
+    Raises CimcError with every problem of the model.
 
     No axis of an unbatched model is a batch: one run of it is one sample. A model whose batch is fixed at one may mix
     its only sample with itself: where that is all that is wrong with it, it is taken as unbatched. `shapes` are the
@@ -75,15 +83,15 @@ def _open_axis(value: onnx.ValueInfoProto, axis: int | None, lost: Sequence[Diag
     return Diagnostic("CIM0105", message, hint=hint)
 
 
-def _as_one_sample(path: Path, shapes: Shapes, error: DiagnosticError) -> Graph:
+def _as_one_sample(path: Path, shapes: Shapes, error: DiagnosticError) -> Imported:
     """Take a model as unbatched; where that helps nothing, `error` is what its user reads."""
     try:
-        return load(path, True, shapes)
+        return load_traced(path, True, shapes)
     except DiagnosticError as other:
         raise (error if _is_of_batch(other) else other) from None
 
 
-def _imported(name: str, digest: str, prepared: Prepared) -> Graph:
+def _imported(name: str, digest: str, prepared: Prepared) -> Imported:
     """Translate a prepared model; its name and digest are those of the file."""
     listed = live([node_of(proto) for proto in prepared.model.graph.node], _outputs(prepared))
     facts, nodes = analyse(prepared, listed)
@@ -95,7 +103,7 @@ def _imported(name: str, digest: str, prepared: Prepared) -> Graph:
     if problems:
         raise DiagnosticError(problems)
     _require_all(builder, computed, _outputs(prepared))
-    return Graph(ModuleOp(Region(builder.block)), builder.weights, name, digest)
+    return Imported(Graph(ModuleOp(Region(builder.block)), builder.weights, name, digest), traced(builder))
 
 
 def _prepared(file: ModelFile, unbatched: bool, shapes: Shapes) -> Prepared:

@@ -31,18 +31,7 @@ class Difference:
 
 def recompile(model: str, program: Program) -> Compilation:
     """Compile the model again with the options, ranges and target that the program carries. Raises CimcError."""
-    try:
-        meta = program.meta
-        request = Request(
-            target_of(meta["target"]),
-            meta["options"]["pipeline"],
-            Ranges.from_json(meta["ranges"]),
-            unbatched=bool(meta["options"].get("unbatched")),
-            shapes=_stated_shapes(meta["options"].get("shapes", {})),
-        )
-        model_name, calibration = meta["model"].get("name"), meta["options"].get("calibration")
-    except (AttributeError, KeyError, TypeError) as error:
-        raise _not_ours(error) from None
+    request, (model_name, calibration) = request_of(program), _origin(program)
     compilation = compile_model(Path(model), request)
     # The model's file name and where the ranges came from cannot be computed again: they are taken over.
     made = compilation.emission.program
@@ -50,6 +39,29 @@ def recompile(model: str, program: Program) -> Compilation:
     option_facts = {**made.meta["options"], "calibration": calibration}
     program_made = replace(made, meta={**made.meta, "model": model_facts, "options": option_facts})
     return replace(compilation, emission=replace(compilation.emission, program=program_made))
+
+
+def request_of(program: Program) -> Request:
+    """Return what a program says that it was compiled with. Raises CimcError CIM0003."""
+    try:
+        meta = program.meta
+        return Request(
+            target_of(meta["target"]),
+            meta["options"]["pipeline"],
+            Ranges.from_json(meta["ranges"]),
+            unbatched=bool(meta["options"].get("unbatched")),
+            shapes=_stated_shapes(meta["options"].get("shapes", {})),
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _not_ours(error) from None
+
+
+def _origin(program: Program) -> tuple[Any, Any]:
+    """Return what a program says of its model's name and of where its ranges came from. Raises CimcError CIM0003."""
+    try:
+        return program.meta["model"].get("name"), program.meta["options"].get("calibration")
+    except (AttributeError, KeyError, TypeError) as error:
+        raise _not_ours(error) from None
 
 
 def _stated_shapes(shapes: Any) -> dict[str, tuple[int | None, ...]]:

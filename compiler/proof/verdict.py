@@ -1,4 +1,4 @@
-"""The whole proof in one function, and the only arrow with a tolerance: how far integers are from the float model."""
+"""The whole proof in one function, its two arrows of real numbers included: file to graph, and graph to integers."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,8 +12,10 @@ from cimc.diagnostics import DiagnosticError
 from cimc.driving.driver import Compilation
 from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate, selftest
+from cimc.frontend import load_traced
 from cimc.isa.program import Program
-from cimc.proof.programs import Difference, compare_programs, other_model, recompile
+from cimc.proof.float_graph import FloatCheck, check_float
+from cimc.proof.programs import Difference, compare_programs, other_model, recompile, request_of
 from cimc.proof.prover import Prover, TensorRow
 
 
@@ -29,15 +31,19 @@ class FloatDistance:
 
 @dataclass(frozen=True)
 class Proof:
-    """The outcome: the first `difference`, or the tensors compared and, if the float model ran, the distances."""
+    """The outcome: the first `difference`, or the tensors compared and, if the float model ran, what it said.
+
+    `imported` holds the graph as imported against onnxruntime, `distances` the integers against the float model.
+    """
 
     difference: Difference | None
     tensors: tuple[TensorRow, ...] = ()
     distances: tuple[FloatDistance, ...] = ()
+    imported: FloatCheck | None = None
 
     @property
     def ok(self) -> bool:
-        return self.difference is None
+        return self.difference is None and (self.imported is None or self.imported.ok)
 
 
 def proved(
@@ -52,11 +58,12 @@ def proved(
     for step in prover.prove(inputs, *prover.on_reference(reference_samples)):
         if isinstance(step, Difference):
             return Proof(step)
+    rows = tuple(prover.rows())
     try:
-        distances = float_distances(model, compilation, inputs)
+        imported = float_graph(model, program, inputs)
+        return Proof(None, rows, tuple(float_distances(model, compilation, inputs)), imported)
     except DiagnosticError:
-        distances = []
-    return Proof(None, tuple(prover.rows()), tuple(distances))
+        return Proof(None, rows)
 
 
 def recompiled(model: str, program: Program) -> tuple[Compilation | None, Difference | None]:
@@ -66,6 +73,12 @@ def recompiled(model: str, program: Program) -> tuple[Compilation | None, Differ
         return None, difference
     compilation = recompile(model, program)
     return compilation, compare_programs(compilation.emission, program)
+
+
+def float_graph(model: str, program: Program, inputs: Mapping[str, NDArray[Any]]) -> FloatCheck:
+    """Return how the model, imported as the program says, compares with the file; raises DiagnosticError as that."""
+    request = request_of(program)
+    return check_float(Path(model), load_traced(Path(model), request.unbatched, request.shapes), inputs)
 
 
 def float_distances(model: str, compilation: Compilation, inputs: Mapping[str, NDArray[Any]]) -> list[FloatDistance]:

@@ -1,0 +1,164 @@
+"""The imported graph against onnxruntime: right ones pass, a lowering that is wrong is found by its node's name."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from frontend.onnx_models import model, node, weights, written
+from onnx import TensorProto
+
+from cimc.command_line.main import main
+from cimc.diagnostics import DiagnosticError
+from cimc.frontend import load_traced
+from cimc.frontend.lowering import Lowering
+from cimc.frontend.operators import OPERATORS
+from cimc.ir import build
+from cimc.proof.float_graph import ONNXRUNTIME, REFERENCE, FloatCheck, check_float
+
+RNG = np.random.default_rng(0)
+IMAGE = {"x": ("N", 3, 5, 4)}
+X = RNG.uniform(-2.0, 2.0, (3, 3, 5, 4)).astype(np.float32)
+CONV = {"w": weights(4, 3, 1, 1)}
+
+
+def layers() -> onnx.ModelProto:
+    """A few nodes behind each other, so that what is wrong in the middle shows to the end."""
+    nodes = [node("Conv", "x w", "c"), node("Sigmoid", "c", "s"), node("Transpose", "s", "t", perm=[0, 2, 3, 1])]
+    return model([*nodes, node("Add", "t t", "y")], IMAGE, CONV)
+
+
+def quantised() -> onnx.ModelProto:
+    """Codes in the middle, and a movement of them."""
+    nodes = [
+        node("Conv", "x w", "c"),
+        node("QuantizeLinear", "c s z", "q"),
+        node("MaxPool", "q", "m", kernel_shape=[2, 2]),
+    ]
+    constants = {**CONV, "s": np.float32(0.02), "z": np.int8(3)}
+    return model([*nodes, node("DequantizeLinear", "m s z", "y")], IMAGE, constants)
+
+
+def checked(proto: onnx.ModelProto, folder: Path, x: Any = X, unbatched: bool = False) -> FloatCheck:
+    path = written(proto, folder)
+    return check_float(path, load_traced(path, unbatched), {"x": x})
+
+
+@pytest.mark.parametrize("make", [layers, quantised])
+def test_a_right_import(make: Callable[[], onnx.ModelProto], tmp_path: Path) -> None:
+    found = checked(make(), tmp_path)
+    assert found.ok and not found.inherited
+    assert (found.runtime, found.samples, len(found.covered), found.tensors) == (ONNXRUNTIME, 3, 4, 4)
+
+
+RIGHT = dict(OPERATORS)
+
+
+def scaled(factor: float) -> Callable[[Lowering], Any]:
+    """Return a lowering whose result is off by a factor."""
+    return lambda at: at.scaled(RIGHT[at.node.operator](at), factor, "wrong")
+
+
+def turned(at: Lowering) -> Any:
+    """Transpose by another permutation that has the same result shape, or by none."""
+    x = at.activation(0)
+    return at.reshaped(x, at.result_shape(), "wrong")
+
+
+def next_code(at: Lowering) -> Any:
+    """Dequantise with a zero point that is one off."""
+    right = RIGHT["DequantizeLinear"](at)
+    return at.add(build.affine(right, *_by_one_step(at), at.helper("wrong")))
+
+
+def _by_one_step(at: Lowering) -> tuple[Any, Any]:
+    ones = np.ones((1, 1, 1), np.float32)
+    return at.weight(ones, at.helper("one")), at.weight(ones * np.float32(0.02), at.helper("step"))
+
+
+BROKEN = {
+    "a value off by half": (layers, "Sigmoid", scaled(1.5), "the_s"),
+    "a value off by a thousandth": (layers, "Sigmoid", scaled(1.002), "the_s"),
+    "an order": (layers, "Transpose", turned, "the_t"),
+    "one code more": (quantised, "DequantizeLinear", next_code, "the_y"),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_wrong_lowering_is_named(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, operator, lowering, name = BROKEN[case]
+    monkeypatch.setitem(OPERATORS, operator, lowering)
+    found = checked(make(), tmp_path)
+    (wrong,) = found.wrong.values()
+    assert not found.ok and f"'{name}'" in wrong.node and operator in wrong.node
+    assert "y" in found.inherited or name == "the_y"
+
+
+def test_verify_names_the_node_and_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(OPERATORS, "Sigmoid", scaled(1.5))
+    path, data, program = written(layers(), tmp_path), tmp_path / "x.npz", tmp_path / "p.cimb"
+    np.savez(data, x=X)
+    assert main(["compile", str(path), "--target", "ideal", "--calib", str(data), "-o", str(program)]) == 0
+    verify = ["verify", str(path), str(program), "--input", str(data)]
+    assert main(verify) == 1
+    assert "FAILED: float graph: node 'the_s' (Sigmoid), tensor 's', sample 0" in capsys.readouterr().out
+    assert main([*verify, "--no-float"]) == 0
+
+
+def test_codes_round_as_a_port_does(tmp_path: Path) -> None:
+    """Fractions and numbers beyond the type reach onnxruntime as the codes that the port would have."""
+    proto = model(
+        [node("DequantizeLinear", "x s z", "y")],
+        {"x": ("N", 4)},
+        {"s": np.float32(0.5), "z": np.int8(1)},
+        kinds={"x": TensorProto.INT8},
+    )
+    assert checked(proto, tmp_path, np.array([[1.5, -2.5, 0.9, 300.0]], np.float32)).ok
+
+
+def test_infinities_and_zeros_are_equal(tmp_path: Path) -> None:
+    proto = model(
+        [node("Mul", "x zero", "n"), node("Max", "x low", "y")], {"x": ("N", 4)}, {"zero": [0.0], "low": [-1.0]}
+    )
+    assert checked(proto, tmp_path, np.zeros((2, 4), np.float32)).ok
+
+
+def test_what_onnxruntime_does_not_know_goes_to_the_reference(tmp_path: Path) -> None:
+    proto = layers()
+    path = written(proto, tmp_path)
+    imported = load_traced(path)
+    proto.ir_version = 99
+    path.write_bytes(proto.SerializeToString())
+    found = check_float(path, imported, {"x": X})
+    assert (found.ok, found.runtime, found.samples, len(found.covered)) == (True, REFERENCE, 1, 4)
+
+
+def test_what_nobody_runs_is_refused(tmp_path: Path) -> None:
+    proto = layers()
+    path = written(proto, tmp_path)
+    imported = load_traced(path)
+    proto.graph.node[1].op_type = "Unheard"
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(DiagnosticError, match="Unheard"):
+        check_float(path, imported, {"x": X})
+
+
+def test_the_batch_may_lie_anywhere(tmp_path: Path) -> None:
+    nodes = [node("Transpose", "x", "t", perm=[1, 0, 2]), node("Reshape", "t rows", "r"), node("Relu", "r", "y")]
+    proto = model(nodes, {"x": ("N", 3, 4)}, {"rows": [3, -1, 2, 2]})
+    assert checked(proto, tmp_path, X[:, :, 0, :]).ok
+
+
+def test_a_fixed_batch_is_filled(tmp_path: Path) -> None:
+    proto = model([node("Relu", "x", "y")], {"x": (2, 3)})
+    found = checked(proto, tmp_path, X[:, :, 0, 0])
+    assert (found.ok, found.samples) == (True, 3)
+
+
+def test_an_unbatched_model(tmp_path: Path) -> None:
+    proto = model([node("Softmax", "x", "y", axis=0)], {"x": (3, 4)})
+    assert checked(proto, tmp_path, X[:, :, 0, :], unbatched=True).ok
