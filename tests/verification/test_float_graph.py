@@ -13,9 +13,9 @@ from onnx import TensorProto
 from cimc.command_line.main import main
 from cimc.diagnostics import DiagnosticError
 from cimc.frontend import load_traced
+from cimc.frontend.elementary import scaled
 from cimc.frontend.lowering import Lowering
 from cimc.frontend.operators import OPERATORS
-from cimc.ir import build
 from cimc.proof.float_graph import ONNXRUNTIME, REFERENCE, FloatCheck, check_float
 
 RNG = np.random.default_rng(0)
@@ -56,9 +56,9 @@ def test_a_right_import(make: Callable[[], onnx.ModelProto], tmp_path: Path) -> 
 RIGHT = dict(OPERATORS)
 
 
-def scaled(factor: float) -> Callable[[Lowering], Any]:
+def off(factor: float) -> Callable[[Lowering], Any]:
     """Return a lowering whose result is off by a factor."""
-    return lambda at: at.scaled(RIGHT[at.node.operator](at), factor, "wrong")
+    return lambda at: scaled(at, RIGHT[at.node.operator](at), factor, suffix="wrong")
 
 
 def turned(at: Lowering) -> Any:
@@ -69,18 +69,12 @@ def turned(at: Lowering) -> Any:
 
 def next_code(at: Lowering) -> Any:
     """Dequantise with a zero point that is one off."""
-    right = RIGHT["DequantizeLinear"](at)
-    return at.add(build.affine(right, *_by_one_step(at), at.helper("wrong")))
-
-
-def _by_one_step(at: Lowering) -> tuple[Any, Any]:
-    ones = np.ones((1, 1, 1), np.float32)
-    return at.weight(ones, at.helper("one")), at.weight(ones * np.float32(0.02), at.helper("step"))
+    return scaled(at, RIGHT["DequantizeLinear"](at), 1.0, 0.02, "wrong")
 
 
 BROKEN = {
-    "a value off by half": (layers, "Sigmoid", scaled(1.5), "the_s"),
-    "a value off by a thousandth": (layers, "Sigmoid", scaled(1.002), "the_s"),
+    "a value off by half": (layers, "Sigmoid", off(1.5), "the_s"),
+    "a value off by a thousandth": (layers, "Sigmoid", off(1.002), "the_s"),
     "an order": (layers, "Transpose", turned, "the_t"),
     "one code more": (quantised, "DequantizeLinear", next_code, "the_y"),
 }
@@ -99,7 +93,7 @@ def test_a_wrong_lowering_is_named(case: str, tmp_path: Path, monkeypatch: pytes
 def test_verify_names_the_node_and_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(OPERATORS, "Sigmoid", scaled(1.5))
+    monkeypatch.setitem(OPERATORS, "Sigmoid", off(1.5))
     path, data, program = written(layers(), tmp_path), tmp_path / "x.npz", tmp_path / "p.cimb"
     np.savez(data, x=X)
     assert main(["compile", str(path), "--target", "ideal", "--calib", str(data), "-o", str(program)]) == 0
