@@ -119,8 +119,9 @@ def _whole(op: InputOp, real: Array) -> Array:
         return real
     nearest, code = np.rint(real), op.own_code
     if code is None:
-        return nearest
-    return np.clip(nearest, *((end - code.zero.data) * code.scale.data for end in (code.low.data, code.high.data)))
+        return np.asarray(nearest)
+    low, high = ((end - code.zero.data) * code.scale.data for end in (code.low.data, code.high.data))
+    return np.asarray(np.clip(nearest, low, high))
 
 
 def _axis(op: InputOp | OutputOp) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -135,9 +135,8 @@ class _Arrow:
         """Yield the tensors that are not right, in the order of the file, and their furthest elements."""
         for name in tensors:
             one = self.shared[name]
-            element = furthest(
-                ours[one.label], theirs[name], one.step, tolerance, lambda name=name: self._read(name, theirs, inputs)
-            )
+            read = partial(self._read, name, theirs, inputs)
+            element = furthest(ours[one.label], theirs[name], one.step, tolerance, read)
             if element is not None:
                 yield name, element
 
@@ -150,7 +149,7 @@ class _Arrow:
 
     def _from_right_inputs(self, theirs: Arrays, inputs: Arrays) -> dict[str, Array]:
         """Return every value of one sample, computed from theirs."""
-        given = {given_name(self.shared[name].label): theirs[name] for name in reversed(theirs)}
+        given = {given_name(self.shared[name].label): theirs[name] for name in reversed(list(theirs))}
         bounded = {name: np.clip(array.astype(np.float32), -UNBOUNDED, UNBOUNDED) for name, array in given.items()}
         feed = {name: array[np.newaxis] for name, array in {**inputs, **bounded}.items()}
         return {label: array[0] for label, array in self._node_by_node.run(feed).items()}
