@@ -55,6 +55,11 @@ def writes_of(program: Program) -> Mapping[int, TensorWrite]:
     return dict(sorted(found.items()))
 
 
+def streams_written(program: Program) -> Mapping[int, StreamState]:
+    """Return instruction number -> the stream of activation memory that it writes, as it stands in the first run."""
+    return {output.index: output.state for output in _outputs(program.instructions)}
+
+
 def _outputs(instructions: Sequence[Instruction]) -> list[_Output]:
     streams, found, turns, first = dict[int, StreamState](), list[_Output](), list[int](), 0
     for index, one in enumerate(instructions):
@@ -65,15 +70,15 @@ def _outputs(instructions: Sequence[Instruction]) -> list[_Output]:
             first = len(found)
         elif one.name == "endloop":
             turns.pop()
-        elif one.name == "advance":
+        elif one.name == "advance" and one["stream"] in streams:
             _advance(streams, found[first:] if turns else [], one)
-        elif (out := _output_of(one)) is not None:
+        elif (out := output_of(one)) is not None and out in streams:
             found.append(_Output(index, out, streams[out], bool(turns), turns[-1] if turns else 1))
     return found
 
 
-def _output_of(one: Instruction) -> int | None:
-    """Return the stream that an instruction writes."""
+def output_of(one: Instruction) -> int | None:
+    """Return the stream that an instruction writes, None where it writes no activation memory."""
     fields = {field.name: field for field in one.spec.fields}
     return one["out"] if "out" in fields and fields["out"].prefix == "s" else None
 

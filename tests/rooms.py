@@ -30,6 +30,7 @@ BACKENDS = {
         "cost",
         "interpreter",
         "silicon",
+        "bringup",
     )
 }
 GROUND = {
@@ -76,6 +77,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends.interpreter": CHIP | {"backends.plan", "backends.kernels", "backends.torch_device"},
     "backends.cost": MACHINE | {"targets", "diagnostics"},
     "backends.silicon": CHIP | {"backends.plan", "backends.interpreter"},
+    "backends.bringup": CHIP | {"backends.plan", "backends.interpreter"},
     "cimc": MACHINE | {"targets", "backends.noise", "backends.interpreter", "interface"},
     "interface": GROUND | BACKENDS - {"backends.reference"} | {"driving", "proof"},
     "driving": GROUND | BACKENDS - {"backends.reference"},

@@ -36,6 +36,8 @@ class Products:
     blocks: Sequence[BlockProducts]
     accumulators: Array | None = None
     """Of `mvm`, sum_t code_t * M_t + B [images, vectors, cols] before shift and clamp, drift factors included."""
+    factors: Array | None = None
+    """Of `calibrate`, the drift factors [images, blocks, cols] that it has set."""
 
 
 class Observer:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Self
 
-from cimc.isa.errors import BUDGET, INVALID, UNSUPPORTED, USAGE, CimcError, Code, render
+from cimc.isa.errors import BUDGET, INVALID, UNSUPPORTED, USAGE, VERSION, CimcError, Code, render
 from cimc.isa.limits import ACCUMULATOR_BITS, SUM_BITS
 
 CODES: Mapping[str, Code] = {
@@ -102,6 +102,17 @@ CODES: Mapping[str, Code] = {
     "CIM0551": Code("input has the wrong shape", INVALID, "An array's size does not match the port it is given to."),
     "CIM0552": Code("input is not a number", INVALID, "An input holds NaN or an infinity: it has no code."),
     "CIM0553": Code("input code out of range", INVALID, "An input holds something else than the port's integer codes."),
+    "CIM0560": Code(
+        "not a whole trace",
+        INVALID,
+        "A trace has a head, the samples one behind the other, and for each its records up to `end` or `trap`. The file has something else, or ends early.",
+    ),
+    "CIM0561": Code("other trace format", VERSION, "The trace is written in a form that this cimc does not read."),
+    "CIM0562": Code(
+        "traces of different things",
+        INVALID,
+        "Records can be compared only where both traces are of one program, target and instruction set; the hash that differs is named.",
+    ),
 }
 
 

@@ -1,5 +1,6 @@
 """What is noisy in a run: the profile, the seed, the time and the sources of table.py that are switched on."""
 
+import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -33,6 +34,14 @@ class Noise:
         if not 0 <= self.sample_offset < 1 << 62:
             raise Refusal("CIM0531", f"the sample offset is {self.sample_offset}, it cannot be negative")
         require_sources(self.sources)
+
+    @property
+    def description(self) -> str:
+        """What is drawn from, in one line: the profile's name, the hash of all its constants, the sources."""
+        facts = (sorted(self.profile.numbers.items()), sorted(self.profile.choices.items()))
+        curves = (sorted(self.profile.curves.items()), self.profile.redraws)
+        found = hashlib.sha256(repr((facts, curves)).encode()).hexdigest()
+        return f"{self.profile.name} {found[:16]} {','.join(sorted(self.sources))}"
 
     def has(self, source: str) -> bool:
         """Return whether a source is switched on."""

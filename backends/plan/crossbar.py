@@ -140,13 +140,16 @@ class Crossbar:
 
     def selftest(self, tile: int, column: int, total: int) -> int:
         """Return the code that a column's ADC gives for a known sum, noise of single products apart."""
+        return clamp(self.unclipped_selftest(tile, column, total), *self.machine.adc_range)
+
+    def unclipped_selftest(self, tile: int, column: int, total: int) -> int:
+        """Return the same code before it is clipped."""
         gain = self.gain(tile)
         if abs(total) >= SUM_LIMIT:
             raise Trap("CIM0514", f"the array sum is {total}")
         if self.noise and noisy_converter(self.machine, self.noise, gain, Region(tile, 0, column, 1, 1)):
-            code = convert(self.machine, gain, total, adc_errors(self.machine, self.noise, tile, column))
-            return clamp(code, *self.machine.adc_range)
-        return int(converter(self.machine, gain, abs(total))(np.array(float(total)).reshape(1))[0])
+            return convert(self.machine, gain, total, adc_errors(self.machine, self.noise, tile, column))
+        return int(converter(self.machine, gain, abs(total)).rounded(np.array(float(total)).reshape(1))[0])
 
     def read(self, number: int, start: int) -> "BlockRead":
         """Return how vectors are read through a block that takes elements `start` onwards of each."""

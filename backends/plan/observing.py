@@ -34,7 +34,7 @@ class Probe:
         codes = np.clip(found, read.adc.low, read.adc.high)
         self.blocks.append(BlockProducts(read.number, inputs, sums, codes, clipped))
 
-    def show(self, epilogue: Epilogue | None = None) -> None:
-        """Tell the observer, with the accumulators that an epilogue makes of the codes."""
+    def show(self, epilogue: Epilogue | None = None, factors: Array | None = None) -> None:
+        """Tell the observer, with the accumulators that an epilogue makes of the codes, or the drift factors set."""
         accumulators = epilogue.accumulators([block.codes for block in self.blocks]) if epilogue else None
-        self.observer.multiplied(self.index, Products(self.chosen, tuple(self.blocks), accumulators))
+        self.observer.multiplied(self.index, Products(self.chosen, tuple(self.blocks), accumulators, factors))

@@ -196,7 +196,7 @@ class Calibrate:
                 sums = sums.sum(axis=1, keepdims=True)
             chunk.factors[read.number] = np.broadcast_to(drift_factors(reference, sums), (chunk.images, read.columns))
         if probe:
-            probe.show()
+            probe.show(factors=np.stack([chunk.factors[read.number] for read in self.stream.reads], axis=1))
 
 
 @dataclass(frozen=True)

@@ -146,32 +146,43 @@ def mixed(exact: Plan, noisy: Plan, chosen: Collection[int]) -> Plan:
 class Walk:
     """The walk from a program's first instruction to `halt`, loops unrolled; it can stop and branch on the way.
 
+    `index` is the instruction that comes next, `steps` what those before it have become.
     Raises Trap where an operand is wrong by itself.
     """
 
     def __init__(self, program: Program, machine: Machine, noise: Noise | None = None) -> None:
         self.state = PlanState(program, machine, noise)
         checks.operands(program)
-        self._steps: list[Step] = []
-        self._index = 0
+        self.steps: list[Step] = []
+        self.index = 0
         self._loops: list[tuple[int, int]] = []
         self._walked = 0
-        self._is_over = False
+        self.is_over = False
 
     def plan(self) -> Plan:
         """Walk to the end and return the plan; the first fault of the program's static facts becomes the last step."""
         self.to(None)
-        return Plan(self._steps, self.state.largest)
+        return Plan(self.steps, self.state.largest)
 
     def to(self, index: int | None) -> None:
         """Walk on until this instruction comes next, or to the end."""
+        while not self.is_over and self.index != index:
+            self.step()
+
+    def step(self) -> None:
+        """Walk one instruction; the first fault of the program's static facts is the last step."""
         program = self.state.program
         try:
-            while not self._is_over and self._index != index:
-                self._is_over = self._advance(program.instructions)
+            self.is_over = self._advance(program.instructions)
         except Trap as trap:
-            self._is_over = True
-            self._steps.append(Step(self._index, trap.at(self._index, program.locations)))
+            self.is_over = True
+            self.steps.append(Step(self.index, trap.at(self.index, program.locations)))
+
+    @property
+    def turns(self) -> tuple[int, ...]:
+        """How many turns of each loop around the next instruction are done, the outermost first."""
+        instructions = self.state.program.instructions
+        return tuple(instructions[start - 1]["count"] - left for start, left in self._loops)
 
     def branch(self, program: Program) -> "Walk":
         """Return a walk that goes on from here through another program, which must start like this one.
@@ -179,7 +190,7 @@ class Walk:
         It shares the arrays: no instruction from here on may program devices.
         """
         other = copy(self)
-        other.state, other._steps, other._loops = self.state.branch(program), list(self._steps), list(self._loops)
+        other.state, other.steps, other._loops = self.state.branch(program), list(self.steps), list(self._loops)
         return other
 
     def _advance(self, instructions: Sequence[Instruction]) -> bool:
@@ -188,29 +199,29 @@ class Walk:
         if self._walked > LONGEST:
             message = f"more than {LONGEST} instructions are executed"
             raise Trap("CIM0519", message, "run it on the reference interpreter")
-        if self._index >= len(instructions):
+        if self.index >= len(instructions):
             raise Trap("CIM0508", "the program has no `halt` where it ends")
-        current = instructions[self._index]
+        current = instructions[self.index]
         if current.name != "halt":
-            self._index = self._next(current)
+            self.index = self._next(current)
         return current.name == "halt"
 
     def _next(self, i: Instruction) -> int:
         if i.name == "loop":
             checks.loop(len(self._loops))
-            self._loops.append((self._index + 1, i["count"]))
+            self._loops.append((self.index + 1, i["count"]))
         elif i.name == "endloop":
             return self._endloop()
         elif i.name != "nop":
-            action = BUILDERS[i.name](self.state, i, self._index)
+            action = BUILDERS[i.name](self.state, i, self.index)
             if action:
-                self._steps.append(Step(self._index, action))
-        return self._index + 1
+                self.steps.append(Step(self.index, action))
+        return self.index + 1
 
     def _endloop(self) -> int:
         checks.endloop(len(self._loops))
         start, left = self._loops.pop()
         if left == 1:
-            return self._index + 1
+            return self.index + 1
         self._loops.append((start, left - 1))
         return start

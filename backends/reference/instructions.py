@@ -159,7 +159,7 @@ class Reference:
                 block.factors = [drift_factor(references[t * cols + j], sums[j]) for j in range(cols)]
             else:
                 block.factors = [drift_factor(references[t], sum(sums))] * cols
-        self._show(i["block"], reads)
+        self._show(i["block"], reads, factors=[block.factors for block in blocks])
 
     def mvm(self, i: Instruction) -> None:
         source, out, blocks = self._in(i["in"]), self._out(i["out"]), self._blocks(i["block"], i["blocks"])
@@ -412,10 +412,16 @@ class Reference:
         if self.observer:
             self.observer.wrote(self.index, elements(out, values))
 
-    def _show(self, first: int, reads: Sequence[BlockRead], accumulators: Sequence[int] | None = None) -> None:
+    def _show(
+        self,
+        first: int,
+        reads: Sequence[BlockRead],
+        accumulators: Sequence[int] | None = None,
+        factors: Sequence[Sequence[int]] | None = None,
+    ) -> None:
         """Tell the observer, if it wants to know, what vectors gave in blocks numbered from `first` on."""
         if self.observer:
-            show(self.observer, self.index, first, reads, accumulators)
+            show(self.observer, self.index, first, reads, accumulators, factors)
 
 
 def _requantise(total: int, i: Instruction) -> int:

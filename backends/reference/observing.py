@@ -9,7 +9,12 @@ from cimc.backends.reference.crossbar import BlockRead
 
 
 def show(
-    observer: Observer, index: int, first: int, reads: Sequence[BlockRead], accumulators: Sequence[int] | None = None
+    observer: Observer,
+    index: int,
+    first: int,
+    reads: Sequence[BlockRead],
+    accumulators: Sequence[int] | None = None,
+    factors: Sequence[Sequence[int]] | None = None,
 ) -> None:
     """Tell an observer what the vectors it chooses gave in blocks numbered from `first` on."""
     count = len(reads[0].inputs)
@@ -18,7 +23,8 @@ def show(
         return
     totals = None if accumulators is None else _rows(np.reshape(accumulators, (count, -1)).tolist(), chosen)
     blocks = tuple(_products(first + t, read, chosen) for t, read in enumerate(reads))
-    observer.multiplied(index, Products(chosen, blocks, totals))
+    found = None if factors is None else np.array([factors], np.int64)
+    observer.multiplied(index, Products(chosen, blocks, totals, found))
 
 
 def _products(number: int, read: BlockRead, chosen: Sequence[int]) -> BlockProducts:

@@ -7,7 +7,6 @@ as normal, and the band is the prediction interval of one more chip, mean +- t s
 stated confidence.
 """
 
-import hashlib
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,7 +20,6 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.observer import Writes
 from cimc.backends.noise.sources import Noise
 from cimc.backends.silicon.student import student
-from cimc.isa.binary import to_parts
 from cimc.isa.program import Program
 
 Codes = NDArray[Any]
@@ -62,15 +60,6 @@ class Verdict:
     def __str__(self) -> str:
         place = "is within" if self.inside else "is outside"
         return f"{self.name}: {self.statistic} {self.value:.4g} {place} {self.low:.4g} to {self.high:.4g}"
-
-
-def origin(program: Program, inputs: Mapping[str, Codes]) -> dict[str, str]:
-    """Return the sha256 of a program as compiled, and of its input codes: what layer codes belong to."""
-    codes = hashlib.sha256()
-    for name in sorted(inputs):
-        array = np.ascontiguousarray(inputs[name])
-        codes.update(f"{name} {array.shape} {array.dtype.str} ".encode() + array.tobytes())
-    return {"program": hashlib.sha256(b"".join(to_parts(program))).hexdigest(), "inputs": codes.hexdigest()}
 
 
 def layer_codes(program: Program, inputs: Mapping[str, Codes], noise: Noise | None = None) -> dict[str, Codes]:

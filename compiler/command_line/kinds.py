@@ -7,12 +7,13 @@ from pathlib import Path
 from cimc.diagnostics import fail
 from cimc.isa.opening import open_regular
 
-PROGRAM, MODEL, ARRAYS, IR = "a program", "an ONNX model", "a file of arrays", "IR text"
+PROGRAM, MODEL, ARRAYS, IR, TRACE = "a program", "an ONNX model", "a file of arrays", "IR text", "a trace"
 
 WANTED: Mapping[str, str] = {
     "program": PROGRAM,
     "model": MODEL,
     "module": IR,
+    **dict.fromkeys(("expected", "found"), TRACE),
     **dict.fromkeys(("input", "data", "calib", "bands", "measured"), ARRAYS),
 }
 """What the argument or option of this name takes."""
@@ -22,6 +23,7 @@ USES: Mapping[str, str] = {
     MODEL: "compile it first: `cimc compile {path} -o {stem}.asm`",
     ARRAYS: "arrays are given by --input, --data or --calib",
     IR: "`cimc opt` takes IR text",
+    TRACE: "`cimc trace-diff` compares two traces",
 }
 
 SUFFIXES = {".onnx": MODEL, ".mlir": IR}
@@ -56,4 +58,6 @@ def kind_of(path: Path) -> str:
         return ""
     if is_container(start) or start.startswith(b".cimc "):
         return PROGRAM
+    if start.startswith(b"cimc-trace "):
+        return TRACE
     return ARRAYS if start.startswith((ZIP, NPY)) else SUFFIXES.get(path.suffix, "")

@@ -23,6 +23,16 @@ def count(text: str) -> int:
     return value
 
 
+def span(text: str) -> range:
+    """Return the samples FIRST:END, or one alone."""
+    first, colon, end = text.partition(":")
+    start = whole(first)
+    found = range(start, whole(end) if colon else start + 1)
+    if not found:
+        raise argparse.ArgumentTypeError(f"{text} holds no sample, write FIRST:END with END above FIRST")
+    return found
+
+
 def chips(least: int) -> Callable[[str], int]:
     """Return the type of a number of chips, `least` to MOST_CHIPS."""
 

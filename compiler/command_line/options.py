@@ -7,7 +7,7 @@ from importlib import import_module
 from cimc import __version__
 from cimc.command_line.compensation_options import add_compensation_options
 from cimc.command_line.noise_options import add_aim_options, add_noise_options
-from cimc.command_line.numbers import chips, count, factor, finite, share, whole
+from cimc.command_line.numbers import chips, count, factor, finite, share, span, whole
 from cimc.command_line.parsing import Parser
 
 Command = Callable[[argparse.Namespace], int]
@@ -43,6 +43,8 @@ def build_parser() -> argparse.ArgumentParser:
         _bands,
         _check_silicon,
         _export,
+        _trace,
+        _trace_diff,
         _asm,
         _objdump,
         _lint,
@@ -353,6 +355,45 @@ def _export(commands: "Commands") -> None:  # type: ignore[valid-type]
     _compiling(parser)
     parser.add_argument("-o", "--output", required=True, metavar="golden.onnx")
     parser.add_argument("--codes", action="store_true", help="also output the integer codes of every value")
+
+
+def _trace(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands, "trace", "write what every instruction of a run wrote, as text", _late("tracing", "trace_command")
+    )
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
+    parser.add_argument("-o", "--output", required=True, metavar="OUT.trace", help="the form is in docs/formats.md")
+    _samples(parser)
+    parser.add_argument("--vectors", default="", metavar="N,...", help="write every vector of these instructions too")
+    parser.add_argument("--only", metavar="LAYER|N,...", help="keep the records of these layers or instructions only")
+    parser.add_argument("--streams", action="store_true", help="a record for every change of a stream as well")
+    add_noise_options(parser)
+    add_compensation_options(parser)
+    _feeding(parser)
+
+
+def _trace_diff(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands,
+        "trace-diff",
+        "name the first record in which two traces differ",
+        _late("tracing", "trace_diff_command"),
+    )
+    parser.add_argument("expected", metavar="EXPECTED.trace", help="what `cimc trace` wrote")
+    parser.add_argument("found", metavar="FOUND.trace", help="what a test bench or a chip wrote")
+    parser.add_argument("--program", metavar="prog.asm", help="say what the record is about")
+    parser.add_argument("--input", metavar="X.npz", help="compute its numbers again, with the program")
+    _samples(parser)
+    add_noise_options(parser)
+    add_compensation_options(parser)
+    _feeding(parser)
+
+
+def _samples(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--samples", type=span, default=range(1), metavar="FIRST:END", help="samples of the file (default 0:1)"
+    )
 
 
 def _asm(commands: "Commands") -> None:  # type: ignore[valid-type]

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from cimc.backends.interpreter import BEST
 from cimc.backends.kernels.library import library
 from cimc.backends.machine import ports
-from cimc.backends.silicon.bands import ORIGIN, layer_codes, origin
+from cimc.backends.machine.origin import origin
+from cimc.backends.silicon.bands import ORIGIN, layer_codes
 from cimc.command_line.compensation_options import calibration_codes, compensate
 from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write

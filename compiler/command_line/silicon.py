@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.machine import ports
-from cimc.backends.silicon.bands import ORIGIN, STATISTICS, Band, bands, differences, judged, layer_codes, origin
+from cimc.backends.machine.origin import origin
+from cimc.backends.silicon.bands import ORIGIN, STATISTICS, Band, bands, differences, judged, layer_codes
 from cimc.command_line.compensation_options import calibration_codes
 from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write

@@ -57,7 +57,8 @@ class Everything(Observer):
 
     def multiplied(self, index: int, products: Products) -> None:
         parts = [(b.block, *_lists(b.inputs, b.sums, b.codes, b.clipped)) for b in products.blocks]
-        totals = () if products.accumulators is None else _lists(products.accumulators)
+        known = (products.accumulators, products.factors)
+        totals = [_lists(array) for array in known if array is not None]
         self.events.append(("multiplied", (index, list(products.vectors), parts, totals)))
 
     @property

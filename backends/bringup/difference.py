@@ -1,0 +1,143 @@
+"""Two traces held against each other, up to the first record in which they differ."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice, zip_longest
+
+from cimc.backends.bringup.record import HEAD, LINE, SAMPLE, VECTOR, Head, damaged, head_of, record_of
+from cimc.backends.machine.traps import Refusal
+
+DECIDING = ("program", "target", "isa")
+"""Words of a head that must be the same in both traces."""
+LAST = ("end", "trap")
+"""Spaces of the last record of a sample."""
+AROUND = 3
+"""Records shown before and behind the first that differs."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of a trace, `sample N` or a record, and the lines of vectors before it."""
+
+    line: str
+    vectors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first entry of a sample in which two traces differ, None where one has no more; `before` is in both."""
+
+    sample: int
+    expected: Entry | None
+    found: Entry | None
+    before: tuple[str, ...]
+    expected_behind: tuple[str, ...]
+    found_behind: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was compared: what the heads say otherwise, the records that are equal, the first that is not."""
+
+    notes: tuple[str, ...]
+    equal: int
+    difference: Difference | None
+
+
+def compare(expected: Iterable[str], found: Iterable[str]) -> Comparison:
+    """Return the first difference of two traces, given as lines.
+
+    Raises Refusal CIM0560 for damage, CIM0561 for another format, CIM0562 for another program, target or instruction
+    set.
+    """
+    ours, theirs = iter(expected), iter(found)
+    heads = [head_of([line.rstrip("\n") for line in islice(lines, len(HEAD) + 1)]) for lines in (ours, theirs)]
+    notes = tuple(_notes(*heads))
+    kept = _common(*heads)
+    pairs = zip_longest(_kept(entries(ours), kept), _kept(entries(theirs), kept))
+    return replace(_first(pairs), notes=notes)
+
+
+def _notes(expected: Head, found: Head) -> Iterator[str]:
+    """Yield what is another in one of the heads. Raises Refusal CIM0562 where records cannot be compared then."""
+    for name in HEAD:
+        a, b = expected.facts[name], found.facts[name]
+        if a != b and name in DECIDING:
+            hint = "trace what the other trace was made of"
+            raise Refusal("CIM0562", f"the traces are of another {name}: {a:.16}... and {b:.16}...", hint)
+        if a != b:
+            yield f"another {name}: {a:.60} and {b:.60}"
+
+
+def _common(expected: Head, found: Head) -> frozenset[int] | None:
+    """Return the instructions whose records both traces hold, None where both hold the same."""
+    filters = [head.facts["only"] for head in (expected, found)]
+    if filters[0] == filters[1]:
+        return None
+    try:
+        chosen = [_instructions(text) for text in filters]
+    except ValueError:
+        raise damaged("its head names no instructions behind `only`") from None
+    named = [numbers for numbers in chosen if numbers is not None]
+    return frozenset.intersection(*named) if named else None
+
+
+def _instructions(text: str) -> frozenset[int] | None:
+    numbers = text.partition(" ")[0]
+    return None if numbers == "-" else frozenset(int(number, 16) for number in numbers.split(","))
+
+
+def _kept(found: Iterator[Entry], kept: frozenset[int] | None) -> Iterator[Entry]:
+    """Yield the entries of chosen instructions; samples are kept, their last records, which count, are not."""
+    if kept is None:
+        return found
+    return (one for one in found if one.line.startswith(SAMPLE) or record_of(one.line).prefix.index in kept)
+
+
+def entries(lines: Iterable[str]) -> Iterator[Entry]:
+    """Yield the samples and records of a trace behind its head. Raises Refusal CIM0560 where it is damaged."""
+    vectors: list[str] = []
+    is_over = True
+    for raw in lines:
+        line = raw.rstrip("\n")
+        if line.startswith(VECTOR):
+            vectors.append(line)
+            continue
+        is_over = _checked(line, is_over)
+        yield Entry(line, tuple(vectors)) if vectors else Entry(line)
+        vectors = []
+    if not is_over or vectors:
+        raise damaged("it ends before the last record of a sample")
+
+
+def _checked(line: str, is_over: bool) -> bool:
+    """Return whether a line ends a sample; `is_over` says that no sample is begun before it. Raises Refusal CIM0560."""
+    if line.startswith(SAMPLE):
+        if not is_over or not _is_hexadecimal(line.removeprefix(SAMPLE)):
+            raise damaged(f"{line[:80]!r} where a record was to come")
+        return False
+    found = LINE.fullmatch(line)
+    if found is None or is_over:
+        raise damaged(f"{line[:80]!r} where {'a sample' if is_over else 'a record'} was to come")
+    return found["space"] in LAST
+
+
+def _is_hexadecimal(word: str) -> bool:
+    return bool(word) and not set(word) - set("0123456789abcdef")
+
+
+def _first(pairs: Iterator[tuple[Entry | None, Entry | None]]) -> Comparison:
+    before, sample, equal = deque[str](maxlen=AROUND), 0, 0
+    for a, b in pairs:
+        if a is None or b is None or a.line != b.line or (a.vectors and b.vectors and a.vectors != b.vectors):
+            behind = list(islice(pairs, AROUND))
+            after = [tuple(pair[side].line for pair in behind if pair[side]) for side in (0, 1)]  # type: ignore[union-attr]
+            return Comparison((), equal, Difference(sample, a, b, tuple(before), *after))
+        if a.line.startswith(SAMPLE):
+            sample = int(a.line.removeprefix(SAMPLE), 16)
+            before.clear()
+        else:
+            before.append(a.line)
+            equal += 1
+    return Comparison((), equal, None)

@@ -1,0 +1,114 @@
+"""An observer that writes the records of a run as it goes, for all samples in flight at once."""
+
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.bringup.record import UNCOUNTED, VECTOR
+from cimc.backends.bringup.vectors import digits_of, vector_lines
+from cimc.backends.bringup.walking import Slot, crc_of, has_bounds
+from cimc.backends.machine.facts import Machine
+from cimc.backends.machine.observer import Observer, Products
+from cimc.backends.machine.traps import Trap
+from cimc.isa.program import Program
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a trace holds beside the records of all instructions.
+
+    `vectors` are the numbers of matrix-vector instructions whose every vector is written; `only` those of the
+    instructions whose records are kept, all where it is None; `streams` adds a record for each change of a stream.
+    """
+
+    vectors: frozenset[int] = frozenset()
+    only: frozenset[int] | None = None
+    streams: bool = False
+
+    def keeps(self, index: int) -> bool:
+        """Return whether the records of an instruction are kept."""
+        return self.only is None or index in self.only
+
+    @property
+    def filter(self) -> str:
+        """What the head of a trace says of the records that are kept."""
+        kept = "-" if self.only is None else ",".join(f"{index:x}" for index in sorted(self.only))
+        return f"{kept} streams" if self.streams else kept
+
+
+class Watch(Observer):
+    """Writes the records of `images` samples: `lines` has those of each. `trap` or `end` writes the last one."""
+
+    def __init__(self, slots: Sequence[Slot], wanted: Wanted, machine: Machine, images: int) -> None:
+        self.lines: list[list[str]] = [[] for _ in range(images)]
+        self._slots = slots
+        self._next = 0
+        self._wanted = wanted
+        self._counts = has_bounds(machine)
+        self._digits = digits_of(machine)
+        self._products: Products | None = None
+
+    def vectors(self, index: int, count: int) -> Sequence[int]:
+        slot = self._slots[self._next]
+        needed = self._counts or index in self._wanted.vectors or slot.prefix.space == "factor"
+        return range(count) if needed else ()
+
+    def multiplied(self, index: int, products: Products) -> None:
+        self._products = products
+        if products.factors is not None:
+            self.wrote(index, products.factors.astype("<u2"))
+
+    def wrote(self, index: int, values: Array) -> None:
+        slot, products, self._products = self._waiting(index), self._products, None
+        if not self._wanted.keeps(index):
+            return
+        clips = self._clips(products) if products and self._counts else [slot.clips]
+        for n, lines in enumerate(self.lines):
+            values_of_one = values[n % len(values)]
+            if products and index in self._wanted.vectors:
+                written = None if products.factors is not None else values_of_one
+                lines += vector_lines(slot.prefix, products, n, written, self._digits)
+            lines.append(f"{slot.prefix} {crc_of(values_of_one)} {clips[n % len(clips)]}")
+
+    def end(self, program: Program, outputs: Mapping[str, Array]) -> None:
+        """Write what is left of a run that came to its end, with the CRC of all outputs [images, ...]."""
+        slot = self._until(lambda slot: slot.prefix.space == "end")
+        for n, lines in enumerate(self.lines):
+            crc = 0
+            for port in program.outputs:
+                crc = zlib.crc32(np.ascontiguousarray(outputs[port.name][n]).data, crc)
+            kept = sum(not line.startswith(VECTOR) for line in lines)
+            lines.append(f"{replace(slot.prefix, count=kept)} {crc:08x} {UNCOUNTED}")
+
+    def trap(self, trap: Trap) -> None:
+        """Write what is left of a run of one sample up to the instruction that trapped."""
+        slot = self._until(lambda slot: slot.index == trap.index and (slot.waits or slot.prefix.space == "trap"))
+        at = replace(slot.prefix, space="trap", low=0, high=0, count=0)
+        self.lines[0].append(f"{at} {trap.code} {UNCOUNTED}")
+
+    def _waiting(self, index: int) -> Slot:
+        """Return the slot of an instruction that the run has just told of."""
+        slot = self._until(lambda slot: slot.waits)
+        assert slot.index == index
+        return slot
+
+    def _until(self, is_met: Callable[[Slot], bool]) -> Slot:
+        """Return the next slot that meets a condition, with the records before it written."""
+        while not is_met(slot := self._slots[self._next]):
+            self._next += 1
+            if self._wanted.keeps(slot.index):
+                for lines in self.lines:
+                    lines.append(f"{slot.prefix} {slot.crc} {slot.clips}")
+        self._next += 1
+        return slot
+
+    def _clips(self, products: Products) -> list[str]:
+        """Return how many codes stand for lower and for higher ones, over all blocks and vectors, of each image."""
+        sides = [sum((block.clipped == sign).sum(axis=(1, 2)) for block in products.blocks) for sign in (-1, 1)]
+        return [f"{low:x} {high:x}" for low, high in zip(*(side.tolist() for side in sides), strict=True)]
