@@ -65,9 +65,9 @@ def _notes(expected: Head, found: Head) -> Iterator[str]:
         a, b = expected.facts[name], found.facts[name]
         if a != b and name in DECIDING:
             hint = "trace what the other trace was made of"
-            raise Refusal("CIM0562", f"the traces are of another {name}: {a:.16}... and {b:.16}...", hint)
+            raise Refusal("CIM0562", f"the traces differ in {name}: {a:.16}... and {b:.16}...", hint)
         if a != b:
-            yield f"another {name}: {a:.60} and {b:.60}"
+            yield f"{name} differs: {a:.40} and {b:.40}"
 
 
 def _common(expected: Head, found: Head) -> frozenset[int] | None:
