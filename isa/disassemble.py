@@ -8,7 +8,7 @@ from cimc.isa.grammar import positional
 from cimc.isa.layers import layer_facts
 from cimc.isa.manifest import FORMAT_VERSION, canonical, port_facts, sha256, target_hash, to_bytes
 from cimc.isa.program import Instruction, Operand, Program
-from cimc.isa.table import Field
+from cimc.isa.table import WORD_BYTES, Field
 
 
 def render(program: Program, payload_name: str = "") -> str:
@@ -17,6 +17,17 @@ def render(program: Program, payload_name: str = "") -> str:
     Raises IsaError on a program that cannot be encoded, and CIM0426 on payload without a name.
     """
     return "\n".join((*_header(program, payload_name), *_body(program), ""))
+
+
+def listing(program: Program) -> Iterator[str]:
+    """Yield the instructions as text, each behind its number and its byte address in the code section."""
+    index = 0
+    for line in _body(program):
+        if line.startswith(".loc"):
+            yield line
+            continue
+        yield f"{index:5}  {index * WORD_BYTES:05x}  {line.strip()}"
+        index += 1
 
 
 def render_instruction(instruction: Instruction) -> str:

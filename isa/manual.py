@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from cimc.isa.encode import isa_hash
+from cimc.isa.faults import traps_of
 from cimc.isa.grammar import HEADER, positional
 from cimc.isa.layout import LAYOUT, USED_BITS, Slot
 from cimc.isa.limits import ACCUMULATOR_BITS, MULTIPLIER_BITS, PRODUCT_BITS, SUM_BITS
@@ -44,6 +45,26 @@ Every program names the instruction set by a hash over all encodings: `{isa_hash
 - **ADC gains**: m and k for each tile, or whatever granularity the target has.
 - **Loop counters**, {LOOP_DEPTH} deep, and the **time** since programming.
 
+### At the start, and from sample to sample
+
+A run of a sample begins with activation memory that is zero but for the inputs, no stream, no block, no gain,
+no loop, devices that were never programmed (they read as the target's `unprogrammed`), and time 0, or the time
+that noise was asked for. Nothing lasts from one sample to the next: every sample meets a new machine,
+programmed by the program itself. A chip drawn by a seed is the same chip for all samples; what is drawn anew
+for each product goes by the number of the sample.
+
+### Order within an instruction
+
+All reads of an instruction come before all of its writes: where `out` lies over an operand, the operand's old
+elements are used. Of elements of `out` that share an address the last in stream order stays. Of `out` only the
+number of elements has to fit what is computed, in stream order; its shape may be any, but for `matmul` and
+`embed`, which read counts from it. `tensor` ends a stream's window, `advance` keeps it, a second `window`
+replaces the first.
+
+`program` and `pattern` set a device's target; without noise that is its value. `readcell` and `verify` see the
+value that programming has left, on a noisy chip with its error but without drift and read noise. `calibrate`
+takes its vectors through `blocks` blocks as `mvm` does: block t reads the next rows_t elements.
+
 ## Number rules
 
 - Everything is an integer. Nothing wraps: a value that does not fit where it goes is a trap, unless the
@@ -71,6 +92,9 @@ Every executor refuses in this order, with the same code, and names the first fa
    memory, blocks, tables, counts), then noise that cannot be modelled, then the data: codes, sums, accumulators, and
    last the values written (CIM0506).
 
+Each instruction below names the codes of its traps; CIM0517 (an operand outside its field) and CIM0521 may stop
+any. A program that runs past its last instruction traps with CIM0508. `cimc explain CODE` says what each means.
+
 What one executor alone refuses is its own budget: the fast ones plan up to 2^20 executed instructions (CIM0519) and
 hold whole batches (CIM0521).
 """
@@ -85,7 +109,7 @@ name). `.loc "NAME"` says which layer the instructions that follow belong to, `.
 `.layer` lines it may give any names, such as ONNX nodes. Operands are `name=value` in the order of the tables below; a
 leading operand called `stream` or `block` is written without its name. Numbers are decimal or hexadecimal (`0x`).
 Constants and conductances lie in the payload file beside the text. A hash that is stated is checked;
-text written by hand may leave out every line of the header but the first.
+text written by hand may leave out every line of the header but the first, and needs `.meta "target"` to run.
 """
 
 
@@ -133,6 +157,8 @@ def _instruction(spec: Spec) -> str:
     ]
     lines += [_row(slot) for slot in LAYOUT[spec.name]]
     lines += [f"| {USED_BITS[spec.name]}..{WORD_BITS - 1} | | 0 | unused |", "", spec.meaning, ""]
+    traps = ", ".join(traps_of(spec))
+    lines += [f"Traps: {traps}.", ""] if traps else []
     return "\n".join(lines)
 
 

@@ -63,13 +63,17 @@ class Field:
 
 @dataclass(frozen=True)
 class Spec:
-    """One instruction: its opcode, its operands from bit 8 upwards in this order, and what it does."""
+    """One instruction: its opcode, its operands from bit 8 upwards in this order, what it does, and what may trap.
+
+    `traps` are the codes beside those that its operands alone bring about (isa/faults.py).
+    """
 
     name: str
     opcode: int
     fields: tuple[Field, ...]
     summary: str
     meaning: str
+    traps: tuple[str, ...] = ()
 
     def field(self, name: str) -> Field:
         return next(f for f in self.fields if f.name == name)
@@ -119,6 +123,7 @@ TABLE: tuple[Spec, ...] = (
         (Field("count", 24, "times the body runs, at least 1"),),
         "start a counted loop",
         "Runs the instructions up to the matching `endloop` `count` times. Loops nest four deep.",
+        traps=("CIM0507",),
     ),
     Spec(
         "endloop",
@@ -126,6 +131,7 @@ TABLE: tuple[Spec, ...] = (
         (),
         "end of the innermost loop",
         "Jumps back to the innermost `loop` until its count is used up.",
+        traps=("CIM0507",),
     ),
     Spec(
         "tensor",
@@ -141,6 +147,7 @@ TABLE: tuple[Spec, ...] = (
         "define a stream over a strided tensor",
         "The stream yields shape[0] * shape[1] * shape[2] vectors of shape[3] elements, last axis fastest; element (a, b, c, d) lies at "
         "base + size * (a * pitch[0] + b * pitch[1] + c * pitch[2] + d * pitch[3]). Any earlier window of the stream is gone.",
+        traps=("CIM0509",),
     ),
     Spec(
         "window",
@@ -159,6 +166,11 @@ TABLE: tuple[Spec, ...] = (
         "each of kernel[0] * kernel[1] * channels elements in the order (kernel row, kernel column, channel). Kernel tap (i, j) of output "
         "(y, x) is tensor row y * stride[0] - pad[0] + i * dilation[0] and column x * stride[1] - pad[1] + j * dilation[1]; outside the "
         "tensor it reads `fill`. Windows are read only.",
+        traps=(
+            "CIM0502",
+            "CIM0504",
+            "CIM0509",
+        ),
     ),
     Spec(
         "advance",
@@ -166,6 +178,7 @@ TABLE: tuple[Spec, ...] = (
         (_stream("stream", "stream moved"), _signed("by", 36, "distance in elements")),
         "move a stream's base",
         "Adds `by` elements to the base address of the stream: the affine addresses of loops.",
+        traps=("CIM0502",),
     ),
     Spec(
         "gain",
@@ -179,6 +192,10 @@ TABLE: tuple[Spec, ...] = (
         "load an ADC gain",
         "From now on the ADCs of the tile (of every tile where scope is `all`; then tile is 0) give "
         "code = clip(round(s * m / 2^k)), with rounding and range of the target.",
+        traps=(
+            "CIM0510",
+            "CIM0517",
+        ),
     ),
     Spec(
         "program",
@@ -192,6 +209,11 @@ TABLE: tuple[Spec, ...] = (
         "programme a block of devices",
         "Reads rows * cols conductance differences (i16, row by row, in units of 2^-F levels) and programmes each cell: plus device max(v, 0), "
         "minus device max(-v, 0). The block number then names this region of this tile.",
+        traps=(
+            "CIM0509",
+            "CIM0510",
+            "CIM0516",
+        ),
     ),
     Spec(
         "pattern",
@@ -199,6 +221,11 @@ TABLE: tuple[Spec, ...] = (
         (*_REGION, Field("plus", 16, "value of every plus device"), Field("minus", 16, "value of every minus device")),
         "write one raw value pair to a region",
         "Programmes every cell of the region to the two values, in units of 2^-F levels.",
+        traps=(
+            "CIM0509",
+            "CIM0510",
+            "CIM0516",
+        ),
     ),
     Spec(
         "verify",
@@ -207,6 +234,10 @@ TABLE: tuple[Spec, ...] = (
         "count wrongly programmed devices",
         "Compares both devices of every cell of the block with the conductance section as `program` would set them; writes the number of devices that "
         "differ by more than `tolerance` as the one element of `out`.",
+        traps=(
+            "CIM0511",
+            "CIM0516",
+        ),
     ),
     Spec(
         "readcell",
@@ -220,6 +251,7 @@ TABLE: tuple[Spec, ...] = (
         ),
         "read one device",
         "Writes the programmed value of one device, in units of 2^-F levels, as the one element of `out`.",
+        traps=("CIM0510",),
     ),
     Spec(
         "time",
@@ -242,6 +274,15 @@ TABLE: tuple[Spec, ...] = (
         "Streams the vectors of `in` through the blocks as `mvm` does and sums |code| per column (over all columns for `block`). "
         f"Each factor becomes F = clamp(round(2^14 * reference / sum), 1, {FACTOR_HIGHEST}), or 2^14 where the sum is 0; `mvm` then uses "
         "round(M * F / 2^14) for M. `program` resets the factors of its block to 2^14.",
+        traps=(
+            "CIM0505",
+            "CIM0509",
+            "CIM0511",
+            "CIM0512",
+            "CIM0513",
+            "CIM0514",
+            "CIM0533",
+        ),
     ),
     Spec(
         "mvm",
@@ -258,6 +299,15 @@ TABLE: tuple[Spec, ...] = (
         "stream matrix-vector products through blocks",
         "For each vector x of `in`: block t takes the next rows_t elements of x, the array gives s_tj = sum_i x_i (G+_ij - G-_ij), the ADC code_tj; "
         "y_j = clamp(round((sum_t code_tj * M_tj + B_j) / 2^shift), low, high) is written to `out`. M is stored as blocks x cols, B as cols.",
+        traps=(
+            "CIM0509",
+            "CIM0511",
+            "CIM0512",
+            "CIM0513",
+            "CIM0514",
+            "CIM0515",
+            "CIM0533",
+        ),
     ),
     Spec(
         "capture",
@@ -265,6 +315,13 @@ TABLE: tuple[Spec, ...] = (
         (_IN, _OUT, _block("block", "block read")),
         "stream vectors and keep the raw ADC codes",
         "Like `mvm` with one block, without the digital epilogue: writes code_j itself.",
+        traps=(
+            "CIM0511",
+            "CIM0512",
+            "CIM0513",
+            "CIM0514",
+            "CIM0533",
+        ),
     ),
     Spec(
         "selftest",
@@ -272,6 +329,12 @@ TABLE: tuple[Spec, ...] = (
         (_TILE, Field("col", PLACE_BITS, "column"), _signed("value", 48, "array sum put at the ADC's input"), _OUT),
         "convert a known value",
         "Writes the code that the ADC of this column gives for the value, as the one element of `out`.",
+        traps=(
+            "CIM0510",
+            "CIM0512",
+            "CIM0514",
+            "CIM0533",
+        ),
     ),
     Spec(
         "depthwise",
@@ -288,6 +351,10 @@ TABLE: tuple[Spec, ...] = (
         "depthwise convolution on the digital unit",
         "`in` is a window over C channels. a = sum over taps of x[tap, c] * w[tap, c, n]; "
         "output channel o = c * multiplier + n is clamp(round((a * M_o + B_o) / 2^shift), low, high).",
+        traps=(
+            "CIM0504",
+            "CIM0515",
+        ),
     ),
     Spec(
         "poolmax",
@@ -295,6 +362,7 @@ TABLE: tuple[Spec, ...] = (
         (_IN, _OUT, _LOW, _HIGH),
         "maximum pooling",
         "`in` is a window over C channels: output channel c is clamp(max over taps of x[tap, c], low, high).",
+        traps=("CIM0504",),
     ),
     Spec(
         "poolsum",
@@ -309,6 +377,10 @@ TABLE: tuple[Spec, ...] = (
         ),
         "sum or average pooling",
         "`in` is a window over C channels: output channel c at position p is clamp(round((sum over taps of x[tap, c] * M_p + B_p) / 2^shift), low, high).",
+        traps=(
+            "CIM0504",
+            "CIM0515",
+        ),
     ),
     Spec(
         "affine",
@@ -316,6 +388,10 @@ TABLE: tuple[Spec, ...] = (
         (_IN, _OUT, Field("period", 20, "length of both tables"), _SCALES, _BIASES, *_ROUND),
         "multiply and add constants, requantise",
         "Element n of the stream, counted over the whole stream: clamp(round((x_n * M[n mod period] + B[n mod period]) / 2^shift), low, high).",
+        traps=(
+            "CIM0509",
+            "CIM0515",
+        ),
     ),
     Spec(
         "add",
@@ -331,6 +407,7 @@ TABLE: tuple[Spec, ...] = (
         ),
         "weighted sum of two tensors",
         "clamp(round((a_n * ma + b_n * mb + B) / 2^shift), low, high), element by element.",
+        traps=("CIM0515",),
     ),
     Spec(
         "mul",
@@ -347,6 +424,7 @@ TABLE: tuple[Spec, ...] = (
         ),
         "product of two tensors",
         "clamp(round(((a_n - za) * (b_n - zb) * m + B) / 2^shift), low, high), element by element.",
+        traps=("CIM0515",),
     ),
     Spec(
         "lut",
@@ -361,6 +439,10 @@ TABLE: tuple[Spec, ...] = (
         ),
         "look codes up in a table",
         "Each element becomes table[x - first]; `type` is the element type of the table.",
+        traps=(
+            "CIM0509",
+            "CIM0518",
+        ),
     ),
     Spec(
         "softmax",
@@ -378,6 +460,7 @@ TABLE: tuple[Spec, ...] = (
         "softmax of each vector",
         "For each vector: e_i = table[min(max(x) - x_i, entries - 1)]; y_i = clamp(round(e_i * numerator / sum(e)) + zero, low, high), "
         "the quotient rounded half to even.",
+        traps=("CIM0509",),
     ),
     Spec(
         "move",
@@ -410,6 +493,10 @@ TABLE: tuple[Spec, ...] = (
         "`a` is read as shape[0] * shape[1] matrices of shape[2] rows of K elements, `b` as as many matrices whose rows are the columns of the right "
         "operand, `out` as as many of (rows of a) x (rows of b): clamp(round((sum_k (a_ik - za) * (b_jk - zb) * m + B) / 2^shift), low, high). "
         "A pitch of 0 repeats a matrix.",
+        traps=(
+            "CIM0504",
+            "CIM0515",
+        ),
     ),
     Spec(
         "norm",
@@ -434,6 +521,7 @@ TABLE: tuple[Spec, ...] = (
         f"For each vector of n elements, u_i = x_i - zero, s = sum(u) for `mean` and 0 for `zero`: W = max((n * sum(u^2) - s^2) * 4^f + E, 1), below 2^{ROOT_BITS}; t is the "
         f"largest integer with W * 4^t < 2^{ROOT_BITS}, R = floor(sqrt(W * 4^t)); h_i = round((n * u_i - s) * 2^({NORM_BITS} + f + t) / R), "
         "y_i = clamp(round((h_i * M_i + B_i) / 2^shift), low, high). M and B have n entries.",
+        traps=("CIM0515",),
     ),
     Spec(
         "embed",
@@ -449,6 +537,10 @@ TABLE: tuple[Spec, ...] = (
         "look rows up in a table",
         "Element v of `in` selects row x_v - first of the table, which becomes vector v of `out`; a row has as many elements as such a vector, "
         "of element type `type`.",
+        traps=(
+            "CIM0509",
+            "CIM0518",
+        ),
     ),
     Spec(
         "select",
@@ -475,6 +567,10 @@ TABLE: tuple[Spec, ...] = (
         ),
         "pick vectors by number",
         "Takes the vectors of `in` in groups of `group`; of each group, the vectors table[0], table[1] ... are copied to `out` in this order.",
+        traps=(
+            "CIM0509",
+            "CIM0518",
+        ),
     ),
     Spec(
         "argmax",
@@ -504,6 +600,7 @@ TABLE: tuple[Spec, ...] = (
         "quotient of two tensors",
         f"clamp(round((a_n - za) * m / ((b_n - zb) * 2^shift)) + zero, low, high), element by element, |(a_n - za) * m| < 2^{ACCUMULATOR_BITS}. "
         "Where b_n is zb, the result is `high`, `low` or clamp(zero) as (a_n - za) * m is above, below or at zero.",
+        traps=("CIM0515",),
     ),
 )
 

@@ -7,6 +7,7 @@ from cimc.command_line.files import keep_inputs, payload_beside, writing
 from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.disassemble import render
 from cimc.isa.errors import INVALID
+from cimc.isa.sections import SECTIONS
 
 
 def asm_command(options: argparse.Namespace) -> int:
@@ -21,6 +22,10 @@ def objdump_command(options: argparse.Namespace) -> int:
     if options.output:
         outputs = [options.output, payload_beside(options.output)]
         keep_inputs(outputs, [options.program, payload_beside(options.program)])
+    elif options.section or options.numbers:
+        lines = SECTIONS[options.section or "code"](load_program(options.program))
+        print("\n".join(lines))
+        return 0
     program = load_program(options.program)
     if options.output:
         with writing(options.output):

@@ -9,6 +9,7 @@ from cimc.command_line.compensation_options import add_compensation_options
 from cimc.command_line.noise_options import add_aim_options, add_noise_options
 from cimc.command_line.numbers import chips, count, factor, finite, share, span, whole
 from cimc.command_line.parsing import Parser
+from cimc.isa.sections import SECTIONS
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -405,7 +406,12 @@ def _asm(commands: "Commands") -> None:  # type: ignore[valid-type]
 def _objdump(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(commands, "objdump", "print a program as text", _late("assembling", "objdump_command"))
     parser.add_argument("program", metavar="prog.cimb")
-    parser.add_argument("-o", "--output", metavar="prog.asm", help="write text and payload files instead of printing")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("-o", "--output", metavar="prog.asm", help="write text and payload files instead of printing")
+    kind.add_argument(
+        "--numbers", action="store_true", help="the code, with the number and address of each instruction"
+    )
+    kind.add_argument("--section", choices=SECTIONS, help="one part: ports, target, code, constants or blocks")
 
 
 def _lint(commands: "Commands") -> None:  # type: ignore[valid-type]

@@ -15,6 +15,7 @@ from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.reference import instructions as reference
 from cimc.isa.author import Author
+from cimc.isa.faults import ALWAYS, traps_of
 from cimc.isa.program import Program
 
 Written = list[tuple[int, list[int]]]
@@ -81,11 +82,19 @@ def ended(run: Callable[[], Mapping[str, Any]]) -> End:
         return refusal.code, None, ()
 
 
+def require_known(program: Program, end: End) -> None:
+    """Fail where a trap is none that the manual names for its instruction."""
+    if isinstance(end, tuple) and end[1] is not None and end[1] < len(program.instructions):
+        spec = program.instructions[end[1]].spec
+        assert end[0] in (*traps_of(spec), *ALWAYS), spec.name
+
+
 def ask_both(sketch: Author, noise: Noise | None = None, **inputs: Any) -> Outcome:
     """Return what both interpreters do with one sample; fail where they, or executors, differ in what they show."""
     program, seen = placed(sketch.program()), Everything()
     codes = {name: values.tolist() for name, values in inputs.items()}
     end = ended(lambda: reference.run(program, codes, seen, noise))
+    require_known(program, end)
     batch = {name: values[None] for name, values in inputs.items()}
     for executor in executors():
         probing, written = Everything(), Everything()

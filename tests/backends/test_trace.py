@@ -86,7 +86,7 @@ def test_the_records_of_a_run(products):
     ]
     assert [(one.prefix.low, one.prefix.high) for one in kept[1:3]] == [(64, 65), (66, 67)]
     assert [one.clips for one in kept[3:]] == ["0 1", "- -", "- -"]
-    assert kept[-1].prefix.count == 11
+    assert kept[-1].prefix.count == 10
 
 
 @pytest.mark.parametrize("noise", [None, Noise(load_profile("pcm"), 7, 3600)], ids=["exact", "pcm"])
