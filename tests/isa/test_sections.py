@@ -18,7 +18,7 @@ def program():
 @pytest.mark.parametrize(
     ("section", "lines"),
     [
-        ("code", 8),
+        ("code", 7),
         ("ports", 1),
         ("target", ['dac {"bits":8}']),
         ("blocks", ["b3  tile 1, rows 2..2, columns 3..4  first@3"]),
