@@ -16,6 +16,7 @@ from cimc.targets.prices import (
     BOTTOM_UP,
     PUBLISHED,
     Interval,
+    in_picojoules,
     phase_energy,
     phase_time,
     price,
@@ -202,7 +203,7 @@ def charge(pricing: Pricing, counters: Counters, bits: int | None = None) -> Cha
 def priced(pricing: Pricing, counters: Counters, paid: Sequence[str]) -> Interval:
     """Return the energy in pJ of the counters named; what has no price is not in it."""
     keys = {name: key for name in paid if (key := pricing.each(name))}
-    return summed(price(pricing.target, key).times(getattr(counters, name)) for name, key in keys.items())
+    return summed(in_picojoules(pricing.target, key).times(getattr(counters, name)) for name, key in keys.items())
 
 
 def array_energy(pricing: Pricing, counters: Counters, bits: int | None = None) -> Interval:
@@ -212,15 +213,16 @@ def array_energy(pricing: Pricing, counters: Counters, bits: int | None = None) 
     """
     target = pricing.target
     if pricing.basis == BOTTOM_UP:
-        return priced(pricing, counters, ("conversions",)) + priced(pricing, counters, ("charge",)).times(ATTOJOULE)
+        return priced(pricing, counters, tuple(CONVERTERS_AND_CELLS))
     if not counters.phases:
         return Interval()
-    driven = Fraction(counters.row_on if pricing.counted else counters.row_slots) / (counters.phases * target.rows)
-    return (phase_energy(target, bits) * row_share(target, driven)).times(counters.phases)
+    return (phase_energy(target, bits) * driven_share(pricing, counters)).times(counters.phases)
 
 
-ATTOJOULE = Fraction(1, 10**6)
-"""pJ in an aJ."""
+def driven_share(pricing: Pricing, counters: Counters) -> Interval:
+    """Return what phases take with the rows that are driven in them, as a share of what they take with all."""
+    driven = Fraction(counters.row_on if pricing.counted else counters.row_slots)
+    return row_share(pricing.target, driven / (counters.phases * pricing.target.rows))
 
 
 def _digital_time(target: Target, counters: Counters) -> Interval:

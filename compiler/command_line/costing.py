@@ -14,11 +14,14 @@ from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.command_line.compiling import feeding_of
+from cimc.command_line.pricing import check_lines, peak_lines, why_lines
+from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays
 from cimc.driving.measures import measure
 from cimc.driving.scoring import program_inputs
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
+from cimc.isa.errors import FAILED
 from cimc.isa.program import Program
 
 Facts = Mapping[str, Any]
@@ -33,9 +36,26 @@ COUNTED = {
 
 
 def cost_command(options: argparse.Namespace) -> int:
+    if options.check:
+        lines, sound = check_lines()
+        print("\n".join(lines))
+        return 0 if sound else FAILED
+    if options.peak:
+        print("\n".join(peak_lines(options.peak)))
+        return 0
+    if not options.program:
+        raise fail("CIM0003", "no program to cost was named", hint="name one, or use --peak TARGET or --check")
+    return _cost_of_program(options)
+
+
+def _cost_of_program(options: argparse.Namespace) -> int:
     program = load_program(options.program)
     data = counted(program, options) if options.input else None
-    found = facts(estimate(program, data, options.basis), program, options.by)
+    cost = estimate(program, data, options.basis)
+    if options.why:
+        print("\n".join(why_lines(cost, options.why)))
+        return 0
+    found = facts(cost, program, options.by)
     if options.json:
         print(json.dumps(found, indent=1))
     elif options.csv:

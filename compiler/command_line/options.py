@@ -299,7 +299,17 @@ def _cost(commands: "Commands") -> None:  # type: ignore[valid-type]
         "say what a program takes on its target, and where its efficiency goes",
         _late("costing", "cost_command"),
     )
-    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("program", metavar="prog.asm", nargs="?")
+    parser.add_argument("--peak", metavar="TARGET", help="say what a target or a priced macro does at its peak")
+    parser.add_argument(
+        "--check", action="store_true", help="hold the model against published chips; status 1 where a row fails"
+    )
+    parser.add_argument(
+        "--why",
+        metavar="ENERGY",
+        choices=("energy", "array", "digital", "requant", "memory", "control"),
+        help="the terms of the energy, or of one component's: counter x price, largest first",
+    )
     parser.add_argument(
         "--by",
         choices=("layer", "tile", "component", "instruction"),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from cimc.targets.schema import CONSTANTS
 from cimc.targets.target import Target
 
 SPREAD = {"verified": Fraction(2, 100), "secondary": Fraction(1, 10)}
@@ -17,6 +18,8 @@ BASES = {PUBLISHED: ("energy.array_power", "energy.product_fixed"), BOTTOM_UP: (
 """Basis -> the prices of the array that a target needs for it."""
 PHASES = {6: "timing.phase_6", 4: "timing.phase_4"}
 """Bits of input codes -> the time of a phase, where a target states one for fewer bits than its DAC has."""
+SMALLER = {"aJ": Fraction(1, 10**6)}
+"""pJ in one of a smaller unit."""
 PICOJOULE = 1000
 """pJ in a nJ, and in a W times a ns."""
 
@@ -69,6 +72,11 @@ def constant(target: Target, key: str) -> Interval | None:
 def price(target: Target, key: str) -> Interval:
     """Return a price, 0 where the target has none: what it would pay for is then not modelled, and said to be so."""
     return constant(target, key) or Interval()
+
+
+def in_picojoules(target: Target, key: str) -> Interval:
+    """Return the price of one thing in pJ, whatever the unit of the constant."""
+    return price(target, key).times(SMALLER.get(CONSTANTS[key].unit, 1))
 
 
 def phase_time(target: Target, bits: int | None = None) -> Interval:

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from cimc.isa.limits import ADC_BITS, CODES, FRACTION_BITS, PAIRS_MOST, PLACES_MOST, SIGNIFICANCE_MOST
+from cimc.tagged import TaggedText
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,16 @@ class Constant:
             return None
         wanted = f"one of {', '.join(self.choices)}" if self.choices else self.kind.__name__
         return f"{value!r} is not {wanted}"
+
+
+def stated_value(text: TaggedText, key: str, constant: Constant) -> Any:
+    """Return a constant's value in a text, None where there is a problem with it, which is noted there."""
+    entry = text.entry(key)
+    value = None if entry is None else text.content(key, entry, (constant.unit,))
+    problem = None if value is None else constant.problem(value)
+    if problem:
+        text.problems.append(f"{key}: {problem}")
+    return value
 
 
 CONSTANTS: Mapping[str, Constant] = {

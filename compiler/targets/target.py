@@ -12,7 +12,7 @@ from cimc.isa.documents import toml_value
 from cimc.isa.limits import CodeRange, code_range, converters, full_conductance
 from cimc.isa.opening import read_regular
 from cimc.tagged import TaggedText
-from cimc.targets.schema import CONSTANTS
+from cimc.targets.schema import CONSTANTS, stated_value
 
 FOLDER = Path(__file__).parent
 
@@ -161,22 +161,24 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
         text.name = f"{text.name}-{variant}"
         text.amend(variants[variant])
     stated = [key for key in CONSTANTS if key in text.entries or not CONSTANTS[key].optional]
-    values = {key: _value(text, key) for key in stated}
+    values = {key: stated_value(text, key, CONSTANTS[key]) for key in stated}
     bounds = {key: pair for key in stated if (pair := text.bounds(key))}
     text.check_names("target", CONSTANTS)
+    text.problems += [] if text.problems else _contradictions(values, TaggedText(variants.get(variant, {})).entries)
     if text.problems:
         raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in text.problems])
     return Target(text.name, text.summary, values, {key: text.entries[key]["source"] for key in stated}, bounds)
 
 
-def _value(text: TaggedText, key: str) -> Any:
-    """Return a constant's value, None where there is a problem with it."""
-    entry = text.entry(key)
-    value = None if entry is None else text.content(key, entry, (CONSTANTS[key].unit,))
-    problem = None if value is None else CONSTANTS[key].problem(value)
-    if problem:
-        text.problems.append(f"{key}: {problem}")
-    return value
+def _contradictions(values: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
+    """Return what constants say against one another: prices of a chip that could not be."""
+    problems = []
+    if not values["timing.phase"] and values["energy.array_power"]:
+        problems.append("timing.phase is 0 ns and energy.array_power is not 0 W: power needs a time, state one")
+    if "dac.bits" in variant and "timing.phase" not in variant and values["timing.phase"]:
+        bits = values["dac.bits"]
+        problems.append(f"timing.phase is that of other input codes: a variant of dac.bits = {bits} states its own")
+    return problems
 
 
 def target_of(sections: Mapping[str, Any]) -> Target:

@@ -7,16 +7,17 @@ import numpy as np
 import pytest
 
 from cimc.backends.cost.counters import total
-from cimc.backends.cost.estimate import EACH, Pricing, charge, estimate
+from cimc.backends.cost.estimate import COMPONENTS, EACH, Pricing, charge, estimate
 from cimc.backends.cost.facts import facts, widening
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.cost.rows import GROUPS, rows
 from cimc.backends.cost.waterfall import OPERATIONS, efficiency, peak, waterfall
+from cimc.backends.cost.why import terms
 from cimc.backends.interpreter import Interpreter
 from cimc.isa.errors import CimcError
 from cimc.isa.program import Layer, Port, Program
 from cimc.targets import load_target
-from cimc.targets.prices import BOTTOM_UP, Interval, constant, exact, phase_energy, phase_time, row_share, summed
+from cimc.targets.prices import BASES, BOTTOM_UP, Interval, constant, exact, phase_energy, phase_time, row_share, summed
 
 TARGET = load_target("aon-cim")
 
@@ -228,3 +229,11 @@ def test_a_basis_that_the_target_has_no_price_on_is_refused_by_both_names(progra
     sections = {key: value for key, value in TARGET.sections().items() if key != "bottom_up"}
     with pytest.raises(CimcError, match=r"bottom_up\.conversion.*energy\.array_power"):
         estimate(replace(program, meta={"target": sections}), basis=BOTTOM_UP)
+
+
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize("what", ["energy", *COMPONENTS])
+def test_the_terms_of_an_energy_sum_up_to_it(driven, what, basis):
+    found = estimate(driven, counted(driven, [[3, 0, 0, 1] * 2]), basis)
+    wanted = found.energy_pj if what == "energy" else found.component(what)
+    assert summed(term.energy for term in terms(found, what)) == wanted

@@ -90,6 +90,36 @@ def test_a_wrong_entry_is_named(key: str, entry: str, said: str) -> None:
     assert said in found
 
 
+NS = 'unit = "ns", source = "derived"'
+PJ = 'unit = "pJ", source = "derived"'
+FAULTS = [
+    ("energy.add", f"{{ value = -0.1, {PJ} }}", "energy.add: -0.1 is outside 0.."),
+    ("energy.add", f"{{ value = nan, {PJ} }}", "energy.add: nan is outside 0.."),
+    ("energy.add", f"{{ value = inf, {PJ} }}", "energy.add: inf is outside 0.."),
+    ("energy.add", f'{{ value = "cheap", {PJ} }}', "energy.add: 'cheap' is not float"),
+    ("energy.add", '{ value = 0.1, source = "derived" }', "energy.add has unit None, not 'pJ'"),
+    ("energy.add", '{ value = 0.1, unit = "nJ", source = "derived" }', "energy.add has unit 'nJ', not 'pJ'"),
+    ("energy.add", '{ value = 0.1, unit = "pJ" }', "energy.add has source None"),
+    ("energy.add", f"{{ value = 0.1, low = 0.2, high = 0.3, {PJ} }}", "energy.add has low 0.2, value 0.1"),
+    ("energy.add", f"{{ value = 0.4, low = 0.2, high = 0.3, {PJ} }}", "energy.add has low 0.2, value 0.4"),
+    ("timing.phase", f"{{ value = 0.0, {NS} }}", "timing.phase is 0 ns and energy.array_power is not 0 W"),
+    ("energy.add", f"{{ value = 0.1, {PJ} }}\nconversion = {{ value = 1.0, {PJ} }}", "no constant 'energy.conversion'"),
+]
+"""Faults of prices; the twelfth is that of a variant."""
+
+
+@pytest.mark.parametrize(("key", "entry", "said"), FAULTS)
+def test_a_price_that_cannot_be_is_refused_with_its_path(key: str, entry: str, said: str) -> None:
+    (found,) = refusals(changed(key, entry))
+    assert said in found
+
+
+def test_a_variant_of_other_bits_states_the_time_of_its_phase() -> None:
+    text = GOOD + '[variants.5b]\ndac.bits = { value = 5, unit = "bits", source = "derived" }\n'
+    with pytest.raises(CimcError, match=r"timing\.phase is that of other input codes.*dac\.bits = 5"):
+        parse_target(text, "t.toml", "5b")
+
+
 def test_an_unknown_constant_is_named() -> None:
     extra = GOOD + 'colour = { value = 1, unit = "uS", source = "derived" }\n'
     assert refusals(extra) == ["t.toml: there is no constant 'bottom_up.colour'"]

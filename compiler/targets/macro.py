@@ -1,0 +1,99 @@
+"""Chips that are priced and never compiled for: what a product takes there, as prices times what it does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from cimc.diagnostics import Diagnostic, DiagnosticError, fail
+from cimc.isa.documents import toml_value
+from cimc.tagged import TaggedText
+from cimc.targets.prices import exact
+from cimc.targets.schema import Constant, stated_value
+
+FOLDER = Path(__file__).parent / "macros"
+
+CONSTANTS: Mapping[str, Constant] = {
+    "array.rows": Constant("rows", int, 1),
+    "array.outputs": Constant("outputs a phase", int, 1),
+    "array.macros": Constant("macros", int, 1),
+    "timing.phase": Constant("ns", float, optional=True),
+    "timing.integrate": Constant("ns", float, optional=True),
+    "timing.step": Constant("ns", float, optional=True),
+    "timing.gap": Constant("ns", float, optional=True),
+    "energy.fixed": Constant("pJ", float, optional=True),
+    "energy.row": Constant("pJ", float, optional=True),
+    "energy.root": Constant("pJ", float, optional=True),
+    "energy.integrate": Constant("pJ", float, optional=True),
+    "energy.step": Constant("pJ", float, optional=True),
+    "energy.input_bit": Constant("pJ", float, optional=True),
+}
+"""Section.key -> constant. `timing` and `energy` are paid once for each of what a product does, by the same name."""
+
+Done = Mapping[str, Fraction]
+"""What a product does: how often each price is paid."""
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A chip by the tags of its constants; `done` of a product at its peak: every row at work."""
+
+    name: str
+    summary: str
+    constants: Mapping[str, Any]
+    sources: Mapping[str, str]
+
+    @property
+    def operations(self) -> int:
+        """Multiplications and additions of one product on one macro."""
+        return 2 * int(self.constants["array.rows"] * self.constants["array.outputs"])
+
+    def energy_pj(self, done: Done) -> Fraction:
+        """Return the energy of a product."""
+        return self._spent("energy", done)
+
+    def time_ns(self, done: Done) -> Fraction:
+        """Return the time of a product."""
+        return self._spent("timing", done)
+
+    def full(self) -> Done:
+        """Return what a product does with every row driven, at the fewest bits, and a mean output of 0."""
+        once = ("phase", "fixed", "integrate", "gap", "input_bit")
+        return {
+            **{name: Fraction(1) for name in once},
+            "row": Fraction(self.constants["array.rows"]),
+            "step": FEWEST_STEPS,
+        }
+
+    def _spent(self, section: str, done: Done) -> Fraction:
+        prices = {
+            key.partition(".")[2]: value for key, value in self.constants.items() if key.startswith(f"{section}.")
+        }
+        return sum((exact(value) * done.get(name, 0) for name, value in prices.items()), Fraction(0))
+
+
+FEWEST_STEPS = Fraction(3)
+"""Steps of the shortest conversion by charge decrement that is published."""
+
+
+def macro_names() -> list[str]:
+    return [path.stem for path in sorted(FOLDER.glob("*.toml"))]
+
+
+def load_macro(name: str) -> Macro:
+    """Return a built-in macro. Raises CimcError CIM0301 with every problem, CIM0302 where there is none."""
+    if name not in macro_names():
+        raise fail("CIM0302", f"there is no macro named {name!r}", hint=f"known macros: {', '.join(macro_names())}")
+    return parse_macro((FOLDER / f"{name}.toml").read_text(), f"{name}.toml")
+
+
+def parse_macro(source: str, file: str) -> Macro:
+    """Return the macro of a TOML text. Raises CimcError CIM0301 with every problem."""
+    text = TaggedText(toml_value(source, file))
+    stated = [key for key in CONSTANTS if key in text.entries or not CONSTANTS[key].optional]
+    values = {key: stated_value(text, key, CONSTANTS[key]) for key in stated}
+    text.check_names("macro", CONSTANTS)
+    if text.problems:
+        raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in text.problems])
+    return Macro(text.name, text.summary, values, {key: text.entries[key]["source"] for key in stated})

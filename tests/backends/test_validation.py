@@ -1,0 +1,68 @@
+"""The cost model beside published chips: every row as it should be, and the page as it is generated."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cimc.backends.cost.validation.fit import fitted, left_out
+from cimc.backends.cost.validation.page import all_rows, page
+from cimc.backends.cost.validation.row import CALIBRATED, EXPECTED, FAILS, OK, REPORTED, Point, Row
+from cimc.isa.errors import CimcError
+from cimc.targets.macro import load_macro, macro_names, parse_macro
+
+PAGE = Path(__file__).parents[2] / "docs" / "cost-validation.md"
+ROWS = all_rows()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row.chip}: {row.quantity} {n}" for n, row in enumerate(ROWS)])
+def test_a_row_is_as_it_should_be(row):
+    assert row.status in (OK, EXPECTED), [f"{point.label} {100 * point.error:.2f} %" for point in row.points]
+
+
+def test_the_page_is_as_it_is_generated():
+    assert PAGE.read_text() == page(), "make manual writes it"
+
+
+@pytest.mark.parametrize(
+    ("ours", "facts", "status"),
+    [
+        (1.01, {}, OK),
+        (1.03, {}, FAILS),
+        (1.03, {"expected": "a reason"}, EXPECTED),
+        (1.01, {"expected": "a reason"}, FAILS),
+        (1.5, {"most": None}, REPORTED),
+        (1.01, {"mean": 0.005}, FAILS),
+    ],
+)
+def test_the_status_of_a_row(ours, facts, status):
+    row = Row("chip", "watts", "a paper", CALIBRATED, [Point("a", 1.0, ours)], most=0.02)
+    assert replace(row, **facts).status == status
+
+
+def test_a_row_without_a_source_is_refused():
+    with pytest.raises(ValueError, match="chip, watts: a row states the source"):
+        Row("chip", "watts", "", CALIBRATED, ())
+
+
+def test_a_fit_finds_the_prices_and_leaves_one_out():
+    done = [[1.0, 2.0], [1.0, 5.0], [1.0, 9.0]]
+    spent = [3.0 + 0.5 * rows for _, rows in done]
+    assert fitted(done, spent) == pytest.approx([3.0, 0.5])
+    assert left_out(done, spent) == pytest.approx(spent)
+
+
+@pytest.mark.parametrize("name", macro_names())
+def test_a_macro_has_a_peak(name):
+    macro = load_macro(name)
+    assert macro.energy_pj(macro.full()) > 0
+
+
+def test_macros_are_refused_by_name_and_with_every_problem():
+    with pytest.raises(CimcError, match=r"(?s)CIM0302.*no macro named 'rram'.*neurram"):
+        load_macro("rram")
+    text = 'name = "m"\n[array]\nrows = { value = 0, unit = "rows", source = "derived" }\n[energy]\nfixed = 3\n'
+    with pytest.raises(CimcError) as caught:
+        parse_macro(text, "m.toml")
+    for problem in ("array.rows: 0 is outside", "'array.outputs' is missing", "energy.fixed must be written"):
+        assert problem in str(caught.value)
