@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
+from xdsl.ir import Attribute, Operation
 from xdsl.rewriter import Rewriter
 
 from cimc.ir import build, nn
@@ -12,6 +13,8 @@ from cimc.ir.location import fused, replace
 from cimc.ir.types import shape_of
 
 Bounds = tuple[float, float]
+Origins = dict[Operation, list[Attribute]]
+"""The locations of all that an operation was made of: joined at the end, since thousands of clamps may become one."""
 UNBOUNDED: Bounds = (-nn.UNBOUNDED, nn.UNBOUNDED)
 
 
@@ -22,9 +25,12 @@ class FuseClamp:
     name: ClassVar[str] = "fuse-clamp"
 
     def __call__(self, graph: Graph) -> Graph:
+        origins: Origins = {}
         for op in graph.operations:
             if isinstance(op, nn.ClampOp):
-                _fuse(op)
+                _fuse(op, origins)
+        for op, locations in origins.items():
+            op.location = fused(locations)
         return graph
 
 
@@ -42,7 +48,7 @@ def both(first: Bounds, second: Bounds) -> Bounds:
     return low, high
 
 
-def _fuse(op: nn.ClampOp) -> None:
+def _fuse(op: nn.ClampOp, origins: Origins) -> None:
     own, inner = bounds_of(op), op.x.owner
     if own == UNBOUNDED:
         replace(op, [], [op.x])
@@ -54,6 +60,8 @@ def _fuse(op: nn.ClampOp) -> None:
         merged = build.again(inner, inner.operands, shape_of(op.out), label=op.label, low=real(low), high=real(high))
     else:
         merged = build.again(inner, inner.operands, shape_of(op.out), label=op.label, clamp=floats((low, high)))
-    merged.location = fused([inner.location, op.location])
+    merged.location = op.location
+    origins[merged] = origins.pop(inner, [inner.location])
+    origins[merged].append(op.location)
     replace(op, [merged])
     Rewriter.erase_op(inner)

@@ -38,7 +38,7 @@ class Ranges:
 
         Asked behind every pass: later ones use the facts up, relabel values or let layers share peaks.
         """
-        labelled = {op.label.data: op for op in graph.operations if isinstance(op, Computed)}
+        labelled = {op.label.data: op for op in graph.operations if op.attributes and isinstance(op, Computed)}
         peaks = {label: ref for label, op in labelled.items() if label not in self.columns and (ref := PEAKS.get(op))}
         return Ranges(
             _found(RANGE, labelled) | self.activations,

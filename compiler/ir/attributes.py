@@ -1,6 +1,10 @@
-"""Short constructors and readers for the builtin attributes our dialects use."""
+"""Short constructors and readers for the builtin attributes our dialects use.
+
+Making one costs more than finding it again: those of integers and text, which equal ones can stand for, are kept.
+"""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from xdsl.dialects.builtin import DenseArrayBase, Float64Type, FloatAttr, IntegerAttr, IntegerType, StringAttr, f64, i64
 
@@ -9,10 +13,16 @@ Integer = IntegerAttr
 Floats = DenseArrayBase[Float64Type]
 Real = FloatAttr
 Text = StringAttr
+KEPT = 1 << 16
 
 
 def ints(values: Iterable[int]) -> Ints:
-    return DenseArrayBase.from_list(i64, [int(value) for value in values])
+    return _ints(tuple(int(value) for value in values))
+
+
+@lru_cache(KEPT)
+def _ints(values: tuple[int, ...]) -> Ints:
+    return DenseArrayBase.from_list(i64, values)
 
 
 def floats(values: Iterable[float]) -> Floats:
@@ -20,13 +30,19 @@ def floats(values: Iterable[float]) -> Floats:
 
 
 def integer(value: int) -> Integer:
-    return IntegerAttr(int(value), i64)
+    return _integer(int(value))
+
+
+@lru_cache(KEPT)
+def _integer(value: int) -> Integer:
+    return IntegerAttr(value, i64)
 
 
 def real(value: float) -> Real:
     return FloatAttr(float(value), f64)
 
 
+@lru_cache(KEPT)
 def text(value: str) -> Text:
     return StringAttr(value)
 

@@ -5,12 +5,16 @@ first that computes it. A pass that joins operations keeps that in front.
 """
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from xdsl.dialects.builtin import ArrayAttr, FusedLoc, LocationAttr, NameLoc, NoneAttr, StringAttr, UnknownLoc
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
+from cimc.ir.attributes import KEPT
 
+
+@lru_cache(KEPT)
 def named(name: str) -> LocationAttr:
     """Return the location of one ONNX node; characters that the textual form cannot carry become %XX."""
     return NameLoc(StringAttr("".join(map(_plain, name))), NoneAttr())
