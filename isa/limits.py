@@ -61,6 +61,9 @@ PAIRS_MOST, SIGNIFICANCE_MOST = 2, 16
 CODES = ("symmetric", "full")
 """Which codes of their bits converters have; `symmetric` leaves out the lowest, which has no counterpart above 0."""
 
+ADC_CODES = (*CODES, "unsigned")
+"""An ADC may also have the codes from 0 up, where no sum that it converts is negative: in four read phases."""
+
 
 class CodeRange(NamedTuple):
     """The lowest and the highest code of a converter."""
@@ -71,11 +74,13 @@ class CodeRange(NamedTuple):
     @property
     def magnitude(self) -> int:
         """The largest magnitude of a code."""
-        return -self.low
+        return max(-self.low, self.high)
 
 
 def code_range(bits: int, codes: str) -> CodeRange:
-    """Return the codes of a DAC or an ADC of so many bits; `codes` is one of CODES."""
+    """Return the codes of a DAC or an ADC of so many bits; `codes` is one of ADC_CODES."""
+    if codes == "unsigned":
+        return CodeRange(0, (1 << bits) - 1)
     high = (1 << bits - 1) - 1
     return CodeRange(-high - (codes == "full"), high)
 

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -20,7 +20,9 @@ from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.limits import GAIN_BITS, GAIN_LIMIT, GAIN_LOWEST
+from cimc.isa.phases import ONE, Phase
 from cimc.passes.ranges import Ranges, rounded
+from cimc.passes.read_phases import conducting, driven, phases_of
 from cimc.targets import Target
 
 UNITY_GAIN = (GAIN_LOWEST, GAIN_BITS - 1)
@@ -34,9 +36,10 @@ OCTAVES = 10
 """How far below the largest peak full scales are weighed: at a thousandth of it, its column would be rounded away."""
 SHORT_BITS = 17
 FEWEST_STEPS = 16
-"""A ratio of 16 steps of 2^-17 or more is changed by half a step in 16, 3 %, at most where it is rounded to them."""
+"""A ratio of 16 such steps or more is changed by half a step in 16, 3 %, at most where it is rounded to them."""
 
 Reals = NDArray[np.float64]
+Reals32 = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,10 @@ def _peak_shape(op: MvmOp) -> tuple[int, int, int]:
 class Statistics:
     """What one layer's array sums do on the data, at full conductance (units: codes x conductance)."""
 
-    def __init__(self, op: MvmOp, weight: NDArray[np.generic], full: int, shared: bool) -> None:
+    def __init__(
+        self, op: MvmOp, weight: NDArray[np.generic], full: int, shared: bool, phases: Sequence[Phase] = ONE
+    ) -> None:
+        self.phases = phases
         self.zero = code_of(op.x).zero.data
         self.cuts = int_values(op.row_cuts)
         largest = largest_weights(op, weight, shared)
@@ -160,7 +166,7 @@ class Statistics:
         self.step = largest / full
         self.targets = self._mean_targets()
         self.largest = np.zeros(_peak_shape(op))
-        self.magnitudes, self.powers = np.zeros(_peak_shape(op)), np.zeros(_peak_shape(op))
+        self.magnitudes, self.powers = (np.zeros((len(phases), *_peak_shape(op))) for _ in range(2))
         self.energy = np.zeros(_peak_shape(op)[:2])
         self.count = 0
         self.sum = np.zeros((self.matrix.shape[0], self.matrix.shape[2]))
@@ -174,14 +180,20 @@ class Statistics:
             for block, (a, b) in enumerate(zip(self.cuts, self.cuts[1:], strict=False)):
                 matrix, part = self.matrix[group, a:b], rows[:, a:b]
                 sums = part @ matrix
-                found = np.maximum(sums.max(axis=0), -sums.min(axis=0))
-                self.largest[group, block] = np.maximum(self.largest[group, block], found)
-                self.magnitudes[group, block] += np.abs(sums).sum(axis=0, dtype=np.float64)
-                self.powers[group, block] += np.square(sums, dtype=np.float64).sum(axis=0)
+                self._add_sums((group, block), sums, matrix, part)
                 self.energy[group, block] += self._energy(part)
                 output += (sums - self.zero * matrix.sum(axis=0)) * self.step[group, block].astype(np.float32)
             self.sum[group] += output.sum(axis=0, dtype=np.float64)
             self.squares[group] += np.einsum("ij,ij->j", output, output)
+
+    def _add_sums(self, at: tuple[int, int], sums: Reals32, matrix: Reals32, vectors: Reals32) -> None:
+        """Take in what each read phase converts; `sums` are those of the whole product."""
+        for number, phase in enumerate(self.phases):
+            read = sums if phase == ONE[0] else driven(phase, vectors) @ conducting(phase, matrix)
+            found = np.maximum(read.max(axis=0), -read.min(axis=0))
+            self.largest[at] = np.maximum(self.largest[at], found)
+            self.magnitudes[(number, *at)] += np.abs(read).sum(axis=0, dtype=np.float64)
+            self.powers[(number, *at)] += np.square(read, dtype=np.float64).sum(axis=0)
 
     def _energy(self, rows: NDArray[np.float32]) -> float:
         """Return the sum of (code - zero point)^2 over all vectors."""
@@ -194,9 +206,10 @@ class Statistics:
         return np.stack(means, axis=1).astype(np.float64)
 
     def spread(self, deviations: float) -> Reals:
-        """Return mean + L standard deviations of |array sum|."""
+        """Return mean + L standard deviations of |array sum|, in the read phase where that is largest."""
         mean, power = self.magnitudes / max(self.count, 1), self.powers / max(self.count, 1)
-        return mean + deviations * np.sqrt(np.maximum(power - np.square(mean), 0.0))
+        spread: Reals = mean + deviations * np.sqrt(np.maximum(power - np.square(mean), 0.0))
+        return np.asarray(spread.max(axis=0))
 
     def peaks(self) -> NDArray[np.int64]:
         largest = _of_largest_column(self.largest) if self.shared else self.largest
@@ -206,12 +219,12 @@ class Statistics:
     def noise_shares(self, full_scale: float, adc_high: int, error: DeviceError) -> tuple[float, float]:
         """Return what a common full scale costs, as power over signal power.
 
-        First resolution, ADC rounding, which grows with the full scale; then conductance, the rounding and error of
-        conductances, which grows where columns have to be made smaller for their sums not to clip.
+        First resolution, ADC rounding in each read phase, which grows with the full scale; then conductance, the
+        rounding and error of conductances, which grows where columns have to be made smaller for sums not to clip.
         """
         factor = np.minimum(1.0, full_scale / np.maximum(self.largest, 1.0))
         step = self.step / factor
-        converter = np.square(full_scale / adc_high * step).sum()
+        converter = len(self.phases) * np.square(full_scale / adc_high * step).sum()
         power = np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]
         conductance = ((1.0 + 12.0 * error.variance(self.targets * factor)) * power).sum()
         signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
@@ -222,7 +235,9 @@ def measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, sha
     found = {}
     for op in layers:
         assert op.weight is not None
-        found[op.label.data] = Statistics(op, graph.weights.get(op.weight), target.full_conductance, shared)
+        phases = phases_of(op, int(target.constants["read_phases"]))
+        weight = graph.weights.get(op.weight)
+        found[op.label.data] = Statistics(op, weight, target.full_conductance, shared, phases)
     inputs = {op.label.data: _label_of_input(op) for op in layers}
     share = max(VECTORS // len(next(iter(data.values()))), FEWEST_VECTORS)
     values = sorted(set(inputs.values()))
@@ -274,7 +289,7 @@ def _common_gain(layers: list[Statistics], target: Target, error: DeviceError) -
         full_scales(max(peaks)),
         key=lambda scale: sum(sum(layer.noise_shares(scale, adc_high, error)) for layer in layers),
     )
-    return normalised_gain(short(adc_high / best))
+    return normalised_gain(short(adc_high / best, short_bits(target)))
 
 
 def full_scales(largest: float) -> Iterator[float]:
@@ -283,10 +298,15 @@ def full_scales(largest: float) -> Iterator[float]:
     return (2.0 ** (step / STEPS_PER_OCTAVE) for step in range(top, max(top - OCTAVES * STEPS_PER_OCTAVE, 0), -1))
 
 
-def short(ratio: float) -> float:
-    """Return the ratio as a multiple of 2^-17 where that costs at most 3 %: a float32 ADC then has the exact bits."""
-    steps = round(ratio * (1 << SHORT_BITS))
-    return steps / (1 << SHORT_BITS) if steps >= FEWEST_STEPS else ratio
+def short(ratio: float, bits: int = SHORT_BITS) -> float:
+    """Return the ratio as a multiple of 2^-bits where that costs at most 3 %: a float32 ADC then has the exact bits."""
+    steps = round(ratio * (1 << bits))
+    return steps / (1 << bits) if steps >= FEWEST_STEPS else ratio
+
+
+def short_bits(target: Target) -> int:
+    """Return the bits of a short gain: codes without a sign take one more of float32's digits."""
+    return SHORT_BITS - (target.adc_range.low == 0)
 
 
 def normalised_gain(ratio: float) -> tuple[int, int]:

@@ -12,6 +12,8 @@ from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
+from cimc.isa.phases import Phase
+from cimc.passes.read_phases import conducting, driven, phases_of
 
 FILL = 0.5
 """Share of the ADC's range that the largest sum of the read vectors should reach: none may clip, all should count."""
@@ -21,8 +23,8 @@ FILL = 0.5
 class Compensation:
     """Give every xbar.mvm read vectors (count, rows) and reference sums of |code| (group, row block, column).
 
-    The vectors are seeded random codes of the layer's own range, scaled down until no column clips: they need no data,
-    so a program can be compiled again from its ranges alone. 0 vectors: no compensation in the program.
+    The vectors are seeded random codes of the layer's own range, scaled down until no column clips in any read phase:
+    they need no data, so a program can be compiled again from its ranges alone. 0 vectors: no compensation.
     """
 
     name: ClassVar[str] = "compensation"
@@ -39,13 +41,13 @@ class Compensation:
         assert op.conductance is not None
         label, levels = op.label.data, graph.weights.get(op.conductance)
         vectors = _random_codes(op, self.vectors, self.active)
-        sums = _sums(op, vectors, levels)
-        excess = float(np.abs(sums).max(initial=0)) / (FILL * _full_scale(op))
+        largest = max(float(np.abs(_sums(op, phase, vectors, levels)).max(initial=0)) for phase in phases_of(op))
+        excess = largest / (FILL * _full_scale(op))
         if excess > 1.0:
             vectors = np.rint(vectors / excess).astype(np.int64)
-            sums = _sums(op, vectors, levels)
+        codes = sum(phase.sign * _codes(op, _sums(op, phase, vectors, levels)) for phase in phases_of(op))
         op.properties["vectors"] = graph.weights.add(f"{label}.vectors", vectors.astype(np.int8))
-        op.properties["reference"] = graph.weights.add(f"{label}.reference", np.abs(_codes(op, sums)).sum(axis=2))
+        op.properties["reference"] = graph.weights.add(f"{label}.reference", np.abs(codes).sum(axis=2))
 
 
 def _random_codes(op: MvmOp, count: int, active: float) -> NDArray[np.int64]:
@@ -57,8 +59,9 @@ def _random_codes(op: MvmOp, count: int, active: float) -> NDArray[np.int64]:
     return drawn * (generator.random(drawn.shape) < active)
 
 
-def _sums(op: MvmOp, vectors: NDArray[np.int64], levels: NDArray[np.generic]) -> NDArray[np.int64]:
-    """Return the array sums (group, row block, vector, column)."""
+def _sums(op: MvmOp, phase: Phase, vectors: NDArray[np.int64], levels: NDArray[np.generic]) -> NDArray[np.int64]:
+    """Return the array sums (group, row block, vector, column) of one read phase."""
+    vectors, levels = driven(phase, vectors), conducting(phase, levels)
     group, _, cols = levels.shape
     rows = list(pairwise(int_values(op.row_cuts)))
     sums = np.empty((group, len(rows), len(vectors), cols), np.int64)

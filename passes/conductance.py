@@ -14,7 +14,9 @@ from cimc.ir.location import names_of
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, SUM_BITS, SUM_LIMIT
+from cimc.isa.phases import reach
 from cimc.passes.column_ranges import full_scale_blocks, largest_weights
+from cimc.passes.read_phases import phases_of
 from cimc.passes.requantise import multipliers, offsets
 from cimc.targets import Target
 
@@ -91,6 +93,7 @@ class Conductance:
         zeros = np.rint(x.zero.data * (sums / code_value * scale).sum(axis=1)).astype(np.int64).ravel()
         offset = offsets(bias / y.scale.data + y.zero.data, shift, label) - zeros
         low, high = self.target.adc_range
+        phases = int(self.target.constants["read_phases"])
         op.properties |= {
             "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
             "offset": graph.weights.add(f"{label}.offset", offset),
@@ -100,13 +103,15 @@ class Conductance:
             "adc_low": integer(low),
             "adc_high": integer(high),
         }
+        if phases > 1:
+            op.properties["read_phases"] = integer(phases)
 
     def _check_bounds(self, graph: Graph, op: MvmOp, magnitudes: NDArray[np.int64]) -> None:
         """Refuse a layer whose array sums or accumulators could leave the machine's integers."""
         assert op.scale is not None and op.offset is not None
         high = max(abs(code_of(op.x).low.data), abs(code_of(op.x).high.data))
         sums = magnitudes * high
-        codes = min(self.target.adc_range[1] + 1, int(sums.max(initial=0)) + 1)
+        codes = reach(phases_of(op), min(self.target.adc_range[1] + 1, int(sums.max(initial=0)) + 1))
         total = (np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1) * codes).ravel() + np.abs(
             graph.weights.get(op.offset)
         )

@@ -13,8 +13,10 @@ FOLDERS = {"compiler": "cimc", "passes": "cimc.passes", "backends": "cimc.backen
 
 FILES = {"isa.budgets", "isa.documents", "isa.names", "isa.opening"}
 """How files of others are opened and parsed, and what they may cost: rooms of one file each, which all may know."""
-MACHINE = {"isa", "isa.limits", "backends.machine"} | FILES
-"""What a chip's hardware is; `isa.limits` is a room of one file, which the compiler may know too."""
+NUMBERS = {"isa.limits", "isa.phases"}
+"""Which numbers a chip has: rooms of one file each, which the compiler may know too."""
+MACHINE = {"isa", "backends.machine"} | NUMBERS | FILES
+"""What a chip's hardware is."""
 CHIP = MACHINE | {"backends.noise"}
 GRAPHS = {"ir", "diagnostics"} | FILES
 BACKENDS = {
@@ -35,7 +37,7 @@ BACKENDS = {
 }
 GROUND = {
     "isa",
-    "isa.limits",
+    *NUMBERS,
     *FILES,
     "ir",
     "diagnostics",
@@ -50,25 +52,26 @@ GROUND = {
 }
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "isa": {"isa.limits"} | FILES,
+    "isa": NUMBERS | FILES,
     "isa.budgets": {"isa"},
     "isa.documents": {"isa.budgets"},
     "isa.names": set(),
     "isa.opening": {"isa.budgets"},
     "isa.limits": set(),
+    "isa.phases": {"isa.limits"},
     "ir": set(),
     "diagnostics": {"isa"},
     "tagged": FILES,
-    "targets": {"diagnostics", "isa.limits", "tagged"} | FILES,
+    "targets": {"diagnostics", "tagged"} | NUMBERS | FILES,
     "frontend": GRAPHS,
     "inference": {"isa.budgets"},
     "evaluate": GRAPHS | {"isa.limits", "inference"},
-    "passes": GRAPHS | {"isa.limits", "evaluate", "targets", "passes.layout", "passes.digital"},
+    "passes": GRAPHS | NUMBERS | {"evaluate", "targets", "passes.layout", "passes.digital"},
     "passes.layout": GRAPHS | {"passes"},
     "passes.digital": GRAPHS | {"isa.limits", "passes"},
     "backends": set(),
     "backends.emission": {"ir", "isa", "isa.limits"},
-    "backends.machine": {"isa", "isa.limits"},
+    "backends.machine": {"isa"} | NUMBERS,
     "backends.noise": MACHINE | {"tagged"},
     "backends.reference": CHIP,
     "backends.plan": CHIP,

@@ -58,18 +58,33 @@ class Builder(Author):
         ref: Any = op.properties[key]
         return self.table(self.graph.weights.get(ref), element_type, f"{key} of {self.names[0]}")
 
-    def stream(self, number: int, value: SSAValue, shape: Shape, pitch: Shape, start: int = 0) -> None:
-        """Define a stream over a value: counts and pitches in elements, innermost last, up to four axes."""
+    def stream(
+        self, number: int, value: SSAValue, shape: Shape, pitch: Shape, start: int = 0, element: str | None = None
+    ) -> None:
+        """Define a stream over a value: counts and pitches in elements, innermost last, up to four axes.
+
+        Its elements are read as another type, `element`, of their size where that says more of the value's codes.
+        """
         code = code_of(value)
         shape, pitch = fitted(shape, pitch)
         base = address_of(value) + start * code.element_bytes
-        self.tensor(number, shape, base, type=code.element_type, pitch=(0,) * (AXES - len(shape)) + tuple(pitch))
+        self.tensor(
+            number, shape, base, type=element or code.element_type, pitch=(0,) * (AXES - len(shape)) + tuple(pitch)
+        )
 
     def result(self, op: Computed, shape: Shape, pitch: Shape, start: int = 0) -> None:
         """Define the output stream over (a part of) the result of `op`; the instruction put next writes it."""
         self.stream(OUT, op.out, shape, pitch, start)
 
-    def patches(self, op: Any, fill: int, channels: int, start: int = 0, rows: tuple[int, int] | None = None) -> None:
+    def patches(
+        self,
+        op: Any,
+        fill: int,
+        channels: int,
+        start: int = 0,
+        rows: tuple[int, int] | None = None,
+        element: str | None = None,
+    ) -> None:
         """Define the input stream as the op's im2col window over `channels` channels from element `start` on.
 
         `rows` are the first output row and one past the last, where not all of them are wanted.
@@ -80,7 +95,7 @@ class Builder(Author):
         top = first * w[2] - w[6]
         skip, pad = min(max(top, 0), height), (max(-top, 0), w[7])
         shape, pitch = (1, height - skip, width, channels), (0, width * depth, depth, 1)
-        self.stream(IN, op.x, shape, pitch, start + skip * width * depth)
+        self.stream(IN, op.x, shape, pitch, start + skip * width * depth, element)
         self.window(IN, w[0:2], (last - first, w[9]), stride=w[2:4], dilation=w[4:6], pad=pad, fill=fill)
 
 

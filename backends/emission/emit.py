@@ -135,7 +135,7 @@ def _calibrate(builder: Builder, op: xbar.MvmOp) -> None:
     reference, (count, rows) = builder.graph.weights.get(op.reference), op.vectors.dims
     parts, block = len(int_values(op.row_cuts)) - 1, int_value(op.first_block)
     base = builder.parameter(op, "vectors", "i8")
-    builder.tensor(IN, (count, rows), base, space="const", pitch=(0, 0, rows, 1))
+    builder.tensor(IN, (count, rows), base, space="const", type=_driven_type(op) or "i8", pitch=(0, 0, rows, 1))
     for number in range(op.matrix[0] * op.copies):
         group = number % op.matrix[0]
         for c0, c1 in pairwise(int_values(op.col_cuts)):
@@ -190,11 +190,18 @@ def _mvm_part(builder: Builder, op: xbar.MvmOp, block: int, part: tuple[int, int
 
 def _mvm_input(builder: Builder, op: xbar.MvmOp, number: int, part: tuple[int, int]) -> None:
     depth = vectors(shape_of(op.x))[0][1]
-    channels = depth // op.matrix[0]
+    channels, element = depth // op.matrix[0], _driven_type(op)
     if op.window is None:
-        builder.stream(IN, op.x, (part[1] - part[0], channels), (depth, 1), part[0] * depth + number * channels)
+        builder.stream(
+            IN, op.x, (part[1] - part[0], channels), (depth, 1), part[0] * depth + number * channels, element
+        )
     else:
-        builder.patches(op, code_of(op.x).zero.data, channels, number * channels, part)
+        builder.patches(op, code_of(op.x).zero.data, channels, number * channels, part, element)
+
+
+def _driven_type(op: xbar.MvmOp) -> str | None:
+    """Return the element type that tells the machine which read phases a layer needs, None where any will do."""
+    return "u8" if op.read_phases is not None and code_of(op.x).low.data >= 0 else None
 
 
 def _whole_result(builder: Builder, op: Computed) -> None:

@@ -24,9 +24,10 @@ from cimc.backends.kernels.library import (
 )
 from cimc.backends.noise import gaussian
 from cimc.backends.noise.converters import ERROR_BITS, LARGEST_ERROR
+from cimc.backends.noise.draws import in_phase
 from cimc.backends.noise.fixed_point import NORMAL_BITS
 from cimc.backends.noise.table import OUTPUT
-from cimc.backends.plan.crossbar import BlockRead
+from cimc.backends.plan.block_read import BlockRead, Conversion
 from cimc.backends.plan.digital import Add, Affine, Lut, Move, Softmax
 from cimc.backends.plan.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
 from cimc.backends.plan.memory import Array
@@ -95,7 +96,7 @@ def _product(result: Lowered, write: Write, compute: Mvm, constants: Array) -> N
         write,
         e,
         stream.reads[0].columns,
-        [_largest(m, r.highest) for m, r in zip(e.multipliers, stream.reads, strict=True)],
+        [_largest(m, r.codes.magnitude) for m, r in zip(e.multipliers, stream.reads, strict=True)],
     )
     _parts(result, write, stream, e.multipliers, constants)
 
@@ -104,42 +105,56 @@ def _capture(result: Lowered, write: Write, compute: Capture, constants: Array) 
     read = compute.stream.reads[0]
     one = np.ones(read.columns)
     step = result.step
-    step.narrow = read.highest < LARGEST
+    step.narrow = read.codes.magnitude < LARGEST
     step.offsets = result.pointer(np.zeros(_padded(read.columns)), np.float64)
     step.narrow_offsets = result.pointer(np.zeros(_padded(read.columns)), np.float32)
-    step.low, step.high = read.adc.low, read.adc.high
+    step.low, step.high = write.low, write.high
     _parts(result, write, compute.stream, (one,), constants)
 
 
 def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Array, ...], constants: Array) -> None:
     step, state, columns = result.step, stream.source, stream.reads[0].columns
-    step.kind, step.count = PRODUCT, len(stream.reads)
+    conversions = [
+        (read, each, table * each.phase.sign)
+        for read, table in zip(stream.reads, multipliers, strict=True)
+        for each in read.conversions
+    ]
+    step.kind, step.count = PRODUCT, len(conversions)
     elements = _rectangles(result, [state], constants, ("i8", "u8", "i16"), (stream.low, stream.high))
-    _require(-stream.low < 1 << 15 and _apart(state, write.out))
+    _require(-stream.low < 1 << 15 and _apart(state, write.out) and _driven_by_all(stream.reads[0]))
     _vectors(result, state, write.out, columns)
-    parts = (Part * len(stream.reads))()
+    parts = (Part * len(conversions))()
     result.kept.append(parts)
-    for part, read, table in zip(parts, stream.reads, multipliers, strict=True):
-        _require(read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
-        for law in read.noise.fluctuations if read.noise else ():
-            _require(not part.noise)
-            part.noise = _cycle(result, read, law, elements[read.rows], -stream.low)
-        if read.noise and read.noise.converter:
-            part.converter = _converter(result, read, read.noise.converter)
-            step.narrow = 0
-        offsets, weights = _pairs(elements[read.rows], np.asarray(read.matrix).astype(np.int16))
-        part.pairs = len(offsets)
-        part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
+    for part, (read, each, table) in zip(parts, conversions, strict=True):
+        _part(result, part, each, elements[read.rows], -stream.low)
         part.multipliers = result.pointer(_pad(table, columns), np.float64)
         part.narrow = result.pointer(_pad(table, columns), np.float32)
-        part.factor, part.low, part.high = read.adc.factor, read.adc.low, read.adc.high
-        part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and -read.adc.low < LARGEST
-        part.floor = read.adc.floor
-        step.narrow = bool(step.narrow and part.narrow_sums)
+        step.narrow = bool(step.narrow and part.narrow_sums and not part.converter)
     step.parts = ctypes.addressof(parts)
 
 
-def _cycle(result: Lowered, read: BlockRead, law: Fluctuation, offsets: Array, limit: int) -> int:
+def _driven_by_all(read: BlockRead) -> bool:
+    """Return whether each phase reads all inputs: those of the one sign that they can have count as all."""
+    return len({each.phase.inputs for each in read.conversions}) == 1 and read.conversions[0].phase.inputs >= 0
+
+
+def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit: int) -> None:
+    """Fill in one read phase of a block whose rows read these elements, up to `limit` in magnitude."""
+    _require(read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
+    for law in read.noise.fluctuations if read.noise else ():
+        _require(not part.noise)
+        part.noise = _cycle(result, read, law, elements, limit)
+    if read.noise and read.noise.converter:
+        part.converter = _converter(result, read, read.noise.converter)
+    offsets, weights = _pairs(elements, np.asarray(read.matrix).astype(np.int16))
+    part.pairs = len(offsets)
+    part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
+    part.factor, part.low, part.high = read.adc.factor, read.adc.low, read.adc.high
+    part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and max(-read.adc.low, read.adc.high) < LARGEST
+    part.floor = read.adc.floor
+
+
+def _cycle(result: Lowered, read: Conversion, law: Fluctuation, offsets: Array, limit: int) -> int:
     """Return the address of the noise that a block's devices add to each product."""
     if not isinstance(law, Cycle) or limit**2 >= 1 << 15:
         raise Unsuitable
@@ -152,7 +167,7 @@ def _cycle(result: Lowered, read: BlockRead, law: Fluctuation, offsets: Array, l
     return ctypes.addressof(noise)
 
 
-def _draws(result: Lowered, read: BlockRead, purpose: int) -> NativeNoise:
+def _draws(result: Lowered, read: Conversion, purpose: int) -> NativeNoise:
     """Return where the normal variables of a block's products are drawn."""
     assert read.noise
     place, rows = read.noise.address, np.array(gaussian.table())
@@ -160,17 +175,18 @@ def _draws(result: Lowered, read: BlockRead, purpose: int) -> NativeNoise:
         normals=result.pointer(np.stack([rows[:, :-1], rows[:, :-1] - rows[:, 1:]], axis=-1), np.int32),
         seed=place.seed,
         vector=place.occurrence << 32,
-        purpose=purpose | place.stream << 32,
+        purpose=in_phase(purpose, place.phase) | place.stream << 32,
         column=place.columns.start,
     )
     result.kept.append(noise)
     return noise
 
 
-def _converter(result: Lowered, read: BlockRead, adc: NoisyConverter) -> int:
+def _converter(result: Lowered, read: Conversion, adc: NoisyConverter) -> int:
     """Return the address of a block's ADCs with their errors."""
     _require(adc.divide <= LARGEST_DIVIDE)
-    tables = [_pad(table, read.columns) for table in (adc.multipliers, adc.offsets, adc.bows)]
+    columns = read.matrix.shape[1]
+    tables = [_pad(table, columns) for table in (adc.multipliers, adc.offsets, adc.bows)]
     multipliers, offsets, bows = (result.pointer(table, np.float64) for table in tables)
     converter = NativeConverter(
         multipliers=multipliers,

@@ -8,6 +8,7 @@ from typing import Any
 from cimc.backends.machine.traps import Trap
 from cimc.isa.limits import (
     ADC_BITS,
+    ADC_CODES,
     CODES,
     FRACTION_BITS,
     PAIRS_MOST,
@@ -17,8 +18,10 @@ from cimc.isa.limits import (
     code_range,
     full_conductance,
 )
+from cimc.isa.phases import READ_PHASES, Phase, phases_read, unsigned_problem
 from cimc.isa.program import Instruction
 from cimc.isa.region import Region
+from cimc.isa.streams import StreamState
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Machine:
     pairs: int = 1
     significance: int = 1
     second_pair: str = "copy"
+    read_phases: int = 1
 
     @property
     def shares(self) -> tuple[int, ...]:
@@ -72,6 +76,11 @@ class Machine:
     def adc_range(self) -> CodeRange:
         """The codes of the ADC."""
         return code_range(self.adc_bits, self.adc_codes)
+
+    def phases(self, source: StreamState) -> tuple[Phase, ...]:
+        """Return the phases that the vectors of a stream are read in: those of signs that its elements can have."""
+        fill = source.window.fill if source.window else 0
+        return phases_read(self.read_phases, min(source.lowest, fill), max(source.highest, fill))
 
     @property
     def full_conductance(self) -> int:
@@ -122,18 +131,23 @@ def _section(target: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return section
 
 
-def _require_one_phase(target: Mapping[str, Any]) -> None:
-    phases = target.get("read_phases", 1)
-    if phases != 1:
+def _phases(target: Mapping[str, Any], adc: Mapping[str, Any]) -> int:
+    """Return the target's read phases; traps where there is no such number, or its ADC's codes do not go with it."""
+    count = target.get("read_phases", 1)
+    if isinstance(count, bool) or count not in READ_PHASES:
+        known = ", ".join(map(str, READ_PHASES))
         raise Trap(
-            "CIM0520", f"the target has {phases!r} read phases, 1 is supported", "choose a target with one read phase"
+            "CIM0520", f"the target has {count!r} read phases, one of {known} is needed", "choose another target"
         )
+    problem = unsigned_problem(count, adc.get("codes"))
+    if problem:
+        raise Trap("CIM0520", f"the target has {problem}", "choose symmetric codes, or a target with four read phases")
+    return int(count)
 
 
 def machine(meta: Mapping[str, Any]) -> Machine:
     """Return the machine that a program's `meta["target"]` describes; traps with CIM0500 where a fact is missing."""
     target = _section(meta, "target")
-    _require_one_phase(target)
     array, dac, adc = (_section(target, name) for name in ("array", "dac", "adc"))
     unbounded = array.get("tiles") == "unbounded"
     two = array.get("pairs_per_weight", 1) != 1
@@ -147,10 +161,11 @@ def machine(meta: Mapping[str, Any]) -> Machine:
         dac_bits=_integer(dac, "bits", 2, 16),
         dac_codes=_choice({"codes": CODES[0], **dac}, "codes", CODES),
         adc_bits=_integer(adc, "bits", 2, ADC_BITS),
-        adc_codes=_choice(adc, "codes", CODES),
+        adc_codes=_choice(adc, "codes", ADC_CODES),
         adc_rounding=_choice(adc, "rounding", ("nearest-even", "floor")),
         multiplexing=_integer(adc, "multiplexing", 1, 1 << 16),
         pairs=_integer(array, "pairs_per_weight", 1, PAIRS_MOST) if two else 1,
         significance=_integer(array, "significance", 1, SIGNIFICANCE_MOST) if two and "significance" in array else 1,
         second_pair=_choice(array, "second_pair", ("copy", "rest")) if two and "second_pair" in array else "copy",
+        read_phases=_phases(target, adc),
     )

@@ -8,9 +8,23 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cimc.backends.machine.ports import DTYPES
+from cimc.isa.phases import Phase
 from cimc.isa.streams import StreamState
 
 Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Conversions:
+    """One read phase of the products of a block; most targets have only one."""
+
+    phase: Phase
+    sums: Array
+    """Array sums [images, vectors, cols] as the ADCs meet them, with the noise of each product."""
+    codes: Array
+    """The ADC's codes [images, vectors, cols]."""
+    clipped: Array
+    """[images, vectors, cols]: -1 where the ADC's lowest code stands for a lower one, 1 likewise above, else 0."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +34,13 @@ class BlockProducts:
     block: int
     inputs: Array
     """The DAC's codes [images, vectors, rows]."""
-    sums: Array
-    """Array sums [images, vectors, cols] as the ADCs meet them, with the noise of each product."""
-    codes: Array
-    """The ADC's codes [images, vectors, cols]."""
-    clipped: Array
-    """[images, vectors, cols]: -1 where the ADC's lowest code stands for a lower one, 1 likewise above, else 0."""
+    conversions: list[Conversions]
+
+    @property
+    def codes(self) -> Array:
+        """The codes of the products [images, vectors, cols], joined of those of the conversions."""
+        first, *others = (each.codes * each.phase.sign for each in self.conversions)
+        return np.asarray(sum(others, first))
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ CODES: Mapping[str, Code] = {
     "CIM0520": Code(
         "read phases not supported",
         UNSUPPORTED,
-        "The target reads its array in several phases, each rounded by the ADC on its own.",
+        "A product is read in one, two or four phases, each rounded by the ADC on its own; unsigned ADC codes need four.",
     ),
     "CIM0521": Code(
         "too much memory needed", BUDGET, "The program needs more memory than the interpreters allow themselves."

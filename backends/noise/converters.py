@@ -1,7 +1,9 @@
 """Imperfect converters: the errors of physical ADCs, in integers, one at a time.
 
-An ADC serves `multiplexing` neighbouring columns and every vector with the same offset, gain error and bow. With array
-sum s, gain m / 2^k and error e in Q16 LSB: code = clip(round((s * m' + round(e * 2^k / 2^16)) / 2^k)).
+An ADC serves `multiplexing` neighbouring columns, every vector and every read phase with the same offset, gain error
+and bow. With array sum s, gain m / 2^k and error e in Q16 LSB:
+
+    code = clip(round((s * m' + round(e * 2^k / 2^16)) / 2^k))
 """
 
 from dataclasses import dataclass
@@ -21,7 +23,6 @@ LARGEST_DIVIDE = 40
 """2^28 * 2^40 / 2^16 = 2^52: errors and sums together stay below 2^53."""
 BOWED_BITS = 14
 """The bow, up to 2^25, times the square of a code stays below 2^53."""
-PHASE = 0
 
 
 def common_range(program: Program) -> dict[str, float] | None:
@@ -59,7 +60,7 @@ def adc_errors(machine: Machine, noise: Noise, tile: int, column: int) -> AdcErr
     adc = column // machine.multiplexing
 
     def error(purpose: int, name: str, bits: int) -> int:
-        z = draws.normal(noise.seed, purpose, tile, 0, PHASE, adc)
+        z = draws.normal(noise.seed, purpose, tile, 0, 0, adc)
         return int(rounded(scaled(noise.profile.numbers[f"adc.{name}"], bits) * z, NORMAL_BITS))
 
     return AdcErrors(

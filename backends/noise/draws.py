@@ -1,14 +1,15 @@
 """Where each random word of the machine lies: its address.
 
-key = (seed, 0); counter = (index // 8, vector, sample, purpose | stream << 32); index mod 8 chooses one of a block's
-eight 32-bit words. Purposes are those of table.py; what the other four numbers are depends on what a word is for:
+key = (seed, 0); counter = (index // 8, vector, sample, purpose | phase << 16 | stream << 32); index mod 8 chooses one
+of a block's eight 32-bit words. Purposes are those of table.py, phase is the number of a product's read phase and 0 for
+all else; what the other four numbers are depends on what a word is for:
 
 | drawn for | index | vector | sample | stream |
 | --- | --- | --- | --- | --- |
 | a device when it is programmed | 2 * column + polarity | row | times it was programmed before | tile + pair * 2^16 |
 | a device at a time | 2 * column + polarity | row | seconds since programming | tile + pair * 2^16 |
 | a device for good | 2 * column + polarity | row | 0 | tile + pair * 2^16 |
-| an ADC | ADC | read phase | 0 | tile |
+| an ADC | ADC | 0 | 0 | tile |
 | a row's DAC | row | 0 | 0 | tile |
 | a product | column | vector; bits 32 up: occurrence | sample in file, 0 to calibrate | tile * 2^16 + first row |
 
@@ -27,6 +28,13 @@ from cimc.isa.region import Region
 Array = NDArray[Any]
 
 POLARITIES = ("plus", "minus")
+PHASE_SHIFT = 16
+"""Where the phase lies in a purpose: words of the only phase are addressed by the purpose alone."""
+
+
+def in_phase(purpose: int, phase: int) -> int:
+    """Return the purpose of a word that is drawn anew in each read phase of a product."""
+    return purpose | phase << PHASE_SHIFT
 
 
 def pair_stream(tile: int, pair: int) -> int:

@@ -1,7 +1,7 @@
 """The arrays of the fast interpreter: devices a tile at a time, and the sums and ADC codes of a block."""
 
+from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,10 +14,12 @@ from cimc.backends.machine.rounding import clamp
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.converters import adc_errors, convert
 from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.block_read import BlockRead, Conversion
 from cimc.backends.plan.devices import Devices, DeviceState
-from cimc.backends.plan.exact import Converter, converter, exact_type, highest_code
-from cimc.backends.plan.read_noise import ReadNoise, noisy_converter, read_noise, require_sums
-from cimc.isa.limits import SUM_LIMIT
+from cimc.backends.plan.exact import converter, exact_type, highest_code
+from cimc.backends.plan.read_noise import Address, ReadNoise, noisy_converter, read_noise
+from cimc.isa.limits import SUM_LIMIT, CodeRange
+from cimc.isa.phases import Phase
 from cimc.isa.region import Region
 
 Array = NDArray[Any]
@@ -42,8 +44,8 @@ class Tile:
         part = self._part(cells).astype(np.int32)
         return np.where(part == NEVER, self.machine.unprogrammed, part)
 
-    def conductances(self, cells: Region, seconds: int) -> Array:
-        """Return what devices [2, rows, cols] conduct at a time."""
+    def conductances(self, cells: Region, seconds: int, side: int) -> Array:
+        """Return what devices [2, rows, cols] conduct at a time, whichever side is read."""
         return self.programmed(cells)
 
     def _part(self, cells: Region) -> Array:
@@ -67,13 +69,17 @@ class NoisyTile:
         """Return the values [2, rows, cols] that devices were left at."""
         return self.devices.programmed(self.pairs, cells)
 
-    def conductances(self, cells: Region, seconds: int) -> Array:
-        """Return what devices [2, rows, cols] conduct at a time."""
-        return self.devices.conductances(self.pairs, cells, seconds)
+    def conductances(self, cells: Region, seconds: int, side: int) -> Array:
+        """Return what devices [2, rows, cols] conduct at a time, where the one side or both (0) are read."""
+        return self.devices.conductances(self.pairs, cells, seconds, side)
 
-    def fluctuations(self, cells: Region, seconds: int) -> Array:
-        """Return the spreads [n, rows, cols] of each column's devices from product to product, in fine units."""
-        return self.devices.cycle_sigmas(self.pairs, cells, seconds)
+    def fluctuations(self, cells: Region, seconds: int, side: int) -> Array:
+        """Return the spreads [n, rows, cols] of each column's devices from product to product, in fine units.
+
+        Of devices of both sides, or where `side` is 1 or -1, of the one that is read.
+        """
+        sigmas = self.devices.cycle_sigmas(self.pairs, cells, seconds)
+        return sigmas[int(side < 0) :: 2] if side else sigmas
 
 
 def state_type(machine: Machine) -> np.dtype[Any]:
@@ -93,7 +99,7 @@ class Crossbar:
         self.gains: dict[int, Gain] = {}
         self.common_gain: Gain | None = None
         self.seconds = noise.time_s if noise else 0
-        self._products: dict[Region, tuple[tuple[int, int], Array, int]] = {}
+        self._products: dict[tuple[Region, int], tuple[tuple[int, int], Array, int]] = {}
         self._reads: dict[tuple[int, int], Array] = {}
 
     def branch(self) -> "Crossbar":
@@ -151,28 +157,34 @@ class Crossbar:
             return convert(self.machine, gain, total, adc_errors(self.machine, self.noise, tile, column))
         return int(converter(self.machine, gain, abs(total)).rounded(np.array(float(total)).reshape(1))[0])
 
-    def read(self, number: int, start: int) -> "BlockRead":
+    def read(self, number: int, start: int, phases: Sequence[Phase]) -> BlockRead:
         """Return how vectors are read through a block that takes elements `start` onwards of each."""
         cells = self.block(number)
+        occurrence = self._occurrence(cells) if self.noise else 0
+        conversions = tuple(self._conversion(cells, phase, occurrence) for phase in phases)
+        return BlockRead(number, slice(start, start + cells.rows), conversions)
+
+    def _conversion(self, cells: Region, phase: Phase, occurrence: int) -> Conversion:
         gain = self.gain(cells.tile)
-        matrix, bound = self._product(cells)
-        noise = self._read_noise(cells, gain)
+        matrix, bound = self._product(cells, phase.side)
+        noise = self._read_noise(cells, gain, phase, occurrence)
         if noise and noise.fluctuations:
             bound += noise.peak
             matrix = matrix.astype(exact_type(bound))
         adc = converter(self.machine, gain, bound)
-        rows = slice(start, start + cells.rows)
-        highest = self.machine.adc_range.magnitude if noise else highest_code(self.machine, gain, bound)
-        return BlockRead(number, rows, matrix, adc, bound, highest, noise)
+        if noise:
+            return Conversion(phase, matrix, adc, bound, self.machine.adc_range, noise)
+        highest = highest_code(self.machine, gain, bound)
+        return Conversion(phase, matrix, adc, bound, CodeRange(0 if phase.side else -highest, highest))
 
-    def _read_noise(self, cells: Region, gain: Gain) -> ReadNoise | None:
+    def _read_noise(self, cells: Region, gain: Gain, phase: Phase, occurrence: int) -> ReadNoise | None:
         """Return the noise of the next products of a region, None where each product is exact."""
         tile = self.tile(cells.tile)
         if not self.noise or not isinstance(tile, NoisyTile):
             return None
-        occurrence = self._occurrence(cells)
-        sigmas = partial(tile.fluctuations, cells, self.seconds)
-        return read_noise(self.machine, self.noise, gain, cells, occurrence, sigmas)
+        sigmas = partial(tile.fluctuations, cells, self.seconds, phase.side)
+        address = Address.of(self.noise, cells, occurrence, phase.number)
+        return read_noise(self.machine, self.noise, gain, cells, address, sigmas)
 
     def _occurrence(self, cells: Region) -> int:
         """Return how often the busiest of a region's columns was read from the same first row, and count this read."""
@@ -182,56 +194,18 @@ class Crossbar:
         part[...] = occurrence + 1
         return occurrence
 
-    def _product(self, cells: Region) -> tuple[Array, int]:
-        """Return the differences [rows, cols] in a type exact for every input, and the bound of their sums."""
+    def _product(self, cells: Region, side: int) -> tuple[Array, int]:
+        """Return what is read [rows, cols] in a type exact for every input, and the bound of its sums.
+
+        The differences of plus and minus, or where `side` is 1 or -1 what that side conducts.
+        """
         tile = self.tile(cells.tile)
         version = (tile.version, self.seconds)
-        known = self._products.get(cells)
+        known = self._products.get((cells, side))
         if known is None or known[0] != version:
-            plus, minus = tile.conductances(cells, self.seconds).astype(np.int64)
-            difference = plus - minus
-            bound = int(np.abs(difference).sum(axis=0).max(initial=0)) * self.machine.dac_range.magnitude
-            known = (version, difference.astype(exact_type(bound)), bound)
-            self._products[cells] = known
+            plus, minus = tile.conductances(cells, self.seconds, side).astype(np.int64)
+            read = {0: plus - minus, 1: plus, -1: minus}[side]
+            bound = int(np.abs(read).sum(axis=0).max(initial=0)) * self.machine.dac_range.magnitude
+            known = (version, read.astype(exact_type(bound)), bound)
+            self._products[cells, side] = known
         return known[1], known[2]
-
-
-@dataclass(frozen=True)
-class BlockRead:
-    """A block as a matrix-vector product uses it: `bound` is the largest possible |s|, `highest` the largest |code|."""
-
-    number: int
-    rows: slice
-    matrix: Array
-    adc: Converter
-    bound: int
-    highest: int
-    noise: ReadNoise | None = None
-
-    @property
-    def columns(self) -> int:
-        return int(self.matrix.shape[1])
-
-    def sums(self, vectors: Array, out: Array, samples: Array) -> Array:
-        """Return the array sums [samples * vectors, cols] of vectors [samples * vectors, length] with their noise."""
-        inputs = vectors[:, self.rows]
-        np.matmul(inputs, self.matrix, out=out)
-        self._require(out)
-        if self.noise:
-            self.noise.disturb(out, inputs, samples)
-            self._require(out)
-        return out
-
-    def unclipped(self, sums: Array, samples: Array) -> Array:
-        """Return the ADC's codes of sums before they are clipped; the sums may be overwritten."""
-        if self.noise and self.noise.converter:
-            return self.noise.rounded(self.noise.converter, sums, samples)
-        return self.adc.rounded(sums)
-
-    def clipped(self, codes: Array) -> Array:
-        """Clip codes in place to those that the ADC has."""
-        return np.clip(codes, self.adc.low, self.adc.high, out=codes)
-
-    def _require(self, sums: Array) -> None:
-        if self.bound >= SUM_LIMIT:
-            require_sums(sums, SUM_LIMIT)

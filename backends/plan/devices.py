@@ -123,12 +123,15 @@ class Devices:
         values = [self._with_stuck(cells, state.pair, self._values(state.part(cells))) for state in pairs]
         return half_even(self._summed(values), sum(self.machine.shares) << FINE_BITS).astype(np.int32)
 
-    def conductances(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:
-        """Return the conductance codes of a region at a time: mean over pairs, IR drop and DAC errors included."""
+    def conductances(self, pairs: Sequence[DeviceState], cells: Region, seconds: int, side: int = 0) -> Array:
+        """Return the conductance codes of a region at a time: mean over pairs, IR drop and DAC errors included.
+
+        Where `side` is 1 or -1, no current flows through the other side, whose codes mean nothing then.
+        """
         factors = (1 << DAC_ERROR_BITS) + self._row_errors(cells)
         total = self._summed([self.fine(state, cells, seconds) for state in pairs])
         if self.noise.has("ir_drop"):
-            total = attenuated(wires(self.noise.profile, self.machine), self.machine, cells, total)
+            total = attenuated(wires(self.noise.profile, self.machine), self.machine, cells, total, side)
         return half_even(total * factors[:, None], sum(self.machine.shares) << FINE_BITS + DAC_ERROR_BITS)
 
     def cycle_sigmas(self, pairs: Sequence[DeviceState], cells: Region, seconds: int) -> Array:

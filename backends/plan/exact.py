@@ -72,16 +72,16 @@ def converts_in_float32(machine: Machine, gain: Gain, bound: int) -> bool:
     """Return whether the ADC's rule may be computed in float32: s exact, then one rounded product with m / 2^k.
 
     Let m / 2^k be in lowest terms. Either the product itself is exact, or its rounding cannot change the code. For the
-    latter let |t| < 2^(b-1), with t = s * m / 2^k: larger ones clip, because rounding is monotone and 2^(b-1) is a
-    float32. A code changes only if t is no rounding boundary h (a half-integer or integer, itself a float32) but its
-    float32 is. That needs |t - h| <= 2^(b-26), half the largest spacing of float32 below 2^(b-1); yet t and h are
-    multiples of 2^-k where k >= 1. So k <= 25 - b is enough: 24 - (b - 1) of the number rules.
+    latter let n be the bits of the highest code and |t| < 2^n, with t = s * m / 2^k: larger ones clip, because rounding
+    is monotone and 2^n is a float32. A code changes only if t is no rounding boundary h (a half-integer or integer,
+    itself a float32) but its float32 is. That needs |t - h| <= 2^(n-25), half the largest spacing of float32 below 2^n;
+    yet t and h are multiples of 2^-k where k >= 1. So k <= 24 - n is enough, n being one less for codes with a sign.
     """
     if bound >= FLOAT32_LIMIT or machine.adc_range.high >= FLOAT32_LIMIT:
         return False
     power_of_two = gain.multiplier & -gain.multiplier
     multiplier, divide = gain.multiplier // power_of_two, gain.divide - (power_of_two.bit_length() - 1)
-    return divide <= 25 - machine.adc_bits or bound * multiplier < FLOAT32_LIMIT
+    return divide <= 24 - machine.adc_range.high.bit_length() or bound * multiplier < FLOAT32_LIMIT
 
 
 def highest_code(machine: Machine, gain: Gain, bound: int) -> int:

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cimc.backends.machine.observer import BlockProducts, Observer, Products
-from cimc.backends.plan.crossbar import BlockRead
+from cimc.backends.machine.observer import BlockProducts, Conversions, Observer, Products
+from cimc.backends.plan.block_read import Conversion
 from cimc.backends.plan.exact import Epilogue
 from cimc.backends.plan.memory import Array
 
@@ -26,13 +26,16 @@ class Probe:
         """Return a copy of what belongs to the chosen vectors [images, chosen, n] of [images * vectors, n]."""
         return values.reshape(self.images, self.count, values.shape[-1])[:, list(self.chosen)]
 
-    def take(self, read: BlockRead, vectors: Array, sums: Array, unclipped: Array) -> None:
-        """Note a block's inputs, array sums (as `part` returned them) and its codes before they are clipped."""
+    def begin(self, block: int, vectors: Array) -> None:
+        """Begin with a block and its inputs [images * vectors, rows]."""
+        self.blocks.append(BlockProducts(block, self.part(vectors), []))
+
+    def take(self, read: Conversion, sums: Array, unclipped: Array) -> None:
+        """Note a read phase of the block: array sums (as `part` returned them) and codes before they are clipped."""
         found = self.part(unclipped)
         clipped = (found > read.adc.high).astype(np.int8) - (found < read.adc.low)
-        inputs = self.part(vectors[:, read.rows])
         codes = np.clip(found, read.adc.low, read.adc.high)
-        self.blocks.append(BlockProducts(read.number, inputs, sums, codes, clipped))
+        self.blocks[-1].conversions.append(Conversions(read.phase, sums, codes, clipped))
 
     def show(self, epilogue: Epilogue | None = None, factors: Array | None = None) -> None:
         """Tell the observer, with the accumulators that an epilogue makes of the codes, or the drift factors set."""

@@ -1,19 +1,20 @@
 """Matrix-vector products on the arrays: mvm, capture and calibrate over a chunk of images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from cimc.backends.machine import checks
 from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.traps import Trap
-from cimc.backends.plan.crossbar import BlockRead
+from cimc.backends.plan.block_read import BlockRead, Conversion
 from cimc.backends.plan.exact import Epilogue, Rounding, epilogue, half_even
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.observing import Probe
 from cimc.backends.plan.state import Builder, Effect, PlanState, Write, rounding
 from cimc.isa.limits import FACTOR_HIGHEST
+from cimc.isa.phases import joined_range
 from cimc.isa.program import Instruction
 from cimc.isa.streams import StreamState
 from cimc.isa.table import FACTOR_ONE
@@ -43,12 +44,22 @@ class Stream:
         `samples` are the samples that noise is drawn for, by default those of the chunk.
         """
         samples = chunk.samples if samples is None else samples
-        dtype = self.reads[0].matrix.dtype
+        dtype = self.reads[0].dtype
         vectors = chunk.vectors(self.source, dtype)
         self._require_inputs(chunk, vectors)
         flat = vectors.reshape(-1, self.source.length)
-        rooms = [chunk.buffer(f"sums {t}", (len(flat), read.columns), dtype) for t, read in enumerate(self.reads)]
-        return [_codes(read, flat, out, samples, probe) for read, out in zip(self.reads, rooms, strict=True)]
+        return [self._of_block(t, flat, chunk, samples, probe) for t in range(len(self.reads))]
+
+    def _of_block(self, t: int, vectors: Array, chunk: Chunk, samples: Array, probe: Probe | None) -> Array:
+        """Return the codes of the products of block t, in buffers of its own."""
+        read, found = self.reads[t], []
+        inputs = vectors[:, read.rows]
+        if probe:
+            probe.begin(read.number, inputs)
+        for each in read.conversions:
+            out = chunk.buffer(f"sums {t} {each.phase.number}", (len(inputs), read.columns), vectors.dtype)
+            found.append(_converted(each, inputs, out, samples, probe))
+        return read.joined(found)
 
     def _require_inputs(self, chunk: Chunk, vectors: Array) -> None:
         """Trap unless every element is a code of the DAC; the tensor is smaller than its patches, so it comes first."""
@@ -64,13 +75,14 @@ class Stream:
             raise Trap("CIM0513", f"an input outside the DAC's range {low} to {high} is streamed to the array")
 
 
-def _codes(read: BlockRead, vectors: Array, out: Array, samples: Array, probe: Probe | None) -> Array:
-    sums = read.sums(vectors, out, samples)
+def _converted(read: Conversion, inputs: Array, out: Array, samples: Array, probe: Probe | None) -> Array:
+    """Return the ADC's codes of one read phase."""
+    sums = read.sums(read.driven(inputs), out, samples)
     if probe is None:
         return read.clipped(read.unclipped(sums, samples))
     met = probe.part(sums)  # converting may overwrite the sums
     unclipped = read.unclipped(sums, samples)
-    probe.take(read, vectors, met, unclipped)
+    probe.take(read, met, unclipped)
     return read.clipped(unclipped)
 
 
@@ -80,12 +92,10 @@ def stream(state: PlanState, i: Instruction, source: StreamState, count: int, in
     checks.count("a vector", source.length, sum(state.crossbar.block(number).rows for number in numbers))
     reads: list[BlockRead] = []
     for number in numbers:
-        reads.append(state.crossbar.read(number, reads[-1].rows.stop if reads else 0))
-    widest = np.result_type(*(read.matrix.dtype for read in reads))
-    reads = [
-        read if read.matrix.dtype == widest else replace(read, matrix=read.matrix.astype(widest)) for read in reads
-    ]
-    return Stream(index, source, tuple(reads), *state.machine.dac_range)
+        start = reads[-1].rows.stop if reads else 0
+        reads.append(state.crossbar.read(number, start, state.machine.phases(source)))
+    widest = np.result_type(*(read.dtype for read in reads))
+    return Stream(index, source, tuple(read.computed_in(widest) for read in reads), *state.machine.dac_range)
 
 
 @dataclass(frozen=True)
@@ -121,7 +131,7 @@ class CalibratedMvm:
         reads = self.stream.reads
         found = [chunk.factors[read.number] if f is None else f for read, f in zip(reads, self.factors, strict=True)]
         scaled = [_scaled(table, f)[:, None] for table, f in zip(self.multipliers, found, strict=True)]
-        exact = epilogue(scaled, self.offsets, self.rounding, [read.highest for read in reads])
+        exact = epilogue(scaled, self.offsets, self.rounding, [read.codes.magnitude for read in reads])
         shape = (chunk.images, self.stream.source.vectors, reads[0].columns)
         probe = self.stream.probe(chunk)
         codes = [block.reshape(shape) for block in self.stream.codes(chunk, probe)]
@@ -149,7 +159,7 @@ def mvm(state: PlanState, i: Instruction, index: int) -> Write:
         compute = CalibratedMvm(product, multipliers, factors, offsets, rounding(i))
         return Write(out, compute, i["low"], i["high"])
     scaled = [_scaled(table, known)[0] for table, known in zip(multipliers, factors, strict=True) if known is not None]
-    exact = epilogue(scaled, offsets, rounding(i), [read.highest for read in product.reads])
+    exact = epilogue(scaled, offsets, rounding(i), [read.codes.magnitude for read in product.reads])
     return Write(out, Mvm(product, exact), i["low"], i["high"])
 
 
@@ -172,7 +182,7 @@ def capture(state: PlanState, i: Instruction, index: int) -> Write:
     block = state.blocks(i["block"], 1)[0]
     checks.count("the output", out.elements, source.vectors * block.cols)
     product = stream(state, i, source, 1, index)
-    return Write(out, Capture(product), *state.machine.adc_range)
+    return Write(out, Capture(product), *joined_range(state.machine.phases(source), state.machine.adc_range))
 
 
 @dataclass(frozen=True)

@@ -42,16 +42,18 @@ class Address:
     stream: int
     occurrence: int
     columns: range
+    phase: int
 
     @staticmethod
-    def of(noise: Noise, cells: Region, occurrence: int) -> "Address":
-        """Return the address of a region's reads."""
+    def of(noise: Noise, cells: Region, occurrence: int, phase: int) -> "Address":
+        """Return the address of a region's reads in one phase."""
         columns = range(cells.col, cells.col + cells.cols)
-        return Address(noise.seed, stream_of(cells), occurrence, columns)
+        return Address(noise.seed, stream_of(cells), occurrence, columns, phase)
 
     def normals(self, purpose: int, samples: Array, vectors: int) -> Array:
         """Return normal variables [samples * vectors, cols]."""
         positions = np.arange(vectors, dtype=np.uint64) + np.uint64(self.occurrence << 32)
+        purpose = draws.in_phase(purpose, self.phase)
         z = draws.normals(self.seed, purpose, self.stream, samples, positions, self.columns)
         return z.reshape(-1, len(self.columns))
 
@@ -176,14 +178,14 @@ class ReadNoise:
 
 
 def read_noise(
-    machine: Machine, noise: Noise, gain: Gain, cells: Region, occurrence: int, sigmas: Callable[[], Array]
+    machine: Machine, noise: Noise, gain: Gain, cells: Region, address: Address, sigmas: Callable[[], Array]
 ) -> ReadNoise | None:
-    """Return the noise of a region's next products, None where each is exact.
+    """Return the noise of a region's next products, drawn at an address, None where each is exact.
 
     `sigmas` gives what each column's devices [n, rows, cols] fluctuate by in each product, in fine units.
     """
     fluctuations, adc = _fluctuations(machine, noise, sigmas), noisy_converter(machine, noise, gain, cells)
-    return ReadNoise(Address.of(noise, cells, occurrence), fluctuations, adc) if fluctuations or adc else None
+    return ReadNoise(address, fluctuations, adc) if fluctuations or adc else None
 
 
 def _fluctuations(machine: Machine, noise: Noise, sigmas: Callable[[], Array]) -> tuple[Fluctuation, ...]:

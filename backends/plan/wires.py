@@ -13,9 +13,13 @@ from cimc.isa.region import Region
 Array = NDArray[Any]
 
 
-def attenuated(law: Wires, machine: Machine, cells: Region, fine: Array) -> Array:
-    """Return the effective conductances of a block [2, rows, cols], in fine units summed over pairs as `fine` is."""
-    lines = fine.transpose(1, 2, 0).reshape(cells.rows, 2 * cells.cols) + law.base
+def attenuated(law: Wires, machine: Machine, cells: Region, fine: Array, side: int = 0) -> Array:
+    """Return the effective conductances of a block [2, rows, cols], in fine units summed over pairs as `fine` is.
+
+    Where one side of the pairs is read, 1 or -1, the lines of the other carry no current; theirs mean nothing then.
+    """
+    carrying = (fine + law.base) * np.array([side >= 0, side <= 0])[:, None, None]
+    lines = carrying.transpose(1, 2, 0).reshape(cells.rows, 2 * cells.cols)
     along_row = np.cumsum(np.cumsum(lines[:, ::-1], axis=1)[:, ::-1], axis=1)
     along_row += 2 * cells.col * lines.sum(axis=1, keepdims=True)
     along_column = np.cumsum(np.cumsum(lines, axis=0)[::-1], axis=0)[::-1]

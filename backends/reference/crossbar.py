@@ -1,7 +1,8 @@
 """The arrays of the reference interpreter: devices, blocks, gains and converters."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from operator import mul
 
 from cimc.backends.machine.facts import Gain, Machine
@@ -17,6 +18,7 @@ from cimc.backends.reference.devices import Cell, Device, Devices, Place
 from cimc.backends.reference.read_noise import Address, ReadNoise, read_noise
 from cimc.backends.reference.wires import attenuated
 from cimc.isa.limits import FACTOR_HIGHEST, SUM_LIMIT
+from cimc.isa.phases import Phase
 from cimc.isa.region import Region
 from cimc.isa.table import FACTOR_ONE
 
@@ -108,22 +110,31 @@ class Crossbar:
         device = devices[(*cell, 0)]
         return self.machine.unprogrammed if device is None else device.target
 
-    def fluctuations(self, cells: Region) -> list[list[list[int]]]:
-        """Return, per column and row of a region, the spreads of a cell's devices from product to product."""
-        columns, rows = range(cells.col, cells.col + cells.cols), range(cells.row, cells.row + cells.rows)
-        return [[self._fluctuations((cells.tile, row, col)) for row in rows] for col in columns]
+    def fluctuations(self, cells: Region, side: int) -> list[list[list[int]]]:
+        """Return, per column and row of a region, the spreads of a cell's devices from product to product.
 
-    def _fluctuations(self, at: tuple[int, int, int]) -> list[int]:
+        Of devices of both sides, or where `side` is 1 or -1, of the one that is read.
+        """
+        columns, rows = range(cells.col, cells.col + cells.cols), range(cells.row, cells.row + cells.rows)
+        return [[self._fluctuations((cells.tile, row, col), side) for row in rows] for col in columns]
+
+    def _fluctuations(self, at: tuple[int, int, int], side: int) -> list[int]:
         assert self.laws
-        sides = [self._pairs((*at, polarity)) for polarity in draws.POLARITIES]
+        read = {0: draws.POLARITIES, 1: ("plus",), -1: ("minus",)}[side]
+        sides = [self._pairs((*at, polarity)) for polarity in read]
         return [sigma for pairs in sides for sigma in self.laws.cycle_sigmas(pairs, self.seconds)]
 
-    def columns(self, cells: Region) -> list[list[int]]:
-        """Return, per column of a region, the differences of plus and minus conductances row by row."""
-        lines = self._lines(cells)
+    def columns(self, cells: Region, side: int) -> list[list[int]]:
+        """Return, per column of a region and row by row, the differences of plus and minus conductances.
+
+        Where `side` is 1 or -1: the conductances of that side.
+        """
+        lines = self._lines(cells, side)
+        if side:
+            return [[row[2 * j + (side < 0)] for row in lines] for j in range(cells.cols)]
         return [[row[2 * j] - row[2 * j + 1] for row in lines] for j in range(cells.cols)]
 
-    def _lines(self, cells: Region) -> list[list[int]]:
+    def _lines(self, cells: Region, side: int) -> list[list[int]]:
         """Return what a region conducts at the present time, row by row: plus and minus of each column in turn."""
         columns = range(cells.col, cells.col + cells.cols)
         places = [
@@ -134,14 +145,11 @@ class Crossbar:
             return [[self.programmed(cell) for cell in row] for row in places]
         fine = [[self.laws.fine(self._pairs(cell), self.seconds) for cell in row] for row in places]
         if self.laws.noise.has("ir_drop"):
-            fine = attenuated(wires(self.laws.noise.profile, self.machine), self.machine, cells, fine)
+            fine = attenuated(wires(self.laws.noise.profile, self.machine), self.machine, cells, fine, side)
         return [[self.laws.code(value, cells.tile, cells.row + i) for value in row] for i, row in enumerate(fine)]
 
     def convert(self, total: int, gain: Gain, errors: AdcErrors = PERFECT, output: int = 0) -> int:
-        """Return the ADC's code for an array sum before it is clipped.
-
-        Further read phases would each come here with a sum of their own.
-        """
+        """Return the ADC's code for an array sum before it is clipped."""
         require_sum(total)
         if imperfect(self.noise):
             return convert(self.machine, gain, total, errors, output)
@@ -166,14 +174,18 @@ class Crossbar:
                     raise Trap("CIM0513", f"the input {x} is streamed to the array, the DAC takes {low} to {high}")
 
     def read(
-        self, vectors: Sequence[Sequence[int]], blocks: Sequence[ProgrammedBlock], calibrating: bool = False
+        self,
+        vectors: Sequence[Sequence[int]],
+        blocks: Sequence[ProgrammedBlock],
+        phases: Sequence[Phase],
+        calibrating: bool = False,
     ) -> list["BlockRead"]:
         """Stream vectors through blocks, which share the elements of each in order, and return what each has read.
 
         A chip is calibrated once: the noise of calibrating products is that of sample 0, whatever sample follows.
         What noise cannot model is refused before any element is looked at.
         """
-        reads = [BlockRead(self, block.cells, 0 if calibrating else self.sample) for block in blocks]
+        reads = [BlockRead(self, block.cells, phases, 0 if calibrating else self.sample) for block in blocks]
         self.require_inputs(vectors)
         for position, vector in enumerate(vectors):
             start = 0
@@ -191,26 +203,48 @@ class Crossbar:
 
 
 class BlockRead:
-    """A block while vectors stream through it: its columns, its gain, and what disturbs each product.
+    """A block while vectors stream through it, phase by phase; `inputs` [vectors][rows] are what it has read."""
 
-    `inputs` [vectors][rows], `sums` and `unclipped` [vectors][cols] are what it has read: the array sums with their
-    noise, and the ADC's codes of them before they are clipped.
+    def __init__(self, crossbar: Crossbar, cells: Region, phases: Sequence[Phase], sample: int) -> None:
+        self.cells = cells
+        self.inputs: list[Sequence[int]] = []
+        noise, address = crossbar.noise, None
+        if noise:
+            address = Address(noise.seed, stream_of(cells), sample, crossbar.occurrence(cells), cells.col)
+        self.conversions = [Conversion(crossbar, cells, phase, address) for phase in phases]
+
+    @property
+    def codes(self) -> list[list[int]]:
+        """The codes of the products [vectors][cols], joined of those of their phases."""
+        signed = [[[each.phase.sign * code for code in codes] for codes in each.codes] for each in self.conversions]
+        return [[sum(parts) for parts in zip(*vector, strict=True)] for vector in zip(*signed, strict=True)]
+
+    def take(self, part: Sequence[int], position: int) -> None:
+        """Read every column with its part of a vector."""
+        self.inputs.append(part)
+        for conversion in self.conversions:
+            conversion.take(part, position)
+
+
+class Conversion:
+    """One read phase of a block: its columns, its gain, and what disturbs each product.
+
+    `sums` and `unclipped` [vectors][cols] are what it has read: the array sums with their noise, and the ADC's codes of
+    them before they are clipped.
     """
 
-    def __init__(self, crossbar: Crossbar, cells: Region, sample: int) -> None:
+    def __init__(self, crossbar: Crossbar, cells: Region, phase: Phase, address: Address | None) -> None:
         self.crossbar = crossbar
-        self.cells = cells
-        self.columns = crossbar.columns(cells)
-        self.inputs: list[Sequence[int]] = []
+        self.phase = phase
+        self.columns = crossbar.columns(cells, phase.side)
         self.sums: list[list[int]] = []
         self.unclipped: list[list[int]] = []
         self.gain = crossbar.gain(cells.tile)
-        self.noise = self._read_noise(crossbar.noise, sample) if crossbar.noise else None
-
-    def _read_noise(self, noise: Noise, sample: int) -> ReadNoise:
-        cells, crossbar = self.cells, self.crossbar
-        address = Address(noise.seed, stream_of(cells), sample, crossbar.occurrence(cells), cells.col)
-        return read_noise(crossbar.machine, noise, self.gain, cells, address, lambda: crossbar.fluctuations(cells))
+        self.noise: ReadNoise | None = None
+        if crossbar.noise and address:
+            place = replace(address, phase=phase.number)
+            sigmas = partial(crossbar.fluctuations, cells, phase.side)
+            self.noise = read_noise(crossbar.machine, crossbar.noise, self.gain, cells, place, sigmas)
 
     @property
     def codes(self) -> list[list[int]]:
@@ -218,19 +252,19 @@ class BlockRead:
         return [[clamp(code, *self.crossbar.machine.adc_range) for code in codes] for codes in self.unclipped]
 
     def take(self, part: Sequence[int], position: int) -> None:
-        """Read every column with its part of a vector."""
-        read = [self._converted(part, position, j) for j in range(self.cells.cols)]
-        self.inputs.append(part)
+        """Read every column with those inputs that the phase reads."""
+        inputs = [max(self.phase.inputs * x, 0) for x in part] if self.phase.inputs else part
+        read = [self._converted(inputs, position, j) for j in range(len(self.columns))]
         self.sums.append([total for total, _ in read])
         self.unclipped.append([code for _, code in read])
 
-    def _converted(self, part: Sequence[int], position: int, j: int) -> tuple[int, int]:
+    def _converted(self, inputs: Sequence[int], position: int, j: int) -> tuple[int, int]:
         """Return the array sum of a column with its noise, and the ADC's code of it, not clipped yet."""
-        total = sum(map(mul, part, self.columns[j]))
+        total = sum(map(mul, inputs, self.columns[j]))
         if self.noise is None:
             return total, self.crossbar.convert(total, self.gain)
         require_sum(total)
-        total = self.noise.disturb(total, part, position, j)
+        total = self.noise.disturb(total, inputs, position, j)
         return total, self.crossbar.convert(total, self.gain, self.noise.adcs[j], self.noise.at_output(position, j))
 
 

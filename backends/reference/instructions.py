@@ -392,7 +392,7 @@ class Reference:
     def _read(self, source: StreamState, blocks: list[ProgrammedBlock], calibrating: bool = False) -> list[BlockRead]:
         checks.count("a vector", source.length, sum(block.cells.rows for block in blocks))
         vectors = self.memory.read(source) if calibrating else [vector for _, vector in self._vectors(source)]
-        return self.crossbar.read(vectors, blocks, calibrating)
+        return self.crossbar.read(vectors, blocks, self.crossbar.machine.phases(source), calibrating)
 
     def _vectors(self, source: StreamState) -> list[tuple[int, list[int]]]:
         """Return the vectors that an instruction computes with, numbered: all of them."""

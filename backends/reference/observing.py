@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cimc.backends.machine.observer import BlockProducts, Observer, Products
-from cimc.backends.reference.crossbar import BlockRead
+from cimc.backends.machine.observer import BlockProducts, Conversions, Observer, Products
+from cimc.backends.reference.crossbar import BlockRead, Conversion
 
 
 def show(
@@ -28,9 +28,14 @@ def show(
 
 
 def _products(number: int, read: BlockRead, chosen: Sequence[int]) -> BlockProducts:
+    conversions = [_conversions(each, chosen) for each in read.conversions]
+    return BlockProducts(number, _rows(read.inputs, chosen), conversions)
+
+
+def _conversions(read: Conversion, chosen: Sequence[int]) -> Conversions:
     low, high = read.crossbar.machine.adc_range
     clipped = [[(code > high) - (code < low) for code in codes] for codes in read.unclipped]
-    return BlockProducts(number, *(_rows(rows, chosen) for rows in (read.inputs, read.sums, read.codes, clipped)))
+    return Conversions(read.phase, *(_rows(rows, chosen) for rows in (read.sums, read.codes, clipped)))
 
 
 def _rows(rows: Sequence[Sequence[int]], chosen: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:

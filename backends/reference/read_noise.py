@@ -30,10 +30,12 @@ class Address:
     sample: int
     occurrence: int
     first: int
+    phase: int = 0
 
     def normal(self, purpose: int, position: int, j: int) -> int:
         """Return the normal variable (Q16) of a vector's product with column j of the block."""
         vector = position + (self.occurrence << 32)
+        purpose = draws.in_phase(purpose, self.phase)
         return draws.normal(self.seed, purpose, self.stream, self.sample, vector, self.first + j)
 
 
@@ -60,8 +62,9 @@ class Cycle:
         return round(math.sqrt(variance) * z * 2.0 ** -(NORMAL_BITS + self.unit_bits))
 
 
-def cycle_noise(sigmas: Sigmas, devices: int, largest_input: int) -> Cycle:
-    """Return the cycle noise of a block whose columns have so many devices."""
+def cycle_noise(sigmas: Sigmas, largest_input: int) -> Cycle:
+    """Return the cycle noise of a block from the spreads of its devices."""
+    devices = max((sum(map(len, column)) for column in sigmas), default=0)
     largest = max((sigma for column in sigmas for cell in column for sigma in cell), default=0)
     shift = cycle_shift(largest, devices, largest_input)
     variances = [[sum(rounded(sigma, shift) ** 2 for sigma in cell) for cell in column] for column in sigmas]
@@ -95,14 +98,12 @@ def read_noise(
     require_convertible(machine, noise, gain)
     adcs = [adc_errors(machine, noise, cells.tile, cells.col + j) for j in range(cells.cols)]
     output = scaled(noise.profile.numbers["output.sigma"], ERROR_BITS) if noise.has("output") else 0
-    return ReadNoise(address, _fluctuations(machine, noise, cells, sigmas), adcs, output)
+    return ReadNoise(address, _fluctuations(machine, noise, sigmas), adcs, output)
 
 
-def _fluctuations(
-    machine: Machine, noise: Noise, cells: Region, sigmas: Callable[[], Sigmas]
-) -> tuple[Fluctuation, ...]:
+def _fluctuations(machine: Machine, noise: Noise, sigmas: Callable[[], Sigmas]) -> tuple[Fluctuation, ...]:
     """Return what disturbs a region's sums, source by source in the order of the table."""
     found: list[Fluctuation] = []
     if noise.has("cycle"):
-        found.append(cycle_noise(sigmas(), 2 * machine.pairs * cells.rows, machine.dac_range.magnitude))
+        found.append(cycle_noise(sigmas(), machine.dac_range.magnitude))
     return tuple(found)

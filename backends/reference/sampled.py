@@ -124,10 +124,10 @@ class Tables(Crossbar):
         tile, row, col, polarity = cell
         return int(self._conducted(Region(tile, row, col, 1, 1))[int(polarity == "minus"), 0, 0])
 
-    def columns(self, cells: Region) -> list[list[int]]:
+    def columns(self, cells: Region, side: int) -> list[list[int]]:
         plus, minus = self._conducted(cells)
-        differences: list[list[int]] = (plus - minus).T.tolist()
-        return differences
+        columns: list[list[int]] = {0: plus - minus, 1: plus, -1: minus}[side].T.tolist()
+        return columns
 
     def _conducted(self, cells: Region) -> NDArray[np.int64]:
         part = self._part(cells).astype(np.int64)

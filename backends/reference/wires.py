@@ -8,9 +8,15 @@ from cimc.backends.noise.wires import LOAD_BITS, Wires
 from cimc.isa.region import Region
 
 
-def attenuated(law: Wires, machine: Machine, cells: Region, fine: Sequence[Sequence[int]]) -> list[list[int]]:
-    """Return the effective conductances [rows][lines] of a block, in fine units summed over pairs as `fine` is."""
-    lines = [[value + law.base for value in row] for row in fine]
+def attenuated(
+    law: Wires, machine: Machine, cells: Region, fine: Sequence[Sequence[int]], side: int = 0
+) -> list[list[int]]:
+    """Return the effective conductances [rows][lines] of a block, in fine units summed over pairs as `fine` is.
+
+    Where one side of the pairs is read, 1 or -1, the lines of the other carry no current; theirs mean nothing then.
+    """
+    carries = (side >= 0, side <= 0)
+    lines = [[(value + law.base) * carries[line % 2] for line, value in enumerate(row)] for row in fine]
     rows = [_from_driver(row, 2 * cells.col) for row in lines]
     columns = [_to_adc(list(line), machine.rows - cells.row - cells.rows) for line in zip(*lines, strict=True)]
     return [

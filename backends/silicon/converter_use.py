@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.machine.facts import Machine
-from cimc.backends.machine.observer import BlockProducts, Observer, Products
+from cimc.backends.machine.observer import BlockProducts, Conversions, Observer, Products
 
 Array = NDArray[Any]
 MOST_CODES = 1 << 14
@@ -26,7 +26,7 @@ class ConverterCounts:
     codes: Array | None
     low: int
     conversions: int = 0
-    """Codes of each column."""
+    """Codes of each column, those of all read phases."""
 
     @staticmethod
     def fresh(blocks: int, columns: int, low: int, high: int) -> "ConverterCounts":
@@ -37,10 +37,14 @@ class ConverterCounts:
 
     def add(self, block: int, products: BlockProducts) -> None:
         """Note the conversions of one block, counted from 0."""
-        codes = products.codes.reshape(-1, products.codes.shape[-1]).astype(np.int64)
+        for each in products.conversions:
+            self._add(block, each)
+
+    def _add(self, block: int, conversions: Conversions) -> None:
+        codes = conversions.codes.reshape(-1, conversions.codes.shape[-1]).astype(np.int64)
         self.conversions += len(codes) if block == 0 else 0
         for side, sign in enumerate((-1, 1)):
-            self.clips[block, side] += (products.clipped == sign).sum(axis=(0, 1))
+            self.clips[block, side] += (conversions.clipped == sign).sum(axis=(0, 1))
         if self.codes is not None:
             self.codes[block, np.arange(codes.shape[1]), codes - self.low] = True
 

@@ -19,6 +19,7 @@ from cimc.backends.plan.walk import Plan, Walk
 from cimc.isa.author import Author
 from cimc.isa.constants import ConstantMemory
 from cimc.isa.limits import MULTIPLIER_LIMIT
+from cimc.isa.phases import READ_PHASES, reach
 from cimc.isa.program import Instruction, Port, Program, instruction
 from cimc.isa.streams import StreamState, advanced, define, with_window
 
@@ -168,7 +169,9 @@ def _probe_shift(program: Program, index: int, cols: int) -> int:
     """Return the shift that keeps every possible sum of codes times multipliers within 32 bits."""
     one = program.instructions[index]
     scale = ConstantMemory(program.constants).read(one["scale"], "i32", one["blocks"] * cols).reshape(-1, cols)
-    highest = machine(program.meta).adc_range.high * int(np.abs(scale).sum(axis=0).max(initial=0)) * LARGEST_FACTOR
+    facts = machine(program.meta)
+    code = reach(READ_PHASES[facts.read_phases], facts.adc_range.high)
+    highest = code * int(np.abs(scale).sum(axis=0).max(initial=0)) * LARGEST_FACTOR
     return max(highest.bit_length() - 31, 0)
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from cimc.backends.noise import gaussian, philox
+from cimc.backends.noise.draws import in_phase
 from cimc.backends.plan.read_noise import Address
 
 HALF = (1 << 32) - 1
@@ -28,7 +29,7 @@ def normals(address: Address, purpose: int, samples: Tensor, vectors: int) -> Te
     step = max(BLOCKS[device.type] // ((last - first) * len(samples)), 1)
     for start in range(0, vectors, step):
         positions = torch.arange(start, min(start + step, vectors), device=device)[:, None]
-        last_word = _signed(purpose | address.stream << 32)
+        last_word = _signed(in_phase(purpose, address.phase) | address.stream << 32)
         words = _words((index, positions + (address.occurrence << 32), samples, last_word), address.seed)
         result[:, start : start + step] = normal_variables(words[skipped : skipped + size[0]])
     return result

@@ -9,8 +9,8 @@ from torch import Tensor
 from cimc.backends.noise.converters import ERROR_BITS, LARGEST_ERROR
 from cimc.backends.noise.fixed_point import NORMAL_BITS
 from cimc.backends.noise.table import CYCLE, OUTPUT
-from cimc.backends.plan.crossbar import BlockRead
-from cimc.backends.plan.exact import Converter
+from cimc.backends.plan.block_read import BlockRead, Conversion
+from cimc.backends.plan.exact import Converter, exact_type
 from cimc.backends.plan.products import Capture, Mvm, Stream
 from cimc.backends.plan.read_noise import Address, Cycle, Fluctuation, NoisyConverter
 from cimc.backends.torch_device.draws import normals
@@ -24,6 +24,7 @@ from cimc.backends.torch_device.exact import (
 )
 from cimc.backends.torch_device.memory import Compute, Layout, Memory, Source
 from cimc.isa.limits import SUM_LIMIT
+from cimc.isa.phases import Phase
 
 
 @dataclass(frozen=True)
@@ -74,29 +75,50 @@ class TensorConverter:
 
 
 @dataclass(frozen=True)
-class TensorBlockRead:
-    """One block of rows: its conductances [cols, rows] and all that its products meet."""
+class TensorConversion:
+    """One read phase of a block: its conductances [cols, rows] and all that its products meet."""
 
-    rows: slice
+    phase: Phase
     matrix: Tensor
     checked: bool
     adc: Converter
     fluctuations: tuple[TensorCycle, ...]
     converter: TensorConverter | None
 
-    def codes(self, memory: Memory, vectors: Tensor) -> Tensor:
-        """Return the ADC codes [cols, vectors * images] of vectors [length, vectors * images]."""
-        inputs = vectors[self.rows]
-        sums = product(self.matrix, inputs)
+    def codes(self, memory: Memory, inputs: Tensor) -> Tensor:
+        """Return the ADC codes [cols, vectors * images] of inputs [rows, vectors * images]."""
+        sign = self.phase.inputs
+        driven = (inputs * sign).clamp_(min=0) if sign else inputs
+        sums = product(self.matrix, driven)
         self._require(memory, sums)
         for law in self.fluctuations:
-            sums += law.of(inputs, memory.samples).to(sums.dtype)
+            sums += law.of(driven, memory.samples).to(sums.dtype)
             self._require(memory, sums)
         return self.converter(sums, memory.samples) if self.converter else converted(self.adc, sums)
 
     def _require(self, memory: Memory, sums: Tensor) -> None:
         if self.checked:
             memory.require(sums, 1 - SUM_LIMIT, SUM_LIMIT - 1)
+
+
+@dataclass(frozen=True)
+class TensorBlockRead:
+    """One block of rows, and a type that holds the codes of its products."""
+
+    rows: slice
+    dtype: torch.dtype
+    conversions: tuple[TensorConversion, ...]
+
+    def codes(self, memory: Memory, vectors: Tensor) -> Tensor:
+        """Return the codes [cols, vectors * images] of products with vectors [length, vectors * images]."""
+        inputs = vectors[self.rows]
+        first, *others = ((each.phase.sign, each.codes(memory, inputs)) for each in self.conversions)
+        if not others and first[0] > 0:
+            return first[1]
+        total = first[1].to(torch.promote_types(self.dtype, first[1].dtype)).mul_(first[0])
+        for sign, codes in others:
+            total += codes * sign
+        return total
 
 
 @dataclass(frozen=True)
@@ -142,20 +164,25 @@ def _stream(stream: Stream, layout: Layout) -> TensorStream:
     if source.padded and not low <= source.fill <= high:
         raise Unsuitable  # the processor traps
     inside = low <= state.lowest and state.highest <= high
-    dtype = float_type(stream.reads[0].matrix.dtype)
+    dtype = float_type(stream.reads[0].dtype)
     blocks = tuple(_read(read, layout) for read in stream.reads)
     touched = None if inside else layout.touched(state)
     return TensorStream(source, touched, low, high, state.vectors, state.length, dtype, blocks)
 
 
 def _read(read: BlockRead, layout: Layout) -> TensorBlockRead:
+    conversions = tuple(_conversion(each, layout) for each in read.conversions)
+    return TensorBlockRead(read.rows, float_type(exact_type(read.codes.magnitude)), conversions)
+
+
+def _conversion(read: Conversion, layout: Layout) -> TensorConversion:
     fluctuations: tuple[TensorCycle, ...] = ()
     converter = None
     if read.noise:
         fluctuations = tuple(_fluctuation(law, read.noise.address, layout) for law in read.noise.fluctuations)
         converter = _converter(read.noise.converter, read.noise.address, layout) if read.noise.converter else None
     matrix = layout.tensor(read.matrix.T)
-    return TensorBlockRead(read.rows, matrix, read.bound >= SUM_LIMIT, read.adc, fluctuations, converter)
+    return TensorConversion(read.phase, matrix, read.bound >= SUM_LIMIT, read.adc, fluctuations, converter)
 
 
 def _fluctuation(law: Fluctuation, address: Address, layout: Layout) -> TensorCycle:

@@ -68,16 +68,41 @@ def _crossbar(b: Builder, op: xbar.MvmOp) -> str:
     conductance, scale, offset = (b.integers(_required(op, ref)) for ref in refs)
     offset = offset.reshape(conductance.shape[0], -1)
     vectors = _vectors(b, op, b.names[op.x], code_of(op.x).zero.data)
-    adc, blocks = Adc.of(op), _row_blocks(op)
+    blocks = _row_blocks(op)
     _check_accumulator(op, conductance, scale, offset)
     terms = []
     for number, (first, last) in enumerate(blocks):
         part = vectors if len(blocks) == 1 else layout.cut(b, vectors, (first,), (last - first,), (1,), _row_axis(op))
-        codes = adc.convert(b, _exact_product(b, op, part, conductance[:, first:last]))
+        codes = _codes(b, op, part, conductance[:, first:last])
         terms.append(b.node("Mul", codes, b.double(_of_groups(scale[:, number, None]))))
     total = terms[0] if len(terms) == 1 else b.node("Sum", *terms)
     total = b.node("Add", total, b.double(_of_groups(offset[:, None])))
     return _merged(b, op, rescale(b, total, int_value(_required(op, op.shift)), int_value(op.low), int_value(op.high)))
+
+
+def _codes(b: Builder, op: xbar.MvmOp, vectors: str, block: Array) -> str:
+    """Return the codes of products, joined of those of their read phases."""
+    adc, phases = Adc.of(op), _read_phases(op)
+    if phases == 1:
+        return adc.convert(b, _exact_product(b, op, vectors, block))
+    sides = [block] if phases == 2 else [np.maximum(block, 0), np.maximum(-block, 0)]
+    codes = []
+    for number, inputs in enumerate(_by_sign(b, op, vectors)):
+        for side, matrix in enumerate(sides):
+            code = adc.convert(b, _exact_product(b, op, inputs, matrix))
+            codes.append(code if number == side else b.node("Neg", code))
+    return codes[0] if len(codes) == 1 else b.node("Sum", *codes)
+
+
+def _by_sign(b: Builder, op: xbar.MvmOp, vectors: str) -> list[str]:
+    """Return the positive part of vectors and, where their codes can be negative, the negative part."""
+    if code_of(op.x).low.data >= 0:
+        return [vectors]
+    return [b.node("Relu", vectors), b.node("Relu", b.node("Neg", vectors))]
+
+
+def _read_phases(op: xbar.MvmOp) -> int:
+    return 1 if op.read_phases is None else int_value(op.read_phases)
 
 
 def _required(op: xbar.MvmOp, attribute: Given | None) -> Given:
@@ -101,7 +126,8 @@ def _check_accumulator(op: xbar.MvmOp, conductance: Array, scale: Array, offset:
     reach = max(bounds.largest(part) for part in sums)
     bounds.require(op, "array sum", reach, SUM_LIMIT)
     bounds.require(op, "product of array sum and ADC multiplier", reach * adc.multiplier, PRODUCT_LIMIT)
-    codes = [adc.reach(part) for part in sums]
+    signs = 2 if _read_phases(op) > 1 and code_of(op.x).low.data < 0 else 1
+    codes = [adc.reach(part) * signs for part in sums]
     total = bounds.weighted(codes, [scale[:, number] for number in range(len(sums))], offset)
     bounds.require(op, "accumulator", total, ACCUMULATOR_LIMIT)
 

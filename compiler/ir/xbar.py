@@ -47,6 +47,8 @@ class MvmOp(Clamped):
     row_cuts and col_cuts split each group's matrix into blocks. With conductance G (group, rows, cols, i16):
     code_t = clip(round(s_t * adc_multiplier / 2^adc_shift)), s_t = sum of x * G over the rows of block t;
     y = clamp(round((sum_t code_t * scale[group, t, col] + offset[group * cols + col]) / 2^shift)).
+    With read_phases, 2 or 4, code_t is joined: + c(x+ G) - c(x- G), where x+ = max(x, 0) and x- = max(-x, 0), or with
+    the sides of the pairs apart as well + c(x+ G+) - c(x+ G-) - c(x- G+) + c(x- G-).
     vectors (count, rows) i8 are read to compensate drift; reference (group, row block, col) sums their |code| when new.
     blocks lists (tile, row, col) for each group, column block, row block, in this order; first_block numbers the first.
     With replicas, so many copies of these blocks follow one another, and each copy takes a part of the vectors.
@@ -68,6 +70,7 @@ class MvmOp(Clamped):
     adc_shift: Integer | None = opt_prop_def(Integer)
     adc_low: Integer | None = opt_prop_def(Integer)
     adc_high: Integer | None = opt_prop_def(Integer)
+    read_phases: Integer | None = opt_prop_def(Integer)
     scale: WeightRef | None = opt_prop_def(WeightRef)
     offset: WeightRef | None = opt_prop_def(WeightRef)
     shift: Integer | None = opt_prop_def(Integer)

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cimc.isa.limits import ADC_BITS, CODES, FRACTION_BITS, PAIRS_MOST, PLACES_MOST, SIGNIFICANCE_MOST
+from cimc.isa.limits import ADC_BITS, ADC_CODES, CODES, FRACTION_BITS, PAIRS_MOST, PLACES_MOST, SIGNIFICANCE_MOST
+from cimc.isa.phases import READ_PHASES, unsigned_problem
 from cimc.tagged import TaggedText
 
 
@@ -17,6 +18,8 @@ class Constant:
     low: float = 0
     high: float = float(1 << 48)
     choices: tuple[str, ...] = ()
+    numbers: tuple[int, ...] = ()
+    """The only numbers that it may be; all within the bounds where none are listed."""
     optional: bool = False
     """A price: a target that lacks it has no price for what it would pay for."""
 
@@ -28,6 +31,8 @@ class Constant:
         if number_wanted and isinstance(value, (int, float)) and not isinstance(value, bool):
             if self.kind is int and not isinstance(value, int):
                 return f"{value} is not a whole number"
+            if self.numbers and value not in self.numbers:
+                return f"{value} is not one of {', '.join(map(str, self.numbers))}"
             return None if self.low <= value <= self.high else f"{value} is outside {self.low:g}..{self.high:g}"
         if self.kind is bool and isinstance(value, bool):
             return None
@@ -46,7 +51,7 @@ def stated_value(text: TaggedText, key: str, constant: Constant) -> Any:
 
 
 CONSTANTS: Mapping[str, Constant] = {
-    "read_phases": Constant("reads per product", int, 1, 1),
+    "read_phases": Constant("reads per product", int, numbers=tuple(READ_PHASES)),
     "array.tiles": Constant("tiles", int, 1, PLACES_MOST, ("unbounded",)),
     "array.rows": Constant("rows", int, 1, PLACES_MOST),
     "array.columns": Constant("differential columns", int, 1, PLACES_MOST),
@@ -61,7 +66,7 @@ CONSTANTS: Mapping[str, Constant] = {
     "dac.bits": Constant("bits", int, 2, 8),
     "dac.codes": Constant("code range", str, choices=CODES),
     "adc.bits": Constant("bits", int, 2, ADC_BITS),
-    "adc.codes": Constant("code range", str, choices=CODES),
+    "adc.codes": Constant("code range", str, choices=ADC_CODES),
     "adc.rounding": Constant("rounding", str, choices=("nearest-even",)),
     "adc.gain": Constant("granularity", str, choices=("array", "unity")),
     "adc.multiplexing": Constant("columns per ADC", int, 1, 1024),
@@ -89,3 +94,9 @@ CONSTANTS: Mapping[str, Constant] = {
     "bottom_up.charge": Constant("aJ", float, optional=True),
 }
 """Section.key -> constant. All are required but the prices that are marked optional."""
+
+
+def misfits(values: Mapping[str, object]) -> list[str]:
+    """Return what is wrong with constants that go by themselves and not together."""
+    problem = unsigned_problem(values["read_phases"], values["adc.codes"])
+    return [f"adc.codes: {problem}"] if problem else []

@@ -12,7 +12,7 @@ from cimc.isa.documents import toml_value
 from cimc.isa.limits import CodeRange, code_range, converters, full_conductance
 from cimc.isa.opening import read_regular
 from cimc.tagged import TaggedText
-from cimc.targets.schema import CONSTANTS, stated_value
+from cimc.targets.schema import CONSTANTS, misfits, stated_value
 
 FOLDER = Path(__file__).parent
 
@@ -165,6 +165,7 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
     bounds = {key: pair for key in stated if (pair := text.bounds(key))}
     text.check_names("target", CONSTANTS)
     text.problems += [] if text.problems else _contradictions(values, TaggedText(variants.get(variant, {})).entries)
+    text.problems += misfits(values)
     if text.problems:
         raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in text.problems])
     return Target(text.name, text.summary, values, {key: text.entries[key]["source"] for key in stated}, bounds)
@@ -190,6 +191,7 @@ def target_of(sections: Mapping[str, Any]) -> Target:
         if name in within or not CONSTANTS[key].optional:
             values[key] = within[name]
     problems = [f"{key}: {problem}" for key, value in values.items() if (problem := CONSTANTS[key].problem(value))]
+    problems += misfits(values)
     if problems:
         raise DiagnosticError(
             [Diagnostic("CIM0301", f"the target inside the program: {problem}") for problem in problems]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cimc.backends.interpreter import Array, Interpreter, executors
-from cimc.backends.machine.observer import Observer, Products, Writes
+from cimc.backends.machine.observer import Conversions, Observer, Products, Writes
 from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.reference import instructions as reference
@@ -31,11 +31,11 @@ TARGET = {
 }
 
 
-def author(memory: int = 512, **sections: Mapping[str, Any]) -> Author:
-    """Return the author of a program for a small chip. Keywords override target sections."""
+def author(memory: int = 512, **sections: Any) -> Author:
+    """Return the author of a program for a small chip. Keywords override target sections, and facts of no section."""
     target = deepcopy(TARGET)
     for name, facts in sections.items():
-        target[name].update(facts)
+        target[name] = {**target[name], **facts} if isinstance(facts, Mapping) else facts
     return Author(target, memory)
 
 
@@ -57,7 +57,7 @@ class Everything(Observer):
         return range(count) if index % 2 else range(count - 1, -1, -2)
 
     def multiplied(self, index: int, products: Products) -> None:
-        parts = [(b.block, *_lists(b.inputs, b.sums, b.codes, b.clipped)) for b in products.blocks]
+        parts = [(b.block, *_lists(b.inputs, b.codes, *_arrays(b.conversions))) for b in products.blocks]
         known = (products.accumulators, products.factors)
         totals = [_lists(array) for array in known if array is not None]
         self.events.append(("multiplied", (index, list(products.vectors), parts, totals)))
@@ -65,6 +65,10 @@ class Everything(Observer):
     @property
     def writes(self) -> Written:
         return [event for kind, event in self.events if kind == "wrote"]
+
+
+def _arrays(conversions: Sequence[Conversions]) -> list[Array]:
+    return [array for each in conversions for array in (each.sums, each.codes, each.clipped)]
 
 
 def _lists(*arrays: Array) -> list[Any]:

@@ -67,8 +67,8 @@ class BruteForce(Reference):
         self._write_of(*place)
         self.note(programmed=1)
 
-    def read(self, vectors, blocks, calibrating=False):
-        found, machine = self._read_of(vectors, blocks, calibrating), self.crossbar.machine
+    def read(self, vectors, blocks, read_phases, calibrating=False):
+        found, machine = self._read_of(vectors, blocks, read_phases, calibrating), self.crossbar.machine
         for block in [] if calibrating else found:
             for codes in block.codes:
                 phases, rows = ceil(len(codes) / (machine.columns // machine.multiplexing)), block.cells.rows

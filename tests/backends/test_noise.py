@@ -74,7 +74,9 @@ class BySample(Observer):
 
     def multiplied(self, index, products):
         for block in products.blocks:
-            self.keep(index, block.inputs, block.sums, block.codes, block.clipped)
+            self.keep(index, block.inputs, block.codes)
+            for each in block.conversions:
+                self.keep(index, each.sums, each.codes, each.clipped)
         if products.accumulators is not None:
             self.keep(index, products.accumulators)
 
@@ -120,6 +122,9 @@ def test_both_interpreters_agree(new, profile, source):
         {"array": {"pairs_per_weight": 2, "unprogrammed": 3}},
         {"array": {"pairs_per_weight": 2, "unprogrammed": 3, "significance": 3}},
         {"array": {"pairs_per_weight": 2, "unprogrammed": 3, "significance": 16, "second_pair": "rest"}},
+        {"read_phases": 2, "adc": {"codes": "full"}},
+        {"read_phases": 4, "array": {"pairs_per_weight": 2, "unprogrammed": 3}},
+        {"read_phases": 4, "adc": {"codes": "unsigned"}},
     ],
     ids=str,
 )

@@ -139,8 +139,8 @@ class Dice:
     def stream_for(self, group):
         rows = sum(block[1] for block in group)
         if self.draw(st.booleans()):
-            values = self.integers(-7, 7, 2 * rows)
-            self.sketch.data(0, values, (2, rows))
+            low, kind = self.draw(st.sampled_from([(-7, "i8"), (0, "u8")]))
+            self.sketch.data(0, self.integers(low, 7, 2 * rows), (2, rows), kind)
             return 2
         for taps in ((3, 3), (2, 2), (1, 3), (1, 2)):
             if rows % (taps[0] * taps[1]) == 0:
@@ -324,14 +324,16 @@ ACTIONS = [name for name in ACTIONS if name not in ("group", "stream_for", "pair
 @st.composite
 def sketches(draw, new):
     """Draw a program with one input of 24 codes at the start of memory and one output."""
+    phases = draw(st.sampled_from([1, 1, 2, 4]))
     target = {
         "array": {"unprogrammed": draw(st.sampled_from([0, 0, 5]))},
         "dac": {"bits": draw(st.sampled_from([4, 8, 8, 16]))},
         "adc": {
             "bits": draw(st.sampled_from([4, 8, 8, 12, 33])),
-            "codes": draw(st.sampled_from(["symmetric", "full"])),
+            "codes": draw(st.sampled_from(["symmetric", "full"] if phases < 4 else ["unsigned", "symmetric"])),
             "rounding": draw(st.sampled_from(["nearest-even", "floor"])),
         },
+        "read_phases": phases,
     }
     sketch = new(MEMORY, **target).port("x", (24,), 0).port("y", (40,), 16, output=True)
     dice = Dice(draw, sketch)

@@ -217,11 +217,12 @@ def test_unusable_targets(new, section, name, value):
         Interpreter(program)
 
 
-def test_several_read_phases_are_refused(new):
-    sketch = new()
-    sketch.meta["target"]["read_phases"] = 4
-    with pytest.raises(Trap, match="CIM0520"):
-        Interpreter(sketch.program())
+@pytest.mark.parametrize(("phases", "codes"), [(3, "symmetric"), (True, "full"), (1, "unsigned"), (2, "unsigned")])
+def test_impossible_read_phases_are_refused(new, phases, codes):
+    program = new(read_phases=phases, adc={"codes": codes}).program()
+    for run in (lambda: Interpreter(program), lambda: reference.run(program, {})):
+        with pytest.raises(Trap, match="CIM0520"):
+            run()
 
 
 def test_ports_outside_memory(new):
