@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.bringup.record import VECTOR, Prefix, damaged, dotted
@@ -49,7 +50,8 @@ def vector_lines(
     head = f"{VECTOR}{prefix.index:x} {dotted(prefix.turns)}"
     for n, number in enumerate(products.vectors):
         for block in products.blocks:
-            rows = (array[image % len(array)][n] for array in (block.inputs, block.sums, block.codes))
+            sums, codes = (np.concatenate(arrays, axis=-1) for arrays in zip(*block.converted, strict=True))
+            rows = (array[image % len(array)][n] for array in (block.inputs, sums, codes))
             words = " ".join(hexadecimal(row, each) for row, each in zip(rows, digits, strict=True))
             yield f"{head} {block.block:x} {number:x} {words}"
         if written is not None:

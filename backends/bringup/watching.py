@@ -110,5 +110,6 @@ class Watch(Observer):
 
     def _clips(self, products: Products) -> list[str]:
         """Return how many codes stand for lower and for higher ones, over all blocks and vectors, of each image."""
-        sides = [sum((block.clipped == sign).sum(axis=(1, 2)) for block in products.blocks) for sign in (-1, 1)]
-        return [f"{low:x} {high:x}" for low, high in zip(*(side.tolist() for side in sides), strict=True)]
+        conversions = [each for block in products.blocks for each in block.conversions]
+        clips = [np.stack([(each.clipped == sign).sum(axis=(1, 2)) for each in conversions]) for sign in (-1, 1)]
+        return [f"{low:x} {high:x}" for low, high in zip(*(side.sum(axis=0).tolist() for side in clips), strict=True)]

@@ -37,6 +37,11 @@ class BlockProducts:
     conversions: list[Conversions]
 
     @property
+    def converted(self) -> list[tuple[Array, Array]]:
+        """The sums and the codes of each conversion."""
+        return [(each.sums, each.codes) for each in self.conversions]
+
+    @property
     def codes(self) -> Array:
         """The codes of the products [images, vectors, cols], joined of those of the conversions."""
         first, *others = (each.codes * each.phase.sign for each in self.conversions)
