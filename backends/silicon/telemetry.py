@@ -69,8 +69,8 @@ class LayerUse:
     clipped_share: float
     range_share: float | None
     conductance_share: float
-    sensitivity_db: float | None
-    accumulated_db: float | None
+    exact_sensitivity_db: float | None
+    exact_accumulated_db: float | None
     blocks: tuple[BlockUse, ...]
 
 

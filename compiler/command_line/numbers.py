@@ -72,6 +72,14 @@ def share(text: str) -> float:
     return value
 
 
+def percent(text: str) -> float:
+    """Return a number from 0 to 100."""
+    value = finite(text)
+    if not 0 <= value <= 100:
+        raise argparse.ArgumentTypeError(f"{value:g} is not from 0 to 100")
+    return value
+
+
 def _integer(text: str) -> int:
     try:
         return int(text)

@@ -7,7 +7,7 @@ from importlib import import_module
 from cimc import __version__
 from cimc.command_line.compensation_options import add_compensation_options
 from cimc.command_line.noise_options import add_aim_options, add_noise_options
-from cimc.command_line.numbers import chips, count, factor, finite, share, span, whole
+from cimc.command_line.numbers import chips, count, factor, finite, percent, share, span, whole
 from cimc.command_line.parsing import Parser
 from cimc.isa.sections import SECTIONS
 
@@ -37,6 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         _compile,
         _run,
         _verify,
+        _compare,
         _eval,
         _sweep,
         _report,
@@ -230,9 +231,30 @@ def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
         metavar="N",
         help="samples given to the literal reference too (default: as many as about 10 s allow)",
     )
+    parser.add_argument("--min-sqnr", type=finite, metavar="DB", help="fail where an output's quality is below this")
+    parser.add_argument(
+        "--min-top1", type=percent, metavar="PERCENT", help="fail where fewer samples have the float model's top-1"
+    )
     floating = parser.add_mutually_exclusive_group()
     floating.add_argument("--no-float", action="store_true", help="leave out what the model file itself computes")
     floating.add_argument("--require-float", action="store_true", help="fail where nothing else runs the model file")
+    _feeding(parser)
+
+
+def _compare(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands,
+        "compare",
+        "tell what every tensor of a program loses against the float model",
+        _late("comparing", "compare_command"),
+    )
+    _model_root(parser)
+    parser.add_argument("model", metavar="MODEL.onnx")
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
+    parser.add_argument("-o", "--output", metavar="REPORT.json|.csv", help="write the table as well")
+    add_noise_options(parser)
+    add_compensation_options(parser)
     _feeding(parser)
 
 

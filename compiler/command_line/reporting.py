@@ -14,7 +14,7 @@ from cimc.backends.silicon.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.compiling import feeding_of
 from cimc.command_line.files import keep_inputs, write
-from cimc.command_line.noise_options import noise_of
+from cimc.command_line.noise_options import noise_facts, noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays
@@ -23,10 +23,18 @@ from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
 
 LAYER_FIELDS = (
-    *("instruction", "layer", "clipped_share", "range_share", "conductance_share", "sensitivity_db", "accumulated_db"),
+    *(
+        "instruction",
+        "layer",
+        "clipped_share",
+        "range_share",
+        "conductance_share",
+        "exact_sensitivity_db",
+        "exact_accumulated_db",
+    ),
     *("block", "tile", "row", "rows"),
 )
-SHOWN = ("clipped_share", "range_share", "conductance_share", "sensitivity_db", "accumulated_db")
+SHOWN = ("clipped_share", "range_share", "conductance_share", "exact_sensitivity_db", "exact_accumulated_db")
 
 
 def report_command(options: argparse.Namespace) -> int:
@@ -52,16 +60,10 @@ def report_command(options: argparse.Namespace) -> int:
         return 0
     facts = {
         "samples": len(next(iter(real.values()))),
-        "noise": noise
-        and {
-            "profile": noise.profile.name,
-            "seed": noise.seed,
-            "seconds": noise.time_s,
-            "sources": sorted(noise.sources),
-        },
+        "noise": noise_facts(noise),
         "compensation": options.compensation,
         "adc": common_range(program),
-        "outputs_db": telemetry.outputs_db,
+        "exact_outputs_db": telemetry.outputs_db,
         "layers": [asdict(layer) for layer in layers],
     }
     write(options.output, json.dumps(facts, indent=1).encode(), b"\n")
@@ -70,7 +72,7 @@ def report_command(options: argparse.Namespace) -> int:
 
 def _table(layers: Sequence[LayerUse]) -> list[str]:
     """Return one line a layer: shares in %, ratios in dB."""
-    rows = [["layer", "clipped %", "ADC range %", "conductance %", "sensitivity dB", "accumulated dB"]]
+    rows = [["layer", "clipped %", "ADC range %", "conductance %", "alone to exact dB", "accumulated to exact dB"]]
     for layer in layers:
         values = (getattr(layer, key) for key in SHOWN)
         rows.append([layer.layer, *(_shown(value, 100 if n < 3 else 1) for n, value in enumerate(values))])

@@ -2,29 +2,37 @@
 
 import argparse
 import math
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cimc.command_line.compiling import feeding_of
 from cimc.command_line.progress import Progress
-from cimc.diagnostics import DiagnosticError
+from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import load_arrays
 from cimc.driving.driver import Compilation
 from cimc.driving.scoring import program_inputs
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import selftest
 from cimc.isa.container import load_program
-from cimc.isa.errors import FAILED
+from cimc.isa.errors import FAILED, CimcWarning
 from cimc.proof.float_graph import FloatCheck
+from cimc.proof.layer_losses import Comparison
 from cimc.proof.programs import Difference
 from cimc.proof.prover import Prover, TensorRow
-from cimc.proof.verdict import float_distances, float_graph, recompiled
+from cimc.proof.quality import GOOD_DB, GOOD_TOP_1, cure, dearest, poor, shortfalls
+from cimc.proof.verdict import FloatDistance, float_distances, float_graph, recompiled
 
 SHOWN = 3
 """Tensors named of those that differ by what they read."""
+DIAGNOSED = 8
+"""Samples on which the layer that loses most is looked for."""
 
 
 def verify_command(options: argparse.Namespace) -> int:
+    if options.no_float and (options.min_sqnr, options.min_top1) != (None, None):
+        message = "--min-sqnr and --min-top1 bound what --no-float leaves out"
+        raise fail("CIM0003", message, hint="leave out --no-float")
     program = load_program(options.program)
     selftest()
     compilation, difference = recompiled(options.model, program)
@@ -50,9 +58,11 @@ def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[s
         progress.at(step)
     progress.done()
     _print_table(prover)
-    failures = [] if options.no_float else [*_float_graph(options, compilation, inputs)]
-    if not options.no_float:
-        _print_float_arrow(options.model, compilation, inputs)
+    failures = (
+        []
+        if options.no_float
+        else [*_float_graph(options, compilation, inputs), *_quality(options, compilation, inputs)]
+    )
     both = f"{count} samples on integer graph and interpreter"
     equal = f"every tensor equal, {both}, {_on_reference(prover, min(literal, count))}"
     print("\n".join([equal, *(f"FAILED: {failure}" for failure in failures)] if failures else [f"ok: {equal}"]))
@@ -122,15 +132,37 @@ def _reference_cell(row: TensorRow, sampled: bool) -> str:
     return f"{row.reference} of {math.prod(row.shape)}" if sampled and row.reference else str(row.reference or "-")
 
 
-def _print_float_arrow(model: str, compilation: Compilation, inputs: dict[str, Any]) -> None:
-    """Print how far the integers are from the float model."""
+def _quality(options: argparse.Namespace, compilation: Compilation, inputs: dict[str, Any]) -> Iterator[str]:
+    """Print how far the integers are from the float model, and warn where that is far; yield what fails."""
     try:
-        distances = float_distances(model, compilation, inputs)
+        distances = float_distances(options.model, compilation, inputs)
     except DiagnosticError as error:
         print(f"float model: not checked: {error.diagnostics[0].message}")
+        if options.min_sqnr is not None or options.min_top1 is not None:
+            yield "the quality of the outputs is not known, which --min-sqnr and --min-top1 bound"
         return
     for one in distances:
         print(
             f"float model: output {one.output!r}: signal to quantisation noise {one.decibels:.1f} dB, "
             f"same top-1 on {100 * one.same_top_1:.1f} %, largest difference {one.largest:.4g}"
         )
+    low = poor(distances)
+    if low:
+        _warn(low, options.model, compilation, inputs)
+    yield from shortfalls(distances, options.min_sqnr, options.min_top1)
+
+
+def _warn(low: Sequence[FloatDistance], model: str, compilation: Compilation, inputs: dict[str, Any]) -> None:
+    """Warn of outputs that are not good, with the layer that costs them most and what may cure it."""
+    outputs = ", ".join(
+        f"{one.output!r} ({one.decibels:.1f} dB, same top-1 on {100 * one.same_top_1:.1f} %)" for one in low
+    )
+    message = f"quality below {GOOD_DB:g} dB or {100 * GOOD_TOP_1:g} %: {outputs}"
+    some = {name: array[:DIAGNOSED] for name, array in inputs.items()}
+    loss = dearest([*Comparison(model, compilation).losses(some)])
+    if loss is None:
+        warnings.warn(CimcWarning(message), stacklevel=2)
+        return
+    name, program = loss.layer or loss.tensor, compilation.emission.program
+    found = f"{message}; most is lost at {name!r}, which alone leaves {loss.float_sensitivity_db:.1f} dB"
+    warnings.warn(CimcWarning(found, cure(program, loss)), stacklevel=2)

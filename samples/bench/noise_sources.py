@@ -44,8 +44,8 @@ class Model:
         kinds = [(source,) for source in DEFAULT] + [DEFAULT]
         reports = [[self._report(kind, seed) for seed in range(CHIPS)] for kind in kinds]
         for index, layer in enumerate(reports[-1][0]["layers"]):
-            ratios = [_mean([chip["layers"][index]["sensitivity_db"] for chip in chips]) for chips in reports]
-            accumulated = _mean([chip["layers"][index]["accumulated_db"] for chip in reports[-1]])
+            ratios = [_mean([chip["layers"][index]["exact_sensitivity_db"] for chip in chips]) for chips in reports]
+            accumulated = _mean([chip["layers"][index]["exact_accumulated_db"] for chip in reports[-1]])
             range_, conductance = (f"{100 * layer[key]:.0f}" for key in ("range_share", "conductance_share"))
             yield [layer["layer"], *ratios, accumulated, range_, conductance]
 

@@ -37,22 +37,22 @@ def images(count):
 def test_a_single_layer_is_all_the_noise(new):
     telemetry = Telemetry(chain(new, 1), images(BATCH + 5), NOISE)
     (layer,) = telemetry.layers()
-    assert layer.sensitivity_db == layer.accumulated_db == telemetry.outputs_db
-    assert 0 < layer.sensitivity_db < 40
+    assert layer.exact_sensitivity_db == layer.exact_accumulated_db == telemetry.outputs_db
+    assert 0 < layer.exact_sensitivity_db < 40
 
 
 def test_ratios_of_a_chain(new):
     program, x = chain(new, 3), images(150)
     telemetry = Telemetry(program, x, NOISE)
     layers = list(telemetry.layers())
-    assert layers[-1].accumulated_db == pytest.approx(telemetry.outputs_db)
-    assert all(layer.sensitivity_db > telemetry.outputs_db for layer in layers)
+    assert layers[-1].exact_accumulated_db == pytest.approx(telemetry.outputs_db)
+    assert all(layer.exact_sensitivity_db > telemetry.outputs_db for layer in layers)
     exact = Interpreter(program).run(x)["y"].astype(float)
     facts = machine(program.meta)
     last = mixed(plan(program, facts), plan(program, facts, NOISE), {layers[-1].instruction})
     noisy = Interpreter(program, noise=NOISE, planned=last).run(x)["y"]
     expected = 10 * np.log10(exact.var() / np.square(noisy - exact).mean())
-    assert layers[-1].sensitivity_db == pytest.approx(expected)
+    assert layers[-1].exact_sensitivity_db == pytest.approx(expected)
 
 
 def test_a_mixed_plan_is_exact_or_noisy_where_it_should_be(new):
@@ -67,7 +67,7 @@ def test_a_mixed_plan_is_exact_or_noisy_where_it_should_be(new):
 def test_counts_without_noise(new):
     telemetry = Telemetry(chain(new, 2, adc={"bits": 6}), images(70), None)
     for layer in telemetry.layers():
-        assert (layer.sensitivity_db, layer.accumulated_db, layer.conversions) == (None, None, 70)
+        assert (layer.exact_sensitivity_db, layer.exact_accumulated_db, layer.conversions) == (None, None, 70)
         for column in layer.blocks[0].columns:
             assert (column.clipped_low == 0) == (column.lowest > -31) or column.lowest == -31
             assert column.clipped_low + column.clipped_high <= 70

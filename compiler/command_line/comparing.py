@@ -1,0 +1,87 @@
+"""cimc compare: what a program loses against the float model, tensor by tensor, as a table, JSON or CSV."""
+
+import argparse
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from cimc.backends.interpreter import Interpreter
+from cimc.command_line.compensation_options import compensate
+from cimc.command_line.compiling import feeding_of
+from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.noise_options import noise_facts, noise_of
+from cimc.command_line.progress import Progress
+from cimc.diagnostics import fail
+from cimc.driving.arrays import load_arrays
+from cimc.driving.scoring import program_inputs
+from cimc.driving.tables import tabulate, terminal_width
+from cimc.isa.container import load_program
+from cimc.isa.errors import FAILED
+from cimc.proof.layer_losses import Comparison, LayerLoss
+from cimc.proof.verdict import recompiled
+
+HEADS = (
+    *("layer", "tensor", "unit", "accumulated dB", "alone dB", "largest error", "mean error"),
+    *("beyond range %", "codes used", "clips"),
+)
+
+
+def compare_command(options: argparse.Namespace) -> int:
+    keep_inputs([options.output], [options.model, options.program, options.input])
+    if options.output and Path(options.output).suffix not in (".json", ".csv"):
+        raise fail("CIM0003", f"-o {options.output}: a report is a .json or .csv file", hint="name it report.json")
+    program = load_program(options.program)
+    compilation, difference = recompiled(options.model, program)
+    if compilation is None or difference:
+        print(f"FAILED: {options.program} is not what {options.model} compiles to\n  {difference}")
+        return FAILED
+    inputs = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
+    chip = Interpreter(compensate(program, options), noise=noise_of(options))
+    losses = _losses(Comparison(options.model, compilation), inputs, chip)
+    print("\n".join(_table(losses)))
+    if options.output:
+        write(options.output, _report(options, losses, len(next(iter(inputs.values())))).encode())
+    return 0
+
+
+def _losses(comparison: Comparison, inputs: dict[str, Any], chip: Interpreter) -> list[LayerLoss]:
+    progress, found = Progress("comparing", len(comparison.labels)), []
+    for loss in comparison.losses(inputs, chip):
+        found.append(loss)
+        progress.at(len(found))
+    progress.done()
+    return found
+
+
+def _table(losses: Sequence[LayerLoss]) -> list[str]:
+    return tabulate([HEADS, *map(_row, losses)], terminal_width())
+
+
+def _row(loss: LayerLoss) -> tuple[str, ...]:
+    ratios = (_shown(loss.float_accumulated_db), _shown(loss.float_sensitivity_db))
+    errors = (f"{loss.largest_error:.4g}", f"{loss.mean_error:.4g}", _shown(100 * loss.beyond_share))
+    used = (f"{loss.codes_used} of {loss.codes}", str(loss.clips))
+    return (loss.layer or "-", loss.tensor, loss.unit, *ratios, *errors, *used)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _report(options: argparse.Namespace, losses: Sequence[LayerLoss], samples: int) -> str:
+    if Path(options.output).suffix == ".csv":
+        return _csv(losses)
+    facts = {"samples": samples, "noise": noise_facts(noise_of(options)), "compensation": options.compensation}
+    return json.dumps({**facts, "layers": [asdict(loss) for loss in losses]}, indent=1) + "\n"
+
+
+def _csv(losses: Sequence[LayerLoss]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(LayerLoss)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(map(asdict, losses))
+    return text.getvalue()
