@@ -80,11 +80,11 @@ class Crossbar:
             self._write_rest(self.laws, (tile, row, col), sides)
             return
         for cell, target in sides.items():
+            if not self.laws:
+                self.devices[*cell, 0] = Device(target, target << FINE_BITS, 0, 1)
+                continue
             for place, before in self._pairs(cell).items():
-                if self.laws:
-                    self.devices[place] = self.laws.program(place, target, before)
-                else:
-                    self.devices[place] = Device(target, target << FINE_BITS, 0, 1)
+                self.devices[place] = self.laws.program(place, target, before)
 
     def _write_rest(self, laws: Devices, at: tuple[int, int, int], sides: Mapping[Cell, int]) -> None:
         """Programme the first pair, read it, and give the second pair what is missing."""
@@ -104,10 +104,9 @@ class Crossbar:
 
     def programmed(self, cell: Cell) -> int:
         """Return the value that one side of a cell was left at."""
-        devices = self._pairs(cell)
         if self.laws:
-            return self.laws.programmed(devices)
-        device = devices[(*cell, 0)]
+            return self.laws.programmed(self._pairs(cell))
+        device = self.devices.get((*cell, 0))
         return self.machine.unprogrammed if device is None else device.target
 
     def fluctuations(self, cells: Region, side: int) -> list[list[list[int]]]:

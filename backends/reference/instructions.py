@@ -110,11 +110,12 @@ class Reference:
         cells = region(i)
         self.crossbar.machine.require_region(cells)
         values = iter(self._targets(i["data"], cells.rows * cells.cols))
+        skipping = i.choice("zeros") == "skip"
         for row in range(cells.row, cells.row + cells.rows):
             for col in range(cells.col, cells.col + cells.cols):
                 value = next(values)
                 targets = {"plus": max(value, 0), "minus": max(-value, 0)}
-                if i.choice("zeros") == "skip":
+                if skipping:
                     targets = {polarity: target for polarity, target in targets.items() if target}
                 self.crossbar.write(cells.tile, row, col, targets)
         self.crossbar.define(i["block"], cells)

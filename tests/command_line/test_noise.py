@@ -27,15 +27,14 @@ def digits(tmp_path):
 def test_both_interpreters_agree_on_the_sample_model(digits):
     program = load_program(str(digits))
     (port,) = program.inputs
-    x = np.load(SAMPLES / "digits_test.npz")["x"][:2].astype(np.float32) / 16
-    codes = ports.quantise(port, x.reshape(2, *port.model_shape))
-    for n in range(2):
-        noise = Noise(load_profile("pcm"), 9, 3600, frozenset(NAMES), 40 + n)
-        literal, fast = [], []
-        keep = [Writes(lambda i, v, to=to: to.append((i, v.tolist()))) for to in (literal, fast)]
-        reference.run(program, {port.name: codes[n].tolist()}, keep[0], noise)
-        Interpreter(program, noise=noise).run({port.name: codes[n : n + 1]}, keep[1])
-        assert fast == literal
+    x = np.load(SAMPLES / "digits_test.npz")["x"][:1].astype(np.float32) / 16
+    codes = ports.quantise(port, x.reshape(1, *port.model_shape))
+    noise = Noise(load_profile("pcm"), 9, 3600, frozenset(NAMES), 40)
+    literal, fast = [], []
+    keep = [Writes(lambda i, v, to=to: to.append((i, v.tolist()))) for to in (literal, fast)]
+    reference.run(program, {port.name: codes[0].tolist()}, keep[0], noise)
+    Interpreter(program, noise=noise).run({port.name: codes}, keep[1])
+    assert fast == literal
 
 
 def evaluated(capsys, digits, *options):

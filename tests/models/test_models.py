@@ -24,7 +24,8 @@ Start = Callable[[Model, str, str], Job]
 def cases(targets: tuple[str, ...], large: bool = False) -> Iterator[object]:
     """Yield (model, layout, target).
 
-    On all targets but the first, the second layout is left for the night, and so is `large` data.
+    On all targets but the first, the second layout is left for the night, and so is `large` data; on the narrow
+    ones all models but the quickest.
     """
     for target in targets:
         for model in MODELS:
@@ -32,6 +33,7 @@ def cases(targets: tuple[str, ...], large: bool = False) -> Iterator[object]:
                 continue
             for layout in model.layouts:
                 late = target != "aon-cim" and (layout or (large and model.test == "mnist_test10k"))
+                late = late or (target in NARROW_TARGETS and model.stem not in SHORT)
                 marks = [pytest.mark.nightly] if late else []
                 yield pytest.param(model, layout, target, id=f"{model.stem}{layout}-{target}", marks=marks)
 
