@@ -52,7 +52,7 @@ nightly: $(STAMP)  ## run every test, the slow ones as well
 demo: $(STAMP)  ## compile, run, score and verify the sample model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/demo.py
 
-manual: $(STAMP)  ## regenerate docs/isa.md, docs/operators.md and docs/cost-validation.md from their tables
+manual: $(STAMP)  ## regenerate docs/isa.md, docs/operators.md, docs/cost-validation.md and docs/known-answers.json
 	@mkdir -p build docs
 	@$(BIN)/python -m cimc.isa.manual > build/isa.md
 	@mv build/isa.md docs/isa.md
@@ -60,6 +60,8 @@ manual: $(STAMP)  ## regenerate docs/isa.md, docs/operators.md and docs/cost-val
 	@mv build/operators.md docs/operators.md
 	@$(BIN)/python -m cimc.backends.cost.validation.page > build/cost-validation.md
 	@mv build/cost-validation.md docs/cost-validation.md
+	@$(BIN)/python -m cimc.backends.bringup.known_answers > build/known-answers.json
+	@mv build/known-answers.json docs/known-answers.json
 
 bench: $(STAMP)  ## measure compile time, memory and start-up; BENCH_ARGS="MODEL.onnx CALIB.npz" for another model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/compiling.py $(BENCH_ARGS)

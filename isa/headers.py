@@ -36,11 +36,15 @@ def c_header() -> str:
 
 
 def systemverilog_package() -> str:
-    """Return a SystemVerilog package: constants, the opcode enumeration, and the position of each operand."""
-    lines = [f"// {_ORIGIN}", "package cimc_isa;", "", f'  localparam string ISA_HASH = "{isa_hash()}";']
+    """Return a SystemVerilog package: constants, opcodes, and the position of each operand, all as flat parameters."""
+    opcode = f"logic [{OPCODE_BITS - 1}:0]"
+    lines = [f"// {_ORIGIN}", "package cimc_isa;", "", f"  localparam logic [255:0] ISA_HASH = 256'h{isa_hash()};"]
     lines += [f"  localparam int {name} = {value};" for name, value in _CONSTANTS.items()]
-    opcodes = [f"    OP_{spec.name.upper()} = {OPCODE_BITS}'h{spec.opcode:02x}" for spec in TABLE]
-    lines += ["", f"  typedef enum logic [{OPCODE_BITS - 1}:0] {{", ",\n".join(opcodes), "  } opcode_t;", ""]
+    lines += [
+        "",
+        *(f"  localparam {opcode} OP_{spec.name.upper()} = {OPCODE_BITS}'h{spec.opcode:02x};" for spec in TABLE),
+        "",
+    ]
     lines += [f"  localparam int {name} = {value};" for name, value in _positions()]
     return "\n".join((*lines, "", "endpackage", ""))
 

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,27 +92,40 @@ def _free_cells(target: Target, graph: Graph) -> float:
 
 
 def _convolution(graph: Graph, op: ConvOp) -> MvmOp:
-    weight = graph.weights.get(op.weight)
-    height, width, channels, outputs = weight.shape
-    group = int_value(op.group)
-    split = weight.reshape(height * width * channels, group, outputs // group)
+    weight, group = graph.weights.get(op.weight), int_value(op.group)
+    height, width = weight.shape[:2]
     pointwise = (height, width) == (1, 1) and set(int_values(op.stride)) == {1} and set(int_values(op.pads)) == {0}
     window = None if pointwise and group == 1 else window_of(op, (height, width))
-    return _mvm(graph, op, np.moveaxis(split, 1, 0), window)
+    return _mvm(graph, op, side_by_side(weight, group), window)
 
 
 def _diagonal(graph: Graph, op: ConvOp, target: Target) -> MvmOp:
     """Return a depthwise layer as groups of channels, each group one block-diagonal matrix."""
     taps, channels, multiplier, _ = _facts(op)
     held = channels_together(target, taps, channels, multiplier)
-    weight = graph.weights.get(op.weight).reshape(taps, channels // held, held, multiplier)
-    cells = np.zeros((channels // held, taps, held, held, multiplier), np.float32)
-    for channel in range(held):
-        cells[:, :, channel, channel] = np.moveaxis(weight[:, :, channel], 1, 0)
-    matrix = cells.reshape(channels // held, taps * held, held * multiplier)
+    matrix = block_diagonal(graph.weights.get(op.weight), channels, held)
     made = _mvm(graph, op, matrix, window_of(op, (op.weight.dims[0], op.weight.dims[1])))
     made.properties |= {"diagonal": integer(held), "skip_zeros": integer(1)}
     return made
+
+
+def side_by_side(weight: NDArray[Any], group: int) -> NDArray[Any]:
+    """Return a convolution's weights [height, width, channels, outputs] as a matrix [group, rows, outputs / group]."""
+    outputs = weight.shape[-1]
+    return np.moveaxis(weight.reshape(-1, group, outputs // group), 1, 0)
+
+
+def block_diagonal(weight: NDArray[Any], channels: int, held: int, empty: float = 0) -> NDArray[Any]:
+    """Return a depthwise layer's weights as matrices [channels / held, rows, cols] of so many channels each.
+
+    Cells off the diagonal hold `empty`.
+    """
+    taps, multiplier = math.prod(weight.shape[:2]), weight.shape[-1] // channels
+    parts = weight.reshape(taps, channels // held, held, multiplier)
+    cells = np.full((channels // held, taps, held, held, multiplier), empty, weight.dtype)
+    for channel in range(held):
+        cells[:, :, channel, channel] = np.moveaxis(parts[:, :, channel], 1, 0)
+    return cells.reshape(channels // held, taps * held, held * multiplier)
 
 
 def _mvm(graph: Graph, op: Layer, weight: np.ndarray, window: Ints | None) -> MvmOp:

@@ -80,13 +80,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends.interpreter": CHIP | {"backends.plan", "backends.kernels", "backends.torch_device"},
     "backends.cost": MACHINE | {"targets", "diagnostics"},
     "backends.silicon": CHIP | {"backends.plan", "backends.interpreter"},
-    "backends.bringup": CHIP | {"backends.plan", "backends.interpreter"},
+    "backends.bringup": CHIP | {"backends.plan", "backends.interpreter", "backends.reference"},
     "cimc": MACHINE | {"targets", "backends.noise", "backends.interpreter", "interface"},
     "interface": GROUND | BACKENDS - {"backends.reference"} | {"driving", "proof"},
     "driving": GROUND | BACKENDS - {"backends.reference"},
     "proof": GROUND | BACKENDS | {"driving"},
+    "provenance": GROUND | BACKENDS | {"driving", "proof"},
     "sweep": GROUND | BACKENDS | {"cimc", "driving"},
-    "command_line": GROUND | BACKENDS | {"cimc", "driving", "proof", "sweep"},
+    "command_line": GROUND | BACKENDS | {"cimc", "driving", "proof", "provenance", "sweep"},
     "__main__": {"command_line"},
 }
 """Which rooms a room may import; every room may import itself. A loose file of compiler/ or backends/ is a room."""

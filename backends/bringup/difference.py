@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import islice, zip_longest
 
-from cimc.backends.bringup.record import HEAD, LINE, SAMPLE, VECTOR, Head, damaged, head_of, record_of
+from cimc.backends.bringup.record import HEAD, LINE, SAMPLE, VECTOR, Head, Prefix, damaged, head_of, record_of
 from cimc.backends.machine.traps import Refusal
 
 DECIDING = ("program", "target", "isa")
@@ -89,10 +89,14 @@ def _instructions(text: str) -> frozenset[int] | None:
 
 
 def _kept(found: Iterator[Entry], kept: frozenset[int] | None) -> Iterator[Entry]:
-    """Yield the entries of chosen instructions; samples are kept, their last records, which count, are not."""
+    """Yield the entries of chosen instructions, and the samples; `end` counts records, so it is not kept."""
     if kept is None:
         return found
-    return (one for one in found if one.line.startswith(SAMPLE) or record_of(one.line).prefix.index in kept)
+    return (one for one in found if one.line.startswith(SAMPLE) or _is_kept(record_of(one.line).prefix, kept))
+
+
+def _is_kept(prefix: Prefix, kept: frozenset[int]) -> bool:
+    return prefix.index in kept and prefix.space != "end"
 
 
 def entries(lines: Iterable[str]) -> Iterator[Entry]:

@@ -113,6 +113,15 @@ CODES: Mapping[str, Code] = {
         INVALID,
         "Records can be compared only where both traces are of one program, target and instruction set; the hash that differs is named.",
     ),
+    "CIM0563": Code(
+        "no image of this",
+        UNSUPPORTED,
+        "An image holds what conducts the same whenever it is read. Noise that is fresh in each product, several times of one program and cells programmed anew in between are more than one image.",
+    ),
+    "CIM0564": Code(
+        "not a whole image", INVALID, "The folder has no manifest.json of an image, or a file is another than it says."
+    ),
+    "CIM0565": Code("nothing of this name", USAGE, "The program has no tensor or layer of the name asked for."),
 }
 
 

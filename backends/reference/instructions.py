@@ -50,6 +50,13 @@ class Reference:
         self.next: int | None = 0
 
     def run(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[int]]:
+        self.begin(inputs)
+        while self.next is not None:
+            self.step()
+        return {port.name: self.memory.result(port) for port in self.code.outputs}
+
+    def begin(self, inputs: Mapping[str, Sequence[Any]]) -> None:
+        """Take a sample's input codes; the first instruction comes next."""
         require_in_memory(self.code)
         require_names(self.code, inputs)
         for port in self.code.inputs:
@@ -58,12 +65,11 @@ class Reference:
             self.memory.load(port, codes)
         if self.observer:
             self.observer.begin(range(self.crossbar.sample, self.crossbar.sample + 1))
-        while self.next is not None:
-            self.index = self.next
-            self._step()
-        return {port.name: self.memory.result(port) for port in self.code.outputs}
 
-    def _step(self) -> None:
+    def step(self) -> None:
+        """Carry out the instruction that comes next. Raises Trap where it meets a fault, and stays before it."""
+        assert self.next is not None
+        self.index = self.next
         try:
             if self.index >= len(self.code.instructions):
                 raise Trap("CIM0508", "the program has no `halt` where it ends")
@@ -71,6 +77,7 @@ class Reference:
             current = self.code.instructions[self.index]
             getattr(self, current.name)(current)
         except Trap as trap:
+            self.next = self.index
             raise trap.at(self.index, self.code.locations) from None
 
     # The instructions, in table order.

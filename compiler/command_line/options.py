@@ -45,8 +45,11 @@ def build_parser() -> argparse.ArgumentParser:
         _bands,
         _check_silicon,
         _export,
+        _where,
+        _image,
         _trace,
         _trace_diff,
+        _debug,
         _asm,
         _objdump,
         _lint,
@@ -390,6 +393,39 @@ def _export(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--codes", action="store_true", help="also output the integer codes of every value")
 
 
+def _where(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "where", "say where a weight lies, or whose a cell is", _late("where", "where_command"))
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument(
+        "weight", nargs="?", metavar="INITIALISER[I,J,...]", help="with ONNX's own index; or a node's name"
+    )
+    parser.add_argument("--model", required=True, metavar="MODEL.onnx", help="what the program was compiled from")
+    for name, what in (("tile", "T"), ("row", "R"), ("col", "C")):
+        parser.add_argument(f"--{name}", type=whole, metavar=what, help=f"the {name} of a cell: whose is it?")
+    parser.add_argument("-o", "--output", metavar="ALL.csv", help="write every place, one line each")
+    _model_root(parser)
+
+
+def _image(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands, "image", "write a program as the memories of a test bench", _late("imaging", "image_command")
+    )
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("--input", metavar="X.npz", help="a sample: activation memory and expected outputs as well")
+    _samples(parser)
+    parser.add_argument(
+        "--only", metavar="N", help="one mvm or capture with its numbers, and a module that checks them"
+    )
+    parser.add_argument("--format", choices=("readmemh", "raw", "npy"), default="readmemh", help="form of the files")
+    parser.add_argument(
+        "--width", type=int, choices=(8, 16, 32, 64, 128, 256), default=8, help="bits of a word of bytes (default 8)"
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the files and manifest.json")
+    add_noise_options(parser)
+    add_compensation_options(parser)
+    _feeding(parser)
+
+
 def _trace(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(
         commands, "trace", "write what every instruction of a run wrote, as text", _late("tracing", "trace_command")
@@ -417,6 +453,19 @@ def _trace_diff(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("found", metavar="FOUND.trace", help="what a test bench or a chip wrote")
     parser.add_argument("--program", metavar="prog.asm", help="say what the record is about")
     parser.add_argument("--input", metavar="X.npz", help="compute its numbers again, with the program")
+    _samples(parser)
+    add_noise_options(parser)
+    add_compensation_options(parser)
+    _feeding(parser)
+
+
+def _debug(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands, "debug", "take a run instruction by instruction, and look at it", _late("debugging", "debug_command")
+    )
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
+    parser.add_argument("--commands", metavar="FILE", help="one command a line; without it they come from the terminal")
     _samples(parser)
     add_noise_options(parser)
     add_compensation_options(parser)

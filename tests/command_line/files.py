@@ -273,6 +273,11 @@ BESIDE: Mapping[str, Mapping[str, Builder]] = {
 }
 """Files that lie beside another without being named."""
 
+COMMANDS: Mapping[str, Builder] = {
+    "steps.txt": lambda: b"step 4  # the arrays\nlayer node_linear\nprint relu\nchange logits\nprint logits\nrun\n",
+    "wrong_steps.txt": lambda: b"step\nstop\n",
+}
+
 SAMPLE_FILES = ("digits.onnx", "digits_calib.npz", "digits_test.npz")
 
 FILES: Mapping[str, Builder] = {
@@ -282,6 +287,7 @@ FILES: Mapping[str, Builder] = {
     **RANGES,
     **TARGETS,
     **IR,
+    **COMMANDS,
     **{name: (SAMPLES / name).read_bytes for name in SAMPLE_FILES},
 }
 

@@ -1,0 +1,137 @@
+"""A program as the memories of a test bench: words, tables, devices of every tile, inputs and expected outputs."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.machine.facts import machine
+from cimc.backends.machine.ports import port_stream
+from cimc.backends.machine.traps import Refusal, Trap
+from cimc.backends.noise.converters import adc_errors
+from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.memory import Chunk
+from cimc.backends.plan.walk import Walk
+from cimc.isa.encode import encode_all
+from cimc.isa.program import Program
+from cimc.isa.region import Region
+from cimc.isa.table import WORD_BYTES
+
+Array = NDArray[Any]
+
+READING = {"mvm": "blocks", "calibrate": "blocks", "capture": ""}
+"""Instructions that read blocks, and the operand that says how many: one where there is none."""
+FRESH = ("cycle", "output")
+"""Sources that are drawn anew for each product: no memory holds them."""
+POLARITIES = ("plus", "minus")
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory: words [n], `bits` each, in the order of their addresses; signed ones as two's complement."""
+
+    name: str
+    words: Array
+    bits: int
+    about: str
+
+
+def memories(program: Program, noise: Noise | None = None) -> Iterator[Memory]:
+    """Yield the memories of a program: code, tables, conductance section, and the devices of each tile as they conduct.
+
+    Raises Refusal CIM0563 where one image cannot stand for a noisy chip, and Trap as a run does.
+    """
+    code = np.frombuffer(encode_all(program.instructions), np.uint8).reshape(-1, WORD_BYTES)
+    yield Memory("code", code, 8 * WORD_BYTES, "instruction words")
+    yield Memory("constants", np.frombuffer(program.constants, np.uint8), 8, "constant memory")
+    yield Memory("conductances", np.frombuffer(program.conductances, "<i2"), 16, "conductance section, signed")
+    yield from _devices(program, noise)
+
+
+def data(program: Program, codes: Mapping[str, Array], noise: Noise | None = None) -> Iterator[Memory]:
+    """Yield activation memory at the start of one sample, its input codes [*port.shape], and the outputs expected."""
+    chunk = Chunk(1, program.activation_bytes, b"")
+    for port in program.inputs:
+        chunk.store(port_stream(port), codes[port.name][None])
+    memory = chunk.memories["act"][0, : program.activation_bytes]
+    yield Memory("activations", memory, 8, "activation memory at the start, with the inputs")
+    found = Interpreter(program, noise=noise).run({name: array[None] for name, array in codes.items()})
+    for number, port in enumerate(program.outputs):
+        words = found[port.name].reshape(-1)
+        yield Memory(
+            f"output{number}", words, 8 * words.itemsize, f"expected codes of {port.name}, signed as {port.type}"
+        )
+
+
+def _devices(program: Program, noise: Noise | None) -> Iterator[Memory]:
+    """Yield plus and minus of each tile, row by row, cells that no instruction programs as the target leaves them."""
+    require_frozen(noise)
+    facts = machine(program.meta)
+    for tile, (values, _) in sorted(_planes(program, noise).items()):
+        for polarity, plane in zip(POLARITIES, values, strict=True):
+            yield Memory(
+                f"tile{tile}_{polarity}", plane.reshape(-1), 16, f"{polarity} devices of tile {tile}, row by row"
+            )
+        if noise and noise.has("adc"):
+            errors = [adc_errors(facts, noise, tile, column) for column in range(facts.columns)]
+            words = np.array([[one.offset, one.gain, one.bow] for one in errors], np.int32).reshape(-1)
+            yield Memory(f"tile{tile}_adc", words, 32, "offset, gain and bow of each column's ADC, signed")
+
+
+def require_frozen(noise: Noise | None) -> None:
+    """Raise Refusal CIM0563 where noise is drawn anew for each product."""
+    for source in FRESH:
+        if noise and noise.has(source):
+            hint = f"leave it out: --sources without {source}"
+            raise Refusal("CIM0563", f"{source} noise is fresh in each product, no image holds it", hint)
+
+
+def _planes(program: Program, noise: Noise | None) -> dict[int, tuple[Array, Array]]:
+    """Return of each tile what its devices [2, rows, columns] conduct in products, and which cells products read."""
+    facts, planes = machine(program.meta), dict[int, tuple[Array, Array]]()
+    walk = Walk(program, facts, noise)
+    while not walk.is_over:
+        index = walk.index
+        walk.step()
+        if walk.steps and isinstance(trap := walk.steps[-1].action, Trap):
+            raise trap
+        one = program.instructions[index]
+        if one.name == "program" or one.name == "pattern":
+            tile = one["tile"]
+            planes.setdefault(tile, _blank(walk, tile))
+        if one.name in READING:
+            count = one[READING[one.name]] if READING[one.name] else 1
+            for number in range(one["block"], one["block"] + count):
+                _see(walk, planes, walk.state.crossbar.block(number), index)
+    _leave(walk, planes)
+    return planes
+
+
+def _blank(walk: Walk, tile: int) -> tuple[Array, Array]:
+    facts = walk.state.machine
+    shape = (facts.rows, facts.columns)
+    return np.full((2, *shape), facts.unprogrammed, np.int32), np.zeros(shape, bool)
+
+
+def _see(walk: Walk, planes: dict[int, tuple[Array, Array]], cells: Region, index: int) -> None:
+    """Note what a product sees of a block. Raises Refusal CIM0563 where an earlier one has seen something else."""
+    values, seen = planes[cells.tile]
+    place = (slice(cells.row, cells.row + cells.rows), slice(cells.col, cells.col + cells.cols))
+    present = walk.state.crossbar.tile(cells.tile).conductances(cells, walk.state.crossbar.seconds)
+    known = seen[place]
+    if (values[:, *place] != present)[:, known].any():
+        message = f"instruction {index} reads cells of tile {cells.tile} that conduct otherwise than before"
+        raise Refusal("CIM0563", message, "one image holds one time, one programming, and blocks that do not overlap")
+    values[:, *place] = present
+    seen[place] = True
+
+
+def _leave(walk: Walk, planes: dict[int, tuple[Array, Array]]) -> None:
+    """Fill in the cells that no product reads: what they were programmed to."""
+    facts = walk.state.machine
+    for tile, (values, seen) in planes.items():
+        everything = walk.state.crossbar.programmed(Region(tile, 0, 0, facts.rows, facts.columns))
+        values[:, ~seen] = everything[:, ~seen]

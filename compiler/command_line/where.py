@@ -1,0 +1,55 @@
+"""cimc where: the places of a weight, the owner of a cell, all of them as a table."""
+
+import argparse
+import csv
+import io
+from pathlib import Path
+
+from cimc.command_line.files import keep_inputs, write
+from cimc.diagnostics import fail
+from cimc.isa.container import load_program
+from cimc.isa.program import Program
+from cimc.proof.programs import Difference, other_model
+from cimc.provenance.answers import HEAD, Answers
+from cimc.provenance.cells import places
+from cimc.targets.target import target_of
+
+CELL = ("tile", "row", "col")
+
+
+def where_command(options: argparse.Namespace) -> int:
+    asked = [name for name in CELL if getattr(options, name) is not None]
+    if asked and len(asked) < len(CELL):
+        raise fail("CIM0003", f"--{asked[0]} names no cell alone", hint="a cell is --tile T --row R --col C")
+    if not options.weight and not asked and not options.output:
+        raise fail("CIM0003", "nothing is asked", hint="name 'INITIALISER[index]', a cell, or -o ALL.csv")
+    keep_inputs([options.output], [options.program, options.model])
+    program = load_program(options.program)
+    _require_same(other_model(options.model, program))
+    answers = Answers(places(Path(options.model), program), program, _us_per_unit(program))
+    if options.weight:
+        print("\n".join(answers.weight(options.weight)))
+    if asked:
+        print("\n".join(answers.cell(options.tile, options.row, options.col)))
+    if options.output:
+        _write(answers, options.output)
+    return 0
+
+
+def _require_same(difference: Difference | None) -> None:
+    if difference:
+        raise fail("CIM0003", f"the program was compiled from another model: {difference}", hint="give that model")
+
+
+def _us_per_unit(program: Program) -> float:
+    """Return the conductance of one unit of a code, in microsiemens."""
+    target = target_of(program.meta["target"])
+    return float(target.constants["array.g_max"]) / target.full_conductance
+
+
+def _write(answers: Answers, path: str) -> None:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(HEAD)
+    rows.writerows(answers.table())
+    write(path, text.getvalue().encode())

@@ -1,0 +1,103 @@
+"""The compiled digits network in a simulator of SystemVerilog, its trace held against ours.
+
+`python samples/cosim/cosim.py --help` lists the options; README.md beside it says what they show.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+SAMPLES = HERE.parent
+SCALE = ("--scale", "0.0625")
+HEAD_LINES = 10
+"""Lines of a trace before the first record: its head, and the sample's number."""
+
+
+def cimc(*arguments: str) -> str:
+    """Run a command, which must end well or find a difference; return its output."""
+    found = subprocess.run([sys.executable, "-m", "cimc", *arguments], capture_output=True, text=True)
+    if found.returncode > 1:
+        raise SystemExit(found.stderr)
+    return found.stdout
+
+
+def prepare(folder: Path, noise: list[str]) -> None:
+    """Compile the network; write its image, our trace, and the package of the instruction set."""
+    folder.mkdir(parents=True, exist_ok=True)
+    program, data = str(folder / "digits.cimb"), ["--input", str(SAMPLES / "digits_test.npz"), *SCALE]
+    cimc("compile", str(SAMPLES / "digits.onnx"), "--calib", str(SAMPLES / "digits_calib.npz"), *SCALE, "-o", program)
+    cimc("image", program, *data, *noise, "-o", str(folder))
+    only = ["--only", all_but_programming(program)] if noise else []
+    cimc("trace", program, *data, *noise, *only, "-o", str(folder / "ours.trace"))
+    package = subprocess.run(
+        [sys.executable, "-m", "cimc.isa.headers", "--sv"], capture_output=True, text=True, check=True
+    )
+    (folder / "cimc_isa.sv").write_text(package.stdout)
+
+
+def all_but_programming(program: str) -> str:
+    """Return the numbers of all instructions but `program`: the image holds what devices conduct, not their targets."""
+    lines = [line.split() for line in cimc("objdump", program, "--numbers").split("\n") if line[:1] == " "]
+    return ",".join(number for number, _, name, *_ in lines if name != "program")
+
+
+def build(folder: Path, simulator: str) -> list[str]:
+    """Build the simulation; return the command that runs it."""
+    sources = [str(folder / "cimc_isa.sv"), str(HERE / "sequencer.sv")]
+    if simulator == "icarus":
+        subprocess.run(["iverilog", "-g2012", "-o", str(folder / "sequencer"), *sources], check=True)
+        return ["vvp", "-n", str(folder / "sequencer")]
+    options = [
+        "--binary",
+        "-O3",
+        "-Wno-fatal",
+        "-Wno-lint",
+        "--top-module",
+        "sequencer",
+        "--Mdir",
+        str(folder / "verilated"),
+    ]
+    subprocess.run(["verilator", *options, *sources], check=True, capture_output=True)
+    return [str(folder / "verilated" / "Vsequencer")]
+
+
+def simulate(folder: Path, command: list[str], fault: int) -> None:
+    """Run one sample; write its trace, with the head of ours."""
+    about = json.loads((folder / "manifest.json").read_text())
+    words = {one["memory"]: one["words"] for one in about["memories"]}
+    sizes = [f"+{name}={words[name]}" for name in ("code", "constants", "activations")]
+    port = json.loads(about["program"])["outputs"][0]
+    size = {"i8": 1, "u8": 1, "i16": 2, "u16": 2, "i32": 4, "i64": 8}[port["type"]] * port["shape"][0]
+    place = [f"+output={port['base']}", f"+bytes={size}"]
+    subprocess.run([*command, *sizes, *place, f"+fault={fault}"], cwd=folder, check=True, capture_output=True)
+    head = (folder / "ours.trace").read_text().split("\n")[:HEAD_LINES]
+    head = ["only -" if line.startswith("only ") else line for line in head]
+    (folder / "chip.trace").write_text("\n".join(head) + "\n" + (folder / "chip.records").read_text())
+
+
+def main() -> int:
+    """Prepare, build, simulate, compare; the exit status is that of the comparison."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--simulator", choices=("icarus", "verilator"), default="icarus")
+    parser.add_argument("--fault", type=int, default=0)
+    parser.add_argument("--noise")
+    parser.add_argument("--folder", type=Path, default=Path("cosim-run"))
+    options = parser.parse_args()
+    noise = ["--noise", options.noise, "--seed", "1", "--time", "1d"] if options.noise else []
+    prepare(options.folder, noise)
+    command = build(options.folder, options.simulator)
+    started = time.perf_counter()
+    simulate(options.folder, command, options.fault)
+    print(f"{options.simulator}: one sample in {time.perf_counter() - started:.1f} s")
+    traces = [str(options.folder / f"{name}.trace") for name in ("ours", "chip")]
+    answer = cimc("trace-diff", *traces, "--program", str(options.folder / "digits.cimb"))
+    print(answer, end="")
+    return 0 if answer.startswith("equal") else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,415 @@
+// A sequencer, a crossbar tile with its ADCs and a digital unit for the instructions of the sample network.
+//
+// Loads an image that `cimc image` wrote into the current folder, runs one sample, and writes chip.records: the records
+// that `cimc trace` writes. Sizes and a fault come as plusargs: +code= +constants= +activations= (words), +fault=N.
+module sequencer;
+  import cimc_isa::*;
+
+  localparam int ROWS = 1024;
+  localparam int COLUMNS = 512;
+  localparam longint DAC_HIGH = 127;
+  localparam longint ADC_HIGH = 127;
+
+  // Faults that +fault=N switches on.
+  localparam int ADC_HALF_UP = 1;
+  localparam int ADC_FLOORS = 2;
+  localparam int LOWEST_CODE_KEPT = 3;
+  localparam int SATURATION_LOST = 4;
+  localparam int PAIR_SWAPPED = 5;
+  localparam int STALE_ACCUMULATOR = 6;
+  localparam int ROW_OFF_BY_ONE = 7;
+  localparam int REQUANTISE_HALF_UP = 8;
+  localparam int FILL_IS_ZERO = 9;
+  localparam int LAST_TAP_MISSED = 10;
+  localparam int OPERANDS_SWAPPED = 11;
+  localparam int HIGH_CLAMP_LOST = 12;
+
+  // What a record is about.
+  localparam int ACT = 0;
+  localparam int TILE = 1;
+  localparam int FACTOR = 2;
+  localparam int GAIN = 3;
+  localparam int HALTED = 4;
+
+  logic [255:0] code[0:4095];
+  logic [7:0] constants[0:65535];
+  logic [7:0] activations[0:65535];
+  logic [15:0] plus[0:ROWS*COLUMNS-1];
+  logic [15:0] minus[0:ROWS*COLUMNS-1];
+  // Plus less minus of every cell.
+  int difference[0:ROWS*COLUMNS-1];
+
+  // Streams: axis n of stream s is entry 4 s + n, direction n of a window entry 2 s + n.
+  longint base[0:15], kind[0:15], space[0:15], windowed[0:15], filling[0:15];
+  longint shape[0:63], pitch[0:63];
+  longint kernel[0:31], stride[0:31], dilation[0:31], pad[0:31], outs[0:31];
+
+  // Blocks, and 64 drift factors of each.
+  longint block_row[0:255], block_col[0:255], block_rows[0:255], block_cols[0:255];
+  longint factors[0:16383];
+  longint gain_multiplier, gain_divide;
+
+  logic [255:0] word;
+  longint pc, clip_low, clip_high, records, previous;
+  logic [31:0] crc;
+  int input_codes[0:4095];
+  int fault, trace, words;
+
+  // Operands.
+
+  function automatic longint operand(input int low, input int bits, input int is_signed, input int number);
+    longint raw;
+    raw = longint'((word >> (low + number * bits)) & ((256'd1 << bits) - 256'd1));
+    operand = is_signed != 0 && ((raw >> (bits - 1)) & 1) != 0 ? raw - (64'sd1 <<< bits) : raw;
+  endfunction
+
+  // Numbers.
+
+  function automatic longint rounded(input longint n, input longint k, input int half_up, input int down);
+    longint whole, rest, half;
+    whole = n >>> k;
+    rest = n - (whole <<< k);
+    half = k == 0 ? 1 : (64'sd1 <<< (k - 1));
+    rounded = whole;
+    if (down == 0 && (rest > half || (rest == half && (whole[0] || half_up != 0)))) rounded = whole + 1;
+  endfunction
+
+  function automatic longint quotient(input longint n, input longint d);
+    longint rest;
+    quotient = n / d;
+    rest = n - quotient * d;
+    if (2 * rest > d || (2 * rest == d && quotient[0])) quotient = quotient + 1;
+  endfunction
+
+  function automatic longint clamped(input longint n, input longint low, input longint high);
+    clamped = n < low ? low : n > high ? high : n;
+  endfunction
+
+  function automatic logic [31:0] crc_of(input logic [31:0] so_far, input logic [7:0] data);
+    crc_of = so_far ^ {24'd0, data};
+    for (int n = 0; n < 8; n++) crc_of = crc_of[0] ? (crc_of >> 1) ^ 32'hedb88320 : crc_of >> 1;
+  endfunction
+
+  // Memories.
+
+  function automatic int bytes_of(input longint element);
+    bytes_of = element == 5 ? 8 : element == 4 ? 4 : element >= 2 ? 2 : 1;
+  endfunction
+
+  function automatic longint loaded(input longint memory, input longint address, input longint element);
+    int size;
+    size = bytes_of(element);
+    loaded = 0;
+    for (int n = 0; n < size; n++)
+      loaded = loaded | (longint'(memory != 0 ? constants[address+n] : activations[address+n]) << (8 * n));
+    if (element[0] == 0 || element == 5)
+      if (size < 8 && ((loaded >> (8 * size - 1)) & 1) != 0) loaded = loaded - (64'sd1 <<< (8 * size));
+  endfunction
+
+  function automatic longint vectors_of(input int s);
+    vectors_of = windowed[s] != 0 ? outs[2*s] * outs[2*s+1] : shape[4*s] * shape[4*s+1] * shape[4*s+2];
+  endfunction
+
+  function automatic longint length_of(input int s);
+    length_of = (windowed[s] != 0 ? kernel[2*s] * kernel[2*s+1] : 1) * shape[4*s+3];
+  endfunction
+
+  function automatic longint address_of(input int s, input longint a, input longint b, input longint c, input longint d);
+    address_of = base[s] + bytes_of(kind[s]) * (a * pitch[4*s] + b * pitch[4*s+1] + c * pitch[4*s+2] + d * pitch[4*s+3]);
+  endfunction
+
+  // Element n of vector v of a stream: windows read `fill` outside the tensor.
+  function automatic longint element_of(input int s, input longint v, input longint n);
+    longint a, b, c, tap, row, column;
+    if (windowed[s] == 0) begin
+      c = v % shape[4*s+2];
+      b = v / shape[4*s+2] % shape[4*s+1];
+      a = v / shape[4*s+2] / shape[4*s+1];
+      element_of = loaded(space[s], address_of(s, a, b, c, n), kind[s]);
+    end else begin
+      tap = n / shape[4*s+3];
+      row = v / outs[2*s+1] * stride[2*s] - pad[2*s] + tap / kernel[2*s+1] * dilation[2*s];
+      column = v % outs[2*s+1] * stride[2*s+1] - pad[2*s+1] + tap % kernel[2*s+1] * dilation[2*s+1];
+      if (row < 0 || row >= shape[4*s+1] || column < 0 || column >= shape[4*s+2])
+        element_of = fault == FILL_IS_ZERO ? 0 : filling[s];
+      else element_of = loaded(space[s], address_of(s, 0, row, column, n % shape[4*s+3]), kind[s]);
+    end
+  endfunction
+
+  // Writes element n, counted over a whole plain stream, and takes it into the CRC.
+  task automatic store(input int s, input longint n, input longint value);
+    longint a, b, c, d, address;
+    d = n % shape[4*s+3];
+    c = n / shape[4*s+3] % shape[4*s+2];
+    b = n / shape[4*s+3] / shape[4*s+2] % shape[4*s+1];
+    a = n / shape[4*s+3] / shape[4*s+2] / shape[4*s+1];
+    address = address_of(s, a, b, c, d);
+    for (int k = 0; k < bytes_of(kind[s]); k++) begin
+      activations[address+k] = value[8*k+:8];
+      crc = crc_of(crc, value[8*k+:8]);
+    end
+  endtask
+
+  // Records.
+
+  task automatic record(input int where, input longint low, input longint high, input longint count, input int counted);
+    $fwrite(trace, "%0h %0h - %0h ", pc, pc, word[7:0]);
+    case (where)
+      ACT: $fwrite(trace, "act");
+      TILE: $fwrite(trace, "tile0");
+      FACTOR: $fwrite(trace, "factor");
+      GAIN: $fwrite(trace, "gain");
+      default: $fwrite(trace, "end");
+    endcase
+    $fwrite(trace, " %0h..%0h %0h %08h ", low, high, count, ~crc);
+    if (counted != 0) $fwrite(trace, "%0h %0h\n", clip_low, clip_high);
+    else $fwrite(trace, "- -\n");
+    records = records + 1;
+  endtask
+
+  task automatic record_stream(input int s, input int counted);
+    longint low, high, span;
+    low = base[s];
+    high = base[s];
+    for (int n = 0; n < 4; n++) begin
+      span = (shape[4*s+n] - 1) * pitch[4*s+n] * bytes_of(kind[s]);
+      if (span < 0) low = low + span;
+      else high = high + span;
+    end
+    record(ACT, low, high + bytes_of(kind[s]) - 1, vectors_of(s) * length_of(s), counted);
+  endtask
+
+  // The tile.
+
+  task automatic do_program;
+    int b;
+    longint cell_at;
+    b = int'(operand(PROGRAM_BLOCK_LOW, PROGRAM_BLOCK_BITS, 0, 0));
+    block_row[b] = operand(PROGRAM_ROW_LOW, PROGRAM_ROW_BITS, 0, 0);
+    block_col[b] = operand(PROGRAM_COL_LOW, PROGRAM_COL_BITS, 0, 0);
+    block_rows[b] = operand(PROGRAM_ROWS_LOW, PROGRAM_ROWS_BITS, 0, 0);
+    block_cols[b] = operand(PROGRAM_COLS_LOW, PROGRAM_COLS_BITS, 0, 0);
+    for (longint j = 0; j < block_cols[b]; j++) factors[64*b+j] = FACTOR_ONE;
+    for (longint i = 0; i < block_rows[b]; i++)
+      for (longint j = 0; j < block_cols[b]; j++) begin
+        cell_at = (block_row[b] + i) * COLUMNS + block_col[b] + j;
+        for (int k = 0; k < 2; k++) crc = crc_of(crc, plus[cell_at][8*k+:8]);
+        for (int k = 0; k < 2; k++) crc = crc_of(crc, minus[cell_at][8*k+:8]);
+      end
+    record(TILE, block_row[b] * COLUMNS + block_col[b], cell_at, block_rows[b] * block_cols[b], 0);
+  endtask
+
+  task automatic do_gain;
+    gain_multiplier = operand(GAIN_MULTIPLIER_LOW, GAIN_MULTIPLIER_BITS, 0, 0);
+    gain_divide = operand(GAIN_DIVIDE_LOW, GAIN_DIVIDE_BITS, 0, 0);
+    crc = crc_of(crc_of(crc_of(crc, gain_multiplier[7:0]), gain_multiplier[15:8]), gain_divide[7:0]);
+    record(GAIN, 0, 0, 1, 0);
+  endtask
+
+  // The code of column j of block b for the input codes: array sum, then ADC.
+  function automatic longint converted(input int b, input longint j);
+    longint sum;
+    int at, rows;
+    sum = 0;
+    rows = int'(block_rows[b]);
+    at = int'((block_row[b] + (fault == ROW_OFF_BY_ONE ? -1 : 0)) * COLUMNS + block_col[b] + j);
+    for (int i = 0; i < rows; i++) begin
+      sum = sum + input_codes[i] * difference[at];
+      at = at + COLUMNS;
+    end
+    converted = rounded(sum * gain_multiplier, gain_divide, int'(fault == ADC_HALF_UP), int'(fault == ADC_FLOORS));
+  endfunction
+
+  function automatic longint clipped(input longint n);
+    if (fault == SATURATION_LOST) clipped = ((n + 128) & 255) - 128;
+    else clipped = clamped(n, fault == LOWEST_CODE_KEPT ? -ADC_HIGH - 1 : -ADC_HIGH, ADC_HIGH);
+  endfunction
+
+  task automatic fetch(input int s, input longint v);
+    for (longint n = 0; n < length_of(s); n++) input_codes[n] = int'(element_of(s, v, n));
+  endtask
+
+  task automatic count_clips(input longint n);
+    if (n < -ADC_HIGH) clip_low = clip_low + 1;
+    if (n > ADC_HIGH) clip_high = clip_high + 1;
+  endtask
+
+  task automatic do_calibrate;
+    int s, b;
+    longint raw, found, wanted;
+    longint sums[0:63];
+    s = int'(operand(CALIBRATE_IN_LOW, CALIBRATE_IN_BITS, 0, 0));
+    b = int'(operand(CALIBRATE_BLOCK_LOW, CALIBRATE_BLOCK_BITS, 0, 0));
+    for (longint j = 0; j < block_cols[b]; j++) sums[j] = 0;
+    for (longint v = 0; v < vectors_of(s); v++) begin
+      fetch(s, v);
+      for (longint j = 0; j < block_cols[b]; j++) begin
+        raw = converted(b, j);
+        count_clips(raw);
+        found = clipped(raw);
+        sums[j] = sums[j] + (found < 0 ? -found : found);
+      end
+    end
+    for (longint j = 0; j < block_cols[b]; j++) begin
+      wanted = loaded(1, operand(CALIBRATE_REFERENCE_LOW, CALIBRATE_REFERENCE_BITS, 0, 0) + 8 * j, 5);
+      found = sums[j] == 0 ? longint'(FACTOR_ONE) : clamped(quotient(wanted * FACTOR_ONE, sums[j]), 1, 65535);
+      factors[64*b+j] = found;
+      crc = crc_of(crc_of(crc, found[7:0]), found[15:8]);
+    end
+    record(FACTOR, b, b, block_cols[b], 1);
+  endtask
+
+  task automatic do_mvm;
+    int s, o, b;
+    longint raw, total, scale, shift, low, high;
+    s = int'(operand(MVM_IN_LOW, MVM_IN_BITS, 0, 0));
+    o = int'(operand(MVM_OUT_LOW, MVM_OUT_BITS, 0, 0));
+    b = int'(operand(MVM_BLOCK_LOW, MVM_BLOCK_BITS, 0, 0));
+    shift = operand(MVM_SHIFT_LOW, MVM_SHIFT_BITS, 0, 0);
+    low = operand(MVM_LOW_LOW, MVM_LOW_BITS, 1, 0);
+    high = operand(MVM_HIGH_LOW, MVM_HIGH_BITS, 1, 0);
+    for (longint v = 0; v < vectors_of(s); v++) begin
+      fetch(s, v);
+      for (longint j = 0; j < block_cols[b]; j++) begin
+        raw = converted(b, j);
+        count_clips(raw);
+        scale = loaded(1, operand(MVM_SCALE_LOW, MVM_SCALE_BITS, 0, 0) + 4 * j, 4);
+        scale = rounded(scale * factors[64*b+j], 14, 0, 0);
+        total = loaded(1, operand(MVM_BIAS_LOW, MVM_BIAS_BITS, 0, 0) + 8 * j, 5) + clipped(raw) * scale;
+        if (fault == STALE_ACCUMULATOR && j != 0) total = total + previous;
+        previous = clipped(raw) * scale;
+        store(o, v * block_cols[b] + j, requantised(total, shift, low, high));
+      end
+    end
+    record_stream(o, 1);
+  endtask
+
+  // The digital unit.
+
+  function automatic longint requantised(input longint total, input longint shift, input longint low, input longint high);
+    longint value;
+    value = rounded(total, shift, int'(fault == REQUANTISE_HALF_UP), 0);
+    requantised = clamped(value, low, fault == HIGH_CLAMP_LOST && value > low ? value : high);
+  endfunction
+
+  task automatic do_poolmax;
+    int s, o;
+    longint channels, taps, most, low, high;
+    s = int'(operand(POOLMAX_IN_LOW, POOLMAX_IN_BITS, 0, 0));
+    o = int'(operand(POOLMAX_OUT_LOW, POOLMAX_OUT_BITS, 0, 0));
+    low = operand(POOLMAX_LOW_LOW, POOLMAX_LOW_BITS, 1, 0);
+    high = operand(POOLMAX_HIGH_LOW, POOLMAX_HIGH_BITS, 1, 0);
+    channels = shape[4*s+3];
+    taps = kernel[2*s] * kernel[2*s+1] - (fault == LAST_TAP_MISSED ? 1 : 0);
+    for (longint v = 0; v < vectors_of(s); v++)
+      for (longint c = 0; c < channels; c++) begin
+        most = element_of(s, v, c);
+        for (longint t = 1; t < taps; t++)
+          if (element_of(s, v, t * channels + c) > most) most = element_of(s, v, t * channels + c);
+        store(o, v * channels + c, clamped(most, low, high));
+      end
+    record_stream(o, 0);
+  endtask
+
+  task automatic do_add;
+    int a, b, o;
+    longint ma, mb, bias, shift, low, high, length;
+    a = int'(operand(ADD_A_LOW, ADD_A_BITS, 0, 0));
+    b = int'(operand(ADD_B_LOW, ADD_B_BITS, 0, 0));
+    o = int'(operand(ADD_OUT_LOW, ADD_OUT_BITS, 0, 0));
+    ma = operand(fault == OPERANDS_SWAPPED ? ADD_MB_LOW : ADD_MA_LOW, ADD_MA_BITS, 1, 0);
+    mb = operand(fault == OPERANDS_SWAPPED ? ADD_MA_LOW : ADD_MB_LOW, ADD_MB_BITS, 1, 0);
+    bias = operand(ADD_BIAS_LOW, ADD_BIAS_BITS, 1, 0);
+    shift = operand(ADD_SHIFT_LOW, ADD_SHIFT_BITS, 0, 0);
+    low = operand(ADD_LOW_LOW, ADD_LOW_BITS, 1, 0);
+    high = operand(ADD_HIGH_LOW, ADD_HIGH_BITS, 1, 0);
+    length = length_of(a);
+    for (longint v = 0; v < vectors_of(a); v++)
+      for (longint n = 0; n < length; n++)
+        store(o, v * length + n,
+              requantised(element_of(a, v, n) * ma + element_of(b, v, n) * mb + bias, shift, low, high));
+    record_stream(o, 0);
+  endtask
+
+  // Streams.
+
+  task automatic do_tensor;
+    int s;
+    s = int'(operand(TENSOR_STREAM_LOW, TENSOR_STREAM_BITS, 0, 0));
+    space[s] = operand(TENSOR_SPACE_LOW, TENSOR_SPACE_BITS, 0, 0);
+    kind[s] = operand(TENSOR_TYPE_LOW, TENSOR_TYPE_BITS, 0, 0);
+    base[s] = operand(TENSOR_BASE_LOW, TENSOR_BASE_BITS, 0, 0);
+    windowed[s] = 0;
+    for (int n = 0; n < 4; n++) begin
+      shape[4*s+n] = operand(TENSOR_SHAPE_LOW, TENSOR_SHAPE_BITS, 0, n);
+      pitch[4*s+n] = operand(TENSOR_PITCH_LOW, TENSOR_PITCH_BITS, 1, n);
+    end
+  endtask
+
+  task automatic do_window;
+    int s;
+    s = int'(operand(WINDOW_STREAM_LOW, WINDOW_STREAM_BITS, 0, 0));
+    windowed[s] = 1;
+    filling[s] = operand(WINDOW_FILL_LOW, WINDOW_FILL_BITS, 1, 0);
+    for (int n = 0; n < 2; n++) begin
+      kernel[2*s+n] = operand(WINDOW_KERNEL_LOW, WINDOW_KERNEL_BITS, 0, n);
+      stride[2*s+n] = operand(WINDOW_STRIDE_LOW, WINDOW_STRIDE_BITS, 0, n);
+      dilation[2*s+n] = operand(WINDOW_DILATION_LOW, WINDOW_DILATION_BITS, 0, n);
+      pad[2*s+n] = operand(WINDOW_PAD_LOW, WINDOW_PAD_BITS, 1, n);
+      outs[2*s+n] = operand(WINDOW_OUT_LOW, WINDOW_OUT_BITS, 0, n);
+    end
+  endtask
+
+  // `halt` records the output, which the test bench is told the place of: +output= (address), +bytes=.
+  task automatic do_halt;
+    int address, size;
+    if (!$value$plusargs("output=%d", address)) address = 0;
+    if (!$value$plusargs("bytes=%d", size)) size = 0;
+    for (int n = 0; n < size; n++) crc = crc_of(crc, activations[address+n]);
+    record(HALTED, 0, 0, records, 0);
+  endtask
+
+  initial begin
+    if (!$value$plusargs("fault=%d", fault)) fault = 0;
+    if (!$value$plusargs("code=%d", words)) words = 1;
+    $readmemh("code.hex", code, 0, words - 1);
+    if (!$value$plusargs("constants=%d", words)) words = 1;
+    $readmemh("constants.hex", constants, 0, words - 1);
+    if (!$value$plusargs("activations=%d", words)) words = 1;
+    $readmemh("activations.hex", activations, 0, words - 1);
+    $readmemh("tile0_plus.hex", plus);
+    $readmemh("tile0_minus.hex", minus);
+    for (int n = 0; n < ROWS * COLUMNS; n++)
+      difference[n] = fault == PAIR_SWAPPED ? int'(minus[n]) - int'(plus[n]) : int'(plus[n]) - int'(minus[n]);
+    trace = $fopen("chip.records", "w");
+    pc = 0;
+    records = 0;
+    previous = 0;
+    word = code[0];
+    while (word[7:0] != OP_HALT) begin
+      crc = 32'hffffffff;
+      clip_low = 0;
+      clip_high = 0;
+      case (word[7:0])
+        OP_PROGRAM: do_program();
+        OP_GAIN: do_gain();
+        OP_TENSOR: do_tensor();
+        OP_WINDOW: do_window();
+        OP_CALIBRATE: do_calibrate();
+        OP_MVM: do_mvm();
+        OP_POOLMAX: do_poolmax();
+        OP_ADD: do_add();
+        default: begin
+          $display("the sequencer does not know opcode %02h of instruction %0d", word[7:0], pc);
+          $finish;
+        end
+      endcase
+      pc = pc + 1;
+      word = code[pc];
+    end
+    crc = 32'hffffffff;
+    do_halt();
+    $fclose(trace);
+    $finish;
+  end
+endmodule

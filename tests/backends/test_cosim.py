@@ -1,0 +1,80 @@
+"""The sample network in SystemVerilog: its trace equals ours, and each broken variant is named by layer."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import pytest
+from command_line.files import SAMPLES
+
+from cimc.backends.bringup.difference import compare
+from cimc.backends.bringup.record import record_of
+from cimc.isa.container import load_program
+
+FIRST = {
+    1: (16, "node_conv2d"),
+    2: (6, "node_conv2d"),
+    3: (24, "node_conv2d_1"),
+    4: (24, "node_conv2d_1"),
+    5: (16, "node_conv2d"),
+    6: (16, "node_conv2d"),
+    7: (6, "node_conv2d"),
+    8: (16, "node_conv2d"),
+    9: (16, "node_conv2d"),
+    10: (20, "node_max_pool2d"),
+    11: (32, "node_add_30"),
+    12: (16, "node_conv2d"),
+}
+"""Fault -> the instruction and the layer where its trace first differs from ours on this sample."""
+RED = 11
+
+
+def script():
+    spec = importlib.util.spec_from_file_location("cosim", SAMPLES / "cosim" / "cosim.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module", params=["icarus", pytest.param("verilator", marks=pytest.mark.nightly)])
+def simulator(request, tmp_path_factory):
+    """A function from a fault to the comparison of its trace with ours, and the program."""
+    name = {"icarus": "iverilog", "verilator": "verilator"}[request.param]
+    if not shutil.which(name):
+        pytest.skip(f"{name} is not installed here")
+    folder, cosim = tmp_path_factory.mktemp(request.param), script()
+    cosim.prepare(folder, [])
+    command = cosim.build(folder, request.param)
+
+    def run(fault):
+        cosim.simulate(folder, command, fault)
+        return compare(*((folder / f"{which}.trace").read_text().splitlines() for which in ("ours", "chip")))
+
+    return run, load_program(folder / "digits.cimb")
+
+
+def test_the_trace_is_ours(simulator):
+    run, _ = simulator
+    found = run(0)
+    assert (found.difference, found.equal) == (None, 17)
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(fault, marks=() if fault == RED else pytest.mark.nightly) for fault in FIRST]
+)
+def test_a_broken_variant_is_named(simulator, fault):
+    run, program = simulator
+    difference = run(fault).difference
+    assert difference
+    index = record_of(difference.expected.line).prefix.index
+    assert (index, program.layer_name(index)) == FIRST[fault]
+
+
+@pytest.mark.nightly
+@pytest.mark.skipif(not shutil.which("iverilog"), reason="iverilog is not installed here")
+def test_a_noisy_chip_is_another_image(tmp_path: Path):
+    cosim = script()
+    cosim.prepare(tmp_path, ["--noise", "pcm", "--seed", "1", "--time", "1d"])
+    cosim.simulate(tmp_path, cosim.build(tmp_path, "icarus"), 0)
+    found = compare(*((tmp_path / f"{which}.trace").read_text().splitlines() for which in ("ours", "chip")))
+    assert (found.difference, found.equal) == (None, 12)
