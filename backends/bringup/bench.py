@@ -68,8 +68,9 @@ class Bench:
         for side, name in enumerate(("plus", "minus")):
             devices = np.concatenate([plane[side] for plane in self.planes]).astype("<u2")
             yield Memory(name, devices.ravel(), 16, f"{name} devices, row by row, block behind block")
+        conversions = [block.conversions[0] for block in blocks]
         for name in ("sums", "codes"):
-            found = np.stack([getattr(block, name)[0] for block in blocks], axis=1)
+            found = np.stack([getattr(one, name)[0] for one in conversions], axis=1)
             yield Memory(name, found.astype("<i8").ravel(), 64, f"{name} of each vector, block behind block")
         yield Memory("results", self.written.astype("<i8").ravel(), 64, "what is written, vector by vector")
         yield Memory("multipliers", self.multipliers.astype("<i8").ravel(), 64, "M with drift factors, block by block")
@@ -113,8 +114,10 @@ def bench(program: Program, codes: Mapping[str, Array], index: int, noise: Noise
     """
     require_frozen(noise)
     one, facts, watch = program.instructions[index], machine(program.meta), _Once(index)
-    if one.name not in BENCHED or (noise and noise.has("adc")):
-        message = f"instruction {index} is {one.name}: a bench is for mvm and capture, with ADCs that have no errors"
+    if one.name not in BENCHED or (noise and noise.has("adc")) or facts.read_phases > 1:
+        message = (
+            f"instruction {index}, {one.name}: a bench is for mvm and capture, one read phase, ADCs without errors"
+        )
         raise Refusal("CIM0563", message)
     Interpreter(program, noise=noise).run({name: array[None] for name, array in codes.items()}, watch)
     walk = Walk(program, facts, noise)

@@ -23,6 +23,8 @@ module sequencer;
   localparam int LAST_TAP_MISSED = 10;
   localparam int OPERANDS_SWAPPED = 11;
   localparam int HIGH_CLAMP_LOST = 12;
+  localparam int WINDOW_OFF_BY_ONE = 13;
+  localparam int SHIFT_ONE_LESS = 14;
 
   // What a record is about.
   localparam int ACT = 0;
@@ -130,6 +132,7 @@ module sequencer;
       tap = n / shape[4*s+3];
       row = v / outs[2*s+1] * stride[2*s] - pad[2*s] + tap / kernel[2*s+1] * dilation[2*s];
       column = v % outs[2*s+1] * stride[2*s+1] - pad[2*s+1] + tap % kernel[2*s+1] * dilation[2*s+1];
+      if (fault == WINDOW_OFF_BY_ONE) column = column + 1;
       if (row < 0 || row >= shape[4*s+1] || column < 0 || column >= shape[4*s+2])
         element_of = fault == FILL_IS_ZERO ? 0 : filling[s];
       else element_of = loaded(space[s], address_of(s, 0, row, column, n % shape[4*s+3]), kind[s]);
@@ -202,6 +205,7 @@ module sequencer;
   task automatic do_gain;
     gain_multiplier = operand(GAIN_MULTIPLIER_LOW, GAIN_MULTIPLIER_BITS, 0, 0);
     gain_divide = operand(GAIN_DIVIDE_LOW, GAIN_DIVIDE_BITS, 0, 0);
+    if (fault == SHIFT_ONE_LESS) gain_divide = gain_divide - 1;
     crc = crc_of(crc_of(crc_of(crc, gain_multiplier[7:0]), gain_multiplier[15:8]), gain_divide[7:0]);
     record(GAIN, 0, 0, 1, 0);
   endtask

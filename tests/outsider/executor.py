@@ -16,6 +16,10 @@ ONE = 1 << 14
 SUMS, ACCUMULATORS, ROOTS = 1 << 32, 1 << 52, 62
 
 
+Column = tuple[list[int], list[int]]
+"""Plus and minus devices of a column, row by row."""
+
+
 class Trapped(Exception):
     """The program has met a fault; its code is the argument."""
 
@@ -413,30 +417,52 @@ class Executor:
         self.clips = [0, 0]
         matrices = [self._matrix(block) for block in blocks]
         gains = [self._gain(block.tile) for block in blocks]
-        return [self._converted(vector, blocks, matrices, gains) for vector in vectors]
+        phases = self._phases(source)
+        return [self._converted(vector, blocks, matrices, gains, phases) for vector in vectors]
+
+    def _phases(self, source: Stream) -> list[tuple[int, int]]:
+        """Return the signs of inputs and devices of each phase that is read, 0 for both."""
+        low, high = limits(source.kind)
+        fill = source.window["fill"] if source.window else 0
+        signs = [sign for sign, exists in ((1, max(high, fill) > 0), (-1, min(low, fill) < 0)) if exists]
+        count = self.program.facts["meta"]["target"].get("read_phases", 1)
+        if count == 1:
+            return [(0, 0)]
+        return [(sign, side) for sign in signs for side in ((0,) if count == 2 else (1, -1))]
 
     def _converted(
-        self, vector: list[int], blocks: list[Block], matrices: list[list[list[int]]], gains: list[tuple[int, int]]
+        self,
+        vector: list[int],
+        blocks: list[Block],
+        matrices: list[list[Column]],
+        gains: list[tuple[int, int]],
+        phases: list[tuple[int, int]],
     ) -> list[list[int]]:
         codes, start = [], 0
         for block, columns, gain in zip(blocks, matrices, gains, strict=True):
             x = vector[start : start + block.rows]
-            codes.append([self._convert(self._sum(x, column), gain) for column in columns])
+            codes.append([sum(self._phase(x, column, gain, *phase) for phase in phases) for column in columns])
             start += block.rows
         return codes
 
-    def _matrix(self, block: Block) -> list[list[int]]:
-        """Return the differences of plus and minus devices, column by column."""
-        swapped = "plus and minus swapped" in self.faults
-        minus = 0 if "minus array ignored" in self.faults else 1
+    def _phase(self, x: list[int], column: Column, gain: tuple[int, int], sign: int, side: int) -> int:
+        """Return what one phase adds to the code of a product."""
+        x = x if sign == 0 else [max(sign * value, 0) for value in x]
+        devices = column[0] if side == 1 else column[1] if side == -1 else [p - m for p, m in zip(*column, strict=True)]
+        return (sign or 1) * (side or 1) * self._convert(self._sum(x, devices), gain)
+
+    def _matrix(self, block: Block) -> list[Column]:
+        """Return plus and minus devices, column by column."""
+        sides = (1, 0) if "plus and minus swapped" in self.faults else (0, 1)
         row, col = (int(f"{axis} address off by one" in self.faults) for axis in ("row", "column"))
+        ignored = 1 if "minus array ignored" in self.faults else None
 
-        def cell(r: int, c: int) -> int:
-            plus, other = (self._device(block.tile, r + row, c + col, side) for side in (0, 1))
-            return (other - plus) if swapped else plus - minus * other
+        def devices(c: int, side: int) -> list[int]:
+            rows = range(block.row + row, block.row + block.rows + row)
+            return [0 if side == ignored else self._device(block.tile, r, c + col, side) for r in rows]
 
-        rows = range(block.row, block.row + block.rows)
-        return [[cell(r, c) for r in rows] for c in range(block.col, block.col + block.cols)]
+        columns = range(block.col, block.col + block.cols)
+        return [(devices(c, sides[0]), devices(c, sides[1])) for c in columns]
 
     def _sum(self, x: list[int], column: list[int]) -> int:
         faults = self.faults
@@ -455,6 +481,8 @@ class Executor:
         return total
 
     def _codes(self, converter: dict[str, Any]) -> tuple[int, int]:
+        if converter.get("codes") == "unsigned":
+            return 0, (1 << converter["bits"]) - 1
         high = (1 << converter["bits"] - 1) - 1
         return -high - (converter.get("codes") == "full"), high
 
