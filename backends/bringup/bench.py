@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.image import Memory, require_frozen
+from cimc.backends.bringup.image import BOTH, Memory, require_frozen
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import Gain, Machine, machine
 from cimc.backends.machine.observer import Observer, Products
@@ -131,7 +131,7 @@ def bench(program: Program, codes: Mapping[str, Array], index: int, noise: Noise
         facts=facts,
         regions=regions,
         gains=tuple(crossbar.gain(cells.tile) for cells in regions),
-        planes=tuple(crossbar.tile(cells.tile).conductances(cells, crossbar.seconds) for cells in regions),
+        planes=tuple(crossbar.tile(cells.tile).conductances(cells, crossbar.seconds, BOTH) for cells in regions),
         products=watch.products,
         written=watch.written,
         multipliers=_multipliers(walk, one, numbers, regions[0].cols),

@@ -27,6 +27,10 @@ READING = {"mvm": "blocks", "calibrate": "blocks", "capture": ""}
 FRESH = ("cycle", "output")
 """Sources that are drawn anew for each product: no memory holds them."""
 POLARITIES = ("plus", "minus")
+BOTH = 0
+"""Both sides of a pair carry current at once."""
+APART = 4
+"""Read phases of a target that reads the sides apart: wires then take another share from each."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +96,8 @@ def require_frozen(noise: Noise | None) -> None:
 def _planes(program: Program, noise: Noise | None) -> dict[int, tuple[Array, Array]]:
     """Return of each tile what its devices [2, rows, columns] conduct in products, and which cells products read."""
     facts, planes = machine(program.meta), dict[int, tuple[Array, Array]]()
+    if noise and noise.has("ir_drop") and facts.read_phases == APART:
+        raise Refusal("CIM0563", "with IR drop, devices conduct otherwise in each of four read phases", "leave it out")
     walk = Walk(program, facts, noise)
     while not walk.is_over:
         index = walk.index
@@ -120,7 +126,7 @@ def _see(walk: Walk, planes: dict[int, tuple[Array, Array]], cells: Region, inde
     """Note what a product sees of a block. Raises Refusal CIM0563 where an earlier one has seen something else."""
     values, seen = planes[cells.tile]
     place = (slice(cells.row, cells.row + cells.rows), slice(cells.col, cells.col + cells.cols))
-    present = walk.state.crossbar.tile(cells.tile).conductances(cells, walk.state.crossbar.seconds)
+    present = walk.state.crossbar.tile(cells.tile).conductances(cells, walk.state.crossbar.seconds, BOTH)
     known = seen[place]
     if (values[:, *place] != present)[:, known].any():
         message = f"instruction {index} reads cells of tile {cells.tile} that conduct otherwise than before"
