@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import Any
 
 from cimc.backends.machine.facts import Machine
@@ -61,7 +62,7 @@ def _times() -> Iterator[dict[str, Any]]:
     for name in PROFILES:
         profile = load_profile(name)
         for seconds in TIMES if profile.choices["drift.kind"] != "redraw" else (0, 1, 86400):
-            start = profile.numbers["drift.start"] if profile.choices["drift.kind"] == "power" else 0
+            start = profile.numbers["drift.start"] if profile.choices["drift.kind"] == "power" else Decimal(0)
             grows = profile.choices["read.time"] == "flicker"
             growth = flicker(seconds + start, profile.numbers["read.duration"]) if grows else 1 << FLICKER_BITS
             aged = aging(profile, CHIP.full_conductance, seconds)

@@ -12,20 +12,19 @@ from cimc.backends.bringup.record import record_of
 from cimc.isa.container import load_program
 
 FIRST = {
-    1: (16, "node_conv2d"),
     2: (6, "node_conv2d"),
-    3: (24, "node_conv2d_1"),
-    4: (24, "node_conv2d_1"),
     5: (16, "node_conv2d"),
     6: (16, "node_conv2d"),
     7: (6, "node_conv2d"),
-    8: (16, "node_conv2d"),
     9: (16, "node_conv2d"),
     10: (20, "node_max_pool2d"),
     11: (32, "node_add_30"),
-    12: (16, "node_conv2d"),
+    13: (16, "node_conv2d"),
+    14: (6, "node_conv2d"),
 }
 """Fault -> the instruction and the layer where its trace first differs from ours on this sample."""
+UNSEEN = (1, 3, 4, 8)
+"""Faults that this sample of a trained network does not show: no sum is a tie, no code leaves the ADC's range."""
 RED = 11
 
 
@@ -68,6 +67,13 @@ def test_a_broken_variant_is_named(simulator, fault):
     assert difference
     index = record_of(difference.expected.line).prefix.index
     assert (index, program.layer_name(index)) == FIRST[fault]
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("fault", UNSEEN)
+def test_natural_vectors_are_weak(simulator, fault):
+    run, _ = simulator
+    assert run(fault).difference is None
 
 
 @pytest.mark.nightly

@@ -38,9 +38,7 @@ def test_the_page_gives_every_instruction():
     assert found == {spec.opcode: (spec.name, [field.name for field in spec.fields]) for spec in TABLE}
 
 
-@settings(derandomize=True, deadline=None, max_examples=120)
-@given(st.data())
-def test_random_programs(new, data):
+def require_agreement(new, data):
     sketch = data.draw(sketches(new))
     if data.draw(st.integers(0, 3)) == 0:
         spoil(data.draw, sketch)
@@ -51,6 +49,19 @@ def test_random_programs(new, data):
     except IsaError:  # no word holds it
         return
     assert found == ours(program, codes)
+
+
+@settings(derandomize=True, deadline=None, max_examples=50)
+@given(st.data())
+def test_random_programs(new, data):
+    require_agreement(new, data)
+
+
+@pytest.mark.nightly
+@settings(derandomize=True, deadline=None, max_examples=2000)
+@given(st.data())
+def test_many_random_programs(new, data):
+    require_agreement(new, data)
 
 
 @pytest.fixture(scope="module")
