@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cimc.isa.author import Author
     from cimc.isa.container import load_program, save_program
     from cimc.isa.errors import CimcError, CimcWarning
+    from cimc.isa.preprocessing import Preprocessing
     from cimc.isa.program import Program
     from cimc.targets import load_target
 
@@ -32,6 +33,7 @@ __all__ = [
     "Interpreter",
     "Noise",
     "Observer",
+    "Preprocessing",
     "Program",
     "compile_model",
     "evaluate_accuracy",
@@ -50,6 +52,7 @@ _HOMES = {
     "Interpreter": "backends.interpreter",
     "Noise": "backends.noise.sources",
     "Observer": "backends.machine.observer",
+    "Preprocessing": "isa.preprocessing",
     "Program": "isa.program",
     "compile_model": "interface",
     "evaluate_accuracy": "interface",

@@ -109,6 +109,16 @@ CODES: Mapping[str, Code] = {
         UNSUPPORTED,
         "onnxruntime refuses the model file, or gives outputs of another shape than the model has. Programs are not concerned: they are held against the integer graph. Only the distance from the float model is not known.",
     ),
+    "CIM0212": Code(
+        "data unlike the calibration",
+        INVALID,
+        "More than 1 % of the values lie outside the range that calibration saw, or the middle 98 % of them cover less than a sixteenth of it, or they are no integers where the model takes integers. Usually the preprocessing differs from the calibration's: `--offset`, `--scale` and `--normalise` given when compiling are kept in the program; `--feed` says what other data are.",
+    ),
+    "CIM0213": Code(
+        "poor calibration data",
+        INVALID,
+        "Fewer than 16 samples, or inputs whose values are all the same, do not show the ranges that other data will have.",
+    ),
     "CIM0301": Code(
         "unusable target",
         INVALID,

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -16,10 +17,12 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.silicon.compensation_mode import MODES
 from cimc.diagnostics import fail
 from cimc.driving.aiming import aimed_at
-from cimc.driving.arrays import Feeding, feed
+from cimc.driving.calibration import calibration as calibrated
 from cimc.driving.driver import Request, warn_without_data
 from cimc.driving.driver import compile_model as compiled
+from cimc.driving.feeding import EVERY, RAW, Feeding
 from cimc.driving.scoring import Arrays, Scoring, chunks, compensated_for, labels_of, program_inputs
+from cimc.isa.preprocessing import Preprocessing
 from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT
 from cimc.passes.ranges import Ranges
@@ -47,21 +50,20 @@ def compile_model(
     tiles: int | str | None = None,
     unbatched: bool = False,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    preprocessing: Preprocessing | Mapping[str, Preprocessing] | None = None,
     noise: Noise | None = None,
 ) -> Program:
     """Return the program of an ONNX model: a path, the bytes of a file, or a ModelProto.
 
-    `calibration` is an array [N, *shape of a sample] of real values, or one for each input by name; `ranges` are those
-    that another program carries (`program.meta["ranges"]`) instead. Without both, ranges come from made-up data, and a
-    CimcWarning says so. `tiles` is a number in place of the target's own, or "auto". `shapes` states sizes, batch
-    included, that the model leaves open. With `noise` the range of the ADCs is chosen for its devices at its time.
-    Raises CimcError.
+    `calibration` is an array [N, *shape of a sample], or one for each input by name; `ranges` are those that another
+    program carries (`program.meta["ranges"]`) instead. Without both, ranges come from made-up data, and a CimcWarning
+    says so. `preprocessing` makes what the model takes of calibration and of all data to come, one for all inputs of
+    real numbers or one by name: the program keeps it. `tiles` is a number in place of the target's own, or "auto".
+    `shapes` states sizes, batch included, that the model leaves open. With `noise` the range of the ADCs is chosen for
+    its devices at its time. Raises CimcError.
     """
     if calibration is not None and ranges is not None:
         raise fail("CIM0003", "calibration and ranges both give ranges", hint="use one of them")
-
-    def data(inputs: list[tuple[str, tuple[int, ...]]]) -> Any:
-        return feed(_named(calibration), inputs, Feeding(), "calibration")
 
     chip = _target(target, tiles)
     pipeline = pipeline if noise is None else aimed_at(pipeline, chip, noise)
@@ -69,9 +71,10 @@ def compile_model(
         target=chip,
         pipeline=pipeline,
         ranges=None if ranges is None else Ranges.from_json(ranges),
-        data=None if calibration is None else data,
+        data=None if calibration is None else calibrated(partial(_named, calibration), "calibration"),
         unbatched=unbatched,
         shapes=dict(shapes or {}),
+        preprocessing=_stated(preprocessing),
     )
     with _file_of(model) as path:
         program = compiled(path, request).emission.program
@@ -88,15 +91,17 @@ def run(
     calibration: Inputs | None = None,
     threads: int | None = None,
     executor: str = BEST,
+    feed: str = RAW,
 ) -> dict[str, NDArray[np.float32]]:
-    """Return the outputs [N, *shape of a sample] by name, real values, for inputs of real values.
+    """Return the outputs [N, *shape of a sample] by name, real values.
 
-    `inputs` is an array [N, *shape of a sample], or one for each input by name. With `noise` the chip is disturbed;
-    `compensation` is "none", "block", "column" or "refit", which fits the noisy chip on `calibration`, inputs without
-    labels. `threads` is all cores where nothing is said. Raises CimcError.
+    `inputs` is an array [N, *shape of a sample], or one for each input by name; `feed` says what it holds: "raw" data,
+    preprocessed where the program says how, what the float "model" takes, or the "codes" of the ports. With `noise` the
+    chip is disturbed; `compensation` is "none", "block", "column" or "refit", which fits the noisy chip on
+    `calibration`, inputs without labels. `threads` is all cores where nothing is said. Raises CimcError.
     """
-    real = program_inputs(program, _named(inputs), Feeding(), "inputs")
-    codes = _calibration(program, noise, compensation, calibration)
+    real = program_inputs(program, _named(inputs), Feeding(kind=feed), "inputs")
+    codes = _calibration(program, noise, compensation, calibration, feed)
     chip = compensated_for(program, noise, compensation, codes)
     parts = [found for _, found in chunks(chip, real, noise, threads, executor)]
     joined = {port.name: np.concatenate([part[port.name] for part in parts]) for port in program.outputs}
@@ -113,17 +118,23 @@ def evaluate_accuracy(
     calibration: Inputs | None = None,
     threads: int | None = None,
     executor: str = BEST,
+    feed: str = RAW,
 ) -> float:
     """Return the share, 0 to 1, of samples whose largest first output is their label [N]. Otherwise as `run`."""
-    real = program_inputs(program, _named(inputs), Feeding(), "inputs")
+    real = program_inputs(program, _named(inputs), Feeding(kind=feed), "inputs")
     count = len(next(iter(real.values())))
     classes = labels_of(program, {"y": np.asarray(labels)}, count, "labels")
-    codes = _calibration(program, noise, compensation, calibration)
+    codes = _calibration(program, noise, compensation, calibration, feed)
     return Scoring(program, real, classes, codes, executor).score(noise, compensation, threads)
 
 
 def verify(
-    model: str | os.PathLike[str], program: Program, inputs: Inputs, *, reference_samples: int | None = None
+    model: str | os.PathLike[str],
+    program: Program,
+    inputs: Inputs,
+    *,
+    reference_samples: int | None = None,
+    feed: str = RAW,
 ) -> "Proof":
     """Return whether a program is what the model compiles to, and every tensor equal in every executor on these inputs.
 
@@ -132,7 +143,7 @@ def verify(
     """
     from cimc.proof.verdict import proved  # onnxruntime
 
-    real = program_inputs(program, _named(inputs), Feeding(), "inputs")
+    real = program_inputs(program, _named(inputs), Feeding(kind=feed), "inputs")
     return proved(os.fspath(model), program, real, reference_samples)
 
 
@@ -141,6 +152,12 @@ def _named(inputs: Inputs | None) -> dict[str, NDArray[Any]]:
     if isinstance(inputs, Mapping):
         return {name: np.asarray(array) for name, array in inputs.items()}
     return {"x": np.asarray(inputs)}
+
+
+def _stated(preprocessing: Preprocessing | Mapping[str, Preprocessing] | None) -> dict[str, Mapping[str, Any]]:
+    """Return preprocessing by input, or for all of them, as it is stated elsewhere."""
+    steps = preprocessing if isinstance(preprocessing, Mapping) else {EVERY: preprocessing}
+    return {name: vars(one) for name, one in steps.items() if one is not None}
 
 
 def _target(target: str | Target, tiles: int | str | None) -> Target:
@@ -153,7 +170,7 @@ def _target(target: str | Target, tiles: int | str | None) -> Target:
 
 
 def _calibration(
-    program: Program, noise: Noise | None, compensation: str, calibration: Inputs | None
+    program: Program, noise: Noise | None, compensation: str, calibration: Inputs | None, feed: str
 ) -> "Arrays | None":
     """Return the input codes that a refit reads, None for the other compensations. Raises CimcError CIM0003."""
     if compensation in MODES:
@@ -164,7 +181,7 @@ def _calibration(
     if noise is None or calibration is None:
         missing = "noise" if noise is None else "calibration"
         raise fail("CIM0003", "compensation 'refit' fits a noisy chip on inputs", hint=f"give {missing}= as well")
-    real = program_inputs(program, _named(calibration), Feeding(), "calibration")
+    real = program_inputs(program, _named(calibration), Feeding(kind=feed), "calibration")
     return {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
 
 

@@ -38,6 +38,11 @@ def is_container(start: bytes) -> bool:
     return start.startswith(MAGIC)
 
 
+def program_digest(program: Program) -> str:
+    """Return the hexadecimal SHA-256 of a program as a binary file. Raises IsaError on what cannot be encoded."""
+    return manifest.sha256(b"".join(to_parts(program)))
+
+
 def to_parts(program: Program) -> tuple[bytes, ...]:
     """Return the header and the four sections, in file order. Raises IsaError on what cannot be encoded."""
     sections = (manifest.to_bytes(program), encode_all(program.instructions), program.constants, program.conductances)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, NoReturn
 from cimc.isa.documents import json_value
 from cimc.isa.errors import IsaError
 from cimc.isa.layers import check_layers, layer_facts, layer_from
+from cimc.isa.preprocessing import Preprocessing, fault_of
 from cimc.isa.program import Layer, Port, Program
 from cimc.isa.table import ELEMENT_TYPES
 
@@ -18,6 +19,8 @@ FORMAT_VERSION = 1
 """Version of both file formats, text and binary."""
 
 Locations = tuple[tuple[str, ...], ...]
+_OPTIONAL = ("preprocessing", "whole")
+"""Members that a port leaves out where they say nothing."""
 _KEYS = ("activation_bytes", "inputs", "layers", "locations", "meta", "outputs")
 
 
@@ -102,16 +105,20 @@ def check_activation_bytes(value: Any) -> int:
 def port_facts(port: Port) -> dict[str, Any]:
     """Return a port as JSON-able members. Raises IsaError CIM0425 if one is wrong."""
     facts = {**asdict(_checked(port)), "scale": float(port.scale)}
+    del facts["preprocessing"]
+    if port.preprocessing is not None:
+        facts["preprocessing"] = port.preprocessing.facts()
     return facts if port.whole else {name: value for name, value in facts.items() if name != "whole"}
 
 
 def port_from(facts: Any) -> Port:
     """Return the port of its JSON members. Raises IsaError CIM0425 if one is missing, unknown or wrong."""
     names = [field.name for field in fields(Port)]
-    if not isinstance(facts, dict) or sorted({*facts, "whole"}) != sorted(names) or facts.get("whole") is False:
+    if not isinstance(facts, dict) or sorted({*facts, *_OPTIONAL}) != sorted(names) or facts.get("whole") is False:
         raise IsaError("CIM0425", f"port {_short(facts)} has other members than {', '.join(names)}")
     lists = {name: tuple(facts[name]) for name in ("shape", "model_shape", "order") if isinstance(facts[name], list)}
-    return _checked(Port(**{**facts, **lists}))
+    steps = {"preprocessing": Preprocessing.of(facts["preprocessing"])} if "preprocessing" in facts else {}
+    return _checked(Port(**{**facts, **lists, **steps}))
 
 
 def _checked(port: Port) -> Port:
@@ -124,6 +131,8 @@ def _checked(port: Port) -> Port:
         raise _port_error(port, "order", f"a permutation of 0..{len(port.model_shape) - 1}")
     if port.shape != tuple(port.model_shape[axis] for axis in port.order):
         raise _port_error(port, "shape", "model_shape in the order given")
+    if fault := fault_of(port.preprocessing, port.model_shape):
+        raise IsaError("CIM0425", f"preprocessing of port {port.name!r}: {fault}")
     return port
 
 

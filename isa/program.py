@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from cimc.isa.errors import IsaError
+from cimc.isa.preprocessing import Preprocessing
 from cimc.isa.table import BY_NAME, Field, Spec
 
 Operand = int | tuple[int, ...]
@@ -70,6 +71,7 @@ class Port:
     """A model input or output in activation memory: `shape` per sample, real value = scale * (code - zero).
 
     Codes lie in low..high. `whole`: the input takes whole numbers, which are the codes; others are refused.
+    `preprocessing` makes the real values of raw data; None where nothing was said of it.
     """
 
     name: str
@@ -83,6 +85,7 @@ class Port:
     low: int
     high: int
     whole: bool = False
+    preprocessing: Preprocessing | None = None
 
 
 @dataclass(frozen=True)

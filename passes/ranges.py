@@ -12,6 +12,7 @@ from cimc.ir.facts import BITS, GAIN, PEAKS, RANGE, Fact, Value
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed
 from cimc.isa.limits import GAIN_LIMIT, GAIN_LOWEST, SHIFT_HIGHEST, SUM_LIMIT
+from cimc.passes.seen import Seen
 
 FORMAT = 1
 SIGNIFICANT_BITS = 10
@@ -26,12 +27,14 @@ class Ranges:
     `activations`: label -> (low, high), real values. `columns`: label of an mvm -> largest |array sum| of each
     (group, row block, column) at full conductance. `gain`: the ADC gain m / 2^k as (m, k), None if the target fixes it.
     `bits`: label of a layer that mixed precision lowered -> (activation bits, weight bits).
+    `inputs`: label of an input -> what calibration saw of it.
     """
 
     activations: dict[str, tuple[float, float]] = field(default_factory=dict)
     columns: dict[str, tuple[int, ...]] = field(default_factory=dict)
     gain: tuple[int, int] | None = None
     bits: dict[str, tuple[int, int]] = field(default_factory=dict)
+    inputs: dict[str, Seen] = field(default_factory=dict)
 
     def noted(self, graph: Graph) -> "Ranges":
         """Return these ranges with what passes have left on a graph; the first that was said of a label stays.
@@ -45,6 +48,7 @@ class Ranges:
             {label: tuple(graph.weights.get(ref).ravel().tolist()) for label, ref in peaks.items()} | self.columns,
             self.gain or GAIN.get(graph.module),
             _found(BITS, labelled) | self.bits,
+            self.inputs,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -55,7 +59,9 @@ class Ranges:
             "columns": {label: list(peaks) for label, peaks in sorted(self.columns.items())},
             "gain": None if self.gain is None else list(self.gain),
         }
-        return facts | ({"bits": {label: list(pair) for label, pair in sorted(self.bits.items())}} if self.bits else {})
+        bits = {label: list(pair) for label, pair in sorted(self.bits.items())}
+        inputs = {label: seen.to_json() for label, seen in sorted(self.inputs.items())}
+        return facts | ({"bits": bits} if bits else {}) | ({"inputs": inputs} if inputs else {})
 
     @staticmethod
     def from_json(data: object) -> "Ranges":
@@ -94,7 +100,8 @@ def _parse(data: Any) -> Ranges:
     for label, pair in bits.items():
         if not all(FEWEST_BITS <= one <= MOST_BITS for one in pair):
             raise ValueError(f"{label!r} has {pair} bits, outside {FEWEST_BITS}..{MOST_BITS}")
-    return Ranges(activations, columns, gain, bits)
+    inputs = {str(label): Seen.from_json(seen) for label, seen in data.get("inputs", {}).items()}
+    return Ranges(activations, columns, gain, bits, inputs)
 
 
 def rounded_outward(value: float) -> float:

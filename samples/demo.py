@@ -25,15 +25,15 @@ STEPS = (
     ),
     (
         "Score the program on 400 images that neither training nor calibration has seen.",
-        f"cimc eval {PROGRAM} --data {TEST} {SCALE}",
+        f"cimc eval {PROGRAM} --data {TEST}",
     ),
     (
         "Run the program and keep its outputs.",
-        f"cimc run {PROGRAM} --input {TEST} {SCALE} -o {OUTPUTS}",
+        f"cimc run {PROGRAM} --input {TEST} -o {OUTPUTS}",
     ),
     (
         "Prove that the program computes what onnxruntime computes, tensor by tensor.",
-        f"cimc verify {MODEL} {PROGRAM} --input {TEST} {SCALE} --limit 16",
+        f"cimc verify {MODEL} {PROGRAM} --input {TEST} --limit 16",
     ),
 )
 

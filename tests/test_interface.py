@@ -20,18 +20,19 @@ from cimc.isa.errors import CimcError, CimcWarning
 from cimc.passes.pipeline import DEFAULT
 
 SAMPLES = Path(__file__).parent.parent / "samples"
-CLASSES = ["CimcError", "CimcWarning", "Noise", "Observer", "Program"]
+CLASSES = ["CimcError", "CimcWarning", "Noise", "Observer", "Preprocessing", "Program"]
 SIGNATURES = {
     "compile_model": "(model, *, target='aon-cim', calibration=None, ranges=None, pipeline=PIPELINE, tiles=None, "
-    "unbatched=False, shapes=None)",
+    "unbatched=False, shapes=None, preprocessing=None, noise=None)",
     "evaluate_accuracy": "(program, inputs, labels, *, noise=None, compensation='column', calibration=None, "
-    "threads=None, executor='best')",
+    "threads=None, executor='best', feed='raw')",
     "load_profile": "(text)",
     "load_program": "(path)",
     "load_target": "(name)",
-    "run": "(program, inputs, *, noise=None, compensation='column', calibration=None, threads=None, executor='best')",
+    "run": "(program, inputs, *, noise=None, compensation='column', calibration=None, threads=None, executor='best', "
+    "feed='raw')",
     "save_program": "(program, path)",
-    "verify": "(model, program, inputs, *, reference_samples=None)",
+    "verify": "(model, program, inputs, *, reference_samples=None, feed='raw')",
     "Author": "(target, activation_bytes=0)",
     "Interpreter": "(program, *, noise=None, executor='best', threads=1, chunk=None, planned=None)",
 }
@@ -118,7 +119,10 @@ def test_results_are_those_of_the_commands(
     path, out, scale = str(tmp_path / "p.cimb"), str(tmp_path / "y.npz"), ["--scale", "0.0625"]
     calib, test = (["--calib", str(SAMPLES / "digits_calib.npz")], str(SAMPLES / "digits_test.npz"))
     assert main(["compile", str(SAMPLES / "digits.onnx"), *calib, *scale, "-o", path]) == 0
-    assert cimc.load_program(path) == program
+    raw, sixteenth = np.load(SAMPLES / "digits_calib.npz")["x"], cimc.Preprocessing(scale=0.0625)
+    assert cimc.load_program(path) == cimc.compile_model(
+        SAMPLES / "digits.onnx", calibration=raw, preprocessing=sixteenth
+    )
     given = data("digits_test.npz")
     noise = cimc.Noise(cimc.load_profile("pcm"), seed=7, time_s=86400)
     noisy = ["--noise", "pcm", "--seed", "7", "--time", "1d"]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.isa.binary import to_parts
+from cimc.isa.binary import program_digest
 from cimc.isa.program import Program
 
 
@@ -17,4 +17,4 @@ def origin(program: Program, inputs: Mapping[str, NDArray[Any]]) -> dict[str, st
     for name in sorted(inputs):
         array = np.ascontiguousarray(inputs[name])
         codes.update(f"{name} {array.shape} {array.dtype.str} ".encode() + array.tobytes())
-    return {"program": hashlib.sha256(b"".join(to_parts(program))).hexdigest(), "inputs": codes.hexdigest()}
+    return {"program": program_digest(program), "inputs": codes.hexdigest()}

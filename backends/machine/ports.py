@@ -19,6 +19,10 @@ DTYPES: Mapping[str, np.dtype[Any]] = {element: dtype_of(element) for element in
 """Element type -> numpy's type of the same bytes."""
 
 
+WHOLE = 0.01
+"""How near a float32 real value must be to that of a code, in codes, to be taken for it: 16 bits leave 0.004."""
+
+
 class PortError(CimcError):
     """A fault of the data given to a port."""
 
@@ -116,6 +120,18 @@ def quantise(port: Port, real: NDArray[Any]) -> NDArray[Any]:
     np.clip(values, port.low, port.high, out=values)
     in_memory_order = values.transpose(0, *(axis + 1 for axis in port.order))
     return in_memory_order.reshape(len(values), *port.shape).astype(DTYPES[port.type])
+
+
+def require_codes(port: Port, real: NDArray[Any]) -> None:
+    """Raise CIM0553 unless real values [N, *port.model_shape] are those of codes that the port takes."""
+    codes = real.astype(np.float64) / port.scale + port.zero
+    bad = np.argwhere(
+        (np.abs(codes - np.rint(codes)) > WHOLE) | (codes < port.low - WHOLE) | (codes > port.high + WHOLE)
+    )
+    if bad.size:
+        place = tuple(int(index) for index in bad[0])
+        found = f"{codes[place]:g} is given at {place}, the port takes codes from {port.low} to {port.high}"
+        raise PortError("CIM0553", port.name, found, "--feed codes is for integers such as `cimc run --codes` writes")
 
 
 def _require_whole(port: Port, values: NDArray[np.float64]) -> None:

@@ -11,16 +11,18 @@ from typing import Any
 
 from cimc.backends.interpreter import Interpreter
 from cimc.command_line.compensation_options import compensate
-from cimc.command_line.compiling import feeding_of
+from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write
-from cimc.command_line.noise_options import noise_facts, noise_of
+from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays
+from cimc.driving.provenance import run_facts
 from cimc.driving.scoring import program_inputs
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
 from cimc.isa.errors import FAILED
+from cimc.isa.program import Program
 from cimc.proof.layer_losses import Comparison, LayerLoss
 from cimc.proof.verdict import recompiled
 
@@ -44,7 +46,7 @@ def compare_command(options: argparse.Namespace) -> int:
     losses = _losses(Comparison(options.model, compilation), inputs, chip)
     print("\n".join(_table(losses)))
     if options.output:
-        write(options.output, _report(options, losses, len(next(iter(inputs.values())))).encode())
+        write(options.output, _report(options, program, losses, len(next(iter(inputs.values())))).encode())
     return 0
 
 
@@ -72,10 +74,10 @@ def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _report(options: argparse.Namespace, losses: Sequence[LayerLoss], samples: int) -> str:
+def _report(options: argparse.Namespace, program: Program, losses: Sequence[LayerLoss], samples: int) -> str:
     if Path(options.output).suffix == ".csv":
         return _csv(losses)
-    facts = {"samples": samples, "noise": noise_facts(noise_of(options)), "compensation": options.compensation}
+    facts = {"samples": samples, **run_facts(program, feeding_of(options), noise_of(options), options.compensation)}
     return json.dumps({**facts, "layers": [asdict(loss) for loss in losses]}, indent=1) + "\n"
 
 

@@ -1,6 +1,7 @@
 """The options of run and eval that fight drift: --compensation, --calib and --calib-limit."""
 
 import argparse
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from cimc.command_line.numbers import count
@@ -51,9 +52,10 @@ def calibration_codes(program: "Program", options: argparse.Namespace) -> "Codes
     if options.calib is None:
         raise fail("CIM0003", "--compensation refit needs inputs to refit on", hint="add --calib DATA.npz (no labels)")
     from cimc.backends.machine import ports
-    from cimc.driving.arrays import Feeding, feed, load_arrays
+    from cimc.command_line.feeding_options import feeding_of
+    from cimc.driving.arrays import load_arrays
+    from cimc.driving.scoring import program_inputs
 
-    wanted = [(port.name, port.model_shape) for port in program.inputs]
-    feeding = Feeding(options.offset, options.scale, options.calib_limit)
-    real = feed(load_arrays(options.calib), wanted, feeding, options.calib)
+    feeding = replace(feeding_of(options), limit=options.calib_limit)
+    real = program_inputs(program, load_arrays(options.calib), feeding, options.calib)
     return {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}

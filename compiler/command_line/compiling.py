@@ -4,14 +4,16 @@ import argparse
 import json
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
 
+from cimc.command_line.feeding_options import stated_of
 from cimc.command_line.files import keep_inputs, payload_beside, weights_beside, write, writing
 from cimc.command_line.graph_files import read_graph, write_graph
 from cimc.command_line.observing import observer_of, stage_files
 from cimc.diagnostics import DiagnosticError, fail
-from cimc.driving.arrays import Feeding, feed, load_arrays
+from cimc.driving.arrays import load_arrays
+from cimc.driving.calibration import Calibration, calibration
 from cimc.driving.driver import Compilation, Request, compile_model, compile_to_stage, run_pipeline, warn_without_data
 from cimc.driving.from_text import compile_text, require_stage
 from cimc.driving.tables import terminal_width
@@ -32,20 +34,21 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
     """Return what the options ask for; calibration arrays are read once the model's inputs are known."""
     if options.calib and options.ranges:
         raise fail("CIM0003", "--calib and --ranges both give ranges", hint="use one of them")
-
-    def data(inputs: list[tuple[str, tuple[int, ...]]]) -> Any:
-        return feed(load_arrays(options.calib), inputs, feeding_of(options), options.calib)
-
     return Request(
         target=target_of_options(options),
         pipeline=pipeline,
         ranges=read_ranges(options.ranges) if options.ranges else None,
-        data=data if options.calib else None,
+        data=_calibration(options) if options.calib else None,
         observer=observer_of(options),
         unbatched=getattr(options, "unbatched", False),
         shapes=dict(getattr(options, "shape", ())),
         start=getattr(options, "start", None),
+        preprocessing=stated_of(options),
     )
+
+
+def _calibration(options: argparse.Namespace) -> Calibration:
+    return calibration(partial(load_arrays, options.calib), options.calib, options.feed, options.limit)
 
 
 def target_of_options(options: argparse.Namespace) -> Target:
@@ -78,10 +81,6 @@ def _aimed(pipeline: str, options: argparse.Namespace) -> str:
     from cimc.driving.aiming import aimed_at
 
     return aimed_at(pipeline, target_of_options(options), noise)
-
-
-def feeding_of(options: argparse.Namespace) -> Feeding:
-    return Feeding(options.offset, options.scale, options.limit)
 
 
 def read_ranges(path: str) -> Ranges:

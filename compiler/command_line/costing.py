@@ -13,7 +13,7 @@ from cimc.backends.cost.facts import facts
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
-from cimc.command_line.compiling import feeding_of
+from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.pricing import check_lines, peak_lines, why_lines
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays

@@ -2,7 +2,7 @@
 
 import argparse
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cimc.backends.noise.table import DEFAULTS, NAMES
 from cimc.command_line.numbers import chips
@@ -70,14 +70,6 @@ def noise_of(options: argparse.Namespace) -> "Noise | None":
         frozenset(names),
         _whole(options.sample_offset, "--sample-offset"),
     )
-
-
-def noise_facts(noise: "Noise | None") -> dict[str, Any] | None:
-    """Return what a report says of the noise it was made with."""
-    if noise is None:
-        return None
-    sources = sorted(noise.sources)
-    return {"profile": noise.profile.name, "seed": noise.seed, "seconds": noise.time_s, "sources": sources}
 
 
 def _whole(text: str | None, option: str) -> int:

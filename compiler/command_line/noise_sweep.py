@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 from cimc.backends.noise.sources import Noise
+from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.plotting import picture, require_matplotlib
@@ -17,6 +18,7 @@ from cimc.command_line.running import print_score, score, scoring_of
 from cimc.diagnostics import fail
 from cimc.driving.durations import seconds
 from cimc.driving.intervals import SPREAD_HEADS, spread, spread_cells
+from cimc.driving.provenance import run_facts, run_text
 from cimc.driving.scoring import Scoring, cores
 from cimc.driving.tables import tabulate, terminal_width
 
@@ -36,7 +38,7 @@ def eval_command(options: argparse.Namespace) -> int:
     if several:
         _sweep(scoring, options, times)
     else:
-        print_score(options, scoring.count, score(scoring, options))
+        print_score(options, scoring, score(scoring, options))
     return 0
 
 
@@ -55,10 +57,15 @@ def _sweep(scoring: Scoring, options: argparse.Namespace, times: list[str]) -> N
         title = f"{scoring.count} samples, {len(seeds)} chip{'s' * (len(seeds) > 1)} of {options.noise}"
         write(options.plot, picture(rows, options.metric, title))
     if options.json:
-        facts = {"n": scoring.count, "metric": options.metric, "profile": first.profile.name}
-        print(json.dumps({**facts, "sources": sorted(first.sources), "seeds": list(seeds), "times": rows}))
+        chips = {"profile": first.profile.name, "sources": sorted(first.sources), "seeds": list(seeds)}
+        origin = run_facts(scoring.program, feeding_of(options), None, options.compensation)
+        facts = {"n": scoring.count, "metric": options.metric, **origin, "noise": chips}
+        print(json.dumps({**facts, "times": rows}))
     else:
         _print_table(options, scoring.count, len(seeds), rows)
+        sources = f"noisy: {', '.join(sorted(first.sources))}"
+        drawn = [f"chips {seeds[0]} to {seeds[-1]}", sources, f"compensation {options.compensation}"]
+        print(run_text(scoring.program, feeding_of(options), drawn))
 
 
 def _scores(scoring: Scoring, options: argparse.Namespace, trials: list[Noise]) -> list[float]:

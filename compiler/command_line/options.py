@@ -6,8 +6,9 @@ from importlib import import_module
 
 from cimc import __version__
 from cimc.command_line.compensation_options import add_compensation_options
+from cimc.command_line.feeding_options import add_feeding_options
 from cimc.command_line.noise_options import add_aim_options, add_noise_options
-from cimc.command_line.numbers import chips, count, factor, finite, percent, share, span, whole
+from cimc.command_line.numbers import chips, count, percent, share, span, whole
 from cimc.command_line.parsing import Parser
 from cimc.isa.sections import SECTIONS
 
@@ -77,12 +78,6 @@ def _command(commands: "Commands", name: str, summary: str, run: Command) -> arg
         help="grant files of others more or less than usual, such as nodes=200000 or model_bytes=3GiB",
     )
     return parser
-
-
-def _feeding(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--offset", type=finite, default=0.0, metavar="O", help="feed (x + O) * S (default 0)")
-    parser.add_argument("--scale", type=factor, default=1.0, metavar="S", help="feed (x + O) * S (default 1)")
-    parser.add_argument("--limit", type=count, metavar="N", help="take the first N rows only")
 
 
 def _model_root(parser: argparse.ArgumentParser) -> None:
@@ -170,7 +165,7 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
         help="set options of a pass, such as 'split{rows=greedy}'; may be repeated for other passes",
     )
     _observing(parser)
-    _feeding(parser)
+    add_feeding_options(parser, codes=False)
 
 
 def _compile(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -217,7 +212,7 @@ def _run(commands: "Commands") -> None:  # type: ignore[valid-type]
     _device(parser)
     add_noise_options(parser)
     add_compensation_options(parser)
-    _feeding(parser)
+    add_feeding_options(parser)
 
 
 def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -241,7 +236,7 @@ def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
     floating = parser.add_mutually_exclusive_group()
     floating.add_argument("--no-float", action="store_true", help="leave out what the model file itself computes")
     floating.add_argument("--require-float", action="store_true", help="fail where nothing else runs the model file")
-    _feeding(parser)
+    add_feeding_options(parser)
 
 
 def _compare(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -258,7 +253,7 @@ def _compare(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("-o", "--output", metavar="REPORT.json|.csv", help="write the table as well")
     add_noise_options(parser)
     add_compensation_options(parser)
-    _feeding(parser)
+    add_feeding_options(parser)
 
 
 def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -277,7 +272,7 @@ def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
     _device(parser)
     add_noise_options(parser, sweep=True)
     add_compensation_options(parser)
-    _feeding(parser)
+    add_feeding_options(parser)
 
 
 def _sweep(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -314,7 +309,7 @@ def _report(commands: "Commands") -> None:  # type: ignore[valid-type]
     _threads(parser)
     add_noise_options(parser)
     add_compensation_options(parser)
-    _feeding(parser)
+    add_feeding_options(parser)
 
 
 def _cost(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -348,7 +343,7 @@ def _cost(commands: "Commands") -> None:  # type: ignore[valid-type]
         default="published",
         help="prices of the array: fitted to a chip's published figures (default), or the sum of component models",
     )
-    _feeding(parser)
+    add_feeding_options(parser)
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="everything as one JSON object")
     output.add_argument("--csv", action="store_true", help="one line a row, every counter")
@@ -370,7 +365,7 @@ def _bands(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--seeds", type=chips(2), default=50, metavar="M", help="chips drawn (default 50)")
     add_noise_options(parser)
     add_compensation_options(parser)
-    _feeding(parser)
+    add_feeding_options(parser)
 
 
 def _check_silicon(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -423,7 +418,7 @@ def _image(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the files and manifest.json")
     add_noise_options(parser)
     add_compensation_options(parser)
-    _feeding(parser)
+    add_feeding_options(parser)
 
 
 def _trace(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -439,7 +434,7 @@ def _trace(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--streams", action="store_true", help="a record for every change of a stream as well")
     add_noise_options(parser)
     add_compensation_options(parser)
-    _feeding(parser)
+    add_feeding_options(parser)
 
 
 def _trace_diff(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -456,7 +451,7 @@ def _trace_diff(commands: "Commands") -> None:  # type: ignore[valid-type]
     _samples(parser)
     add_noise_options(parser)
     add_compensation_options(parser)
-    _feeding(parser)
+    add_feeding_options(parser)
 
 
 def _debug(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -469,7 +464,7 @@ def _debug(commands: "Commands") -> None:  # type: ignore[valid-type]
     _samples(parser)
     add_noise_options(parser)
     add_compensation_options(parser)
-    _feeding(parser)
+    add_feeding_options(parser)
 
 
 def _samples(parser: argparse.ArgumentParser) -> None:
@@ -516,7 +511,7 @@ def _opt(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument(
         "-o", "--output", metavar="OUT.mlir", help="write text and weights instead of printing the text"
     )
-    _feeding(parser)
+    add_feeding_options(parser, codes=False)
 
 
 def _check(commands: "Commands") -> None:  # type: ignore[valid-type]

@@ -12,12 +12,13 @@ from cimc.backends.machine import ports
 from cimc.backends.noise.converters import common_range
 from cimc.backends.silicon.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.compensation_options import compensate
-from cimc.command_line.compiling import feeding_of
+from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write
-from cimc.command_line.noise_options import noise_facts, noise_of
+from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays
+from cimc.driving.provenance import chip_text, run_facts, run_text
 from cimc.driving.scoring import cores, program_inputs
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
@@ -42,8 +43,8 @@ def report_command(options: argparse.Namespace) -> int:
     kind = Path(options.output).suffix
     if kind not in (".json", ".csv"):
         raise fail("CIM0003", f"-o {options.output}: a report is a .json or .csv file", hint="name it report.json")
-    program = load_program(options.program)
-    real = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
+    program, feeding = load_program(options.program), feeding_of(options)
+    real = program_inputs(program, load_arrays(options.input), feeding, options.input)
     codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
     noise = noise_of(options)
     chip = compensate(program, options)
@@ -55,13 +56,13 @@ def report_command(options: argparse.Namespace) -> int:
         progress.at(len(layers))
     progress.done()
     print("\n".join(_table(layers)))
+    print(run_text(program, feeding, chip_text(noise, options.compensation)))
     if kind == ".csv":
         write(options.output, _csv(layers).encode())
         return 0
     facts = {
         "samples": len(next(iter(real.values()))),
-        "noise": noise_facts(noise),
-        "compensation": options.compensation,
+        **run_facts(program, feeding, noise, options.compensation),
         "adc": common_range(program),
         "exact_outputs_db": telemetry.outputs_db,
         "layers": [asdict(layer) for layer in layers],

@@ -15,11 +15,12 @@ from cimc.backends.machine import ports
 from cimc.backends.machine.origin import origin
 from cimc.backends.silicon.bands import ORIGIN, layer_codes
 from cimc.command_line.compensation_options import calibration_codes, compensate
-from cimc.command_line.compiling import feeding_of
+from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.driving.arrays import load_arrays, to_npz
+from cimc.driving.provenance import RUN, chip_text, run_facts, run_text
 from cimc.driving.scoring import Arrays, Scoring, chunks, labels_of, program_inputs
 from cimc.isa.container import load_program
 from cimc.isa.errors import CimcWarning
@@ -28,8 +29,8 @@ from cimc.isa.program import Program
 
 def run_command(options: argparse.Namespace) -> int:
     keep_inputs([options.output], [options.program, options.input])
-    program = load_program(options.program)
-    inputs = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
+    program, feeding = load_program(options.program), feeding_of(options)
+    inputs = program_inputs(program, load_arrays(options.input), feeding, options.input)
     noise, parts = noise_of(options), dict[str, list[NDArray[Any]]]()
     compiled, program = program, compensate(program, options)
     progress, done = Progress("running", len(next(iter(inputs.values())))), 0
@@ -44,6 +45,7 @@ def run_command(options: argparse.Namespace) -> int:
         quantised = {port.name: ports.quantise(port, inputs[port.name]) for port in program.inputs}
         arrays |= layer_codes(program, quantised, noise)
         arrays[ORIGIN] = np.array(json.dumps(origin(compiled, quantised)))
+    arrays[RUN] = np.array(json.dumps(run_facts(compiled, feeding, noise, options.compensation)))
     write(options.output, to_npz(arrays))
     return 0
 
@@ -74,14 +76,18 @@ def score(scoring: Scoring, options: argparse.Namespace) -> float:
     return value
 
 
-def print_score(options: argparse.Namespace, count: int, value: float) -> None:
-    """Print the result of one evaluation."""
+def print_score(options: argparse.Namespace, scoring: Scoring, value: float) -> None:
+    """Print the result of one evaluation, and what it comes from."""
+    noise, feeding = noise_of(options), feeding_of(options)
     if options.json:
-        print(json.dumps({"n": count, "accuracy" if options.metric == "accuracy" else "mse": value}))
-    elif options.metric == "accuracy":
-        print(f"top-1 accuracy {100 * value:.2f} % on {count} samples")
+        facts = run_facts(scoring.program, feeding, noise, options.compensation)
+        print(json.dumps({"n": scoring.count, options.metric: value, **facts}))
+        return
+    if options.metric == "accuracy":
+        print(f"top-1 accuracy {100 * value:.2f} % on {scoring.count} samples")
     else:
-        print(f"mean squared error {value:.6g} on {count} samples")
+        print(f"mean squared error {value:.6g} on {scoring.count} samples")
+    print(run_text(scoring.program, feeding, chip_text(noise, options.compensation)))
 
 
 def executor_of(options: argparse.Namespace) -> str:

@@ -13,12 +13,13 @@ from cimc.backends.machine import ports
 from cimc.backends.machine.origin import origin
 from cimc.backends.silicon.bands import ORIGIN, STATISTICS, Band, bands, differences, judged, layer_codes
 from cimc.command_line.compensation_options import calibration_codes
-from cimc.command_line.compiling import feeding_of
+from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays, to_npz
+from cimc.driving.provenance import run_facts
 from cimc.driving.scoring import compensated_for, program_inputs
 from cimc.isa.container import load_program
 from cimc.isa.documents import json_value
@@ -32,8 +33,8 @@ def bands_command(options: argparse.Namespace) -> int:
     first = noise_of(options)
     if first is None:
         raise fail("CIM0003", "bands say what noise does to chips, but there is no --noise", hint="add --noise pcm")
-    program = load_program(options.program)
-    real = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
+    program, feeding = load_program(options.program), feeding_of(options)
+    real = program_inputs(program, load_arrays(options.input), feeding, options.input)
     codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
     exact = layer_codes(program, codes)
     if not exact:
@@ -51,8 +52,7 @@ def bands_command(options: argparse.Namespace) -> int:
         "format": FORMAT,
         "confidence": options.confidence,
         "chips": options.seeds,
-        "noise": {"profile": first.profile.name, "seconds": first.time_s, "sources": sorted(first.sources)},
-        "compensation": options.compensation,
+        **run_facts(program, feeding, first, options.compensation),
         "origin": origin(program, codes),
         "statistics": STATISTICS,
     }

@@ -13,7 +13,7 @@ from cimc.backends.bringup.tracing import Tracing
 from cimc.backends.bringup.watching import Wanted
 from cimc.backends.machine import ports
 from cimc.command_line.compensation_options import compensate
-from cimc.command_line.compiling import feeding_of
+from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.diagnostics import fail

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cimc.command_line.compiling import feeding_of
+from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import load_arrays

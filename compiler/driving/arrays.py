@@ -1,11 +1,10 @@
-"""Input arrays: .npz and .npy files matched to a model's inputs by name, scaled, reshaped, checked."""
+"""Input arrays: .npz and .npy files matched to a model's inputs by name, reshaped, checked."""
 
 import io
 import math
 import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,18 +12,10 @@ from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
 from cimc.driving.archives import Archive
+from cimc.driving.feeding import Intake, preprocessed
 from cimc.isa.errors import CimcWarning
 
 Array = NDArray[Any]
-
-
-@dataclass(frozen=True)
-class Feeding:
-    """How raw arrays become inputs: real value = (x + offset) * scale, the first `limit` rows."""
-
-    offset: float = 0.0
-    scale: float = 1.0
-    limit: int | None = None
 
 
 def load_arrays(path: str) -> Archive:
@@ -44,13 +35,16 @@ def to_npz(arrays: Mapping[str, Array]) -> bytes:
 
 
 def feed(
-    arrays: Mapping[str, Array], inputs: Sequence[tuple[str, tuple[int, ...]]], feeding: Feeding, path: str
+    arrays: Mapping[str, Array], intakes: Sequence[Intake], path: str, limit: int | None = None
 ) -> dict[str, Array]:
-    """Return float32 [N, *shape] for each (name, per-sample shape) of `inputs`. Raises CimcError CIM0201 to CIM0203."""
+    """Return the float32 real values [N, *shape of a sample] of every input, of the first `limit` rows.
+
+    Raises CimcError CIM0201 to CIM0203.
+    """
     result = {}
-    for name, shape in inputs:
-        raw = _pick(arrays, name, len(inputs) == 1, path, feeding.limit)
-        result[name] = _prepared(raw, name, shape, feeding, path)
+    for intake in intakes:
+        raw = _pick(arrays, intake.name, len(intakes) == 1, path, limit)
+        result[intake.name] = _prepared(raw, intake, limit, path)
     counts = {len(array) for array in result.values()}
     if len(counts) > 1:
         raise fail("CIM0202", f"{path}: the inputs have different numbers of samples: {sorted(counts)}")
@@ -73,14 +67,13 @@ def _pick(arrays: Mapping[str, Array], name: str, alone: bool, path: str, limit:
     )
 
 
-def _prepared(raw: Array, name: str, shape: tuple[int, ...], feeding: Feeding, path: str) -> Array:
+def _prepared(raw: Array, intake: Intake, limit: int | None, path: str) -> Array:
+    name = intake.name
     if raw.dtype.kind not in "biuf":
         raise fail("CIM0201", f"{path}: array for {name!r} holds {raw.dtype}, not numbers")
     if raw.ndim == 0 or len(raw) == 0:
         raise fail("CIM0202", f"{path}: array for {name!r} has no samples (shape {raw.shape})")
-    fitted = _fitted(raw, name, shape, path)[: feeding.limit]
-    with np.errstate(over="ignore", invalid="ignore"):
-        real = ((fitted.astype(np.float64) + feeding.offset) * feeding.scale).astype(np.float32)
+    real = preprocessed(_fitted(raw, name, intake.shape, path)[:limit], intake.preprocessing)
     if not np.isfinite(real).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(real))[0])
         raise fail(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from cimc.backends.emission.builder import Emission
 from cimc.backends.emission.emit import emit
 from cimc.diagnostics import fail
+from cimc.driving.feeding import Feeding, Intake, Values, preprocessing_of, require_inputs
 from cimc.driving.outliers import warn_of_outliers
 from cimc.evaluate import Batch
 from cimc.frontend import Shapes, load
@@ -37,6 +38,7 @@ from cimc.passes.pipeline import (
     up_to_stage,
 )
 from cimc.passes.ranges import Ranges
+from cimc.passes.seen import Seen, seen_in
 from cimc.targets import Target
 
 SYNTHETIC_SAMPLES = 8
@@ -52,17 +54,19 @@ class Request:
 
     No axis of an `unbatched` model is a batch: one run of it is one sample. `shapes` are the sizes of inputs that the
     file leaves open, by name. `start` is the stage of IR text that is compiled (passes.pipeline.STAGES), None for a
-    model; the pipeline is then what runs behind it.
+    model; the pipeline is then what runs behind it. `preprocessing` is what is stated of each input, as in a Feeding;
+    the ports of the program keep it, and `data` is given it with every input.
     """
 
     target: Target
     pipeline: str = DEFAULT
     ranges: Ranges | None = None
-    data: Callable[[list[tuple[str, tuple[int, ...]]]], Batch] | None = None
+    data: Callable[[list[Intake]], Batch] | None = None
     observer: Observer | None = None
     unbatched: bool = False
     shapes: Shapes = field(default_factory=dict)
     start: str | None = None
+    preprocessing: Mapping[str, Values] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,9 +124,21 @@ def warn_without_data(request: Request, pipeline: str) -> None:
         warnings.warn(CimcWarning(message, hint, "CIM0204"), stacklevel=2)
 
 
-def input_shapes(graph: Graph) -> list[tuple[str, tuple[int, ...]]]:
-    """Return (name, per-sample shape) of every model input."""
-    return [(op.label.data, int_values(op.model_shape)) for op in graph.operations if isinstance(op, InputOp)]
+def graph_intakes(graph: Graph, stated: Mapping[str, Values] | None = None) -> list[Intake]:
+    """Return the inputs of a graph, with the preprocessing stated of them. Raises CimcError CIM0003."""
+    inputs, feeding = _inputs(graph), Feeding(stated or {})
+    require_inputs(feeding, {op.label.data: op.integers is None for op in inputs})
+    return [_intake(op, feeding) for op in inputs]
+
+
+def _inputs(graph: Graph) -> list[InputOp]:
+    return [op for op in graph.operations if isinstance(op, InputOp)]
+
+
+def _intake(op: InputOp, feeding: Feeding) -> Intake:
+    name, shape = op.label.data, int_values(op.model_shape)
+    values = feeding.of(name) if op.integers is None else {}
+    return Intake(name, shape, preprocessing_of(name, shape, values) if values else None)
 
 
 def synthetic_data(graph: Graph) -> Batch:
@@ -131,8 +147,8 @@ def synthetic_data(graph: Graph) -> Batch:
     Inputs of whole numbers get all the numbers they take, or ones where that is not known.
     """
     generator = np.random.Generator(np.random.Philox(SYNTHETIC_SEED))
-    inputs = [op for op in graph.module.ops if isinstance(op, InputOp)]
-    return {op.label.data: _synthetic(op, (SYNTHETIC_SAMPLES, *int_values(op.model_shape)), generator) for op in inputs}
+    shapes = {op: (SYNTHETIC_SAMPLES, *int_values(op.model_shape)) for op in _inputs(graph)}
+    return {op.label.data: _synthetic(op, shape, generator) for op, shape in shapes.items()}
 
 
 def _synthetic(op: InputOp, shape: tuple[int, ...], generator: np.random.Generator) -> NDArray[np.float32]:
@@ -178,24 +194,34 @@ def _imported(path: Path, request: Request) -> Graph:
 
 
 def _data(request: Request, graph: Graph) -> Batch:
+    intakes = graph_intakes(graph, request.preprocessing)
     if request.ranges is not None or not needs_data(request.pipeline):
         return {}
     if request.data is None:
         return synthetic_data(graph)
-    data = request.data(input_shapes(graph))
+    data = request.data(intakes)
     warn_of_outliers(graph, data)
     return data
 
 
+def _seen(request: Request, graph: Graph, data: Batch) -> dict[str, Seen]:
+    """Return what calibration saw of every input: on data of the user, or once before for stored ranges."""
+    if request.ranges is not None:
+        return request.ranges.inputs
+    given = _inputs(graph) if request.data is not None and data else []
+    return {op.label.data: seen_in(data[op.label.data], op.code is not None) for op in given}
+
+
 def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:
     """Run the request's pipeline with verification and the observer behind every pass; return the ranges it found."""
-    ranges = Ranges()
     for row in rows_of(request.pipeline):
         if row.foresee is not None:
             row.foresee(graph, request.target)
     usual = DEFAULT.startswith(request.pipeline) or stems(request.pipeline) == stems(DEFAULT)
     own_order = request.start is not None or not usual
-    for one in parse_pipeline(request.pipeline, Setting(request.target, _data(request, graph), request.ranges)):
+    data = _data(request, graph)
+    ranges = Ranges(inputs=_seen(request, graph, data))
+    for one in parse_pipeline(request.pipeline, Setting(request.target, data, request.ranges)):
         started = time.perf_counter()
         graph = _guarded(one, graph) if own_order else one(graph)
         drop_weights(graph)
@@ -220,9 +246,19 @@ def _guarded(one: Pass, graph: Graph) -> Graph:
 def _emitted(graph: Graph, meta: Mapping[str, Any], memory: int, request: Request) -> Emission:
     """Return the program of a graph; what emission does not find in a text is the user's to mend."""
     try:
-        return emit(graph, meta, memory)
+        return _preprocessing(emit(graph, meta, memory), graph, request)
     except Exception as error:
         if request.start is None or isinstance(error, CimcError):
             raise
         message = f"no program can be emitted from this IR: {type(error).__name__}: {error}"
         raise fail("CIM0306", message, hint="compare with what --compile-to tile writes for a model") from None
+
+
+def _preprocessing(emission: Emission, graph: Graph, request: Request) -> Emission:
+    """Return an emission whose input ports hold what is stated of them."""
+    if not request.preprocessing:
+        return emission
+    stated = {one.name: one.preprocessing for one in graph_intakes(graph, request.preprocessing)}
+    program = emission.program
+    ports = tuple(replace(port, preprocessing=stated[port.name]) for port in program.inputs)
+    return replace(emission, program=replace(program, inputs=ports))

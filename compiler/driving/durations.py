@@ -19,6 +19,12 @@ def seconds(text: str, place: str = "--time") -> int:
     return int(match[1]) * UNITS[match[2]]
 
 
+def written(time_s: int) -> str:
+    """Return whole seconds in the largest unit that holds them without a rest, as `seconds` reads it."""
+    unit = next(name for name in reversed(UNITS) if time_s % UNITS[name] == 0) if time_s else "s"
+    return f"{time_s // UNITS[unit]}{unit}"
+
+
 def spoken(duration_s: float) -> str:
     """Return a duration as progress lines show it: 8 s, 3 min, 2 h 05 min."""
     if duration_s < 90:

@@ -1,7 +1,6 @@
 """Scores: a program run over labelled data, as compiled or as one chip at one time runs it."""
 
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,14 +17,13 @@ from cimc.backends.plan.walk import Plan
 from cimc.backends.silicon.compensation_mode import compensated
 from cimc.backends.silicon.refit import Sums, exact_sums, refitted
 from cimc.diagnostics import fail
-from cimc.driving.arrays import Feeding, feed
-from cimc.isa.errors import CimcWarning
-from cimc.isa.program import Port, Program
+from cimc.driving.arrays import feed
+from cimc.driving.feeding import CODES, Feeding, program_intakes
+from cimc.driving.guard import warn_of_data
+from cimc.isa.program import Program
 
 Arrays = Mapping[str, NDArray[Any]]
 
-OUTSIDE = 0.02
-"""Share of inputs beyond the calibrated range that deserves a warning."""
 CHUNK, CHUNK_ON_DEVICE = 256, 2048
 """Samples that are run at a time."""
 
@@ -117,24 +115,16 @@ def cores() -> int:
 
 
 def program_inputs(program: Program, arrays: Arrays, feeding: Feeding, path: str) -> dict[str, NDArray[Any]]:
-    """Return float32 inputs [N, *shape] for every port of a program; warn where many lie outside its ranges.
+    """Return float32 inputs [N, *shape] for every port of a program; warn where they are unlike its calibration.
 
     Raises CimcError CIM0201 to CIM0203, which name `path`.
     """
-    fed = feed(arrays, [(port.name, port.model_shape) for port in program.inputs], feeding, path)
+    fed = feed(arrays, program_intakes(program, feeding), path, feeding.limit)
     for port in program.inputs:
-        _warn_if_outside(port, fed[port.name][:CHUNK], path)
+        if feeding.kind == CODES:
+            ports.require_codes(port, fed[port.name])
+        warn_of_data(program, port, fed[port.name], path)
     return fed
-
-
-def _warn_if_outside(port: Port, real: NDArray[Any], path: str) -> None:
-    low, high = ((code - port.zero) * port.scale for code in (port.low - 1, port.high + 1))
-    share = float(((real < low) | (real > high)).mean())
-    if share > OUTSIDE:
-        found = (
-            f"{path}: {100 * share:.0f} % of {port.name!r} lies outside the calibrated range {low:.4g} to {high:.4g}"
-        )
-        warnings.warn(CimcWarning(f"{found}; check --scale and --offset"), stacklevel=2)
 
 
 def labels_of(program: Program, arrays: Arrays, count: int, path: str) -> NDArray[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from cimc.backends.emission.builder import Emission
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.driver import Compilation, Request, compile_model
+from cimc.driving.feeding import stated_in
 from cimc.isa.disassemble import render_instruction
 from cimc.isa.program import Program
 from cimc.passes.ranges import Ranges
@@ -51,6 +52,7 @@ def request_of(program: Program) -> Request:
             Ranges.from_json(meta["ranges"]),
             unbatched=bool(meta["options"].get("unbatched")),
             shapes=_stated_shapes(meta["options"].get("shapes", {})),
+            preprocessing=stated_in(program),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise _not_ours(error) from None

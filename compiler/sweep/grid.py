@@ -1,7 +1,7 @@
 """The file of a sweep: models with their data, and the lists whose products are tried."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import product
 from math import prod
@@ -11,6 +11,7 @@ from typing import Any
 from cimc.backends.noise.table import DEFAULTS
 from cimc.diagnostics import fail
 from cimc.driving.durations import seconds
+from cimc.driving.feeding import EVERY, Values
 from cimc.isa.budgets import require
 from cimc.isa.documents import toml_value
 from cimc.isa.opening import named, read_regular
@@ -29,8 +30,7 @@ class Subject:
     file: Path
     calib: Path
     data: Path
-    offset: float = 0.0
-    scale: float = 1.0
+    preprocessing: Mapping[str, Values] = field(default_factory=dict, hash=False)
     limit: int | None = None
     refit_samples: int = 64
     metric: str = "accuracy"
@@ -103,6 +103,7 @@ class Grid:
 
 
 TEXTS, COUNT, NUMBER, TEXT = "a text or a list of texts", "a whole number", "a number", "a text"
+NUMBERS = "a number or a list of numbers"
 
 MODEL_KEYS: Mapping[str, str] = {
     "name": TEXT,
@@ -111,6 +112,8 @@ MODEL_KEYS: Mapping[str, str] = {
     "data": TEXT,
     "offset": NUMBER,
     "scale": NUMBER,
+    "mean": NUMBERS,
+    "std": NUMBERS,
     "limit": COUNT,
     "refit_samples": COUNT,
     "metric": TEXT,
@@ -157,10 +160,12 @@ def _subject(path: Path, index: int, facts: Mapping[str, Any]) -> Subject:
             raise _unusable(path, f"{place}: {key} is missing")
     values = {key: _value(path, f"{place}, {key}", facts[key], MODEL_KEYS[key]) for key in facts}
     files = {key: _file(path, f"{place}, {key}", values.pop(key)) for key in ("file", "calib", "data")}
+    steps = {key: values.pop(key) for key in ("offset", "scale", "mean", "std") if key in values}
     metric = values.get("metric", "accuracy")
     if metric not in METRICS:
         raise _unusable(path, f"{place}: metric is {metric!r}, known are {', '.join(METRICS)}")
-    return Subject(**{"name": files["file"].stem, **values, **files})
+    stated = {EVERY: steps} if steps else {}
+    return Subject(**{"name": files["file"].stem, **values, **files, "preprocessing": stated})
 
 
 def _grid(path: Path, subjects: tuple[Subject, ...], facts: Mapping[str, Any]) -> Grid:
@@ -206,6 +211,11 @@ def _texts(value: Any) -> tuple[str, ...] | None:
     )
 
 
+def _numbers(value: Any) -> tuple[float, ...] | None:
+    values = value if isinstance(value, list) else [value]
+    return tuple(map(float, values)) if all(_number(one, (int, float)) is not None for one in values) else None
+
+
 def _number(value: Any, kinds: type | tuple[type, ...]) -> Any:
     return value if isinstance(value, kinds) and not isinstance(value, bool) else None
 
@@ -214,7 +224,8 @@ READERS: Mapping[str, Callable[[Any], Any]] = {
     TEXTS: _texts,
     TEXT: lambda value: value if isinstance(value, str) else None,
     COUNT: lambda value: _number(value, int) if _number(value, int) is not None and value >= 0 else None,
-    NUMBER: lambda value: _number(value, (int, float)),
+    NUMBER: lambda value: None if _number(value, (int, float)) is None else float(value),
+    NUMBERS: _numbers,
 }
 
 

@@ -2,16 +2,19 @@
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cimc import __version__
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
-from cimc.driving.arrays import Feeding, feed, load_arrays
+from cimc.driving.arrays import load_arrays
+from cimc.driving.calibration import calibration
 from cimc.driving.driver import Request, compile_model
 from cimc.driving.durations import seconds
-from cimc.driving.scoring import Scoring, labels_of
+from cimc.driving.feeding import Feeding
+from cimc.driving.scoring import Scoring, labels_of, program_inputs
 from cimc.isa import binary
 from cimc.isa.program import Program
 from cimc.sweep.grid import NO_NOISE, Build, Subject, Trial
@@ -22,27 +25,24 @@ Row = dict[str, Any]
 
 def compiled(build: Build) -> Program:
     """Return the program of a build. Raises CimcError."""
-    subject = build.subject
-
-    def data(inputs: list[tuple[str, tuple[int, ...]]]) -> Any:
-        return feed(load_arrays(str(subject.calib)), inputs, _feeding(subject, None), str(subject.calib))
-
-    request = Request(load_target(build.target), build.pipeline, data=data)
+    subject, path = build.subject, str(build.subject.calib)
+    data = calibration(partial(load_arrays, path), path)
+    request = Request(load_target(build.target), build.pipeline, data=data, preprocessing=subject.preprocessing)
     return compile_model(subject.file, request).emission.program
 
 
 def scoring_of(program: Program, subject: Subject, refit: bool) -> Scoring:
     """Return a program with the data it is scored on, and what refit reads if it will be needed. Raises CimcError."""
-    wanted = [(port.name, port.model_shape) for port in program.inputs]
     path = str(subject.data)
     arrays = load_arrays(path)
-    inputs = feed(arrays, wanted, _feeding(subject, subject.limit), path)
+    inputs = program_inputs(program, arrays, Feeding(limit=subject.limit), path)
     labels = (
         labels_of(program, arrays, len(next(iter(inputs.values()))), path) if subject.metric == "accuracy" else None
     )
     if not refit:
         return Scoring(program, inputs, labels)
-    real = feed(load_arrays(str(subject.calib)), wanted, _feeding(subject, subject.refit_samples), str(subject.calib))
+    path = str(subject.calib)
+    real = program_inputs(program, load_arrays(path), Feeding(limit=subject.refit_samples), path)
     codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
     return Scoring(program, inputs, labels, codes)
 
@@ -98,7 +98,3 @@ def trial_key(scoring: bytes, trial: Trial, noise: Noise | None) -> str:
     profile = "" if noise is None else repr(noise.profile)
     facts = (__version__, profile, trial.sources, trial.compensation, trial.seed, trial.times)
     return hashlib.sha256(scoring + repr(facts).encode()).hexdigest()[:32]
-
-
-def _feeding(subject: Subject, limit: int | None) -> Feeding:
-    return Feeding(subject.offset, subject.scale, limit)

@@ -14,8 +14,9 @@ from pathlib import Path
 
 from noise_table import MODELS
 
-from cimc.driving.arrays import Feeding, feed, load_arrays
-from cimc.driving.driver import Request, compile_to_stage, input_shapes, run_pipeline
+from cimc.driving.arrays import feed, load_arrays
+from cimc.driving.driver import Request, compile_to_stage, graph_intakes, run_pipeline
+from cimc.driving.feeding import EVERY
 from cimc.ir.xbar import MvmOp
 from cimc.passes.column_ranges import ColumnRanges, Statistics, full_scales, measured
 from cimc.passes.pipeline import DEFAULT
@@ -25,12 +26,12 @@ from cimc.targets import load_target
 def statistics(name: str, folder: Path) -> Mapping[str, Statistics]:
     """Return what the array sums of each layer do on the model's calibration data."""
     model, calib, _, feeding, _ = MODELS[name]
-    numbers = dict(zip(feeding[::2], map(float, feeding[1::2]), strict=True))
+    options = (option.removeprefix("--") for option in feeding[::2])
+    stated = {EVERY: dict(zip(options, map(float, feeding[1::2]), strict=True))}
     target, path = load_target("aon-cim"), folder / f"{model}.onnx"
     arrays = load_arrays(f"{folder}/data/{calib}.npz")
     graph = compile_to_stage(path, Request(target), "import")
-    fed = Feeding(numbers.get("--offset", 0.0), numbers.get("--scale", 1.0), None)
-    data = feed(arrays, input_shapes(graph), fed, calib)
+    data = feed(arrays, graph_intakes(graph, stated), calib)
     road = DEFAULT.partition(",column-ranges")[0]
     graph = run_pipeline(graph, Request(target, road, data=lambda shapes: data))
     layers = [op for op in graph.operations if isinstance(op, MvmOp)]

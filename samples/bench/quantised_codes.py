@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Block, Region, SSAValue
 
-from cimc.driving.arrays import Feeding, feed, load_arrays
-from cimc.driving.driver import Request, compile_model, input_shapes
+from cimc.driving.arrays import feed, load_arrays
+from cimc.driving.driver import Request, compile_model, graph_intakes
+from cimc.driving.feeding import EVERY
 from cimc.evaluate import Evaluator
 from cimc.ir.attributes import ints
 from cimc.ir.graph import Graph
@@ -117,8 +118,8 @@ def main() -> None:
     given = parser.parse_args()
     from cimc.frontend import load
 
-    feeding = Feeding(given.offset, given.scale, given.limit)
-    inputs = feed(load_arrays(given.data), input_shapes(load(given.model)), feeding, given.data)
+    stated = {EVERY: {"offset": given.offset, "scale": given.scale}}
+    inputs = feed(load_arrays(given.data), graph_intakes(load(given.model), stated), given.data, given.limit)
     inputs = {name: np.rint(array) for name, array in inputs.items()}
     print("| layer | codes | differ alone | differ in the network |\n| --- | --- | --- | --- |")
     for number, (_, *cells) in enumerate(rows(given.model, inputs), start=1):

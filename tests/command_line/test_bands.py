@@ -47,8 +47,8 @@ def test_bands_belong_to_one_program_and_one_set_of_inputs(
     chip = [*noise, "--seed", "500", "--layers"]
     assert main(["run", "digits.cimb", *DATA, *chip, "-o", "same.npz"]) == 0
     assert main(["check-silicon", "bands.npz", "same.npz"]) == 0
-    scaled = [*DATA[:2], "--scale", "0.05", "--limit", "20"]
-    for program, data in (("other.cimb", DATA), ("digits.cimb", scaled)):
+    others = ["--input", str(SAMPLES / "digits_calib.npz"), "--limit", "20"]
+    for program, data in (("other.cimb", DATA), ("digits.cimb", others)):
         assert main(["run", program, *data, *chip, "-o", "wrong.npz"]) == 0
         capsys.readouterr()
         assert main(["check-silicon", "bands.npz", "wrong.npz"]) == 3

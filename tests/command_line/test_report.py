@@ -47,7 +47,8 @@ def test_a_report_says_what_a_refit_wins_back(folder, capsys):
         report = json.loads((folder / "report.json").read_text())
         assert report["compensation"] == how[1]
         ratios.append(report["exact_outputs_db"])
-        lines = capsys.readouterr().out.splitlines()
+        *lines, origin = capsys.readouterr().out.splitlines()
+        assert f"compensation {how[1]}" in origin
         assert [line.split()[0] for line in lines] == ["layer", *(layer["layer"] for layer in report["layers"])]
     assert ratios[1] > ratios[0] + 3
 

@@ -14,6 +14,7 @@ from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.disassemble import render
 from cimc.isa.errors import IsaError
 from cimc.isa.fuzz import random_instructions
+from cimc.isa.preprocessing import Preprocessing
 from cimc.isa.program import Layer, Port, Program
 from cimc.isa.table import ELEMENT_TYPES
 
@@ -27,6 +28,16 @@ JSON = st.recursive(
     max_leaves=8,
 )
 NAMES = st.text() | st.sampled_from(["conv1", 'say "hi"', "semi;colon", "back\\slash", "new\nline", "\u2028", "\ud800"])
+
+
+@st.composite
+def preprocessings(draw: st.DrawFn) -> Preprocessing | None:
+    """Draw well-formed preprocessing of any input, or none."""
+    numbers = st.floats(-1e9, 1e9)
+    factors = numbers.filter(lambda value: value != 0.0)
+    normalised = draw(st.booleans())
+    mean, std = ((draw(numbers),), (draw(factors),)) if normalised else ((), ())
+    return draw(st.none() | st.just(Preprocessing(draw(numbers), draw(factors), mean, std)))
 
 
 @st.composite
@@ -46,6 +57,7 @@ def ports(draw: st.DrawFn) -> Port:
         zero=draw(st.integers(-(2**16), 2**16)),
         low=low,
         high=high,
+        preprocessing=draw(preprocessings()),
     )
 
 

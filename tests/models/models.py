@@ -7,8 +7,9 @@ from typing import Any
 from command_line.test_cases import run
 from numpy.typing import NDArray
 
-from cimc.driving.arrays import Feeding, feed, load_arrays
-from cimc.driving.driver import input_shapes
+from cimc.driving.arrays import feed, load_arrays
+from cimc.driving.driver import graph_intakes
+from cimc.driving.feeding import EVERY
 from cimc.frontend import load
 
 UNIT = ("--scale", "0.00392156862745098")
@@ -76,10 +77,10 @@ class Job:
 
     def inputs(self) -> dict[str, NDArray[Any]]:
         """Return the test set as the model wants it."""
-        given = dict(zip(self.model.feeding[::2], map(float, self.model.feeding[1::2]), strict=True))
-        feeding = Feeding(given.get("--offset", 0.0), given.get("--scale", 1.0))
+        options, values = self.model.feeding[::2], map(float, self.model.feeding[1::2])
+        stated = {option.removeprefix("--"): value for option, value in zip(options, values, strict=True)}
         path = self.data(self.model.test)
-        return feed(load_arrays(path), input_shapes(load(Path(self.file))), feeding, path)
+        return feed(load_arrays(path), graph_intakes(load(Path(self.file)), {EVERY: stated}), path)
 
     def ok(self, command: str, *arguments: str) -> str:
         """Run a command, which must end well; return its output."""
@@ -92,6 +93,6 @@ class Job:
         return self.ok("compile", self.file, *calibration, "--target", self.target, "-o", self.program, *options)
 
     def test(self, command: str, *arguments: str) -> str:
-        """Run `eval`, `run` or `verify` on the test set."""
+        """Run `eval`, `run` or `verify` on the test set, which is preprocessed as the program says."""
         option = "--data" if command == "eval" else "--input"
-        return self.ok(command, *arguments, option, self.data(self.model.test), *self.model.feeding)
+        return self.ok(command, *arguments, option, self.data(self.model.test))

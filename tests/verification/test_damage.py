@@ -13,8 +13,9 @@ from verification.changes import CHANGES, Change, changed
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.reference import sampled as reference_sample
-from cimc.driving.arrays import Feeding, feed, load_arrays
-from cimc.driving.driver import Compilation, input_shapes
+from cimc.driving.arrays import feed, load_arrays
+from cimc.driving.driver import Compilation, graph_intakes
+from cimc.driving.feeding import EVERY
 from cimc.isa import binary
 from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.program import Program
@@ -229,4 +230,4 @@ def faulty(program: Program) -> tuple[Compilation, Prover]:
 
 def inputs(compilation: Compilation) -> dict[str, Any]:
     path = str(SAMPLES / "digits_test.npz")
-    return feed(load_arrays(path), input_shapes(compilation.graph), Feeding(scale=0.0625, limit=2), path)
+    return feed(load_arrays(path), graph_intakes(compilation.graph, {EVERY: {"scale": 0.0625}}), path, limit=2)

@@ -1,0 +1,49 @@
+"""What a result comes from: the program's hash, what its data were taken for, the chip that was drawn."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from cimc.backends.noise.sources import Noise
+from cimc.driving.durations import written
+from cimc.driving.feeding import Feeding, feeding_facts, feeding_text
+from cimc.isa.binary import program_digest
+from cimc.isa.program import Program
+
+RUN = "run.facts"
+"""The array of an output file that holds these facts, as JSON."""
+SHORT = 12
+"""Digits of a hash that people are shown."""
+
+
+def run_facts(program: Program, feeding: Feeding, noise: Noise | None, compensation: str) -> dict[str, Any]:
+    """Return the facts of a run as one JSON object; `noise` is null for an exact chip."""
+    return {
+        "program": program_digest(program),
+        "feeding": feeding_facts(program, feeding),
+        "noise": noise and noise_facts(noise),
+        "compensation": compensation,
+    }
+
+
+def noise_facts(noise: Noise) -> Mapping[str, Any]:
+    """Return which chip was drawn, and its age in seconds."""
+    return {
+        "profile": noise.profile.name,
+        "seed": noise.seed,
+        "seconds": noise.time_s,
+        "sources": sorted(noise.sources),
+    }
+
+
+def run_text(program: Program, feeding: Feeding, chips: Iterable[str]) -> str:
+    """Return program, feeding and chips in one line."""
+    return "; ".join([f"  program {program_digest(program)[:SHORT]}", feeding_text(program, feeding), *chips])
+
+
+def chip_text(noise: Noise | None, compensation: str) -> list[str]:
+    """Return which chip was drawn, in words."""
+    if noise is None:
+        return ["exact chip"]
+    sources = ", ".join(sorted(noise.sources))
+    drawn = f"chip {noise.seed} of {noise.profile.name} after {written(noise.time_s)}"
+    return [drawn, f"noisy: {sources}", f"compensation {compensation}"]
