@@ -45,7 +45,7 @@ def _load(path: Path, is_last: bool) -> Program:
     try:
         return _parse(text, path)
     except IsaError as error:
-        if error.code in DIFFERENT and not is_last and path.read_bytes() != text.encode():
+        if error.code in DIFFERENT and not is_last and path.exists() and path.read_bytes() != text.encode():
             raise Overtaken from None
         raise
 

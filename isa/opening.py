@@ -5,7 +5,10 @@ Faults are OSErrors whose `strerror` is a sentence: every loader gives them its 
 
 import errno
 import os
+import shutil
 import stat
+import sys
+import tempfile
 from pathlib import Path, PurePath
 from typing import BinaryIO
 
@@ -13,6 +16,8 @@ from cimc.isa.budgets import require
 
 FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """Not to block: a FIFO without a writer, or a device, opens at once and is refused."""
+STANDARD = "-"
+"""Names standard input and standard output in place of a file."""
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -34,8 +39,23 @@ def set_root(folder: str | None) -> None:
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
-    """Return an open regular file, which a user has named. Raises OSError, also for folders, FIFOs and devices."""
-    return _opened(Path(path), 0)
+    """Return an open regular file, which a user has named; STANDARD is what standard input holds, as such a file.
+
+    Raises OSError, also for folders, FIFOs and devices.
+    """
+    return _standard_input() if os.fspath(path) == STANDARD else _opened(Path(path), 0)
+
+
+def _standard_input() -> BinaryIO:
+    """Return a file without a name that holds all of standard input."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115
+    try:
+        shutil.copyfileobj(sys.stdin.buffer, file)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file  # type: ignore[return-value]
 
 
 def open_named(folder: Path, name: str) -> BinaryIO:

@@ -147,6 +147,9 @@ def _phases(target: Mapping[str, Any], adc: Mapping[str, Any]) -> int:
 
 def machine(meta: Mapping[str, Any]) -> Machine:
     """Return the machine that a program's `meta["target"]` describes; traps with CIM0500 where a fact is missing."""
+    if meta.get("target") is None:
+        hint = 'add --target NAME, or `.meta "target"` to the text'
+        raise Trap("CIM0500", "the program does not say for which target it is", hint)
     target = _section(meta, "target")
     array, dac, adc = (_section(target, name) for name in ("array", "dac", "adc"))
     unbounded = array.get("tiles") == "unbounded"

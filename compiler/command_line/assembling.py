@@ -1,10 +1,14 @@
 """cimc asm, objdump and lint."""
 
 import argparse
+import json
 import sys
+from dataclasses import asdict
 
-from cimc.command_line.files import keep_inputs, payload_beside, writing
-from cimc.isa.container import load_program, save_binary, save_text
+from cimc.command_line.files import keep_inputs, payload_beside, write, writing
+from cimc.command_line.programs import program_of
+from cimc.isa.binary import to_parts
+from cimc.isa.container import load_program, save_text
 from cimc.isa.disassemble import render
 from cimc.isa.errors import INVALID
 from cimc.isa.sections import SECTIONS
@@ -12,9 +16,8 @@ from cimc.isa.sections import SECTIONS
 
 def asm_command(options: argparse.Namespace) -> int:
     keep_inputs([options.output], [options.program, payload_beside(options.program)])
-    program = load_program(options.program)
-    with writing(options.output):
-        save_binary(program, options.output)
+    program = program_of(options)
+    write(options.output, *to_parts(program))
     return 0
 
 
@@ -38,8 +41,10 @@ def objdump_command(options: argparse.Namespace) -> int:
 def lint_command(options: argparse.Namespace) -> int:
     from cimc.isa.lint import lint
 
-    findings = lint(load_program(options.program))
-    for finding in findings:
-        print(finding)
+    findings = lint(program_of(options))
+    if options.json:
+        print(json.dumps({"program": options.program, "findings": [asdict(finding) for finding in findings]}))
+    else:
+        print("".join(f"{finding}\n" for finding in findings), end="")
     print(f"{options.program}: {len(findings)} finding{'' if len(findings) == 1 else 's'}", file=sys.stderr)
     return INVALID if findings else 0

@@ -1,20 +1,24 @@
 """cimc target, noise and passes: list what there is, show one in full."""
 
 import argparse
+import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import cleandoc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cimc.command_line.parsing import did_you_mean
 from cimc.diagnostics import fail
 from cimc.driving.tables import tabulate, terminal_width
+from cimc.isa.documents import toml_value
 
 if TYPE_CHECKING:
     from cimc.backends.noise.table import Source
     from cimc.passes.pipeline import Row
     from cimc.targets import Target
 
+Tables = Mapping[str, tuple[Sequence[str], Sequence[Sequence[str]]]]
+"""Heads and rows of each table, by its name in JSON."""
 TYPES = {int: "whole number", float: "number", str: "word"}
 """Types of the options of passes, for people."""
 
@@ -24,9 +28,13 @@ def target_command(options: argparse.Namespace) -> int:
 
     if options.action == "list":
         targets = [load_target(name) for name in built_in_names()]
-        _print(("target", "chip"), [(target.name, _introduced(target, targets)) for target in targets])
+        rows = [(target.name, _introduced(target, targets)) for target in targets]
+        return _print(options, {"targets": (("target", "chip"), rows)})
+    target = load_target(_name(options, [*built_in_names(), "or a .toml file"]))
+    if options.json:
+        print(json.dumps({"name": target.name, **target.sections()}))
     else:
-        sys.stdout.write(load_target(_name(options, [*built_in_names(), "or a .toml file"])).render())
+        sys.stdout.write(target.render())
     return 0
 
 
@@ -44,16 +52,14 @@ def noise_command(options: argparse.Namespace) -> int:
     from cimc.backends.noise.table import NAMES, SOURCES
 
     if options.action == "list":
-        _print(("profile", "statistics"), [(name, load_profile(name).summary) for name in built_in_names()])
-        print()
+        profiles = [(name, load_profile(name).summary) for name in built_in_names()]
         rows = [(one.name, "yes" if one.by_default else "no", one.disturbs) for one in SOURCES]
-        _print(("source", "by default", "disturbs"), rows)
-    else:
-        _show_noise(_name(options, [*built_in_names(), *NAMES, "or a .toml file"]))
-    return 0
+        heads = ("source", "by default", "disturbs")
+        return _print(options, {"profiles": (("profile", "statistics"), profiles), "sources": (heads, rows)})
+    return _show_noise(options, _name(options, [*built_in_names(), *NAMES, "or a .toml file"]))
 
 
-def _show_noise(name: str) -> None:
+def _show_noise(options: argparse.Namespace, name: str) -> int:
     """Print a source and what a profile may say of it, or the file of a profile. Raises Refusal CIM0530, CIM0531."""
     from cimc.backends.machine.traps import Refusal
     from cimc.backends.noise.profiles import built_in_names, profile_text
@@ -62,13 +68,15 @@ def _show_noise(name: str) -> None:
     sources = {one.name: one for one in SOURCES}
     known = [*built_in_names(), *sources]
     if name in sources:
-        print(f"{name}: {sources[name].disturbs}\n")
-        _print(("constant", "unit", "default", "takes"), list(_constants(sources[name])))
-    elif name in known or name.endswith(".toml"):
-        sys.stdout.write(profile_text(name))
-    else:
-        hint = did_you_mean(name, known, f"one of {', '.join(known)}, or a .toml file")
-        raise Refusal("CIM0531", f"there is no noise profile or source named {name!r}", hint)
+        table = (("constant", "unit", "default", "takes"), list(_constants(sources[name])))
+        facts = {"name": name, "disturbs": sources[name].disturbs}
+        return _print(options, {"constants": table}, facts, f"{name}: {sources[name].disturbs}\n")
+    if name in known or name.endswith(".toml"):
+        text = profile_text(name)
+        sys.stdout.write(f"{json.dumps(toml_value(text, name))}\n" if options.json else text)
+        return 0
+    hint = did_you_mean(name, known, f"one of {', '.join(known)}, or a .toml file")
+    raise Refusal("CIM0531", f"there is no noise profile or source named {name!r}", hint)
 
 
 def _constants(source: "Source") -> Iterator[tuple[str, str, str, str]]:
@@ -86,27 +94,27 @@ def passes_command(options: argparse.Namespace) -> int:
 
     if options.action == "list":
         rows = [(row.name, ", ".join(one.name for one in row.options) or "-", row.reason) for row in PASSES]
-        _print(("pass", "options", "why it stands in this place"), rows)
-        return 0
+        return _print(options, {"passes": (("pass", "options", "why it stands in this place"), rows)})
     known = {row.name: row for row in PASSES}
     name = _name(options, known)
     if name not in known:
         hint = did_you_mean(name, known, f"one of {', '.join(known)}")
         raise fail("CIM0305", f"there is no pass named {name!r}", hint=hint)
-    print("\n".join(_told(known[name])))
-    return 0
+    row = known[name]
+    facts = {"name": name, "does": cleandoc(row.kind.__doc__ or ""), "reason": row.reason, "requires": row.requires}
+    options_of = [(one.name, TYPES[type(one.default)], str(one.default)) for one in row.options]
+    table = {"options": (("option", "type", "default"), options_of)} if options_of or options.json else {}
+    return _print(options, table, facts, "\n".join(_told(row)))
 
 
 def _told(row: "Row") -> Iterator[str]:
-    """Yield what a pass does, why it stands where it does, and its options with types and defaults."""
+    """Yield what a pass does, why it stands where it does, and how its options are set."""
     yield f"{row.name}: {cleandoc(row.kind.__doc__ or '')}\n"
     yield f"  in its place because   {row.reason}"
     if row.requires:
         yield f"  must stand behind      {', '.join(row.requires)}"
     if row.options:
         yield f"\nOptions, set with --set '{row.name}{{OPTION=VALUE}}':"
-        rows = [(one.name, TYPES[type(one.default)], str(one.default)) for one in row.options]
-        yield from tabulate([("option", "type", "default"), *rows], terminal_width())
 
 
 def _name(options: argparse.Namespace, known: Iterable[str]) -> str:
@@ -116,5 +124,12 @@ def _name(options: argparse.Namespace, known: Iterable[str]) -> str:
     return str(options.name)
 
 
-def _print(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    print("\n".join(tabulate([heads, *rows], terminal_width())))
+def _print(options: argparse.Namespace, tables: Tables, facts: Mapping[str, Any] | None = None, head: str = "") -> int:
+    """Print a head and tables for people, or facts and tables as one JSON object; return the exit status."""
+    if options.json:
+        rows = {name: [dict(zip(heads, row, strict=True)) for row in found] for name, (heads, found) in tables.items()}
+        print(json.dumps({**(facts or {}), **rows}))
+        return 0
+    shown = ["\n".join(tabulate([heads, *rows], terminal_width())) for heads, rows in tables.values()]
+    print("\n".join([*([head] if head else []), *(["\n\n".join(shown)] if shown else [])]))
+    return 0

@@ -39,7 +39,7 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
         pipeline=pipeline,
         ranges=read_ranges(options.ranges) if options.ranges else None,
         data=_calibration(options) if options.calib else None,
-        observer=observer_of(options),
+        observer=observer_of(options, pipeline),
         unbatched=getattr(options, "unbatched", False),
         shapes=dict(getattr(options, "shape", ())),
         start=getattr(options, "start", None),
@@ -140,7 +140,7 @@ def _compilation(options: argparse.Namespace, request: Request) -> Compilation:
 
 
 def _compile_program(options: argparse.Namespace, request: Request) -> int:
-    from cimc.driving.summary import render_summary, summarise
+    from cimc.driving.summary import SHOWN_LAYERS, render_summary, summarise
 
     compilation = _compilation(options, request)
     save(compilation.emission.program, options.output)
@@ -149,7 +149,8 @@ def _compile_program(options: argparse.Namespace, request: Request) -> int:
     if options.json:
         print(json.dumps(summarise(compilation, request.target)))
     else:
-        print(render_summary(compilation, request.target, options.output, terminal_width()))
+        most = None if options.all_layers else SHOWN_LAYERS
+        print(render_summary(compilation, request.target, options.output, terminal_width(), most))
     warn_without_data(request, request.pipeline)
     return 0
 

@@ -17,9 +17,11 @@ from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.pricing import check_lines, peak_lines, why_lines
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays
+from cimc.driving.feeding import feeding_facts
 from cimc.driving.measures import measure
 from cimc.driving.scoring import program_inputs
 from cimc.driving.tables import tabulate, terminal_width
+from cimc.isa.binary import program_digest
 from cimc.isa.container import load_program
 from cimc.isa.errors import FAILED
 from cimc.isa.program import Program
@@ -57,7 +59,8 @@ def _cost_of_program(options: argparse.Namespace) -> int:
         return 0
     found = facts(cost, program, options.by)
     if options.json:
-        print(json.dumps(found, indent=1))
+        fed = feeding_facts(program, feeding_of(options)) if options.input else None
+        print(json.dumps({"program": program_digest(program), "feeding": fed, **found}, indent=1))
     elif options.csv:
         sys.stdout.write(_csv(found["rows"]))
     else:

@@ -1,15 +1,20 @@
 """Files that commands write: never over an input, never half, and with an error that names them."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from cimc.diagnostics import fail
+from cimc.isa.opening import STANDARD
 
 
 @contextmanager
 def writing(path: str | Path) -> Iterator[None]:
     """Turn an OSError inside the block into CimcError CIM0002 about `path`, which must not be a folder."""
+    if str(path) == STANDARD:
+        hint = "`run`, `asm` and `export-onnx` write to it, `objdump` and `opt` without -o"
+        raise fail("CIM0003", "standard output is no place for this output", hint=hint)
     if Path(path).is_dir():
         raise fail("CIM0002", f"cannot write {path}: it is a folder", hint="name a file in it")
     try:
@@ -20,9 +25,12 @@ def writing(path: str | Path) -> Iterator[None]:
 
 
 def write(path: str | Path, *parts: bytes) -> None:
-    """Write one file, whole or not at all. Raises CimcError CIM0002."""
+    """Write one file, whole or not at all, or to standard output. Raises CimcError CIM0002."""
     from cimc.isa.atomic import write_files
 
+    if str(path) == STANDARD:
+        sys.stdout.buffer.write(b"".join(parts))
+        return
     with writing(path):
         write_files({Path(path): parts})
 
@@ -32,7 +40,7 @@ def keep_inputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Pat
     kept = {file.resolve() for path in inputs if path for file in _with_companions(Path(path))}
     taken: set[Path] = set()
     for path in outputs:
-        if not path:
+        if not path or str(path) == STANDARD:
             continue
         place = Path(path).resolve()
         if place in kept or place in taken:

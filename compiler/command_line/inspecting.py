@@ -1,6 +1,8 @@
 """cimc check and explain: what is wrong with a model, and what an error code means."""
 
 import argparse
+import json
+from dataclasses import asdict
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -14,8 +16,11 @@ def check_command(options: argparse.Namespace) -> int:
 
     problems = check(Path(options.model), options.unbatched, dict(options.shape))
     if problems:
+        if options.json:
+            print(json.dumps({"model": options.model, "problems": [asdict(one) for one in problems]}))
         raise DiagnosticError(problems)
-    print(f"{options.model}: everything in this model can be compiled")
+    sentence = f"{options.model}: everything in this model can be compiled"
+    print(json.dumps({"model": options.model, "problems": []}) if options.json else sentence)
     return 0
 
 
@@ -23,6 +28,9 @@ def explain_command(options: argparse.Namespace) -> int:
     codes = _all_codes()
     if options.list:
         rows = [(name, str(code.status), code.title) for name, code in sorted(codes.items())]
+        if options.json:
+            print(json.dumps({name: code._asdict() for name, code in sorted(codes.items())}))
+            return 0
         print("\n".join(tabulate([("code", "exit status", "title"), *rows], terminal_width())))
         return 0
     if not options.code:
@@ -35,7 +43,8 @@ def explain_command(options: argparse.Namespace) -> int:
             f"there is no error code {options.code!r}",
             hint=f"did you mean {' or '.join(near)}?" if near else f"codes run from {min(codes)} to {max(codes)}",
         )
-    print(f"{options.code.upper()}: {found.title} (exit status {found.status})\n\n{found.explanation}")
+    name, sentence = options.code.upper(), f"{found.title} (exit status {found.status})\n\n{found.explanation}"
+    print(json.dumps({"code": name, **found._asdict()}) if options.json else f"{name}: {sentence}")
     return 0
 
 

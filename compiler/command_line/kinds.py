@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from cimc.diagnostics import fail
-from cimc.isa.opening import open_regular
+from cimc.isa.opening import STANDARD, open_regular
 
 PROGRAM, MODEL, ARRAYS, IR, TRACE = "a program", "an ONNX model", "a file of arrays", "IR text", "a trace"
 
@@ -35,7 +35,8 @@ MARK = 16
 
 def require_kinds(options: argparse.Namespace) -> None:
     """Raise CIM0003 where a file is of another kind than its place takes; one that is of no known kind passes."""
-    given = {name: value for name, value in vars(options).items() if name in WANTED and isinstance(value, str)}
+    texts = {name: value for name, value in vars(options).items() if isinstance(value, str) and value != STANDARD}
+    given = {name: value for name, value in texts.items() if name in WANTED}
     found = {name: kind_of(Path(value)) for name, value in given.items()}
     for name, kind in found.items():
         if kind and kind != WANTED[name] and (name, kind) != ("model", IR):

@@ -9,11 +9,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import TextIO
 
+from cimc.command_line.forms import Form, form_in
 from cimc.command_line.kinds import require_kinds
 from cimc.command_line.options import build_parser
-from cimc.diagnostics import Diagnostic, fail
+from cimc.command_line.progress import clear_line
+from cimc.diagnostics import fail
 from cimc.isa.budgets import set_budgets
-from cimc.isa.errors import INTERNAL, INTERRUPTED, USAGE, CimcError, CimcWarning
+from cimc.isa.errors import INTERRUPTED, USAGE, CimcError, CimcWarning
 from cimc.isa.opening import set_root
 
 
@@ -21,9 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status, 0 or one of cimc.isa.errors."""
     # Work is spread over images and layers, on threads of ours: more threads inside each product only get in their way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    form = form_in(given)
     try:
-        with _warnings_on_stderr():
-            status = _run(arguments)
+        with _warnings_on_stderr(form):
+            status = _run(given)
         sys.stdout.flush()
         return status
     except KeyboardInterrupt:
@@ -32,12 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()  # the reader has what it wanted
         return 0
     except Exception as error:
-        return _report(error)
+        return _report(error, form)
 
 
-def _run(arguments: Sequence[str] | None) -> int:
+def _run(arguments: Sequence[str]) -> int:
     parser = build_parser()
-    options, surplus = parser.parse_known_args(sys.argv[1:] if arguments is None else arguments)
+    options, surplus = parser.parse_known_args(arguments)
     if surplus:
         parser.error(f"there is no place for {' '.join(surplus)}")
     if options.run is None:
@@ -60,34 +64,36 @@ def _discard_output() -> None:
 
 
 @contextlib.contextmanager
-def _warnings_on_stderr() -> Iterator[None]:
+def _warnings_on_stderr(form: Form) -> Iterator[None]:
     """Print every warning of ours, as errors are printed; Python shows those of other packages."""
+
+    def show(
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        clear_line()
+        if isinstance(message, CimcWarning):
+            print(form.warning(message), file=sys.stderr)
+        else:
+            print(warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr, end="")
+
     with warnings.catch_warnings():
         warnings.simplefilter("always", CimcWarning)
-        warnings.showwarning = _show_warning
+        warnings.showwarning = show
         yield
 
 
-def _show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    if isinstance(message, CimcWarning):
-        print(message.render(), file=sys.stderr)
-    else:
-        print(warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr, end="")
-
-
-def _report(error: Exception) -> int:
-    """Print an error for people and return its exit status."""
+def _report(error: Exception, form: Form) -> int:
+    """Print an error and return its exit status."""
     known = _of_file(error) if isinstance(error, OSError) else error
     if not isinstance(known, CimcError):
-        return _internal(error)
-    print(known, file=sys.stderr)
+        known = _internal(error)
+    clear_line()
+    print(form.error(known), file=sys.stderr)
     return known.status
 
 
@@ -103,7 +109,8 @@ def _of_file(error: OSError) -> CimcError:
     return fail("CIM0001", f"cannot read{name}: {error.strerror or error}", hint="check the path and its permissions")
 
 
-def _internal(error: Exception) -> int:
+def _internal(error: Exception) -> CimcError:
+    """Return the error for a bug of ours, whose traceback is written to a file."""
     import traceback
 
     trace = "".join(traceback.format_exception(error))
@@ -114,9 +121,7 @@ def _internal(error: Exception) -> int:
         with open(name, "w", encoding="utf-8") as file:  # noqa: PTH123
             file.write(content)
         written = f"; the details are in {name}, please send it with the report"
-    problem = Diagnostic("CIM0901", f"internal error: {type(error).__name__}: {error}{written}")
-    print(problem.render(), file=sys.stderr)
-    return INTERNAL
+    return fail("CIM0901", f"internal error: {type(error).__name__}: {error}{written}")
 
 
 def _version() -> str:

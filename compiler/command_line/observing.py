@@ -8,20 +8,25 @@ from pathlib import Path
 from cimc.command_line.files import weights_beside, writing
 from cimc.command_line.graph_files import write_graph
 from cimc.command_line.parsing import did_you_mean
+from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.driver import Observer
 from cimc.ir.graph import Graph
 from cimc.ir.short import print_short
 from cimc.ir.text import print_graph
-from cimc.passes.pipeline import PASSES, STAGES
+from cimc.passes.pipeline import PASSES, STAGES, stems
 
 STAGE_OF = {last or "import": stage for stage, last in STAGES.items() if stage != "program"}
 """Stage of the IR by what was run last before it."""
 
 
-def observer_of(options: argparse.Namespace) -> Observer:
-    """Return what `--print-ir-after`, `--generic`, `--timing` and `--dump-stages` ask for. Raises CimcError."""
-    watchers: list[Observer] = [_Printer.of(options)]
+def observer_of(options: argparse.Namespace, pipeline: str) -> Observer:
+    """Return what `--print-ir-after`, `--generic`, `--timing` and `--dump-stages` ask for, and progress otherwise.
+
+    Raises CimcError.
+    """
+    printer = _Printer.of(options)
+    watchers: list[Observer] = [printer if printer.prints else _Steps(pipeline)]
     if getattr(options, "dump_stages", None):
         watchers.append(_Dump(Path(options.dump_stages)))
 
@@ -43,6 +48,21 @@ def stage_files(options: argparse.Namespace) -> list[Path]:
 
 def _stage_file(folder: Path, stage: str) -> Path:
     return folder / f"{list(STAGES).index(stage) + 1}-{stage}.mlir"
+
+
+class _Steps:
+    """Shows how many passes have run, on a terminal."""
+
+    def __init__(self, pipeline: str) -> None:
+        self._total = len(stems(pipeline))
+        self._done = 0
+        self._progress = Progress("compiling", self._total)
+
+    def __call__(self, name: str, graph: Graph, seconds: float) -> None:
+        self._done += name != "import"
+        self._progress.at(self._done)
+        if self._done == self._total:
+            self._progress.done()
 
 
 @dataclass(frozen=True)
@@ -80,6 +100,10 @@ class _Printer:
             hint = did_you_mean(wanted, known, f"one of {', '.join(known)}")
             raise fail("CIM0003", f"--print-ir-after: there is no pass named {wanted!r}", hint=hint)
         return _Printer(wanted, options.timing, options.generic)
+
+    @property
+    def prints(self) -> bool:
+        return self.timing or self.wanted is not None
 
     def __call__(self, name: str, graph: Graph, seconds: float) -> None:
         if self.timing:

@@ -7,9 +7,11 @@ from importlib import import_module
 from cimc import __version__
 from cimc.command_line.compensation_options import add_compensation_options
 from cimc.command_line.feeding_options import add_feeding_options
+from cimc.command_line.forms import FORMS, OPTION
 from cimc.command_line.noise_options import add_aim_options, add_noise_options
 from cimc.command_line.numbers import chips, count, percent, share, span, whole
 from cimc.command_line.parsing import Parser
+from cimc.command_line.programs import add_program
 from cimc.isa.sections import SECTIONS
 
 Command = Callable[[argparse.Namespace], int]
@@ -60,6 +62,8 @@ def build_parser() -> argparse.ArgumentParser:
         _noise,
         _passes,
         _explain,
+        _doctor,
+        _completion,
     ):
         add(commands)
     return parser
@@ -77,7 +81,14 @@ def _command(commands: "Commands", name: str, summary: str, run: Command) -> arg
         metavar="NAME=NUMBER",
         help="grant files of others more or less than usual, such as nodes=200000 or model_bytes=3GiB",
     )
+    parser.add_argument(
+        OPTION, choices=FORMS, default=FORMS[0], help="errors and warnings as text (default), or one JSON object a line"
+    )
     return parser
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the same facts as one JSON object")
 
 
 def _model_root(parser: argparse.ArgumentParser) -> None:
@@ -195,15 +206,17 @@ def _compile(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument(
         "--dump-stages", metavar="DIR", help="write the IR of every stage as DIR/1-import.mlir, DIR/2-graph.mlir ..."
     )
-    parser.add_argument("--json", action="store_true", help="print the summary as one JSON object")
+    parser.add_argument("--all-layers", action="store_true", help="show every layer, not the first twelve")
+    _json(parser)
     add_aim_options(parser)
 
 
 def _run(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(commands, "run", "run a program on inputs", _late("running", "run_command"))
-    parser.add_argument("program", metavar="prog.asm")
-    parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
-    parser.add_argument("-o", "--output", required=True, metavar="Y.npz", help="outputs by the model's output names")
+    add_program(parser)
+    parser.add_argument("--input", metavar="X.npz", help="arrays by the model's input names, or x")
+    parser.add_argument("-o", "--output", metavar="Y.npz", help="outputs by the model's output names")
+    parser.add_argument("--print", action="store_true", help="show the five largest outputs of the first samples")
     parser.add_argument("--codes", action="store_true", help="add the integer codes as NAME.codes")
     parser.add_argument(
         "--layers", action="store_true", help="add the codes of every layer, as check-silicon reads them"
@@ -258,7 +271,7 @@ def _compare(commands: "Commands") -> None:  # type: ignore[valid-type]
 
 def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(commands, "eval", "score a program on labelled data", _late("noise_sweep", "eval_command"))
-    parser.add_argument("program", metavar="prog.asm")
+    add_program(parser)
     parser.add_argument("--data", required=True, metavar="D.npz", help="arrays x (or the input's name) and y")
     parser.add_argument(
         "--metric",
@@ -373,6 +386,7 @@ def _check_silicon(commands: "Commands") -> None:  # type: ignore[valid-type]
         commands, "check-silicon", "judge measured layers by tolerance bands", _late("silicon", "check_command")
     )
     parser.add_argument("bands", metavar="BANDS.npz", help="written by `cimc bands`")
+    _json(parser)
     parser.add_argument("measured", metavar="MEASURED.npz", help="codes by layer, as `cimc run --layers` writes them")
 
 
@@ -475,7 +489,7 @@ def _samples(parser: argparse.ArgumentParser) -> None:
 
 def _asm(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(commands, "asm", "assemble a text program to binary", _late("assembling", "asm_command"))
-    parser.add_argument("program", metavar="prog.asm")
+    add_program(parser)
     parser.add_argument("-o", "--output", required=True, metavar="prog.cimb")
 
 
@@ -494,7 +508,8 @@ def _lint(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(
         commands, "lint", "look for faults in a program without running it", _late("assembling", "lint_command")
     )
-    parser.add_argument("program", metavar="prog.asm")
+    add_program(parser)
+    _json(parser)
 
 
 def _opt(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -522,6 +537,7 @@ def _check(commands: "Commands") -> None:  # type: ignore[valid-type]
     _model_root(parser)
     _unbatched(parser)
     _shapes(parser)
+    _json(parser)
 
 
 def _target(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -544,10 +560,23 @@ def _passes(commands: "Commands") -> None:  # type: ignore[valid-type]
 def _list_or_show(parser: argparse.ArgumentParser, shown: str, names: str) -> None:
     parser.add_argument("action", choices=("list", "show"))
     parser.add_argument("name", nargs="?", metavar=names)
+    _json(parser)
     parser.set_defaults(shown=shown)
 
 
 def _explain(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(commands, "explain", "explain an error code", _late("inspecting", "explain_command"))
     parser.add_argument("code", nargs="?", metavar="CIM0123")
+    _json(parser)
     parser.add_argument("--list", action="store_true", help="list every code with its exit status and title")
+
+
+def _doctor(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(commands, "doctor", "look whether all that cimc needs is here", _late("doctor", "doctor_command"))
+    _json(parser)
+
+
+def _completion(commands: "Commands") -> None:  # type: ignore[valid-type]
+    summary = "write what a shell needs to complete commands and options"
+    parser = _command(commands, "completion", summary, _late("completion", "completion_command"))
+    parser.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="bash|zsh|fish")

@@ -9,6 +9,13 @@ WORTH_SAYING_S = 10.0
 """Less time than this left is not shown."""
 
 
+def clear_line() -> None:
+    """Take a progress line off the terminal, so that something else can be said."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\x1b[K")
+        sys.stderr.flush()
+
+
 class Progress:
     """Shows `what` with steps done of `total`, and the time left, on stderr, if that is a terminal."""
 
@@ -24,9 +31,7 @@ class Progress:
             sys.stderr.flush()
 
     def done(self) -> None:
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+        clear_line()
 
     def _left(self, done: int) -> str:
         """Return how long the rest takes at the speed so far."""

@@ -13,41 +13,72 @@ from cimc.backends.interpreter import BEST
 from cimc.backends.kernels.library import library
 from cimc.backends.machine import ports
 from cimc.backends.machine.origin import origin
+from cimc.backends.noise.sources import Noise
 from cimc.backends.silicon.bands import ORIGIN, layer_codes
 from cimc.command_line.compensation_options import calibration_codes, compensate
 from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
+from cimc.command_line.programs import program_of
 from cimc.command_line.progress import Progress
+from cimc.command_line.ranking import ranked
+from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays, to_npz
 from cimc.driving.provenance import RUN, chip_text, run_facts, run_text
-from cimc.driving.scoring import Arrays, Scoring, chunks, labels_of, program_inputs
-from cimc.isa.container import load_program
+from cimc.driving.scoring import Arrays, Scoring, chunks, labels_of, program_inputs, samples_of
 from cimc.isa.errors import CimcWarning
+from cimc.isa.opening import STANDARD
 from cimc.isa.program import Program
+
+Writable = dict[str, NDArray[Any]]
 
 
 def run_command(options: argparse.Namespace) -> int:
+    if options.output is None and not options.print:
+        raise fail("CIM0003", "the outputs go nowhere", hint="name a file with -o Y.npz, or add --print")
+    if options.print and options.output == STANDARD:
+        raise fail("CIM0003", "--print and -o - both write to standard output", hint="leave out one of them")
     keep_inputs([options.output], [options.program, options.input])
-    program, feeding = load_program(options.program), feeding_of(options)
-    inputs = program_inputs(program, load_arrays(options.input), feeding, options.input)
-    noise, parts = noise_of(options), dict[str, list[NDArray[Any]]]()
-    compiled, program = program, compensate(program, options)
-    progress, done = Progress("running", len(next(iter(inputs.values())))), 0
-    for batch, codes in chunks(program, inputs, noise, options.threads, executor_of(options)):
-        for name, array in _results(program, codes, options.codes):
-            parts.setdefault(name, []).append(array)
-        done += len(next(iter(batch.values())))
-        progress.at(done)
-    progress.done()
-    arrays = {name: np.concatenate(each) for name, each in parts.items()}
+    program, feeding = program_of(options), feeding_of(options)
+    data = data_of(program, options.input)
+    inputs = program_inputs(program, data, feeding, str(options.input))
+    noise, compiled = noise_of(options), program
+    program = compensate(program, options)
+    arrays = _outputs(program, inputs, options, noise)
+    if options.print:
+        print("\n".join(ranked({port.name: arrays[port.name] for port in program.outputs}, data)))
+        print(run_text(compiled, feeding, chip_text(noise, options.compensation)))
     if options.layers:
         quantised = {port.name: ports.quantise(port, inputs[port.name]) for port in program.inputs}
         arrays |= layer_codes(program, quantised, noise)
         arrays[ORIGIN] = np.array(json.dumps(origin(compiled, quantised)))
     arrays[RUN] = np.array(json.dumps(run_facts(compiled, feeding, noise, options.compensation)))
-    write(options.output, to_npz(arrays))
+    if options.output:
+        write(options.output, to_npz(arrays))
     return 0
+
+
+def data_of(program: Program, path: str | None) -> Arrays:
+    """Return the arrays of a data file; a program without inputs needs none. Raises CimcError CIM0003."""
+    if path is not None:
+        return load_arrays(path)
+    if program.inputs:
+        names = ", ".join(port.name for port in program.inputs)
+        raise fail("CIM0003", f"the program has inputs, {names}, and there is no --input", hint="add --input X.npz")
+    return {}
+
+
+def _outputs(program: Program, inputs: Arrays, options: argparse.Namespace, noise: Noise | None) -> Writable:
+    """Return the outputs of all samples, with codes where they are asked for, with progress on a terminal."""
+    progress, done = Progress("running", samples_of(inputs)), 0
+    parts = dict[str, list[NDArray[Any]]]()
+    for batch, codes in chunks(program, inputs, noise, options.threads, executor_of(options)):
+        for name, array in _results(program, codes, options.codes):
+            parts.setdefault(name, []).append(array)
+        done += samples_of(batch)
+        progress.at(done)
+    progress.done()
+    return {name: np.concatenate(each) for name, each in parts.items()}
 
 
 def _results(program: Program, codes: Arrays, also_codes: bool) -> Iterator[tuple[str, NDArray[Any]]]:
@@ -60,7 +91,7 @@ def _results(program: Program, codes: Arrays, also_codes: bool) -> Iterator[tupl
 
 def scoring_of(options: argparse.Namespace) -> Scoring:
     """Return program and data of an evaluation. Raises CimcError CIM0201 to CIM0203."""
-    program = load_program(options.program)
+    program = program_of(options)
     arrays = load_arrays(options.data)
     inputs = program_inputs(program, arrays, feeding_of(options), options.data)
     count = len(next(iter(inputs.values())))

@@ -3,7 +3,7 @@
 import argparse
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -72,6 +72,10 @@ def check_command(options: argparse.Namespace) -> int:
         raise fail("CIM0201", f"{options.measured} has no array of a layer", hint=f"the layers are {names}")
     verdicts = [one for band in present for one in judged(band, _shaped(band, measured[band.name], options.measured))]
     wrong = [one for one in verdicts if not one.inside]
+    if options.json:
+        judged_so = [{**asdict(one), "inside": one.inside} for one in verdicts]
+        print(json.dumps({"ok": not wrong, **facts, "layers": len(known), "verdicts": judged_so}))
+        return FAILED if wrong else 0
     for one in wrong:
         print(f"  {one}")
     if wrong:

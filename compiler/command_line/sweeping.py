@@ -6,13 +6,14 @@ import multiprocessing
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cimc.command_line.files import keep_inputs
-from cimc.command_line.progress import Progress
+from cimc.command_line.progress import Progress, clear_line
 from cimc.diagnostics import fail
 from cimc.driving.intervals import SPREAD_HEADS, spread, spread_cells
 from cimc.driving.scoring import Scoring, cores
@@ -40,7 +41,8 @@ def sweep_command(options: argparse.Namespace) -> int:
     grid, output = read_grid(path), Path(options.output) if options.output else path.with_suffix(".parquet")
     inputs = [path, *(file for one in grid.subjects for file in (one.file, one.calib, one.data))]
     keep_inputs([output], inputs)
-    table = _table(grid, Store(output), options)
+    with _telling_what_is_kept(Store(output)):
+        table = _table(grid, Store(output), options)
     Store(output).finish(table)
     lines = list(_summary(table))
     if options.json:
@@ -48,6 +50,18 @@ def sweep_command(options: argparse.Namespace) -> int:
     else:
         _print_summary(output, table, lines)
     return 0
+
+
+@contextmanager
+def _telling_what_is_kept(store: "Store") -> Iterator[None]:
+    """Say what an interrupted sweep leaves, and how it goes on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        clear_line()
+        kept = f"{store.count()} finished trials are kept in {store.folder}"
+        print(f"interrupted: {kept}; the same command goes on with the rest", file=sys.stderr)
+        raise
 
 
 def _require(name: str) -> None:

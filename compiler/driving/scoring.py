@@ -45,7 +45,7 @@ class Scoring:
 
     @property
     def count(self) -> int:
-        return len(next(iter(self.inputs.values())))
+        return samples_of(self.inputs)
 
     def score(
         self,
@@ -103,10 +103,15 @@ def chunks(
     """Yield (inputs, output codes by port), some samples at a time."""
     interpreter = Interpreter(program, threads=threads or cores(), noise=noise, executor=executor, planned=planned)
     size = CHUNK if executor == BEST else CHUNK_ON_DEVICE
-    for first in range(0, len(next(iter(inputs.values()))), size):
+    for first in range(0, samples_of(inputs), size):
         batch = {name: array[first : first + size] for name, array in inputs.items()}
         quantised = {port.name: ports.quantise(port, batch[port.name]) for port in program.inputs}
         yield batch, interpreter.run(quantised, first=first)
+
+
+def samples_of(inputs: Arrays) -> int:
+    """Return the number of samples; a program without inputs has one."""
+    return len(next(iter(inputs.values()), range(1)))
 
 
 def cores() -> int:

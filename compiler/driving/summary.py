@@ -12,18 +12,22 @@ from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.facts import summary
 from cimc.backends.noise.converters import common_range
 from cimc.driving.driver import Compilation
+from cimc.driving.feeding import Feeding, feeding_text
 from cimc.driving.measures import one_line
+from cimc.driving.provenance import SHORT
 from cimc.driving.tables import tabulate
 from cimc.ir.attributes import int_values
 from cimc.ir.loop import runs_of
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
+from cimc.isa.binary import program_digest
 from cimc.passes.costs import Cost, depthwise_price, layer_cost, vectors_of
 from cimc.passes.mixed_precision import FULL
 from cimc.targets import Target
 from cimc.targets.prices import summed
 
 SHOWN_LAYERS = 12
+LAYER_HEADS = ("layer", "matrix", "blocks", "tiles", "vectors")
 
 
 def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
@@ -56,16 +60,23 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
         "shared": {names[op.label.data]: names[op.shares.data] for op in layers if op.shares is not None},
         "cost": summary(cost),
         "depthwise": [_priced(op, target, names) for op in compilation.graph.operations if is_depthwise(op)],
+        "every_layer": [_layer_facts(op, names) for op in layers],
+        "program": program_digest(program),
+        "preprocessing": {one.name: one.preprocessing.facts() for one in program.inputs if one.preprocessing},
+        "calibration": {name: seen.to_json() for name, seen in compilation.ranges.inputs.items()},
     }
 
 
-def render_summary(compilation: Compilation, target: Target, output: str, width: int | None = None) -> str:
-    """Return the summary for people; its table fits into `width` characters."""
+def render_summary(
+    compilation: Compilation, target: Target, output: str, width: int | None = None, most: int | None = SHOWN_LAYERS
+) -> str:
+    """Return the summary for people; its table fits into `width` characters and shows `most` layers (None: all)."""
     facts = summarise(compilation, target)
     layers = [op for op in compilation.graph.operations if isinstance(op, MvmOp)]
     tiles = "unbounded" if target.tiles is None else str(target.tiles)
     lines = [
         f"{compilation.graph.name} -> {output}",
+        f"  program                  {facts['program'][:SHORT]}, {_fed(compilation)}",
         f"  target                   {target.name}: {tiles} x ({target.rows} x {target.columns}), {target.summary}",
         f"  layers on the crossbar   {facts['layers']}, {_depthwise(compilation)} depthwise on the digital unit",
         f"  tiles used               {facts['tiles']} of {tiles}{_chips(facts)}, "
@@ -80,7 +91,7 @@ def render_summary(compilation: Compilation, target: Target, output: str, width:
         *_mapping_lines(facts),
         *_depthwise_lines(facts["depthwise"]),
         "",
-        *_layer_table(layers, _names(compilation), width),
+        *_layer_table(layers, _names(compilation), width, most),
     ]
     return "\n".join(lines)
 
@@ -88,6 +99,11 @@ def render_summary(compilation: Compilation, target: Target, output: str, width:
 def _names(compilation: Compilation) -> Mapping[str, str]:
     """Return tensor -> name of its layer, as the program has it."""
     return {layer.tensor: layer.name for layer in compilation.emission.program.layers}
+
+
+def _fed(compilation: Compilation) -> str:
+    """Return what the program makes of raw data."""
+    return feeding_text(compilation.emission.program, Feeding())
 
 
 def _chips(facts: Mapping[str, Any]) -> str:
@@ -206,19 +222,27 @@ def _counts(bits: Counter[int]) -> str:
     return ", ".join(f"{count} x {width} bits" for width, count in sorted(bits.items(), reverse=True))
 
 
-def _layer_table(layers: Sequence[MvmOp], names: Mapping[str, str], width: int | None) -> list[str]:
-    rows = [("layer", "matrix", "blocks", "tiles", "vectors")]
-    for op in layers[:SHOWN_LAYERS]:
-        group, *sides = op.matrix
-        matrix = " x ".join(map(str, sides if group == 1 else op.matrix))
-        spots = int_values(op.blocks)
-        copies = f"{op.copies} x " if op.copies > 1 else ""
-        cut = f"{copies}{len(spots) // 3 // op.copies}{_cut(op)}"
-        rows.append((names[op.label.data], matrix, cut, str(len(set(spots[::3]))), str(_vectors(op))))
-    lines = tabulate(rows, width)
-    if len(layers) > SHOWN_LAYERS:
-        lines.append(f"  ... and {len(layers) - SHOWN_LAYERS} more")
+def _layer_table(layers: Sequence[MvmOp], names: Mapping[str, str], width: int | None, most: int | None) -> list[str]:
+    rows = [_layer_facts(op, names) for op in layers[:most]]
+    lines = tabulate([tuple(LAYER_HEADS), *(tuple(map(str, row.values())) for row in rows)], width)
+    if len(layers) > len(rows):
+        lines.append(f"  ... and {len(layers) - len(rows)} more: --all-layers")
     return lines
+
+
+def _layer_facts(op: MvmOp, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return where a layer lies: its matrix, how it is cut into blocks, in how many tiles, vectors of one sample."""
+    group, *sides = op.matrix
+    spots = int_values(op.blocks)
+    copies = f"{op.copies} x " if op.copies > 1 else ""
+    cells = (
+        names[op.label.data],
+        " x ".join(map(str, sides if group == 1 else op.matrix)),
+        f"{copies}{len(spots) // 3 // op.copies}{_cut(op)}",
+        len(set(spots[::3])),
+        _vectors(op),
+    )
+    return dict(zip(LAYER_HEADS, cells, strict=True))
 
 
 def _cut(op: MvmOp) -> str:

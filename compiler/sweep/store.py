@@ -47,6 +47,10 @@ class Store:
             return None
         return found if found and all(list(row) == list(COLUMNS) for row in found) else None
 
+    def count(self) -> int:
+        """Return how many trials are kept, of whatever grid."""
+        return sum(1 for _ in self.folder.glob("*.parquet"))
+
     def keep(self, key: str, rows: Sequence[Row]) -> None:
         """Write the rows of one finished trial, whole or not at all."""
         self._write(self._part(key), rows)

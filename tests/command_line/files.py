@@ -145,6 +145,7 @@ ARRAYS: Mapping[str, Builder] = {
     "huge.npy": _huge_npy,
     "empty.npz": lambda: b"",
     "text.npz": lambda: b"x = 1, 2, 3\n",
+    "named_classes.npz": lambda: to_npz({"x": IMAGES, "class_names": np.array([f"digit {n}" for n in range(10)])}),
     "too_few_labels.npz": lambda: to_npz({"x": IMAGES, "y": np.array([3])}),
     "real_labels.npz": lambda: to_npz({"x": IMAGES, "y": np.array([3.0, 1.0])}),
 }
@@ -178,7 +179,21 @@ def _versions(content: bytes) -> bytes:
     return content[:8] + (7).to_bytes(4, "little") + content[12:]
 
 
+_CODES = '"high":127,"low":-128,"scale":1.0,"type":"i8","zero":0'
+SELFTEST = f""".cimc 1
+.output {{"base":0,"model_shape":[2],"name":"y","order":[0],"shape":[2],{_CODES}}}
+.activation 16
+    tensor s0, space=act, type=i8, base=0, shape=[1, 1, 1, 1], pitch=[1, 1, 1, 1]
+    tensor s1, space=act, type=i8, base=1, shape=[1, 1, 1, 1], pitch=[1, 1, 1, 1]
+    gain tile=0, scope=all, multiplier=32768, divide=15
+    selftest tile=0, col=0, value=35, out=s0
+    fill out=s1, value=7
+    halt
+"""
+"""Bare text, without inputs and target."""
+
 PROGRAMS: Mapping[str, Builder] = {
+    "selftest.asm": SELFTEST.encode,
     "digits.payload": lambda: _compiled()["digits.payload"],
     "digits.asm": lambda: _compiled()["digits.asm"],
     "digits.cimb": lambda: _compiled()["digits.cimb"],

@@ -51,7 +51,7 @@ def without_usage(output: str) -> Iterator[str]:
 
 def without_hashes(output: str) -> str:
     """Return an output without the hashes of programs: any change of a compile gives another one."""
-    return re.sub(r'(program"?:? "?)[0-9a-f]{12,64}', r"\1HASH", output)
+    return re.sub(r'(program"?:? +"?)[0-9a-f]{12,64}', r"\1HASH", output)
 
 
 def result(command: str) -> list[str]:

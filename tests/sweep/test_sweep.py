@@ -13,7 +13,8 @@ import pyarrow.parquet
 import pytest
 from sweep.conftest import SAMPLES, Sweep
 
-from cimc.command_line import main
+from cimc.command_line import main, sweeping
+from cimc.isa.errors import INTERRUPTED
 
 SMALL = 'noise = ["none", "pcm"]\ntime = ["1h", "30d"]\ncompensation = ["column", "refit"]\nseeds = 2'
 CHIPS = 'noise = "pcm"\nseeds = 16'
@@ -39,6 +40,22 @@ def wait_for_trials(folder: Path, count: int) -> None:
     while len(list(folder.glob("*.parquet"))) < count:
         assert time.monotonic() < end, "the sweep keeps nothing"
         time.sleep(0.02)
+
+
+def test_an_interrupted_sweep_says_what_is_kept(
+    write: Write, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    path = write(SMALL)
+    folder = path.with_name("sweep.trials")
+    folder.mkdir()
+    (folder / "a.parquet").touch()
+    monkeypatch.setattr(sweeping, "_scorings", interrupted)
+    assert main(["sweep", str(path), "--model-root", str(SAMPLES)]) == INTERRUPTED
+    error = capsys.readouterr().err
+    assert f"interrupted: 1 finished trials are kept in {folder}; the same command goes on with the rest" in error
 
 
 def test_the_scores_are_those_of_eval(write: Write, sweep: Sweep, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,40 @@
+"""`-` stands for standard input and standard output, where one file is enough."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command_line.conftest import Command
+from command_line.files import FILES, lay
+
+COMMAND = [sys.executable, "-c", "import sys; from cimc.command_line import main; sys.exit(main())"]
+
+
+def piped(given: bytes, *arguments: str) -> bytes:
+    done = subprocess.run([*COMMAND, *arguments], input=given, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def test_a_program_is_assembled_and_run_in_a_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    binary = piped(FILES["selftest.asm"](), "asm", "-", "--target", "ideal", "-o", "-")
+    with np.load(io.BytesIO(piped(binary, "run", "-", "-o", "-"))) as found:
+        assert found["y"].tolist() == [[35, 7]]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_arrays_come_from_a_pipe(folder: Path) -> None:
+    lay("digits.cimb", folder)
+    by_name, images = (FILES[name]() for name in ("by_name.npz", "images.npz"))
+    outputs = [piped(data, "run", "digits.cimb", "--input", "-", "-o", "-") for data in (by_name, images)]
+    assert outputs[0] == outputs[1]
+
+
+@pytest.mark.parametrize("words", ["compile digits.onnx -o -", "report digits.cimb --input images.npz -o -"])
+def test_other_outputs_are_no_streams(words: str, cimc: Command) -> None:
+    status, output = cimc(words)
+    assert (status, "error[CIM0003]" in output) == (2, True)
