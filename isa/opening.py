@@ -55,7 +55,7 @@ def _standard_input() -> BinaryIO:
     except BaseException:
         file.close()
         raise
-    return file  # type: ignore[return-value]
+    return file
 
 
 def open_named(folder: Path, name: str) -> BinaryIO:
