@@ -8,6 +8,7 @@ import pytest
 from test_readme import INDENT, PROMPT, ROOT, masked, played
 
 PAGES = ("own-model", "running", "noisy-chips", "silicon", "troubleshooting")
+SLOW = ("noisy-chips", "silicon", "running")
 PYTHON = "<!-- python"
 """Marks a block of Python; behind it stand the packages that it needs, `-->` ends the line."""
 
@@ -40,7 +41,10 @@ def run_python(lines: list[str], start: int, end: int) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", PAGES)
+CASES = [pytest.param(name, marks=[pytest.mark.nightly] if name in SLOW else []) for name in PAGES]
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_a_page_shows_what_comes_out(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bless: bool) -> None:
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
     monkeypatch.chdir(tmp_path)
