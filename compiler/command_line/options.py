@@ -9,7 +9,7 @@ from cimc.command_line.compensation_options import add_compensation_options
 from cimc.command_line.feeding_options import add_feeding_options
 from cimc.command_line.forms import FORMS, OPTION
 from cimc.command_line.noise_options import add_aim_options, add_noise_options
-from cimc.command_line.numbers import chips, count, percent, share, span, whole
+from cimc.command_line.numbers import chips, count, finite, percent, share, span, whole
 from cimc.command_line.parsing import Parser
 from cimc.command_line.programs import add_program
 from cimc.isa.sections import SECTIONS
