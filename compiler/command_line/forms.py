@@ -35,7 +35,7 @@ class JsonForm(Form):
 
 def form_in(arguments: Sequence[str]) -> Form:
     """Return the form that arguments ask for, whether or not they can be parsed."""
-    pairs = zip(arguments, [*arguments[1:], ""], strict=True)
+    pairs = zip(arguments, [*arguments[1:], ""], strict=False)
     wanted = any(f"{name}={value}".startswith(f"{OPTION}=json") for name, value in pairs)
     return JsonForm() if wanted else Form()
 
