@@ -49,6 +49,7 @@ class Budgets:
     depth: int = 100
     array_bytes: int = 64 << 20
     trials: int = 1_000_000
+    instructions: int = 1 << 28
     onnxruntime_bytes: int = 384 << 20
     onnxruntime_seconds: int = 10
 
@@ -68,6 +69,11 @@ class _Policy:
 def budgets() -> Budgets:
     """Return the budgets of this process."""
     return _Policy.budgets
+
+
+def adopt(granted: Budgets) -> None:
+    """Set the budgets of this process to those of the one that started it."""
+    _Policy.budgets = granted
 
 
 def set_budgets(changes: Iterable[str] = ()) -> None:

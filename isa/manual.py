@@ -96,7 +96,7 @@ Each instruction below names the codes of its traps; CIM0517 (an operand outside
 any. A program that runs past its last instruction traps with CIM0508. `cimc explain CODE` says what each means.
 
 What one executor alone refuses is its own budget: the fast ones plan up to 2^20 executed instructions (CIM0519) and
-hold whole batches (CIM0521).
+hold whole batches (CIM0521); the reference runs programs whose loops retire up to 2^28 instructions a sample (CIM0006).
 """
 
 _TEXT = f"""\

@@ -33,9 +33,14 @@ class _Policy:
     root: Path | None = None
 
 
-def set_root(folder: str | None) -> None:
+def set_root(folder: str | Path | None) -> None:
     """Let files name anything within a folder, by any path and link; None: within their own folders only."""
     _Policy.root = Path(folder).resolve() if folder else None
+
+
+def root() -> Path | None:
+    """Return the folder that `set_root` allows."""
+    return _Policy.root
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
@@ -72,7 +77,7 @@ def named(folder: Path, name: str) -> Path:
 
     Where `set_root` allows a folder, the place may be anywhere within that. Raises OSError.
     """
-    root, place = _Policy.root or folder.resolve(), PurePath(name)
+    within, place = _Policy.root or folder.resolve(), PurePath(name)
     if "\0" in name or not place.parts:
         raise _refused(name, "it names no file")
     if _Policy.root is None and (place.is_absolute() or ".." in place.parts or "\\" in name):
@@ -81,8 +86,8 @@ def named(folder: Path, name: str) -> Path:
         found = (folder / name).resolve()
     except RuntimeError:  # Python's word for links that go in circles
         raise _refused(name, "its links go in circles") from None
-    if not found.is_relative_to(root):
-        raise _refused(name, f"it leads out of {root}")
+    if not found.is_relative_to(within):
+        raise _refused(name, f"it leads out of {within}")
     return found
 
 

@@ -83,25 +83,46 @@ def _found(fact: Fact[Value], labelled: Mapping[str, Operation]) -> dict[str, Va
 def _parse(data: Any) -> Ranges:
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']!r}, this version reads {FORMAT}")
-    activations = {str(label): (float(low), float(high)) for label, (low, high) in data["activations"].items()}
+    activations = {
+        str(label): (_real(f"activations.{label}[0]", low), _real(f"activations.{label}[1]", high))
+        for label, (low, high) in data["activations"].items()
+    }
     for label, (low, high) in activations.items():
         if not (math.isfinite(high - low) and low <= 0.0 <= high and low < high):
             raise ValueError(f"range of {label!r} is {low}..{high}")
-    columns = {str(label): tuple(int(peak) for peak in peaks) for label, peaks in data["columns"].items()}
+    columns = {str(label): _whole_numbers(f"columns.{label}", peaks) for label, peaks in data["columns"].items()}
     for label, peaks in columns.items():
         if not all(0 <= peak <= SUM_LIMIT for peak in peaks):
             raise ValueError(f"a peak of {label!r} is outside 0..{SUM_LIMIT}")
     gain = data["gain"]
     if gain is not None:
-        gain = (int(gain[0]), int(gain[1]))
+        multiplier, shift = _whole_numbers("gain", gain)
+        gain = (multiplier, shift)
         if not (GAIN_LOWEST <= gain[0] < GAIN_LIMIT and 0 <= gain[1] <= SHIFT_HIGHEST):
             raise ValueError(f"gain {gain} is not a normalised multiplier and a shift up to {SHIFT_HIGHEST}")
-    bits = {str(label): (int(value), int(weight)) for label, (value, weight) in data.get("bits", {}).items()}
+    given = {str(label): _whole_numbers(f"bits.{label}", pair) for label, pair in data.get("bits", {}).items()}
+    bits = {label: (value, weight) for label, (value, weight) in given.items()}
     for label, pair in bits.items():
         if not all(FEWEST_BITS <= one <= MOST_BITS for one in pair):
             raise ValueError(f"{label!r} has {pair} bits, outside {FEWEST_BITS}..{MOST_BITS}")
     inputs = {str(label): Seen.from_json(seen) for label, seen in data.get("inputs", {}).items()}
     return Ranges(activations, columns, gain, bits, inputs)
+
+
+def _whole_numbers(path: str, values: Any) -> tuple[int, ...]:
+    """Return whole numbers of JSON as they stand. Raises TypeError for anything that would be rounded."""
+    if not isinstance(values, list):
+        raise TypeError(f"{path} is {values!r}, not a list")
+    for n, value in enumerate(values):
+        if type(value) is not int:
+            raise TypeError(f"{path}[{n}] is {value!r}, not a whole number")
+    return tuple(values)
+
+
+def _real(path: str, value: Any) -> float:
+    if type(value) not in (int, float):
+        raise TypeError(f"{path} is {value!r}, not a number")
+    return float(value)
 
 
 def rounded_outward(value: float) -> float:

@@ -71,7 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "passes.digital": GRAPHS | {"isa.limits", "passes"},
     "backends": set(),
     "backends.emission": {"ir", "isa", "isa.limits"},
-    "backends.machine": {"isa"} | NUMBERS,
+    "backends.machine": {"isa", "isa.budgets"} | NUMBERS,
     "backends.noise": MACHINE | {"tagged"},
     "backends.reference": CHIP,
     "backends.plan": CHIP,

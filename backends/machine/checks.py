@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 
 from cimc.backends.machine.traps import Trap
+from cimc.isa.budgets import require
 from cimc.isa.limits import MULTIPLIER_BITS, MULTIPLIER_LIMIT, ROOT_BITS, ROOT_LIMIT
 from cimc.isa.operands import Fault, operand_faults
 from cimc.isa.program import Instruction, Program
@@ -20,6 +21,23 @@ def operands(program: Program) -> None:
     for index, instruction in enumerate(program.instructions):
         for fault in operand_faults(instruction):
             raise Trap(_trap_code(instruction, fault), fault.message).at(index, program.locations)
+
+
+def few_enough(program: Program) -> None:
+    """Raise OverBudget where the loops of a program retire more instructions than a sample is granted."""
+    require("instructions", retired(program), "instructions that the program retires for each sample")
+
+
+def retired(program: Program) -> int:
+    """Return how many instructions are executed at most: each as often as the loops around it turn."""
+    turns, total = [1], 0
+    for instruction in program.instructions:
+        total += turns[-1]
+        if instruction.name == "loop":
+            turns.append(turns[-1] * instruction["count"])
+        elif instruction.name == "endloop" and len(turns) > 1:
+            turns.pop()
+    return total
 
 
 def _trap_code(instruction: Instruction, fault: Fault) -> str:

@@ -43,6 +43,7 @@ class Reference:
         self.observer = observer
         self.crossbar = Crossbar(machine(program.meta), noise)
         checks.operands(program)
+        checks.few_enough(program)
         self.memory = Memory(program)
         self.streams: dict[int, StreamState] = {}
         self.loops: list[tuple[int, int]] = []

@@ -18,8 +18,10 @@ from cimc.diagnostics import fail
 from cimc.driving.intervals import SPREAD_HEADS, spread, spread_cells
 from cimc.driving.scoring import Scoring, cores
 from cimc.driving.tables import tabulate, terminal_width
+from cimc.isa.budgets import budgets
+from cimc.isa.opening import root
 from cimc.sweep.grid import Build, Grid, Trial, read_grid
-from cimc.sweep.work import Row, compiled, noise_of, rows, scoring_digest, scoring_of, trial_key
+from cimc.sweep.work import Row, compiled, inherit, noise_of, rows, scoring_digest, scoring_of, trial_key
 
 if TYPE_CHECKING:
     from cimc.backends.noise.sources import Noise
@@ -146,7 +148,8 @@ def _compiled(builds: Sequence[Build], workers: int) -> "Iterator[Program]":
     if workers == 1:
         yield from map(compiled, builds)
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    spawned = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, spawned, inherit, (budgets(), root())) as pool:
         yield from pool.map(compiled, builds)
 
 

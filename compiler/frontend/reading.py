@@ -14,7 +14,7 @@ from cimc.frontend.demands import require_moderate
 from cimc.frontend.external import ExternalFiles
 from cimc.frontend.tensors import check_external, declared_bytes, take_out, tensors, typed_elements
 from cimc.ir.weights import Array
-from cimc.isa.budgets import budgets
+from cimc.isa.budgets import budgets, require
 from cimc.isa.opening import read_regular
 
 AXES_MOST = 64
@@ -37,6 +37,7 @@ def read(path: Path) -> ModelFile:
     model, digest = _parse(path, content), hashlib.sha256(content)
     size = len(content)
     del content
+    require("nodes", len(model.graph.node), "nodes in the model")
     _check_names(model.graph, path)
     _check_axes(model.graph)
     check_versions(model)

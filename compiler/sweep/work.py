@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from cimc import __version__
@@ -16,11 +17,19 @@ from cimc.driving.durations import seconds
 from cimc.driving.feeding import Feeding
 from cimc.driving.scoring import Scoring, labels_of, program_inputs
 from cimc.isa import binary
+from cimc.isa.budgets import Budgets, adopt
+from cimc.isa.opening import set_root
 from cimc.isa.program import Program
 from cimc.sweep.grid import NO_NOISE, Build, Subject, Trial
 from cimc.targets import load_target
 
 Row = dict[str, Any]
+
+
+def inherit(granted: Budgets, folder: Path | None) -> None:
+    """Grant files of others in this process what the one that started it grants them."""
+    adopt(granted)
+    set_root(folder)
 
 
 def compiled(build: Build) -> Program:

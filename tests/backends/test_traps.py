@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from cimc.backends.interpreter import Interpreter
+from cimc.backends.machine.checks import retired
 from cimc.backends.machine.ports import PortError
 from cimc.backends.machine.traps import CODES, Trap
 from cimc.backends.reference import instructions as reference
+from cimc.backends.reference.instructions import Reference
+from cimc.isa.budgets import OverBudget
 from cimc.isa.program import instruction
 
 WIDE = {"low": -(2**32), "high": 2**32 - 1}
@@ -185,6 +188,31 @@ def test_a_program_that_runs_too_long_is_refused_by_the_fast_interpreter(new):
         sketch.put("endloop")
     with pytest.raises(Trap, match="CIM0519"):
         Interpreter(sketch.program()).run({})
+
+
+def test_a_program_that_never_ends_is_refused_before_it_starts(new):
+    sketch = new()
+    for _ in range(4):
+        sketch.put("loop", count=60000)
+    for _ in range(4):
+        sketch.put("endloop")
+    with pytest.raises(OverBudget, match="instructions allows 268,435,456"):
+        reference.run(sketch.program(), {})
+
+
+@pytest.mark.parametrize("loops", [0, 1, 2])
+def test_retired_instructions_are_counted_as_they_run(new, loops):
+    sketch = new()
+    for _ in range(loops):
+        sketch.put("nop").put("loop", count=3)
+    sketch.put("nop")
+    for _ in range(loops):
+        sketch.put("endloop").put("nop")
+    run = Reference(sketch.program())
+    steps = []
+    step, run._step = run._step, lambda: steps.append(1) or step()
+    run.run({})
+    assert retired(run.code) == len(steps)
 
 
 def test_memory_budget(new):

@@ -67,6 +67,10 @@ def test_json_round_trip() -> None:
         {"activations": {"x": [1.0, 2.0]}},
         {"activations": {"x": [0.0, float("inf")]}},
         {"activations": {"x": [float("nan"), 1.0]}},
+        {"activations": {"x": [False, True]}},
+        {"columns": {"y": [1.5]}},
+        {"gain": [40000.0, 25]},
+        {"bits": {"y": [8, 7.5]}},
         {"columns": 3},
         {"columns": {"y": 3}},
         {"columns": {"y": [float("inf")]}},
@@ -85,6 +89,11 @@ def test_damaged_ranges_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(CimcError) as caught:
         Ranges.from_json(KEPT.to_json() | change)
     assert caught.value.diagnostics[0].code == "CIM0204"
+
+
+def test_what_is_no_whole_number_is_named_by_its_path() -> None:
+    with pytest.raises(CimcError, match=r"columns\.y\[1\] is 1\.5, not a whole number"):
+        Ranges.from_json(KEPT.to_json() | {"columns": {"y": [1, 1.5]}})
 
 
 @pytest.mark.parametrize("data", [None, [], {}, 7, "text"])

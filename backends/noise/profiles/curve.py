@@ -8,6 +8,9 @@ Coefficients = tuple[Decimal, ...]
 TINY = Decimal("1e-7")
 """Logarithms take no relative conductance below this."""
 
+POINTS = 32
+"""Steps between the relative conductances at which a curve is looked at before it is taken."""
+
 
 def _polynomial(c: Coefficients, x: Decimal) -> Decimal:
     total = Decimal(0)
@@ -70,6 +73,16 @@ class Curve:
         piece = next(p for p in self.pieces if p.below is None or relative < p.below)
         value = max(piece.at(relative, lowest + relative * (highest - lowest)), Decimal(0))
         return value / (highest - lowest) if self.unit == "uS" else value
+
+    def negative(self, lowest: Decimal, highest: Decimal) -> tuple[int, Decimal, Decimal] | None:
+        """Return the first piece with a value below 0, the relative conductance and the value, at POINTS of them."""
+        for point in range(POINTS + 1):
+            relative = Decimal(point) / POINTS
+            number = next(n for n, p in enumerate(self.pieces) if p.below is None or relative < p.below)
+            value = self.pieces[number].at(relative, lowest + relative * (highest - lowest))
+            if value < 0:
+                return number, relative, value
+        return None
 
 
 def constant(unit: str, value: Decimal) -> Curve:

@@ -141,12 +141,21 @@ class _Reader:
             self.problems.append("device.highest is not above device.lowest")
         if numbers["stuck.low"] + numbers["stuck.high"] > 1:
             self.problems.append("stuck.low and stuck.high are more than 1 together")
+        for key in curves:
+            self._require_positive(key, curves[key], numbers)
         for section in ("read", "cycle"):
             curve = curves.get(f"{section}.sigma")
             if curve and (curve.unit in RANGE) != (choices[f"{section}.kind"] == "absolute"):
                 self.problems.append(
                     f"{section}.sigma has unit {curve.unit!r}, which is not {choices[f'{section}.kind']}"
                 )
+
+    def _require_positive(self, path: str, curve: Curve, numbers: Mapping[str, Decimal]) -> None:
+        found = None if self.problems else curve.negative(numbers["device.lowest"], numbers["device.highest"])
+        if found:
+            piece, relative, value = found
+            where = f"at the relative conductance {relative}"
+            self.problems.append(f"{path}.pieces[{piece}]: {value:.4g} {where} is negative, 0 is the least")
 
     def _number(self, key: str) -> Decimal:
         schema = SCALARS[key]
