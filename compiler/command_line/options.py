@@ -53,6 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         _trace,
         _trace_diff,
         _debug,
+        _conformance,
         _asm,
         _objdump,
         _lint,
@@ -215,6 +216,9 @@ def _run(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(commands, "run", "run a program on inputs", _late("running", "run_command"))
     add_program(parser)
     parser.add_argument("--input", metavar="X.npz", help="arrays by the model's input names, or x")
+    parser.add_argument("--from", dest="start", metavar="LAYER", help="start at a layer, or an ONNX node, on --with")
+    parser.add_argument("--with", dest="given", metavar="T.npz", help="codes of the tensors that --from needs")
+    parser.add_argument("--keep", metavar="T.npz", help="write the codes of every tensor, for --with of another run")
     parser.add_argument("-o", "--output", metavar="Y.npz", help="outputs by the model's output names")
     parser.add_argument("--print", action="store_true", help="show the five largest outputs of the first samples")
     parser.add_argument("--codes", action="store_true", help="add the integer codes as NAME.codes")
@@ -479,6 +483,18 @@ def _debug(commands: "Commands") -> None:  # type: ignore[valid-type]
     add_noise_options(parser)
     add_compensation_options(parser)
     add_feeding_options(parser)
+
+
+def _conformance(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands,
+        "conformance",
+        "write directed programs and their traces, and say what programs cover",
+        _late("conforming", "conformance_command"),
+    )
+    parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml", help="the chip (default aon-cim)")
+    parser.add_argument("-o", "--output", metavar="DIR", help="write NAME.cimb and NAME.trace of each, and input.npz")
+    parser.add_argument("--coverage", nargs="+", metavar="prog.asm", help="what these programs cover together instead")
 
 
 def _samples(parser: argparse.ArgumentParser) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.interpreter import BEST
+from cimc.backends.bringup.resuming import resumed, tensor_codes
+from cimc.backends.interpreter import BEST, Interpreter
 from cimc.backends.kernels.library import library
 from cimc.backends.machine import ports
 from cimc.backends.machine.origin import origin
@@ -38,8 +39,10 @@ def run_command(options: argparse.Namespace) -> int:
         raise fail("CIM0003", "the outputs go nowhere", hint="name a file with -o Y.npz, or add --print")
     if options.print and options.output == STANDARD:
         raise fail("CIM0003", "--print and -o - both write to standard output", hint="leave out one of them")
-    keep_inputs([options.output], [options.program, options.input])
+    keep_inputs([options.output, options.keep], [options.program, options.input, options.given])
     program, feeding = program_of(options), feeding_of(options)
+    if options.start or options.given:
+        return _run_from(program, options)
     data = data_of(program, options.input)
     inputs = program_inputs(program, data, feeding, str(options.input))
     noise, compiled = noise_of(options), program
@@ -48,6 +51,9 @@ def run_command(options: argparse.Namespace) -> int:
     if options.print:
         print("\n".join(ranked({port.name: arrays[port.name] for port in program.outputs}, data)))
         print(run_text(compiled, feeding, chip_text(noise, options.compensation)))
+    if options.keep:
+        quantised = {port.name: ports.quantise(port, inputs[port.name]) for port in program.inputs}
+        write(options.keep, to_npz(tensor_codes(program, quantised, noise)))
     if options.layers:
         quantised = {port.name: ports.quantise(port, inputs[port.name]) for port in program.inputs}
         arrays |= layer_codes(program, quantised, noise)
@@ -55,6 +61,18 @@ def run_command(options: argparse.Namespace) -> int:
     arrays[RUN] = np.array(json.dumps(run_facts(compiled, feeding, noise, options.compensation)))
     if options.output:
         write(options.output, to_npz(arrays))
+    return 0
+
+
+def _run_from(program: Program, options: argparse.Namespace) -> int:
+    """Run the rest of a program from one of its layers on the codes of the tensors that it needs."""
+    if not options.given or not options.start or not options.output or options.input:
+        hint = "give --from LAYER, --with T.npz, what `cimc run --keep T.npz` wrote, and -o Y.npz; no --input"
+        raise fail("CIM0003", "a run that starts at a layer takes its tensors in place of inputs", hint=hint)
+    rest, given = resumed(compensate(program, options), options.start), load_arrays(options.given)
+    codes = {port.name: given[port.name] for port in rest.inputs if port.name in given}
+    found = Interpreter(rest, noise=noise_of(options)).run(codes)
+    write(options.output, to_npz(dict(_results(rest, found, options.codes))))
     return 0
 
 
