@@ -25,6 +25,7 @@ module sequencer;
   localparam int HIGH_CLAMP_LOST = 12;
   localparam int WINDOW_OFF_BY_ONE = 13;
   localparam int SHIFT_ONE_LESS = 14;
+  localparam int BIAS_LOST = 15;
 
   // What a record is about.
   localparam int ACT = 0;
@@ -205,7 +206,6 @@ module sequencer;
   task automatic do_gain;
     gain_multiplier = operand(GAIN_MULTIPLIER_LOW, GAIN_MULTIPLIER_BITS, 0, 0);
     gain_divide = operand(GAIN_DIVIDE_LOW, GAIN_DIVIDE_BITS, 0, 0);
-    if (fault == SHIFT_ONE_LESS) gain_divide = gain_divide - 1;
     crc = crc_of(crc_of(crc_of(crc, gain_multiplier[7:0]), gain_multiplier[15:8]), gain_divide[7:0]);
     record(GAIN, 0, 0, 1, 0);
   endtask
@@ -221,7 +221,8 @@ module sequencer;
       sum = sum + input_codes[i] * difference[at];
       at = at + COLUMNS;
     end
-    converted = rounded(sum * gain_multiplier, gain_divide, int'(fault == ADC_HALF_UP), int'(fault == ADC_FLOORS));
+    converted = rounded(sum * gain_multiplier, gain_divide - (fault == SHIFT_ONE_LESS ? 1 : 0),
+                        int'(fault == ADC_HALF_UP), int'(fault == ADC_FLOORS));
   endfunction
 
   function automatic longint clipped(input longint n);
@@ -279,7 +280,8 @@ module sequencer;
         count_clips(raw);
         scale = loaded(1, operand(MVM_SCALE_LOW, MVM_SCALE_BITS, 0, 0) + 4 * j, 4);
         scale = rounded(scale * factors[64*b+j], 14, 0, 0);
-        total = loaded(1, operand(MVM_BIAS_LOW, MVM_BIAS_BITS, 0, 0) + 8 * j, 5) + clipped(raw) * scale;
+        total = clipped(raw) * scale;
+        if (fault != BIAS_LOST) total = total + loaded(1, operand(MVM_BIAS_LOW, MVM_BIAS_BITS, 0, 0) + 8 * j, 5);
         if (fault == STALE_ACCUMULATOR && j != 0) total = total + previous;
         previous = clipped(raw) * scale;
         store(o, v * block_cols[b] + j, requantised(total, shift, low, high));
