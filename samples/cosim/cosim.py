@@ -28,7 +28,7 @@ def cimc(*arguments: str) -> str:
 def prepare(folder: Path, noise: list[str]) -> None:
     """Compile the network; write its image, our trace, and the package of the instruction set."""
     folder.mkdir(parents=True, exist_ok=True)
-    program, data = str(folder / "digits.cimb"), ["--input", str(SAMPLES / "digits_test.npz"), *SCALE]
+    program, data = str(folder / "digits.cimb"), ["--input", str(SAMPLES / "digits_test.npz")]
     cimc("compile", str(SAMPLES / "digits.onnx"), "--calib", str(SAMPLES / "digits_calib.npz"), *SCALE, "-o", program)
     cimc("image", program, *data, *noise, "-o", str(folder))
     only = ["--only", all_but_programming(program)] if noise else []

@@ -79,7 +79,7 @@ def test_meta_is_canonical_and_has_the_members_of_the_page(sections):
     assert canonical(facts) == sections["META"]
     members, of_ports = ({name for row in table(kind) for name in re.findall("`([a-z_]+)`", row[0])} for kind in KINDS)
     assert set(facts) == members - {"layers"}
-    assert all(set(port) == of_ports - {"whole"} for port in (*facts["inputs"], *facts["outputs"]))
+    assert all(set(port) == of_ports - {"whole", "preprocessing"} for port in (*facts["inputs"], *facts["outputs"]))
 
 
 def test_every_fact_of_a_machine_is_on_the_page():
