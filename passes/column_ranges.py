@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -19,25 +19,15 @@ from cimc.ir.loop import scan_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import MvmOp
-from cimc.isa.limits import GAIN_BITS, GAIN_LIMIT, GAIN_LOWEST
 from cimc.isa.phases import ONE, Phase
+from cimc.passes.gains import UNITY_GAIN, Cost, Gain, common_gain, gains_by_tile
 from cimc.passes.ranges import Ranges, rounded
 from cimc.passes.read_phases import conducting, driven, phases_of
 from cimc.targets import Target
 
-UNITY_GAIN = (GAIN_LOWEST, GAIN_BITS - 1)
-"""A gain of one, m / 2^k, in the form that every gain has: m with its highest bit set."""
 VECTORS = 1 << 16
 FEWEST_VECTORS = 64
 """Vectors looked at per layer, spread over all samples, and at least so many of each sample."""
-STEPS_PER_OCTAVE = 8
-"""Full scales that are weighed lie 9 % apart: near the best one the noise changes less than that."""
-OCTAVES = 10
-"""How far below the largest peak full scales are weighed: at a thousandth of it, its column would be rounded away."""
-SHORT_BITS = 17
-FEWEST_STEPS = 16
-"""A ratio of 16 such steps or more is changed by half a step in 16, 3 %, at most where it is rounded to them."""
-
 Reals = NDArray[np.float64]
 Reals32 = NDArray[np.float32]
 
@@ -57,6 +47,8 @@ class DeviceError:
 @dataclass(frozen=True)
 class ColumnRanges:
     """Write `cim.peaks` (group, row block, column) on every mvm and `cim.gain` (m, k) on the module.
+
+    Where the target's tiles have gains of their own, `cim.gain` is on every mvm: layers of one gain may share tiles.
 
     Stored `ranges` win over data. The gain is chosen to allow for errors of devices: a cell asked for T is off by a
     variance of device_sigma^2 + device_growth |T|, in conductance units (2^-fraction_bits levels); more of it keeps
@@ -78,11 +70,15 @@ class ColumnRanges:
 
     def __call__(self, graph: Graph) -> Graph:
         layers = [op for op in graph.operations if isinstance(op, MvmOp)]
+        labels = [op.label.data for op in layers]
+        gains: Mapping[str, Gain] = dict.fromkeys(labels, UNITY_GAIN)
         if self.target.constants["adc.gain"] == "unity":
             peaks = {op.label.data: np.zeros(_peak_shape(op), np.int64) for op in layers}
-            gain = UNITY_GAIN
         elif self.ranges is not None:
-            peaks, gain = self._stored(layers), self.ranges.gain or UNITY_GAIN
+            peaks, gains = (
+                self._stored(layers),
+                dict.fromkeys(labels, self.ranges.gain or UNITY_GAIN) | self.ranges.gains,
+            )
         else:
             data = {name: array[: self.samples or None] for name, array in self.data.items()}
             statistics = measured(graph, layers, data, self.target, self.per == "block")
@@ -90,13 +86,29 @@ class ColumnRanges:
                 for found in statistics.values():
                     found.largest = found.spread(self.deviations)
             peaks = {label: found.peaks() for label, found in statistics.items()}
-            gain = _common_gain(list(statistics.values()), self.target, self.error)
+            gains = self._gains(statistics)
         for op in layers:
             if self.per == "block":
                 SHARED_RANGE.note(op, True)
             PEAKS.note(op, graph.weights.add(f"{op.label.data}.peaks", peaks[op.label.data]))
-        GAIN.note(graph.module, gain)
+            if self.target.constants["adc.gain"] == "tile":
+                GAIN.note(op, gains[op.label.data])
+        if self.target.constants["adc.gain"] != "tile":
+            GAIN.note(graph.module, next(iter(gains.values()), UNITY_GAIN))
         return graph
+
+    def _gains(self, statistics: "Mapping[str, Statistics]") -> Mapping[str, Gain]:
+        """Return the gain of each layer: one of all, or one of those that may share tiles."""
+        high = self.target.adc_range.high
+        costs: dict[str, Cost] = {
+            label: lambda scale, found=found: sum(found.noise_shares(scale, high, self.error))  # type: ignore[misc]
+            for label, found in statistics.items()
+        }
+        peaks = {label: float(found.largest.max(initial=0.0)) for label, found in statistics.items()}
+        if self.target.constants["adc.gain"] == "tile":
+            return gains_by_tile(peaks, costs, self.target)
+        common = common_gain(max(peaks.values(), default=0.0), list(costs.values()), self.target)
+        return dict.fromkeys(statistics, common)
 
     @property
     def error(self) -> "DeviceError":
@@ -277,42 +289,3 @@ def _vectors(op: MvmOp, samples: NDArray[np.float32], share: int) -> NDArray[np.
 
 def _spread(count: int, share: int) -> NDArray[np.int64]:
     return np.arange(count) if count <= share else np.arange(share) * count // share
-
-
-def _common_gain(layers: list[Statistics], target: Target, error: DeviceError) -> tuple[int, int]:
-    """Return (m, k) of the full scale with the least summed noise share over all layers."""
-    peaks = [float(peak) for layer in layers for peak in layer.largest.ravel() if peak > 0.0]
-    if not peaks:
-        return UNITY_GAIN
-    adc_high = target.adc_range[1]
-    best = min(
-        full_scales(max(peaks)),
-        key=lambda scale: sum(sum(layer.noise_shares(scale, adc_high, error)) for layer in layers),
-    )
-    return normalised_gain(short(adc_high / best, short_bits(target)))
-
-
-def full_scales(largest: float) -> Iterator[float]:
-    """Yield the full scales that are weighed, eight an octave, from the largest peak down."""
-    top = math.ceil(math.log2(largest) * STEPS_PER_OCTAVE)
-    return (2.0 ** (step / STEPS_PER_OCTAVE) for step in range(top, max(top - OCTAVES * STEPS_PER_OCTAVE, 0), -1))
-
-
-def short(ratio: float, bits: int = SHORT_BITS) -> float:
-    """Return the ratio as a multiple of 2^-bits where that costs at most 3 %: a float32 ADC then has the exact bits."""
-    steps = round(ratio * (1 << bits))
-    return steps / (1 << bits) if steps >= FEWEST_STEPS else ratio
-
-
-def short_bits(target: Target) -> int:
-    """Return the bits of a short gain: codes without a sign take one more of float32's digits."""
-    return SHORT_BITS - (target.adc_range.low == 0)
-
-
-def normalised_gain(ratio: float) -> tuple[int, int]:
-    """Return (m, k) with m / 2^k nearest to `ratio`, m normalised."""
-    shift = GAIN_BITS - math.frexp(ratio)[1]
-    multiplier = round(math.ldexp(ratio, shift))
-    if multiplier == GAIN_LIMIT:
-        multiplier, shift = multiplier >> 1, shift - 1
-    return multiplier, shift

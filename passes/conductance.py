@@ -34,11 +34,11 @@ class Conductance:
     whole: float = 0.97
 
     def __call__(self, graph: Graph) -> Graph:
-        gain = GAIN.of(graph.module)
-        GAIN.drop(graph.module)
         for op in graph.operations:
             if isinstance(op, MvmOp):
-                self._program(graph, op, gain)
+                self._program(graph, op, GAIN.get(op) or GAIN.of(graph.module))
+                GAIN.drop(op)
+        GAIN.drop(graph.module)
         return graph
 
     def _program(self, graph: Graph, op: MvmOp, gain: tuple[int, int]) -> None:

@@ -1,6 +1,6 @@
 """Packing: rectangles into tiles, by one of the ways `place` offers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, pairwise
 
@@ -32,6 +32,11 @@ def blocks_of(op: MvmOp) -> Iterator[Block]:
     return blocks_in(op.matrix[0], int_values(op.row_cuts), int_values(op.col_cuts))
 
 
+def gains_of(layers: Sequence[MvmOp]) -> list[Hashable]:
+    """Return the ADC gain of each layer: only layers of equal ones can share tiles."""
+    return [(op.adc_multiplier, op.adc_shift) for op in layers]
+
+
 def blocks_in(groups: int, rows: Sequence[int], cols: Sequence[int]) -> Iterator[Block]:
     """Yield the blocks between row cuts and column cuts of each group, in the same order."""
     for _ in range(groups):
@@ -60,22 +65,31 @@ def pack(blocks: Sequence[Block], target: Target, tiles: int, way: str = "2d", n
 
 
 def pack_layers(
-    layers: Sequence[Sequence[Block]], copies: Sequence[int], target: Target, way: str = "2d", near: str = "adc"
+    layers: Sequence[Sequence[Block]],
+    copies: Sequence[int],
+    gains: Sequence[Hashable],
+    target: Target,
+    way: str = "2d",
+    near: str = "adc",
 ) -> list[list[Spot]] | None:
-    """Return where each layer's blocks lie, copy by copy, or None where the target does not hold them."""
+    """Return where each layer's blocks lie, copy by copy, or None where the target does not hold them.
+
+    Only layers of equal ADC gains share tiles.
+    """
     found: list[list[Spot]] = [[] for _ in layers]
     used = 0
     for copy in range(max(copies, default=0)):
         # Copies of one layer must work at once: none may lie in a tile of another.
-        chosen = [index for index, count in enumerate(copies) if count > copy]
-        blocks = [block for index in chosen for block in layers[index]]
-        spots = pack(blocks, target, (target.tiles or PLACES_MOST) - used, way, near)
-        if spots is None:
-            return None
-        rest = iter(spots)
-        for index in chosen:
-            found[index] += [(used + tile, row, col) for tile, row, col in islice(rest, len(layers[index]))]
-        used += tiles_of(spots)
+        for gain in dict.fromkeys(gains):
+            chosen = [index for index, count in enumerate(copies) if count > copy and gains[index] == gain]
+            blocks = [block for index in chosen for block in layers[index]]
+            spots = pack(blocks, target, (target.tiles or PLACES_MOST) - used, way, near)
+            if spots is None:
+                return None
+            rest = iter(spots)
+            for index in chosen:
+                found[index] += [(used + tile, row, col) for tile, row, col in islice(rest, len(layers[index]))]
+            used += tiles_of(spots)
     return found
 
 

@@ -12,7 +12,7 @@ from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, ConvOp, Layer
 from cimc.ir.xbar import MvmOp
 from cimc.isa.limits import PLACES_MOST
-from cimc.passes.packing import ENDS, WAYS, Block, blocks_in, blocks_of, pack, pack_layers, tiles_of
+from cimc.passes.packing import ENDS, WAYS, Block, blocks_in, blocks_of, gains_of, pack, pack_layers, tiles_of
 from cimc.passes.split import balanced_cuts
 from cimc.targets import Target
 
@@ -54,7 +54,8 @@ class Place:
         layers = [op for op in graph.operations if isinstance(op, MvmOp)]
         owners = [op for op in layers if op.shares is None]
         copies = [op.copies for op in owners]
-        spots = pack_layers([list(blocks_of(op)) for op in owners], copies, self.target, self.pack, self.near)
+        blocks = [list(blocks_of(op)) for op in owners]
+        spots = pack_layers(blocks, copies, gains_of(owners), self.target, self.pack, self.near)
         if spots is None:
             raise self.misfit([_needed(op) for op in owners])
         first = 0

@@ -27,7 +27,8 @@ class Ranges:
     `activations`: label -> (low, high), real values. `columns`: label of an mvm -> largest |array sum| of each
     (group, row block, column) at full conductance. `gain`: the ADC gain m / 2^k as (m, k), None if the target fixes it.
     `bits`: label of a layer that mixed precision lowered -> (activation bits, weight bits).
-    `inputs`: label of an input -> what calibration saw of it.
+    `inputs`: label of an input -> what calibration saw of it. `gains`: label of an mvm -> its own gain, where tiles
+    have theirs.
     """
 
     activations: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class Ranges:
     gain: tuple[int, int] | None = None
     bits: dict[str, tuple[int, int]] = field(default_factory=dict)
     inputs: dict[str, Seen] = field(default_factory=dict)
+    gains: dict[str, tuple[int, int]] = field(default_factory=dict)
 
     def noted(self, graph: Graph) -> "Ranges":
         """Return these ranges with what passes have left on a graph; the first that was said of a label stays.
@@ -49,6 +51,7 @@ class Ranges:
             self.gain or GAIN.get(graph.module),
             _found(BITS, labelled) | self.bits,
             self.inputs,
+            _found(GAIN, labelled) | self.gains,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -59,9 +62,12 @@ class Ranges:
             "columns": {label: list(peaks) for label, peaks in sorted(self.columns.items())},
             "gain": None if self.gain is None else list(self.gain),
         }
-        bits = {label: list(pair) for label, pair in sorted(self.bits.items())}
-        inputs = {label: seen.to_json() for label, seen in sorted(self.inputs.items())}
-        return facts | ({"bits": bits} if bits else {}) | ({"inputs": inputs} if inputs else {})
+        more: dict[str, Any] = {
+            "bits": {label: list(pair) for label, pair in sorted(self.bits.items())},
+            "inputs": {label: seen.to_json() for label, seen in sorted(self.inputs.items())},
+            "gains": {label: list(pair) for label, pair in sorted(self.gains.items())},
+        }
+        return facts | {name: known for name, known in more.items() if known}
 
     @staticmethod
     def from_json(data: object) -> "Ranges":
@@ -94,19 +100,23 @@ def _parse(data: Any) -> Ranges:
     for label, peaks in columns.items():
         if not all(0 <= peak <= SUM_LIMIT for peak in peaks):
             raise ValueError(f"a peak of {label!r} is outside 0..{SUM_LIMIT}")
-    gain = data["gain"]
-    if gain is not None:
-        multiplier, shift = _whole_numbers("gain", gain)
-        gain = (multiplier, shift)
-        if not (GAIN_LOWEST <= gain[0] < GAIN_LIMIT and 0 <= gain[1] <= SHIFT_HIGHEST):
-            raise ValueError(f"gain {gain} is not a normalised multiplier and a shift up to {SHIFT_HIGHEST}")
+    gain = None if data["gain"] is None else _gain("gain", data["gain"])
     given = {str(label): _whole_numbers(f"bits.{label}", pair) for label, pair in data.get("bits", {}).items()}
     bits = {label: (value, weight) for label, (value, weight) in given.items()}
     for label, pair in bits.items():
         if not all(FEWEST_BITS <= one <= MOST_BITS for one in pair):
             raise ValueError(f"{label!r} has {pair} bits, outside {FEWEST_BITS}..{MOST_BITS}")
     inputs = {str(label): Seen.from_json(seen) for label, seen in data.get("inputs", {}).items()}
-    return Ranges(activations, columns, gain, bits, inputs)
+    gains = {str(label): _gain(f"gains.{label}", pair) for label, pair in data.get("gains", {}).items()}
+    return Ranges(activations, columns, gain, bits, inputs, gains)
+
+
+def _gain(path: str, pair: Any) -> tuple[int, int]:
+    multiplier, shift = _whole_numbers(path, pair)
+    if not (GAIN_LOWEST <= multiplier < GAIN_LIMIT and 0 <= shift <= SHIFT_HIGHEST):
+        found = f"{path} {(multiplier, shift)}"
+        raise ValueError(f"{found} is not a normalised multiplier and a shift up to {SHIFT_HIGHEST}")
+    return multiplier, shift
 
 
 def _whole_numbers(path: str, values: Any) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.xbar import MvmOp
 from cimc.isa.limits import PLACES_MOST
 from cimc.passes.costs import array_cost, lines_of, longest_part, vectors_of
-from cimc.passes.packing import Block, blocks_of, pack, pack_layers, tiles_of
+from cimc.passes.packing import Block, blocks_of, gains_of, pack, pack_layers, tiles_of
 from cimc.targets import Target
 
 FREE = -1
@@ -35,10 +35,10 @@ class Replicate:
     def _replicate(self, layers: list[MvmOp]) -> None:
         shapes = [list(blocks_of(op)) for op in layers]
         copies = [1] * len(layers)
-        first = self._used(shapes, copies)
+        first = self._used(layers, shapes, copies)
         most = first + (self._free(first) if first else 0)
         # A step counts whole tiles for a copy; copies of several layers then share tiles, so some are free again.
-        while self._step(layers, shapes, copies, most - self._used(shapes, copies)):
+        while self._step(layers, shapes, copies, most - self._used(layers, shapes, copies)):
             pass
         for op, count in zip(layers, copies, strict=True):
             if count > 1:
@@ -68,9 +68,9 @@ class Replicate:
             copies[best] = wanted[best]
             added = True
 
-    def _used(self, shapes: list[list[Block]], copies: list[int]) -> int:
+    def _used(self, layers: list[MvmOp], shapes: list[list[Block]], copies: list[int]) -> int:
         """Return the tiles that the layers and their copies take, 0 where they do not fit."""
-        spots = pack_layers(shapes, copies, self.target) or []
+        spots = pack_layers(shapes, copies, gains_of(layers), self.target) or []
         return tiles_of([spot for own in spots for spot in own])
 
     def _free(self, used: int) -> int:

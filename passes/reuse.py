@@ -7,7 +7,7 @@ import numpy as np
 
 from cimc.diagnostics import fail
 from cimc.ir.attributes import int_values, text
-from cimc.ir.facts import PEAKS
+from cimc.ir.facts import GAIN, PEAKS
 from cimc.ir.graph import Graph
 from cimc.ir.xbar import MvmOp
 
@@ -45,7 +45,10 @@ def _share(graph: Graph, family: list[MvmOp]) -> None:
         return
     peaks = [graph.weights.get(PEAKS.of(op)) for op in family]
     common = graph.weights.add(f"{first.label.data}.peaks", np.maximum.reduce(peaks))
+    gains = [gain for op in family if (gain := GAIN.get(op))]
     for op in family:
         PEAKS.note(op, common)
+        if gains:  # the largest full scale: their sums must clip in none
+            GAIN.note(op, min(gains, key=lambda gain: gain[0] * 2.0 ** -gain[1]))
     for op in others:
         op.properties["shares"] = text(first.label.data)

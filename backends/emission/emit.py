@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from xdsl.ir import Operation, SSAValue
 
@@ -117,15 +117,24 @@ def _block_count(op: xbar.MvmOp) -> int:
 
 
 def _gain(builder: Builder, products: Sequence[xbar.MvmOp]) -> None:
-    """Load the one gain of all ADCs, which belongs to no layer."""
-    if not products:
-        return
-    first = products[0]
-    assert first.adc_multiplier is not None and first.adc_shift is not None
+    """Load the one gain of all ADCs, which belongs to no layer, or the gain of each tile where they have their own."""
+    tiles = {tile: _gain_of(product) for product in products for tile in int_values(product.blocks)[::3]}
     builder.enter(None)
-    builder.put(
-        "gain", tile=0, scope="all", multiplier=int_value(first.adc_multiplier), divide=int_value(first.adc_shift)
-    )
+    if len(set(tiles.values())) == 1:
+        builder.put("gain", tile=0, scope="all", **_gain_of(products[0])._asdict())
+        return
+    for tile, gain in sorted(tiles.items()):
+        builder.put("gain", tile=tile, scope="tile", **gain._asdict())
+
+
+class _Gain(NamedTuple):
+    multiplier: int
+    divide: int
+
+
+def _gain_of(op: xbar.MvmOp) -> _Gain:
+    assert op.adc_multiplier is not None and op.adc_shift is not None
+    return _Gain(int_value(op.adc_multiplier), int_value(op.adc_shift))
 
 
 def _calibrate(builder: Builder, op: xbar.MvmOp) -> None:

@@ -78,6 +78,6 @@ PEAKS = Fact[WeightRef]("cim.peaks", lambda ref: ref, lambda attribute: _as(Weig
 SHARED_RANGE = Fact[bool]("cim.shared_range", _mark, lambda attribute: True)
 """On an mvm: all columns of a block have one conductance range."""
 GAIN = Fact[tuple[int, int]]("cim.gain", ints, _whole)
-"""On the module: the ADC's gain m / 2^k as (m, k), from column-ranges to conductance."""
+"""On the module, or on each mvm where tiles have their own: the ADC's gain m / 2^k as (m, k), for conductance."""
 ACTIVATION_BYTES = Fact[int]("cim.activation_bytes", integer, lambda attribute: int_value(_as(IntegerAttr, attribute)))
 """On the module: the activation memory that the schedule needs."""

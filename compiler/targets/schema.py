@@ -68,7 +68,7 @@ CONSTANTS: Mapping[str, Constant] = {
     "adc.bits": Constant("bits", int, 2, ADC_BITS),
     "adc.codes": Constant("code range", str, choices=ADC_CODES),
     "adc.rounding": Constant("rounding", str, choices=("nearest-even",)),
-    "adc.gain": Constant("granularity", str, choices=("array", "unity")),
+    "adc.gain": Constant("granularity", str, choices=("array", "tile", "unity")),
     "adc.multiplexing": Constant("columns per ADC", int, 1, 1024),
     "digital.depthwise": Constant("capability", bool),
     "digital.lanes": Constant("multiplications per cycle", int, 1, 1 << 20),

@@ -18,7 +18,8 @@ from cimc.driving.arrays import feed, load_arrays
 from cimc.driving.driver import Request, compile_to_stage, graph_intakes, run_pipeline
 from cimc.driving.feeding import EVERY
 from cimc.ir.xbar import MvmOp
-from cimc.passes.column_ranges import ColumnRanges, Statistics, full_scales, measured
+from cimc.passes.column_ranges import ColumnRanges, Statistics, measured
+from cimc.passes.gains import full_scales
 from cimc.passes.pipeline import DEFAULT
 from cimc.targets import load_target
 

@@ -8,7 +8,7 @@ import pytest
 from evaluate.graphs import GraphBuilder
 from hypothesis import given
 from hypothesis import strategies as st
-from targets.stages import SAME, Array, chip, layers, lowered, normal, perceptron
+from targets.stages import SAME, Array, chip, emitted, layers, lowered, normal, perceptron
 
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
@@ -18,7 +18,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.errors import CimcError
-from cimc.passes.column_ranges import normalised_gain, short
+from cimc.passes.gains import UNITY_GAIN, gains_by_tile, normalised_gain, short
 from cimc.passes.ranges import rounded
 from cimc.passes.split import balanced_cuts
 
@@ -169,6 +169,29 @@ def test_a_column_of_zeros_stays_zero() -> None:
     graph = lowered(b.graph(), DATA, "conductance", SMALL)
     assert not graph.weights.get(layers(graph)[0].conductance)[0, :, 1].any()
     assert not Evaluator(graph).run(DATA)["out"][:, 1].any()
+
+
+def test_layers_share_a_gain_and_tiles_only_within_an_octave() -> None:
+    """Columns of 400 and 2 inputs: their best full scales lie far apart, so they get gains and tiles of their own."""
+    b, target = GraphBuilder(), chip(adc__gain="tile", array__tiles=9)
+    x, few = b.input((400,)), b.input((2,), label="few")
+    for value, rows in ((x, 400), (few, 2)):
+        b.output(b.op(nn.DenseOp, [value], (4,), weight=normal(rows, 4), label=f"d{rows}"), f"out{rows}")
+    graph = lowered(b.graph(), {"x": normal(40, 400), "few": normal(40, 2)}, target=target)
+    wide, narrow = layers(graph)
+    gains = [(int_value(op.adc_multiplier) * 2.0 ** -int_value(op.adc_shift)) for op in (wide, narrow)]
+    assert 2.0 * gains[0] < gains[1]
+    assert int_values(wide.blocks)[0] != int_values(narrow.blocks)[0]
+    loads = [one for one in emitted(graph, target).program.instructions if one.name == "gain"]
+    assert [(one.choice("scope"), one["tile"]) for one in loads] == [("tile", 0), ("tile", 1)]
+
+
+def test_gains_group_by_octave() -> None:
+    target, peaks = chip(adc__gain="tile"), {"a": 900.0, "b": 1000.0, "c": 40000.0, "none": 0.0}
+    costs = {label: lambda scale, peak=peak: abs(scale - peak) for label, peak in peaks.items()}
+    gains = gains_by_tile(peaks, costs, target)  # type: ignore[arg-type]
+    assert gains["a"] == gains["b"] != gains["c"]
+    assert gains["none"] == UNITY_GAIN
 
 
 def test_a_unity_gain_leaves_all_conductances_full() -> None:

@@ -82,6 +82,7 @@ def test_json_round_trip() -> None:
         {"gain": [1 << 16, 25]},
         {"gain": [40000, 64]},
         {"gain": [40000, -1]},
+        {"gains": {"d0": [1, 25]}},
     ],
     ids=str,
 )

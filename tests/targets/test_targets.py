@@ -77,7 +77,7 @@ def test_a_wrong_unit_is_named_with_the_right_one(key: str) -> None:
         ("array.g_max", '{ value = nan, unit = "uS", source = "derived" }', "array.g_max: nan is outside"),
         ("array.g_max", '{ value = -1.0, unit = "uS", source = "derived" }', "array.g_max: -1.0 is outside"),
         ("dac.bits", '{ value = 9, unit = "bits", source = "derived" }', "dac.bits: 9 is outside 2..8"),
-        ("adc.gain", '{ value = "tile", unit = "granularity", source = "derived" }', "not one of array, unity"),
+        ("adc.gain", '{ value = "row", unit = "granularity", source = "derived" }', "not one of array, tile, unity"),
         ("energy.add", '{ value = 1.0, low = 2.0, high = 3.0, unit = "pJ", source = "derived" }', "low 2.0, value 1.0"),
         ("energy.add", '{ value = 1.0, low = 0.5, unit = "pJ", source = "derived" }', "high None"),
         ("energy.add", '{ value = 1.0, low = -1, high = 2, unit = "pJ", source = "derived" }', "low -1"),
