@@ -253,6 +253,7 @@ def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
     floating = parser.add_mutually_exclusive_group()
     floating.add_argument("--no-float", action="store_true", help="leave out what the model file itself computes")
     floating.add_argument("--require-float", action="store_true", help="fail where nothing else runs the model file")
+    _json(parser)
     add_feeding_options(parser)
 
 

@@ -1,6 +1,7 @@
 """cimc verify: the proof behind one command."""
 
 import argparse
+import json
 import math
 import warnings
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.progress import Progress
+from cimc.command_line.proof_facts import proof_facts
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import load_arrays
 from cimc.driving.driver import Compilation
@@ -34,6 +36,11 @@ def verify_command(options: argparse.Namespace) -> int:
         message = "--min-sqnr and --min-top1 bound what --no-float leaves out"
         raise fail("CIM0003", message, hint="leave out --no-float")
     program = load_program(options.program)
+    if options.json:
+        inputs = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
+        facts = proof_facts(options, program, inputs)
+        print(json.dumps(facts))
+        return 0 if facts["ok"] else FAILED
     selftest()
     compilation, difference = recompiled(options.model, program)
     if compilation is None or difference:
