@@ -26,7 +26,7 @@ def test_bash_completes_commands_options_and_files(cimc: Command, folder: Path) 
     (folder / "model.onnx").touch()
     status, script = cimc("completion bash")
     assert status == 0
-    assert completed(script, "cimc comp") == ["compile", "completion"]
+    assert completed(script, "cimc compl") == ["completion"]
     assert completed(script, "cimc compile --norm") == ["--normalise"]
     assert completed(script, "cimc compile mod") == ["model.onnx"]
     assert completed(script, "cimc target sh") == ["show"]
