@@ -86,8 +86,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "driving": GROUND | BACKENDS - {"backends.reference"},
     "proof": GROUND | BACKENDS | {"driving"},
     "provenance": GROUND | BACKENDS | {"driving", "proof"},
+    "report": GROUND | BACKENDS - {"backends.reference"} | {"driving"},
     "sweep": GROUND | BACKENDS | {"cimc", "driving"},
-    "command_line": GROUND | BACKENDS | {"cimc", "driving", "proof", "provenance", "sweep"},
+    "command_line": GROUND | BACKENDS | {"cimc", "driving", "proof", "provenance", "report", "sweep"},
     "__main__": {"command_line"},
 }
 """Which rooms a room may import; every room may import itself. A loose file of compiler/ or backends/ is a room."""

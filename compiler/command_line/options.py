@@ -45,6 +45,8 @@ def build_parser() -> argparse.ArgumentParser:
         _sweep,
         _report,
         _cost,
+        _diff,
+        _schedule,
         _bands,
         _check_silicon,
         _export,
@@ -312,17 +314,18 @@ def _report(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser = _command(
         commands,
         "report",
-        "tell what every ADC column clips and uses, and what noise costs",
+        "tell all of a program: costs, mapping, memory, what every ADC column clips and uses, and what noise costs",
         _late("reporting", "report_command"),
     )
     parser.add_argument("program", metavar="prog.asm")
-    parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
+    parser.add_argument("--input", metavar="X.npz", help="arrays by the model's input names, or x; .html does without")
+    parser.add_argument("--eval", metavar="EVAL.json", help="what `cimc eval --json` printed, for the page")
     parser.add_argument(
         "-o",
         "--output",
         required=True,
-        metavar="REPORT.json|.csv",
-        help="layers, blocks and columns as one JSON object, or one line a column",
+        metavar="REPORT.html|.json|.csv",
+        help="a page that needs nothing else; layers, blocks and columns as one JSON object; or one line a column",
     )
     _threads(parser)
     add_noise_options(parser)
@@ -365,6 +368,42 @@ def _cost(commands: "Commands") -> None:  # type: ignore[valid-type]
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="everything as one JSON object")
     output.add_argument("--csv", action="store_true", help="one line a row, every counter")
+
+
+def _diff(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands,
+        "diff",
+        "say what changed between two programs, targets or reports",
+        _late("diffing", "diff_command"),
+    )
+    parser.add_argument("before", metavar="A", help="a program, a target by name or .toml, or a report as .json")
+    parser.add_argument("after", metavar="B", help="the same of another making")
+    parser.add_argument(
+        "--fail-on",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="end with status 1 where a value changed so much, such as 'energy>5%%' or 'accuracy<-1%%'",
+    )
+    parser.add_argument("--json", action="store_true", help="the changes as one JSON object")
+
+
+def _schedule(commands: "Commands") -> None:  # type: ignore[valid-type]
+    parser = _command(
+        commands,
+        "schedule",
+        "write when each tile, the digital unit and the memory do what",
+        _late("scheduling", "schedule_command"),
+    )
+    parser.add_argument("program", metavar="prog.asm")
+    parser.add_argument(
+        "-o",
+        "--output",
+        required=True,
+        metavar="OUT.pftrace|.vcd|.html",
+        help="a trace for Perfetto, waves, or a page (the first two need the extra `trace`)",
+    )
 
 
 def _bands(commands: "Commands") -> None:  # type: ignore[valid-type]

@@ -1,4 +1,4 @@
-"""cimc report: range telemetry of a program as JSON or CSV."""
+"""cimc report: all of a program as a page, or range telemetry as JSON or CSV."""
 
 import argparse
 import csv
@@ -7,11 +7,16 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
+from typing import Any
 
+from cimc.backends.cost.estimate import estimate
+from cimc.backends.cost.facts import facts
+from cimc.backends.cost.schedule import schedule
 from cimc.backends.machine import ports
 from cimc.backends.noise.converters import common_range
 from cimc.backends.silicon.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.compensation_options import compensate
+from cimc.command_line.costing import counted
 from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
@@ -22,6 +27,10 @@ from cimc.driving.provenance import chip_text, run_facts, run_text
 from cimc.driving.scoring import cores, program_inputs
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
+from cimc.isa.documents import json_value
+from cimc.isa.opening import read_regular
+from cimc.isa.program import Program
+from cimc.report.page import Told, page
 
 LAYER_FIELDS = (
     *(
@@ -39,10 +48,53 @@ SHOWN = ("clipped_share", "range_share", "conductance_share", "exact_sensitivity
 
 
 def report_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program, options.input])
+    keep_inputs([options.output], [options.program, options.input, options.eval])
     kind = Path(options.output).suffix
-    if kind not in (".json", ".csv"):
-        raise fail("CIM0003", f"-o {options.output}: a report is a .json or .csv file", hint="name it report.json")
+    if kind not in (".html", ".json", ".csv"):
+        message = f"-o {options.output}: a report is a .html, .json or .csv file"
+        raise fail("CIM0003", message, hint="name it report.html")
+    if kind == ".html":
+        return _page(options)
+    if not options.input or options.eval:
+        message = f"-o {options.output} tells what inputs do to the ADCs, and nothing of scores"
+        raise fail("CIM0003", message, hint="give --input X.npz without --eval, or name it report.html")
+    return _telemetry(options, kind)
+
+
+def _page(options: argparse.Namespace) -> int:
+    """Write the page; with inputs it counts what data decide, and tells of the ADCs."""
+    program = load_program(options.program)
+    scores = read_json(options.eval) if options.eval else None
+    data = counted(program, options) if options.input else None
+    cost = estimate(program, data)
+    use = list(_observed(program, options).layers()) if options.input else []
+    told = Told(
+        Path(options.program).name, program, facts(cost, program, "layer"), schedule(cost, program), use, scores
+    )
+    write(options.output, page(told).encode())
+    return 0
+
+
+def read_json(path: str) -> dict[str, Any]:
+    """Return the object of a JSON file. Raises CimcError CIM0201."""
+    text = read_regular(path, "json_bytes", f"the bytes of {path}").decode(errors="replace")
+    try:
+        found = json_value(text, path)
+    except ValueError as error:
+        raise fail("CIM0201", f"{path} is not JSON: {error}", hint="give what `cimc eval --json` printed") from None
+    if not isinstance(found, dict):
+        raise fail("CIM0201", f"{path} is not a JSON object", hint="give what `cimc eval --json` printed")
+    return found
+
+
+def _observed(program: Program, options: argparse.Namespace) -> Telemetry:
+    real = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
+    codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+    return Telemetry(program, codes, noise_of(options), options.threads or cores(), compensate(program, options))
+
+
+def _telemetry(options: argparse.Namespace, kind: str) -> int:
+    """Write what inputs do to the ADCs as JSON or CSV."""
     program, feeding = load_program(options.program), feeding_of(options)
     real = program_inputs(program, load_arrays(options.input), feeding, options.input)
     codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
@@ -60,14 +112,14 @@ def report_command(options: argparse.Namespace) -> int:
     if kind == ".csv":
         write(options.output, _csv(layers).encode())
         return 0
-    facts = {
+    whole = {
         "samples": len(next(iter(real.values()))),
         **run_facts(program, feeding, noise, options.compensation),
         "adc": common_range(program),
         "exact_outputs_db": telemetry.outputs_db,
         "layers": [asdict(layer) for layer in layers],
     }
-    write(options.output, json.dumps(facts, indent=1).encode(), b"\n")
+    write(options.output, json.dumps(whole, indent=1).encode(), b"\n")
     return 0
 
 

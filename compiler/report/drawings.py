@@ -1,0 +1,141 @@
+"""Drawings of a program as SVG, made when the page is: bars, floor plan, conductances, memory over time."""
+
+import base64
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.cost.memory_map import Span
+from cimc.backends.cost.schedule import Schedule
+from cimc.isa.program import ArrayBlock, Program
+from cimc.report.markup import Markup, element, joined
+
+WIDTH, BAR, LABEL = 720, 22, 190
+HUES = 12
+"""Colours of layers, which come again where there are more."""
+PIXELS = 256
+"""Most pixels of a map of conductances along a side: of more cells the largest of each patch is shown."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The blocks of one tile and the size of its array."""
+
+    tile: int
+    rows: int
+    columns: int
+    blocks: Sequence[ArrayBlock]
+
+
+def bars(parts: Mapping[str, float], unit: str) -> Markup:
+    """Return a bar for each part, as long as it is large."""
+    most = max(parts.values(), default=0.0) or 1.0
+    lines = [_bar(number, name, value, most, unit) for number, (name, value) in enumerate(parts.items())]
+    return _svg(WIDTH, BAR * len(lines), "bars", *lines)
+
+
+def _bar(number: int, name: str, value: float, most: float, unit: str) -> Markup:
+    y, length = number * BAR, (WIDTH - LABEL - 130) * value / most
+    return joined(
+        element("text", name, x=0, y=y + 15),
+        element("rect", x=LABEL, y=y + 3, width=f"{max(length, 1):.1f}", height=BAR - 6, class_="bar"),
+        element("text", f"{value:.4g} {unit}", x=f"{LABEL + length + 6:.1f}", y=y + 15),
+    )
+
+
+def floor_plan(plan: Plan, layers: Sequence[str]) -> Markup:
+    """Return a tile with its blocks, each in the colour of its layer and named when pointed at."""
+    placed = [_block(plan, block, layers) for block in plan.blocks]
+    frame = element("rect", x=0, y=0, width=plan.columns, height=plan.rows, class_="frame")
+    return _svg(plan.columns, plan.rows, f"tile {plan.tile}", frame, *placed, class_="plan")
+
+
+def _block(plan: Plan, block: ArrayBlock, layers: Sequence[str]) -> Markup:
+    about = f"{block.layer}: {block.rows} x {block.cols} at row {block.row}, column {block.col} of tile {plan.tile}"
+    hue = layers.index(block.layer) % HUES if block.layer in layers else 0
+    place = {"x": block.col, "y": block.row, "width": block.cols, "height": block.rows}
+    return element("rect", element("title", about), **place, class_=f"hue{hue}")
+
+
+def conductances(plan: Plan, program: Program) -> Markup:
+    """Return a picture of a tile's conductance targets: dark is high, what holds nothing is clear."""
+    cells = np.full((plan.rows, plan.columns), -1, np.int64)
+    offsets = {one["block"]: one["data"] for one in program.instructions if one.name == "program"}
+    for block in plan.blocks:
+        targets = np.frombuffer(program.conductances, "<i2", block.rows * block.cols, offsets[block.number])
+        place = slice(block.row, block.row + block.rows), slice(block.col, block.col + block.cols)
+        cells[place] = np.abs(targets.astype(np.int64)).reshape(block.rows, block.cols)
+    picture = base64.b64encode(_png(_smaller(cells))).decode()
+    return element(
+        "img", src=f"data:image/png;base64,{picture}", alt=f"conductances of tile {plan.tile}", class_="heat"
+    )
+
+
+def _smaller(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the largest of each patch, at most PIXELS a side."""
+    step = max(-(-max(cells.shape) // PIXELS), 1)
+    rows, columns = (-(-size // step) * step for size in cells.shape)
+    padded = np.full((rows, columns), -1, np.int64)
+    padded[: cells.shape[0], : cells.shape[1]] = cells
+    whole: NDArray[np.int64] = padded.reshape(rows // step, step, columns // step, step).max(axis=(1, 3))
+    return whole
+
+
+def _png(values: NDArray[np.int64]) -> bytes:
+    """Return a picture of grey with a channel of opacity: nothing below 0."""
+    grey = (235 - 215 * np.maximum(values, 0) / max(int(values.max()), 1)).astype(np.uint8)
+    pixels = np.stack([grey, np.where(values < 0, 0, 255).astype(np.uint8)], axis=-1)
+    lines = b"".join(b"\0" + row.tobytes() for row in pixels)
+    head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 8, 4, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", zlib.compress(lines, 9)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, data) for name, data in parts)
+
+
+def _chunk(name: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+
+def memory_over_time(spans: Sequence[Span], length: int, size: int) -> Markup:
+    """Return which addresses of activation memory hold something when: time to the right, addresses upwards."""
+    across, up = WIDTH / max(length, 1), 240 / max(size, 1)
+    held = [
+        element(
+            "rect",
+            element("title", f"{span.name}: bytes {span.low} to {span.high - 1}"),
+            x=f"{span.start * across:.2f}",
+            y=f"{240 - span.high * up:.2f}",
+            width=f"{max((span.end - span.start) * across, 0.5):.2f}",
+            height=f"{max((span.high - span.low) * up, 0.5):.2f}",
+            class_=f"hue{number % HUES}",
+        )
+        for number, span in enumerate(spans)
+    ]
+    return _svg(WIDTH, 240, "activation memory over time", *held)
+
+
+def timeline(schedule: Schedule) -> Markup:
+    """Return what every unit does when, a line a track."""
+    across, names = (WIDTH - LABEL) / max(schedule.length, 1), list(dict.fromkeys(one.name for one in schedule.slices))
+    lines = [element("text", track, x=0, y=n * BAR + 15) for n, track in enumerate(schedule.tracks)]
+    slices = [
+        element(
+            "rect",
+            element("title", f"{one.name}, {one.mnemonic} @{one.instruction}: {one.length / 1e6:g} us"),
+            x=f"{LABEL + one.start * across:.2f}",
+            y=schedule.tracks.index(one.track) * BAR + 3,
+            width=f"{max(one.length * across, 0.5):.2f}",
+            height=BAR - 6,
+            class_=f"hue{names.index(one.name) % HUES}",
+        )
+        for one in schedule.slices
+    ]
+    return _svg(WIDTH, BAR * len(schedule.tracks), "schedule", *lines, *slices)
+
+
+def _svg(width: int, height: int, title: str, *children: Markup, class_: str = "drawing") -> Markup:
+    box, about = f"0 0 {width} {max(height, 1)}", element("title", title)
+    return element("svg", about, *children, viewBox=box, role="img", class_=class_)

@@ -1,0 +1,191 @@
+"""The page that tells all of a program: one file that asks for nothing from elsewhere."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from cimc.backends.cost.memory_map import memory_map
+from cimc.backends.cost.schedule import Schedule
+from cimc.backends.silicon.telemetry import LayerUse
+from cimc.driving.measures import measure, one_line
+from cimc.isa.program import Program
+from cimc.report.drawings import Plan, bars, conductances, floor_plan, memory_over_time, timeline
+from cimc.report.markup import Markup, element, joined, table
+
+Facts = Mapping[str, Any]
+
+LAYER_COUNTERS = ("phases", "conversions", "cells", "dig_mul", "requant", "act_read", "act_write", "const_read")
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
+"""The page may ask for nothing, whatever the names in it say."""
+MOST_TILES = 16
+"""Tiles that are drawn; the table of blocks has all."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a page tells of: a program by its name, its costs, its schedule, and what runs have shown of it, if any."""
+
+    name: str
+    program: Program
+    cost: Facts
+    schedule: Schedule
+    use: Sequence[LayerUse] = ()
+    scores: Facts | None = None
+
+
+def page(told: Told) -> str:
+    """Return the whole page as HTML."""
+    found = [(title, body) for title, section in SECTIONS.items() if (body := section(told))]
+    links = (element("a", title, href=f"#s{n}") for n, (title, _) in enumerate(found))
+    sections = (element("section", element("h2", title), body, id=f"s{n}") for n, (title, body) in enumerate(found))
+    title = f"{told.name} on {told.cost['target']}"
+    body = element("body", element("h1", title), element("nav", *links), *sections, _script())
+    return "<!doctype html>\n" + element("html", _head(title), body, lang="en") + "\n"
+
+
+def schedule_page(schedule: Schedule, name: str) -> str:
+    """Return a page with the schedule alone."""
+    drawn = element("div", timeline(schedule), _zoom(), class_="zoom", tabindex="0")
+    body = element("body", element("h1", f"{name}: {schedule.length / 1e6:g} us"), drawn, _script())
+    return "<!doctype html>\n" + element("html", _head(name), body, lang="en") + "\n"
+
+
+def _head(title: str) -> Markup:
+    style = Markup(f"<style>{_asset('style.css')}</style>")
+    settings = (
+        Markup('<meta charset="utf-8">'),
+        Markup('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+        Markup(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
+        Markup('<link rel="icon" href="data:,">'),
+    )
+    return element("head", *settings, element("title", title), style)
+
+
+def _script() -> Markup:
+    return Markup(f"<script>{_asset('script.js')}</script>")
+
+
+def _asset(name: str) -> str:
+    return files("cimc.report").joinpath(name).read_text("utf-8")
+
+
+def _zoom() -> Markup:
+    buttons = (("larger", 2), ("smaller", 0.5))
+    return joined(*(element("button", text, type="button", data_zoom=factor) for text, factor in buttons))
+
+
+def _summary(told: Told) -> Markup:
+    basis = f"{told.cost['basis']} prices, " + (
+        f"mean of {told.cost['samples']} samples" if told.cost["samples"] else "one sample"
+    )
+    return joined(element("p", one_line(told.cost), class_="big"), element("p", basis, class_="faint"))
+
+
+def _waterfall(told: Told) -> Markup | None:
+    if not told.cost["waterfall"]:
+        return None
+    steps = {"peak": told.cost["peak_tops_per_w"], **{f["step"]: f["tops_per_w"] for f in told.cost["waterfall"]}}
+    rows = [[f["step"], f["factor"], f["tops_per_w"], f["because"]] for f in told.cost["waterfall"]]
+    chip = element("p", f"chip: {measure(told.cost['chip_tops_per_w'], 1, 'TOPS/W')}, of what is priced")
+    return joined(bars(steps, "TOPS/W"), chip, table(["step", "factor", "TOPS/W left", "because"], rows))
+
+
+def _layers(told: Told) -> Markup:
+    rows = [
+        [row["name"], row["energy_pj"]["value"] / 1e3, 100 * row["share"], row["time_ns"]["value"] / 1e3]
+        + [row[name] for name in LAYER_COUNTERS]
+        for row in told.cost["rows"]
+    ]
+    return table(["layer", "energy nJ", "share %", "time us", *LAYER_COUNTERS], rows, sortable=True)
+
+
+def _energy(told: Told) -> Markup:
+    return bars({name: part["value"] / 1e3 for name, part in told.cost["components_pj"].items() if part["value"]}, "nJ")
+
+
+def _floor(told: Told) -> Markup | None:
+    array, blocks = told.program.meta["target"]["array"], told.program.blocks
+    layers = list(dict.fromkeys(block.layer for block in blocks))
+    tiles = sorted({block.tile for block in blocks})
+    plans = [Plan(t, array["rows"], array["columns"], [b for b in blocks if b.tile == t]) for t in tiles[:MOST_TILES]]
+    drawn = [_tile(plan, layers, told.program) for plan in plans]
+    rows = [[b.layer, b.tile, b.row, b.col, b.rows, b.cols] for b in blocks]
+    heads = ["layer", "tile", "row", "column", "rows", "columns"]
+    return joined(*drawn, table(heads, [list(row) for row in rows], sortable=True)) if blocks else None
+
+
+def _tile(plan: Plan, layers: Sequence[str], program: Program) -> Markup:
+    used = sum(block.rows * block.cols for block in plan.blocks) / (plan.rows * plan.columns)
+    title = element("h3", f"tile {plan.tile}: {100 * used:.1f} % of {plan.rows} x {plan.columns} cells")
+    heat = element("div", _zoom(), conductances(plan, program), class_="zoom", tabindex="0")
+    return joined(title, element("div", element("div", floor_plan(plan, layers)), heat, class_="pair"))
+
+
+def _memory(told: Told) -> Markup:
+    size = told.program.activation_bytes
+    held = memory_over_time(memory_map(told.schedule, told.program), told.schedule.length, size)
+    return joined(element("p", f"{size:,} bytes, over {told.schedule.length / 1e6:g} us"), held)
+
+
+def _schedule(told: Told) -> Markup:
+    return element("div", _zoom(), timeline(told.schedule), class_="zoom", tabindex="0")
+
+
+def _converters(told: Told) -> Markup | None:
+    rows = [
+        [one.layer, one.conversions, 100 * one.clipped_share, _percent(one.range_share), 100 * one.conductance_share]
+        for one in told.use
+    ]
+    heads = ["layer", "conversions a column", "clipped %", "range of the ADC used %", "conductance used %"]
+    return table(heads, [list(row) for row in rows], sortable=True) if rows else None
+
+
+def _percent(share: float | None) -> float | str:
+    return "-" if share is None else 100 * share
+
+
+def _scores(told: Told) -> Markup | None:
+    return None if told.scores is None else table(["what", "value"], [[k, _plain(v)] for k, v in told.scores.items()])
+
+
+def _plain(value: Any) -> object:
+    return value if isinstance(value, (int, float, str)) else json.dumps(value)
+
+
+def _not_modelled(told: Told) -> Markup:
+    return element("p", ", ".join(told.cost["not_modelled"]))
+
+
+def _constants(told: Told) -> Markup:
+    stated = [one for one in told.cost["constants"] if "value" in one]
+    rows = [[one["name"], one["value"], one["low"], one["high"], one["unit"], one["source"]] for one in stated]
+    wide = [
+        element("li", f"{one['name']}: {100 * one['share']:.0f} % of the bounds' width")
+        for one in told.cost["bounds_from"]
+    ]
+    heads = ["constant", "value", "low", "high", "unit", "source"]
+    return joined(element("ul", *wide), table(heads, rows, sortable=True))
+
+
+def _making(told: Told) -> Markup:
+    made = {**told.program.origin, "instructions": len(told.program.instructions), "target": told.cost["target"]}
+    return table(["what", "value"], [[key, _plain(value)] for key, value in made.items()])
+
+
+SECTIONS: Mapping[str, Callable[[Told], Markup | None]] = {
+    "Summary": _summary,
+    "From peak to chip": _waterfall,
+    "Layers": _layers,
+    "Energy by component": _energy,
+    "Schedule": _schedule,
+    "Floor plan and conductances": _floor,
+    "Activation memory over time": _memory,
+    "Use of the ADCs": _converters,
+    "Scores": _scores,
+    "Not modelled": _not_modelled,
+    "Constants": _constants,
+    "Making": _making,
+}
+"""Title -> what makes the section, nothing where there is nothing to tell."""
