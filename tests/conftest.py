@@ -29,3 +29,9 @@ def shared_models() -> Path:
     if not SHARED_MODELS.is_dir():
         pytest.skip(f"no real models: {SHARED_MODELS.parent.name}/{SHARED_MODELS.name} beside the repository is absent")
     return SHARED_MODELS
+
+
+@pytest.fixture(autouse=True)
+def without_float_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile without the check beside it, which has tests of its own: hundreds of compiles would wait for it."""
+    monkeypatch.setattr("cimc.command_line.float_checking.SAMPLES", 0)

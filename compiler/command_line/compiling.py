@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cimc.command_line.feeding_options import stated_of
 from cimc.command_line.files import keep_inputs, payload_beside, weights_beside, write, writing
+from cimc.command_line.float_checking import FloatCheckBeside
 from cimc.command_line.graph_files import read_graph, write_graph
 from cimc.command_line.observing import observer_of, stage_files
 from cimc.diagnostics import DiagnosticError, fail
@@ -21,6 +22,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph, print_sparse
 from cimc.isa.container import save_binary, save_text
 from cimc.isa.documents import json_value
+from cimc.isa.errors import FAILED
 from cimc.isa.opening import read_regular
 from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT, STAGES, behind_stage, up_to_stage, with_options
@@ -133,16 +135,23 @@ def _graph_at_stage(options: argparse.Namespace, request: Request) -> Graph:
     return run_pipeline(graph, replace(request, pipeline=up_to_stage(request.pipeline, options.compile_to)))
 
 
-def _compilation(options: argparse.Namespace, request: Request) -> Compilation:
-    if options.start is None:
-        return compile_model(Path(options.model), request)
-    return compile_text(read_graph(Path(options.model)), request)
+def _compilation(options: argparse.Namespace, request: Request) -> tuple[Compilation, list[str]]:
+    """Return the compilation, and what is wrong with the graph that it began with."""
+    if options.start is not None:
+        return compile_text(read_graph(Path(options.model)), request), []
+    if options.no_float_check:
+        return compile_model(Path(options.model), request), []
+    beside = FloatCheckBeside(Path(options.model), request)
+    return compile_model(Path(options.model), beside.request), beside.wrong()
 
 
 def _compile_program(options: argparse.Namespace, request: Request) -> int:
     from cimc.driving.summary import SHOWN_LAYERS, render_summary, summarise
 
-    compilation = _compilation(options, request)
+    compilation, wrong = _compilation(options, request)
+    if wrong:
+        print("\n".join(f"FAILED: float graph: {one}" for one in wrong))
+        return FAILED
     save(compilation.emission.program, options.output)
     if options.write_ranges:
         write(options.write_ranges, (json.dumps(compilation.ranges.to_json(), indent=1) + "\n").encode())

@@ -192,6 +192,11 @@ def _compile(commands: "Commands") -> None:  # type: ignore[valid-type]
         metavar="FILE",
         help="prog.asm (text, with prog.payload beside it) or prog.cimb (binary)",
     )
+    parser.add_argument(
+        "--no-float-check",
+        action="store_true",
+        help="do not hold the imported graph against onnxruntime on two samples",
+    )
     parser.add_argument("--write-ranges", metavar="FILE", help="write the ranges found, for --ranges")
     parser.add_argument(
         "--compile-to",

@@ -13,6 +13,7 @@ from cimc.command_line.proof_facts import proof_facts
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import load_arrays
 from cimc.driving.driver import Compilation
+from cimc.driving.durations import spoken
 from cimc.driving.scoring import program_inputs
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import selftest
@@ -57,6 +58,7 @@ def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[s
     prover = Prover(compilation)
     literal, sampled = prover.on_reference(options.reference_samples)
     progress = Progress("verifying", count)
+    progress.at(0)
     for step in prover.prove(inputs, literal, sampled):
         if isinstance(step, Difference):
             progress.done()
@@ -113,7 +115,7 @@ def _on_reference(prover: Prover, samples: int) -> str:
         f"  reference: {elements}, edges, corners and random vectors of every instruction, and\n"
         f"  {share.columns} of {share.of_columns} drift factors; "
         "each computed from inputs on which graph and interpreter agree.\n"
-        f"  The whole of a sample would take it {prover.multiplies()} multiplications: --reference-samples 1"
+        f"  The whole of a sample would take it about {spoken(prover.reference_s())}: --reference-samples 1"
     )
 
 

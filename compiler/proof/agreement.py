@@ -15,8 +15,8 @@ TOLERANCE = 1e-3
 """Error of a real number, as a share of the tensor's largest, that rounding may have gathered on the way."""
 TOLERANCE_OF_A_NODE = 1e-4
 """The same where a node reads right inputs: only its own rounding is left."""
-TOLERANCE_OF_HALF = 4e-3
-"""Numbers of 16 bits are no finer: eight units in the last of their 11 places."""
+SHORT = {"float16": 4e-3, "bfloat16": 3e-2}
+"""Numbers of 16 bits are no finer, by numpy's name of the type: eight units in the last of their places."""
 CANCELLED = 1e-6
 """Error as a share of the largest value that a node reads: what is left of large terms is no finer."""
 COUNTED_OFF = 1e-3
@@ -47,11 +47,13 @@ def largest(array: Array) -> float:
 
 
 def _distance(ours: Array, theirs: Array) -> NDArray[np.float64]:
-    """Return how far elements are apart: equal infinities and two NaN not at all, other ones infinitely."""
+    """Return how far elements are apart: equal infinities not at all, others and NaN of ours infinitely.
+
+    What is NaN there is no number, so there is none that ours would have to be.
+    """
     a, b = (_unbounded(array) for array in (ours, theirs))
     with np.errstate(invalid="ignore"):
-        distance = np.abs(a - b)
-    distance[(a == b) | (np.isnan(a) & np.isnan(b))] = 0.0
+        distance = np.where((a == b) | np.isnan(b), 0.0, np.abs(a - b))
     return np.where(np.isnan(distance), np.inf, distance)
 
 
@@ -67,5 +69,5 @@ def _few_steps(distance: NDArray[np.float64], step: float) -> bool:
 
 
 def _is_near(worst: float, theirs: Array, tolerance: float, read: Callable[[], float]) -> bool:
-    share = max(tolerance, TOLERANCE_OF_HALF) if theirs.dtype == np.float16 else tolerance
+    share = max(tolerance, SHORT.get(theirs.dtype.name, 0.0))
     return worst <= share * largest(theirs) or worst <= CANCELLED * read()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,10 @@ from cimc.proof.tensors import Places, Tensors
 Codes = NDArray[np.int64]
 
 BATCH = 16
-REFERENCE_MULTIPLIES = 100_000_000
-"""Multiplications the literal reference may do in one verification; it takes some 71 ns for each."""
+REFERENCE_S = 10.0
+"""Seconds that the literal reference may take in one verification, as `reference_s` estimates them."""
+CELL_S, MULTIPLY_S, ELEMENT_S = 5e-6, 150e-9, 5.5e-6
+"""What the literal reference takes to programme a cell, to multiply, and to write an element."""
 
 
 @dataclass(frozen=True)
@@ -72,17 +75,23 @@ class Prover:
         """Return the multiplications the literal reference does for one sample."""
         return sum(op.multiplies() * runs_of(op) for op in self.operations)
 
+    def reference_s(self) -> float:
+        """Return the seconds that the literal reference takes for one sample, about, whatever the machine's load."""
+        cells = sum(int(one["rows"] * one["cols"]) for one in self.program.instructions if one.name == "program")
+        elements = sum(prod(write.shape) * write.runs for write in self.writes.values())
+        return cells * CELL_S + self.multiplies() * MULTIPLY_S + elements * ELEMENT_S
+
     def on_reference(self, asked: int | None) -> tuple[int, bool]:
         """Return how many samples the reference gets, and whether it computes a sample of each one's vectors alone."""
         if asked is not None:
             return asked, False
-        multiplies = max(self.multiplies(), 1)
-        return max(1, REFERENCE_MULTIPLIES // multiplies), multiplies > REFERENCE_MULTIPLIES
+        one = self.reference_s()
+        return max(1, int(REFERENCE_S / max(one, ELEMENT_S))), one > REFERENCE_S
 
     def prove(
         self, inputs: Mapping[str, NDArray[Any]], reference_samples: int, sampled: bool = False
     ) -> Iterator[Difference | int]:
-        """Yield samples done after each batch, or the first Difference and stop.
+        """Yield samples done after each batch and each sample on the reference, or the first Difference and stop.
 
         With `sampled`, the reference computes a seeded sample of every instruction's vectors instead of all.
         """
@@ -91,10 +100,10 @@ class Prover:
         count = len(next(iter(inputs.values())))
         for first, last in pairwise([*range(0, count, min(BATCH, self.interpreter.chunk)), count]):
             batch = {name: array[first:last] for name, array in inputs.items()}
-            difference = self._batch(batch, first, max(0, min(reference_samples, last) - first))
-            if difference:
-                yield difference
-                return
+            for done, difference in enumerate(self._batch(batch, first, max(0, min(reference_samples, last) - first))):
+                yield difference or first + done
+                if difference:
+                    return
             yield last
 
     def rows(self) -> list[TensorRow]:
@@ -105,16 +114,16 @@ class Prover:
             found.append(TensorRow(label, self.layers.get(label, ""), shape_of(op.out), *self.compared[label]))
         return found
 
-    def _batch(self, batch: Mapping[str, NDArray[Any]], first: int, literal: int) -> Difference | None:
+    def _batch(self, batch: Mapping[str, NDArray[Any]], first: int, literal: int) -> Iterator[Difference | None]:
+        """Yield what differs in the interpreter, then in each of the samples that the reference gets."""
         expected = next(iter(self.evaluator.stream(batch)))
         expected = {label: np.rint(codes).astype(np.int64) for label, codes in expected.items()}
         self._add_last_values(expected)
         codes = {port.name: ports.quantise(port, batch[port.name]) for port in self.program.inputs}
-        difference = self._inputs(expected, codes, first) or self._fast(expected, codes, first)
+        yield self._inputs(expected, codes, first) or self._fast(expected, codes, first)
         literally = self._sampled if self.share else self._literal
         for sample in range(literal):
-            difference = difference or literally(expected, codes, first, sample)
-        return difference
+            yield literally(expected, codes, first, sample)
 
     def _add_last_values(self, expected: dict[str, Codes]) -> None:
         """Put behind the steps of each state the value that the last step leaves in it."""

@@ -16,6 +16,7 @@ from cimc.frontend import load_traced
 from cimc.frontend.elementary import scaled
 from cimc.frontend.lowering import Lowering
 from cimc.frontend.operators import OPERATORS
+from cimc.proof.agreement import furthest
 from cimc.proof.float_graph import ONNXRUNTIME, REFERENCE, FloatCheck, check_float
 
 RNG = np.random.default_rng(0)
@@ -101,6 +102,29 @@ def test_verify_names_the_node_and_fails(
     assert main(verify) == 1
     assert "FAILED: float graph: node 'the_s' (Sigmoid), tensor 's', sample 0" in capsys.readouterr().out
     assert main([*verify, "--no-float"]) == 0
+
+
+@pytest.mark.parametrize("calibration", [True, False])
+@pytest.mark.filterwarnings("ignore::cimc.isa.errors.CimcWarning")
+def test_compile_names_the_node_and_writes_no_program(
+    calibration: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cimc.command_line.float_checking.SAMPLES", 2)
+    monkeypatch.setitem(OPERATORS, "Sigmoid", off(1.5))
+    path, data, program = written(layers(), tmp_path), tmp_path / "x.npz", tmp_path / "p.cimb"
+    np.savez(data, x=X)
+    command = ["compile", str(path), "--target", "ideal", "-o", str(program)]
+    command += ["--calib", str(data)] if calibration else []
+    assert main(command) == 1
+    assert "FAILED: float graph: node 'the_s' (Sigmoid)" in capsys.readouterr().out and not program.exists()
+    assert main([*command, "--no-float-check"]) == 0
+
+
+def test_what_is_no_number_is_left_out_and_ours_must_be_numbers() -> None:
+    numbers, nan = np.ones(3), np.array([1.0, np.nan, 1.0])
+    assert furthest(numbers, nan, None, 1e-3, lambda: 0.0) is None
+    assert furthest(nan, numbers, None, 1e-3, lambda: 0.0) == (1,)
+    assert furthest(np.float64(1.0), np.float64(2.0), None, 1e-3, lambda: 0.0) == ()
 
 
 def test_codes_round_as_a_port_does(tmp_path: Path) -> None:
