@@ -1,5 +1,6 @@
 """Options and profiles of the whole suite."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,9 @@ def shared_models() -> Path:
     return SHARED_MODELS
 
 
-@pytest.fixture(autouse=True)
-def without_float_check(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session", autouse=True)
+def without_float_check() -> Iterator[None]:
     """Compile without the check beside it, which has tests of its own: hundreds of compiles would wait for it."""
-    monkeypatch.setattr("cimc.command_line.float_checking.SAMPLES", 0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("cimc.command_line.float_checking.SAMPLES", 0)
+        yield
