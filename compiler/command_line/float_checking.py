@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from cimc.diagnostics import DiagnosticError
 from cimc.driving.driver import Request, synthetic_data
+from cimc.driving.feeding import Intake
 from cimc.evaluate import Batch
 from cimc.frontend import load_traced
 
@@ -43,9 +44,9 @@ class FloatCheckBeside:
         except DiagnosticError:
             return []
 
-    def _read(self, inputs: list[tuple[str, tuple[int, ...]]]) -> Batch:
+    def _read(self, intakes: list[Intake]) -> Batch:
         assert self._given.data is not None
-        data = self._given.data(inputs)
+        data = self._given.data(intakes)
         self._begin(data)
         return data
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from frontend.random_operators import random_operators
 
-from cimc.driving.driver import input_shapes
+from cimc.driving.driver import graph_intakes
 from cimc.frontend import load_traced
 from cimc.isa.errors import CimcError
 from cimc.proof.float_graph import ONNXRUNTIME, FloatCheck, check_float
@@ -51,6 +51,6 @@ def is_right(seed: int, folder: Path) -> bool:
 
 def checked(path: Path, seed: int) -> FloatCheck:
     imported, rng = load_traced(path), np.random.default_rng(seed)
-    shapes = input_shapes(imported.graph)
-    inputs = {name: rng.normal(0.0, 1.0, (SAMPLES, *shape)).astype(np.float32) for name, shape in shapes}
+    intakes = graph_intakes(imported.graph)
+    inputs = {one.name: rng.normal(0.0, 1.0, (SAMPLES, *one.shape)).astype(np.float32) for one in intakes}
     return check_float(path, imported, inputs)
