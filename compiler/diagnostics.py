@@ -67,6 +67,11 @@ CODES: Mapping[str, Code] = {
         BUDGET,
         "A tensor has more elements, or the model more bytes of constants, than cimc allocates.",
     ),
+    "CIM0121": Code(
+        "an operation that training does not know",
+        UNSUPPORTED,
+        "`cimc train` runs the model's graph in jax to find gradients; this operation has no meaning there yet. The model compiles all the same.",
+    ),
     "CIM0201": Code(
         "unusable data file",
         INVALID,
@@ -118,6 +123,16 @@ CODES: Mapping[str, Code] = {
         "poor calibration data",
         INVALID,
         "Fewer than 16 samples, or inputs whose values are all the same, do not show the ranges that other data will have.",
+    ),
+    "CIM0221": Code(
+        "training gave nothing to write",
+        FAILED,
+        "On the data kept back, every candidate lost more without noise than was allowed, or none agreed better with the teacher on noisy chips. Nothing was written.",
+    ),
+    "CIM0222": Code(
+        "a checkpoint of another run",
+        INVALID,
+        "A training run goes on only with the model, data, settings, target and noise that it began with.",
     ),
     "CIM0301": Code(
         "unusable target",

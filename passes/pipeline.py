@@ -174,9 +174,13 @@ def up_to_stage(text: str, stage: str) -> str:
     """Return a pipeline's text up to a stage, or whole without the stage's pass. Raises CimcError CIM0305."""
     if stage not in STAGES:
         raise fail("CIM0305", f"there is no stage {stage!r}", hint=f"stages: {', '.join(STAGES)}")
-    names, last = _split(text), STAGES[stage]
+    return up_to_pass(text, STAGES[stage]) if STAGES[stage] else ""
+
+
+def up_to_pass(text: str, name: str) -> str:
+    """Return a pipeline's text up to pass `name`, or whole without it."""
     found = stems(text)
-    return ",".join(names[: found.index(last) + 1]) if last in found else "" if not last else text
+    return ",".join(_split(text)[: found.index(name) + 1]) if name in found else text
 
 
 def behind_stage(text: str, stage: str) -> str:
@@ -270,6 +274,7 @@ __all__ = [
     "require_order",
     "rows_of",
     "stems",
+    "up_to_pass",
     "up_to_stage",
     "with_options",
     "with_unset",

@@ -84,11 +84,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cimc": MACHINE | {"targets", "backends.noise", "backends.interpreter", "interface"},
     "interface": GROUND | BACKENDS - {"backends.reference"} | {"driving", "proof"},
     "driving": GROUND | BACKENDS - {"backends.reference"},
+    "training": GROUND | BACKENDS - {"backends.reference"} | {"driving"},
     "proof": GROUND | BACKENDS | {"driving"},
     "provenance": GROUND | BACKENDS | {"driving", "proof"},
     "report": GROUND | BACKENDS - {"backends.reference"} | {"driving"},
     "sweep": GROUND | BACKENDS | {"cimc", "driving"},
-    "command_line": GROUND | BACKENDS | {"cimc", "driving", "proof", "provenance", "report", "sweep"},
+    "command_line": GROUND | BACKENDS | {"cimc", "driving", "proof", "provenance", "report", "sweep", "training"},
     "__main__": {"command_line"},
 }
 """Which rooms a room may import; every room may import itself. A loose file of compiler/ or backends/ is a room."""

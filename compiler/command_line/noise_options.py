@@ -30,6 +30,23 @@ def add_aim_options(parser: argparse.ArgumentParser) -> None:
     group.set_defaults(seed=None, sources=None, sample_offset=None)
 
 
+def add_training_noise_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say on what chips a network is trained."""
+    group = parser.add_argument_group("noise")
+    group.add_argument(
+        "--noise", required=True, metavar="PROFILE[,KEY=VALUE...]", help=f"train for chips with this noise ({PROFILES})"
+    )
+    group.add_argument("--time", metavar="T", help="times since the first read, in turn: 1d or 1h,1d,30d (default 0s)")
+    group.add_argument("--sources", metavar="A,B,...", help=f"what is noisy (default: {', '.join(DEFAULTS)})")
+    group.set_defaults(sample_offset=None)
+
+
+def noises_of(options: argparse.Namespace) -> "list[Noise]":
+    """Return the noise at each of the times that --time lists. Raises CimcError CIM0003 and Trap CIM053x."""
+    every = (argparse.Namespace(**{**vars(options), "time": time}) for time in (options.time or "0s").split(","))
+    return [noise for one in every if (noise := noise_of(one)) is not None]
+
+
 def add_noise_options(parser: argparse.ArgumentParser, sweep: bool = False) -> None:
     """Add the options that make a run noisy; with `sweep`, for several chips and times as well."""
     group = parser.add_argument_group("noise")

@@ -8,8 +8,8 @@ from cimc import __version__
 from cimc.command_line.compensation_options import add_compensation_options
 from cimc.command_line.feeding_options import add_feeding_options
 from cimc.command_line.forms import FORMS, OPTION
-from cimc.command_line.noise_options import add_aim_options, add_noise_options
-from cimc.command_line.numbers import chips, count, finite, percent, share, span, whole
+from cimc.command_line.noise_options import add_aim_options, add_noise_options, add_training_noise_options
+from cimc.command_line.numbers import chips, count, factor, finite, percent, share, span, whole
 from cimc.command_line.parsing import Parser
 from cimc.command_line.programs import add_program
 from cimc.isa.sections import SECTIONS
@@ -38,6 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for add in (
         _compile,
+        _train,
         _run,
         _verify,
         _compare,
@@ -217,6 +218,33 @@ def _compile(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--all-layers", action="store_true", help="show every layer, not the first twelve")
     _json(parser)
     add_aim_options(parser)
+
+
+def _train(commands: "Commands") -> None:  # type: ignore[valid-type]
+    summary = "train a model's weights to keep their accuracy on noisy chips"
+    parser = _command(commands, "train", summary, _late("training", "train_command"))
+    parser.add_argument("model", metavar="MODEL.onnx", help="the trained model, which is the teacher as it is")
+    parser.add_argument("--data", required=True, metavar="D.npz", help="inputs to train and to judge on")
+    parser.add_argument("--labels", action="store_true", help="the data have classes y, to be learnt as well")
+    parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml", help="the chip (default aon-cim)")
+    _tiles(parser)
+    _model_root(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="TRAINED.onnx", help="the model with other weights")
+    parser.add_argument("--ranges-out", metavar="R.json", help="write the trained model's ranges, for --ranges")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting (docs/training.md)"
+    )
+    parser.add_argument("--seed", metavar="N", help="of everything random (default 0): equal seeds give equal bytes")
+    parser.add_argument(
+        "--most-lost",
+        type=factor,
+        default=2.0,
+        metavar="P",
+        help="percent of the samples kept back that may become wrong without noise (default 2)",
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
+    add_training_noise_options(parser)
+    add_feeding_options(parser, codes=False)
 
 
 def _run(commands: "Commands") -> None:  # type: ignore[valid-type]

@@ -1,0 +1,134 @@
+"""cimc train."""
+
+import argparse
+import json
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from cimc.command_line.compiling import target_of_options
+from cimc.command_line.feeding_options import stated_of
+from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.noise_options import noises_of
+from cimc.command_line.progress import Progress
+from cimc.diagnostics import fail
+from cimc.driving.aiming import aimed_at
+from cimc.driving.arrays import load_arrays
+from cimc.driving.calibration import calibration
+from cimc.driving.driver import Request, compile_model, compile_to_stage, graph_intakes
+from cimc.driving.feeding import Intake
+from cimc.driving.tables import tabulate, terminal_width
+from cimc.ir.loop import ScanOp
+from cimc.passes.pipeline import DEFAULT
+
+if TYPE_CHECKING:
+    from cimc.ir.graph import Graph
+    from cimc.training.batches import Data
+    from cimc.training.fit import Plan, Trained
+
+
+def train_command(options: argparse.Namespace) -> int:
+    require_jax()
+    from cimc.training.fit import train
+
+    checkpoint = f"{options.output}.checkpoint.npz"
+    keep_inputs([options.output, options.ranges_out, checkpoint], [options.model, options.data, options.target])
+    plan = _plan(options, Path(checkpoint))
+    progress = Progress("training", plan.settings.steps)
+    trained = train(plan, lambda done, loss: progress.at(done))
+    progress.done()
+    print("\n".join(_table(trained)))
+    if trained.graph is None or trained.chosen is None:
+        message = "no candidate is nearer to the teacher on noisy chips at a cost of at most"
+        hint = "give more data, train longer or gentler (--set rate=0.002), or allow more with --most-lost"
+        raise fail("CIM0221", f"{message} {options.most_lost:g} % without noise", hint=hint)
+    _write(options, plan, trained)
+    print(f"wrote {options.output}: {trained.chosen.name}")
+    return 0
+
+
+def require_jax() -> None:
+    """Raise CimcError CIM0004 unless jax and optax can be imported."""
+    for name in ("jax", "optax"):
+        try:
+            import_module(name)
+        except ImportError:
+            hint = "pip install 'cimc[train]'"
+            raise fail("CIM0004", f"cimc train needs {name}, which is not installed", hint=hint) from None
+
+
+def _plan(options: argparse.Namespace, checkpoint: Path) -> "Plan":
+    from cimc.training.fit import Plan
+    from cimc.training.settings import changed
+
+    settings, noises, target = changed(options.set), noises_of(options), target_of_options(options)
+    request = Request(target, aimed_at(DEFAULT, target, noises[-1]))
+    graph = compile_to_stage(Path(options.model), request, "graph")
+    _require_writable(graph)
+    data = _data(options, graph_intakes(graph, stated_of(options)))
+    bound = options.most_lost / 100.0
+    return Plan(graph, request, data, settings, noises, noises[0].seed, bound, checkpoint, options.resume)
+
+
+def _require_writable(graph: "Graph") -> None:
+    """Raise CimcError CIM0121 for a network with a loop: the file written could not be compiled."""
+    for op in graph.operations:
+        if isinstance(op, ScanOp):
+            message = "a network with a loop cannot be written as a model that compiles"
+            raise fail("CIM0121", message, hint="train networks without recurrent layers")
+
+
+def _data(options: argparse.Namespace, intakes: list[Intake]) -> "Data":
+    from cimc.training.batches import Data
+
+    arrays = load_arrays(options.data)
+    inputs = calibration(lambda: arrays, options.data, options.feed, options.limit)(intakes)
+    count = len(next(iter(inputs.values())))
+    if count < 2:
+        raise fail("CIM0202", f"{options.data} holds {count} sample, training and judging need at least one each")
+    return Data(inputs, _shares(arrays, count, options) if options.labels else None)
+
+
+def _shares(arrays: Any, count: int, options: argparse.Namespace) -> Any:
+    """Return the labels `y` as shares of classes [N, classes]. Raises CimcError CIM0201, CIM0202."""
+    if "y" not in arrays:
+        raise fail("CIM0201", f"{options.data} has no array 'y' of labels", hint="save x and y, or leave out --labels")
+    labels = np.asarray(arrays["y"])[:count].reshape(-1)
+    if len(labels) != count or labels.dtype.kind not in "iu" or labels.min() < 0:
+        raise fail("CIM0202", f"{options.data}: y does not hold one class, 0 or more, for each of {count} samples")
+    return np.eye(int(labels.max()) + 1, dtype=np.float32)[labels]
+
+
+def _write(options: argparse.Namespace, plan: "Plan", trained: "Trained") -> None:
+    """Write the model, and the ranges that the compiler finds for it on all data."""
+    from cimc.evaluate import to_onnx
+
+    assert trained.graph is not None
+    write(options.output, to_onnx(trained.graph).SerializeToString(deterministic=True))
+    if options.ranges_out:
+        request = replace(plan.request, data=lambda shapes: plan.data.inputs)
+        ranges = compile_model(Path(options.output), request).ranges
+        write(options.ranges_out, (json.dumps(ranges.to_json(), indent=1) + "\n").encode())
+
+
+def _table(trained: "Trained") -> list[str]:
+    """Return what was judged: shares of equal classes on the data kept back, and the distance from the teacher."""
+    modes = list(trained.verdicts[0].agreement)
+    heads = (f"on {trained.held} samples kept back", "noise-free %", *(f"{mode} %" for mode in modes), "distance")
+    rows = [
+        (
+            one.name,
+            _percent(one.clean_agreement),
+            *(_percent(one.agreement[mode]) for mode in modes),
+            f"{one.noisy:.4f}",
+        )
+        for one in trained.verdicts
+    ]
+    return list(tabulate([heads, *rows], terminal_width()))
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"

@@ -1,0 +1,1 @@
+"""Training for the array: weights that keep their accuracy on noisy chips. Needs the extra `train`."""

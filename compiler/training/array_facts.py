@@ -1,0 +1,80 @@
+"""What the compiler decides about a layer on the array: codes read, blocks of rows, conductance ranges, the ADC."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cimc.driving.driver import Request, run_pipeline
+from cimc.ir.attributes import int_values
+from cimc.ir.facts import GAIN, PEAKS
+from cimc.ir.graph import Graph
+from cimc.ir.types import code_of
+from cimc.ir.xbar import DepthwiseOp, MvmOp
+from cimc.passes.pipeline import behind_stage, up_to_pass
+
+
+class Converters(NamedTuple):
+    """Of one layer, as arrays for jax: the codes that its DACs take, and how its columns are scaled.
+
+    `factor` (row block, output) is the share of the conductance range that a column uses; `gain` is the ADC's.
+    """
+
+    scale: Any
+    zero: Any
+    low: Any
+    high: Any
+    factor: Any
+    gain: Any
+
+
+@dataclass(frozen=True)
+class ArrayFacts:
+    """Of every layer on the array, by label: converters, and where its rows are cut; of the chip: its codes.
+
+    `reach` is the largest |input| of every layer, the digital ones included.
+    """
+
+    converters: Mapping[str, Converters]
+    cuts: Mapping[str, tuple[tuple[int, int], ...]]
+    reach: Mapping[str, float]
+    full: int
+    adc: tuple[int, int]
+
+
+def measured(graph: Graph, request: Request) -> ArrayFacts:
+    """Return the facts of a graph at stage `graph`, which the passes change; the request holds all passes and data."""
+    found = run_pipeline(graph, replace(request, pipeline=_up_to(request.pipeline), start="graph", observer=None))
+    target = request.target
+    layers = [op for op in found.operations if isinstance(op, MvmOp)]
+    return ArrayFacts(
+        {op.label.data: _converters(found, op, target.adc_range[1]) for op in layers},
+        {op.label.data: tuple(pairwise(int_values(op.row_cuts))) for op in layers},
+        {op.label.data: _reach(op) for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)},
+        target.full_conductance,
+        (target.adc_range[0], target.adc_range[1]),
+    )
+
+
+def _up_to(pipeline: str) -> str:
+    """Return what a pipeline runs behind stage `graph`, up to column-ranges: there all facts are found."""
+    return up_to_pass(behind_stage(pipeline, "graph"), "column-ranges")
+
+
+def _converters(graph: Graph, op: MvmOp, adc_high: int) -> Converters:
+    """Return the converters of a layer; its gain is its tile's, or that of the whole chip."""
+    code = code_of(op.x)
+    multiplier, shift = GAIN.get(op) or GAIN.of(graph.module)
+    gain = multiplier / 2.0**shift
+    peaks = np.asarray(graph.weights.get(PEAKS.of(op)), np.float64)
+    factor = np.minimum(1.0, adc_high / gain / np.maximum(peaks, 1.0))
+    outputs = np.moveaxis(factor, 1, 0).reshape(factor.shape[1], -1)
+    scale, zero, low, high = (np.float32(one.data) for one in (code.scale, code.zero, code.low, code.high))
+    return Converters(scale, zero, low, high, outputs.astype(np.float32), np.float32(gain))
+
+
+def _reach(op: MvmOp | DepthwiseOp) -> float:
+    code = code_of(op.x)
+    return float(code.scale.data * max(code.high.data - code.zero.data, code.zero.data - code.low.data))

@@ -1,0 +1,98 @@
+"""Batches: a pure function of data, settings, seed and step, so that a run that goes on is the run itself."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.training.settings import Settings
+
+Array = NDArray[Any]
+Generator = np.random.Generator
+
+MIXED = 0.4
+"""Both parameters of the Beta distribution of a mixture's shares: mostly one of the two samples."""
+SPLIT, BATCH = 0, 1
+"""What a stream of random numbers is for."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Inputs [N, *model shape] by name, and the shares of classes [N, classes] where there are labels."""
+
+    inputs: Mapping[str, Array]
+    labels: Array | None = None
+
+    @property
+    def count(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+    def rows(self, chosen: Array) -> "Data":
+        """Return the samples that `chosen` numbers."""
+        labels = None if self.labels is None else self.labels[chosen]
+        return Data({name: array[chosen] for name, array in self.inputs.items()}, labels)
+
+
+def split(data: Data, hold: float, seed: int) -> tuple[Data, Data]:
+    """Return what is trained on, and the share `hold` that is kept back, at least one sample each."""
+    order = _stream(seed, SPLIT, 0).permutation(data.count)
+    kept = min(max(round(hold * data.count), 1), data.count - 1)
+    return data.rows(np.sort(order[kept:])), data.rows(np.sort(order[:kept]))
+
+
+def batch(data: Data, settings: Settings, seed: int, step: int) -> Data:
+    """Return the batch of a step, augmented as the settings say."""
+    stream = _stream(seed, BATCH, step)
+    chosen = stream.choice(data.count, settings.batch, replace=data.count < settings.batch)
+    drawn = data.rows(chosen)
+    inputs = {name: _disturbed(array, data.inputs[name], settings, stream) for name, array in drawn.inputs.items()}
+    return _mixed(Data(inputs, drawn.labels), settings.mix, stream)
+
+
+def _stream(seed: int, purpose: int, number: int) -> Generator:
+    return np.random.Generator(np.random.Philox(key=[seed, purpose], counter=[0, 0, 0, number]))
+
+
+def _disturbed(array: Array, whole: Array, settings: Settings, stream: Generator) -> Array:
+    """Return samples moved, mirrored and disturbed within the range of the data."""
+    found = array
+    axes = [axis for axis in (1, 2) if array.ndim == 4 or axis < array.ndim - 1] if array.ndim > 2 else []
+    for axis in axes if settings.shift else []:
+        found = _moved(found, axis, settings.shift, stream)
+    if settings.flip and 2 in axes:
+        mirrored = stream.random(len(found)) < 0.5
+        found = np.where(mirrored.reshape(-1, *(1,) * (found.ndim - 1)), np.flip(found, 2), found)
+    if settings.jitter:
+        spread = whole.std(axis=(0, 1) if whole.ndim > 2 else 0, keepdims=True) * settings.jitter
+        strength = stream.random((len(found), *(1,) * (found.ndim - 1)))
+        found = found + strength * spread * stream.standard_normal(found.shape)
+        found = np.clip(found, whole.min(), whole.max())
+    return np.asarray(found, np.float32)
+
+
+def _moved(array: Array, axis: int, most: int, stream: Generator) -> Array:
+    """Return samples moved by up to `most` places along an axis; what comes in is the mirror image of the edge."""
+    most = min(most, array.shape[axis] - 1)
+    widths = [(most, most) if place == axis else (0, 0) for place in range(array.ndim)]
+    padded = np.pad(array, widths, mode="reflect")
+    starts = stream.integers(0, 2 * most + 1, len(array))
+    size = array.shape[axis]
+    moved = [one.take(range(start, start + size), axis - 1) for one, start in zip(padded, starts, strict=True)]
+    return np.stack(moved)
+
+
+def _mixed(data: Data, share: float, stream: Generator) -> Data:
+    """Return the samples, the share of them mixed with another of the batch, and their labels alike."""
+    partner, weight = stream.permutation(data.count), stream.beta(MIXED, MIXED, data.count)
+    weight = np.where(stream.random(data.count) < share, weight, 1.0)
+
+    def mixed(array: Array) -> Array:
+        own = weight.reshape(-1, *(1,) * (array.ndim - 1)).astype(np.float32)
+        return np.asarray(array * own + array[partner] * (np.float32(1.0) - own))
+
+    return Data(
+        {name: mixed(array) for name, array in data.inputs.items()},
+        None if data.labels is None else mixed(data.labels),
+    )

@@ -1,0 +1,132 @@
+"""A whole training run: from a canonical graph to the weights that are written."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from cimc.backends.machine.facts import machine
+from cimc.backends.noise.sources import Noise
+from cimc.backends.silicon.device_moments import moments
+from cimc.driving.driver import Request
+from cimc.ir.attributes import int_values
+from cimc.ir.graph import Graph
+from cimc.training import checkpoint
+from cimc.training.array_facts import ArrayFacts, measured
+from cimc.training.batches import Data, split
+from cimc.training.chip import DeviceTable
+from cimc.training.judging import Judge, Verdict, chosen
+from cimc.training.network import Network, Weights
+from cimc.training.optimise import Run, State, real, units_of
+from cimc.training.settings import Settings
+
+AT_ONCE = 256
+"""Samples that the teacher is asked about at a time."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to train: a graph at stage `graph`, the request that compiles it, data, settings, and the chips aimed at.
+
+    `bound` is the share of samples that training may cost without noise, on data kept back. `kept` is where the state
+    is written while training; with `resume` the run goes on from there.
+    """
+
+    graph: Graph
+    request: Request
+    data: Data
+    settings: Settings
+    noises: Sequence[Noise]
+    seed: int
+    bound: float
+    kept: Path
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The graph with the weights chosen, None where none was better than the start; and what was judged."""
+
+    graph: Graph | None
+    chosen: Verdict | None
+    verdicts: Sequence[Verdict]
+    held: int
+
+
+def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
+    """Train, judge and choose; `progress` is told the steps done and the loss. Raises CimcError."""
+    network = Network(plan.graph)
+    given, held = split(plan.data, plan.settings.hold, plan.seed)
+    request = replace(plan.request, data=lambda shapes: given.inputs)
+
+    def measure(weights: Weights) -> ArrayFacts:
+        return measured(network.with_weights(weights), request)
+
+    run = Run(network, plan.settings, given, plan.seed, _tables(plan), measure)
+    units = units_of(network, measure(network.weights))
+    state = _through(run, plan, units, progress)
+    judge = Judge(network, request, plan.settings, plan.noises, held, given, _taught(network, held))
+    candidates = _candidates(network, state, units)
+    verdicts = [judge.verdict(name, weights) for name, weights in candidates.items()]
+    best = chosen(verdicts, plan.bound, held.count)
+    graph = network.with_weights(candidates[best.name]) if best else None
+    return Trained(graph, best, verdicts, held.count)
+
+
+def _tables(plan: Plan) -> list[DeviceTable]:
+    chip = machine({"target": plan.request.target.sections()})
+    return [DeviceTable.of(moments(chip, noise), plan.settings.noise) for noise in plan.noises]
+
+
+def _through(run: Run, plan: Plan, units: Weights, progress: Callable[[int, float], None]) -> State:
+    """Return the state behind the last step."""
+    mark = checkpoint.identity(_facts(plan), plan.data.inputs)
+    begun = run.begin(units)
+    state = checkpoint.restored(plan.kept, begun, mark) if plan.resume else begun
+    for behind, loss in run.steps(state, units):
+        state = behind
+        done = int(state.step)
+        progress(done, loss)
+        if done % plan.settings.measure == 0 and done < plan.settings.steps:
+            checkpoint.save(plan.kept, state, mark)
+    plan.kept.unlink(missing_ok=True)
+    return state
+
+
+def _facts(plan: Plan) -> dict[str, Any]:
+    facts = {"model": plan.graph.digest, "target": plan.request.target.sections(), "pipeline": plan.request.pipeline}
+    chips = [(noise.profile.name, noise.time_s, sorted(noise.sources)) for noise in plan.noises]
+    return {**facts, "settings": asdict(plan.settings), "noise": chips, "seed": plan.seed}
+
+
+def _candidates(network: Network, state: State, units: Weights) -> dict[str, dict[str, Any]]:
+    """Return the start, the average of the run, and means of the two: they keep more without noise."""
+    start = network.weights
+    trained = {key: np.asarray(value) for key, value in real(state.average, units).items()}
+    return {
+        "start": dict(start),
+        "trained": trained,
+        "mean": _mixed(start, trained, 0.5),
+        "mean, three parts trained": _mixed(start, trained, 0.75),
+    }
+
+
+def _mixed(start: Mapping[str, Any], trained: Mapping[str, Any], share: float) -> dict[str, Any]:
+    return {key: ((1.0 - share) * start[key] + share * trained[key]).astype(np.float32) for key in start}
+
+
+def _taught(network: Network, held: Data) -> Any:
+    """Return the teacher's outputs [N, elements]."""
+    order = np.argsort((-1, *int_values(network.output.order)))
+
+    @jax.jit
+    def outputs(weights: Weights, inputs: Mapping[str, Any]) -> Any:
+        return network.values(weights, inputs)[network.output.x].transpose(order)
+
+    starts = range(0, held.count, AT_ONCE)
+    parts = (held.rows(np.arange(first, min(first + AT_ONCE, held.count))) for first in starts)
+    found = [np.asarray(outputs(network.weights, part.inputs)) for part in parts]
+    return np.concatenate(found).reshape(held.count, -1)

@@ -1,0 +1,115 @@
+"""Which weights are written: candidates are compiled, and chips of the interpreter judge them on data kept back.
+
+The measure is how far a chip's outputs lie from the teacher's: for classes the mean divergence of their shares (few
+samples tell more by it than by how many classes are equal), for values the squared difference over their variance.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.machine import ports
+from cimc.backends.noise.sources import Noise
+from cimc.driving.driver import Request, compile_graph
+from cimc.driving.scoring import chunks, compensated_for
+from cimc.isa.program import Program
+from cimc.passes.pipeline import behind_stage
+from cimc.training.batches import Data
+from cimc.training.network import Network, Weights
+from cimc.training.settings import Settings
+
+Array = NDArray[Any]
+
+FIRST_CHIP = 1000
+"""The seed of the first chip that judges: tests draw their chips from 0 on."""
+REFIT_SAMPLES = 64
+LEAST_SHARE = 1e-4
+"""Shares of classes that a program gives as zero codes count as this much."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Of one candidate: distance from the teacher without noise and on chips, and shares of equal classes, 0 to 1."""
+
+    name: str
+    clean: float
+    noisy: float
+    clean_agreement: float
+    agreement: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What judges: the network, what it is compiled for, chips of `noise` (all its times), and data kept back."""
+
+    network: Network
+    request: Request
+    settings: Settings
+    noises: Sequence[Noise]
+    held: Data
+    calibration: Data
+    taught: Array
+    """The teacher's outputs [N, elements] on the data kept back."""
+
+    def verdict(self, name: str, weights: Weights) -> Verdict:
+        program = self._program(weights)
+        clean = self._outputs(program, None)
+        found: dict[str, list[float]] = {}
+        distances = []
+        for mode in dict.fromkeys(self.settings.modes.split(",")):
+            for outputs in (self._chip(program, noise, mode) for noise in self._chips()):
+                distances.append(self._distance(outputs))
+                found.setdefault(mode, []).append(self._agreement(outputs))
+        means = {mode: float(np.mean(values)) for mode, values in found.items()}
+        return Verdict(name, self._distance(clean), float(np.mean(distances)), self._agreement(clean), means)
+
+    def _program(self, weights: Weights) -> Program:
+        pipeline = behind_stage(self.request.pipeline, "graph")
+        request = replace(self.request, pipeline=pipeline, start="graph")
+        return compile_graph(self.network.with_weights(weights), request).emission.program
+
+    def _chips(self) -> list[Noise]:
+        numbers = range(self.settings.chips)
+        return [replace(self.noises[number % len(self.noises)], seed=FIRST_CHIP + number) for number in numbers]
+
+    def _chip(self, program: Program, noise: Noise, mode: str) -> Array:
+        first = {name: array[:REFIT_SAMPLES] for name, array in self.calibration.inputs.items()}
+        codes = {port.name: ports.quantise(port, first[port.name]) for port in program.inputs}
+        return self._outputs(compensated_for(program, noise, mode, codes), noise)
+
+    def _outputs(self, program: Program, noise: Noise | None) -> Array:
+        port = program.outputs[0]
+        found = [ports.dequantise(port, codes[port.name]) for _, codes in chunks(program, self.held.inputs, noise, 1)]
+        return np.concatenate(found).reshape(self.held.count, -1)
+
+    def _distance(self, outputs: Array) -> float:
+        if self.settings.objective == "values":
+            return float(np.square(outputs - self.taught).mean() / (self.taught.var(axis=0).mean() + 1e-12))
+        wanted, given = self._shares(self.taught), self._shares(outputs)
+        return float((wanted * np.log(wanted / given)).sum(axis=1).mean())
+
+    def _shares(self, outputs: Array) -> Array:
+        """Return shares of classes; a network that ends without a softmax gives their logarithms."""
+        if self.network.logits is self.network.output.x:
+            shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        else:
+            shares = np.maximum(outputs, LEAST_SHARE)
+        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+
+    def _agreement(self, outputs: Array) -> float:
+        return float((outputs.argmax(axis=1) == self.taught.argmax(axis=1)).mean())
+
+
+def chosen(verdicts: Sequence[Verdict], bound: float, count: int) -> Verdict | None:
+    """Return the candidate that is nearest to the teacher on chips, None where that is the first: the start.
+
+    Candidates may agree with the teacher, without noise, in at most the share `bound` fewer of `count` samples than the
+    start does, one sample always granted.
+    """
+    start, *others = verdicts
+    least = start.clean_agreement - max(bound, 1.0 / count) - 1e-9
+    kept = [one for one in others if one.clean_agreement >= least and one.noisy < start.noisy]
+    return min(kept, key=lambda one: one.noisy, default=None)

@@ -1,0 +1,133 @@
+"""The optimiser: Adam on weights in units of their columns, one chip a step, and an average of the weights."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+
+from cimc.training.array_facts import ArrayFacts
+from cimc.training.batches import Data, batch
+from cimc.training.chip import Chip, DeviceTable
+from cimc.training.network import Network, Weights
+from cimc.training.objective import Objective
+from cimc.training.settings import Settings
+
+WARM_UP = 30
+"""Steps until the learning rate is whole; it then falls to zero with a cosine."""
+BETA2 = 0.99
+"""Adam's memory of squared gradients: shorter than usual, for runs of some hundred steps."""
+BIAS_SHARE = 0.3
+TYPICAL_SHARE = 0.25
+"""Biases move in units of a share of their column's output, whose inputs are typically a share of the largest."""
+
+
+class State(NamedTuple):
+    """All that a run carries from step to step; `step` is the next one."""
+
+    step: Any
+    weights: Any
+    average: Any
+    optimiser: Any
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run. `measure` asks the compiler for the facts of some weights; times are those of `tables`."""
+
+    network: Network
+    settings: Settings
+    data: Data
+    seed: int
+    tables: Sequence[DeviceTable]
+    measure: Callable[[Weights], ArrayFacts]
+
+    def begin(self, units: Weights) -> State:
+        """Return the state of the first step: weights in units of their columns."""
+        weights = {key: jnp.asarray(array / units[key]) for key, array in self.network.weights.items()}
+        return State(jnp.zeros((), jnp.int32), weights, weights, self._adam.init(weights))
+
+    def steps(self, state: State, units: Weights) -> Iterator[tuple[State, float]]:
+        """Yield the state behind every step, and its loss. Facts are measured anew every `settings.measure` steps."""
+        facts: ArrayFacts | None = None
+        compiled: dict[str, Any] = {}
+        for step in range(int(state.step), self.settings.steps):
+            if facts is None or step % self.settings.measure == 0:
+                facts = self.measure(real(state.weights, units))
+                compiled = compiled or self._compiled(facts, units)
+            mode = self._turn(self.settings.modes.split(","), step)
+            table = self.tables[(step // len(self.settings.modes.split(","))) % len(self.tables)]
+            drawn = batch(self.data, self.settings, self.seed, step)
+            key = jax.random.fold_in(jax.random.key(self.seed), step)
+            arrays = drawn.inputs, drawn.labels, facts.converters, table
+            state, loss = compiled[mode](state, self.network.weights, *arrays, key)
+            yield state, float(loss)
+
+    @property
+    def _adam(self) -> Any:
+        return optax.adam(partial(_rate, self.settings), b2=BETA2)
+
+    @staticmethod
+    def _turn(modes: Sequence[str], step: int) -> str:
+        return modes[step % len(modes)]
+
+    def _compiled(self, facts: ArrayFacts, units: Weights) -> dict[str, Any]:
+        """Return the step of each mode, compiled once: facts of other weights have the same shapes."""
+        chip = Chip(facts, facts.converters)
+        objective = Objective(self.network, self.settings, chip)
+        return {mode: jax.jit(partial(self._step, objective, units, mode)) for mode in self.settings.modes.split(",")}
+
+    def _step(
+        self,
+        objective: Objective,
+        units: Weights,
+        mode: str,
+        state: State,
+        teacher: Weights,
+        inputs: Mapping[str, Array],
+        labels: Array | None,
+        converters: Any,
+        table: DeviceTable,
+        key: Array,
+    ) -> tuple[State, Array]:
+        def loss(weights: Weights) -> Array:
+            return objective.loss(real(weights, units), teacher, inputs, labels, converters, table, key, mode)
+
+        found, gradient = jax.value_and_grad(loss)(state.weights)
+        updates, optimiser = self._adam.update(gradient, state.optimiser)
+        weights = optax.apply_updates(state.weights, updates)
+        kept = self.settings.average
+        average = jax.tree.map(lambda old, new: kept * old + (1.0 - kept) * new, state.average, weights)
+        return State(state.step + 1, weights, average, optimiser), found
+
+
+def _rate(settings: Settings, step: Array) -> Array:
+    warm = jnp.minimum(1.0, (step + 1) / WARM_UP)
+    return settings.rate * warm * 0.5 * (1.0 + jnp.cos(jnp.pi * step / settings.steps))
+
+
+def real(weights: Weights, units: Weights) -> dict[str, Any]:
+    """Return weights in units of their columns as what they are."""
+    return {key: value * units[key] for key, value in weights.items()}
+
+
+def units_of(network: Network, facts: ArrayFacts) -> dict[str, Any]:
+    """Return the unit of every weight, the mean |weight| of its column, and of every bias, a share of its sums.
+
+    Batch norms that were fused leave columns of very unlike scale: one learning rate suits none of them otherwise.
+    """
+    found = {}
+    for op in network.layers:
+        weight = network.weights[op.weight.key.data]
+        flat = np.abs(weight.reshape(-1, weight.shape[-1]))
+        column = np.where(flat.max(axis=0) > 0.0, flat.mean(axis=0), 1.0)
+        found[op.weight.key.data] = column
+        if op.bias is not None:
+            reach = TYPICAL_SHARE * facts.reach.get(op.label.data, 1.0)
+            found[op.bias.key.data] = BIAS_SHARE * column * reach * np.sqrt(len(flat))
+    return {key: np.asarray(value, np.float32) for key, value in found.items()}

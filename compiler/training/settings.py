@@ -1,0 +1,90 @@
+"""The settings of a training run, and how text changes them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from typing import Any
+
+from cimc.diagnostics import fail
+
+MODES = ("column", "refit")
+OBJECTIVES = ("classes", "values")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a training run does; --set NAME=VALUE changes one.
+
+    `rate` is Adam's, of weights over the mean |w| of their column; `noise` multiplies the errors of devices. Each step
+    trains on one chip under one of the compensations `modes`, in turn. The loss adds up the student on the noisy chip
+    against the teacher, `clean` times the student without noise, `feature` times the squared difference of the values
+    behind activations, over their variance, and `labels` times the cross entropy with labels, where data have them.
+    `objective` says what outputs are: classes, or values. Samples are mixed in pairs with probability `mix`, moved by
+    up to `shift` places along each axis but the last, mirrored along the second with `flip` 1, and disturbed by
+    `jitter` standard deviations. Weights are averaged with the factor `average` a step. Facts of the compiler are
+    measured anew every `measure` steps. The share `hold` of the data is kept back, and `chips` chips judge on it.
+    """
+
+    steps: int = 600
+    batch: int = 48
+    rate: float = 0.004
+    noise: float = 1.0
+    modes: str = "column,refit"
+    feature: float = 1.0
+    clean: float = 0.5
+    labels: float = 0.0
+    objective: str = "classes"
+    mix: float = 0.5
+    shift: int = 0
+    flip: int = 0
+    jitter: float = 0.0
+    average: float = 0.99
+    measure: int = 100
+    hold: float = 0.3
+    chips: int = 4
+
+
+BOUNDS = {
+    "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0), "noise": (0.0, 100.0), "feature": (0.0, 1e6),
+    "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0), "shift": (0, 10**4), "flip": (0, 1),
+    "jitter": (0.0, 100.0), "average": (0.0, 0.999999), "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
+}  # fmt: skip
+"""The least and the most that a number may be."""
+
+
+def changed(changes: Sequence[str]) -> Settings:
+    """Return the settings that texts NAME=VALUE make of the default ones. Raises CimcError CIM0003."""
+    settings = Settings()
+    for text in changes:
+        name, _, value = text.partition("=")
+        settings = replace(settings, **{name: _value(name, value)})
+    return settings
+
+
+def _value(name: str, text: str) -> Any:
+    kinds: dict[str, Any] = {one.name: type(one.default) for one in fields(Settings)}
+    if name not in kinds:
+        near = get_close_matches(name, kinds, 1)
+        hint = f"did you mean {near[0]}?" if near else f"settings: {', '.join(kinds)}"
+        raise fail("CIM0003", f"training has no setting {name!r}", hint=hint)
+    if kinds[name] is str:
+        return _choice(name, text)
+    try:
+        value = kinds[name](text)
+    except ValueError:
+        raise fail("CIM0003", f"setting {name} is {text!r}", hint=f"it takes a {_kind(kinds[name])}") from None
+    low, high = BOUNDS[name]
+    if not low <= value <= high:
+        raise fail("CIM0003", f"setting {name} is {text}, {low} to {high} is possible")
+    return value
+
+
+def _choice(name: str, text: str) -> str:
+    known, found = (MODES, text.split(",")) if name == "modes" else (OBJECTIVES, [text])
+    if not set(found) <= set(known):
+        raise fail("CIM0003", f"setting {name} is {text!r}", hint=f"it can be {' or '.join(known)}")
+    return text
+
+
+def _kind(kind: type) -> str:
+    return "whole number" if kind is int else "number"

@@ -1,0 +1,29 @@
+"""Small networks that training sees, and what the compiler decides about them."""
+
+from typing import Any
+
+import numpy as np
+from targets.stages import chip, normal
+
+from cimc.driving.driver import Request
+from cimc.ir.graph import Graph
+from cimc.passes.pipeline import DEFAULT
+from cimc.targets import Target
+from cimc.training.array_facts import ArrayFacts, measured
+from cimc.training.network import Network
+
+SMALL = chip(array__tiles=30, array__rows=16, array__columns=12)
+"""A chip on which the layers of small networks have several row blocks."""
+
+
+def request(data: dict[str, Any], target: Target = SMALL) -> Request:
+    return Request(target, DEFAULT, data=lambda shapes: data)
+
+
+def facts(graph: Graph, data: dict[str, Any], target: Target = SMALL) -> ArrayFacts:
+    network = Network(graph)
+    return measured(network.with_weights(network.weights), request(data, target))
+
+
+def samples(count: int, *shape: int, name: str = "x", seed: int = 7) -> dict[str, Any]:
+    return {name: np.asarray(normal(count, *shape, seed=seed))}

@@ -1,0 +1,57 @@
+"""Batches: functions of data, settings, seed and step."""
+
+import numpy as np
+import pytest
+from targets.stages import normal
+
+from cimc.training.batches import Data, batch, split
+from cimc.training.settings import Settings
+
+DATA = Data({"x": normal(30, 8, 6, 2)}, np.eye(3, dtype=np.float32)[np.arange(30) % 3])
+LIVELY = Settings(batch=12, mix=0.8, shift=2, flip=1, jitter=0.3)
+
+
+def test_equal_steps_give_equal_batches_and_others_do_not() -> None:
+    first, again, other = (batch(DATA, LIVELY, 3, step) for step in (5, 5, 6))
+    assert np.array_equal(first.inputs["x"], again.inputs["x"])
+    assert not np.array_equal(first.inputs["x"], other.inputs["x"])
+
+
+def test_plain_batches_are_samples_of_the_data() -> None:
+    found = batch(DATA, Settings(batch=10, mix=0.0), 0, 0)
+    rows = {row.tobytes() for row in DATA.inputs["x"]}
+    assert {row.tobytes() for row in found.inputs["x"]} <= rows
+    assert len({row.tobytes() for row in found.inputs["x"]}) == 10
+
+
+def test_few_samples_are_drawn_again() -> None:
+    assert batch(Data({"x": normal(3, 4)}), Settings(batch=10), 0, 0).count == 10
+
+
+def test_labels_are_mixed_as_their_samples() -> None:
+    found = batch(DATA, LIVELY, 0, 1)
+    assert found.labels is not None
+    assert np.allclose(found.labels.sum(axis=1), 1.0)
+    assert (found.labels.max(axis=1) < 0.999).any()
+
+
+def test_disturbed_samples_stay_within_the_data() -> None:
+    x, given = batch(DATA, LIVELY, 0, 2).inputs["x"], DATA.inputs["x"]
+    assert x.dtype == np.float32
+    assert given.min() <= x.min() and x.max() <= given.max()
+
+
+def test_a_shift_moves_whole_samples() -> None:
+    found = batch(DATA, Settings(batch=30, mix=0.0, shift=2), 1, 0).inputs["x"]
+    windows = {one[a : a + 4, b : b + 2].tobytes() for one in DATA.inputs["x"] for a in range(5) for b in range(5)}
+    moved = [row[2:6, 2:4].tobytes() in windows for row in found]
+    assert all(moved)
+
+
+@pytest.mark.parametrize("hold", [0.01, 0.3, 0.9])
+def test_what_is_kept_back_is_not_trained_on(hold: float) -> None:
+    given, held = split(DATA, hold, 1)
+    rows = [{row.tobytes() for row in part.inputs["x"]} for part in (given, held)]
+    assert rows[0] | rows[1] == {row.tobytes() for row in DATA.inputs["x"]}
+    assert not rows[0] & rows[1]
+    assert held.count == max(round(hold * 30), 1)

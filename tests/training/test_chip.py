@@ -1,0 +1,161 @@
+"""The chip in jax: the compiler's own codes, the interpreter's noise, and gradients that pass rounding."""
+
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+from targets.stages import normal, perceptron, residual
+from training.networks import SMALL, facts, request, samples
+
+from cimc.backends.machine.facts import machine
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
+from cimc.backends.silicon.device_moments import Moments, moments
+from cimc.driving.driver import compile_graph, run_pipeline
+from cimc.driving.scoring import chunks
+from cimc.evaluate import evaluate
+from cimc.ir.graph import label_of
+from cimc.ir.types import code_of
+from cimc.ir.xbar import MvmOp
+from cimc.passes.pipeline import DEFAULT, behind_stage
+
+jax = pytest.importorskip("jax", reason="the extra `train` is not installed")
+
+from cimc.training import chip, student  # noqa: E402
+from cimc.training.network import Network  # noqa: E402
+from cimc.training.operations import clamped  # noqa: E402
+
+DAY = Noise(load_profile("pcm"), time_s=86400)
+
+
+def silent(found: Any) -> chip.Chip:
+    return chip.Chip(found, found.converters)
+
+
+def noisy(found: Any, strength: float = 1.0) -> chip.Chip:
+    table = chip.DeviceTable.of(moments(machine({"target": SMALL.sections()}), DAY), strength)
+    return chip.Chip(found, found.converters, table)
+
+
+@pytest.mark.parametrize(
+    ("graph", "shape"), [(perceptron(40, 10, 4), (40,)), (residual(), (6, 6, 3))], ids=["perceptron", "residual"]
+)
+def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(graph: Any, shape: tuple[int, ...]) -> None:
+    """Each layer reads the integer graph's codes. Wide codes are finer than its multipliers of 16 bits: off by one."""
+    data, network = samples(100, *shape), Network(graph)
+    found = facts(graph, data)
+    tiles = run_pipeline(network.with_weights(network.weights), replace(
+        request(data), pipeline=behind_stage(DEFAULT, "graph"), start="graph"))  # fmt: skip
+    layers = {op.label.data: op for op in tiles.operations if isinstance(op, MvmOp)}
+    codes = evaluate(tiles, data, [*layers])
+    read = evaluate(tiles, data, sorted({label_of(op.x) for op in layers.values()}))
+    meaning = silent(found)
+
+    def product(op: Any, codes: Any) -> Any:
+        weight = network.weights[op.weight.key.data].astype(np.float64)
+        cells = {op.label.data: meaning.cells(op, weight, jax.random.key(0))}
+        bias = 0.0 if op.bias is None else network.weights[op.bias.key.data]
+        return clamped(student.layers(meaning, cells, {})(op, codes, weight) + bias, op.clamp)
+
+    for op in network.layers:
+        mvm = layers.get(op.label.data)
+        if mvm is None:
+            continue
+        given, code = code_of(mvm.x), code_of(mvm.out)
+        x = (read[label_of(mvm.x)].astype(np.float64) - given.zero.data) * given.scale.data
+        with jax.enable_x64():
+            real = np.asarray(jax.jit(partial(product, op))(x))
+        mine = np.clip(np.rint(real / code.scale.data + code.zero.data), code.low.data, code.high.data)
+        wrong = np.abs(mine - codes[op.label.data].reshape(mine.shape))
+        assert wrong.max() <= 1
+        assert code.bits.data > 8 or (wrong > 0).mean() <= 5e-4, op.label.data
+
+
+def ratio_db(wanted: np.ndarray, given: np.ndarray) -> float:
+    return float(10 * np.log10(wanted.var() / np.square(given - wanted).mean()))
+
+
+@pytest.mark.nightly
+def test_chips_are_as_noisy_as_the_interpreters() -> None:
+    graph, data = perceptron(24, 12, 8), samples(64, 24)
+    network, found = Network(graph), facts(graph, data)
+    program = compile_graph(network.with_weights(network.weights), replace(
+        request(data), pipeline=behind_stage(DEFAULT, "graph"), start="graph")).emission.program  # fmt: skip
+    port = program.outputs[0]
+
+    def outputs(noise: Noise | None) -> np.ndarray:
+        return np.concatenate([port.scale * codes[port.name] for _, codes in chunks(program, data, noise, 1)])
+
+    exact = outputs(None)
+    machines = np.mean([ratio_db(exact, outputs(replace(DAY, seed=seed))) for seed in range(24)])
+    run = jax.jit(lambda key: student.on_chip(network, noisy(found), network.weights, data, key)[network.output.x])
+    mine = np.mean([ratio_db(exact, np.asarray(run(jax.random.key(seed)))) for seed in range(24)])
+    assert mine == pytest.approx(machines, abs=0.7)
+
+
+def test_devices_without_errors_only_drift() -> None:
+    targets = np.arange(9.0)
+    table = chip.DeviceTable.of(Moments(targets, 0.6 * targets + 0.1, 0.2 * np.ones(9)), 0.0)
+    assert np.allclose(table.mean, table.mean[1] * targets, atol=1e-6)
+    assert not table.deviation.any()
+
+
+def test_gradients_pass_the_dac_inside_its_range_and_end_outside() -> None:
+    at = chip.Converters(*(np.float32(x) for x in (0.5, 0.0, -127.0, 127.0)), np.ones((1, 1)), np.float32(1.0))
+
+    def read(x: Any) -> Any:
+        return chip.read(None, x, at)  # type: ignore[arg-type]
+
+    for x, steps in ((3.3, 4), (-20.1, 10), (70.0, 5), (-80.0, 5)):
+        slope = (read(x + 0.5 * steps) - read(x)) / (0.5 * steps)
+        assert float(jax.grad(read)(x)) == pytest.approx(float(slope), abs=1e-5)
+
+
+def test_gradients_pass_the_adc_inside_its_range_and_end_outside() -> None:
+    from cimc.ir import nn
+
+    op = next(op for op in perceptron(4, 3).operations if isinstance(op, nn.DenseOp))
+    at = chip.Converters(*(np.float32(x) for x in (1.0, 0.0, -127.0, 127.0)), np.ones((1, 3)), np.float32(1.0))
+    cells = chip.Cells(np.eye(4, 3, dtype=np.float32), np.full(3, 0.5, np.float32))
+
+    def sums(x: Any) -> Any:
+        return chip.converted(op, x, cells, at, (-127, 127)).sum()
+
+    gradient = jax.grad(sums)(np.float32([[3.2, 90.0, -90.0, 1.0]]))
+    assert np.allclose(gradient, [[1.0, 0.0, 0.0, 0.0]])
+
+
+def test_a_refit_takes_gain_and_offset_of_every_column_back() -> None:
+    aim = normal(50, 4, 3)
+    y = aim * np.float32([0.5, 1.5, 2.0]) + np.float32([1.0, -3.0, 0.2])
+    assert np.allclose(student.refitted(y, aim), aim, atol=1e-4)
+
+
+@pytest.mark.nightly
+def test_refitted_chips_are_nearer_than_others() -> None:
+    graph, data = perceptron(24, 12, 8), samples(64, 24)
+    network, found = Network(graph), facts(graph, data)
+
+    @jax.jit
+    def errors(key: Any) -> Any:
+        sums = student.Sums()
+        exact = network.values(network.weights, data, sums)[network.output.x]
+        every = [student.on_chip(network, noisy(found), network.weights, data, key, aims) for aims in (sums.kept, None)]
+        return [((one[network.output.x] - exact) ** 2).mean() for one in every]
+
+    refitted, plain = np.mean([errors(jax.random.key(number)) for number in range(6)], axis=0)
+    assert refitted < 0.8 * plain
+
+
+def test_zero_targets_are_devices_too() -> None:
+    graph, data = perceptron(24, 12, 8), samples(64, 24)
+    network, found = Network(graph), facts(graph, data)
+    weight = np.zeros((24, 12), np.float32)
+    weight[0] = 1.0
+    table = chip.DeviceTable(np.arange(509, dtype=np.float32), np.full(509, 5.0, np.float32))
+    one = chip.Chip(found, found.converters, table)
+    (block, _) = jax.jit(partial(one.cells, network.layers[0]))(weight, jax.random.key(1))
+    assert float(np.asarray(block.weight)[1:12].std()) > 0.001
+    assert not np.asarray(block.weight)[12:].any()

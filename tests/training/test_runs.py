@@ -1,0 +1,113 @@
+"""Whole runs on a small perceptron: they learn, they repeat themselves, and they go on where they stopped."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from targets.stages import perceptron
+from training.networks import SMALL, facts, request, samples
+
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
+from cimc.evaluate import to_onnx
+from cimc.isa.errors import CimcError
+from cimc.training.batches import Data
+from cimc.training.judging import Verdict, chosen
+from cimc.training.settings import Settings
+
+jax = pytest.importorskip("jax", reason="the extra `train` is not installed")
+
+from cimc.training import checkpoint  # noqa: E402
+from cimc.training.chip import DeviceTable  # noqa: E402
+from cimc.training.fit import Plan, train  # noqa: E402
+from cimc.training.network import Network  # noqa: E402
+from cimc.training.optimise import Run, units_of  # noqa: E402
+
+SETTINGS = Settings(steps=6, batch=8, rate=0.02, modes="column", measure=2, chips=1, feature=0.5)
+
+
+def plan(folder: Path, **changes: Any) -> Plan:
+    data = samples(60, 12)
+    noises = [Noise(load_profile("pcm"), time_s=86400)]
+    made = Plan(perceptron(12, 4), request(data, SMALL), Data(data), SETTINGS, noises, 5, 0.5, folder / "kept.npz")
+    return replace(made, **changes)
+
+
+class Stopped(Exception):
+    """The run was interrupted."""
+
+
+def stop(done: int, loss: float) -> None:
+    if done == 5:
+        raise Stopped
+
+
+def test_a_run_repeats_itself_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    data, network = samples(60, 12), Network(perceptron(12, 4))
+    found = facts(perceptron(12, 4), data)
+    targets = np.arange(509, dtype=np.float32)
+    table = DeviceTable(0.7 * targets, 5.0 + 0.05 * targets)
+    run = Run(network, SETTINGS, Data(data), 5, [table], lambda weights: found)
+    units = units_of(network, found)
+    states = [state for state, _ in run.steps(run.begin(units), units)]
+    checkpoint.save(tmp_path / "kept.npz", states[3], "this run")
+    restored = checkpoint.restored(tmp_path / "kept.npz", run.begin(units), "this run")
+    *_, last = [state for state, _ in run.steps(restored, units)]
+    for mine, whole in zip(jax.tree.leaves(last), jax.tree.leaves(states[-1]), strict=True):
+        assert np.asarray(mine).tobytes() == np.asarray(whole).tobytes()
+    with pytest.raises(CimcError, match="checkpoint of another run"):
+        checkpoint.restored(tmp_path / "kept.npz", last, "another run")
+
+
+@pytest.mark.nightly
+def test_a_stopped_run_goes_on_to_the_same_verdicts(tmp_path: Path) -> None:
+    whole = train(plan(tmp_path), lambda done, loss: None)
+    with pytest.raises(Stopped):
+        train(plan(tmp_path), stop)
+    assert train(plan(tmp_path, resume=True), lambda done, loss: None).verdicts == whole.verdicts
+    assert not (tmp_path / "kept.npz").exists()
+
+
+@pytest.mark.nightly
+def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Stopped):
+        train(plan(tmp_path), stop)
+    with pytest.raises(CimcError, match="checkpoint of another run"):
+        train(plan(tmp_path, resume=True, seed=6), stop)
+
+
+@pytest.mark.nightly
+def test_training_brings_noisy_chips_nearer_to_the_teacher(tmp_path: Path) -> None:
+    settings = replace(SETTINGS, steps=120, batch=16, rate=0.01, measure=60, chips=4)
+    found = train(plan(tmp_path, settings=settings), lambda done, loss: None)
+    start, trained = found.verdicts[:2]
+    assert trained.noisy < start.noisy
+    assert found.graph is not None
+    assert to_onnx(found.graph).graph.output[0].name == "out"
+
+
+def verdict(name: str, noisy: float, agreement: float) -> Verdict:
+    return Verdict(name, 0.0, noisy, agreement, {})
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [
+        ([verdict("start", 1.0, 0.99), verdict("a", 0.5, 0.98), verdict("b", 0.6, 0.99)], "a"),
+        ([verdict("start", 1.0, 0.99), verdict("a", 0.5, 0.90), verdict("b", 0.6, 0.99)], "b"),
+        ([verdict("start", 1.0, 0.99), verdict("a", 1.5, 0.99)], None),
+        ([verdict("start", 1.0, 0.99), verdict("a", 0.5, 0.90)], None),
+    ],
+)
+def test_the_nearest_candidate_wins_unless_it_costs_too_much_without_noise(
+    verdicts: list[Verdict], expected: str | None
+) -> None:
+    found = chosen(verdicts, 0.02, 1000)
+    assert (found.name if found else None) == expected
+
+
+def test_one_sample_may_always_be_lost() -> None:
+    found = chosen([verdict("start", 1.0, 1.0), verdict("a", 0.5, 0.9)], 0.02, 10)
+    assert found is not None
