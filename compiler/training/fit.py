@@ -122,10 +122,10 @@ def _taught(network: Network, held: Data) -> Any:
     """Return the teacher's outputs [N, elements]."""
     order = np.argsort((-1, *int_values(network.output.order)))
 
-    @jax.jit
-    def outputs(weights: Weights, inputs: Mapping[str, Any]) -> Any:
+    def values(weights: Weights, inputs: Mapping[str, Any]) -> Any:
         return network.values(weights, inputs)[network.output.x].transpose(order)
 
+    outputs = jax.jit(values)
     starts = range(0, held.count, AT_ONCE)
     parts = (held.rows(np.arange(first, min(first + AT_ONCE, held.count))) for first in starts)
     found = [np.asarray(outputs(network.weights, part.inputs)) for part in parts]
