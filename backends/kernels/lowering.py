@@ -140,7 +140,7 @@ def _driven_by_all(read: BlockRead) -> bool:
 
 def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit: int) -> None:
     """Fill in one read phase of a block whose rows read these elements, up to `limit` in magnitude."""
-    _require(read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
+    _require(read.negative is None and read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
     for law in read.noise.fluctuations if read.noise else ():
         _require(not part.noise)
         part.noise = _cycle(result, read, law, elements, limit)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 RANGE = ("uS", "g_max")
 """Units of what lies within the conductance range: absolute, or relative to the range."""
 
-PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT = range(1, 12)
+PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT, POLARITY = range(1, 13)
 """What a random word is for. Part of its address (draws.py), so a number once given stays."""
 
 
@@ -91,6 +91,11 @@ SOURCES: tuple[Source, ...] = (
         "ir_drop",
         "the conductance that a cell seems to have behind wires of finite resistance",
         numbers={"wire.resistance": Scalar("ohm", "0", high="1000")},
+    ),
+    Source(
+        "polarity",
+        "a device that conducts against the polarity of its side: minus ones at inputs above 0, plus ones below",
+        numbers={"polarity.sigma": Scalar("1", "0", high="1")},
     ),
 )
 

@@ -25,6 +25,8 @@ class Conversion:
     bound: int
     codes: CodeRange
     noise: ReadNoise | None = None
+    negative: Array | None = None
+    """What inputs below 0 meet in place of the matrix, where the polarity of a voltage makes a difference."""
 
     def driven(self, inputs: Array) -> Array:
         """Return those of the inputs [vectors, rows] that the phase reads."""
@@ -33,7 +35,11 @@ class Conversion:
 
     def sums(self, inputs: Array, out: Array, samples: Array) -> Array:
         """Return the array sums [samples * vectors, cols] of driven inputs [samples * vectors, rows], with noise."""
-        np.matmul(inputs, self.matrix, out=out)
+        if self.negative is None:
+            np.matmul(inputs, self.matrix, out=out)
+        else:
+            np.matmul(np.maximum(inputs, 0), self.matrix, out=out)
+            out += np.minimum(inputs, 0) @ self.negative
         self._require(out)
         if self.noise:
             self.noise.disturb(out, inputs, samples)
@@ -97,4 +103,5 @@ class BlockRead:
 
 
 def _computed_in(conversion: Conversion, dtype: np.dtype[Any]) -> Conversion:
-    return replace(conversion, matrix=conversion.matrix.astype(dtype))
+    negative = None if conversion.negative is None else conversion.negative.astype(dtype)
+    return replace(conversion, matrix=conversion.matrix.astype(dtype), negative=negative)

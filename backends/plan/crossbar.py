@@ -44,8 +44,8 @@ class Tile:
         part = self._part(cells).astype(np.int32)
         return np.where(part == NEVER, self.machine.unprogrammed, part)
 
-    def conductances(self, cells: Region, seconds: int, side: int) -> Array:
-        """Return what devices [2, rows, cols] conduct at a time, whichever side is read."""
+    def conductances(self, cells: Region, seconds: int, side: int = 0, against: int = 0) -> Array:
+        """Return what devices [2, rows, cols] conduct at a time, however they are read."""
         return self.programmed(cells)
 
     def _part(self, cells: Region) -> Array:
@@ -69,9 +69,12 @@ class NoisyTile:
         """Return the values [2, rows, cols] that devices were left at."""
         return self.devices.programmed(self.pairs, cells)
 
-    def conductances(self, cells: Region, seconds: int, side: int) -> Array:
-        """Return what devices [2, rows, cols] conduct at a time, where the one side or both (0) are read."""
-        return self.devices.conductances(self.pairs, cells, seconds, side)
+    def conductances(self, cells: Region, seconds: int, side: int = 0, against: int = 0) -> Array:
+        """Return what devices [2, rows, cols] conduct at a time, where one side or both (0) are read.
+
+        `against` is the side that is read against its polarity.
+        """
+        return self.devices.conductances(self.pairs, cells, seconds, side, against)
 
     def fluctuations(self, cells: Region, seconds: int, side: int) -> Array:
         """Return the spreads [n, rows, cols] of each column's devices from product to product, in fine units.
@@ -99,7 +102,7 @@ class Crossbar:
         self.gains: dict[int, Gain] = {}
         self.common_gain: Gain | None = None
         self.seconds = noise.time_s if noise else 0
-        self._products: dict[tuple[Region, int], tuple[tuple[int, int], Array, int]] = {}
+        self._products: dict[tuple[Region, int, int], tuple[tuple[int, int], Array, int]] = {}
         self._reads: dict[tuple[int, int], Array] = {}
 
     def branch(self) -> "Crossbar":
@@ -166,16 +169,22 @@ class Crossbar:
 
     def _conversion(self, cells: Region, phase: Phase, occurrence: int) -> Conversion:
         gain = self.gain(cells.tile)
-        matrix, bound = self._product(cells, phase.side)
+        apart = self.noise is not None and self.noise.has("polarity") and not phase.side
+        matrix, bound = self._product(cells, phase.side, -(phase.inputs or 1) if apart else 0)
+        negative = None
+        if apart and not phase.inputs:
+            negative, other = self._product(cells, 0, 1)
+            bound += other  # some rows of a column may meet one matrix, some the other
+            matrix, negative = matrix.astype(exact_type(bound)), negative.astype(exact_type(bound))
         noise = self._read_noise(cells, gain, phase, occurrence)
         if noise and noise.fluctuations:
             bound += noise.peak
             matrix = matrix.astype(exact_type(bound))
         adc = converter(self.machine, gain, bound)
         if noise:
-            return Conversion(phase, matrix, adc, bound, self.machine.adc_range, noise)
+            return Conversion(phase, matrix, adc, bound, self.machine.adc_range, noise, negative)
         highest = highest_code(self.machine, gain, bound)
-        return Conversion(phase, matrix, adc, bound, CodeRange(0 if phase.side else -highest, highest))
+        return Conversion(phase, matrix, adc, bound, CodeRange(0 if phase.side else -highest, highest), None, negative)
 
     def _read_noise(self, cells: Region, gain: Gain, phase: Phase, occurrence: int) -> ReadNoise | None:
         """Return the noise of the next products of a region, None where each product is exact."""
@@ -194,18 +203,19 @@ class Crossbar:
         part[...] = occurrence + 1
         return occurrence
 
-    def _product(self, cells: Region, side: int) -> tuple[Array, int]:
+    def _product(self, cells: Region, side: int, against: int) -> tuple[Array, int]:
         """Return what is read [rows, cols] in a type exact for every input, and the bound of its sums.
 
-        The differences of plus and minus, or where `side` is 1 or -1 what that side conducts.
+        The differences of plus and minus, or where `side` is 1 or -1 what that side conducts; where `against` is, that
+        side is read against its polarity.
         """
         tile = self.tile(cells.tile)
         version = (tile.version, self.seconds)
-        known = self._products.get((cells, side))
+        known = self._products.get((cells, side, against))
         if known is None or known[0] != version:
-            plus, minus = tile.conductances(cells, self.seconds, side).astype(np.int64)
+            plus, minus = tile.conductances(cells, self.seconds, side, against).astype(np.int64)
             read = {0: plus - minus, 1: plus, -1: minus}[side]
             bound = int(np.abs(read).sum(axis=0).max(initial=0)) * self.machine.dac_range.magnitude
             known = (version, read.astype(exact_type(bound)), bound)
-            self._products[cells, side] = known
+            self._products[cells, side, against] = known
         return known[1], known[2]

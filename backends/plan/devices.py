@@ -29,7 +29,7 @@ from cimc.backends.noise.fixed_point import (
     shared,
 )
 from cimc.backends.noise.sources import Noise
-from cimc.backends.noise.table import DAC, DRIFT, PROGRAMMING, READ, REDRAW, STUCK
+from cimc.backends.noise.table import DAC, DRIFT, POLARITY, PROGRAMMING, READ, REDRAW, STUCK
 from cimc.backends.noise.wires import wires
 from cimc.backends.plan.exact import half_even
 from cimc.backends.plan.wires import attenuated
@@ -123,13 +123,16 @@ class Devices:
         values = [self._with_stuck(cells, state.pair, self._values(state.part(cells))) for state in pairs]
         return half_even(self._summed(values), sum(self.machine.shares) << FINE_BITS).astype(np.int32)
 
-    def conductances(self, pairs: Sequence[DeviceState], cells: Region, seconds: int, side: int = 0) -> Array:
+    def conductances(
+        self, pairs: Sequence[DeviceState], cells: Region, seconds: int, side: int = 0, against: int = 0
+    ) -> Array:
         """Return the conductance codes of a region at a time: mean over pairs, IR drop and DAC errors included.
 
-        Where `side` is 1 or -1, no current flows through the other side, whose codes mean nothing then.
+        Where `side` is 1 or -1, no current flows through the other side, whose codes mean nothing then; where
+        `against` is, that side is read against its polarity.
         """
         factors = (1 << DAC_ERROR_BITS) + self._row_errors(cells)
-        total = self._summed([self.fine(state, cells, seconds) for state in pairs])
+        total = self._summed([self._polarised(state, cells, seconds, against) for state in pairs])
         if self.noise.has("ir_drop"):
             total = attenuated(wires(self.noise.profile, self.machine), self.machine, cells, total, side)
         return half_even(total * factors[:, None], sum(self.machine.shares) << FINE_BITS + DAC_ERROR_BITS)
@@ -148,6 +151,15 @@ class Devices:
         part = state.part(cells)
         sigma = _sigmas(self.cycle, part.value, self.fine(state, cells, seconds))
         return np.where((part.writes > 0) & (self._stuck(cells, state.pair) == FREE), sigma, 0)
+
+    def _polarised(self, state: DeviceState, cells: Region, seconds: int, against: int) -> Array:
+        values = self.fine(state, cells, seconds)
+        if against:
+            side = int(against < 0)
+            sigma = scaled(self.numbers["polarity.sigma"], READ_BITS)
+            deviation = rounded(sigma * self._normals(POLARITY, cells, state.pair, 0)[side], NORMAL_BITS)
+            values[side] = np.clip(values[side] + rounded(values[side] * deviation, READ_BITS), 0, self.ceiling)
+        return values
 
     def fine(self, state: DeviceState, cells: Region, seconds: int) -> Array:
         """Return the conductances of a region at a time in fine units."""

@@ -123,17 +123,27 @@ class Crossbar:
         sides = [self._pairs((*at, polarity)) for polarity in read]
         return [sigma for pairs in sides for sigma in self.laws.cycle_sigmas(pairs, self.seconds)]
 
-    def columns(self, cells: Region, side: int) -> list[list[int]]:
+    def columns(self, cells: Region, side: int, against: int = 0) -> list[list[int]]:
         """Return, per column of a region and row by row, the differences of plus and minus conductances.
 
-        Where `side` is 1 or -1: the conductances of that side.
+        Where `side` is 1 or -1: the conductances of that side. Where `against` is, that side is read against its
+        polarity.
         """
-        lines = self._lines(cells, side)
+        lines = self._lines(cells, side, against)
         if side:
             return [[row[2 * j + (side < 0)] for row in lines] for j in range(cells.cols)]
         return [[row[2 * j] - row[2 * j + 1] for row in lines] for j in range(cells.cols)]
 
-    def _lines(self, cells: Region, side: int) -> list[list[int]]:
+    def polarised(self, phase: Phase) -> dict[int, int]:
+        """Return the signs of inputs whose products a phase adds up apart, and the side each reads against polarity.
+
+        0 stands for inputs of all signs, and for no side.
+        """
+        if phase.side or not (self.noise and self.noise.has("polarity")):
+            return {phase.inputs: 0}
+        return {sign: -sign for sign in (1, -1) if phase.inputs in (0, sign)}
+
+    def _lines(self, cells: Region, side: int, against: int) -> list[list[int]]:
         """Return what a region conducts at the present time, row by row: plus and minus of each column in turn."""
         columns = range(cells.col, cells.col + cells.cols)
         places = [
@@ -142,7 +152,8 @@ class Crossbar:
         ]
         if not self.laws:
             return [[self.programmed(cell) for cell in row] for row in places]
-        fine = [[self.laws.fine(self._pairs(cell), self.seconds) for cell in row] for row in places]
+        reversed_ = {0: "", 1: "plus", -1: "minus"}[against]
+        fine = [[self.laws.fine(self._pairs(at), self.seconds, at[-1] == reversed_) for at in row] for row in places]
         if self.laws.noise.has("ir_drop"):
             fine = attenuated(wires(self.laws.noise.profile, self.machine), self.machine, cells, fine, side)
         return [[self.laws.code(value, cells.tile, cells.row + i) for value in row] for i, row in enumerate(fine)]
@@ -235,7 +246,9 @@ class Conversion:
     def __init__(self, crossbar: Crossbar, cells: Region, phase: Phase, address: Address | None) -> None:
         self.crossbar = crossbar
         self.phase = phase
-        self.columns = crossbar.columns(cells, phase.side)
+        polarised = crossbar.polarised(phase)
+        self.columns = {sign: crossbar.columns(cells, phase.side, against) for sign, against in polarised.items()}
+        self.cols = cells.cols
         self.sums: list[list[int]] = []
         self.unclipped: list[list[int]] = []
         self.gain = crossbar.gain(cells.tile)
@@ -253,13 +266,19 @@ class Conversion:
     def take(self, part: Sequence[int], position: int) -> None:
         """Read every column with those inputs that the phase reads."""
         inputs = [max(self.phase.inputs * x, 0) for x in part] if self.phase.inputs else part
-        read = [self._converted(inputs, position, j) for j in range(len(self.columns))]
+        read = [self._converted(inputs, position, j) for j in range(self.cols)]
         self.sums.append([total for total, _ in read])
         self.unclipped.append([code for _, code in read])
 
+    def _apart(self, inputs: Sequence[int]) -> dict[int, Sequence[int]]:
+        """Return the inputs by the signs that are added up apart: where both are, each with 0 for the other's."""
+        if len(self.columns) == 1:
+            return dict.fromkeys(self.columns, inputs)
+        return {1: [max(x, 0) for x in inputs], -1: [min(x, 0) for x in inputs]}
+
     def _converted(self, inputs: Sequence[int], position: int, j: int) -> tuple[int, int]:
         """Return the array sum of a column with its noise, and the ADC's code of it, not clipped yet."""
-        total = sum(map(mul, inputs, self.columns[j]))
+        total = sum(sum(map(mul, part, self.columns[sign][j])) for sign, part in self._apart(inputs).items())
         if self.noise is None:
             return total, self.crossbar.convert(total, self.gain)
         require_sum(total)

@@ -25,7 +25,7 @@ from cimc.backends.noise.fixed_point import (
     shared,
 )
 from cimc.backends.noise.sources import Noise
-from cimc.backends.noise.table import DAC, DRIFT, PROGRAMMING, READ, REDRAW, STUCK
+from cimc.backends.noise.table import DAC, DRIFT, POLARITY, PROGRAMMING, READ, REDRAW, STUCK
 
 Cell = tuple[int, int, int, str]
 """One side of a cell: tile, row, column, polarity. It has as many devices as the machine has pairs."""
@@ -105,9 +105,16 @@ class Devices:
         """Return the sum over a cell's pairs, each by its share."""
         return sum(share * value for share, value in zip(self.machine.shares, values, strict=True))
 
-    def fine(self, devices: Mapping[Place, Device | None], seconds: int) -> int:
-        """Return the conductance at a time in fine units, summed over a cell's pairs."""
-        return self._summed([self._conductance(place, device, seconds) for place, device in devices.items()])
+    def fine(self, devices: Mapping[Place, Device | None], seconds: int, reversed_: bool = False) -> int:
+        """Return the conductance at a time in fine units, summed over a cell's pairs; `reversed_`: against polarity."""
+        found = {place: self._conductance(place, device, seconds) for place, device in devices.items()}
+        return self._summed([self._against(place, value) if reversed_ else value for place, value in found.items()])
+
+    def _against(self, place: Place, value: int) -> int:
+        """Return what a device conducts against the polarity of its side."""
+        sigma = scaled(self.numbers["polarity.sigma"], READ_BITS)
+        deviation = rounded(sigma * self._normal(POLARITY, place, 0), NORMAL_BITS)
+        return clamp(value + rounded(value * deviation, READ_BITS), 0, self.ceiling)
 
     def code(self, fine: int, tile: int, row: int) -> int:
         """Return the conductance code of a sum over a cell's pairs, its row's DAC error included."""

@@ -124,7 +124,7 @@ class Tables(Crossbar):
         tile, row, col, polarity = cell
         return int(self._conducted(Region(tile, row, col, 1, 1))[int(polarity == "minus"), 0, 0])
 
-    def columns(self, cells: Region, side: int) -> list[list[int]]:
+    def columns(self, cells: Region, side: int, against: int = 0) -> list[list[int]]:
         plus, minus = self._conducted(cells)
         columns: list[list[int]] = {0: plus - minus, 1: plus, -1: minus}[side].T.tolist()
         return columns

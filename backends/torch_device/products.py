@@ -176,6 +176,8 @@ def _read(read: BlockRead, layout: Layout) -> TensorBlockRead:
 
 
 def _conversion(read: Conversion, layout: Layout) -> TensorConversion:
+    if read.negative is not None:
+        raise Unsuitable  # numpy knows two matrices
     fluctuations: tuple[TensorCycle, ...] = ()
     converter = None
     if read.noise:

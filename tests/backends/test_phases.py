@@ -140,3 +140,15 @@ def test_each_phase_draws_anew_and_the_first_as_a_machine_of_one(new):
         sums.append(Interpreter(program, noise=noise).run({"x": x})["y"].ravel().tolist())
     assert sums[0] == sums[1] and sums[2] == sums[3]
     assert len({tuple(each) for each in sums}) == 3
+
+
+@pytest.mark.parametrize(("phases", "codes"), [(1, "symmetric"), (2, "symmetric"), (4, "unsigned")])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_polarity_disturbs_what_is_read_against_it(new, ask, phases, codes, sign):
+    """Inputs above 0 read plus devices as they are, and inputs below 0 minus devices: only the others deviate."""
+    x, noise = sign * np.abs(X), Noise(load_profile("pcm,polarity.sigma=0.2"), 4, 0, frozenset({"polarity"}))
+    for side in (1, -1):
+        sketch = product(new, (40000, 23), matrix=side * np.abs(MATRIX), read_phases=phases, adc={"codes": codes})
+        exact = Interpreter(sketch.program()).run({"x": x[None]})["y"]
+        _, end = ask(sketch, noise, x=x)
+        assert (end["y"] == exact.ravel().tolist()) == (phases == 4 or side == sign)
