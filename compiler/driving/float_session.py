@@ -88,7 +88,7 @@ def _opened(path: Path, shown: Collection[str], grant: Grant) -> Confined:
     if shown:
         return Confined(_changed(path, shown), grant, folder, optimised=False)
     try:
-        return Confined(path, grant, optimised=False)
+        return Confined(path.resolve(), grant, optimised=False)  # the process may stand elsewhere
     except Refused:
         if not _names_collide(_proto(path)):
             raise

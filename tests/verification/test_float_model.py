@@ -53,6 +53,16 @@ def test_same_names_with_external_data(tmp_path: Path) -> None:
     assert_equal(evaluate(graph, {"x": X}), run_float(path, graph, {"x": X}))
 
 
+def test_a_relative_path_is_found_wherever_the_process_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(model([node("Relu", "x", "y")], IMAGE), tmp_path)
+    graph = load(path)
+    run_float(path, graph, {"x": X})
+    monkeypatch.chdir(tmp_path)
+    assert run_float(Path(path.name), graph, {"x": X})
+
+
 @pytest.fixture
 def unknown(tmp_path: Path) -> Path:
     """A model of an opset that onnxruntime may know less of than onnx: here an IR version that it refuses."""
