@@ -3,6 +3,7 @@
 from typing import Any
 
 import numpy as np
+import pytest
 from targets.stages import chip, normal
 
 from cimc.driving.driver import Request
@@ -10,6 +11,9 @@ from cimc.ir.graph import Graph
 from cimc.passes.pipeline import DEFAULT
 from cimc.targets import Target
 from cimc.training.array_facts import ArrayFacts, measured
+
+pytest.importorskip("jax", reason="the extra `train` is not installed")
+
 from cimc.training.network import Network
 
 SMALL = chip(array__tiles=30, array__rows=16, array__columns=12)
