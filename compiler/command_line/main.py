@@ -14,7 +14,7 @@ from cimc.command_line.kinds import require_kinds
 from cimc.command_line.options import build_parser
 from cimc.command_line.progress import clear_line
 from cimc.diagnostics import fail
-from cimc.isa.budgets import set_budgets
+from cimc.isa.budgets import OverBudget, set_budgets
 from cimc.isa.errors import INTERRUPTED, USAGE, CimcError, CimcWarning
 from cimc.isa.opening import set_root
 
@@ -89,12 +89,20 @@ def _warnings_on_stderr(form: Form) -> Iterator[None]:
 
 def _report(error: Exception, form: Form) -> int:
     """Print an error and return its exit status."""
-    known = _of_file(error) if isinstance(error, OSError) else error
+    known = _of_file(error) if isinstance(error, OSError) else _of_memory(error)
     if not isinstance(known, CimcError):
         known = _internal(error)
     clear_line()
     print(form.error(known), file=sys.stderr)
     return known.status
+
+
+def _of_memory(error: Exception) -> Exception:
+    """Return the error for memory that the system does not give, with what was asked; any other error as it is."""
+    if not isinstance(error, MemoryError):
+        return error
+    asked = str(error) or "the system gives no more"
+    return OverBudget("CIM0006", f"out of memory: {asked}", "give the process more memory, or the command less data")
 
 
 def _of_file(error: OSError) -> CimcError:

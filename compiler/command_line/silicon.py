@@ -121,12 +121,29 @@ def _bands(path: str) -> tuple[dict[str, Any], list[Band]]:
     try:
         facts = json_value(str(arrays["facts"]), path)
         rows = zip(arrays["names"], arrays["low"], arrays["high"], strict=True)
-        found = [Band(str(name), arrays[f"exact {n}"], low, high) for n, (name, low, high) in enumerate(rows)]
-        if facts["format"] != FORMAT or not {"confidence", "noise", "origin"} <= set(facts):
+        found = [_band(str(name), arrays[f"exact {n}"], low, high) for n, (name, low, high) in enumerate(rows)]
+        if not _is_told(facts):
             raise ValueError
     except (KeyError, ValueError, TypeError):
         raise fail("CIM0205", f"{path} is no file of bands", hint="write one with `cimc bands`") from None
     return facts, found
+
+
+def _band(name: str, exact: NDArray[Any], low: NDArray[Any], high: NDArray[Any]) -> Band:
+    """Return a band of a file. Raises ValueError where its arrays are no codes or limits."""
+    limits = np.array([low, high])
+    if exact.dtype.kind not in "biu" or exact.ndim != 3 or limits.dtype.kind != "f":
+        raise ValueError("codes are whole numbers over samples, vectors and columns, limits are real")
+    if limits.shape != (2, len(STATISTICS)) or np.isnan(limits).any():
+        raise ValueError("each statistic has two limits")
+    return Band(name, exact, low, high)
+
+
+def _is_told(facts: Mapping[str, Any]) -> bool:
+    """Say whether the facts of a file of bands are those that its readers need."""
+    wanted, origin_facts = facts["origin"], {"program", "inputs"}
+    told = isinstance(facts["confidence"], float) and isinstance(facts["noise"]["profile"], str)
+    return bool(facts["format"] == FORMAT and told and isinstance(wanted, dict) and origin_facts <= set(wanted))
 
 
 def _shaped(band: Band, array: NDArray[Any], path: str) -> NDArray[Any]:

@@ -49,6 +49,12 @@ def value_name(label: str) -> str:
     return f"{label}:value"
 
 
+def output_name(op: nn.OutputOp) -> str:
+    """Return the name of a model output; where an input of the model is its output, a name of its own."""
+    passed = isinstance(op.x.owner, nn.InputOp) and op.x.owner.label == op.label
+    return f"{op.label.data}:output" if passed else op.label.data
+
+
 def given_name(label: str) -> str:
     """Return the name of the extra input that stands for a labelled value where others read it."""
     return f"{label}:given"
@@ -169,8 +175,8 @@ def _lower_output(b: Builder, op: nn.OutputOp) -> ValueInfoProto:
     x = dequantise(b, x, code_of(op.x)) if is_quantised(op.x) else x
     in_memory = tuple(shape[axis] for axis in order)
     x = x if shape_of(op.x) == in_memory else layout.reshape(b, x, in_memory)
-    b.add("Identity", [layout.transpose(b, x, [order.index(axis) for axis in range(len(order))])], op.label.data)
-    return _info(op.label.data, TensorProto.FLOAT, shape)
+    b.add("Identity", [layout.transpose(b, x, [order.index(axis) for axis in range(len(order))])], output_name(op))
+    return _info(output_name(op), TensorProto.FLOAT, shape)
 
 
 def _show(b: Builder, op: nn.Computed, name: str) -> int:

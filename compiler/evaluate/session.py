@@ -14,7 +14,7 @@ from cimc.diagnostics import fail
 from cimc.inference import session
 from cimc.ir.graph import Graph
 from cimc.ir.loop import runs_of
-from cimc.ir.nn import Computed
+from cimc.ir.nn import Computed, OutputOp
 from cimc.ir.types import shape_of
 
 Array = NDArray[Any]
@@ -38,13 +38,14 @@ class Evaluator:
     def __init__(
         self, graph: Graph, values: Collection[str] | None = None, batch: int = 32, given: Collection[str] = ()
     ) -> None:
-        from cimc.evaluate.lower import lower, value_name
+        from cimc.evaluate.lower import lower, output_name, value_name
 
         lowered = lower(graph, values or (), outputs=values is None, feeding=True, given=given)
         model, self._fed = lowered.model, lowered.fed
         self._session = session(model.SerializeToString()) if model.graph.output else None
         self._shapes = {entry.name: _sample_shape(entry) for entry in model.graph.input if entry.name not in self._fed}
         self._names = {value_name(label): label for label in values or ()}
+        self._names |= {output_name(op): op.label.data for op in graph.module.ops if isinstance(op, OutputOp)}
         self._batch = batch
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:

@@ -18,8 +18,8 @@ from cimc.frontend.sliding_window import sliding_window_of
 from cimc.ir.weights import Array
 from cimc.isa.budgets import budgets
 
-VALUE_BYTES = 4
-"""Bytes of an element of a result, in float32."""
+VALUE_BYTES, COPIES = 4, 8
+"""Bytes of an element of a result, in float32; how often compiling holds one: reals, magnitudes, codes in 64 bits."""
 
 UNINFERRED = frozenset({"GroupNormalization"})
 """Operators whose result has the type of the first input, though onnx does not say so."""
@@ -218,15 +218,25 @@ def _correct_pool(node: Node, facts: Facts) -> None:
 
 def _oversized(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
     """Say which result is too large for any model. Raises OverBudget for one that is too large for this model."""
-    for name in node.outputs:
-        count, limit = prod(facts.shapes.get(name, ())), budgets().tensor_bytes // VALUE_BYTES
-        if count > limit:
-            del facts.types[name]
-            message = f"result '{name}' has shape {facts.shapes.pop(name)}: {count:,} elements"
-            return Diagnostic("CIM0111", f"{message}, the limit is {limit:,}", node.name, node.operator)
-        if name in facts.shapes:
+    for name in (name for name in node.outputs if name in facts.shapes):
+        most = budgets().tensor_bytes // VALUE_BYTES
+        found = _beyond(most, node, name, facts)
+        if found is None:
             require_value(node, name, facts.shapes[name], prepared.stored)
+            found = _beyond(most // COPIES, node, name, facts)
+        if found:
+            return found
     return None
+
+
+def _beyond(limit: int, node: Node, name: str, facts: Facts) -> Diagnostic | None:
+    """Say that a result has more elements than a limit, and forget it; None where it has not."""
+    count = prod(facts.shapes[name])
+    if count <= limit:
+        return None
+    del facts.types[name]
+    message = f"result '{name}' has shape {facts.shapes.pop(name)}: {count:,} elements"
+    return Diagnostic("CIM0111", f"{message}, the limit is {limit:,}", node.name, node.operator)
 
 
 def _fold(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:

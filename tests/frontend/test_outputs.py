@@ -71,3 +71,7 @@ def test_a_lost_tensor_is_our_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(importing, "_translate", lambda site, read: None)
     with pytest.raises(AssertionError, match="lost in translation: \\['y'\\]"):
         importing.load(written(model([node("Relu", "x", "y")], IMAGE), tmp_path))
+
+
+def test_an_output_may_be_an_input(tmp_path: Path) -> None:
+    assert_agrees(written(model([node("Relu", "x", "y")], IMAGE, outputs=("y", "x")), tmp_path))
