@@ -22,6 +22,10 @@ IN, OUT, OTHER = 0, 1, 2
 """Streams that the programs use."""
 
 
+EXCLUDED = {("loop", "count", (1 << 24) - 1): "16,777,215 turns: how many an executor takes on is its own budget"}
+"""Instruction, field and value that no program holds, and why."""
+
+
 @dataclass(frozen=True)
 class Case:
     """A program, what it is about, and the codes of its one sample by port."""
@@ -48,6 +52,8 @@ def _fields(target: Mapping[str, Any], name: str) -> Iterator[Case]:
     for number, field in enumerate(plain.spec.fields):
         for place in range(field.count):
             for value in boundary_values(field):
+                if (name, field.name, value) in EXCLUDED:
+                    continue
                 author.instructions[index] = _with(plain, number, place, value)
                 at = f"[{place}]" if field.count > 1 else ""
                 yield _case(f"{name}.{field.name}{at}={value}", author)

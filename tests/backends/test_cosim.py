@@ -26,7 +26,6 @@ FIRST = {
 """Fault -> the instruction and the layer where its trace first differs from ours on this sample."""
 UNSEEN = (1, 3, 4, 8, 12)
 """Faults that this sample of a trained network does not show: no sum is a tie, no code leaves its range."""
-RED = 11
 
 
 def script():
@@ -59,9 +58,8 @@ def test_the_trace_is_ours(simulator):
     assert (found.difference, found.equal) == (None, 17)
 
 
-@pytest.mark.parametrize(
-    "fault", [pytest.param(fault, marks=() if fault == RED else pytest.mark.nightly) for fault in FIRST]
-)
+@pytest.mark.nightly
+@pytest.mark.parametrize("fault", FIRST)
 def test_a_broken_variant_is_named(simulator, fault):
     run, program = simulator
     difference = run(fault).difference

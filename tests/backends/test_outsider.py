@@ -1,5 +1,7 @@
 """The executor that was written from docs/ alone traces as ours do: networks, random programs, traps; faults show."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from backends.test_random_programs import sketches, spoil  # noqa: TID251 tests/backends, not the package
@@ -8,27 +10,38 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from outsider.executor import Executor
 from outsider.faults import FAULTS
+from outsider.noise import Chip
+from outsider.noise import load as load_noise
 from outsider.program import instruction_set, load
 
 import cimc
 from cimc.backends.bringup.record import SAMPLE
 from cimc.backends.bringup.tracing import Tracing
 from cimc.backends.machine import ports
+from cimc.backends.noise.profiles import built_in_names, load_profile
+from cimc.backends.noise.sources import Noise
 from cimc.isa.binary import to_parts
 from cimc.isa.errors import IsaError
 from cimc.isa.table import TABLE
 
 
-def ours(program, codes):
+def ours(program, codes, noise=None):
     """Our trace of one sample, without the line of the sample."""
-    return [
-        line for line in Tracing(program).lines({n: a[None] for n, a in codes.items()}) if not line.startswith(SAMPLE)
-    ]
+    lines = Tracing(program, noise).lines({name: array[None] for name, array in codes.items()})
+    return [line for line in lines if not line.startswith(SAMPLE)]
 
 
-def outsiders(program, codes, faults=frozenset()):
-    executor = Executor(load(b"".join(to_parts(program))), faults)
+def outsiders(program, codes, faults=frozenset(), chip=None, seconds=0):
+    executor = Executor(load(b"".join(to_parts(program))), faults, chip, seconds)
     return executor.run({name: array.ravel().tolist() for name, array in codes.items()})
+
+
+def require_equal_chips(program, codes, profile, seed, seconds):
+    """A chip of this profile, seed and time does the same in the outsider's executor and in ours."""
+    array = program.meta["target"]["array"]
+    chip = Chip(load_noise(profile, array["levels"] << array["fraction_bits"]), seed)
+    noise = Noise(load_profile(profile), seed, seconds, frozenset({"programming", "drift", "read"}))
+    assert outsiders(program, codes, chip=chip, seconds=seconds) == ours(program, codes, noise)
 
 
 def test_the_page_gives_every_instruction():
@@ -121,3 +134,19 @@ def test_the_directed_program(directed):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_shows_in_the_trace(directed, fault):
     assert outsiders(directed, CODES, frozenset({fault})) != ours(directed, CODES)
+
+
+@pytest.mark.parametrize("profile", built_in_names())
+def test_noisy_chips(directed, profile):
+    seconds = 86400 if profile == "reram-wan" else 3600
+    timed = replace(directed, instructions=tuple(one for one in directed.instructions if one.name != "time"))
+    timed = replace(timed, locations=timed.locations[: len(timed.instructions)])
+    require_equal_chips(timed, CODES, profile, 7, seconds)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seconds", [0, 3600, 86400, 31536000])
+@pytest.mark.parametrize("profile", ["pcm", "hermes", "reram-cmo", "generic"])
+def test_noisy_chips_of_the_sample_network(digits, profile, seed, seconds):
+    require_equal_chips(*digits, profile, seed, seconds)

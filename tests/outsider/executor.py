@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import isqrt
 from typing import Any
 
+from outsider.noise import Chip, code_of
 from outsider.program import Program
 
 SIZES = {"i8": 1, "u8": 1, "i16": 2, "u16": 2, "i32": 4, "i64": 8}
@@ -143,8 +144,12 @@ class Block:
 class Executor:
     """A machine that runs a program on one sample; `lines` is its trace, without the line of the sample."""
 
-    def __init__(self, program: Program, faults: frozenset[str] = frozenset()) -> None:
-        self.program, self.faults = program, faults
+    def __init__(
+        self, program: Program, faults: frozenset[str] = frozenset(), chip: Chip | None = None, seconds: int = 0
+    ) -> None:
+        self.program, self.faults, self.chip, self.seconds = program, faults, chip, seconds
+        self.states: dict[tuple[int, int, int, int], tuple[int, tuple[int, int], int]] = {}
+        self.conducted: dict[tuple[int, int, int, int, int], int] = {}
         target = program.facts["meta"]["target"]
         self.array, self.dac, self.adc = target["array"], target["dac"], target["adc"]
         self.lines: list[str] = []
@@ -315,11 +320,9 @@ class Executor:
     def do_program(self, o: dict[str, Any]) -> str:
         self._require_region(o)
         for (row, col), value in zip(self._cells_of(o), self._targets(o["data"], o), strict=True):
-            sides = [max(value, 0), max(-value, 0)]
-            held = self.cells.setdefault((o["tile"], row, col), [-1, -1])
-            for side in (0, 1):
-                if sides[side] or o["zeros"] == "program":
-                    held[side] = sides[side]
+            for side, target in enumerate((max(value, 0), max(-value, 0))):
+                if target or o["zeros"] == "program":
+                    self._set(o["tile"], row, col, side, target)
         self.blocks[o["block"]] = Block(o["tile"], o["row"], o["col"], o["rows"], o["cols"], [ONE] * o["cols"])
         return self._devices(o)
 
@@ -328,8 +331,33 @@ class Executor:
         if max(o["plus"], o["minus"]) > self._highest():
             raise Trapped("CIM0516")
         for row, col in self._cells_of(o):
-            self.cells[o["tile"], row, col] = [o["plus"], o["minus"]]
+            for side, target in enumerate((o["plus"], o["minus"])):
+                self._set(o["tile"], row, col, side, target)
         return self._devices(o)
+
+    def _set(self, tile: int, row: int, col: int, side: int, target: int) -> None:
+        """Programme one device: on a noisy chip it is left at another value."""
+        held = self.cells.setdefault((tile, row, col), [-1, -1])
+        held[side] = target
+        if self.chip:
+            place = (tile, row, col, side)
+            writes = self.states[place][2] if place in self.states else 0
+            state = self.chip.programmed((*place, 0), target, writes)
+            self.states[place] = (target, state, writes + 1)
+            held[side] = code_of(state[0])
+            for known in [key for key in self.conducted if key[:4] == place] if writes else ():
+                del self.conducted[known]
+
+    def _conducts(self, tile: int, row: int, col: int, side: int) -> int:
+        """Return what a device conducts in a product, at the present time."""
+        place = (tile, row, col, side)
+        if self.chip is None or place not in self.states:
+            return self._device(*place)
+        key = (*place, self.seconds)
+        if key not in self.conducted:
+            target, state, _ = self.states[place]
+            self.conducted[key] = code_of(self.chip.conductance((*place, 0), target, state, self.seconds))
+        return self.conducted[key]
 
     def _devices(self, o: dict[str, Any]) -> str:
         values = [self._device(o["tile"], row, col, side) for row, col in self._cells_of(o) for side in (0, 1)]
@@ -384,6 +412,7 @@ class Executor:
         return self._write(self._out(o["out"], 1), [self._device(o["tile"], o["row"], o["col"], side)])
 
     def do_time(self, o: dict[str, Any]) -> str:
+        self.seconds = o["seconds"]
         data = o["seconds"].to_bytes(8, "little")
         return f"time {o['seconds']:x}..{o['seconds']:x} 1 {zlib.crc32(data):08x}"
 
@@ -459,7 +488,7 @@ class Executor:
 
         def devices(c: int, side: int) -> list[int]:
             rows = range(block.row + row, block.row + block.rows + row)
-            return [0 if side == ignored else self._device(block.tile, r, c + col, side) for r in rows]
+            return [0 if side == ignored else self._conducts(block.tile, r, c + col, side) for r in rows]
 
         columns = range(block.col, block.col + block.cols)
         return [(devices(c, sides[0]), devices(c, sides[1])) for c in columns]

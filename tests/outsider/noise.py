@@ -1,7 +1,7 @@
 """Noise of devices as docs/noise.md describes it, in plain Python: programming, drift, read noise of one pair."""
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cache
@@ -79,6 +79,8 @@ class Profile:
 
     facts: dict[str, Any]
     highest: int
+    known: dict[Any, int] = field(default_factory=dict, compare=False)
+    """Table entries that were asked for before."""
 
     def number(self, section: str, name: str, default: str) -> Decimal:
         entry = self.facts.get(section, {}).get(name)
@@ -108,9 +110,13 @@ class Profile:
         return self.tabled(self.facts.get(section, {}).get("sigma"), code, factor)
 
     def tabled(self, entry: dict[str, Any] | None, code: int, factor: Decimal) -> int:
-        with localcontext() as context:
-            context.prec = 40
-            return int((self.curve(entry, Decimal(code) / self.highest) * factor).to_integral_value())
+        key = (id(entry), code, factor)
+        if key not in self.known:
+            with localcontext() as context:
+                context.prec = 40
+                value = self.curve(entry, Decimal(code) / self.highest) * factor
+                self.known[key] = int(value.to_integral_value())
+        return self.known[key]
 
 
 def form(piece: dict[str, Any], x: Decimal) -> Decimal:
@@ -135,6 +141,7 @@ class Chip:
 
     profile: Profile
     seed: int
+    times: dict[int, int] = field(default_factory=dict, compare=False)
 
     @property
     def ceiling(self) -> int:
@@ -192,6 +199,11 @@ class Chip:
 
     def growth(self, t: int) -> int:
         """round(2^16 sqrt(ln((t + t_0 + t_read) / (2 t_read)))), 0 before t_read; 2^16 where noise does not grow."""
+        if t not in self.times:
+            self.times[t] = self._growth(t)
+        return self.times[t]
+
+    def _growth(self, t: int) -> int:
         p = self.profile
         if p.choice("read", "time", "constant") != "flicker":
             return 1 << 16
@@ -213,6 +225,11 @@ class Chip:
         low, high = (rounded(p.sigma("read", code + n, unit) * self.growth(t), 16) for n in (0, 1))
         sigma = low + rounded((high - low) * rest, 12)
         return rounded(present * sigma, 20) if is_relative else sigma
+
+
+def code_of(fine: int) -> int:
+    """A value in 2^-12 codes as a code, halves to even."""
+    return fine + 2047 + (fine >> 12 & 1) >> 12
 
 
 def decayed(value: int, passed: int) -> int:
