@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 
 from cimc.backends.bringup.record import HEAD, LINE, SAMPLE, VECTOR, Head, Prefix, damaged, head_of, record_of
 from cimc.backends.machine.traps import Refusal
@@ -12,6 +12,8 @@ DECIDING = ("program", "target", "isa")
 """Words of a head that must be the same in both traces."""
 LAST = ("end", "trap")
 """Spaces of the last record of a sample."""
+PART = 1 << 12
+"""Lines that are compared at once, as long as they are the same."""
 AROUND = 3
 """Records shown before and behind the first that differs."""
 
@@ -55,8 +57,44 @@ def compare(expected: Iterable[str], found: Iterable[str]) -> Comparison:
     heads = [head_of([line.rstrip("\n") for line in islice(lines, len(HEAD) + 1)]) for lines in (ours, theirs)]
     notes = tuple(_notes(*heads))
     kept = _common(*heads)
-    pairs = zip_longest(_kept(entries(ours), kept), _kept(entries(theirs), kept))
-    return replace(_first(pairs), notes=notes)
+    start = _skipped(ours, theirs) if kept is None else Start(ours, theirs)
+    pairs = zip_longest(*(_kept(entries(lines, start.is_over), kept) for lines in (start.ours, start.theirs)))
+    return replace(_first(pairs, start), notes=notes)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where two traces may begin to differ: the lines from there on, and what is known of those before."""
+
+    ours: Iterator[str]
+    theirs: Iterator[str]
+    equal: int = 0
+    sample: int = 0
+    before: tuple[str, ...] = ()
+    is_over: bool = True
+
+
+def _skipped(ours: Iterator[str], theirs: Iterator[str]) -> Start:
+    """Return where the first part of many lines begins that is not the same in both: what is, is not looked into."""
+    equal, sample, before, is_over = 0, 0, deque[str](maxlen=AROUND), True
+    while True:
+        a, b = list(islice(ours, PART)), list(islice(theirs, PART))
+        if a != b or not a or a[-1].startswith(VECTOR):
+            return Start(chain(a, ours), chain(b, theirs), equal, sample, tuple(before), is_over)
+        records = [line.rstrip("\n") for line in a if not line.startswith((SAMPLE, VECTOR))]
+        samples = [line for line in a if line.startswith(SAMPLE)]
+        equal += len(records)
+        before.extend(records[-AROUND:])
+        sample = _sample_of(samples[-1]) if samples else sample
+        is_over = not a[-1].startswith(SAMPLE) and record_of(a[-1].rstrip("\n")).prefix.space in LAST
+
+
+def _sample_of(line: str) -> int:
+    """Return the number of a sample's line. Raises Refusal CIM0560."""
+    word = line.rstrip("\n").removeprefix(SAMPLE)
+    if not _is_hexadecimal(word):
+        raise damaged(f"{line[:80]!r} is no sample")
+    return int(word, 16)
 
 
 def _notes(expected: Head, found: Head) -> Iterator[str]:
@@ -99,10 +137,12 @@ def _is_kept(prefix: Prefix, kept: frozenset[int]) -> bool:
     return prefix.index in kept and prefix.space != "end"
 
 
-def entries(lines: Iterable[str]) -> Iterator[Entry]:
-    """Yield the samples and records of a trace behind its head. Raises Refusal CIM0560 where it is damaged."""
+def entries(lines: Iterable[str], is_over: bool = True) -> Iterator[Entry]:
+    """Yield the samples and records of a trace behind its head. Raises Refusal CIM0560 where it is damaged.
+
+    `is_over` says that a sample is to come first.
+    """
     vectors: list[str] = []
-    is_over = True
     for raw in lines:
         line = raw.rstrip("\n")
         if line.startswith(VECTOR):
@@ -131,8 +171,8 @@ def _is_hexadecimal(word: str) -> bool:
     return bool(word) and not set(word) - set("0123456789abcdef")
 
 
-def _first(pairs: Iterator[tuple[Entry | None, Entry | None]]) -> Comparison:
-    before, sample, equal = deque[str](maxlen=AROUND), 0, 0
+def _first(pairs: Iterator[tuple[Entry | None, Entry | None]], start: Start) -> Comparison:
+    before, sample, equal = deque(start.before, maxlen=AROUND), start.sample, start.equal
     for a, b in pairs:
         if a is None or b is None or a.line != b.line or (a.vectors and b.vectors and a.vectors != b.vectors):
             behind = list(islice(pairs, AROUND))

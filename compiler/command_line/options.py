@@ -489,6 +489,7 @@ def _where(commands: "Commands") -> None:  # type: ignore[valid-type]
     for name, what in (("tile", "T"), ("row", "R"), ("col", "C")):
         parser.add_argument(f"--{name}", type=whole, metavar=what, help=f"the {name} of a cell: whose is it?")
     parser.add_argument("-o", "--output", metavar="ALL.csv", help="write every place, one line each")
+    add_noise_options(parser)
     _model_root(parser)
 
 

@@ -1,6 +1,7 @@
 """cimc trace and trace-diff."""
 
 import argparse
+import io
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, BinaryIO
@@ -50,7 +51,7 @@ def trace_diff_command(options: argparse.Namespace) -> int:
 
 
 def _lines(file: BinaryIO) -> Iterator[str]:
-    return (line.decode("ascii", "replace") for line in file)
+    return iter(io.TextIOWrapper(file, "ascii", "replace", "\n"))
 
 
 def _report(comparison: Comparison, options: argparse.Namespace) -> Iterator[str]:

@@ -6,12 +6,14 @@ import io
 from pathlib import Path
 
 from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.noise_options import noise_of
 from cimc.diagnostics import fail
 from cimc.isa.container import load_program
 from cimc.isa.program import Program
 from cimc.proof.programs import Difference, other_model
 from cimc.provenance.answers import HEAD, Answers
 from cimc.provenance.cells import places
+from cimc.provenance.chip import Chip
 from cimc.targets.target import target_of
 
 CELL = ("tile", "row", "col")
@@ -26,7 +28,9 @@ def where_command(options: argparse.Namespace) -> int:
     keep_inputs([options.output], [options.program, options.model])
     program = load_program(options.program)
     _require_same(other_model(options.model, program))
-    answers = Answers(places(Path(options.model), program), program, _us_per_unit(program))
+    noise = noise_of(options)
+    chip = Chip(program, noise) if noise else None
+    answers = Answers(places(Path(options.model), program), program, _us_per_unit(program), chip)
     if options.weight:
         print("\n".join(answers.weight(options.weight)))
     if asked:

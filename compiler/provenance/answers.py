@@ -7,9 +7,11 @@ from math import prod
 
 import numpy as np
 
+from cimc.backends.machine.facts import machine
 from cimc.diagnostics import fail
 from cimc.isa.program import Program
 from cimc.provenance.cells import COLUMNS, NOWHERE, Places
+from cimc.provenance.chip import Chip
 from cimc.provenance.coding import EMPTY, OFFSET
 
 QUESTION = re.compile(r"(?P<name>.+?)(?:\[(?P<index>\s*\d+(?:\s*,\s*\d+)*\s*)\])?")
@@ -19,11 +21,15 @@ HEAD = ("initialiser", "index", "kind", "layer", *COLUMNS[2:], "side", "target_u
 
 @dataclass(frozen=True)
 class Answers:
-    """Says where weights of a program are. `us_per_unit` is the conductance of one unit of a code, in microsiemens."""
+    """Says where weights of a program are. `us_per_unit` is the conductance of one unit of a code, in microsiemens.
+
+    With a `chip`, cells are told as it has them too.
+    """
 
     places: Places
     program: Program
     us_per_unit: float
+    chip: Chip | None = None
 
     def weight(self, question: str) -> Iterator[str]:
         """Yield the lines about INITIALISER[index], with ONNX's own index. Raises CimcError CIM0003."""
@@ -109,10 +115,19 @@ class Answers:
         if n["address"] != NOWHERE:
             yield f"constant memory, byte 0x{n['address']:x}: {n['code']}; {about}"
             return
-        cell = f"tile {n['tile']}, row {n['row']}, column {n['col']}"
+        adc = n["col"] // machine(self.program.meta).multiplexing
+        cell = f"tile {n['tile']}, row {n['row']}, column {n['col']} (ADC {adc})"
         yield f"{cell}: {_side(n['code'])} {abs(n['code'])}, {self._us(n['code']):.4f} uS; {about}"
         block = n["block"]
         yield f"  block {block}, programmed by {self._programming(block)}, read by {self._reading(block)}"
+        yield from self._on_chip(block, n["row"], n["col"])
+
+    def _on_chip(self, block: int, row: int, col: int) -> Iterator[str]:
+        """Yield what a cell is on the chip, in microsiemens of the plus and the minus side."""
+        if self.chip:
+            states = ([self._us(code) for code in pair] for pair in self.chip.cell(block, row, col))
+            programmed, present = (f"plus {plus:.4f}, minus {minus:.4f} uS" for plus, minus in states)
+            yield f"  on the chip: programmed {programmed}; now {present}"
 
     def _us(self, code: int) -> float:
         return abs(code) * self.us_per_unit

@@ -175,6 +175,18 @@ def test_a_difference_is_explained_down_to_the_number(products):
     assert "DAC codes 7 1" in told
 
 
+def test_long_traces_are_compared_in_parts(products, monkeypatch):
+    """The same is found whatever the length of the parts, wherever the difference lies."""
+    lines = file(products)
+    for at in range(9, len(lines)):
+        changed = [*lines[:at], lines[at].replace("1", "2", 1).replace("0", "1", 1), *lines[at + 1 :]]
+        found = set()
+        for part in (1, 2, 5, 1000):
+            monkeypatch.setattr("cimc.backends.bringup.difference.PART", part)
+            found.add(str(compare(lines, changed)))
+        assert len(found) == 1 and "difference=None" not in found.pop(), lines[at]
+
+
 @pytest.mark.parametrize(
     ("damage", "code"),
     [

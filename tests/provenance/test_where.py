@@ -10,6 +10,8 @@ import pytest
 from command_line.files import SAMPLES
 from frontend.onnx_models import model, node, weights
 
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
 from cimc.driving.driver import Request, compile_model
 from cimc.isa.errors import CimcError
 from cimc.isa.program import Program
@@ -17,6 +19,7 @@ from cimc.isa.region import region
 from cimc.passes.pipeline import DEFAULT, with_options
 from cimc.provenance.answers import Answers
 from cimc.provenance.cells import NOWHERE, Places, places
+from cimc.provenance.chip import Chip
 from cimc.provenance.coding import EMPTY, OFFSET, SEVERAL
 from cimc.targets import load_target
 
@@ -184,6 +187,19 @@ def answers(tmp_path_factory):
     path.write_bytes(CASES["depthwise in the array"][0].SerializeToString())
     program, found = placed(path, {})
     return Answers(found, program, 1.0)
+
+
+def test_a_noisy_chip_shows_its_devices(answers):
+    noise = Noise(load_profile("pcm"), 3, 86400)
+    found = answers.places
+    on_chip = Answers(found, answers.program, 1.0, Chip(answers.program, noise))
+    row = found.of_weight(int(found.numbers["owner"][found.numbers["code"] > 50][0]))[0]
+    n = {name: int(column[row]) for name, column in found.numbers.items()}
+    (plus, minus), present = on_chip.chip.cell(n["block"], n["row"], n["col"])
+    assert abs(plus - n["code"]) < 100 and minus < 100 and (plus, minus) != (n["code"], 0)
+    assert present != (plus, minus)
+    told = "\n".join(on_chip.cell(n["tile"], n["row"], n["col"]))
+    assert f"on the chip: programmed plus {plus:.4f}, minus {minus:.4f} uS; now plus {present[0]:.4f}" in told
 
 
 @pytest.mark.parametrize("question", ["u[0]", "w[0]", "w[8,0,0,0]", "the_n", "w[0,0,0,-1]"])
