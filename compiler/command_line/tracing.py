@@ -3,8 +3,9 @@
 import argparse
 import io
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any, BinaryIO
+from typing import Any, TextIO
 
 from numpy.typing import NDArray
 
@@ -44,14 +45,17 @@ def trace_command(options: argparse.Namespace) -> int:
 def trace_diff_command(options: argparse.Namespace) -> int:
     if options.input and not options.program:
         raise fail("CIM0003", "--input gives the data of a program, but there is no --program", hint="add --program")
-    with open_regular(options.expected) as expected, open_regular(options.found) as found:
-        comparison = compare(*map(_lines, (expected, found)))
+    with _text(options.expected) as expected, _text(options.found) as found:
+        comparison = compare(expected, found)
     print("\n".join(_report(comparison, options)))
     return FAILED if comparison.difference else 0
 
 
-def _lines(file: BinaryIO) -> Iterator[str]:
-    return iter(io.TextIOWrapper(file, "ascii", "replace", "\n"))
+@contextmanager
+def _text(path: str) -> Iterator[TextIO]:
+    """Open a file as lines of text; what is no ASCII is no trace, as `compare` then says."""
+    with open_regular(path) as file, io.TextIOWrapper(file, "ascii", "replace", "\n") as lines:
+        yield lines
 
 
 def _report(comparison: Comparison, options: argparse.Namespace) -> Iterator[str]:
