@@ -81,11 +81,13 @@ def _skipped(ours: Iterator[str], theirs: Iterator[str]) -> Start:
         a, b = list(islice(ours, PART)), list(islice(theirs, PART))
         if a != b or not a or a[-1].startswith(VECTOR):
             return Start(chain(a, ours), chain(b, theirs), equal, sample, tuple(before), is_over)
-        records = [line.rstrip("\n") for line in a if not line.startswith((SAMPLE, VECTOR))]
-        samples = [line for line in a if line.startswith(SAMPLE)]
-        equal += len(records)
-        before.extend(records[-AROUND:])
-        sample = _sample_of(samples[-1]) if samples else sample
+        begins = [number for number, line in enumerate(a) if line.startswith(SAMPLE)]
+        equal += sum(not line.startswith((SAMPLE, VECTOR)) for line in a)
+        if begins:
+            sample = _sample_of(a[begins[-1]])
+            before.clear()
+        behind = a[begins[-1] + 1 :] if begins else a
+        before.extend(line.rstrip("\n") for line in behind if not line.startswith(VECTOR))
         is_over = not a[-1].startswith(SAMPLE) and record_of(a[-1].rstrip("\n")).prefix.space in LAST
 
 
