@@ -7,7 +7,7 @@ import pytest
 
 from cimc.backends.bringup.difference import compare
 from cimc.backends.bringup.explaining import Explainer
-from cimc.backends.bringup.record import FIRST, record_of
+from cimc.backends.bringup.record import FIRST, SAMPLE, record_of
 from cimc.backends.bringup.tracing import EVERYTHING, Tracing
 from cimc.backends.bringup.walking import crc_of, slots
 from cimc.backends.bringup.watching import Wanted, Watch
@@ -179,8 +179,8 @@ def test_long_traces_are_compared_in_parts(products, monkeypatch):
     """The same is found whatever the length of the parts, wherever the difference lies."""
     lines = file(products)
     for at in range(9, len(lines)):
-        changed = [*lines[:at], lines[at].replace("1", "2", 1).replace("0", "1", 1), *lines[at + 1 :]]
-        found = set()
+        other = f"{lines[at]}0" if lines[at].startswith(SAMPLE) else lines[at].replace("1", "2", 1).replace("0", "1", 1)
+        changed, found = [*lines[:at], other, *lines[at + 1 :]], set()
         for part in (1, 2, 5, 1000):
             monkeypatch.setattr("cimc.backends.bringup.difference.PART", part)
             found.add(str(compare(lines, changed)))
