@@ -58,8 +58,8 @@ def compare(expected: Iterable[str], found: Iterable[str]) -> Comparison:
     notes = tuple(_notes(*heads))
     kept = _common(*heads)
     start = _skipped(ours, theirs) if kept is None else Start(ours, theirs)
-    pairs = zip_longest(*(_kept(entries(lines, start.is_over), kept) for lines in (start.ours, start.theirs)))
-    return replace(_first(pairs, start), notes=notes)
+    left, right = (_kept(entries(lines, start.is_over), kept) for lines in (start.ours, start.theirs))
+    return replace(_first(zip_longest(left, right), start), notes=notes)
 
 
 @dataclass(frozen=True)
