@@ -336,7 +336,11 @@ def _sweep(commands: "Commands") -> None:  # type: ignore[valid-type]
         _late("sweeping", "sweep_command"),
     )
     _model_root(parser)
-    parser.add_argument("sweep", metavar="SWEEP.toml", help="the models and the grid (docs/sweeps.md)")
+    parser.add_argument("sweep", metavar="SWEEP.toml|pareto", help="the models and the grid (docs/sweeps.md)")
+    parser.add_argument("table", nargs="?", metavar="TABLE.parquet", help="behind `pareto`: what a sweep wrote")
+    parser.add_argument("--x", default="energy", metavar="MEASURE", help="of pareto: energy (default), latency ...")
+    parser.add_argument("--y", default="accuracy", metavar="MEASURE", help="of pareto: accuracy (default), mse ...")
+    parser.add_argument("--plot", metavar="OUT.png", help="of pareto: draw it (needs the extra `plot`)")
     parser.add_argument("-o", "--output", metavar="OUT.parquet", help="the table (default: SWEEP.parquet beside it)")
     parser.add_argument("--scheduler", metavar="ADDRESS", help="use this Dask cluster instead of processes of its own")
     parser.add_argument("--workers", type=count, metavar="N", help="processes (default: all cores)")

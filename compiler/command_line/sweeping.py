@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cimc.command_line.files import keep_inputs
+from cimc.command_line.pareto import pareto_command
 from cimc.command_line.progress import Progress, clear_line
 from cimc.diagnostics import fail
 from cimc.driving.intervals import SPREAD_HEADS, spread, spread_cells
@@ -21,7 +22,7 @@ from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.budgets import budgets
 from cimc.isa.opening import root
 from cimc.sweep.grid import Build, Grid, Trial, read_grid
-from cimc.sweep.work import Row, compiled, inherit, noise_of, rows, scoring_digest, scoring_of, trial_key
+from cimc.sweep.work import Row, compiled, costs, inherit, noise_of, rows, scoring_digest, scoring_of, trial_key
 
 if TYPE_CHECKING:
     from cimc.backends.noise.sources import Noise
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from cimc.sweep.store import Store
 
 PACKAGES = ("pyarrow", "distributed")
+COSTS = ("latency_us", "energy_uj", "chip_tops_per_w")
+"""What one sample takes, the same for all chips."""
 POINT = ("model", "target", "passes", "noise", "sources", "compensation", "time")
 """What the chips of one line of the summary share."""
 
@@ -37,6 +40,12 @@ def sweep_command(options: argparse.Namespace) -> int:
     """Score what is not known yet, write the table, print the summary."""
     for name in PACKAGES:
         _require(name)
+    if options.sweep == "pareto":
+        return pareto_command(options)
+    if options.table or options.plot:
+        raise fail(
+            "CIM0003", "a table and --plot come with `cimc sweep pareto`", hint="cimc sweep pareto TABLE.parquet"
+        )
     from cimc.sweep.store import Store
 
     path = Path(options.sweep)
@@ -97,7 +106,12 @@ def _table(grid: Grid, store: "Store", options: argparse.Namespace) -> list[Row]
             held,
             found,
         )
-    return [row for key, (trial, _) in zip(keys, trials, strict=True) for row in _named(found[key], trial)]
+    taken = {build: costs(scoring.program) for build, scoring in scorings.items()}
+    return [
+        {**row, **taken[trial.build]}
+        for key, (trial, _) in zip(keys, trials, strict=True)
+        for row in _named(found[key], trial)
+    ]
 
 
 def _named(found: Sequence[Row], trial: Trial) -> Iterator[Row]:
@@ -163,14 +177,14 @@ def _summary(table: Sequence[Row]) -> Iterator[dict[str, Any]]:
     for key, group in groupby(sorted(table, key=lambda row: order[point(row)]), point):
         chips = list(group)
         metric = chips[0]["metric"]
-        facts = {"metric": metric, "samples": chips[0]["samples"], "chips": len(chips)}
+        facts = {key: chips[0][key] for key in ("metric", "samples", *COSTS)} | {"chips": len(chips)}
         yield {**dict(zip(POINT, key, strict=True)), **facts, **spread([row["score"] for row in chips], metric)}
 
 
 def _print_summary(output: Path, table: Sequence[Row], lines: Sequence[dict[str, Any]]) -> None:
     different = {key: {line[key] for line in lines if line[key] or key == "passes"} for key in POINT}
     varying = [key for key in POINT if key == "model" or len(different[key]) > 1]
-    heads = (*varying, "chips", *SPREAD_HEADS)
+    heads = (*varying, "chips", *SPREAD_HEADS, "latency us", "energy uJ")
     print("\n".join(tabulate([heads, *(tuple(_cells(line, varying)) for line in lines)], terminal_width())))
     print(f"wrote {output}: {len(table)} rows")
 
@@ -179,3 +193,5 @@ def _cells(line: dict[str, Any], varying: Sequence[str]) -> Iterator[str]:
     yield from (str(line[key]) or "-" for key in varying)
     yield str(line["chips"])
     yield from spread_cells(line, line["metric"])
+    yield f"{line['latency_us']:.2f}"
+    yield f"{line['energy_uj']:.3f}"

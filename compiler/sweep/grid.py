@@ -1,6 +1,6 @@
 """The file of a sweep: models with their data, and the lists whose products are tried."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import product
@@ -16,6 +16,7 @@ from cimc.isa.budgets import require
 from cimc.isa.documents import toml_value
 from cimc.isa.opening import named, read_regular
 from cimc.passes.pipeline import DEFAULT, with_options
+from cimc.targets.schema import CONSTANTS
 
 COMPENSATIONS = ("none", "block", "column", "refit")
 METRICS = ("accuracy", "mse")
@@ -118,6 +119,8 @@ MODEL_KEYS: Mapping[str, str] = {
     "refit_samples": COUNT,
     "metric": TEXT,
 }
+SECTIONS = {key.partition(".")[0] for key in CONSTANTS if "." in key}
+"""Sections of a target: `array.rows = [256, 512]` in a grid is an axis of its own."""
 GRID_KEYS: Mapping[str, str] = {
     "target": TEXTS,
     "passes": TEXTS,
@@ -169,10 +172,14 @@ def _subject(path: Path, index: int, facts: Mapping[str, Any]) -> Subject:
 
 
 def _grid(path: Path, subjects: tuple[Subject, ...], facts: Mapping[str, Any]) -> Grid:
+    axes = dict(_axes(path, facts))
+    facts = {key: value for key, value in facts.items() if key not in SECTIONS}
     _require_keys(path, "[grid]", facts, GRID_KEYS)
     values = {key: _value(path, f"[grid] {key}", facts[key], GRID_KEYS[key]) for key in facts}
     if "target" in values:
         values["targets"] = tuple(_source(path, "target", name) for name in values.pop("target"))
+    if axes:
+        values["targets"] = tuple(_with_constants(values.get("targets", Grid.targets), axes))
     if "noise" in values:
         values["noise"] = tuple(_source(path, "noise", name) for name in values["noise"])
     if "time" in values:
@@ -187,6 +194,30 @@ def _grid(path: Path, subjects: tuple[Subject, ...], facts: Mapping[str, Any]) -
     for text in grid.passes:
         with_options(DEFAULT, text)
     return grid
+
+
+def _axes(path: Path, facts: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+    """Yield the constants of targets that the grid has values for, section.key, each with its values."""
+    for section in (key for key in facts if key in SECTIONS):
+        entries = facts[section] if isinstance(facts[section], dict) else {"": None}
+        for name, values in entries.items():
+            key = f"{section}.{name}"
+            if key not in CONSTANTS:
+                raise _unusable(path, f"[grid] {key} is no constant of a target")
+            listed = values if isinstance(values, list) else [values]
+            for problem in filter(None, map(CONSTANTS[key].problem, listed)):
+                raise _unusable(path, f"[grid] {key}: {problem}")
+            yield key, listed
+
+
+def _with_constants(targets: Sequence[str], axes: Mapping[str, Sequence[Any]]) -> Iterator[str]:
+    """Yield every target with every choice of values, as `load_target` reads it."""
+    for target, *values in product(targets, *axes.values()):
+        yield ",".join([target, *(f"{key}={_word(value)}" for key, value in zip(axes, values, strict=True))])
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _file(path: Path, place: str, name: str) -> Path:

@@ -1,7 +1,7 @@
 """Results on disk: a small Parquet file for each finished trial, a table of the whole grid. Needs the extra `sweep`."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import pyarrow
@@ -26,7 +26,9 @@ COLUMNS = {
     "trial": "string",
     "score": "float64",
 }
-"""Column -> its Arrow type."""
+"""Column of a finished trial -> its Arrow type."""
+COSTS = {"latency_us": "float64", "energy_uj": "float64", "chip_tops_per_w": "float64"}
+"""Columns of the table alone: what one sample takes on the target, whatever the chip."""
 
 
 class Store:
@@ -53,27 +55,38 @@ class Store:
 
     def keep(self, key: str, rows: Sequence[Row]) -> None:
         """Write the rows of one finished trial, whole or not at all."""
-        self._write(self._part(key), rows)
+        self._write(self._part(key), rows, COLUMNS)
 
     def finish(self, rows: Iterable[Row]) -> None:
         """Write the table of the whole grid: the same rows give the same bytes."""
-        self._write(self.output, list(rows))
+        self._write(self.output, list(rows), {**COLUMNS, **COSTS})
 
     def _part(self, key: str) -> Path:
         return self.folder / f"{key}.parquet"
 
-    def _write(self, path: Path, rows: Sequence[Row]) -> None:
+    def _write(self, path: Path, rows: Sequence[Row], columns: Mapping[str, str]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_files({path: (to_parquet(rows),)})
+            write_files({path: (to_parquet(rows, columns),)})
         except OSError as error:
             hint = "check the folder, its permissions and the free space; a repeated sweep goes on where this one ended"
             raise fail("CIM0002", f"cannot write {path}: {error.strerror or error}", hint=hint) from None
 
 
-def to_parquet(rows: Sequence[Row]) -> bytes:
+def to_parquet(rows: Sequence[Row], columns: Mapping[str, str]) -> bytes:
     """Return the bytes of a Parquet table."""
-    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in COLUMNS.items()])
+    schema = pyarrow.schema([(name, getattr(pyarrow, kind)()) for name, kind in columns.items()])
     table, buffer = pyarrow.Table.from_pylist(list(rows), schema=schema), io.BytesIO()
     pyarrow.parquet.write_table(table, buffer, compression="zstd")
     return buffer.getvalue()
+
+
+def read_table(path: str) -> list[Row]:
+    """Return the rows of the table of a sweep. Raises CimcError CIM0201."""
+    try:
+        found: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise fail(
+            "CIM0201", f"{path} is no table of a sweep: {error}", hint="give the .parquet that it wrote"
+        ) from None
+    return found

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from cimc import __version__
+from cimc.backends.cost.estimate import estimate
+from cimc.backends.cost.facts import summary
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
@@ -87,6 +89,13 @@ def rows(trial: Trial, key: str, count: int, scores: list[float]) -> list[Row]:
         {**facts, "time": time, "seconds": seconds(time), **measured, "score": score}
         for time, score in zip(trial.times, scores, strict=True)
     ]
+
+
+def costs(program: Program) -> Row:
+    """Return what one sample takes on the program's target: us, uJ, TOPS/W."""
+    found = summary(estimate(program))
+    time, energy = found["time_ns"]["value"] / 1e3, found["energy_pj"]["value"] / 1e6
+    return {"latency_us": time, "energy_uj": energy, "chip_tops_per_w": found["chip_tops_per_w"]["value"]}
 
 
 def scoring_digest(scoring: Scoring) -> bytes:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
@@ -29,6 +30,23 @@ class Target:
     """Lowest and highest value of the constants that state them."""
     tiles_a_chip: int | None = None
     """Tiles of one chip, where `with_tiles` put another number in its place; programs do not carry this."""
+
+    def with_constants(self, changes: Mapping[str, Any]) -> "Target":
+        """Return the target with other values of some constants, derived ones, without bounds of their own."""
+        problems = [f"{key}: {problem}" for key, value in changes.items() if (problem := CONSTANTS[key].problem(value))]
+        if problems:
+            raise DiagnosticError([Diagnostic("CIM0301", problem) for problem in problems])
+        return replace(
+            self,
+            name=",".join([self.name, *(f"{key}={_shown(value).strip(chr(34))}" for key, value in changes.items())]),
+            constants={
+                key: changes.get(key, self.constants.get(key))
+                for key in CONSTANTS
+                if key in {*self.constants, *changes}
+            },
+            sources={**self.sources, **dict.fromkeys(changes, "derived")},
+            bounds={key: pair for key, pair in self.bounds.items() if key not in changes},
+        )
 
     def with_tiles(self, tiles: int | None) -> "Target":
         """Return the target with another number of tiles, None for as many as needed: several chips taken as one."""
@@ -133,7 +151,29 @@ def built_in_names() -> list[str]:
 
 
 def load_target(name: str) -> Target:
-    """Return a built-in target by name, or one from a .toml file by path. Raises CimcError CIM0301 or CIM0302."""
+    """Return a built-in target by name, or one from a .toml file by path, with constants changed where any are.
+
+    `aon-cim,array.rows=512` is another target of that name. Raises CimcError CIM0301 or CIM0302.
+    """
+    base, *changes = name.split(",")
+    target = _unchanged(base)
+    return target.with_constants(dict(map(_change, changes))) if changes else target
+
+
+def _change(text: str) -> tuple[str, Any]:
+    """Return path and value of a change, KEY=VALUE: a whole number, a number, true or false, or a word."""
+    key, equals, value = text.partition("=")
+    if not equals or key not in CONSTANTS:
+        near = get_close_matches(key, CONSTANTS, 1)
+        hint = f"did you mean {near[0]}?" if near else "`cimc target show aon-cim` lists the constants of a target"
+        raise fail("CIM0301", f"{text!r} does not change a constant of a target", hint=hint)
+    for kind in (int, float):
+        with suppress(ValueError):
+            return key, kind(value)
+    return key, {"true": True, "false": False}.get(value, value)
+
+
+def _unchanged(name: str) -> Target:
     if name.endswith(".toml"):
         try:
             return parse_target(read_regular(name, "toml_bytes", f"the bytes of {name}").decode(), name)
