@@ -1,6 +1,7 @@
 """What is written: whole or not at all, under every name, with nothing left behind and no input changed."""
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,8 @@ from command_line.files import lay
 import cimc.command_line.inspecting
 from cimc.command_line import main
 from cimc.isa import atomic
+from cimc.isa.binary import program_digest
+from cimc.isa.container import load_program
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 CALIBRATED = "--calib digits_calib.npz --scale 0.0625"
@@ -95,10 +98,14 @@ def test_inputs_are_never_changed(cimc: Command, folder: Path) -> None:
 def test_outputs_have_the_models_names_and_shapes(cimc: Command, folder: Path) -> None:
     assert cimc("run digits.asm --input images.npz --codes -o out.npz")[0] == 0
     with np.load(folder / "out.npz") as found:
-        assert {name: (array.dtype.str, array.shape) for name, array in found.items()} == {
-            "logits": ("<f4", (2, 10)),
-            "logits.codes": ("<i2", (2, 10)),
-        }
+        arrays = dict(found)
+    facts = json.loads(str(arrays.pop("run.facts")))
+    assert {name: (array.dtype.str, array.shape) for name, array in arrays.items()} == {
+        "logits": ("<f4", (2, 10)),
+        "logits.codes": ("<i2", (2, 10)),
+    }
+    assert facts["feeding"] == {"image": {"data": "raw", "preprocessing": {"scale": 0.0625}}}
+    assert facts["program"] == program_digest(load_program("digits.asm")) and facts["noise"] is None
 
 
 def test_a_run_gives_the_same_bytes_again(cimc: Command, folder: Path) -> None:
