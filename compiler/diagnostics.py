@@ -122,7 +122,7 @@ CODES: Mapping[str, Code] = {
     "CIM0213": Code(
         "poor calibration data",
         INVALID,
-        "Fewer than 16 samples, or inputs whose values are all the same, do not show the ranges that other data will have.",
+        "Fewer than 16 samples, inputs whose values are all the same, or the real values of codes where the model takes the codes, do not show the ranges that other data will have.",
     ),
     "CIM0221": Code(
         "training gave nothing to write",

@@ -157,7 +157,8 @@ def _named(inputs: Inputs | None) -> dict[str, NDArray[Any]]:
 def _stated(preprocessing: Preprocessing | Mapping[str, Preprocessing] | None) -> dict[str, Mapping[str, Any]]:
     """Return preprocessing by input, or for all of them, as it is stated elsewhere."""
     steps = preprocessing if isinstance(preprocessing, Mapping) else {EVERY: preprocessing}
-    return {name: vars(one) for name, one in steps.items() if one is not None}
+    given = {name: one for name, one in steps.items() if one is not None}
+    return {name: {**vars(one), "mean": tuple(one.mean), "std": tuple(one.std)} for name, one in given.items()}
 
 
 def _target(target: str | Target, tiles: int | str | None) -> Target:

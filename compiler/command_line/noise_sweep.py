@@ -59,8 +59,8 @@ def _sweep(scoring: Scoring, options: argparse.Namespace, times: list[str]) -> N
     if options.json:
         chips = {"profile": first.profile.name, "sources": sorted(first.sources), "seeds": list(seeds)}
         origin = run_facts(scoring.program, feeding_of(options), None, options.compensation)
-        facts = {"n": scoring.count, "metric": options.metric, **origin, "noise": chips}
-        print(json.dumps({**facts, "times": rows}))
+        del origin["noise"]
+        print(json.dumps({"n": scoring.count, "metric": options.metric, **origin, **chips, "times": rows}))
     else:
         _print_table(options, scoring.count, len(seeds), rows)
         sources = f"noisy: {', '.join(sorted(first.sources))}"

@@ -14,6 +14,7 @@ from cimc.backends.emission.builder import Emission
 from cimc.backends.emission.emit import emit
 from cimc.diagnostics import fail
 from cimc.driving.feeding import Feeding, Intake, Values, preprocessing_of, require_inputs
+from cimc.driving.integer_inputs import warn_of_reals
 from cimc.driving.outliers import warn_of_outliers
 from cimc.evaluate import Batch
 from cimc.frontend import Shapes, load
@@ -201,6 +202,7 @@ def _data(request: Request, graph: Graph) -> Batch:
         return synthetic_data(graph)
     data = request.data(intakes)
     warn_of_outliers(graph, data)
+    warn_of_reals(graph, data)
     return data
 
 

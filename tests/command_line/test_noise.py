@@ -94,4 +94,5 @@ def test_the_table(capsys, digits):
     assert main(["eval", str(digits), *data, "--noise", "pcm", "--time", "25s,1y"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "accuracy on 100 samples, 1 chip of pcm"
-    assert [line.split()[0] for line in lines[2:]] == ["25s", "1y"]
+    assert [line.split()[0] for line in lines[2:-1]] == ["25s", "1y"]
+    assert "chips 0 to 0; noisy: drift, programming, read; compensation column" in lines[-1]

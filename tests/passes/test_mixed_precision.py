@@ -157,7 +157,7 @@ def test_a_lowered_program_verifies_and_its_ranges_give_the_same_bytes(tmp_path:
     assert status == 0, out
     assert "inputs of layers" in out
     assert "x 6 bits" in out
-    assert run(["compile", onnx, "--ranges", ranges, *pipeline, "-o", again])[0] == 0
+    assert run(["compile", onnx, "--ranges", ranges, *feeding, *pipeline, "-o", again])[0] == 0
     assert Path(program).read_bytes() == Path(again).read_bytes()
     status, out = run(["verify", onnx, program, "--input", *test, "--limit", "2"])
     assert status == 0, out
