@@ -117,7 +117,10 @@ REAL = {
 }
 
 
-@pytest.mark.parametrize("calib", REAL)
+LARGE = [pytest.param(calib, marks=pytest.mark.nightly) for calib in REAL if calib != "kws01_calib100"]
+
+
+@pytest.mark.parametrize("calib", ["kws01_calib100", *LARGE])
 def test_no_real_test_set_is_told(calib: str, shared_models: Path) -> None:
     """Whole and of 16 samples alone; every one in other units is."""
     data = {name: load_arrays(f"{shared_models}/data/{name}.npz")["x"] for name in (calib, *REAL[calib])}

@@ -31,7 +31,13 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize(("stem", "data", "steps", "told"), CASES.values(), ids=CASES)
+LATE = ("pictures", "vww codes", "vww real values")
+
+
+@pytest.mark.parametrize(
+    ("stem", "data", "steps", "told"),
+    [pytest.param(*case, id=name, marks=[pytest.mark.nightly] if name in LATE else []) for name, case in CASES.items()],
+)
 def test_real_values_of_codes(stem: str, data: str, steps: Values, told: bool, shared_models: Path) -> None:
     graph = load(shared_models / f"{stem}.onnx")
     raw: NDArray[np.generic] = load_arrays(f"{shared_models}/data/{data}.npz")["x"][:16]
