@@ -35,10 +35,7 @@ Writable = dict[str, NDArray[Any]]
 
 
 def run_command(options: argparse.Namespace) -> int:
-    if options.output is None and not options.print:
-        raise fail("CIM0003", "the outputs go nowhere", hint="name a file with -o Y.npz, or add --print")
-    if options.print and options.output == STANDARD:
-        raise fail("CIM0003", "--print and -o - both write to standard output", hint="leave out one of them")
+    _check_outputs(options)
     keep_inputs([options.output, options.keep], [options.program, options.input, options.given])
     program, feeding = program_of(options), feeding_of(options)
     if options.start or options.given:
@@ -62,6 +59,14 @@ def run_command(options: argparse.Namespace) -> int:
     if options.output:
         write(options.output, to_npz(arrays))
     return 0
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Raise CimcError CIM0003 where outputs go nowhere, or to a place that something else takes."""
+    if options.output is None and not options.print:
+        raise fail("CIM0003", "the outputs go nowhere", hint="name a file with -o Y.npz, or add --print")
+    if options.print and options.output == STANDARD:
+        raise fail("CIM0003", "--print and -o - both write to standard output", hint="leave out one of them")
 
 
 def _run_from(program: Program, options: argparse.Namespace) -> int:
