@@ -76,7 +76,7 @@ def compiled(model: Path, target: str, options: Sequence[str]) -> Run:
 def reasons(run: Run) -> Iterator[str]:
     """Yield the first error, or what the float check found."""
     lines = [*run.output.splitlines(), *run.errors.splitlines()]
-    yield from [line for line in lines if line.startswith(("FAILED", "error"))][:1]
+    yield from [line for line in lines if line.startswith("FAILED") or "error[" in line][:1]
 
 
 if __name__ == "__main__":
