@@ -87,6 +87,20 @@ def test_the_writes_rebuild_every_tensor(scheduled: Graph, emission: Emission) -
         np.testing.assert_array_equal(found[label], wanted[label], err_msg=label)
 
 
+@pytest.mark.parametrize(("phases", "codes"), [(2, "symmetric"), (4, "unsigned")])
+def test_programs_of_several_read_phases_rebuild_every_result(phases: int, codes: str) -> None:
+    """Layers behind a Relu read half of the phases, which their streams say by their element type."""
+    target = chip(array__tiles=20, array__rows=16, array__columns=6, read_phases=phases, adc__codes=codes)
+    graph = lowered(residual(), image_data(), target=target)
+    emission = emitted(graph, target)
+    labels = [op.label.data for op in layers(graph)]
+    found, wanted = rebuilt(emission, graph, image_data()), Evaluator(graph, labels).run(image_data())
+    for label in labels:
+        np.testing.assert_array_equal(found[label], wanted[label], err_msg=label)
+    types = {one.choice("type") for one in emission.program.instructions if one.name == "tensor"}
+    assert {"i8", "u8"} <= types
+
+
 def test_long_shapes_and_broadcasts_are_addressed_right() -> None:
     b = GraphBuilder()
     x, z = b.input((3, 4, 5)), b.input((4, 1), label="z")

@@ -35,6 +35,7 @@ class Layer:
     shift: int = 12
     scales: int = 3000
     offsets: int = 1 << 18
+    phases: int = 1
 
     @property
     def rows(self) -> int:
@@ -68,6 +69,7 @@ class Layer:
             "shift": self.shift,
             "low": -100,
             "high": 120,
+            "read_phases": None if self.phases == 1 else self.phases,
         }
         out = (*self.lead, self.group * self.cols)
         return one(xbar.MvmOp, [(self.shape, self.code)], out, S8, **properties)
@@ -82,9 +84,20 @@ class Layer:
         total = offset.reshape(self.group, self.cols)
         edges = (0, *self.cuts, self.rows)
         for t, (first, last) in enumerate(pairwise(edges)):
-            sums = np.einsum("...gr,grc->...gc", vectors[..., first:last], g[:, first:last].astype(np.int64))
-            total = total + np.clip(half_even(sums * multiplier, shift), low, high) * scale[:, t]
+            for sign, inputs, block in in_phases(self.phases, vectors[..., first:last], g[:, first:last]):
+                sums = np.einsum("...gr,grc->...gc", inputs, block)
+                total = total + sign * np.clip(half_even(sums * multiplier, shift), low, high) * scale[:, t]
         return np.clip(half_even(total, self.shift), -100, 120).reshape(*lead, self.group * self.cols)
+
+
+def in_phases(count: int, x: Array, g: Array) -> list[tuple[int, Array, Array]]:
+    """Return sign, inputs and conductances of each read phase."""
+    g = g.astype(np.int64)
+    if count == 1:
+        return [(1, x, g)]
+    signs = [(1, np.maximum(x, 0)), (-1, np.maximum(-x, 0))]
+    sides = [(1, g)] if count == 2 else [(1, np.maximum(g, 0)), (-1, np.maximum(-g, 0))]
+    return [(a * b, inputs, side) for a, inputs in signs for b, side in sides]
 
 
 LAYERS = {
@@ -107,6 +120,10 @@ LAYERS = {
     "ties at the epilogue": Layer(
         (4,), cols=40, code=TINY, largest=3, adc=(1, 0, -90, 90), shift=1, scales=4, offsets=9
     ),
+    "two phases": Layer((100,), cuts=(33,), phases=2),
+    "four phases in groups": Layer((3, 40), group=4, cols=2, adc=(40000, 24, 0, 255), phases=4),
+    "four phases that clip": Layer((5, 6, 4), window=(3, 3, 1, 1, 1, 1, 1, 1, 5, 6), adc=(60000, 22, 0, 255), phases=4),
+    "four phases without negative codes": Layer((64,), code=codes(0, 127), adc=(40000, 27, 0, 255), phases=4),
     "wide ADC that never clips": Layer((64,), adc=(1 << 15, 15, -(1 << 31), (1 << 31) - 1), shift=28),
 }
 

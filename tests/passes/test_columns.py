@@ -171,6 +171,20 @@ def test_a_column_of_zeros_stays_zero() -> None:
     assert not Evaluator(graph).run(DATA)["out"][:, 1].any()
 
 
+@pytest.mark.parametrize(("phases", "codes"), [(2, "symmetric"), (4, "unsigned"), (4, "symmetric")])
+def test_peaks_are_those_of_the_largest_phase(phases: int, codes: str) -> None:
+    target = chip(array__tiles=30, array__rows=16, array__columns=6, read_phases=phases, adc__codes=codes)
+    graph = lowered(network(), DATA, "column-ranges", target)
+    for op in layers(graph):
+        matrix, x = full_scale(op, graph.weights.get(op.weight)[0]), input_codes(graph, op)
+        sides = [matrix] if phases == 2 else [np.maximum(matrix, 0), np.maximum(-matrix, 0)]
+        signs = [np.maximum(x, 0), np.maximum(-x, 0)]
+        cuts = list(pairwise(int_values(op.row_cuts)))
+        sums = [[inputs[:, a:b] @ side[a:b] for a, b in cuts] for inputs in signs for side in sides]
+        wanted = [int(rounded(float(peak))) for peak in np.abs(sums).max(axis=(0, 2)).ravel()]
+        assert graph.weights.get(PEAKS.of(op)).ravel().tolist() == wanted
+
+
 def test_layers_share_a_gain_and_tiles_only_within_an_octave() -> None:
     """Columns of 400 and 2 inputs: their best full scales lie far apart, so they get gains and tiles of their own."""
     b, target = GraphBuilder(), chip(adc__gain="tile", array__tiles=9)
