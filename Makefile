@@ -14,7 +14,7 @@ MAKEFLAGS   += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test check format types nightly demo manual bench bench-scaling bench-speed zoo wheel-test clean
+.PHONY: help venv test check format types nightly deep demo manual bench bench-scaling bench-speed zoo wheel-test clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -47,7 +47,10 @@ types: $(STAMP)  ## check the types strictly, over a link tree of the four folde
 	@$(BIN)/mypy | sed -E 's#^build/types/cimc/(passes|backends|isa)/#\1/#; s#^build/types/cimc/#compiler/#'
 
 nightly: $(STAMP)  ## run every test, the slow ones as well
-	@$(BIN)/pytest -q -n 2 -m "nightly or not nightly" $(PYTEST_ARGS)
+	@PROGRAMS=10000 $(BIN)/pytest -q -n 2 -m "nightly or not nightly" $(PYTEST_ARGS)
+
+deep: $(STAMP)  ## hold 100,000 random programs against every executor; some hours
+	@PROGRAMS=100000 $(BIN)/pytest -q tests/backends/test_random_programs.py $(PYTEST_ARGS)
 
 demo: $(STAMP)  ## compile, run, score and verify the sample model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/demo.py

@@ -3,6 +3,7 @@
 Some programs hold an operand that no machine can obey.
 """
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,8 @@ from cimc.backends.reference import instructions as reference
 from cimc.backends.reference import sampled as reference_sample
 from cimc.isa.program import Instruction
 
+PROGRAMS = int(os.environ.get("PROGRAMS", "600"))
+"""How many programs are drawn: `make nightly` and `make deep` ask for more."""
 MEMORY = 512
 LIMITS = ((-127, 127), (-128, 127), (0, 255), (-5, 60), (-(2**15), 2**15 - 1), (-(2**32), 2**32 - 1))
 
@@ -372,7 +375,7 @@ def noises(draw):
     return Noise(profile, draw(st.integers(0, 2**64 - 1)), time, sources, draw(st.integers(0, 5)))
 
 
-@settings(derandomize=True, deadline=None, max_examples=600)
+@settings(derandomize=True, deadline=None, max_examples=PROGRAMS)
 @given(st.data())
 def test_all_executors_agree(new, ask, data):
     sketch, noise = data.draw(sketches(new)), data.draw(noises())
