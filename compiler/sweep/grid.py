@@ -167,6 +167,8 @@ def _subject(path: Path, index: int, facts: Mapping[str, Any]) -> Subject:
     metric = values.get("metric", "accuracy")
     if metric not in METRICS:
         raise _unusable(path, f"{place}: metric is {metric!r}, known are {', '.join(METRICS)}")
+    if values.get("limit") == 0:
+        raise _unusable(path, f"{place}: limit is 0, at least one sample is needed")
     stated = {EVERY: steps} if steps else {}
     return Subject(**{"name": files["file"].stem, **values, **files, "preprocessing": stated})
 

@@ -196,6 +196,8 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
     """Return the target of a TOML text, one of its variants applied. Raises CimcError CIM0301 with every problem."""
     data = _read(source, file)
     variants = data.pop("variants", {})
+    if not isinstance(variants, dict) or not all(isinstance(one, dict) for one in variants.values()):
+        raise fail("CIM0301", f"{file}: variants is {variants!r}, a table of tables is needed")
     text = TaggedText(data)
     if variant:
         text.name = f"{text.name}-{variant}"

@@ -7,6 +7,7 @@ import pytest
 from sweep.conftest import SAMPLES
 
 from cimc.command_line.sweeping import _compiled
+from cimc.diagnostics import DiagnosticError
 from cimc.isa.budgets import Budgets, OverBudget, budgets, set_budgets
 from cimc.isa.opening import root, set_root
 from cimc.sweep.grid import read_grid
@@ -23,6 +24,12 @@ def defaults() -> Iterator[None]:
 def test_what_is_inherited_holds(tmp_path: Path) -> None:
     inherit(Budgets(nodes=7), tmp_path)
     assert (budgets().nodes, root()) == (7, tmp_path.resolve())
+
+
+def test_no_sample_is_no_sweep(write) -> None:
+    set_root(str(SAMPLES))
+    with pytest.raises(DiagnosticError, match="limit is 0, at least one sample is needed"):
+        read_grid(write('noise = "none"', limit=0))
 
 
 @pytest.mark.nightly

@@ -137,6 +137,12 @@ def test_what_is_not_toml_is_refused() -> None:
     assert "t.toml" in refusals("name = ")[0]
 
 
+@pytest.mark.parametrize("variants", ["5", "[1]", "{ a = 5 }"])
+def test_variants_that_are_no_tables_are_refused(variants: str) -> None:
+    (problem,) = refusals(f"variants = {variants}")
+    assert "a table of tables is needed" in problem
+
+
 def test_a_variant_changes_only_what_it_says() -> None:
     base, variant = load_target("aon-cim"), load_target("aon-cim-6b")
     differ = {key for key in STATED if base.constants[key] != variant.constants[key]}
