@@ -90,8 +90,9 @@ class _Counting:
         """Return what the arrays do for the vectors of `in` and consecutive blocks, tile by tile."""
         done: dict[int, Counters] = {}
         for number in blocks_read(i):
-            cells = self.block(number)
-            products = _products(self.machine, cells, self.used[number]).times(self.stream(i["in"]).vectors)
+            cells, source = self.block(number), self.stream(i["in"])
+            reads = len(self.machine.phases(source))
+            products = _products(self.machine, cells, self.used[number], reads).times(source.vectors)
             done[cells.tile] = done.get(cells.tile, Counters()) + products
         return done
 
@@ -139,7 +140,7 @@ def inside(state: StreamState) -> int:
 
 
 def phases_of(target: Machine, cols: int) -> int:
-    """Return the conversions of a tile's ADCs that one product of a block with so many columns takes."""
+    """Return the conversions of a tile's ADCs that one read phase of a block with so many columns takes."""
     return ceil(cols / converters(target.columns, target.multiplexing))
 
 
@@ -164,11 +165,11 @@ def _calibrate(state: _Counting, i: Instruction) -> Counters:
     return Counters(cal_products=state.stream(i["in"]).vectors * i["blocks"])
 
 
-def _products(target: Machine, block: Region, used: int) -> Counters:
-    """Return what the array does for one vector through a block with so many cells in use."""
-    phases, cells = phases_of(target, block.cols), block.rows * block.cols
-    slots = block.rows * phases
-    return Counters(products=1, phases=phases, conversions=block.cols, cells=cells, macs=used, row_slots=slots)
+def _products(target: Machine, block: Region, used: int, reads: int) -> Counters:
+    """Return what the array does for one vector, in so many read phases, through a block with so many cells in use."""
+    phases, cells = reads * phases_of(target, block.cols), block.rows * block.cols
+    slots, conversions = block.rows * phases, reads * block.cols
+    return Counters(products=1, phases=phases, conversions=conversions, cells=cells, macs=used, row_slots=slots)
 
 
 def _mvm(state: _Counting, i: Instruction) -> Counters:

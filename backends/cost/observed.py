@@ -11,7 +11,7 @@ from cimc.backends.cost.counters import Counters
 from cimc.backends.cost.counting import phases_of
 from cimc.backends.cost.overlap import READING
 from cimc.backends.machine.facts import machine
-from cimc.backends.machine.observer import BlockProducts, Observer, Products
+from cimc.backends.machine.observer import BlockProducts, Conversions, Observer, Products
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import region
 
@@ -45,14 +45,19 @@ class DataCounting(Observer):
         return {tile: done.times(Fraction(1, max(self.samples, 1))) for tile, done in self.sums[index].items()}
 
     def _counted(self, block: BlockProducts) -> Counters:
-        phases = phases_of(self._machine, block.codes.shape[-1])
-        driven = np.abs(block.inputs.reshape(-1, block.inputs.shape[-1]).astype(np.int64))
-        rows: Sums = driven.sum(axis=0)
+        inputs = block.inputs.reshape(-1, block.inputs.shape[-1]).astype(np.int64)
+        rows: Sums = np.abs(inputs).sum(axis=0)
+        charge = sum(on * each for on, each in zip(rows.tolist(), self._conducts[block.block], strict=True))
+        return sum((self._converted(inputs, each) for each in block.conversions), Counters(charge=charge))
+
+    def _converted(self, inputs: Sums, read: Conversions) -> Counters:
+        """Return what one read phase takes of the vectors [n, rows]: of the sign of inputs that it reads."""
+        phases = phases_of(self._machine, read.codes.shape[-1])
+        driven = np.maximum(read.phase.inputs * inputs, 0) if read.phase.inputs else np.abs(inputs)
         return Counters(
             row_on=phases * int(np.count_nonzero(driven)),
-            pulse=phases * int(rows.sum()),
-            charge=sum(on * each for on, each in zip(rows.tolist(), self._conducts[block.block], strict=True)),
-            adc_mag=int(np.abs(block.codes.astype(np.int64)).sum()),
+            pulse=phases * int(driven.sum()),
+            adc_mag=int(np.abs(read.codes.astype(np.int64)).sum()),
         )
 
     def _conductance(self, program: Program, one: Instruction) -> list[int]:

@@ -24,14 +24,21 @@ class Fall:
 
 
 def peak(target: Target) -> Interval:
-    """Return the operations per pJ of one tile with every row and every ADC at work: TOPS/W at the peak."""
-    return per(OPERATIONS * target.rows * target.converters, phase_energy(target))
+    """Return the operations per pJ of one tile with every row and every ADC at work: TOPS/W at the peak.
+
+    Each product takes all read phases that the target has.
+    """
+    return per(OPERATIONS * target.rows * target.converters, phase_energy(target).times(_reads(target)))
 
 
 def peak_rate(target: Target) -> Interval:
     """Return the operations per ns of all tiles at their peak (thousands: TOPS); of one where there is no number."""
     operations = OPERATIONS * target.rows * target.converters * (target.tiles or 1)
-    return per(operations, phase_time(target))
+    return per(operations, phase_time(target).times(_reads(target)))
+
+
+def _reads(target: Target) -> int:
+    return int(target.constants["read_phases"])
 
 
 def per(operations: int, spent: Interval) -> Interval:
@@ -65,8 +72,14 @@ def _factors(estimate: Estimate, counted: Counters) -> Iterator[tuple[str, Fract
     height, converters = estimate.target.rows, estimate.target.converters
     rows = Fraction(counted.row_slots, counted.phases * height)
     yield "rows", rows, f"{float(rows * height):.0f} of {height} rows in a mean phase"
-    columns = Fraction(counted.cells, counted.row_slots * converters)
-    yield "converters", columns, f"{float(columns * converters):.0f} of {converters} ADCs in a mean phase, by rows"
+    reads = _reads(estimate.target)
+    columns = Fraction(counted.cells * reads, counted.row_slots * converters)
+    skipped = "; phases of signs that inputs do not have are left out" if reads > 1 else ""
+    yield (
+        "converters",
+        columns,
+        f"{float(columns * converters):.0f} of {converters} ADCs in a mean phase, by rows{skipped}",
+    )
     if counted.macs != counted.cells:
         yield "diagonals", Fraction(counted.macs, counted.cells), "cells beside the diagonals of blocks hold no weight"
     yield from _phases(estimate, counted)

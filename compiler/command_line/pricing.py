@@ -58,4 +58,4 @@ def why_lines(estimate: Estimate, what: str) -> list[str]:
 def check_lines() -> tuple[list[str], bool]:
     """Return the rows of the validation as a table, and whether each is as it should be."""
     rows = all_rows()
-    return tabulate([TABLE, *map(cells, rows)], terminal_width()), all(row.status != FAILS for row in rows)
+    return tabulate([TABLE, *map(cells, rows)], terminal_width()), all(row.verdict != FAILS for row in rows)

@@ -48,9 +48,9 @@ class BruteForce(Reference):
     def note(self, **counts):
         self.seen[self.index].update(counts if self.within else {})
 
-    def _step(self):
+    def step(self):
         self.within = True
-        super()._step()
+        super().step()
         self.note(issued=1)
         self.within = False
 
@@ -68,17 +68,21 @@ class BruteForce(Reference):
         self.note(programmed=1)
 
     def read(self, vectors, blocks, read_phases, calibrating=False):
-        found, machine = self._read_of(vectors, blocks, read_phases, calibrating), self.crossbar.machine
+        found = self._read_of(vectors, blocks, read_phases, calibrating)
         for block in [] if calibrating else found:
-            for codes in block.codes:
-                phases, rows = ceil(len(codes) / (machine.columns // machine.multiplexing)), block.cells.rows
-                self.note(products=1, conversions=len(codes), phases=phases, row_slots=rows * phases)
-                self.note(cells=rows * len(codes))
-            for inputs, codes in [] if calibrating else zip(block.inputs, block.codes, strict=True):
-                phases = ceil(len(codes) / (machine.columns // machine.multiplexing))
-                self.note(row_on=phases * sum(x != 0 for x in inputs), pulse=phases * sum(map(abs, inputs)))
-                self.note(adc_mag=sum(map(abs, codes)), charge=self.conducted(block.cells, inputs))
+            for codes, inputs in zip(block.codes, block.inputs, strict=True):
+                self.note(products=1, cells=block.cells.rows * len(codes), charge=self.conducted(block.cells, inputs))
+            for each in block.conversions:
+                self.converted(each, block)
         return found
+
+    def converted(self, conversion, block):
+        machine, sign = self.crossbar.machine, conversion.phase.inputs
+        for codes, inputs in zip(conversion.codes, block.inputs, strict=True):
+            phases = ceil(len(codes) / (machine.columns // machine.multiplexing))
+            driven = [abs(x) for x in inputs if x and (not sign or (x > 0) == (sign > 0))]
+            self.note(conversions=len(codes), phases=phases, row_slots=block.cells.rows * phases)
+            self.note(row_on=phases * len(driven), pulse=phases * sum(driven), adc_mag=sum(map(abs, codes)))
 
     def conducted(self, cells, inputs):
         """Return |code| x (G+ + G-) summed over a block, device by device."""

@@ -17,7 +17,7 @@ ROWS = all_rows()
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{row.chip}: {row.quantity} {n}" for n, row in enumerate(ROWS)])
 def test_a_row_is_as_it_should_be(row):
-    assert row.status in (OK, EXPECTED), [f"{point.label} {100 * point.error:.2f} %" for point in row.points]
+    assert row.verdict in (OK, EXPECTED), [f"{point.label} {100 * point.error:.2f} %" for point in row.points]
 
 
 def test_the_page_is_as_it_is_generated():
@@ -37,7 +37,7 @@ def test_the_page_is_as_it_is_generated():
 )
 def test_the_status_of_a_row(ours, facts, status):
     row = Row("chip", "watts", "a paper", CALIBRATED, [Point("a", 1.0, ours)], most=0.02)
-    assert replace(row, **facts).status == status
+    assert replace(row, **facts).verdict == status
 
 
 def test_a_row_without_a_source_is_refused():

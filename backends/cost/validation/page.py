@@ -36,7 +36,7 @@ def cells(row: Row) -> tuple[str, ...]:
     allowed = [f"{100 * row.mean:g} mean" if row.mean else "", f"{100 * row.most:.3g}" if row.most else ""]
     worst, mean = f"{100 * row.worst:.2f}", f"{100 * row.average:.2f}"
     freedom = str(row.freedom) if row.fitted else "-"
-    return row.chip, row.quantity, row.kind, freedom, mean, worst, ", ".join(filter(None, allowed)), row.status
+    return row.chip, row.quantity, row.kind, freedom, mean, worst, ", ".join(filter(None, allowed)), row.verdict
 
 
 def page() -> str:

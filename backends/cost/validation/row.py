@@ -63,7 +63,7 @@ class Row:
         return len(self.points) - self.fitted
 
     @property
-    def status(self) -> str:
+    def verdict(self) -> str:
         """A row that is known to fail and holds has to leave the ledger: it fails as well."""
         if self.most is None and self.mean is None:
             return REPORTED
