@@ -24,11 +24,15 @@ Runtime = Callable[[Sequence[str], Mapping[str, Array], int], Mapping[str, Array
 VALUE_BYTES = 16
 """Address space for each element of all values: as much again as the widest type, for what operators hold beside."""
 
+CODE_PRODUCTS = {"ConvInteger", "MatMulInteger", "QGemm", "QLinearConv", "QLinearMatMul"}
+"""Operators that multiply 8-bit codes."""
+
 
 @contextmanager
 def onnxruntime_of(path: Path, graph: Graph, shown: Collection[str] = ()) -> Iterator[Runtime]:
-    """Give a run of a model file without optimisations, on one thread; tensors `shown` can be asked for as well.
+    """Give a run of a model file on one thread; tensors `shown` can be asked for as well.
 
+    It is not optimised, but for models whose products of codes would saturate on some processors.
     `graph` is the model imported. Node names, which onnxruntime wants to differ, are dropped where they do not.
     Raises CimcError CIM0211.
     """
@@ -85,14 +89,11 @@ def _refused(path: Path, error: Exception) -> DiagnosticError:
 def _opened(path: Path, shown: Collection[str], grant: Grant) -> Confined:
     """Return a session of a model file. Raises Refused."""
     folder = {"session.model_external_initializers_file_folder_path": str(path.parent.resolve())}
-    if shown:
-        return Confined(_changed(path, shown), grant, folder, optimised=False)
-    try:
-        return Confined(path.resolve(), grant, optimised=False)  # the process may stand elsewhere
-    except Refused:
-        if not _names_collide(_proto(path)):
-            raise
-    return Confined(_changed(path, shown), grant, folder, optimised=False)
+    model = _proto(path)
+    optimised = _may_saturate(model)
+    if shown or _names_collide(model):
+        return Confined(_changed(model, shown), grant, folder, optimised)
+    return Confined(path.resolve(), grant, optimised=optimised)  # the process may stand elsewhere
 
 
 def _proto(path: Path) -> "ModelProto":
@@ -106,11 +107,18 @@ def _names_collide(model: "ModelProto") -> bool:
     return len(names) > len(set(names))
 
 
-def _changed(path: Path, shown: Collection[str]) -> bytes:
+def _may_saturate(model: "ModelProto") -> bool:
+    """Return whether products of 8-bit codes may saturate on some processors unless onnxruntime rewrites them.
+
+    It does so where it optimises (see `exact_session`). Operators with codes inside do not fuse with others.
+    """
+    return any(node.op_type in CODE_PRODUCTS for node in model.graph.node)
+
+
+def _changed(model: "ModelProto", shown: Collection[str]) -> bytes:
     """Return the model with more outputs, and without the names of nodes where two share one."""
     import onnx
 
-    model = _proto(path)
     if _names_collide(model):
         for node in model.graph.node:
             node.name = ""

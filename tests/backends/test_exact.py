@@ -133,7 +133,7 @@ def test_columns_at_the_edge_of_float32(new, ask, last, dtype):
     sketch.data(0, [x for vector in vectors for x in vector], (4, 261)).tensor(1, (4,), type="i32")
     sketch.put("capture", in_=0, out=1, block=0)
     stream = Interpreter(sketch.program())._plan.steps[0].action.compute.stream
-    assert stream.reads[0].matrix.dtype == dtype
+    assert stream.reads[0].conversions[0].matrix.dtype == dtype
     writes, _ = ask(sketch)
     assert writes[0][1] == [sum(g * x for g, x in zip(column, vector, strict=True)) for vector in vectors]
 

@@ -210,7 +210,7 @@ def test_retired_instructions_are_counted_as_they_run(new, loops):
         sketch.put("endloop").put("nop")
     run = Reference(sketch.program())
     steps = []
-    step, run._step = run._step, lambda: steps.append(1) or step()
+    step, run.step = run.step, lambda: steps.append(1) or step()
     run.run({})
     assert retired(run.code) == len(steps)
 

@@ -30,6 +30,12 @@ class Model:
     """Least share of samples on which the program and the float model have the same top-1."""
     layouts: tuple[str, ...] = ("",)
 
+    @property
+    def stated(self) -> dict[str, float]:
+        """The options of `feeding` by the names of a Preprocessing's members."""
+        options, values = self.feeding[::2], map(float, self.feeding[1::2])
+        return {option.removeprefix("--"): value for option, value in zip(options, values, strict=True)}
+
 
 BOTH = ("", "_nchw")
 MODELS = (
@@ -77,10 +83,8 @@ class Job:
 
     def inputs(self) -> dict[str, NDArray[Any]]:
         """Return the test set as the model wants it."""
-        options, values = self.model.feeding[::2], map(float, self.model.feeding[1::2])
-        stated = {option.removeprefix("--"): value for option, value in zip(options, values, strict=True)}
         path = self.data(self.model.test)
-        return feed(load_arrays(path), graph_intakes(load(Path(self.file)), {EVERY: stated}), path)
+        return feed(load_arrays(path), graph_intakes(load(Path(self.file)), {EVERY: self.model.stated}), path)
 
     def ok(self, command: str, *arguments: str) -> str:
         """Run a command, which must end well; return its output."""

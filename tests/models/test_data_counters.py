@@ -13,8 +13,9 @@ from cimc.backends.cost.counters import Counters, total
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
-from cimc.driving.arrays import Feeding, feed, load_arrays
+from cimc.driving.arrays import feed, load_arrays
 from cimc.driving.driver import Request, compile_model
+from cimc.driving.feeding import EVERY, Feeding, program_intakes
 from cimc.evaluate import to_onnx
 from cimc.targets import load_target
 
@@ -52,13 +53,13 @@ def of_the_interpreter(program, inputs):
     return found
 
 
-def compare(path, calibration, test, feeding):
-    def data(inputs, source=calibration, limit=None):
-        return feed(load_arrays(str(source)), inputs, Feeding(feeding.offset, feeding.scale, limit), str(source))
+def compare(path, calibration, test, stated, limit):
+    def data(intakes, source=calibration, limit=None):
+        return feed(load_arrays(str(source)), intakes, str(source), limit)
 
-    compilation = compile_model(path, Request(TARGET, data=data))
+    compilation = compile_model(path, Request(TARGET, data=data, preprocessing={EVERY: stated}))
     program = compilation.emission.program
-    inputs = data([(port.name, port.model_shape) for port in program.inputs], test, feeding.limit)
+    inputs = data(program_intakes(program, Feeding()), test, limit)
     wanted = of_onnxruntime(to_onnx(compilation.graph), inputs)
     found = of_the_interpreter(program, inputs)
     known = ("row_on", "pulse", "charge")
@@ -68,14 +69,11 @@ def compare(path, calibration, test, feeding):
 def test_data_counters_of_a_small_network():
     samples = Path(__file__).parents[2] / "samples"
     files = (samples / f"digits{end}" for end in (".onnx", "_calib.npz", "_test.npz"))
-    compare(*files, Feeding(0.0, 0.0625, 40))
+    compare(*files, {"scale": 0.0625}, 40)
 
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("stem", ["kws_dscnn_fp32", "resnet8_cifar10_fp32", "vww_mobilenetv1_fp32"])
 def test_data_counters_of_the_real_networks(stem):
-    model = next(one for one in MODELS if one.stem == stem)
-    given = dict(zip(model.feeding[::2], map(float, model.feeding[1::2]), strict=True))
-    feeding = Feeding(given.get("--offset", 0.0), given.get("--scale", 1.0), 20)
-    data = SHARED / "data"
-    compare(SHARED / f"{stem}.onnx", data / f"{model.calibration}.npz", data / f"{model.test}.npz", feeding)
+    model, data = next(one for one in MODELS if one.stem == stem), SHARED / "data"
+    compare(SHARED / f"{stem}.onnx", data / f"{model.calibration}.npz", data / f"{model.test}.npz", model.stated, 20)

@@ -46,7 +46,7 @@ def compiled(path: Path, data: Batch) -> Compilation:
 def test_every_tensor_is_equal(name: str, tmp_path: Path) -> None:
     path, data = sample(name, tmp_path)
     compilation = compiled(path, data)
-    assert list(Prover(compilation).prove(data, 2)) == [len(next(iter(data.values())))]
+    assert list(Prover(compilation).prove(data, 2))[-1] == len(next(iter(data.values())))
     found, wanted = evaluate(compilation.graph, data), run_float(path, compilation.graph, data)
     for label, exact in wanted.items():
         noise = float(np.square(found[label] - exact).mean() / np.var(exact))
@@ -81,7 +81,7 @@ def test_hidden_scores_have_no_weight(shown: int, tmp_path: Path) -> None:
     compilation = compiled(masked_scores(tmp_path), data)
     masks = np.tile(np.array([[1, 1, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0], [1, 1, 1, 1]], np.float32), (2, 1))
     fed = {"x": data["x"], "m": masks}
-    assert list(Prover(compilation).prove(fed, 1)) == [8]
+    assert list(Prover(compilation).prove(fed, 1))[-1] == 8
     found = evaluate(compilation.graph, fed)["y"]
     hidden = np.broadcast_to((masks == 0.0)[:, None], found.shape) & (masks.sum(axis=1) > 0)[:, None, None]
     assert not found[hidden].any()
@@ -113,7 +113,7 @@ def test_synthetic_data_are_tokens_and_shown(tmp_path: Path) -> None:
     path, data = sample("bert", tmp_path)
     compilation = compile_model(path, Request(load_target("ideal")))
     assert compilation.synthetic and {one.name for one in graph_intakes(load(path))} == data.keys()
-    assert list(Prover(compilation).prove(data, 0)) == [4]
+    assert list(Prover(compilation).prove(data, 0))[-1] == 4
 
 
 def test_the_full_shapes_are_the_published_ones() -> None:
