@@ -54,6 +54,7 @@ def test_wires_and_converters_are_not_of_devices() -> None:
     assert np.array_equal(moments(chip(), noise).deviation, moments(chip(), everything).deviation)
 
 
+@pytest.mark.nightly
 def test_many_targets_are_sampled() -> None:
     fine = replace(chip(), levels=16000)
     assert len(moments(fine, Noise(load_profile("pcm"))).targets) == 513

@@ -79,7 +79,9 @@ def test_score(model: Model, target: str, shared_models: Path, tmp_path: Path) -
     assert abs(found - wanted) <= (share * wanted if model.metric == "mse" else points)
 
 
-@pytest.mark.parametrize("target", [*TARGETS[:2], pytest.param(TARGETS[2], marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "target", ["aon-cim", *(pytest.param(one, marks=pytest.mark.nightly) for one in ("ideal", "hermes-64"))]
+)
 @pytest.mark.parametrize("model", INT8, ids=lambda model: model.stem)
 def test_proof(model: Model, target: str, shared_models: Path, tmp_path: Path) -> None:
     job = Job(model, "", target, shared_models, tmp_path)

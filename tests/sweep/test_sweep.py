@@ -124,6 +124,7 @@ def test_a_killed_sweep_goes_on_where_it_was(write: Write, sweep: Sweep) -> None
     assert path.with_suffix(".parquet").read_bytes() == whole.with_suffix(".parquet").read_bytes()
 
 
+@pytest.mark.nightly
 def test_a_damaged_trial_is_computed_again(write: Write, sweep: Sweep) -> None:
     path = write('noise = "pcm"\nseeds = 2')
     finished(sweep(path))
@@ -145,6 +146,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.nightly
 def test_a_cluster_that_is_there_already(write: Write, sweep: Sweep, tmp_path: Path) -> None:
     import sys
 
