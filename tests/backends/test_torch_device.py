@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -25,7 +26,8 @@ torch = pytest.importorskip("torch", reason="the extra `gpu` is not installed: n
 
 from cimc.backends.torch_device import device_check, draws, lowering  # noqa: E402
 
-EVERYTHING = Noise(load_profile("pcm"), 3, 3600, frozenset(NAMES), 7)
+EVERYTHING = Noise(load_profile("pcm"), 3, 3600, frozenset(NAMES) - {"polarity"}, 7)
+"""All noise that has a form on a device: `polarity` is left to numpy."""
 DEVICE = "torch:cpu"
 
 
@@ -51,6 +53,12 @@ def layered(new, **sections):
 
 def images(count, low=-127):
     return np.random.default_rng(count).integers(low, 128, (count, 6, 5, 3)).astype(np.int8)
+
+
+def test_polarity_is_done_by_the_processor_with_the_same_bits(new):
+    program, x, noise = layered(new), images(7), replace(EVERYTHING, sources=frozenset(NAMES))
+    found = Interpreter(program, noise=noise, executor=DEVICE).run({"x": x})["y"]
+    assert np.array_equal(found, Interpreter(program, noise=noise).run({"x": x})["y"])
 
 
 @pytest.mark.parametrize("noise", [None, EVERYTHING], ids=["exact", "noisy"])
@@ -139,10 +147,10 @@ def test_products_that_an_observer_probes_are_shown(new):
         (12345, 7 << 16 | 9, 3, 5, range(3, 45)),
     ],
 )
-@pytest.mark.parametrize("purpose", [CYCLE, OUTPUT])
-def test_normal_variables_at_any_address(monkeypatch, seed, stream, occurrence, first_sample, columns, purpose):
+@pytest.mark.parametrize(("purpose", "phase"), [(CYCLE, 0), (OUTPUT, 0), (CYCLE, 3)])
+def test_normal_variables_at_any_address(monkeypatch, seed, stream, occurrence, first_sample, columns, purpose, phase):
     monkeypatch.setattr(draws, "BLOCKS", {"cpu": 20})
-    address, samples = Address(seed, stream, occurrence, columns), np.arange(first_sample, first_sample + 3)
+    address, samples = Address(seed, stream, occurrence, columns, phase), np.arange(first_sample, first_sample + 3)
     wanted = address.normals(purpose, samples.astype(np.uint64), 5).reshape(3, 5, len(columns))
     found = draws.normals(address, purpose, torch.tensor(samples), 5)
     assert np.array_equal(found.numpy().transpose(2, 1, 0), wanted)
