@@ -52,11 +52,11 @@ class Watch(Observer):
         self._wanted = wanted
         self._counts = has_bounds(machine)
         self._digits = digits_of(machine)
+        self._calibrations = {slot.index for slot in slots if slot.prefix.space == "factor"}
         self._products: Products | None = None
 
     def vectors(self, index: int, count: int) -> Sequence[int]:
-        slot = self._slots[self._next]
-        needed = self._counts or index in self._wanted.vectors or slot.prefix.space == "factor"
+        needed = self._counts or index in self._wanted.vectors or index in self._calibrations
         return range(count) if needed else ()
 
     def multiplied(self, index: int, products: Products) -> None:

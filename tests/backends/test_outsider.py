@@ -64,7 +64,7 @@ def require_agreement(new, data):
     assert found == ours(program, codes)
 
 
-@settings(derandomize=True, deadline=None, max_examples=50)
+@settings(derandomize=True, deadline=None, max_examples=30)
 @given(st.data())
 def test_random_programs(new, data):
     require_agreement(new, data)

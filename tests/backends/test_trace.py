@@ -109,6 +109,18 @@ def test_clips_are_counted_on_both_sides(new):
     assert [line.split()[-2:] for line in lines if " 31 " in line] == [["0", "1"], ["1", "0"], ["0", "0"]]
 
 
+@pytest.mark.parametrize("space", ["const", "act"])
+def test_factors_are_told_where_no_code_can_clip(new, space):
+    sketch = new(adc={"bits": 33}).port("x", (4,), 0).gain(1 << 15, 15).block(0, [[508, 1], [0, 0], [0, 2], [0, 3]])
+    sketch.data(0, INPUTS[2], (1, 4)) if space == "const" else sketch.tensor(0, (1, 4))
+    sums = sketch.table([254, 2 * 19], "i64")
+    sketch.put("calibrate", in_=0, block=0, blocks=1, reference=sums, per="column").tensor(1, (1, 2), 64, type="i16")
+    program = sketch.put("capture", in_=0, out=1, block=0).program()
+    lines = traced(program, INPUTS[2:])
+    assert lines[3] == f"3 3 - 26 factor 0..0 2 {crc_of(np.array([1 << 13, 1 << 15], '<u2'))} - -"
+    assert lines[1:] == by_reference(program, INPUTS[2])
+
+
 def test_vectors_hold_every_number(new):
     sketch = new().port("x", (4,), 0).gain(1 << 15, 17).block(0, [[508, -4], [12, 8]])
     program = sketch.tensor(0, (2, 2)).tensor(1, (2, 2), 64).put("capture", in_=0, out=1, block=0).program()
