@@ -11,7 +11,8 @@ folder belongs to one version of the code.
 
 `compare` reads two such folders and prints a line for each model and target. Instructions, constants, conductances,
 ports, ranges and outputs must be equal, or it ends with status 1. Other facts of the header, and names of layers in
-locations and ranges, may differ: they are counted. PATTERN selects by MODEL/TARGET, such as 'kws*/ideal'.
+locations and ranges, may differ: they are counted; so may what outputs say of their run. PATTERN selects by
+MODEL/TARGET, such as 'kws*/ideal'.
 """
 
 import argparse
@@ -49,6 +50,8 @@ FEEDING = (
 """Models by name -> calibration set, test set, options that make the model's inputs of them; the first match counts."""
 
 RUNS: dict[str, tuple[str, ...]] = {"exact": (), "noisy": ("--noise", "pcm", "--seed", "1", "--time", "1d")}
+FACTS = "run.facts"
+"""What an output file says of its run, beside the outputs."""
 STEPS = "steps.json"
 """How each command ended, `ok` or an error code. Written last: a folder without it is kept anew."""
 
@@ -191,7 +194,9 @@ def read(folder: Path) -> Kept:
     kept = Kept({"steps": [f"{step} {how}" for step, how in sorted(steps.items())]})
     if steps["compile"] == "ok":
         _read_program(kept, folder)
-        kept.ranges = dict(_flat(json.loads((folder / "ranges.json").read_text()), str))
+        ranges = json.loads((folder / "ranges.json").read_text())
+        kept.header["what calibration saw"] = str(ranges.pop("inputs", None))
+        kept.ranges = dict(_flat(ranges, str))
     for run in RUNS:
         if steps.get(run) == "ok":
             kept.parts |= _outputs(run, folder / f"{run}.npz")
@@ -210,7 +215,9 @@ def _read_program(kept: Kept, folder: Path) -> None:
             kept.locations.append(location)
         elif directive == ".loc":
             location = rest
-        elif directive in (".input", ".output", ".activation"):
+        elif directive in (".input", ".output"):
+            ports.append(f"{directive} {_port(kept, rest)}")
+        elif directive == ".activation":
             ports.append(line)
         elif directive == ".payload":
             payload = (folder / json.loads(rest)).read_bytes()
@@ -222,6 +229,13 @@ def _read_program(kept: Kept, folder: Path) -> None:
         else:
             kept.header |= _facts(directive, rest)
     kept.parts |= {"instructions": instructions, "ports": ports, "rest of the payload": payload}
+
+
+def _port(kept: Kept, text: str) -> str:
+    """Return what a port says of codes; what makes real values of raw data goes to the facts."""
+    port = json.loads(text)
+    kept.header[f"{port['name']}.preprocessing"] = str(port.pop("preprocessing", None))
+    return json.dumps(port)
 
 
 def _facts(directive: str, rest: str) -> dict[str, str]:
@@ -244,7 +258,7 @@ def _flat(facts: Mapping[str, Any], text: Callable[[Any], str]) -> Iterator[tupl
 def _outputs(run: str, path: Path) -> dict[str, Sequence[Any]]:
     """Return the bytes of each array, and what they mean."""
     with np.load(path) as found:
-        arrays = {name: found[name] for name in sorted(found)}
+        arrays = {name: found[name] for name in sorted(found) if name != FACTS}
     forms = [(name, array.dtype.str, array.shape) for name, array in arrays.items()]
     return {f"{run} arrays": forms} | {f"{run} {name}": array.tobytes() for name, array in arrays.items()}
 
