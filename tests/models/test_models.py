@@ -17,23 +17,21 @@ from cimc.frontend import load
 
 WIDE_TARGETS = ("aon-cim", "ideal", "hermes-64")
 NARROW_TARGETS = ("aon-cim-6b", "aon-cim-4b")
+QUICK = "kws_dscnn_fp32"
+BY_DAY = (QUICK, "mnist_lstm64_fp32")
+"""Whose bytes are compared by day."""
 
 Start = Callable[[Model, str, str], Job]
 
 
-def cases(targets: tuple[str, ...], large: bool = False) -> Iterator[object]:
-    """Yield (model, layout, target).
-
-    On all targets but the first, the second layout is left for the night, and so is `large` data; on the narrow
-    ones all models but the quickest.
-    """
+def cases(targets: tuple[str, ...]) -> Iterator[object]:
+    """Yield (model, layout, target): by day all models in their first layout on the first target, one on all."""
     for target in targets:
         for model in MODELS:
             if target == "hermes-64" and model.stem not in SHORT:
                 continue
             for layout in model.layouts:
-                late = target != "aon-cim" and (layout or (large and model.test == "mnist_test10k"))
-                late = late or (target in NARROW_TARGETS and model.stem not in SHORT)
+                late = layout or (target != targets[0] and model.stem != QUICK)
                 marks = [pytest.mark.nightly] if late else []
                 yield pytest.param(model, layout, target, id=f"{model.stem}{layout}-{target}", marks=marks)
 
@@ -43,7 +41,7 @@ def start(shared_models: Path, tmp_path: Path) -> Start:
     return lambda model, layout, target: Job(model, layout, target, shared_models, tmp_path)
 
 
-@pytest.mark.parametrize(("model", "layout", "target"), [*cases(WIDE_TARGETS, large=True)])
+@pytest.mark.parametrize(("model", "layout", "target"), [*cases(WIDE_TARGETS)])
 def test_score(model: Model, layout: str, target: str, start: Start) -> None:
     job = start(model, layout, target)
     job.compile()
@@ -73,7 +71,10 @@ def test_proof(model: Model, layout: str, target: str, start: Start) -> None:
     assert "ok: every tensor equal, 2 samples on integer graph and interpreter, 1 of them on the reference" in output
 
 
-@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.stem)
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(one, id=one.stem, marks=[] if one.stem in BY_DAY else [pytest.mark.nightly]) for one in MODELS],
+)
 def test_a_compile_gives_the_same_bytes_on_any_hash_seed_and_thread_count(model: Model, start: Start) -> None:
     job = start(model, "", "aon-cim")
     code = "import sys; from cimc.command_line import main; sys.exit(main())"

@@ -82,7 +82,10 @@ def test_score(model: Model, target: str, shared_models: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     "target", ["aon-cim", *(pytest.param(one, marks=pytest.mark.nightly) for one in ("ideal", "hermes-64"))]
 )
-@pytest.mark.parametrize("model", INT8, ids=lambda model: model.stem)
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(one, id=one.stem, marks=[pytest.mark.nightly] if one.stem.startswith("vww") else []) for one in INT8],
+)
 def test_proof(model: Model, target: str, shared_models: Path, tmp_path: Path) -> None:
     job = Job(model, "", target, shared_models, tmp_path)
     job.compile()

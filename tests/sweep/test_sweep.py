@@ -89,6 +89,7 @@ def test_any_number_of_workers_gives_the_same_bytes(write: Write, sweep: Sweep) 
     assert one.with_suffix(".parquet").read_bytes() == two.with_suffix(".parquet").read_bytes()
 
 
+@pytest.mark.nightly
 def test_a_killed_worker_costs_only_its_trials(write: Write, sweep: Sweep) -> None:
     whole, hurt = write(CHIPS, "whole"), write(CHIPS, "hurt")
     finished(sweep(whole, "--workers", "2"))
