@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from math import ceil
 from typing import Any
 
@@ -84,11 +85,11 @@ class Charge:
     array_ns: Interval = field(default_factory=Interval)
     digital_ns: Interval = field(default_factory=Interval)
 
-    @property
+    @cached_property
     def energy_pj(self) -> Interval:
         return summed(self.energy.values())
 
-    @property
+    @cached_property
     def time_ns(self) -> Interval:
         """Array and digital unit take turns: layers run one after the other."""
         return self.array_ns + self.digital_ns
@@ -110,11 +111,11 @@ class Estimate:
     def target(self) -> Target:
         return self.pricing.target
 
-    @property
+    @cached_property
     def energy_pj(self) -> Interval:
         return summed(charge.energy_pj for charge in self.charges)
 
-    @property
+    @cached_property
     def time_ns(self) -> Interval:
         return summed(charge.time_ns for charge in self.charges)
 
