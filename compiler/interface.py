@@ -21,7 +21,7 @@ from cimc.driving.calibration import calibration as calibrated
 from cimc.driving.driver import Request, warn_without_data
 from cimc.driving.driver import compile_model as compiled
 from cimc.driving.feeding import EVERY, RAW, Feeding
-from cimc.driving.scoring import Arrays, Scoring, chunks, compensated_for, labels_of, program_inputs
+from cimc.driving.scoring import Arrays, Scoring, chunks, compensated_for, labels_of, program_inputs, samples_of
 from cimc.isa.preprocessing import Preprocessing
 from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT
@@ -122,7 +122,7 @@ def evaluate_accuracy(
 ) -> float:
     """Return the share, 0 to 1, of samples whose largest first output is their label [N]. Otherwise as `run`."""
     real = program_inputs(program, _named(inputs), Feeding(kind=feed), "inputs")
-    count = len(next(iter(real.values())))
+    count = samples_of(real)
     classes = labels_of(program, {"y": np.asarray(labels)}, count, "labels")
     codes = _calibration(program, noise, compensation, calibration, feed)
     return Scoring(program, real, classes, codes, executor).score(noise, compensation, threads)
@@ -183,7 +183,7 @@ def _calibration(
         missing = "noise" if noise is None else "calibration"
         raise fail("CIM0003", "compensation 'refit' fits a noisy chip on inputs", hint=f"give {missing}= as well")
     real = program_inputs(program, _named(calibration), Feeding(kind=feed), "calibration")
-    return {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+    return ports.codes_of(program, real)
 
 
 @contextmanager

@@ -15,9 +15,9 @@ def traps_of(spec: Spec) -> tuple[str, ...]:
 
 
 def _of_field(field: Field) -> Iterator[str]:
-    if field.prefix == "s" and field.meaning == "vectors written":
+    if field.is_written:
         yield from ("CIM0501", "CIM0502", "CIM0503", "CIM0505", "CIM0506")
-    elif field.prefix == "s" and field.name not in ("stream",):
+    elif field.prefix == "s" and field.name != "stream":
         yield from ("CIM0501", "CIM0502")
     elif field.hexadecimal and field.name != "base":
         yield "CIM0501"

@@ -4,6 +4,7 @@ import random
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from cimc.isa import coverage
 from cimc.isa.program import Instruction, Operand
 from cimc.isa.table import TABLE, Field, Spec
 
@@ -17,11 +18,9 @@ class Bin(NamedTuple):
 
 
 def boundary_values(field: Field) -> tuple[int, ...]:
-    """Return a field's ends, 0 and the neighbours of all three; of an enumeration, all members."""
-    if field.names:
-        return tuple(range(len(field.names)))
-    low, high = field.lowest, field.highest
-    return tuple(sorted({value for value in (low, low + 1, -1, 0, 1, high - 1, high) if low <= value <= high}))
+    """Return what coverage wants of a field, and the neighbours of its ends; of an enumeration, all members."""
+    wanted = coverage.boundary_values(field)
+    return wanted if field.names else tuple(sorted({*wanted, field.lowest + 1, field.highest - 1}))
 
 
 def bins() -> frozenset[Bin]:

@@ -142,6 +142,11 @@ class Program:
         return {one["block"]: one["cols"] for one in self.instructions if one.name == "program"}
 
     @cached_property
+    def layer_names(self) -> Mapping[str, str]:
+        """The name of each layer, by the tensor that it computes."""
+        return {layer.tensor: layer.name for layer in self.layers}
+
+    @cached_property
     def _layers(self) -> Mapping[tuple[str, ...], Layer]:
         return {(layer.name,): layer for layer in self.layers}
 

@@ -60,6 +60,11 @@ class Field:
             return len(self.names) - 1
         return (1 << (self.bits - self.signed)) - 1
 
+    @property
+    def is_written(self) -> bool:
+        """Whether the operand is the stream that the instruction writes."""
+        return self.prefix == "s" and self.name == "out"
+
 
 @dataclass(frozen=True)
 class Spec:

@@ -79,8 +79,7 @@ def _outputs(instructions: Sequence[Instruction]) -> list[_Output]:
 
 def output_of(one: Instruction) -> int | None:
     """Return the stream that an instruction writes, None where it writes no activation memory."""
-    fields = {field.name: field for field in one.spec.fields}
-    return one["out"] if "out" in fields and fields["out"].prefix == "s" else None
+    return next((one[field.name] for field in one.spec.fields if field.is_written), None)
 
 
 def _advance(streams: dict[int, StreamState], inside: Iterable[_Output], one: Instruction) -> None:

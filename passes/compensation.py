@@ -39,13 +39,14 @@ class Compensation:
 
     def _prepare(self, graph: Graph, op: MvmOp) -> None:
         assert op.conductance is not None
-        label, levels = op.label.data, graph.weights.get(op.conductance)
+        label, levels, phases = op.label.data, graph.weights.get(op.conductance), phases_of(op)
         vectors = _random_codes(op, self.vectors, self.active)
-        largest = max(float(np.abs(_sums(op, phase, vectors, levels)).max(initial=0)) for phase in phases_of(op))
-        excess = largest / (FILL * _full_scale(op))
+        sums = [_sums(op, phase, vectors, levels) for phase in phases]
+        excess = max(float(np.abs(one).max(initial=0)) for one in sums) / (FILL * _full_scale(op))
         if excess > 1.0:
             vectors = np.rint(vectors / excess).astype(np.int64)
-        codes = sum(phase.sign * _codes(op, _sums(op, phase, vectors, levels)) for phase in phases_of(op))
+            sums = [_sums(op, phase, vectors, levels) for phase in phases]
+        codes = sum(phase.sign * _codes(op, one) for phase, one in zip(phases, sums, strict=True))
         op.properties["vectors"] = graph.weights.add(f"{label}.vectors", vectors.astype(np.int8))
         op.properties["reference"] = graph.weights.add(f"{label}.reference", np.abs(codes).sum(axis=2))
 

@@ -10,7 +10,7 @@ from cimc.ir.graph import Graph, producer, users
 from cimc.ir.nn import Computed, InputOp, Layer, RecodeOp, SoftmaxOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.passes.casts import align
-from cimc.passes.code_types import code_type
+from cimc.passes.code_types import bounds, code_type
 from cimc.passes.shared_codes import followers, root_of, same_codes
 from cimc.targets import Target
 
@@ -49,7 +49,7 @@ def fitted_code(code: CodeType, target: Target, reach: tuple[float, float], is_i
 def _reach(layer: Layer) -> tuple[float, float]:
     """Return the range of a layer's input on the calibration data, within what its codes can say."""
     code = code_of(layer.x)
-    low, high = ((end.data - code.zero.data) * code.scale.data for end in (code.low, code.high))
+    low, high = bounds(code)
     found = RANGE.get(root_of(layer.x))
     return (max(low, found[0]), min(high, found[1])) if found else (low, high)
 

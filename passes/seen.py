@@ -49,9 +49,10 @@ class Seen:
 def seen_in(values: NDArray[np.float32], integers: bool) -> Seen:
     """Return what real values [N, ...] show; `integers`: the model takes integers there."""
     content = np.ascontiguousarray(values)
-    digest = hashlib.sha256(f"{content.shape} {content.dtype.str} ".encode() + content.tobytes()).hexdigest()
+    digest = hashlib.sha256(f"{content.shape} {content.dtype.str} ".encode())
+    digest.update(content.reshape(-1).view(np.uint8).data)
     whole = integers and bool((values == np.rint(values)).all())
-    return Seen(float(values.min()), float(values.max()), middle_of(values), len(values), digest, whole)
+    return Seen(float(values.min()), float(values.max()), middle_of(values), len(values), digest.hexdigest(), whole)
 
 
 def middle_of(values: NDArray[np.float32]) -> tuple[float, float]:

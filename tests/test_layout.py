@@ -10,7 +10,22 @@ from pathlib import Path
 import pytest
 from rooms import MAY_IMPORT, ROOT, arrows, floors, imports_of, module_name, room, sources, trespasses
 
-HEAVY = ("onnx", "onnxruntime", "numpy", "xdsl", "networkx", "lark", "dask", "distributed", "pyarrow", "torch")
+HEAVY = (
+    "onnx",
+    "onnxruntime",
+    "numpy",
+    "xdsl",
+    "networkx",
+    "lark",
+    "dask",
+    "distributed",
+    "pyarrow",
+    "torch",
+    "jax",
+    "optax",
+    "perfetto",
+    "vcd",
+)
 
 
 def setuptools_table() -> dict[str, object]:

@@ -70,6 +70,12 @@ class Pricing:
         unseen = name == "charge" and not self.counted
         return None if fitted or unseen or key not in self.target.constants else key
 
+    @cached_property
+    def prices(self) -> Mapping[str, Interval]:
+        """The prices in pJ of one of each counter that has one."""
+        priced = {name: self.each(name) for name in (*EACH, *CONVERTERS_AND_CELLS)}
+        return {name: in_picojoules(self.target, key) for name, key in priced.items() if key}
+
     @property
     def paid(self) -> tuple[str, ...]:
         """Counters that something is paid for, each by the one."""
@@ -203,8 +209,8 @@ def charge(pricing: Pricing, counters: Counters, bits: int | None = None) -> Cha
 
 def priced(pricing: Pricing, counters: Counters, paid: Sequence[str]) -> Interval:
     """Return the energy in pJ of the counters named; what has no price is not in it."""
-    keys = {name: key for name in paid if (key := pricing.each(name))}
-    return summed(in_picojoules(pricing.target, key).times(getattr(counters, name)) for name, key in keys.items())
+    known = (name for name in paid if name in pricing.prices)
+    return summed(pricing.prices[name].times(getattr(counters, name)) for name in known)
 
 
 def array_energy(pricing: Pricing, counters: Counters, bits: int | None = None) -> Interval:

@@ -122,6 +122,11 @@ def quantise(port: Port, real: NDArray[Any]) -> NDArray[Any]:
     return in_memory_order.reshape(len(values), *port.shape).astype(DTYPES[port.type])
 
 
+def codes_of(program: Program, real: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the codes of every input of a program, of real numbers by name. Raises PortError as `quantise` does."""
+    return {port.name: quantise(port, real[port.name]) for port in program.inputs}
+
+
 def require_codes(port: Port, real: NDArray[Any]) -> None:
     """Raise CIM0553 unless real values [N, *port.model_shape] are those of codes that the port takes."""
     codes = real.astype(np.float64) / port.scale + port.zero

@@ -1,8 +1,6 @@
 """cimc compare: what a program loses against the float model, tensor by tensor, as a table, JSON or CSV."""
 
 import argparse
-import csv
-import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, fields
@@ -11,14 +9,13 @@ from typing import Any
 
 from cimc.backends.interpreter import Interpreter
 from cimc.command_line.compensation_options import compensate
-from cimc.command_line.feeding_options import feeding_of
-from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.feeding_options import feeding_of, inputs_of
+from cimc.command_line.files import csv_text, keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
-from cimc.driving.arrays import load_arrays
 from cimc.driving.provenance import run_facts
-from cimc.driving.scoring import program_inputs
+from cimc.driving.scoring import samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
 from cimc.isa.errors import FAILED
@@ -41,12 +38,12 @@ def compare_command(options: argparse.Namespace) -> int:
     if compilation is None or difference:
         print(f"FAILED: {options.program} is not what {options.model} compiles to\n  {difference}")
         return FAILED
-    inputs = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
+    inputs = inputs_of(program, options)
     chip = Interpreter(compensate(program, options), noise=noise_of(options))
     losses = _losses(Comparison(options.model, compilation), inputs, chip)
     print("\n".join(_table(losses)))
     if options.output:
-        write(options.output, _report(options, program, losses, len(next(iter(inputs.values())))).encode())
+        write(options.output, _report(options, program, losses, samples_of(inputs)).encode())
     return 0
 
 
@@ -82,8 +79,4 @@ def _report(options: argparse.Namespace, program: Program, losses: Sequence[Laye
 
 
 def _csv(losses: Sequence[LayerLoss]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [field.name for field in fields(LayerLoss)], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(map(asdict, losses))
-    return text.getvalue()
+    return csv_text([[field.name for field in fields(LayerLoss)], *(asdict(loss).values() for loss in losses)])

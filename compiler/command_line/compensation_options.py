@@ -58,4 +58,4 @@ def calibration_codes(program: "Program", options: argparse.Namespace) -> "Codes
 
     feeding = replace(feeding_of(options), limit=options.calib_limit)
     real = program_inputs(program, load_arrays(options.calib), feeding, options.calib)
-    return {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+    return ports.codes_of(program, real)

@@ -1,25 +1,24 @@
 """cimc cost: what a program takes on its target, with bounds, and where its operations per watt went."""
 
 import argparse
-import csv
-import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from numpy.typing import NDArray
 
 from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.facts import facts
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
-from cimc.command_line.feeding_options import feeding_of
+from cimc.command_line.feeding_options import feeding_of, inputs_of
+from cimc.command_line.files import csv_text
 from cimc.command_line.pricing import check_lines, peak_lines, why_lines
 from cimc.diagnostics import fail
-from cimc.driving.arrays import load_arrays
 from cimc.driving.feeding import feeding_facts
 from cimc.driving.measures import measure
-from cimc.driving.scoring import program_inputs
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.binary import program_digest
 from cimc.isa.container import load_program
@@ -52,7 +51,7 @@ def cost_command(options: argparse.Namespace) -> int:
 
 def _cost_of_program(options: argparse.Namespace) -> int:
     program = load_program(options.program)
-    data = counted(program, options) if options.input else None
+    data = counted(program, ports.codes_of(program, inputs_of(program, options))) if options.input else None
     cost = estimate(program, data, options.basis)
     if options.why:
         print("\n".join(why_lines(cost, options.why)))
@@ -68,10 +67,8 @@ def _cost_of_program(options: argparse.Namespace) -> int:
     return 0
 
 
-def counted(program: Program, options: argparse.Namespace) -> DataCounting:
-    """Return what data decide of a program's work: it runs on the inputs that the options name."""
-    real = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
-    codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+def counted(program: Program, codes: Mapping[str, NDArray[Any]]) -> DataCounting:
+    """Return what data decide of a program's work: it runs on these input codes."""
     counting = DataCounting(program)
     Interpreter(program).run(codes, counting)
     return counting
@@ -125,12 +122,8 @@ def _table(found: Facts) -> list[str]:
 
 def _csv(rows: Sequence[Facts]) -> str:
     """Return one line a row: name, time and energy with bounds, share, every counter."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     flat = [_flat(row) for row in rows]
-    writer.writerow(flat[0] if flat else ())
-    writer.writerows(row.values() for row in flat)
-    return text.getvalue()
+    return csv_text([flat[0] if flat else (), *(row.values() for row in flat)])
 
 
 def _flat(row: Facts) -> dict[str, Any]:

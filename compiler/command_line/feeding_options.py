@@ -8,7 +8,10 @@ from cimc.command_line.numbers import count, factor, finite
 from cimc.diagnostics import fail
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from cimc.driving.feeding import Feeding
+    from cimc.isa.program import Program
 
 Named = tuple[str, Any]
 """The name of an input, "" for all of them, and what is said of it."""
@@ -42,6 +45,14 @@ def feeding_of(options: argparse.Namespace) -> "Feeding":
     from cimc.driving.feeding import Feeding
 
     return Feeding(stated_of(options), options.feed, options.limit)
+
+
+def inputs_of(program: "Program", options: argparse.Namespace) -> "dict[str, NDArray[Any]]":
+    """Return the real values of --input for every port. Raises CimcError CIM0003, CIM0201 to CIM0203."""
+    from cimc.driving.arrays import load_arrays
+    from cimc.driving.scoring import program_inputs
+
+    return program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
 
 
 def stated_of(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

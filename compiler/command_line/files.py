@@ -1,7 +1,9 @@
 """Files that commands write: never over an input, never half, and with an error that names them."""
 
+import csv
+import io
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,6 +24,13 @@ def writing(path: str | Path) -> Iterator[None]:
     except OSError as error:
         hint = "check the folder, its permissions and the free space"
         raise fail("CIM0002", f"cannot write {path}: {error.strerror or error}", hint=hint) from None
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Return rows, heads first, as the text of a CSV file."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
 
 
 def write(path: str | Path, *parts: bytes) -> None:

@@ -9,10 +9,11 @@ from itertools import product
 from typing import Any
 
 from cimc.backends.noise.sources import Noise
+from cimc.command_line.extras import require_packages
 from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
-from cimc.command_line.plotting import picture, require_matplotlib
+from cimc.command_line.plotting import picture
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import print_score, score, scoring_of
 from cimc.diagnostics import fail
@@ -27,7 +28,7 @@ def eval_command(options: argparse.Namespace) -> int:
     """Score a program once, or on every chip at every time."""
     times = (options.time or "0s").split(",")
     if options.plot:
-        require_matplotlib()
+        require_packages("--plot", "plot", "matplotlib")
         keep_inputs([options.plot], [options.program, options.data])
     several = options.seeds is not None or len(times) > 1 or options.plot
     if several and options.noise is None:

@@ -101,6 +101,13 @@ def _model_root(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_chip(parser: argparse.ArgumentParser) -> None:
+    """Add what a run on a chip asks: its noise, what makes up for drift, and what the data are."""
+    add_noise_options(parser)
+    add_compensation_options(parser)
+    add_feeding_options(parser)
+
+
 def _threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=count, metavar="N", help="images go over N threads (default: all cores)")
 
@@ -262,9 +269,7 @@ def _run(commands: "Commands") -> None:  # type: ignore[valid-type]
     )
     _threads(parser)
     _device(parser)
-    add_noise_options(parser)
-    add_compensation_options(parser)
-    add_feeding_options(parser)
+    _add_chip(parser)
 
 
 def _verify(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -304,9 +309,7 @@ def _compare(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("program", metavar="prog.asm")
     parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
     parser.add_argument("-o", "--output", metavar="REPORT.json|.csv", help="write the table as well")
-    add_noise_options(parser)
-    add_compensation_options(parser)
-    add_feeding_options(parser)
+    _add_chip(parser)
 
 
 def _eval(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -365,9 +368,7 @@ def _report(commands: "Commands") -> None:  # type: ignore[valid-type]
         help="a page that needs nothing else; layers, blocks and columns as one JSON object; or one line a column",
     )
     _threads(parser)
-    add_noise_options(parser)
-    add_compensation_options(parser)
-    add_feeding_options(parser)
+    _add_chip(parser)
 
 
 def _cost(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -457,9 +458,7 @@ def _bands(commands: "Commands") -> None:  # type: ignore[valid-type]
         "--confidence", type=share, default=0.99, metavar="P", help="share of good chips that pass (default 0.99)"
     )
     parser.add_argument("--seeds", type=chips(2), default=50, metavar="M", help="chips drawn (default 50)")
-    add_noise_options(parser)
-    add_compensation_options(parser)
-    add_feeding_options(parser)
+    _add_chip(parser)
 
 
 def _check_silicon(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -512,9 +511,7 @@ def _image(commands: "Commands") -> None:  # type: ignore[valid-type]
         "--width", type=int, choices=(8, 16, 32, 64, 128, 256), default=8, help="bits of a word of bytes (default 8)"
     )
     parser.add_argument("-o", "--output", required=True, metavar="DIR", help="folder of the files and manifest.json")
-    add_noise_options(parser)
-    add_compensation_options(parser)
-    add_feeding_options(parser)
+    _add_chip(parser)
 
 
 def _trace(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -528,9 +525,7 @@ def _trace(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--vectors", default="", metavar="N,...", help="write every vector of these instructions too")
     parser.add_argument("--only", metavar="LAYER|N,...", help="keep the records of these layers or instructions only")
     parser.add_argument("--streams", action="store_true", help="a record for every change of a stream as well")
-    add_noise_options(parser)
-    add_compensation_options(parser)
-    add_feeding_options(parser)
+    _add_chip(parser)
 
 
 def _trace_diff(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -545,9 +540,7 @@ def _trace_diff(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--program", metavar="prog.asm", help="say what the record is about")
     parser.add_argument("--input", metavar="X.npz", help="compute its numbers again, with the program")
     _samples(parser)
-    add_noise_options(parser)
-    add_compensation_options(parser)
-    add_feeding_options(parser)
+    _add_chip(parser)
 
 
 def _debug(commands: "Commands") -> None:  # type: ignore[valid-type]
@@ -558,9 +551,7 @@ def _debug(commands: "Commands") -> None:  # type: ignore[valid-type]
     parser.add_argument("--input", required=True, metavar="X.npz", help="arrays by the model's input names, or x")
     parser.add_argument("--commands", metavar="FILE", help="one command a line; without it they come from the terminal")
     _samples(parser)
-    add_noise_options(parser)
-    add_compensation_options(parser)
-    add_feeding_options(parser)
+    _add_chip(parser)
 
 
 def _conformance(commands: "Commands") -> None:  # type: ignore[valid-type]

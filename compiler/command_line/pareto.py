@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from cimc.command_line.extras import require_packages
 from cimc.command_line.files import write
-from cimc.command_line.plotting import require_matplotlib, scatter
+from cimc.command_line.plotting import scatter
 from cimc.diagnostics import fail
 from cimc.driving.tables import tabulate, terminal_width
 
@@ -31,7 +32,7 @@ def pareto_command(options: argparse.Namespace) -> int:
     from cimc.sweep.store import read_table
 
     if options.plot:
-        require_matplotlib()
+        require_packages("--plot", "plot", "matplotlib")
     if not options.table:
         raise fail("CIM0003", "`cimc sweep pareto` needs the table of a sweep", hint="cimc sweep pareto SWEEP.parquet")
     points = points_of(read_table(options.table), options.table)

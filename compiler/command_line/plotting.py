@@ -5,22 +5,11 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from cimc.diagnostics import fail
-
 FIRST = 1
 """Where time 0 stands on the logarithmic axis, in seconds."""
 
 HIGHEST = 100.5
 """Where the axis of an accuracy ends at most: an interval may reach beyond 100 %."""
-
-
-def require_matplotlib() -> None:
-    """Raise CimcError CIM0004 unless matplotlib can be imported."""
-    try:
-        import_module("matplotlib")
-    except ImportError:
-        hint = "pip install 'cimc[plot]'"
-        raise fail("CIM0004", "--plot needs matplotlib, which is not installed", hint=hint) from None
 
 
 def scatter(points: Sequence[Mapping[str, Any]], best: Sequence[Mapping[str, Any]], x: str, y: str) -> bytes:

@@ -2,10 +2,12 @@
 
 import argparse
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from cimc.diagnostics import fail
-from cimc.isa.container import load_program
-from cimc.isa.program import Program
+
+if TYPE_CHECKING:
+    from cimc.isa.program import Program
 
 
 def add_program(parser: argparse.ArgumentParser, metavar: str = "prog.asm") -> None:
@@ -14,8 +16,10 @@ def add_program(parser: argparse.ArgumentParser, metavar: str = "prog.asm") -> N
     parser.add_argument("--target", metavar="NAME|FILE.toml", help="the chip, for program text that does not say one")
 
 
-def program_of(options: argparse.Namespace) -> Program:
+def program_of(options: argparse.Namespace) -> "Program":
     """Return the program with its target. Raises CimcError, CIM0003 where it has one and another is given."""
+    from cimc.isa.container import load_program
+
     program = load_program(options.program)
     if options.target is None:
         return program

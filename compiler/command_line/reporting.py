@@ -1,13 +1,13 @@
 """cimc report: all of a program as a page, or range telemetry as JSON or CSV."""
 
 import argparse
-import csv
-import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
+
+from numpy.typing import NDArray
 
 from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.facts import facts
@@ -17,14 +17,13 @@ from cimc.backends.noise.converters import common_range
 from cimc.backends.silicon.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.costing import counted
-from cimc.command_line.feeding_options import feeding_of
-from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.feeding_options import feeding_of, inputs_of
+from cimc.command_line.files import csv_text, keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
-from cimc.driving.arrays import load_arrays
 from cimc.driving.provenance import chip_text, run_facts, run_text
-from cimc.driving.scoring import cores, program_inputs
+from cimc.driving.scoring import cores, samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
 from cimc.isa.documents import json_value
@@ -65,9 +64,9 @@ def _page(options: argparse.Namespace) -> int:
     """Write the page; with inputs it counts what data decide, and tells of the ADCs."""
     program = load_program(options.program)
     scores = read_json(options.eval) if options.eval else None
-    data = counted(program, options) if options.input else None
-    cost = estimate(program, data)
-    use = list(_observed(program, options).layers()) if options.input else []
+    codes = ports.codes_of(program, inputs_of(program, options)) if options.input else None
+    cost = estimate(program, None if codes is None else counted(program, codes))
+    use = [] if codes is None else list(_observed(program, codes, options).layers())
     told = Told(
         Path(options.program).name, program, facts(cost, program, "layer"), schedule(cost, program), use, scores
     )
@@ -87,20 +86,16 @@ def read_json(path: str) -> dict[str, Any]:
     return found
 
 
-def _observed(program: Program, options: argparse.Namespace) -> Telemetry:
-    real = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
-    codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+def _observed(program: Program, codes: Mapping[str, NDArray[Any]], options: argparse.Namespace) -> Telemetry:
     return Telemetry(program, codes, noise_of(options), options.threads or cores(), compensate(program, options))
 
 
 def _telemetry(options: argparse.Namespace, kind: str) -> int:
     """Write what inputs do to the ADCs as JSON or CSV."""
     program, feeding = load_program(options.program), feeding_of(options)
-    real = program_inputs(program, load_arrays(options.input), feeding, options.input)
-    codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+    real = inputs_of(program, options)
+    telemetry = _observed(program, ports.codes_of(program, real), options)
     noise = noise_of(options)
-    chip = compensate(program, options)
-    telemetry = Telemetry(program, codes, noise, options.threads or cores(), chip)
     progress = Progress("layers", sum(one.name in ("mvm", "capture") for one in program.instructions))
     layers = []
     for layer in telemetry.layers():
@@ -113,7 +108,7 @@ def _telemetry(options: argparse.Namespace, kind: str) -> int:
         write(options.output, _csv(layers).encode())
         return 0
     whole = {
-        "samples": len(next(iter(real.values()))),
+        "samples": samples_of(real),
         **run_facts(program, feeding, noise, options.compensation),
         "adc": common_range(program),
         "exact_outputs_db": telemetry.outputs_db,
@@ -138,12 +133,10 @@ def _shown(value: float | None, factor: int) -> str:
 
 def _csv(layers: Sequence[LayerUse]) -> str:
     """Return one line for each ADC column of each block, with its layer's facts."""
-    text = io.StringIO()
     columns = [field.name for field in fields(ColumnUse)]
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*LAYER_FIELDS, "conversions", *columns])
-    writer.writerows(row for layer in layers for row in _rows(layer, columns))
-    return text.getvalue()
+    return csv_text(
+        [[*LAYER_FIELDS, "conversions", *columns], *(row for layer in layers for row in _rows(layer, columns))]
+    )
 
 
 def _rows(layer: LayerUse, columns: Sequence[str]) -> Iterator[list[object]]:

@@ -48,11 +48,11 @@ def run_command(options: argparse.Namespace) -> int:
     if options.print:
         print("\n".join(ranked({port.name: arrays[port.name] for port in program.outputs}, data)))
         print(run_text(compiled, feeding, chip_text(noise, options.compensation)))
+    if options.keep or options.layers:
+        quantised = ports.codes_of(program, inputs)
     if options.keep:
-        quantised = {port.name: ports.quantise(port, inputs[port.name]) for port in program.inputs}
         write(options.keep, to_npz(tensor_codes(program, quantised, noise)))
     if options.layers:
-        quantised = {port.name: ports.quantise(port, inputs[port.name]) for port in program.inputs}
         arrays |= layer_codes(program, quantised, noise)
         arrays[ORIGIN] = np.array(json.dumps(origin(compiled, quantised)))
     arrays[RUN] = np.array(json.dumps(run_facts(compiled, feeding, noise, options.compensation)))
@@ -117,7 +117,7 @@ def scoring_of(options: argparse.Namespace) -> Scoring:
     program = program_of(options)
     arrays = load_arrays(options.data)
     inputs = program_inputs(program, arrays, feeding_of(options), options.data)
-    count = len(next(iter(inputs.values())))
+    count = samples_of(inputs)
     labels = labels_of(program, arrays, count, options.data) if options.metric == "accuracy" else None
     return Scoring(program, inputs, labels, calibration_codes(program, options), executor_of(options))
 

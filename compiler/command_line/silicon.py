@@ -13,14 +13,14 @@ from cimc.backends.machine import ports
 from cimc.backends.machine.origin import origin
 from cimc.backends.silicon.bands import ORIGIN, STATISTICS, Band, bands, differences, judged, layer_codes
 from cimc.command_line.compensation_options import calibration_codes
-from cimc.command_line.feeding_options import feeding_of
+from cimc.command_line.feeding_options import feeding_of, inputs_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays, to_npz
 from cimc.driving.provenance import run_facts
-from cimc.driving.scoring import compensated_for, program_inputs
+from cimc.driving.scoring import compensated_for
 from cimc.isa.container import load_program
 from cimc.isa.documents import json_value
 from cimc.isa.errors import FAILED
@@ -34,8 +34,8 @@ def bands_command(options: argparse.Namespace) -> int:
     if first is None:
         raise fail("CIM0003", "bands say what noise does to chips, but there is no --noise", hint="add --noise pcm")
     program, feeding = load_program(options.program), feeding_of(options)
-    real = program_inputs(program, load_arrays(options.input), feeding, options.input)
-    codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+    real = inputs_of(program, options)
+    codes = ports.codes_of(program, real)
     exact = layer_codes(program, codes)
     if not exact:
         raise fail("CIM0003", f"{options.program} has no layer on the crossbar: there is nothing to band")

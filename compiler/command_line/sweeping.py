@@ -7,11 +7,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from importlib import import_module
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cimc.command_line.extras import require_packages
 from cimc.command_line.files import keep_inputs
 from cimc.command_line.pareto import pareto_command
 from cimc.command_line.progress import Progress, clear_line
@@ -38,8 +38,7 @@ POINT = ("model", "target", "passes", "noise", "sources", "compensation", "time"
 
 def sweep_command(options: argparse.Namespace) -> int:
     """Score what is not known yet, write the table, print the summary."""
-    for name in PACKAGES:
-        _require(name)
+    require_packages("cimc sweep", "sweep", *PACKAGES)
     if options.sweep == "pareto":
         return pareto_command(options)
     if options.table or options.plot:
@@ -73,14 +72,6 @@ def _telling_what_is_kept(store: "Store") -> Iterator[None]:
         kept = f"{store.count()} finished trials are kept in {store.folder}"
         print(f"interrupted: {kept}; the same command goes on with the rest", file=sys.stderr)
         raise
-
-
-def _require(name: str) -> None:
-    try:
-        import_module(name)
-    except ImportError:
-        hint = "pip install 'cimc[sweep]'"
-        raise fail("CIM0004", f"cimc sweep needs {name}, which is not installed", hint=hint) from None
 
 
 def _table(grid: Grid, store: "Store", options: argparse.Namespace) -> list[Row]:

@@ -89,7 +89,7 @@ def sample_codes(program: Program, options: argparse.Namespace) -> Mapping[str, 
     count = len(next(iter(real.values()), ()))
     if program.inputs and count < samples.stop:
         raise fail("CIM0202", f"{options.input} has {count} samples, --samples names {samples.stop - 1}")
-    return {port.name: ports.quantise(port, real[port.name][samples.start :]) for port in program.inputs}
+    return ports.codes_of(program, {name: array[samples.start :] for name, array in real.items()})
 
 
 def instructions(program: Program, text: str, option: str) -> Iterator[int]:

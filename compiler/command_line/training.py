@@ -3,13 +3,13 @@
 import argparse
 import json
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from cimc.command_line.compiling import target_of_options
+from cimc.command_line.extras import require_packages
 from cimc.command_line.feeding_options import stated_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.noise_options import noises_of
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def train_command(options: argparse.Namespace) -> int:
-    require_jax()
+    require_packages("cimc train", "train", "jax", "optax")
     from cimc.training.fit import train
 
     checkpoint = f"{options.output}.checkpoint.npz"
@@ -48,16 +48,6 @@ def train_command(options: argparse.Namespace) -> int:
     _write(options, plan, trained)
     print(f"wrote {options.output}: {trained.chosen.name}")
     return 0
-
-
-def require_jax() -> None:
-    """Raise CimcError CIM0004 unless jax and optax can be imported."""
-    for name in ("jax", "optax"):
-        try:
-            import_module(name)
-        except ImportError:
-            hint = "pip install 'cimc[train]'"
-            raise fail("CIM0004", f"cimc train needs {name}, which is not installed", hint=hint) from None
 
 
 def _plan(options: argparse.Namespace, checkpoint: Path) -> "Plan":

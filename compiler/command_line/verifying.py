@@ -7,14 +7,13 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from cimc.command_line.feeding_options import feeding_of
+from cimc.command_line.feeding_options import inputs_of
 from cimc.command_line.progress import Progress
 from cimc.command_line.proof_facts import proof_facts
 from cimc.diagnostics import DiagnosticError, fail
-from cimc.driving.arrays import load_arrays
 from cimc.driving.driver import Compilation
 from cimc.driving.durations import spoken
-from cimc.driving.scoring import program_inputs
+from cimc.driving.scoring import samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import selftest
 from cimc.isa.container import load_program
@@ -38,7 +37,7 @@ def verify_command(options: argparse.Namespace) -> int:
         raise fail("CIM0003", message, hint="leave out --no-float")
     program = load_program(options.program)
     if options.json:
-        inputs = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
+        inputs = inputs_of(program, options)
         facts = proof_facts(options, program, inputs)
         print(json.dumps(facts))
         return 0 if facts["ok"] else FAILED
@@ -49,12 +48,12 @@ def verify_command(options: argparse.Namespace) -> int:
         return FAILED
     parts = f"{len(program.constants)} bytes of constants, {len(program.conductances)} bytes of conductances"
     print(f"program: {len(program.instructions)} instructions, {parts} equal a fresh compile")
-    inputs = program_inputs(program, load_arrays(options.input), feeding_of(options), options.input)
+    inputs = inputs_of(program, options)
     return _prove(options, compilation, inputs)
 
 
 def _prove(options: argparse.Namespace, compilation: Compilation, inputs: dict[str, Any]) -> int:
-    count = len(next(iter(inputs.values())))
+    count = samples_of(inputs)
     prover = Prover(compilation)
     literal, sampled = prover.on_reference(options.reference_samples)
     progress = Progress("verifying", count)

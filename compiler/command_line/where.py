@@ -1,11 +1,9 @@
 """cimc where: the places of a weight, the owner of a cell, all of them as a table."""
 
 import argparse
-import csv
-import io
 from pathlib import Path
 
-from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.files import csv_text, keep_inputs, write
 from cimc.command_line.noise_options import noise_of
 from cimc.diagnostics import fail
 from cimc.isa.container import load_program
@@ -52,8 +50,4 @@ def _us_per_unit(program: Program) -> float:
 
 
 def _write(answers: Answers, path: str) -> None:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(HEAD)
-    rows.writerows(answers.table())
-    write(path, text.getvalue().encode())
+    write(path, csv_text([HEAD, *answers.table()]).encode())

@@ -14,6 +14,7 @@ from cimc.evaluate import samples_at_once
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp, OutputOp
+from cimc.passes.code_types import bounds
 
 Array = NDArray[Any]
 
@@ -120,8 +121,7 @@ def _whole(op: InputOp, real: Array) -> Array:
     nearest, code = np.rint(real), op.own_code
     if code is None:
         return np.asarray(nearest)
-    low, high = ((end - code.zero.data) * code.scale.data for end in (code.low.data, code.high.data))
-    return np.asarray(np.clip(nearest, low, high))
+    return np.asarray(np.clip(nearest, *bounds(code)))
 
 
 def _axis(op: InputOp | OutputOp) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.evaluate import elements, samples_at_once
-from cimc.frontend import stored_bytes
+from cimc.frontend import stored_model
 from cimc.inference import Confined, Grant, Refused
 from cimc.ir.graph import Graph
 
@@ -36,8 +36,9 @@ def onnxruntime_of(path: Path, graph: Graph, shown: Collection[str] = ()) -> Ite
     `graph` is the model imported. Node names, which onnxruntime wants to differ, are dropped where they do not.
     Raises CimcError CIM0211.
     """
-    grant = Grant(stored_bytes(path), VALUE_BYTES * elements(graph) * samples_at_once(graph))
-    with _told(path), _opened(path, shown, grant) as session:
+    model, stored = stored_model(path)
+    grant = Grant(stored, VALUE_BYTES * elements(graph) * samples_at_once(graph))
+    with _told(path), _opened(path, model, shown, grant) as session:
         yield lambda names, feed, samples: _run(path, session, names, feed, samples)
 
 
@@ -86,20 +87,13 @@ def _refused(path: Path, error: Exception) -> DiagnosticError:
     return fail("CIM0211", f"{path}: {said}", hint="what was compiled is not held against the float model")
 
 
-def _opened(path: Path, shown: Collection[str], grant: Grant) -> Confined:
+def _opened(path: Path, model: "ModelProto", shown: Collection[str], grant: Grant) -> Confined:
     """Return a session of a model file. Raises Refused."""
     folder = {"session.model_external_initializers_file_folder_path": str(path.parent.resolve())}
-    model = _proto(path)
     optimised = _may_saturate(model)
     if shown or _names_collide(model):
         return Confined(_changed(model, shown), grant, folder, optimised)
     return Confined(path.resolve(), grant, optimised=optimised)  # the process may stand elsewhere
-
-
-def _proto(path: Path) -> "ModelProto":
-    import onnx
-
-    return onnx.load(str(path), load_external_data=False)
 
 
 def _names_collide(model: "ModelProto") -> bool:

@@ -9,6 +9,7 @@ from cimc.evaluate import Batch
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp, RecodeOp
 from cimc.isa.errors import CimcWarning
+from cimc.passes.code_types import bounds
 
 FRACTIONS = 0.01
 """Share of values that are no integers from which on they count as real."""
@@ -28,9 +29,8 @@ def warn_of_reals(graph: Graph, data: Batch) -> None:
 def _warn(name: str, op: RecodeOp, values: NDArray[np.float32]) -> None:
     code = op.target
     scale, zero, ends = code.scale.data, code.zero.data, (float(code.low.data), float(code.high.data))
-    real = ((ends[0] - zero) * scale, (ends[1] - zero) * scale)
     share = float((values != np.rint(values)).mean())
-    if share <= FRACTIONS or NEARER * _distance(values, real) >= _distance(values, ends):
+    if share <= FRACTIONS or NEARER * _distance(values, bounds(code)) >= _distance(values, ends):
         return
     found = f"{100 * share:.0f} % of input {name!r} are no integers in calibration, and they reach from"
     message = f"{found} {values.min():.4g} to {values.max():.4g}: the real values of the codes, which the model takes"

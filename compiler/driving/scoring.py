@@ -55,7 +55,7 @@ class Scoring:
         progress: Callable[[int], None] = lambda done: None,
     ) -> float:
         """Return the share of samples whose largest output is their label, or the mean squared error."""
-        program, planned = self._on_chip(noise, compensation)
+        program, planned = self.on_chip(noise, compensation)
         total, done = 0.0, 0
         for batch, codes in chunks(program, self.inputs, noise, threads, self.executor, planned):
             first = next(iter(program.outputs))
@@ -69,7 +69,7 @@ class Scoring:
             progress(done)
         return total / self.count
 
-    def _on_chip(self, noise: Noise | None, compensation: str) -> tuple[Program, Plan | None]:
+    def on_chip(self, noise: Noise | None, compensation: str) -> tuple[Program, Plan | None]:
         """Return the program as it runs on a chip, and its plan where that is known."""
         if compensation != "refit":
             return compensated(self.program, compensation), None
@@ -105,7 +105,7 @@ def chunks(
     size = CHUNK if executor == BEST else CHUNK_ON_DEVICE
     for first in range(0, samples_of(inputs), size):
         batch = {name: array[first : first + size] for name, array in inputs.items()}
-        quantised = {port.name: ports.quantise(port, batch[port.name]) for port in program.inputs}
+        quantised = ports.codes_of(program, batch)
         yield batch, interpreter.run(quantised, first=first)
 
 

@@ -37,7 +37,8 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
     used = set(tenants)
     cells = sum(math.prod(op.matrix) * op.copies for op in layers if op.shares is None)
     alone = sum((layer_cost(target, op, 1) for op in layers), Cost(0.0, 0.0))
-    program, names = compilation.emission.program, _names(compilation)
+    program = compilation.emission.program
+    names = program.layer_names
     cost = estimate(program)
     return {
         "layers": len(layers),
@@ -91,14 +92,9 @@ def render_summary(
         *_mapping_lines(facts),
         *_depthwise_lines(facts["depthwise"]),
         "",
-        *_layer_table(layers, _names(compilation), width, most),
+        *_layer_table(facts["every_layer"], width, most),
     ]
     return "\n".join(lines)
-
-
-def _names(compilation: Compilation) -> Mapping[str, str]:
-    """Return tensor -> name of its layer, as the program has it."""
-    return {layer.tensor: layer.name for layer in compilation.emission.program.layers}
 
 
 def _fed(compilation: Compilation) -> str:
@@ -222,9 +218,9 @@ def _counts(bits: Counter[int]) -> str:
     return ", ".join(f"{count} x {width} bits" for width, count in sorted(bits.items(), reverse=True))
 
 
-def _layer_table(layers: Sequence[MvmOp], names: Mapping[str, str], width: int | None, most: int | None) -> list[str]:
-    rows = [_layer_facts(op, names) for op in layers[:most]]
-    lines = tabulate([tuple(LAYER_HEADS), *(tuple(map(str, row.values())) for row in rows)], width)
+def _layer_table(layers: Sequence[Mapping[str, Any]], width: int | None, most: int | None) -> list[str]:
+    rows = layers[:most]
+    lines = tabulate([LAYER_HEADS, *(tuple(map(str, row.values())) for row in rows)], width)
     if len(layers) > len(rows):
         lines.append(f"  ... and {len(layers) - len(rows)} more: --all-layers")
     return lines

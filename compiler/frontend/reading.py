@@ -59,12 +59,13 @@ def model_digest(path: Path) -> str:
         return files.add_to(hashlib.sha256(content))
 
 
-def stored_bytes(path: Path) -> int:
-    """Return the bytes of the model file and of the external data it names. Raises as `read` does."""
+def stored_model(path: Path) -> tuple[onnx.ModelProto, int]:
+    """Return the model of a file as it stands, and the bytes of it and its external data. Raises as `read` does."""
     content = _bytes(path)
+    model = _parse(path, content)
     with ExternalFiles(path.parent) as files:
-        check_external(_parse(path, content), files)
-        return len(content) + files.total
+        check_external(model, files)
+        return model, len(content) + files.total
 
 
 def _bytes(path: Path) -> bytes:

@@ -35,12 +35,13 @@ class Imported:
 
 def traced(builder: GraphBuilder) -> dict[str, Traced]:
     """Return what became of every tensor that has a value."""
-    return {name: _traced(builder, name, value) for name, value in builder.values.items()}
+    steps: dict[SSAValue, float | None] = {}
+    return {name: _traced(builder, name, value, steps) for name, value in builder.values.items()}
 
 
-def _traced(builder: GraphBuilder, name: str, value: SSAValue) -> Traced:
+def _traced(builder: GraphBuilder, name: str, value: SSAValue, steps: dict[SSAValue, float | None]) -> Traced:
     batch = builder.facts.batch_axes.get(name)
-    step = 1.0 if _is_counted(builder, name) else _step(value)
+    step = 1.0 if _is_counted(builder, name) else _step(value, steps)
     return Traced(label_of(value), -1 if batch is None else batch.axis, shape_of(value), step)
 
 
@@ -50,9 +51,15 @@ def _is_counted(builder: GraphBuilder, name: str) -> bool:
     return known is not None and known.tensor_type.elem_type not in (0, *REALS)
 
 
-def _step(value: SSAValue) -> float | None:
-    """Return the step of the codes that a dequantised value has, through what only moves values."""
-    op = producer(value)
-    while isinstance(op, nn.Movement | nn.MaxPoolOp) and len(op.operands) == 1:
-        op = producer(op.operands[0])
-    return float(op.own_code.scale.data) if isinstance(op, nn.QuantiseOp | nn.RecodeOp) else None
+def _step(value: SSAValue, known: dict[SSAValue, float | None]) -> float | None:
+    """Return the step of the codes that a dequantised value has, through what only moves values; it is kept."""
+    passed = []
+    while value not in known:
+        op = producer(value)
+        if not (isinstance(op, nn.Movement | nn.MaxPoolOp) and len(op.operands) == 1):
+            known[value] = float(op.own_code.scale.data) if isinstance(op, nn.QuantiseOp | nn.RecodeOp) else None
+            break
+        passed.append(value)
+        value = op.operands[0]
+    known.update(dict.fromkeys(passed, known[value]))
+    return known[value]

@@ -19,6 +19,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.machine.observer import Writes
 from cimc.driving.driver import Compilation, compile_to_stage
+from cimc.driving.scoring import samples_of
 from cimc.evaluate import Evaluator, given_name, samples_at_once
 from cimc.ir.graph import Graph
 from cimc.ir.loop import ResultOp, StateOp, runs_of, scan_of
@@ -128,7 +129,7 @@ class Comparison:
         self.program = compilation.emission.program
         self.tile = compilation.graph
         self.real = compile_to_stage(Path(model), request_of(self.program), "graph")
-        self._layers = {layer.tensor: layer.name for layer in self.program.layers}
+        self._layers = self.program.layer_names
         self._writes = writes_of(self.program)
         written = {write.tensor for write in self._writes.values()}
         known = {op.label.data: op for op in self.real.operations if isinstance(op, Computed)}
@@ -156,14 +157,14 @@ class Comparison:
     def _accumulate(self, sums: Mapping[str, _Sums], inputs: Arrays, interpreter: Interpreter) -> None:
         floats = Evaluator(self.real, self.labels, batch=BATCH)
         size = min(BATCH, interpreter.chunk)  # an observer is told chunk by chunk
-        for first in range(0, len(next(iter(inputs.values()))), size):
+        for first in range(0, samples_of(inputs), size):
             batch = {name: array[first : first + size] for name, array in inputs.items()}
             tensors = self._run(batch, interpreter, first)
             for label, real in floats.run(batch).items():
                 sums[label].add(real, tensors.get(label))
 
     def _run(self, batch: Arrays, interpreter: Interpreter, first: int) -> Tensors:
-        codes = {port.name: ports.quantise(port, batch[port.name]) for port in self.program.inputs}
+        codes = ports.codes_of(self.program, batch)
         tensors = Tensors(self._operations, len(next(iter(codes.values()))))
         observer = Writes(lambda index, values: tensors.take(index, self._writes[index], values))
         interpreter.run(codes, observer, first=first)

@@ -15,6 +15,7 @@ from cimc.backends.machine.observer import Writes
 from cimc.backends.reference import instructions as reference
 from cimc.backends.reference import sampled as reference_sample
 from cimc.driving.driver import Compilation
+from cimc.driving.scoring import samples_of
 from cimc.evaluate import Evaluator
 from cimc.ir.graph import label_of
 from cimc.ir.loop import ResultOp, StateOp, runs_of, scan_of
@@ -62,7 +63,7 @@ class Prover:
 
     def __init__(self, compilation: Compilation) -> None:
         self.program = compilation.emission.program
-        self.layers = {layer.tensor: layer.name for layer in self.program.layers}
+        self.layers = self.program.layer_names
         self.operations = [op for op in compilation.graph.operations if isinstance(op, Computed)]
         self.writes = writes_of(self.program)
         self.written = {write.tensor for write in self.writes.values()}
@@ -97,7 +98,7 @@ class Prover:
         """
         if sampled:
             self.share = Share()
-        count = len(next(iter(inputs.values())))
+        count = samples_of(inputs)
         for first, last in pairwise([*range(0, count, min(BATCH, self.interpreter.chunk)), count]):
             batch = {name: array[first:last] for name, array in inputs.items()}
             for done, difference in enumerate(self._batch(batch, first, max(0, min(reference_samples, last) - first))):
@@ -119,7 +120,7 @@ class Prover:
         expected = next(iter(self.evaluator.stream(batch)))
         expected = {label: np.rint(codes).astype(np.int64) for label, codes in expected.items()}
         self._add_last_values(expected)
-        codes = {port.name: ports.quantise(port, batch[port.name]) for port in self.program.inputs}
+        codes = ports.codes_of(self.program, batch)
         yield self._inputs(expected, codes, first) or self._fast(expected, codes, first)
         literally = self._sampled if self.share else self._literal
         for sample in range(literal):

@@ -110,12 +110,8 @@ def places(model: Path, program: Program) -> Places:
             _add_taps(rows, compilation, seen, op, known[op.label.data], len(layers))
         else:
             continue
-        layers.append(_layer_name(program, op.label.data))
+        layers.append(program.layer_names.get(op.label.data, op.label.data))
     return rows.places(weights, tuple(layers))
-
-
-def _layer_name(program: Program, label: str) -> str:
-    return next((layer.name for layer in program.layers if layer.tensor == label), label)
 
 
 def slice_of(label: str) -> tuple[str, int]:

@@ -5,6 +5,7 @@ So a model whose weights are numbers that we chose tells which weight is where: 
 in one element, (third - first) / (second - first) is the digit, whatever the scale and the offset.
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -53,13 +54,19 @@ class Weights:
         starts = np.cumsum([0, *map(prod, self.shapes.values())])
         return dict(zip(self.shapes, starts.tolist(), strict=False))
 
+    @cached_property
+    def _starts(self) -> tuple[list[int], list[str]]:
+        """The numbers of `first`, which grow, and the names beside them."""
+        return list(self.first.values()), list(self.first)
+
     @property
     def count(self) -> int:
         return sum(map(prod, self.shapes.values()))
 
     def name_of(self, number: int) -> tuple[str, tuple[int, ...]]:
         """Return the initialiser of an element's number, and its index there."""
-        name = max((name for name in self.first if self.first[name] <= number), key=self.first.__getitem__)
+        starts, names = self._starts
+        name = names[bisect_right(starts, number) - 1]
         place = np.unravel_index(number - self.first[name], self.shapes[name])
         return name, tuple(map(int, place))
 

@@ -119,21 +119,23 @@ def memory_over_time(spans: Sequence[Span], length: int, size: int) -> Markup:
 
 def timeline(schedule: Schedule) -> Markup:
     """Return what every unit does when, a line a track."""
-    across, names = (WIDTH - LABEL) / max(schedule.length, 1), list(dict.fromkeys(one.name for one in schedule.slices))
-    lines = [element("text", track, x=0, y=n * BAR + 15) for n, track in enumerate(schedule.tracks)]
+    across, names = (WIDTH - LABEL) / max(schedule.length, 1), dict.fromkeys(one.name for one in schedule.slices)
+    hues = {name: number % HUES for number, name in enumerate(names)}
+    tops = {track: number * BAR for number, track in enumerate(schedule.tracks)}
+    lines = [element("text", track, x=0, y=top + 15) for track, top in tops.items()]
     slices = [
         element(
             "rect",
             element("title", f"{one.name}, {one.mnemonic} @{one.instruction}: {one.length / 1e6:g} us"),
             x=f"{LABEL + one.start * across:.2f}",
-            y=schedule.tracks.index(one.track) * BAR + 3,
+            y=tops[one.track] + 3,
             width=f"{max(one.length * across, 0.5):.2f}",
             height=BAR - 6,
-            class_=f"hue{names.index(one.name) % HUES}",
+            class_=f"hue{hues[one.name]}",
         )
         for one in schedule.slices
     ]
-    return _svg(WIDTH, BAR * len(schedule.tracks), "schedule", *lines, *slices)
+    return _svg(WIDTH, BAR * len(tops), "schedule", *lines, *slices)
 
 
 def _svg(width: int, height: int, title: str, *children: Markup, class_: str = "drawing") -> Markup:

@@ -17,7 +17,7 @@ from cimc.driving.calibration import calibration
 from cimc.driving.driver import Request, compile_model
 from cimc.driving.durations import seconds
 from cimc.driving.feeding import Feeding
-from cimc.driving.scoring import Scoring, labels_of, program_inputs
+from cimc.driving.scoring import Scoring, labels_of, program_inputs, samples_of
 from cimc.isa import binary
 from cimc.isa.budgets import Budgets, adopt
 from cimc.isa.opening import set_root
@@ -47,14 +47,12 @@ def scoring_of(program: Program, subject: Subject, refit: bool) -> Scoring:
     path = str(subject.data)
     arrays = load_arrays(path)
     inputs = program_inputs(program, arrays, Feeding(limit=subject.limit), path)
-    labels = (
-        labels_of(program, arrays, len(next(iter(inputs.values()))), path) if subject.metric == "accuracy" else None
-    )
+    labels = labels_of(program, arrays, samples_of(inputs), path) if subject.metric == "accuracy" else None
     if not refit:
         return Scoring(program, inputs, labels)
     path = str(subject.calib)
     real = program_inputs(program, load_arrays(path), Feeding(limit=subject.refit_samples), path)
-    codes = {port.name: ports.quantise(port, real[port.name]) for port in program.inputs}
+    codes = ports.codes_of(program, real)
     return Scoring(program, inputs, labels, codes)
 
 

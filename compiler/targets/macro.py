@@ -10,7 +10,7 @@ from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.isa.documents import toml_value
 from cimc.tagged import TaggedText
 from cimc.targets.prices import exact
-from cimc.targets.schema import Constant, stated_value
+from cimc.targets.schema import Constant, stated_values
 
 FOLDER = Path(__file__).parent / "macros"
 
@@ -42,7 +42,6 @@ class Macro:
     name: str
     summary: str
     constants: Mapping[str, Any]
-    sources: Mapping[str, str]
 
     @property
     def operations(self) -> int:
@@ -91,9 +90,8 @@ def load_macro(name: str) -> Macro:
 def parse_macro(source: str, file: str) -> Macro:
     """Return the macro of a TOML text. Raises CimcError CIM0301 with every problem."""
     text = TaggedText(toml_value(source, file))
-    stated = [key for key in CONSTANTS if key in text.entries or not CONSTANTS[key].optional]
-    values = {key: stated_value(text, key, CONSTANTS[key]) for key in stated}
+    values = stated_values(text, CONSTANTS)
     text.check_names("macro", CONSTANTS)
     if text.problems:
         raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in text.problems])
-    return Macro(text.name, text.summary, values, {key: text.entries[key]["source"] for key in stated})
+    return Macro(text.name, text.summary, values)

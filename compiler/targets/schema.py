@@ -40,7 +40,7 @@ class Constant:
         return f"{value!r} is not {wanted}"
 
 
-def stated_value(text: TaggedText, key: str, constant: Constant) -> Any:
+def _stated_value(text: TaggedText, key: str, constant: Constant) -> Any:
     """Return a constant's value in a text, None where there is a problem with it, which is noted there."""
     entry = text.entry(key)
     value = None if entry is None else text.content(key, entry, (constant.unit,))
@@ -48,6 +48,12 @@ def stated_value(text: TaggedText, key: str, constant: Constant) -> Any:
     if problem:
         text.problems.append(f"{key}: {problem}")
     return value
+
+
+def stated_values(text: TaggedText, constants: Mapping[str, Constant]) -> dict[str, Any]:
+    """Return path -> value of what a text states or has to state; problems are noted in the text."""
+    stated = (key for key, constant in constants.items() if key in text.entries or not constant.optional)
+    return {key: _stated_value(text, key, constants[key]) for key in stated}
 
 
 CONSTANTS: Mapping[str, Constant] = {

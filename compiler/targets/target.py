@@ -13,7 +13,7 @@ from cimc.isa.documents import toml_value
 from cimc.isa.limits import CodeRange, code_range, converters, full_conductance
 from cimc.isa.opening import read_regular
 from cimc.tagged import TaggedText
-from cimc.targets.schema import CONSTANTS, misfits, stated_value
+from cimc.targets.schema import CONSTANTS, misfits, stated_values
 
 FOLDER = Path(__file__).parent
 
@@ -36,30 +36,19 @@ class Target:
         problems = [f"{key}: {problem}" for key, value in changes.items() if (problem := CONSTANTS[key].problem(value))]
         if problems:
             raise DiagnosticError([Diagnostic("CIM0301", problem) for problem in problems])
+        merged = {**self.constants, **changes}
         return replace(
             self,
             name=",".join([self.name, *(f"{key}={_shown(value).strip(chr(34))}" for key, value in changes.items())]),
-            constants={
-                key: changes.get(key, self.constants.get(key))
-                for key in CONSTANTS
-                if key in {*self.constants, *changes}
-            },
+            constants={key: merged[key] for key in CONSTANTS if key in merged},
             sources={**self.sources, **dict.fromkeys(changes, "derived")},
             bounds={key: pair for key, pair in self.bounds.items() if key not in changes},
         )
 
     def with_tiles(self, tiles: int | None) -> "Target":
         """Return the target with another number of tiles, None for as many as needed: several chips taken as one."""
-        stated = "unbounded" if tiles is None else tiles
-        problem = CONSTANTS["array.tiles"].problem(stated)
-        if problem:
-            raise fail("CIM0301", f"array.tiles: {problem}")
-        return replace(
-            self,
-            constants={**self.constants, "array.tiles": stated},
-            sources={**self.sources, "array.tiles": "derived"},
-            tiles_a_chip=self.tiles_a_chip or self.tiles,
-        )
+        found = self.with_constants({"array.tiles": "unbounded" if tiles is None else tiles})
+        return replace(found, name=self.name, tiles_a_chip=self.tiles_a_chip or self.tiles)
 
     @property
     def tiles(self) -> int | None:
@@ -202,15 +191,14 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
     if variant:
         text.name = f"{text.name}-{variant}"
         text.amend(variants[variant])
-    stated = [key for key in CONSTANTS if key in text.entries or not CONSTANTS[key].optional]
-    values = {key: stated_value(text, key, CONSTANTS[key]) for key in stated}
-    bounds = {key: pair for key in stated if (pair := text.bounds(key))}
+    values = stated_values(text, CONSTANTS)
+    bounds = {key: pair for key in values if (pair := text.bounds(key))}
     text.check_names("target", CONSTANTS)
     text.problems += [] if text.problems else _contradictions(values, TaggedText(variants.get(variant, {})).entries)
     text.problems += misfits(values)
     if text.problems:
         raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in text.problems])
-    return Target(text.name, text.summary, values, {key: text.entries[key]["source"] for key in stated}, bounds)
+    return Target(text.name, text.summary, values, {key: text.entries[key]["source"] for key in values}, bounds)
 
 
 def _contradictions(values: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:

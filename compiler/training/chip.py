@@ -102,7 +102,7 @@ def through(x: Array, rounded: Array) -> Array:
     return x + jax.lax.stop_gradient(rounded - x)
 
 
-def read(op: nn.Layer, x: Array, at: Converters) -> Array:
+def read(x: Array, at: Converters) -> Array:
     """Return the real values of the codes that a layer's DACs are driven with."""
     code = jnp.clip(x / at.scale + at.zero, at.low, at.high)
     return jnp.asarray((through(code, jnp.rint(code)) - at.zero) * at.scale)

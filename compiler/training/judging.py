@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.walk import Plan
 from cimc.driving.driver import Request, compile_graph
-from cimc.driving.scoring import chunks, compensated_for
+from cimc.driving.scoring import Scoring, chunks
 from cimc.isa.program import Program
 from cimc.passes.pipeline import behind_stage
 from cimc.training.batches import Data
@@ -56,11 +57,12 @@ class Judge:
 
     def verdict(self, name: str, weights: Weights) -> Verdict:
         program = self._program(weights)
-        clean = self._outputs(program, None)
+        scoring = Scoring(program, self.held.inputs, calibration=self._codes(program))
+        clean = self._outputs(program)
         found: dict[str, list[float]] = {}
         distances = []
-        for mode in dict.fromkeys(self.settings.modes.split(",")):
-            for outputs in (self._chip(program, noise, mode) for noise in self._chips()):
+        for mode in dict.fromkeys(self.settings.turns):
+            for outputs in (self._outputs(*scoring.on_chip(noise, mode), noise) for noise in self._chips()):
                 distances.append(self._distance(outputs))
                 found.setdefault(mode, []).append(self._agreement(outputs))
         means = {mode: float(np.mean(values)) for mode, values in found.items()}
@@ -75,14 +77,15 @@ class Judge:
         numbers = range(self.settings.chips)
         return [replace(self.noises[number % len(self.noises)], seed=FIRST_CHIP + number) for number in numbers]
 
-    def _chip(self, program: Program, noise: Noise, mode: str) -> Array:
+    def _codes(self, program: Program) -> dict[str, Array]:
+        """Return the codes that a refit reads, by port."""
         first = {name: array[:REFIT_SAMPLES] for name, array in self.calibration.inputs.items()}
-        codes = {port.name: ports.quantise(port, first[port.name]) for port in program.inputs}
-        return self._outputs(compensated_for(program, noise, mode, codes), noise)
+        return ports.codes_of(program, first)
 
-    def _outputs(self, program: Program, noise: Noise | None) -> Array:
+    def _outputs(self, program: Program, planned: Plan | None = None, noise: Noise | None = None) -> Array:
         port = program.outputs[0]
-        found = [ports.dequantise(port, codes[port.name]) for _, codes in chunks(program, self.held.inputs, noise, 1)]
+        batches = chunks(program, self.held.inputs, noise, 1, planned=planned)
+        found = [ports.dequantise(port, codes[port.name]) for _, codes in batches]
         return np.concatenate(found).reshape(self.held.count, -1)
 
     def _distance(self, outputs: Array) -> float:

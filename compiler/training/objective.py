@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from cimc.training.array_facts import Converters
+from cimc.training.array_facts import ArrayFacts, Converters
 from cimc.training.chip import Chip, DeviceTable
 from cimc.training.network import Network, Values, Weights
 from cimc.training.settings import Settings
@@ -23,7 +23,7 @@ class Objective:
 
     network: Network
     settings: Settings
-    chip: Chip
+    facts: ArrayFacts
 
     def loss(
         self,
@@ -40,7 +40,7 @@ class Objective:
         taught = self.network.values(teacher, inputs)
         clean = Sums()
         alone = self.network.values(weights, inputs, clean)
-        chip = Chip(self.chip.facts, converters, table)
+        chip = Chip(self.facts, converters, table)
         noisy = on_chip(self.network, chip, weights, inputs, key, clean.kept if mode == "refit" else None)
         total = self.distance(noisy, taught) + self.settings.clean * self.distance(alone, taught)
         if self.settings.feature:

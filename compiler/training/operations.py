@@ -69,8 +69,7 @@ def _within(x: Array, low: float, high: float) -> Array:
 
 
 def _input(op: nn.InputOp, x: Sequence[Array], constants: Constants) -> Array:
-    turned = jnp.transpose(x[0], (0, *(axis + 1 for axis in int_values(op.order))))
-    return turned.reshape(len(turned), *shape_of(op.out))
+    return _transpose(op, x, constants).reshape(len(x[0]), *shape_of(op.out))
 
 
 def _aligned(op: Any, x: Sequence[Array]) -> list[Array]:
@@ -142,7 +141,7 @@ def _slice(op: nn.SliceOp, x: Sequence[Array], constants: Constants) -> Array:
     return found
 
 
-def _transpose(op: nn.TransposeOp, x: Sequence[Array], constants: Constants) -> Array:
+def _transpose(op: nn.InputOp | nn.TransposeOp, x: Sequence[Array], constants: Constants) -> Array:
     return jnp.transpose(x[0], (0, *(axis + 1 for axis in int_values(op.order))))
 
 

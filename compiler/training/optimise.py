@@ -13,7 +13,7 @@ from jax import Array
 
 from cimc.training.array_facts import ArrayFacts
 from cimc.training.batches import Data, batch
-from cimc.training.chip import Chip, DeviceTable
+from cimc.training.chip import DeviceTable
 from cimc.training.network import Network, Weights
 from cimc.training.objective import Objective
 from cimc.training.settings import Settings
@@ -56,12 +56,13 @@ class Run:
         """Yield the state behind every step, and its loss. Facts are measured anew every `settings.measure` steps."""
         facts: ArrayFacts | None = None
         compiled: dict[str, Any] = {}
+        turns = self.settings.turns
         for step in range(int(state.step), self.settings.steps):
             if facts is None or step % self.settings.measure == 0:
                 facts = self.measure(real(state.weights, units))
                 compiled = compiled or self._compiled(facts, units)
-            mode = self._turn(self.settings.modes.split(","), step)
-            table = self.tables[(step // len(self.settings.modes.split(","))) % len(self.tables)]
+            mode = turns[step % len(turns)]
+            table = self.tables[(step // len(turns)) % len(self.tables)]
             drawn = batch(self.data, self.settings, self.seed, step)
             key = jax.random.fold_in(jax.random.key(self.seed), step)
             arrays = drawn.inputs, drawn.labels, facts.converters, table
@@ -72,15 +73,10 @@ class Run:
     def _adam(self) -> Any:
         return optax.adam(partial(_rate, self.settings), b2=BETA2)
 
-    @staticmethod
-    def _turn(modes: Sequence[str], step: int) -> str:
-        return modes[step % len(modes)]
-
     def _compiled(self, facts: ArrayFacts, units: Weights) -> dict[str, Any]:
         """Return the step of each mode, compiled once: facts of other weights have the same shapes."""
-        chip = Chip(facts, facts.converters)
-        objective = Objective(self.network, self.settings, chip)
-        return {mode: jax.jit(partial(self._step, objective, units, mode)) for mode in self.settings.modes.split(",")}
+        objective = Objective(self.network, self.settings, facts)
+        return {mode: jax.jit(partial(self._step, objective, units, mode)) for mode in self.settings.turns}
 
     def _step(
         self,

@@ -43,6 +43,11 @@ class Settings:
     hold: float = 0.3
     chips: int = 4
 
+    @property
+    def turns(self) -> tuple[str, ...]:
+        """The compensations of steps, in turn."""
+        return tuple(self.modes.split(","))
+
 
 BOUNDS = {
     "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0), "noise": (0.0, 100.0), "feature": (0.0, 1e6),

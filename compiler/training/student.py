@@ -56,7 +56,7 @@ def layers(chip: Chip, cells: Mapping[str, list[Cells]], aims: Mapping[str, Arra
         if label not in cells:
             return product(op, x, weight)
         at = chip.converters[label]
-        codes = read(op, x, at)
+        codes = read(x, at)
         blocks = [converted(op, codes, block, at, chip.facts.adc) for block in cells[label]]
         y = blocks[0] if len(blocks) == 1 else jnp.sum(jnp.stack(blocks), axis=0)
         return refitted(y, aims[label]) if label in aims else y

@@ -10,7 +10,7 @@ import pytest
 from command_line.conftest import Command
 from command_line.files import FILES, lay
 
-COMMAND = [sys.executable, "-c", "import sys; from cimc.command_line import main; sys.exit(main())"]
+COMMAND = [sys.executable, "-m", "cimc"]
 
 
 def piped(given: bytes, *arguments: str) -> bytes:

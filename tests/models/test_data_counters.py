@@ -19,7 +19,6 @@ from cimc.driving.feeding import EVERY, Feeding, program_intakes
 from cimc.evaluate import to_onnx
 from cimc.targets import load_target
 
-SHARED = Path(__file__).parents[3] / "shared/models"
 TARGET = load_target("aon-cim")
 
 
@@ -74,6 +73,7 @@ def test_data_counters_of_a_small_network():
 
 @pytest.mark.nightly
 @pytest.mark.parametrize("stem", ["kws_dscnn_fp32", "resnet8_cifar10_fp32", "vww_mobilenetv1_fp32"])
-def test_data_counters_of_the_real_networks(stem):
-    model, data = next(one for one in MODELS if one.stem == stem), SHARED / "data"
-    compare(SHARED / f"{stem}.onnx", data / f"{model.calibration}.npz", data / f"{model.test}.npz", model.stated, 20)
+def test_data_counters_of_the_real_networks(stem, shared_models):
+    model, data = next(one for one in MODELS if one.stem == stem), shared_models / "data"
+    path = shared_models / f"{stem}.onnx"
+    compare(path, data / f"{model.calibration}.npz", data / f"{model.test}.npz", model.stated, 20)
