@@ -18,7 +18,7 @@ def proof_facts(options: argparse.Namespace, program: Program, inputs: dict[str,
 
     A distance of infinitely many decibels is null.
     """
-    proof = proved(options.model, program, inputs, options.reference_samples)
+    proof = proved(options.model, program, inputs, options.reference_samples, not options.no_float)
     failures = list(_failures(options, proof))
     float_arrows = {} if options.no_float else _float_arrows(proof)
     facts = {"model": options.model, **run_facts(program, feeding_of(options), None, "none"), **float_arrows}
@@ -32,7 +32,7 @@ def _failures(options: argparse.Namespace, proof: Proof) -> Iterator[str]:
         yield from map(str, proof.imported.wrong.values() if proof.imported else ())
         if options.require_float and proof.imported is None:
             yield "the float graph is not checked, which --require-float asks for"
-        if proof.imported is None and (options.min_sqnr, options.min_top1) != (None, None):
+        if not proof.distances and (options.min_sqnr, options.min_top1) != (None, None):
             yield "the quality of the outputs is not known, which --min-sqnr and --min-top1 bound"
         yield from shortfalls(proof.distances, options.min_sqnr, options.min_top1)
 

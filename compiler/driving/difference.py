@@ -86,16 +86,15 @@ def require_known(one: Condition, before: Values, after: Values) -> None:
 def values_of(source: str) -> Values:
     """Return everything comparable of a program, a target (by name or .toml) or a report (.json), by path."""
     if source.endswith(".json"):
-        text = read_regular(source, "json_bytes", f"the bytes of {source}").decode()
-        return dict(_flat(_json(text, source), ""))
+        return dict(_flat(_json(source), ""))
     if source in built_in_names() or source.endswith(".toml"):
         return dict(_flat(load_target(source).sections(), ""))
     return dict(_flat(program_facts(load_program(source)), ""))
 
 
-def _json(text: str, source: str) -> Any:
+def _json(source: str) -> Any:
     try:
-        return json_value(text, source)
+        return json_value(read_regular(source, "json_bytes", f"the bytes of {source}").decode(), source)
     except ValueError as error:
         raise fail("CIM0201", f"{source} is not JSON: {error}", hint="compare reports that cimc writes") from None
 

@@ -1,7 +1,8 @@
 """The whole proof in one function, its two arrows of real numbers included: file to graph, and graph to integers."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ class FloatDistance:
 
 @dataclass(frozen=True)
 class Proof:
-    """The outcome: the first `difference`, or the tensors compared and, if the float model ran, what it said.
+    """The outcome: the first `difference`, or the tensors compared and, as far as the float model ran, what it said.
 
     `imported` holds the graph as imported against onnxruntime, `distances` the integers against the float model.
     """
@@ -47,9 +48,16 @@ class Proof:
 
 
 def proved(
-    model: str, program: Program, inputs: Mapping[str, NDArray[Any]], reference_samples: int | None = None
+    model: str,
+    program: Program,
+    inputs: Mapping[str, NDArray[Any]],
+    reference_samples: int | None = None,
+    with_float: bool = True,
 ) -> Proof:
-    """Return the proof on float32 inputs [N, *shape] by port. Raises CimcError where it cannot be tried."""
+    """Return the proof on float32 inputs [N, *shape] by port; without the model file's own values where asked.
+
+    Raises CimcError where it cannot be tried.
+    """
     selftest()
     compilation, difference = recompiled(model, program)
     if compilation is None or difference:
@@ -58,12 +66,17 @@ def proved(
     for step in prover.prove(inputs, *prover.on_reference(reference_samples)):
         if isinstance(step, Difference):
             return Proof(step)
-    rows = tuple(prover.rows())
-    try:
-        imported = float_graph(model, program, inputs)
-        return Proof(None, rows, tuple(float_distances(model, compilation, inputs)), imported)
-    except DiagnosticError:
-        return Proof(None, rows)
+    proof = Proof(None, tuple(prover.rows()))
+    return _with_float(proof, model, compilation, inputs) if with_float else proof
+
+
+def _with_float(proof: Proof, model: str, compilation: Compilation, inputs: Mapping[str, NDArray[Any]]) -> Proof:
+    """Return the proof with what the model file itself computes, each arrow as far as something runs it."""
+    with suppress(DiagnosticError):
+        proof = replace(proof, imported=float_graph(model, compilation.emission.program, inputs))
+    with suppress(DiagnosticError):
+        proof = replace(proof, distances=tuple(float_distances(model, compilation, inputs)))
+    return proof
 
 
 def recompiled(model: str, program: Program) -> tuple[Compilation | None, Difference | None]:
