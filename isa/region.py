@@ -24,3 +24,10 @@ class Region(NamedTuple):
 def region(instruction: Instruction) -> Region:
     """Return the region that a `program` or `pattern` instruction names."""
     return Region(*(instruction[name] for name in Region._fields))
+
+
+def blocks_streamed(one: Instruction) -> range:
+    """Return the numbers of the blocks that an instruction streams vectors through, none for any other."""
+    if one.name not in ("mvm", "calibrate", "capture"):
+        return range(0)
+    return range(one["block"], one["block"] + (1 if one.name == "capture" else one["blocks"]))

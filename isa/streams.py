@@ -125,3 +125,14 @@ def with_window(state: StreamState, window: Instruction) -> StreamState:
 def advanced(state: StreamState, advance: Instruction) -> StreamState:
     """Return the stream after an `advance` instruction."""
     return replace(state, base=state.base + advance["by"] * state.size)
+
+
+def follow(streams: dict[int, StreamState], one: Instruction) -> None:
+    """Take over what an instruction changes of streams, by number; a window or a move needs a defined one."""
+    match one.name:
+        case "tensor":
+            streams[one["stream"]] = define(one)
+        case "window":
+            streams[one["stream"]] = with_window(streams[one["stream"]], one)
+        case "advance":
+            streams[one["stream"]] = advanced(streams[one["stream"]], one)

@@ -82,6 +82,12 @@ def output_of(one: Instruction) -> int | None:
     return next((one[field.name] for field in one.spec.fields if field.is_written), None)
 
 
+def inputs_of(one: Instruction) -> tuple[int, ...]:
+    """Return the streams that an instruction reads."""
+    fields = (field for field in one.spec.fields if field.prefix == "s" and field.name != "stream")
+    return tuple(one[field.name] for field in fields if not field.is_written)
+
+
 def _advance(streams: dict[int, StreamState], inside: Iterable[_Output], one: Instruction) -> None:
     """Move a stream, and note for what was written to it in this loop that the next run lies further on."""
     streams[one["stream"]] = advanced(streams[one["stream"]], one)

@@ -16,7 +16,7 @@ from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Walk
 from cimc.isa.program import Instruction, Program
-from cimc.isa.region import Region
+from cimc.isa.region import Region, blocks_streamed
 from cimc.isa.table import FACTOR_ONE
 
 Array = NDArray[Any]
@@ -122,8 +122,7 @@ def bench(program: Program, codes: Mapping[str, Array], index: int, noise: Noise
     Interpreter(program, noise=noise).run({name: array[None] for name, array in codes.items()}, watch)
     walk = Walk(program, facts, noise)
     walk.to(index)
-    count = one["blocks"] if one.name == "mvm" else 1
-    numbers, crossbar = range(one["block"], one["block"] + count), walk.state.crossbar
+    numbers, crossbar = blocks_streamed(one), walk.state.crossbar
     regions = tuple(crossbar.block(number) for number in numbers)
     assert watch.products and watch.written is not None
     return Bench(

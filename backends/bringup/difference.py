@@ -181,7 +181,7 @@ def _first(pairs: Iterator[tuple[Entry | None, Entry | None]], start: Start) -> 
             after = [tuple(pair[side].line for pair in behind if pair[side]) for side in (0, 1)]  # type: ignore[union-attr]
             return Comparison((), equal, Difference(sample, a, b, tuple(before), *after))
         if a.line.startswith(SAMPLE):
-            sample = int(a.line.removeprefix(SAMPLE), 16)
+            sample = _sample_of(a.line)
             before.clear()
         else:
             before.append(a.line)

@@ -12,21 +12,19 @@ from cimc.backends.machine.facts import machine
 from cimc.backends.machine.ports import port_stream
 from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise.converters import adc_errors
+from cimc.backends.noise.draws import POLARITIES
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.walk import Walk
 from cimc.isa.encode import encode_all
 from cimc.isa.program import Program
-from cimc.isa.region import Region
+from cimc.isa.region import Region, blocks_streamed
 from cimc.isa.table import WORD_BYTES
 
 Array = NDArray[Any]
 
-READING = {"mvm": "blocks", "calibrate": "blocks", "capture": ""}
-"""Instructions that read blocks, and the operand that says how many: one where there is none."""
 FRESH = ("cycle", "output")
 """Sources that are drawn anew for each product: no memory holds them."""
-POLARITIES = ("plus", "minus")
 BOTH = 0
 """Both sides of a pair carry current at once."""
 APART = 4
@@ -108,10 +106,8 @@ def _planes(program: Program, noise: Noise | None) -> dict[int, tuple[Array, Arr
         if one.name == "program" or one.name == "pattern":
             tile = one["tile"]
             planes.setdefault(tile, _blank(walk, tile))
-        if one.name in READING:
-            count = one[READING[one.name]] if READING[one.name] else 1
-            for number in range(one["block"], one["block"] + count):
-                _see(walk, planes, walk.state.crossbar.block(number), index)
+        for number in blocks_streamed(one):
+            _see(walk, planes, walk.state.crossbar.block(number), index)
     _leave(walk, planes)
     return planes
 

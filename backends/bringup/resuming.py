@@ -14,9 +14,8 @@ from cimc.backends.machine.ports import port_stream
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.sources import Noise
 from cimc.isa.program import Instruction, Layer, Port, Program, instruction
-from cimc.isa.streams import StreamState, advanced, define, with_window
-from cimc.isa.table import ELEMENT_TYPES
-from cimc.isa.writes import TensorWrite, output_of, streams_written, writes_of
+from cimc.isa.streams import StreamState, follow
+from cimc.isa.writes import TensorWrite, inputs_of, output_of, streams_written, writes_of
 
 Array = NDArray[Any]
 
@@ -56,21 +55,20 @@ class _Kept(Observer):
 
     def __init__(self, program: Program) -> None:
         self.found: dict[str, list[Array]] = {}
-        self._writes = {index: write for index, write in writes_of(program).items() if write.runs == 1}
-        self._samples = 0
+        outside = {index: write for index, write in writes_of(program).items() if write.runs == 1}
+        self._places = {index: (write.tensor, _elements(write)) for index, write in outside.items()}
         self._sizes: dict[str, int] = {}
-        for write in self._writes.values():
-            size = int(_elements(write).max(initial=-1)) + 1
-            self._sizes[write.tensor] = max(size, self._sizes.get(write.tensor, 0))
+        for tensor, places in self._places.values():
+            self._sizes[tensor] = max(int(places.max(initial=-1)) + 1, self._sizes.get(tensor, 0))
 
     def begin(self, samples: range) -> None:
         for tensor, size in self._sizes.items():
             self.found.setdefault(tensor, []).append(np.zeros((len(samples), size), np.int64))
 
     def wrote(self, index: int, values: Array) -> None:
-        write = self._writes.get(index)
-        if write is not None:
-            self.found[write.tensor][-1][:, _elements(write)] = values.reshape(len(values), -1)
+        if index in self._places:
+            tensor, places = self._places[index]
+            self.found[tensor][-1][:, places] = values.reshape(len(values), -1)
 
 
 def _elements(write: TensorWrite) -> Array:
@@ -116,12 +114,9 @@ def _flat(port: Port) -> Port:
 
 
 def _port(name: str, group: Sequence[tuple[TensorWrite, StreamState]]) -> Port:
-    base, kind = min(state.extent()[0] for _, state in group), group[0][1].type
-    size, signed = ELEMENT_TYPES[kind]
-    count = (max(state.extent()[1] for _, state in group) - base) // size
-    bits = 8 * size - signed
-    low, high = (-(1 << bits) if signed else 0), (1 << bits) - 1
-    return Port(name, base, kind, (count,), (count,), (0,), 1.0, 0, low, high)
+    base, one = min(state.extent()[0] for _, state in group), group[0][1]
+    count = (max(state.extent()[1] for _, state in group) - base) // one.size
+    return Port(name, base, one.type, (count,), (count,), (0,), 1.0, 0, one.lowest, one.highest)
 
 
 def _needed(program: Program, first: int, ports: Sequence[Port]) -> set[int]:
@@ -130,7 +125,7 @@ def _needed(program: Program, first: int, ports: Sequence[Port]) -> set[int]:
     _own(owners, program, first, ports)
     needed, streams = set[int](), dict[int, StreamState]()
     for index, one in enumerate(program.instructions):
-        _follow(streams, one)
+        follow(streams, one)
         if index < first:
             continue
         for state in _read(streams, one):
@@ -156,17 +151,6 @@ def _own(owners: Array, program: Program, first: int, ports: Sequence[Port]) -> 
             owners[low:high] = numbers[write.tensor]
 
 
-def _follow(streams: dict[int, StreamState], one: Instruction) -> None:
-    if one.name == "tensor":
-        streams[one["stream"]] = define(one)
-    elif one.name == "window":
-        streams[one["stream"]] = with_window(streams[one["stream"]], one)
-    elif one.name == "advance":
-        streams[one["stream"]] = advanced(streams[one["stream"]], one)
-
-
 def _read(streams: Mapping[int, StreamState], one: Instruction) -> Iterator[StreamState]:
     """Yield the streams of activation memory that an instruction reads."""
-    for field in one.spec.fields:
-        if field.prefix == "s" and field.name not in ("stream", "out") and streams[one[field.name]].space == "act":
-            yield streams[one[field.name]]
+    yield from (streams[number] for number in inputs_of(one) if streams[number].space == "act")

@@ -20,7 +20,6 @@ from cimc.isa.writes import output_of
 
 PLACES = 1 << 16
 """Tiles that a field can name: those of a target that has as many as needed."""
-STREAM_CHANGES = ("tensor", "window", "advance")
 
 
 @dataclass(frozen=True)

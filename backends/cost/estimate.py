@@ -7,7 +7,7 @@ from functools import cached_property
 from math import ceil
 from typing import Any
 
-from cimc.backends.cost.counters import DATA, Counters, Work
+from cimc.backends.cost.counters import DATA, Counters, Work, total
 from cimc.backends.cost.counting import works
 from cimc.backends.cost.observed import DataCounting
 from cimc.diagnostics import fail
@@ -122,6 +122,11 @@ class Estimate:
         return summed(charge.energy_pj for charge in self.charges)
 
     @cached_property
+    def counters(self) -> Counters:
+        """What the whole program does."""
+        return total(work.counters for work in self.works)
+
+    @cached_property
     def time_ns(self) -> Interval:
         return summed(charge.time_ns for charge in self.charges)
 
@@ -139,8 +144,8 @@ class Estimate:
     @property
     def missing(self) -> tuple[str, ...]:
         """The counters that the program has and that have no price."""
-        work = sum(self.by_bits().values(), Counters())
-        return tuple(name for name in self.pricing.paid if self.pricing.each(name) is None and self._done(work, name))
+        unpriced = (name for name in self.pricing.paid if self.pricing.each(name) is None)
+        return tuple(name for name in unpriced if self._done(self.counters, name))
 
     def _done(self, work: Counters, name: str) -> bool:
         """Return whether any of a counter was done, or may have been where nobody counted."""

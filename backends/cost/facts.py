@@ -25,7 +25,7 @@ NEVER = ("wires", "idle tiles", "programming")
 
 def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
     """Return everything that is known of a program's cost, for one sample: ns, pJ, TOPS/W; bounds beside values."""
-    counted = total(one.counters for one in estimate.charges)
+    counted = estimate.counters
     return {
         "format": FORMAT,
         **summary(estimate),

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import prod
 
 from cimc.backends.cost.schedule import Schedule
-from cimc.isa.program import Instruction, Port, Program
-from cimc.isa.streams import StreamState, advanced, define, with_window
-from cimc.isa.table import ELEMENT_TYPES
-
-READ, WRITTEN = ("in", "a", "b", "c"), "out"
+from cimc.backends.machine.ports import port_stream
+from cimc.isa.program import Program
+from cimc.isa.streams import StreamState, follow
+from cimc.isa.writes import inputs_of, output_of
 
 
 @dataclass(frozen=True)
@@ -29,16 +27,16 @@ def memory_map(schedule: Schedule, program: Program) -> list[Span]:
     What another result is written over is held no longer, and no later reader can mean it.
     """
     times = _times(schedule, program)
-    held = [Span(port.name, port.base, port.base + _size(port), 0, 0) for port in program.inputs]
+    held = [Span(port.name, *port_stream(port).extent(), 0, 0) for port in program.inputs]
     over: list[Span] = []
     streams: dict[int, StreamState] = {}
     for index, one in enumerate(program.instructions):
-        _define(streams, one)
-        names = {field.name for field in one.spec.fields}
-        read = [streams[one[name]].extent() for name in READ if name in names and _in_memory(streams, one[name])]
+        follow(streams, one)
+        read = [streams[number].extent() for number in inputs_of(one) if _in_memory(streams, number)]
         held = [replace(span, end=times[index][1]) if _meets(span, read) else span for span in held]
-        if WRITTEN in names and _in_memory(streams, one[WRITTEN]):
-            written = streams[one[WRITTEN]].extent()
+        out = output_of(one)
+        if out is not None and _in_memory(streams, out):
+            written = streams[out].extent()
             over += [span for span in held if _meets(span, [written])]
             held = [span for span in held if not _meets(span, [written])]
             held.append(Span(program.layer_name(index), *written, *times[index]))
@@ -52,20 +50,6 @@ def _in_memory(streams: Mapping[int, StreamState], number: int) -> bool:
 def _meets(span: Span, extents: Sequence[tuple[int, int]]) -> bool:
     """Return whether any of the ranges of bytes has one in common with the span."""
     return any(low < span.high and span.low < high for low, high in extents)
-
-
-def _size(port: Port) -> int:
-    return prod(port.shape) * ELEMENT_TYPES[port.type][0]
-
-
-def _define(streams: dict[int, StreamState], one: Instruction) -> None:
-    match one.name:
-        case "tensor":
-            streams[one["stream"]] = define(one)
-        case "window":
-            streams[one["stream"]] = with_window(streams[one["stream"]], one)
-        case "advance":
-            streams[one["stream"]] = advanced(streams[one["stream"]], one)
 
 
 def _times(schedule: Schedule, program: Program) -> list[tuple[int, int]]:

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from cimc.backends.cost.counters import Counters, Work
 from cimc.isa.program import Instruction, Program
+from cimc.isa.region import blocks_streamed
 
 READING = ("mvm", "capture")
 """What streams the vectors of a sample through blocks."""
@@ -20,9 +21,7 @@ BETWEEN = ("tensor", "window", "advance")
 
 def blocks_read(i: Instruction) -> range:
     """Return the blocks that an instruction streams vectors through, calibration apart."""
-    if i.name not in READING:
-        return range(0)
-    return range(i["block"], i["block"] + (i["blocks"] if i.name == "mvm" else 1))
+    return blocks_streamed(i) if i.name in READING else range(0)
 
 
 def timed(program: Program, works: Sequence[Work]) -> tuple[Work, ...]:

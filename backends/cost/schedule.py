@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cimc.backends.cost.counters import Counters
+from cimc.backends.cost.counters import Counters, total
 from cimc.backends.cost.estimate import Estimate
 from cimc.backends.cost.overlap import together
 from cimc.isa.program import Program
@@ -102,11 +102,9 @@ class _Scheduling:
 
     def _memory(self, group: Sequence[int], started: Fraction) -> None:
         """Put the bytes that a group moves over the time that it takes."""
-        taken, self.elapsed = self.elapsed - started, started
-        moved = sum((self.estimate.charges[index].counters for index in group), Counters())
+        moved = total(self.estimate.charges[index].counters for index in group)
         if moved.act_read or moved.act_write or moved.const_read:
-            self._put(MEMORY, group[0], taken, moved)
-        self.elapsed = started + taken
+            self._put(MEMORY, group[0], self.elapsed - started, moved, started - self.elapsed)
 
     def _put(self, track: str, index: int, length: Fraction, done: Counters, later: Fraction = Fraction(0)) -> None:
         if length:

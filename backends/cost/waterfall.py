@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cimc.backends.cost.counters import Counters, total
+from cimc.backends.cost.counters import Counters
 from cimc.backends.cost.estimate import COMPONENTS, Estimate
 from cimc.targets.prices import BOTTOM_UP, Interval, phase_energy, phase_time
 from cimc.targets.target import Target
@@ -50,7 +50,7 @@ def per(operations: int, spent: Interval) -> Interval:
 
 def efficiency(estimate: Estimate) -> Interval:
     """Return the network's operations per pJ of the whole program (TOPS/W, chip), low to high."""
-    return per(OPERATIONS * total(c.counters for c in estimate.charges).macs, estimate.energy_pj)
+    return per(OPERATIONS * estimate.counters.macs, estimate.energy_pj)
 
 
 def waterfall(estimate: Estimate) -> tuple[Fall, ...]:
@@ -58,7 +58,7 @@ def waterfall(estimate: Estimate) -> tuple[Fall, ...]:
 
     There are none where the array has no price by phase.
     """
-    counted = total(charge.counters for charge in estimate.charges)
+    counted = estimate.counters
     if estimate.pricing.basis == BOTTOM_UP or not estimate.component("array").value:
         return ()
     left, falls = peak(estimate.target).value, []

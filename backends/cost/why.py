@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from cimc.backends.cost.counters import Counters, total
+from cimc.backends.cost.counters import Counters
 from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, Estimate, driven_share, priced
 from cimc.targets.prices import BOTTOM_UP, PICOJOULE, Interval, phase_time, price
 from cimc.targets.schema import CONSTANTS
@@ -41,7 +41,7 @@ def _of(estimate: Estimate, component: str) -> Iterator[Term]:
 
 
 def _each(estimate: Estimate, counters: tuple[str, ...]) -> Iterator[Term]:
-    work = total(one.counters for one in estimate.works)
+    work = estimate.counters
     for name in counters:
         if key := estimate.pricing.each(name):
             yield _term(estimate, name, getattr(work, name), key, priced(estimate.pricing, work, (name,)))

@@ -20,8 +20,8 @@ from cimc.isa.author import Author
 from cimc.isa.constants import ConstantMemory
 from cimc.isa.limits import MULTIPLIER_LIMIT
 from cimc.isa.phases import READ_PHASES, reach
-from cimc.isa.program import Instruction, Port, Program, instruction
-from cimc.isa.streams import StreamState, advanced, define, with_window
+from cimc.isa.program import Port, Program, instruction
+from cimc.isa.streams import StreamState, follow
 
 Codes = Mapping[str, NDArray[Any]]
 Sums = Mapping[int, NDArray[np.int32]]
@@ -179,14 +179,5 @@ def _source(program: Program, index: int) -> StreamState:
     """Return the input stream of an `mvm`, as the instructions before it left it."""
     states: dict[int, StreamState] = {}
     for one in program.instructions[:index]:
-        _follow(states, one)
+        follow(states, one)
     return states[program.instructions[index]["in"]]
-
-
-def _follow(states: dict[int, StreamState], one: Instruction) -> None:
-    if one.name == "tensor":
-        states[one["stream"]] = define(one)
-    elif one.name == "window":
-        states[one["stream"]] = with_window(states[one["stream"]], one)
-    elif one.name == "advance":
-        states[one["stream"]] = advanced(states[one["stream"]], one)

@@ -22,7 +22,7 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan, mixed, plan
 from cimc.backends.silicon.converter_use import ConverterCounts, ConverterUse
 from cimc.isa.program import Instruction, Program
-from cimc.isa.region import Region, region
+from cimc.isa.region import Region, blocks_streamed, region
 
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
@@ -186,9 +186,9 @@ class Telemetry:
 
     def _with_calibration(self, index: int) -> set[int]:
         """Return an instruction and those that calibrate its blocks."""
-        layer = _blocks(self.program.instructions[index])
+        layer = set(blocks_streamed(self.program.instructions[index]))
         calibrations = [i for i, one in enumerate(self.program.instructions) if one.name == "calibrate"]
-        return {index, *(i for i in calibrations if layer & _blocks(self.program.instructions[i]))}
+        return {index, *(i for i in calibrations if layer.intersection(blocks_streamed(self.program.instructions[i])))}
 
     def _interpreter(self, planned: Plan, **options: Any) -> Interpreter:
         """Return an interpreter of a plan; what a compensation rewrote only appends to constant memory."""
@@ -223,11 +223,6 @@ class _Comparison(ConverterUse):
     def wrote(self, index: int, values: Array) -> None:
         if self._seen:
             self._ratios[index].add(self._seen[index].pop(0), values)
-
-
-def _blocks(one: Instruction) -> set[int]:
-    count = one["blocks"] if one.name in ("mvm", "calibrate") else 1
-    return set(range(one["block"], one["block"] + count))
 
 
 def _columns(blocks: Sequence[BlockUse]) -> int:
