@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     from cimc.training.batches import Data
     from cimc.training.fit import Plan, Trained
 
+DISTANCES = ("distance, noise-free", "on chips")
+"""Heads of the distances from the teacher in the table of candidates."""
+
 
 def train_command(options: argparse.Namespace) -> int:
     require_packages("cimc train", "train", "jax", "optax")
@@ -107,12 +110,13 @@ def _write(options: argparse.Namespace, plan: "Plan", trained: "Trained") -> Non
 def _table(trained: "Trained") -> list[str]:
     """Return what was judged: shares of equal classes on the data kept back, and the distance from the teacher."""
     modes = list(trained.verdicts[0].agreement)
-    heads = (f"on {trained.held} samples kept back", "noise-free %", *(f"{mode} %" for mode in modes), "distance")
+    heads = (f"on {trained.held} samples kept back", "noise-free %", *(f"{mode} %" for mode in modes), *DISTANCES)
     rows = [
         (
             one.name,
             _percent(one.clean_agreement),
             *(_percent(one.agreement[mode]) for mode in modes),
+            f"{one.clean:.4f}",
             f"{one.noisy:.4f}",
         )
         for one in trained.verdicts

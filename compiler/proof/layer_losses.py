@@ -82,7 +82,7 @@ class _Sums:
         """Take in float values and the codes that stand for them."""
         exact = real.astype(np.float64)
         error = np.abs(dequantised(codes, self.code) - exact)
-        outside = np.abs(_in_codes(exact, self.code) - _middle(self.code)) > _reach(self.code)
+        outside = np.abs(exact / self.code.scale.data + self.code.zero.data - _middle(self.code)) > _reach(self.code)
         self.count += exact.size
         self.signal += float(np.square(exact).sum())
         self.noise += float(np.square(error).sum())
@@ -105,12 +105,10 @@ def dequantised(codes: Array, code: CodeType) -> Array:
     return np.asarray((codes.astype(np.float64) - code.zero.data) * code.scale.data)
 
 
-def _in_codes(real: Array, code: CodeType) -> Array:
-    return np.asarray(real.astype(np.float64) / code.scale.data + code.zero.data)
-
-
-def _quantised(real: Array, code: CodeType) -> Array:
-    return np.asarray(np.clip(np.rint(_in_codes(real, code)), code.low.data, code.high.data))
+def quantised(real: Array, code: CodeType) -> Array:
+    """Return codes of real values; the zero point is added behind the rounding, where ties have gone to even."""
+    codes = np.rint(real.astype(np.float64) / code.scale.data) + code.zero.data
+    return np.asarray(np.clip(codes, code.low.data, code.high.data))
 
 
 def _middle(code: CodeType) -> float:
@@ -192,7 +190,7 @@ class _Alone:
         operations = {op.label.data: op for op in self.comparison.tile.module.ops if isinstance(op, Computed)}
         labels = [label for label in self.comparison.labels if label in operations]
         floats = Evaluator(self._real, labels).run(self.inputs)
-        fed = {given_name(name): _quantised(real, code_of(operations[name].out)) for name, real in floats.items()}
+        fed = {given_name(name): quantised(real, code_of(operations[name].out)) for name, real in floats.items()}
         return Evaluator(self.comparison.tile, labels, given=labels).run({**self.inputs, **fed})
 
     def sensitivity(self, op: Computed) -> float | None:

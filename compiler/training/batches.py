@@ -29,6 +29,15 @@ class Data:
     def count(self) -> int:
         return len(next(iter(self.inputs.values())))
 
+    @property
+    def arrays(self) -> Mapping[str, Array]:
+        """Everything that is known of the samples; labels have no name, as no input has."""
+        return self.inputs if self.labels is None else {**self.inputs, "": self.labels}
+
+    def first(self, count: int) -> "Data":
+        """Return the first samples, at most so many."""
+        return self.rows(np.arange(min(count, self.count)))
+
     def rows(self, chosen: Array) -> "Data":
         """Return the samples that `chosen` numbers."""
         labels = None if self.labels is None else self.labels[chosen]
@@ -58,18 +67,23 @@ def _stream(seed: int, purpose: int, number: int) -> Generator:
 def _disturbed(array: Array, whole: Array, settings: Settings, stream: Generator) -> Array:
     """Return samples moved, mirrored and disturbed within the range of the data."""
     found = array
-    axes = [axis for axis in (1, 2) if array.ndim == 4 or axis < array.ndim - 1] if array.ndim > 2 else []
-    for axis in axes if settings.shift else []:
-        found = _moved(found, axis, settings.shift, stream)
-    if settings.flip and 2 in axes:
+    for axis, most in ((1, settings.shift), (2, settings.across)):
+        if most and axis < array.ndim - 1:
+            found = _moved(found, axis, most, stream)
+    if settings.flip and array.ndim > 3:
         mirrored = stream.random(len(found)) < 0.5
         found = np.where(mirrored.reshape(-1, *(1,) * (found.ndim - 1)), np.flip(found, 2), found)
-    if settings.jitter:
-        spread = whole.std(axis=(0, 1) if whole.ndim > 2 else 0, keepdims=True) * settings.jitter
-        strength = stream.random((len(found), *(1,) * (found.ndim - 1)))
-        found = found + strength * spread * stream.standard_normal(found.shape)
-        found = np.clip(found, whole.min(), whole.max())
+    if settings.jitter or settings.offset:
+        found = np.clip(found + _disturbance(found.shape, whole, settings, stream), whole.min(), whole.max())
     return np.asarray(found, np.float32)
+
+
+def _disturbance(shape: tuple[int, ...], whole: Array, settings: Settings, stream: Generator) -> Array:
+    """Return noise of up to `jitter` and an offset of `offset` standard deviations of the data at each place."""
+    spread = whole.std(axis=(0, 1) if whole.ndim > 2 else 0, keepdims=True)
+    strength = settings.jitter * stream.random((shape[0], *(1,) * (len(shape) - 1)))
+    offset = settings.offset * stream.standard_normal((shape[0], 1, *shape[2:]))
+    return np.asarray(spread * (strength * stream.standard_normal(shape) + offset))
 
 
 def _moved(array: Array, axis: int, most: int, stream: Generator) -> Array:

@@ -104,8 +104,8 @@ def through(x: Array, rounded: Array) -> Array:
 
 def read(x: Array, at: Converters) -> Array:
     """Return the real values of the codes that a layer's DACs are driven with."""
-    code = jnp.clip(x / at.scale + at.zero, at.low, at.high)
-    return jnp.asarray((through(code, jnp.rint(code)) - at.zero) * at.scale)
+    steps = jnp.clip(x / at.scale, at.low - at.zero, at.high - at.zero)
+    return jnp.asarray(through(steps, jnp.rint(steps)) * at.scale)
 
 
 def converted(op: nn.Layer, x: Array, cells: Cells, at: Converters, adc: tuple[int, int]) -> Array:

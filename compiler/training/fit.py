@@ -25,6 +25,8 @@ from cimc.training.settings import Settings
 
 AT_ONCE = 256
 """Samples that the teacher is asked about at a time."""
+MEASURED = 256
+"""Samples that the compiler measures ranges on, at most: again and again while training."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
     """Train, judge and choose; `progress` is told the steps done and the loss. Raises CimcError."""
     network = Network(plan.graph)
     given, held = split(plan.data, plan.settings.hold, plan.seed)
-    request = replace(plan.request, data=lambda shapes: given.inputs)
+    request = replace(plan.request, data=lambda shapes: given.first(MEASURED).inputs)
 
     def measure(weights: Weights) -> ArrayFacts:
         return measured(network.with_weights(weights), request)
@@ -83,7 +85,7 @@ def _tables(plan: Plan) -> list[DeviceTable]:
 
 def _through(run: Run, plan: Plan, units: Weights, progress: Callable[[int, float], None]) -> State:
     """Return the state behind the last step."""
-    mark = checkpoint.identity(_facts(plan), plan.data.inputs)
+    mark = checkpoint.identity(_facts(plan), plan.data.arrays)
     begun = run.begin(units)
     state = checkpoint.restored(plan.kept, begun, mark) if plan.resume else begun
     for behind, loss in run.steps(state, units):

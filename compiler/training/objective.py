@@ -19,7 +19,7 @@ Inputs = Mapping[str, Array]
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss of a network's weights on a batch, for one compensation mode."""
+    """The loss of a network's weights on a batch."""
 
     network: Network
     settings: Settings
@@ -34,14 +34,17 @@ class Objective:
         converters: Mapping[str, Converters],
         table: DeviceTable,
         key: Array,
-        mode: str,
+        refit: Array,
     ) -> Array:
-        """Return the loss of weights on one chip drawn by `key`. `labels` [N, classes] are shares of classes."""
+        """Return the loss of weights on one chip drawn by `key`, whose columns are fitted where `refit`.
+
+        `labels` [N, classes] are shares of classes.
+        """
         taught = self.network.values(teacher, inputs)
         clean = Sums()
         alone = self.network.values(weights, inputs, clean)
         chip = Chip(self.facts, converters, table)
-        noisy = on_chip(self.network, chip, weights, inputs, key, clean.kept if mode == "refit" else None)
+        noisy = on_chip(self.network, chip, weights, inputs, key, clean.kept, refit)
         total = self.distance(noisy, taught) + self.settings.clean * self.distance(alone, taught)
         if self.settings.feature:
             total = total + self.settings.feature * self._features(noisy, taught)

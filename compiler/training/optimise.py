@@ -53,46 +53,44 @@ class Run:
         return State(jnp.zeros((), jnp.int32), weights, weights, self._adam.init(weights))
 
     def steps(self, state: State, units: Weights) -> Iterator[tuple[State, float]]:
-        """Yield the state behind every step, and its loss. Facts are measured anew every `settings.measure` steps."""
+        """Yield the state behind every step, and its loss. Facts are measured anew every `settings.measure` steps.
+
+        The step is compiled once: facts of other weights have the same shapes, and what differs is an argument.
+        """
         facts: ArrayFacts | None = None
-        compiled: dict[str, Any] = {}
+        compiled: Any = None
         turns = self.settings.turns
         for step in range(int(state.step), self.settings.steps):
             if facts is None or step % self.settings.measure == 0:
                 facts = self.measure(real(state.weights, units))
-                compiled = compiled or self._compiled(facts, units)
-            mode = turns[step % len(turns)]
+                compiled = compiled or jax.jit(partial(self._step, Objective(self.network, self.settings, facts)))
+            refit = turns[step % len(turns)] == "refit"
             table = self.tables[(step // len(turns)) % len(self.tables)]
             drawn = batch(self.data, self.settings, self.seed, step)
             key = jax.random.fold_in(jax.random.key(self.seed), step)
             arrays = drawn.inputs, drawn.labels, facts.converters, table
-            state, loss = compiled[mode](state, self.network.weights, *arrays, key)
+            state, loss = compiled(state, units, self.network.weights, *arrays, key, refit)
             yield state, float(loss)
 
     @property
     def _adam(self) -> Any:
         return optax.adam(partial(_rate, self.settings), b2=BETA2)
 
-    def _compiled(self, facts: ArrayFacts, units: Weights) -> dict[str, Any]:
-        """Return the step of each mode, compiled once: facts of other weights have the same shapes."""
-        objective = Objective(self.network, self.settings, facts)
-        return {mode: jax.jit(partial(self._step, objective, units, mode)) for mode in self.settings.turns}
-
     def _step(
         self,
         objective: Objective,
-        units: Weights,
-        mode: str,
         state: State,
+        units: Weights,
         teacher: Weights,
         inputs: Mapping[str, Array],
         labels: Array | None,
         converters: Any,
         table: DeviceTable,
         key: Array,
+        refit: Array,
     ) -> tuple[State, Array]:
         def loss(weights: Weights) -> Array:
-            return objective.loss(real(weights, units), teacher, inputs, labels, converters, table, key, mode)
+            return objective.loss(real(weights, units), teacher, inputs, labels, converters, table, key, refit)
 
         found, gradient = jax.value_and_grad(loss)(state.weights)
         updates, optimiser = self._adam.update(gradient, state.optimiser)

@@ -20,8 +20,9 @@ class Settings:
     against the teacher, `clean` times the student without noise, `feature` times the squared difference of the values
     behind activations, over their variance, and `labels` times the cross entropy with labels, where data have them.
     `objective` says what outputs are: classes, or values. Samples are mixed in pairs with probability `mix`, moved by
-    up to `shift` places along each axis but the last, mirrored along the second with `flip` 1, and disturbed by
-    `jitter` standard deviations. Weights are averaged with the factor `average` a step. Facts of the compiler are
+    up to `shift` places along their first axis and `across` along their second (never along the last), mirrored along
+    the second with `flip` 1, disturbed by up to `jitter` standard deviations, and offset by `offset` of them, the same
+    along the whole first axis. Weights are averaged with the factor `average` a step. Facts of the compiler are
     measured anew every `measure` steps. The share `hold` of the data is kept back, and `chips` chips judge on it.
     """
 
@@ -36,8 +37,10 @@ class Settings:
     objective: str = "classes"
     mix: float = 0.5
     shift: int = 0
+    across: int = 0
     flip: int = 0
     jitter: float = 0.0
+    offset: float = 0.0
     average: float = 0.99
     measure: int = 100
     hold: float = 0.3
@@ -51,8 +54,9 @@ class Settings:
 
 BOUNDS = {
     "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0), "noise": (0.0, 100.0), "feature": (0.0, 1e6),
-    "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0), "shift": (0, 10**4), "flip": (0, 1),
-    "jitter": (0.0, 100.0), "average": (0.0, 0.999999), "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
+    "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0), "shift": (0, 10**4), "across": (0, 10**4),
+    "flip": (0, 1), "jitter": (0.0, 100.0), "offset": (0.0, 100.0), "average": (0.0, 0.999999),
+    "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
 }  # fmt: skip
 """The least and the most that a number may be."""
 

@@ -36,8 +36,9 @@ def on_chip(
     inputs: Mapping[str, Array],
     key: Array,
     aims: Mapping[str, Array] | None = None,
+    refit: bool | Array = True,
 ) -> Values:
-    """Return every value of the network on a chip drawn by `key`; with `aims`, columns are refitted to these sums.
+    """Return every value of the network on a chip drawn by `key`; with `refit`, columns are fitted to the sums `aims`.
 
     Layers in loops are not refitted: their devices are the same in every step.
     """
@@ -45,11 +46,13 @@ def on_chip(
     for number, op in enumerate(network.layers):
         if op.label.data in chip.converters:
             cells[op.label.data] = chip.cells(op, weights[op.weight.key.data], jax.random.fold_in(key, number))
-    return network.values(weights, inputs, layers(chip, cells, aims or {}))
+    return network.values(weights, inputs, layers(chip, cells, aims or {}, refit))
 
 
-def layers(chip: Chip, cells: Mapping[str, list[Cells]], aims: Mapping[str, Array]) -> LayerMeaning:
-    """Return the way of computing layers on a chip: those with `cells` by them, those with an aim refitted to it."""
+def layers(
+    chip: Chip, cells: Mapping[str, list[Cells]], aims: Mapping[str, Array], refit: bool | Array = True
+) -> LayerMeaning:
+    """Return the way of computing layers on a chip: those with `cells` by them; with `refit` they are fitted to `aims`."""
 
     def layer(op: nn.Layer, x: Array, weight: Array) -> Array:
         label = op.label.data
@@ -59,7 +62,7 @@ def layers(chip: Chip, cells: Mapping[str, list[Cells]], aims: Mapping[str, Arra
         codes = read(x, at)
         blocks = [converted(op, codes, block, at, chip.facts.adc) for block in cells[label]]
         y = blocks[0] if len(blocks) == 1 else jnp.sum(jnp.stack(blocks), axis=0)
-        return refitted(y, aims[label]) if label in aims else y
+        return jnp.where(refit, refitted(y, aims[label]), y) if label in aims else y
 
     return layer
 

@@ -8,7 +8,7 @@ from cimc.training.batches import Data, batch, split
 from cimc.training.settings import Settings
 
 DATA = Data({"x": normal(30, 8, 6, 2)}, np.eye(3, dtype=np.float32)[np.arange(30) % 3])
-LIVELY = Settings(batch=12, mix=0.8, shift=2, flip=1, jitter=0.3)
+LIVELY = Settings(batch=12, mix=0.8, shift=2, across=2, flip=1, jitter=0.3, offset=0.2)
 
 
 def test_equal_steps_give_equal_batches_and_others_do_not() -> None:
@@ -42,10 +42,24 @@ def test_disturbed_samples_stay_within_the_data() -> None:
 
 
 def test_a_shift_moves_whole_samples() -> None:
-    found = batch(DATA, Settings(batch=30, mix=0.0, shift=2), 1, 0).inputs["x"]
+    found = batch(DATA, Settings(batch=30, mix=0.0, shift=2, across=2), 1, 0).inputs["x"]
     windows = {one[a : a + 4, b : b + 2].tobytes() for one in DATA.inputs["x"] for a in range(5) for b in range(5)}
     moved = [row[2:6, 2:4].tobytes() in windows for row in found]
     assert all(moved)
+
+
+def test_frames_are_moved_and_their_coefficients_stay() -> None:
+    found = batch(DATA, Settings(batch=30, mix=0.0, shift=2), 1, 0).inputs["x"]
+    windows = {one[first : first + 4].tobytes() for one in DATA.inputs["x"] for first in range(5)}
+    assert {row[2:6].tobytes() for row in found} <= windows
+
+
+def test_an_offset_is_the_same_along_the_first_axis() -> None:
+    data = Data({"x": np.asarray(normal(30, 8, 6, 2) + 10.0 * normal(30, 1, 1, 1), np.float32)})
+    found = batch(data, Settings(batch=30, mix=0.0, offset=0.01), 0, 0).inputs["x"]
+    steps = {(one[1] - one[0]).round(3).tobytes() for one in data.inputs["x"]}
+    assert np.mean([(row[1] - row[0]).round(3).tobytes() in steps for row in found]) > 0.5
+    assert not {row.tobytes() for row in found} & {row.tobytes() for row in data.inputs["x"]}
 
 
 @pytest.mark.parametrize("hold", [0.01, 0.3, 0.9])

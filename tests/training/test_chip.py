@@ -113,6 +113,11 @@ def test_gradients_pass_the_dac_inside_its_range_and_end_outside() -> None:
         assert float(jax.grad(read)(x)) == pytest.approx(float(slope), abs=1e-5)
 
 
+def test_ties_go_to_even_before_the_zero_point_is_added_as_the_compiler_rounds() -> None:
+    at = chip.Converters(*(np.float32(x) for x in (0.5, 3.0, -127.0, 127.0)), np.ones((1, 1)), np.float32(1.0))
+    assert np.array_equal(chip.read(np.float32([0.25, 0.75, -0.25]), at), np.float32([0.0, 1.0, 0.0]))
+
+
 def test_gradients_pass_the_adc_inside_its_range_and_end_outside() -> None:
     from cimc.ir import nn
 

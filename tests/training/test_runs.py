@@ -78,6 +78,12 @@ def test_a_checkpoint_of_another_run_is_refused(tmp_path: Path) -> None:
         train(plan(tmp_path, resume=True, seed=6), stop)
 
 
+def test_runs_with_other_labels_are_other_runs() -> None:
+    x, y = samples(8, 3), np.eye(4, dtype=np.float32)[[0, 1, 2, 3] * 2]
+    marks = {checkpoint.identity({}, data.arrays) for data in (Data(x), Data(x, y), Data(x, y[::-1]))}
+    assert len(marks) == 3
+
+
 @pytest.mark.nightly
 def test_training_brings_noisy_chips_nearer_to_the_teacher(tmp_path: Path) -> None:
     settings = replace(SETTINGS, steps=120, batch=16, rate=0.01, measure=60, chips=4)

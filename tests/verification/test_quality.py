@@ -11,7 +11,8 @@ from frontend.onnx_models import model, node, weights, written
 
 from cimc.command_line.main import main
 from cimc.driving.driver import Compilation, Request, compile_model
-from cimc.proof.layer_losses import Comparison, LayerLoss
+from cimc.ir.types import CodeType
+from cimc.proof.layer_losses import Comparison, LayerLoss, quantised
 from cimc.proof.quality import cure, dearest, poor, shortfalls
 from cimc.proof.verdict import FloatDistance
 from cimc.targets import load_target
@@ -46,6 +47,12 @@ def test_every_tensor_has_its_losses(compiled: tuple[Path, Compilation]) -> None
         assert one.float_accumulated_db is not None and one.float_accumulated_db > 25
         assert one.float_sensitivity_db is not None and one.float_sensitivity_db >= 25
         assert 0 < one.codes_used <= one.codes and one.mean_error <= one.largest_error
+
+
+@pytest.mark.parametrize("zero", [0, 3])
+def test_floats_are_rounded_to_codes_as_the_compiler_rounds_them(zero: int) -> None:
+    code = CodeType.of(8, 0, 255, zero, 0.5)
+    assert quantised(np.float32([0.25, 0.75, 1.25, 200.0]), code).tolist() == [zero, zero + 2, zero + 2, 255]
 
 
 def test_what_is_beyond_the_range_shows(compiled: tuple[Path, Compilation]) -> None:
