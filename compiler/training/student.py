@@ -52,7 +52,7 @@ def on_chip(
 def layers(
     chip: Chip, cells: Mapping[str, list[Cells]], aims: Mapping[str, Array], refit: bool | Array = True
 ) -> LayerMeaning:
-    """Return the way of computing layers on a chip: those with `cells` by them; with `refit` they are fitted to `aims`."""
+    """Return the way of computing layers on a chip: those with `cells` by them; `refit` fits columns to `aims`."""
 
     def layer(op: nn.Layer, x: Array, weight: Array) -> Array:
         label = op.label.data
