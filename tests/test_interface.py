@@ -15,7 +15,7 @@ from rooms import sources
 
 import cimc
 from cimc.command_line import main
-from cimc.command_line.options import build_parser
+from cimc.command_line.commands import build_parser
 from cimc.isa.errors import CimcError, CimcWarning
 from cimc.passes.pipeline import DEFAULT
 

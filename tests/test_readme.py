@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from command_line.test_cases import run, without_hashes
 
-from cimc.command_line.options import build_parser
+from cimc.command_line.commands import build_parser
 from cimc.passes.pipeline import DEFAULT, STAGES
 from cimc.targets import built_in_names
 

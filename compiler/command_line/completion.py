@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator, Mapping
 
-from cimc.command_line.options import build_parser
+from cimc.command_line.commands import build_parser
 
 
 def completion_command(options: argparse.Namespace) -> int:

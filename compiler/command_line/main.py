@@ -1,4 +1,7 @@
-"""Entry point: parse, run one command, turn every failure into a coded message and an exit status."""
+"""Entry point: parse, run one command, turn every failure into a coded message and an exit status.
+
+What parsing does not need is imported where it is used: `cimc --help` stays fast.
+"""
 
 import argparse
 import contextlib
@@ -7,16 +10,14 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from cimc.command_line.forms import Form, form_in
-from cimc.command_line.kinds import require_kinds
-from cimc.command_line.options import build_parser
+from cimc.command_line.commands import build_parser
 from cimc.command_line.progress import clear_line
-from cimc.diagnostics import fail
-from cimc.isa.budgets import OverBudget, set_budgets
 from cimc.isa.errors import INTERRUPTED, USAGE, CimcError, CimcWarning
-from cimc.isa.opening import set_root
+
+if TYPE_CHECKING:
+    from cimc.command_line.forms import Form
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,9 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Work is spread over images and layers, on threads of ours: more threads inside each product only get in their way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     given = sys.argv[1:] if arguments is None else list(arguments)
-    form = form_in(given)
     try:
-        with _warnings_on_stderr(form):
+        with _warnings_on_stderr(given):
             status = _run(given)
         sys.stdout.flush()
         return status
@@ -36,17 +36,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _discard_output()  # the reader has what it wanted
         return 0
     except Exception as error:
-        return _report(error, form)
+        return _report(error, given)
 
 
 def _run(arguments: Sequence[str]) -> int:
-    parser = build_parser()
+    parser = build_parser([argument for argument in arguments if not argument.startswith("-")][:1])
     options, surplus = parser.parse_known_args(arguments)
     if surplus:
         parser.error(f"there is no place for {' '.join(surplus)}")
     if options.run is None:
         parser.print_help()
         return USAGE
+    from cimc.command_line.kinds import require_kinds
+
     _apply_policy(options)
     require_kinds(options)
     return int(options.run(options) or 0)
@@ -54,6 +56,9 @@ def _run(arguments: Sequence[str]) -> int:
 
 def _apply_policy(options: argparse.Namespace) -> None:
     """Set what this process grants to files of others. Raises OverBudget CIM0007."""
+    from cimc.isa.budgets import set_budgets
+    from cimc.isa.opening import set_root
+
     set_budgets(getattr(options, "budget", None) or ())
     set_root(getattr(options, "model_root", None))
 
@@ -64,7 +69,7 @@ def _discard_output() -> None:
 
 
 @contextlib.contextmanager
-def _warnings_on_stderr(form: Form) -> Iterator[None]:
+def _warnings_on_stderr(arguments: Sequence[str]) -> Iterator[None]:
     """Print every warning of ours, as errors are printed; Python shows those of other packages."""
 
     def show(
@@ -77,7 +82,7 @@ def _warnings_on_stderr(form: Form) -> Iterator[None]:
     ) -> None:
         clear_line()
         if isinstance(message, CimcWarning):
-            print(form.warning(message), file=sys.stderr)
+            print(_form(arguments).warning(message), file=sys.stderr)
         else:
             print(warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr, end="")
 
@@ -87,13 +92,19 @@ def _warnings_on_stderr(form: Form) -> Iterator[None]:
         yield
 
 
-def _report(error: Exception, form: Form) -> int:
+def _form(arguments: Sequence[str]) -> "Form":
+    from cimc.command_line.forms import form_in
+
+    return form_in(arguments)
+
+
+def _report(error: Exception, arguments: Sequence[str]) -> int:
     """Print an error and return its exit status."""
     known = _of_file(error) if isinstance(error, OSError) else _of_memory(error)
     if not isinstance(known, CimcError):
         known = _internal(error)
     clear_line()
-    print(form.error(known), file=sys.stderr)
+    print(_form(arguments).error(known), file=sys.stderr)
     return known.status
 
 
@@ -101,6 +112,8 @@ def _of_memory(error: Exception) -> Exception:
     """Return the error for memory that the system does not give, with what was asked; any other error as it is."""
     if not isinstance(error, MemoryError):
         return error
+    from cimc.isa.budgets import OverBudget
+
     asked = str(error) or "the system gives no more"
     return OverBudget("CIM0006", f"out of memory: {asked}", "give the process more memory, or the command less data")
 
@@ -110,6 +123,8 @@ def _of_file(error: OSError) -> CimcError:
 
     Files that are written report for themselves.
     """
+    from cimc.diagnostics import fail
+
     if error.filename is None and error.errno == errno.ENOSPC:
         _discard_output()
         return fail("CIM0002", f"cannot write the output: {error.strerror}", hint="free some space")
@@ -120,6 +135,8 @@ def _of_file(error: OSError) -> CimcError:
 def _internal(error: Exception) -> CimcError:
     """Return the error for a bug of ours, whose traceback is written to a file."""
     import traceback
+
+    from cimc.diagnostics import fail
 
     trace = "".join(traceback.format_exception(error))
     content = f"cimc {_version()}\narguments: {sys.argv[1:]!r}\npython: {sys.version}\n\n{trace}"

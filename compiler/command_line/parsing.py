@@ -2,14 +2,13 @@
 
 import argparse
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any, NoReturn
-
-from cimc.diagnostics import fail
 
 
 def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return the hint for a word that is not known: one that it begins, the nearest, or `otherwise`."""
+    from difflib import get_close_matches
+
     words = list(known)
     near = [one for one in words if one.startswith(word)] or get_close_matches(word, words, 1)
     return f"did you mean {near[0]}?" if near else otherwise
@@ -26,11 +25,11 @@ class Parser(argparse.ArgumentParser):
         for option in self._options_in(args):
             if option not in self._option_string_actions:
                 hint = did_you_mean(option, self._option_string_actions, self._help())
-                raise fail("CIM0003", f"{self.prog}: there is no option {option}", hint=hint)
+                raise self._refusal(f"there is no option {option}", hint)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        raise fail("CIM0003", f"{self.prog}: {message.removeprefix('argument ')}", hint=self._help())
+        raise self._refusal(message.removeprefix("argument "), self._help())
 
     def _options_in(self, arguments: Sequence[str]) -> Iterable[str]:
         """Yield the names of the options given to this parser itself; those behind a command are the command's."""
@@ -47,7 +46,12 @@ class Parser(argparse.ArgumentParser):
             return
         what, known = str(action.metavar or action.dest).lower(), list(map(str, action.choices))
         hint = did_you_mean(str(value), known, f"one of {', '.join(known)}")
-        raise fail("CIM0003", f"{self.prog}: there is no {what} {value!r}", hint=hint)
+        raise self._refusal(f"there is no {what} {value!r}", hint)
+
+    def _refusal(self, message: str, hint: str) -> Exception:
+        from cimc.diagnostics import fail
+
+        return fail("CIM0003", f"{self.prog}: {message}", hint=hint)
 
     def _help(self) -> str:
         return f"`{self.prog} --help` shows what there is"

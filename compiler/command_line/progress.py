@@ -3,8 +3,6 @@
 import sys
 import time
 
-from cimc.driving.durations import spoken
-
 WORTH_SAYING_S = 10.0
 """Less time than this left is not shown."""
 
@@ -35,5 +33,7 @@ class Progress:
 
     def _left(self, done: int) -> str:
         """Return how long the rest takes at the speed so far."""
+        from cimc.driving.durations import spoken
+
         left = (time.monotonic() - self._started) / max(done, 1) * (self._total - done)
         return f", {spoken(left)} left" if done and left >= WORTH_SAYING_S else ""

@@ -10,7 +10,7 @@ import pytest
 from command_line.conftest import Command
 
 import cimc.command_line.doctor as doctor
-from cimc.command_line.options import build_parser
+from cimc.command_line.commands import build_parser
 
 
 def completed(script: str, line: str) -> list[str]:
