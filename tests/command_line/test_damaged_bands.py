@@ -1,7 +1,6 @@
 """Files of bands that others wrote: what is not there, or is something else, is refused by a code."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -65,6 +64,6 @@ def test_memory_that_is_not_there_is_told_with_what_was_asked(
     def hungry(*_: object) -> Callable[..., int]:
         return np.empty(1 << 60, np.uint8)  # type: ignore[return-value]
 
-    monkeypatch.setattr(sys.modules["cimc.command_line.main"], "require_kinds", hungry)
+    monkeypatch.setattr("cimc.command_line.kinds.require_kinds", hungry)
     assert main(["target", "list"]) == BUDGET
     assert "out of memory: Unable to allocate 1.00 EiB" in capsys.readouterr().err
