@@ -134,7 +134,9 @@ def _values(operand: Operand) -> tuple[int, ...]:
 
 def _pack(field: Field, operand: Operand) -> int:
     mask = (1 << field.bits) - 1
-    return sum((value & mask) << (i * field.bits) for i, value in enumerate(_values(operand)))
+    if isinstance(operand, int):
+        return operand & mask
+    return sum((value & mask) << (i * field.bits) for i, value in enumerate(operand))
 
 
 def _unpack(name: str, slot: Slot, bits: int) -> Operand:

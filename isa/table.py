@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from cimc.isa.limits import (
     ACCUMULATOR_BITS,
@@ -50,11 +51,11 @@ class Field:
     def width(self) -> int:
         return self.bits * self.count
 
-    @property
+    @cached_property
     def lowest(self) -> int:
         return -(1 << (self.bits - 1)) if self.signed else 0
 
-    @property
+    @cached_property
     def highest(self) -> int:
         if self.names:
             return len(self.names) - 1

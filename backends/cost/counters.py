@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
+from operator import add, attrgetter
 
 Number = int | Fraction
 
@@ -60,18 +61,21 @@ class Counters:
     """products of drift calibration, once"""
 
     def __add__(self, other: "Counters") -> "Counters":
-        return Counters(*(a + b for a, b in zip(self.values(), other.values(), strict=True)))
+        return Counters(*map(add, self.values(), other.values()))
 
     def __sub__(self, other: "Counters") -> "Counters":
         return self + other.times(-1)
 
     def times(self, count: Number) -> "Counters":
         """Return the counters of so many runs of the same."""
+        if count == 1:
+            return self
         return Counters(*(count * value for value in self.values()))  # type: ignore[arg-type]  # whole times whole
 
     def values(self) -> tuple[int, ...]:
         """Return the values in the order of NAMES."""
-        return tuple(getattr(self, name) for name in NAMES)
+        values: tuple[int, ...] = _VALUES(self)
+        return values
 
     def only(self, names: Iterable[str]) -> "Counters":
         """Return the counters of these names, the others 0."""
@@ -79,6 +83,8 @@ class Counters:
 
 
 NAMES = tuple(one.name for one in fields(Counters))
+_VALUES = attrgetter(*NAMES)
+NOTHING = Counters()
 DATA = ("row_on", "pulse", "charge", "adc_mag")
 """Counters that data decide: known only of a run that was counted."""
 ONCE = ("programmed", "cal_products")
@@ -88,14 +94,14 @@ ARRAY = ("products", "phases", "conversions", "serial_phases", "cells", "macs", 
 
 def total(counts: Iterable[Counters]) -> Counters:
     """Return the sum of counters."""
-    return sum(counts, Counters())
+    return Counters(*map(sum, zip(*(one.values() for one in counts), strict=True)))
 
 
 @dataclass(frozen=True)
 class Work:
     """What one instruction does: everything, and what of it the array of each tile does."""
 
-    counters: Counters = field(default_factory=Counters)
+    counters: Counters = NOTHING
     tiles: Mapping[int, Counters] = field(default_factory=dict)
 
     def with_data(self, tiles: Mapping[int, Counters]) -> "Work":

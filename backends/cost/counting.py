@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cimc.backends.cost.counters import Counters, Work, total
+from cimc.backends.cost.counters import NOTHING, Counters, Work, total
 from cimc.backends.cost.overlap import blocks_read, timed
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Machine, machine
@@ -20,6 +20,7 @@ from cimc.isa.table import ELEMENT_TYPES
 
 MULTIPLIER, OFFSET, EXPONENTIAL, NUMBER = ELEMENT_TYPES["i32"][0], ELEMENT_TYPES["i64"][0], 4, 4
 """Bytes of the entries of an instruction's tables."""
+ISSUED = Counters(issued=1)
 
 
 def works(program: Program) -> tuple[Work, ...]:
@@ -45,7 +46,7 @@ class _Counting:
         self.blocks: dict[int, Region] = {}
         self.used: dict[int, int] = {}
         self.conductances = program.conductances
-        self.counts = [Counters()] * len(program.instructions)
+        self.counts = [NOTHING] * len(program.instructions)
         self.tiles: list[dict[int, Counters]] = [{} for _ in program.instructions]
 
     def body(self, start: int, weight: int) -> int:
@@ -54,7 +55,7 @@ class _Counting:
         while index < len(self.code):
             instruction = self.code[index]
             work = self._counted(index, instruction)
-            self.counts[index] += replace(work.counters, issued=1).times(weight)
+            self.counts[index] += (work.counters + ISSUED).times(weight)
             for tile, done in work.tiles.items():
                 self.tiles[index][tile] = self.tiles[index].get(tile, Counters()) + done.times(weight)
             if instruction.name in ("halt", "endloop"):

@@ -1,9 +1,10 @@
 """What a program takes on its target: time and energy of every instruction, each with its bounds."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from functools import cached_property
+from functools import cache, cached_property, partial
 from math import ceil
 from typing import Any
 
@@ -82,9 +83,12 @@ class Pricing:
         return (*EACH, *(CONVERTERS_AND_CELLS if self.basis == BOTTOM_UP else ()))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Charge:
-    """What one instruction does and takes, for one sample: energies in pJ by component, times in ns by unit."""
+    """What one instruction does and takes, for one sample: energies in pJ by component, times in ns by unit.
+
+    Instructions that do the same share one: exact sums over a program are as long as it does different things.
+    """
 
     counters: Counters
     energy: Mapping[str, Interval]
@@ -118,8 +122,20 @@ class Estimate:
         return self.pricing.target
 
     @cached_property
+    def _shares(self) -> Mapping[Charge, int]:
+        """Each charge, and how many instructions share it."""
+        return Counter(self.charges)
+
+    def _summed(self, part: Callable[[Charge], Interval]) -> Interval:
+        return summed(part(charge).times(count) for charge, count in self._shares.items())
+
+    @cached_property
     def energy_pj(self) -> Interval:
-        return summed(charge.energy_pj for charge in self.charges)
+        return self._summed(lambda charge: charge.energy_pj)
+
+    @cached_property
+    def array_ns(self) -> Interval:
+        return self._summed(lambda charge: charge.array_ns)
 
     @cached_property
     def counters(self) -> Counters:
@@ -128,18 +144,18 @@ class Estimate:
 
     @cached_property
     def time_ns(self) -> Interval:
-        return summed(charge.time_ns for charge in self.charges)
+        return self._summed(lambda charge: charge.time_ns)
 
     def component(self, name: str) -> Interval:
         """Return the energy in pJ that one component takes."""
-        return summed(charge.energy[name] for charge in self.charges)
+        return self._summed(lambda charge: charge.energy[name])
 
     def by_bits(self) -> Mapping[int, Counters]:
         """Return what is done for input codes of so many bits."""
-        found: dict[int, Counters] = {}
+        found: dict[int, list[Counters]] = {}
         for work, bits in zip(self.works, self.bits, strict=True):
-            found[bits] = found.get(bits, Counters()) + work.counters
-        return found
+            found.setdefault(bits, []).append(work.counters)
+        return {bits: total(counts) for bits, counts in found.items()}
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -164,7 +180,7 @@ def estimate(program: Program, data: DataCounting | None = None, basis: str = PU
     if data:
         done = tuple(work.with_data(data.means(index)) for index, work in enumerate(done))
     bits = tuple(input_bits(program, pricing.target))
-    charges = tuple(charge(pricing, work.counters, n) for work, n in zip(done, bits, strict=True))
+    charges = tuple(map(cache(partial(charge, pricing)), (work.counters for work in done), bits))
     return Estimate(pricing, done, bits, charges, data.samples if data else 0)
 
 

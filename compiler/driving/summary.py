@@ -24,7 +24,6 @@ from cimc.isa.binary import program_digest
 from cimc.passes.costs import Cost, depthwise_price, layer_cost, vectors_of
 from cimc.passes.mixed_precision import FULL
 from cimc.targets import Target
-from cimc.targets.prices import summed
 
 SHOWN_LAYERS = 12
 LAYER_HEADS = ("layer", "matrix", "blocks", "tiles", "vectors")
@@ -54,7 +53,7 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
         "most_layers_in_a_tile": max(tenants.values(), default=0),
         "devices": sum(_devices(compilation, op, target) for op in layers if op.shares is None),
         "conversions": sum(_conversions(op) for op in layers),
-        "array_us": round(float(summed(charge.array_ns for charge in cost.charges).value) / 1e3, 3),
+        "array_us": round(float(cost.array_ns.value) / 1e3, 3),
         "array_uj": round(float(cost.component("array").value) / 1e6, 3),
         "array_us_alone": round(alone.time_ns / 1000, 3),
         "replicas": {names[op.label.data]: op.copies for op in layers if op.copies > 1},

@@ -1,6 +1,6 @@
 """Short constructors and readers for the builtin attributes our dialects use.
 
-Making one costs more than finding it again: those of integers and text, which equal ones can stand for, are kept.
+Making one costs more than finding it again: those of numbers and text, which equal ones can stand for, are kept.
 """
 
 from collections.abc import Iterable
@@ -39,7 +39,13 @@ def _integer(value: int) -> Integer:
 
 
 def real(value: float) -> Real:
-    return FloatAttr(float(value), f64)
+    return _real(float(value).hex())
+
+
+@lru_cache(KEPT)
+def _real(value: str) -> Real:
+    """Return a number by its bits: 0 and -0 are equal, and not the same."""
+    return FloatAttr(float.fromhex(value), f64)
 
 
 @lru_cache(KEPT)

@@ -9,7 +9,7 @@ from xdsl.ir import Attribute, SSAValue
 
 from cimc.ir import nn
 from cimc.ir.attributes import floats, integer, ints, real, text
-from cimc.ir.types import CodeType, WeightRef, float_tensor, shape_of, tensor_of
+from cimc.ir.types import CodeType, WeightRef, float_tensor, shape_of, tensor, tensor_of
 
 Shape = tuple[int, ...]
 Pair = tuple[int, int]
@@ -39,7 +39,7 @@ class Window:
 
 def typed(like: SSAValue, shape: Sequence[int]) -> TensorType[Attribute]:
     """Return the tensor type of `shape` with the elements of `like`."""
-    return TensorType(tensor_of(like).element_type, list(shape))
+    return tensor(tensor_of(like).element_type, tuple(shape))
 
 
 def broadcast(a: SSAValue, b: SSAValue) -> Shape:

@@ -1,6 +1,8 @@
 """Types of the IR: integer codes with a scale, references to weights, and small readers of tensor types."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import TypeVar
 
 from xdsl.dialects.builtin import Float32Type, FloatData, IntAttr, StringAttr, TensorType, f32
 from xdsl.ir import Attribute, ParametrizedAttribute, SSAValue, TypeAttribute
@@ -8,6 +10,10 @@ from xdsl.irdl import irdl_attr_definition
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
+
+from cimc.ir.attributes import KEPT
+
+Element = TypeVar("Element", bound=Attribute)
 
 
 @irdl_attr_definition
@@ -100,11 +106,17 @@ def dims_of(text: str) -> tuple[int, ...]:
 
 
 def float_tensor(shape: Sequence[int]) -> TensorType[Float32Type]:
-    return TensorType(f32, list(shape))
+    return tensor(f32, tuple(shape))
 
 
 def code_tensor(shape: Sequence[int], code: CodeType) -> TensorType[CodeType]:
-    return TensorType(code, list(shape))
+    return tensor(code, tuple(shape))
+
+
+@lru_cache(KEPT)
+def tensor(element: Element, shape: tuple[int, ...]) -> TensorType[Element]:
+    """Return the type of a tensor per sample; equal ones are made once."""
+    return TensorType(element, list(shape))
 
 
 def tensor_of(value: SSAValue) -> TensorType[Attribute]:

@@ -13,10 +13,12 @@ from cimc.ir.graph import Graph, weight_refs
 from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, OutputOp
 from cimc.ir.short import print_short
+from cimc.ir.types import WeightRef
 
 State = tuple[Any, ...]
-_SOUND: WeakKeyDictionary[Operation, State] = WeakKeyDictionary()
-"""What the rules of each operation saw when it last kept them: most passes leave most operations as they are."""
+References = tuple[tuple[str, WeightRef], ...]
+_SOUND: WeakKeyDictionary[Operation, tuple[State, References]] = WeakKeyDictionary()
+"""What the rules of each operation saw when it last kept them, and its weights: most passes leave most as they are."""
 
 
 class BrokenGraph(RuntimeError):
@@ -65,37 +67,38 @@ def _undeclared(op: Operation) -> Iterator[str]:
 
 def _operations(graph: Graph, operations: Sequence[Operation]) -> Iterator[str]:
     for op in operations:
-        fault = _own_fault(op)
-        if fault is not None:
-            yield f"{_described(op)}: {fault}"
-        if isinstance(op.location, UnknownLoc) or not names_of(op.location):
-            yield f"{_described(op)}: its location is unknown"
-        for name, ref in weight_refs(op):
-            fault = graph.weights.check(ref)
-            if fault is not None:
-                yield f"{_described(op)}: {name}: {fault}"
+        faults, references = _own(op)
+        wrong = (f"{name}: {fault}" for name, ref in references if (fault := graph.weights.check(ref)))
+        yield from (f"{_described(op)}: {fault}" for fault in (*faults, *wrong))
 
 
-def _own_fault(op: Operation) -> str | None:
-    """Return what breaks an operation's own rules, asked again only where something that they see has changed."""
-    state = _state(op)
-    if state is not None and _SOUND.get(op) == state:
-        return None
+def _own(op: Operation) -> tuple[Sequence[str], References]:
+    """Return what breaks an operation's own rules, asked again only where they see other things; and its weights."""
+    state, known = _state(op), _SOUND.get(op)
+    if known and known[0] == state:
+        return (), known[1]
+    faults, references = tuple(_own_faults(op)), tuple(weight_refs(op))
+    if state is not None and not faults:
+        _SOUND[op] = state, references
+    return faults, references
+
+
+def _own_faults(op: Operation) -> Iterator[str]:
+    """Yield what breaks an operation's own rules, and a location that names no node."""
     try:
         op.verify_()
     except (VerifyException, ValueError, IndexError) as error:
-        return str(error)
-    if state is not None:
-        _SOUND[op] = state
-    return None
+        yield str(error)
+    if isinstance(op.location, UnknownLoc) or not names_of(op.location):
+        yield "its location is unknown"
 
 
 def _state(op: Operation) -> State | None:
     """Return all that an operation's own rules see; None for those of loops, which see other operations."""
     if op.name.startswith("loop."):
         return None
-    types = (*(value.type for value in op.operands), *(value.type for value in op.results))
-    return (len(op.operands), *types, *op.properties.items(), *op.attributes.items())
+    types = [value.type for value in (*op.operands, *op.results)]
+    return (len(op.operands), op.location, *types, *op.properties.items(), *op.attributes.items())
 
 
 def _dominance(operations: Sequence[Operation]) -> Iterator[str]:
