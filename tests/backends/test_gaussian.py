@@ -1,7 +1,12 @@
 """The integer Gaussian: known answers, equality of both forms, moments, distribution and tails."""
 
+import ctypes
 import math
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
 from itertools import pairwise
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -10,6 +15,17 @@ import pytest
 from cimc.backends.noise import draws, gaussian, gaussian_table
 
 ONE = 1 << 16
+KERNELS = Path(__file__).parents[2] / "backends" / "kernels"
+COMPILED = """#include <math.h>
+#include <stdint.h>
+#include <string.h>
+#undef __x86_64__  /* the plain level alone: the Gaussian is the same text for all */
+#include "native.c"
+EXPORT void every_normal(const int32_t *cells, const uint32_t *words, int count, double *z) {
+    for (int i = 0; i < count; i++) z[i] = normal(cells, words[i]);
+}
+"""
+Normals = Callable[[np.ndarray], np.ndarray]
 SIZES = [1_000_000, pytest.param(10_000_000, marks=pytest.mark.nightly)]
 
 
@@ -20,7 +36,7 @@ def sample(count):
     return np.concatenate(parts) / ONE
 
 
-@pytest.mark.parametrize("e", [0, 1, 13, 30])
+@pytest.mark.parametrize("e", range(gaussian_table.ROWS))
 def test_the_stored_table_is_the_computed_one(e):
     assert list(gaussian.table()[e]) == gaussian_table.row(e)
 
@@ -81,3 +97,52 @@ def test_tails(count, beyond):
     expected = count * probability
     for found in ((z > beyond).sum(), (z < -beyond).sum()):
         assert abs(found - expected) < 4 * math.sqrt(expected) + 1
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Normals:
+    """The Gaussian of the kernels: uint32 words to doubles."""
+    compiler = shutil.which("cc")
+    if compiler is None or not (KERNELS / "native.c").is_file():
+        pytest.skip("no C compiler, or no source of the kernels")
+    folder = tmp_path_factory.mktemp("normal")
+    (folder / "normals.c").write_text(COMPILED)
+    build = [compiler, "-O1", "-fPIC", "-shared", f"-I{KERNELS}", "normals.c", "-o", "normals.so"]
+    subprocess.run(build, cwd=folder, check=True)
+    library = ctypes.CDLL(str(folder / "normals.so"))
+    rows = np.array(gaussian.table())
+    cells = np.stack([rows[:, :-1], rows[:, :-1] - rows[:, 1:]], axis=-1).astype(np.int32)
+
+    def of_words(words: np.ndarray) -> np.ndarray:
+        z = np.empty(len(words))
+        places = [ctypes.c_void_p(array.ctypes.data) for array in (cells, words)]
+        library.every_normal(*places, len(words), ctypes.c_void_p(z.ctypes.data))
+        return z
+
+    return of_words
+
+
+def corners() -> np.ndarray:
+    """Return words of both signs at the first, second, middle and last place of every cell of every row, and 0."""
+    rests = (0, 1, (1 << 24) - 1, 1 << 24, (1 << 25) - 1)
+    digits = np.array([1 << 30 | cell << 25 | rest for cell in range(32) for rest in rests], np.uint32)
+    words = np.concatenate([digits >> np.uint32(row) for row in range(31)] + [np.zeros(1, np.uint32)])
+    return np.concatenate([words, words | np.uint32(1 << 31)])
+
+
+def test_the_compiled_form_agrees_at_the_corners_of_every_cell(compiled: Normals):
+    words = corners()
+    wanted = [gaussian.of_word(int(word)) for word in words]
+    assert compiled(words).tolist() == gaussian.of_words(words).tolist() == wanted
+
+
+def every_word(signs: int) -> Iterator[np.ndarray]:
+    at_once = 1 << 22
+    for start in range(0, signs << 31, at_once):
+        yield np.arange(start, start + at_once, dtype=np.uint64).astype(np.uint32)
+
+
+@pytest.mark.nightly
+def test_the_compiled_form_agrees_for_every_word(compiled: Normals):
+    for words in every_word(signs=2):
+        assert np.array_equal(compiled(words), gaussian.of_words(words)), hex(int(words[0]))

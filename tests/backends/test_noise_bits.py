@@ -1,6 +1,6 @@
 """What noise gives is stored: a law that both interpreters share has nothing else that notices when it changes.
 
-A row of noise_bits.txt is a profile, a source, a kind of pairs, and the hash of all that a run shows. `--bless` writes it.
+A row of noise_bits.txt is a machine, a profile, a source, and the hash of all that a run shows. `--bless` writes it.
 """
 
 import hashlib
@@ -61,7 +61,7 @@ def stored(*which: str) -> list[str]:
 
 
 def by_day(machine: str, name: str) -> bool:
-    """Return whether continuous integration asks: all profiles on one machine, one profile on all, the rest by night."""
+    """Return whether continuous integration asks: all profiles on one machine, one profile on all machines."""
     return machine == "one" or name in (NO_NOISE, "pcm")
 
 

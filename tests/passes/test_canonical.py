@@ -240,6 +240,16 @@ def test_other_pads_stay(value: float, tmp_path: Path) -> None:
     assert operations(made(model(nodes, IMAGE, constants), tmp_path)) == ["pad", "conv"]
 
 
+@pytest.mark.parametrize(("before", "behind"), [(0, 2), (2, 0), (1, 1)])
+@pytest.mark.parametrize("operator", ["Conv", "AveragePool"])
+def test_pads_of_channels_stay(operator: str, before: int, behind: int, tmp_path: Path) -> None:
+    """A window has no padding across channels, neither before nor behind them."""
+    constants = {"p": [0, before, 1, 1, 0, behind, 1, 1], "w": weights(3, 6, 3, 3)}
+    pool = ("AveragePool", "", {"kernel_shape": [3, 3], "count_include_pad": 1})
+    nodes = chain(("Pad", "p"), ("Conv", "w") if operator == "Conv" else pool)
+    assert operations(made(model(nodes, IMAGE, constants), tmp_path))[0] == "pad"
+
+
 def test_clamps_merge(tmp_path: Path) -> None:
     constants = {"l": np.float32(-1.0), "h": np.float32(6.0), "one": np.float32(0.5)}
     nodes = chain(("Relu", ""), ("Clip", "l h"), ("Clip", "- one"))
