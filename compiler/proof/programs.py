@@ -18,6 +18,16 @@ from cimc.passes.ranges import Ranges
 from cimc.targets.target import target_of
 
 
+class _Missing:
+    """What a table of facts holds under a key that it does not have."""
+
+    def __repr__(self) -> str:
+        return "no such fact"
+
+
+MISSING = _Missing()
+
+
 @dataclass(frozen=True)
 class Difference:
     """The first place where two things that must be equal are not."""
@@ -188,11 +198,14 @@ def _frame(want: Program, found: Program) -> Difference | None:
     for name in ("inputs", "outputs", "activation_bytes", "meta"):
         a, b = getattr(want, name), getattr(found, name)
         if a != b:
-            if isinstance(a, Mapping):
-                key = next(key for key in {**a, **b} if a.get(key) != b.get(key))
-                return Difference(f"meta {key!r}", _clipped(a.get(key)), _clipped(b.get(key)))
-            return Difference(name, _clipped(a), _clipped(b))
+            return _fact(a, b) if isinstance(a, Mapping) else Difference(name, _clipped(a), _clipped(b))
     return None
+
+
+def _fact(want: Mapping[str, Any], found: Mapping[str, Any]) -> Difference:
+    """Return the first difference of two unequal tables of facts; a fact may be None, which is not to miss it."""
+    key = next(key for key in {**want, **found} if want.get(key, MISSING) != found.get(key, MISSING))
+    return Difference(f"meta {key!r}", _clipped(want.get(key, MISSING)), _clipped(found.get(key, MISSING)))
 
 
 def _clipped(value: object) -> str:

@@ -11,6 +11,7 @@ import pytest
 from command_line.test_cases import run
 from verification.changes import CHANGES, Change, changed
 
+from cimc.backends.emission.builder import Emission
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.reference import sampled as reference_sample
 from cimc.driving.arrays import feed, load_arrays
@@ -231,3 +232,53 @@ def faulty(program: Program) -> tuple[Compilation, Prover]:
 def inputs(compilation: Compilation) -> dict[str, Any]:
     path = str(SAMPLES / "digits_test.npz")
     return feed(load_arrays(path), graph_intakes(compilation.graph, {EVERY: {"scale": 0.0625}}), path, limit=2)
+
+
+def relabelled(program: Program, at: int, **changes: Any) -> Program:
+    layers = list(program.layers)
+    layers[at] = replace(layers[at], **changes)
+    return replace(program, layers=tuple(layers))
+
+
+def moved(program: Program) -> Program:
+    """Return the program whose first instruction is said to come from the layer of its last."""
+    other = next(location for location in reversed(program.locations) if location not in (program.locations[0], ()))
+    return replace(program, locations=(other, *program.locations[1:]))
+
+
+def with_meta(**facts: Any) -> Callable[[Program], Program]:
+    return lambda program: replace(program, meta={**program.meta, **facts})
+
+
+def without_meta(key: str) -> Callable[[Program], Program]:
+    return lambda program: replace(program, meta={k: v for k, v in program.meta.items() if k != key})
+
+
+PROVENANCE: dict[str, tuple[Callable[[Program], Program], str]] = {
+    "location": (moved, r"^instruction 0 \(layer node_conv2d\): expected layer node_conv2d, found node_linear"),
+    "no location": (lambda p: replace(p, locations=((),) * len(p.locations)), "expected layer node_conv2d, found none"),
+    "layer's name": (lambda p: relabelled(p, 0, name="other"), "^layer "),
+    "layer's tensor": (lambda p: relabelled(p, -1, tensor="other"), "^layer "),
+    "layer's nodes": (lambda p: relabelled(p, -1, nodes=(*p.layers[-1].nodes, "other")), "^layer "),
+    "layers' order": (lambda p: replace(p, layers=p.layers[::-1]), "^layer "),
+    "a layer more": (lambda p: replace(p, layers=(*p.layers, replace(p.layers[0], name="other"))), "^layer other"),
+    "no layers": (lambda p: replace(p, layers=()), "^table of layers: expected 7 layers, found none"),
+    "model": (with_meta(model={"name": "x", "sha256": "0"}), "^meta 'model'"),
+    "target": (with_meta(target={}), "^meta 'target'"),
+    "options": (without_meta("options"), "^meta 'options'"),
+    "ranges": (without_meta("ranges"), "^meta 'ranges'"),
+    "a fact more": (with_meta(extra=1), "^meta 'extra': expected no such fact, found 1"),
+    "a fact of nothing more": (with_meta(extra=None), "^meta 'extra': expected no such fact, found None"),
+    "output": (lambda p: replace(p, outputs=(replace(p.outputs[0], name="other"),)), "^outputs"),
+}
+
+
+@pytest.mark.parametrize("part", PROVENANCE)
+def test_provenance_is_compared(part: str, program: Program, emission: Emission) -> None:
+    change, named = PROVENANCE[part]
+    assert re.search(named, str(compare_programs(emission, change(program))))
+
+
+@pytest.fixture(scope="module")
+def emission(program: Program) -> Emission:
+    return recompile(MODEL, program).emission
