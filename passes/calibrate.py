@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cimc.diagnostics import fail
 from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.ir.attributes import int_values
-from cimc.ir.facts import RANGE
+from cimc.ir.facts import RANGE, WIDE_RANGE, Fact
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import HIDDEN, Canonical, Computed, InputOp, QuantiseOp, RecodeOp
@@ -34,11 +34,16 @@ LEVELS = 127
 """Code levels above zero that the rules mse and entropy reckon with."""
 
 
+Bounds = Mapping[str, tuple[float, float]]
+"""Label of a value -> its lowest and highest real value."""
+
+
 @dataclass(frozen=True)
 class Calibrate:
     """Write `cim.range` (low, high) on every operation whose codes are not fixed; stored `ranges` win over data.
 
-    `method` is minmax, percentile, mse or entropy (passes/histogram.py).
+    `method` is minmax, percentile, mse or entropy (passes/histogram.py). With `room`, codes of more bits than the DAC
+    has reach so many times as far as the largest |x| of the data: their last bit is worth less than what clips.
     """
 
     name: ClassVar[str] = "calibrate"
@@ -47,6 +52,7 @@ class Calibrate:
     method: str = "percentile"
     percentile: float = 99.99
     inputs: str = "auto"
+    room: float = 0.0
     target: Target | None = field(default=None, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
@@ -57,10 +63,11 @@ class Calibrate:
         computed = [op for op in computed if op not in fixed or self._is_replaced(op)]
         if not self.ranges:
             self._require_rows(graph)
-        found = self._stored(computed) if self.ranges else self._measured(graph, computed)
+        found, wide = self._stored(computed) if self.ranges else self._measured(graph, computed)
         for op in computed:
-            _require_size(op.label.data, *found[op.label.data])
-            RANGE.note(op, found[op.label.data])
+            _note(RANGE, op, found)
+            if op.label.data in wide:
+                _note(WIDE_RANGE, op, wide)
         return graph
 
     def _is_replaced(self, op: Computed) -> bool:
@@ -76,7 +83,7 @@ class Calibrate:
             if isinstance(op, InputOp) and op.integers is not None:
                 _require_known(op, self.data[op.label.data])
 
-    def _stored(self, computed: Sequence[Computed]) -> Mapping[str, tuple[float, float]]:
+    def _stored(self, computed: Sequence[Computed]) -> tuple[Bounds, Bounds]:
         assert self.ranges is not None
         known = self.ranges.activations
         for op in computed:
@@ -88,11 +95,12 @@ class Calibrate:
                     node=node,
                     hint="they belong to another model or version",
                 )
-        return known
+        return known, self.ranges.wide
 
-    def _measured(self, graph: Graph, computed: list[Canonical]) -> dict[str, tuple[float, float]]:
+    def _measured(self, graph: Graph, computed: list[Canonical]) -> tuple[Bounds, Bounds]:
+        """Return the ranges of all values, and the wide ones of those for which there may be room."""
         if not computed:
-            return {}
+            return {}, {}
         labels = [op.label.data for op in computed]
         evaluator = Evaluator(graph, values=labels, batch=samples_at_once(graph))
         bounds = {label: [math.inf, -math.inf] for label in labels}
@@ -121,7 +129,17 @@ class Calibrate:
         found |= {op.label.data: known for op in computed if (known := _known(graph, op))}
         found |= {op.label.data: _hidden(found[op.label.data]) for op in computed if op.can_hide}
         inputs = [op for op in computed if isinstance(op, InputOp)]
-        return found | {op.label.data: self._range_of_input(op) for op in inputs}
+        found |= {op.label.data: self._range_of_input(op) for op in inputs}
+        return found, {op.label.data: self._wide(op, bounds[op.label.data]) for op in computed if self._has_room(op)}
+
+    def _has_room(self, op: Canonical) -> bool:
+        """Return whether unseen data may give a value beyond those of the calibration, which its codes can hold."""
+        known = op.known_values or op.known_range or op.is_whole or (isinstance(op, InputOp) and op.integers)
+        return self.room > 0.0 and not known
+
+    def _wide(self, op: Canonical, ends: Sequence[float]) -> tuple[float, float]:
+        low, high = _range(ends[0], ends[1], self._reach(self.room * max(abs(ends[0]), abs(ends[1]))))
+        return _hidden((low, high)) if op.can_hide else (low, high)
 
     def _range_of_input(self, op: InputOp) -> tuple[float, float]:
         values = self.data[op.label.data]
@@ -148,6 +166,12 @@ class Calibrate:
                 counts[label] += np.bincount(_bins(_magnitudes(chunk[label]), largest[label]), minlength=BINS)
         rule = RULES[self.method]
         return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
+
+
+def _note(fact: Fact[tuple[float, float]], op: Canonical, found: Bounds) -> None:
+    """Leave a range on an operation. Raises CimcError CIM0304."""
+    _require_size(op.label.data, *found[op.label.data])
+    fact.note(op, found[op.label.data])
 
 
 def _require_size(label: str, low: float, high: float) -> None:

@@ -8,7 +8,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
 from cimc.ir.attributes import float_value, float_values, floats
-from cimc.ir.facts import RANGE
+from cimc.ir.facts import RANGE, WIDE_RANGE
 from cimc.ir.functions import compares
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
@@ -43,6 +43,7 @@ from cimc.passes.code_types import (
     with_value,
 )
 from cimc.passes.fixed_codes import fixed_code, passes_fixed
+from cimc.passes.shared_codes import root_of
 from cimc.targets import Target
 
 LEAST_BITS = {Reads.WEIGHTS: 13, Reads.TABLE: 12, Reads.NARROW: 0, Reads.INDEX: 0}
@@ -58,12 +59,16 @@ class Quantise:
     Two-sided ranges are symmetric. A one-sided range uses all codes, its zero point at the end ("offset"), or only the
     codes of its sign, zero at zero ("positive"). The default, "auto", takes the positive codes for what the crossbar
     reads: zeros then drive no current, which spares the ADC's range and the devices' noise more than the bit is worth.
+
+    `digital_bits` are the bits that the digital unit reads at least, functions and depthwise layers too. A value then
+    has the bits of the reader that takes most, and is requantised for the others. 0: a table is kept short.
     """
 
     name: ClassVar[str] = "quantise"
     target: Target
     bits: int = 0
     one_sided: str = "auto"
+    digital_bits: int = 0
 
     def __call__(self, graph: Graph) -> Graph:
         computed = [op for op in graph.operations if isinstance(op, Computed)]
@@ -71,7 +76,8 @@ class Quantise:
         streamed: set[Operation] = set()
         for value in reversed(computed):
             found = readers(value.out)
-            bits[value] = min((self._bits_read(user, bits) for user in found), default=self._narrow())
+            wanted = max if self.digital_bits else min
+            bits[value] = wanted((self._bits_read(user, bits) for user in found), default=self._narrow())
             if any(_is_product(user) or _passes_to(user, streamed) for user in found):
                 streamed.add(value)
         carried = self._carried(graph)
@@ -88,7 +94,7 @@ class Quantise:
                 code = code_of(op.operands[0]) if passes_fixed(op, fixed) else fixed_code(op)
                 if code is not None:
                     fixed.add(op)
-                own = code or _own_code(graph, op, bits[op], self._is_offset(op in streamed))
+                own = code or self._own_code(graph, op, bits[op], self._is_offset(op in streamed))
                 _quantise(op, carried.get(op, own))
         return graph
 
@@ -103,14 +109,16 @@ class Quantise:
         reads = described(user).reads(scan_of(user) is not None, _only_weighs(user))
         if reads is Reads.PASSED:
             return known.get(user, WIDE_BITS)
-        return WIDE_BITS if reads is Reads.WIDE else max(LEAST_BITS[reads], self._narrow())
+        least = 0 if _is_product(user) or reads is Reads.INDEX else self.digital_bits
+        return WIDE_BITS if reads is Reads.WIDE else max(LEAST_BITS[reads], self._narrow(), least)
 
     def _carried(self, graph: Graph) -> dict[Operation, CodeType]:
         """Return the codes of every state, and of the operations that can give them to its next and initial value."""
         found: dict[Operation, CodeType] = {}
         for scan in (op for op in graph.operations if isinstance(op, ScanOp)):
             for state, following in zip(scan.states, scan.terminator.next, strict=True):
-                found[state] = code_type(*_hull(producer(following), state), WIDE_BITS, self._is_offset(False))
+                ends = _hull(self._range(producer(following), WIDE_BITS), self._range(state, WIDE_BITS))
+                found[state] = code_type(*ends, WIDE_BITS, self._is_offset(False))
                 computing = producer(following)
                 if described(computing).NATURE.writes_any_codes:
                     found.setdefault(computing, found[state])
@@ -128,7 +136,36 @@ class Quantise:
         most = self._bits_read(op, {})
         for value in dict.fromkeys(op.operands):
             if code_of(value).bits.data > most and producer(value) not in fixed:
-                align(op, value, narrowed(code_of(value), most, self._is_offset(_is_product(op))))
+                align(op, value, _fewer(value, most, self._is_offset(_is_product(op))))
+
+    def _range(self, op: Operation, bits: int) -> tuple[float, float]:
+        """Return the range that codes of so many bits shall have."""
+        wide = WIDE_RANGE.get(op) if bits > self._narrow() else None
+        return wide or RANGE.of(op)
+
+    def _own_code(self, graph: Graph, op: Canonical, bits: int, offset: bool) -> CodeType:
+        """Return the codes for a value's own range; what narrow codes of it would have stays for whoever needs them."""
+        low, high = op.known_range or self._range(op, bits)
+        if op.known_range or (low, high) == RANGE.of(op):
+            RANGE.drop(op)
+        WIDE_RANGE.drop(op)
+        if isinstance(op, InputOp):
+            return input_type(low, high, bits) if op.integers is None else integer_type(int(low), int(high))
+        if isinstance(op, AffineOp) and _is_negation(graph, op):
+            return mirrored(code_of(op.x))
+        code = code_type(low, high, bits, offset)
+        if op.is_whole:
+            return whole_type(low, high, bits) or code
+        if op.is_no_finer:
+            return no_finer(code, max(code_of(operand).scale.data for operand in op.operands))
+        return code
+
+
+def _fewer(value: SSAValue, bits: int, offset: bool) -> CodeType:
+    """Return codes of fewer bits for a value: for its own range where the codes it has reach further than that."""
+    root = root_of(value)
+    reach = RANGE.get(root) if isinstance(root, Computed) and code_of(root.out) == code_of(value) else None
+    return code_type(*reach, bits, offset) if reach else narrowed(code_of(value), bits, offset)
 
 
 def _round_number(op: UnaryOp) -> None:
@@ -141,22 +178,6 @@ def _round_number(op: UnaryOp) -> None:
     steps = round(number / scale)
     if scale != 1.0 and steps:
         op.properties["parameters"] = floats((steps * scale,))
-
-
-def _own_code(graph: Graph, op: Canonical, bits: int, offset: bool) -> CodeType:
-    """Return the codes for a value's own range."""
-    low, high = op.known_range or RANGE.of(op)
-    RANGE.drop(op)
-    if isinstance(op, InputOp):
-        return input_type(low, high, bits) if op.integers is None else integer_type(int(low), int(high))
-    if isinstance(op, AffineOp) and _is_negation(graph, op):
-        return mirrored(code_of(op.x))
-    code = code_type(low, high, bits, offset)
-    if op.is_whole:
-        return whole_type(low, high, bits) or code
-    if op.is_no_finer:
-        return no_finer(code, max(code_of(operand).scale.data for operand in op.operands))
-    return code
 
 
 def _quantise(op: Canonical, code: CodeType) -> None:
@@ -203,8 +224,7 @@ def _settle(op: QuantiseOp) -> Operation:
     return before
 
 
-def _hull(*ops: Operation) -> tuple[float, float]:
-    ranges = [RANGE.of(op) for op in ops]
+def _hull(*ranges: tuple[float, float]) -> tuple[float, float]:
     return min(low for low, _ in ranges), max(high for _, high in ranges)
 
 

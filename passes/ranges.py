@@ -8,7 +8,7 @@ from typing import Any
 from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
-from cimc.ir.facts import BITS, GAIN, PEAKS, RANGE, Fact, Value
+from cimc.ir.facts import BITS, GAIN, PEAKS, RANGE, WIDE_RANGE, Fact, Value
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed
 from cimc.isa.limits import GAIN_LIMIT, GAIN_LOWEST, SHIFT_HIGHEST, SUM_LIMIT
@@ -27,6 +27,7 @@ class Ranges:
     `activations`: label -> (low, high), real values. `columns`: label of an mvm -> largest |array sum| of each
     (group, row block, column) at full conductance. `gain`: the ADC gain m / 2^k as (m, k), None if the target fixes it.
     `bits`: label of a layer that mixed precision lowered -> (activation bits, weight bits).
+    `wide`: as `activations`, for values whose codes have more bits than the DAC, where such get room.
     `inputs`: label of an input -> what calibration saw of it. `gains`: label of an mvm -> its own gain, where tiles
     have theirs.
     """
@@ -37,6 +38,7 @@ class Ranges:
     bits: dict[str, tuple[int, int]] = field(default_factory=dict)
     inputs: dict[str, Seen] = field(default_factory=dict)
     gains: dict[str, tuple[int, int]] = field(default_factory=dict)
+    wide: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     def noted(self, graph: Graph) -> "Ranges":
         """Return these ranges with what passes have left on a graph; the first that was said of a label stays.
@@ -52,6 +54,7 @@ class Ranges:
             _found(BITS, labelled) | self.bits,
             self.inputs,
             _found(GAIN, labelled) | self.gains,
+            _found(WIDE_RANGE, labelled) | self.wide,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -66,6 +69,7 @@ class Ranges:
             "bits": {label: list(pair) for label, pair in sorted(self.bits.items())},
             "inputs": {label: seen.to_json() for label, seen in sorted(self.inputs.items())},
             "gains": {label: list(pair) for label, pair in sorted(self.gains.items())},
+            "wide": {label: list(bounds) for label, bounds in sorted(self.wide.items())},
         }
         return facts | {name: known for name, known in more.items() if known}
 
@@ -89,13 +93,7 @@ def _found(fact: Fact[Value], labelled: Mapping[str, Operation]) -> dict[str, Va
 def _parse(data: Any) -> Ranges:
     if data["format"] != FORMAT:
         raise ValueError(f"format {data['format']!r}, this version reads {FORMAT}")
-    activations = {
-        str(label): (_real(f"activations.{label}[0]", low), _real(f"activations.{label}[1]", high))
-        for label, (low, high) in data["activations"].items()
-    }
-    for label, (low, high) in activations.items():
-        if not (math.isfinite(high - low) and low <= 0.0 <= high and low < high):
-            raise ValueError(f"range of {label!r} is {low}..{high}")
+    activations = _bounds("activations", data["activations"])
     columns = {str(label): _whole_numbers(f"columns.{label}", peaks) for label, peaks in data["columns"].items()}
     for label, peaks in columns.items():
         if not all(0 <= peak <= SUM_LIMIT for peak in peaks):
@@ -108,7 +106,18 @@ def _parse(data: Any) -> Ranges:
             raise ValueError(f"{label!r} has {pair} bits, outside {FEWEST_BITS}..{MOST_BITS}")
     inputs = {str(label): Seen.from_json(seen) for label, seen in data.get("inputs", {}).items()}
     gains = {str(label): _gain(f"gains.{label}", pair) for label, pair in data.get("gains", {}).items()}
-    return Ranges(activations, columns, gain, bits, inputs, gains)
+    return Ranges(activations, columns, gain, bits, inputs, gains, _bounds("wide", data.get("wide", {})))
+
+
+def _bounds(path: str, data: Any) -> dict[str, tuple[float, float]]:
+    found = {
+        str(label): (_real(f"{path}.{label}[0]", low), _real(f"{path}.{label}[1]", high))
+        for label, (low, high) in data.items()
+    }
+    for label, (low, high) in found.items():
+        if not (math.isfinite(high - low) and low <= 0.0 <= high and low < high):
+            raise ValueError(f"range of {label!r} is {low}..{high}")
+    return found
 
 
 def _gain(path: str, pair: Any) -> tuple[int, int]:

@@ -6,7 +6,9 @@ import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from cimc.command_line.bounded import facts_of, judged, print_lines, require_whole_compile, within_bound
 from cimc.command_line.feeding_options import stated_of
 from cimc.command_line.files import keep_inputs, payload_beside, weights_beside, write, writing
 from cimc.command_line.float_checking import FloatCheckBeside
@@ -15,7 +17,7 @@ from cimc.command_line.observing import observer_of, stage_files
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import load_arrays
 from cimc.driving.calibration import Calibration, calibration
-from cimc.driving.driver import Compilation, Request, compile_model, compile_to_stage, run_pipeline, warn_without_data
+from cimc.driving.driver import Compilation, Request, compile_to_stage, run_pipeline, warn_without_data
 from cimc.driving.from_text import compile_text, require_stage
 from cimc.driving.tables import terminal_width
 from cimc.ir.graph import Graph
@@ -28,6 +30,9 @@ from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT, STAGES, behind_stage, up_to_stage, with_options
 from cimc.passes.ranges import Ranges
 from cimc.targets import Target, load_target
+
+if TYPE_CHECKING:
+    from cimc.driving.raising import Raised
 
 RANGES_HINT = "write them with `cimc compile --write-ranges FILE`"
 
@@ -100,6 +105,7 @@ def read_ranges(path: str) -> Ranges:
 def compile_command(options: argparse.Namespace) -> int:
     text_only = options.compile_to != "program"
     _check_stages(options)
+    require_whole_compile(options)
     companion = weights_beside(Path(options.output)) if text_only else payload_beside(options.output)
     keep_inputs([options.output, options.write_ranges, companion, *stage_files(options)], _inputs(options))
     request = request_of(options, pipeline_of(options))
@@ -135,20 +141,22 @@ def _graph_at_stage(options: argparse.Namespace, request: Request) -> Graph:
     return run_pipeline(graph, replace(request, pipeline=up_to_stage(request.pipeline, options.compile_to)))
 
 
-def _compilation(options: argparse.Namespace, request: Request) -> tuple[Compilation, list[str]]:
-    """Return the compilation, and what is wrong with the graph that it began with."""
+def _compiled(options: argparse.Namespace, request: Request) -> tuple[Compilation, list[str], "Raised | None"]:
+    """Return the compilation, what is wrong with the graph that it began with, and what was raised for a bound."""
     if options.start is not None:
-        return compile_text(read_graph(Path(options.model)), request), []
+        return compile_text(read_graph(Path(options.model)), request), [], None
     if options.no_float_check:
-        return compile_model(Path(options.model), request), []
+        compilation, found = within_bound(options, request)
+        return compilation, [], found
     beside = FloatCheckBeside(Path(options.model), request)
-    return compile_model(Path(options.model), beside.request), beside.wrong()
+    compilation, found = within_bound(options, beside.request)
+    return compilation, beside.wrong(), found
 
 
 def _compile_program(options: argparse.Namespace, request: Request) -> int:
     from cimc.driving.summary import SHOWN_LAYERS, render_summary, summarise
 
-    compilation, wrong = _compilation(options, request)
+    compilation, wrong, found = _compiled(options, request)
     if wrong:
         print("\n".join(f"FAILED: float graph: {one}" for one in wrong))
         return FAILED
@@ -156,12 +164,13 @@ def _compile_program(options: argparse.Namespace, request: Request) -> int:
     if options.write_ranges:
         write(options.write_ranges, (json.dumps(compilation.ranges.to_json(), indent=1) + "\n").encode())
     if options.json:
-        print(json.dumps(summarise(compilation, request.target)))
+        print(json.dumps(summarise(compilation, request.target) | facts_of(found)))
     else:
         most = None if options.all_layers else SHOWN_LAYERS
         print(render_summary(compilation, request.target, options.output, terminal_width(), most))
+        print_lines(found)
     warn_without_data(request, request.pipeline)
-    return 0
+    return judged(found, options)
 
 
 def _inputs(options: argparse.Namespace) -> list[str | None]:

@@ -2,6 +2,7 @@
 
 import argparse
 
+from cimc.command_line.bound_options import add_bound_options
 from cimc.command_line.feeding_options import add_feeding_options
 from cimc.command_line.noise_options import add_aim_options, add_training_noise_options
 from cimc.command_line.numbers import count, factor
@@ -110,6 +111,7 @@ def add_compile(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--all-layers", action="store_true", help="show every layer, not the first twelve")
     add_json(parser)
+    add_bound_options(parser, "raise the bits of layers, and fail at the end,")
     add_aim_options(parser)
 
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from cimc.command_line.bound_options import bound_of
 from cimc.command_line.feeding_options import feeding_of
+from cimc.driving.distances import FloatDistance, shortfalls
 from cimc.driving.provenance import run_facts
 from cimc.isa.program import Program
-from cimc.proof.quality import shortfalls
-from cimc.proof.verdict import FloatDistance, Proof, proved
+from cimc.proof.verdict import Proof, proved
 
 
 def proof_facts(options: argparse.Namespace, program: Program, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -32,9 +33,9 @@ def _failures(options: argparse.Namespace, proof: Proof) -> Iterator[str]:
         yield from map(str, proof.imported.wrong.values() if proof.imported else ())
         if options.require_float and proof.imported is None:
             yield "the float graph is not checked, which --require-float asks for"
-        if not proof.distances and (options.min_sqnr, options.min_top1) != (None, None):
+        if not proof.distances and bound_of(options).asks:
             yield "the quality of the outputs is not known, which --min-sqnr and --min-top1 bound"
-        yield from shortfalls(proof.distances, options.min_sqnr, options.min_top1)
+        yield from shortfalls(proof.distances, bound_of(options))
 
 
 def _float_arrows(proof: Proof) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 import argparse
 
+from cimc.command_line.bound_options import add_bound_options
 from cimc.command_line.compensation_options import add_compensation_options
 from cimc.command_line.feeding_options import add_feeding_options
 from cimc.command_line.noise_options import add_noise_options
-from cimc.command_line.numbers import count, finite, percent, whole
+from cimc.command_line.numbers import count, whole
 from cimc.command_line.programs import add_program
 from cimc.command_line.shared_options import add_chip, add_json, add_model_root, add_threads
 
@@ -47,10 +48,7 @@ def add_verify(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="samples given to the literal reference too (default: as many as about 10 s allow)",
     )
-    parser.add_argument("--min-sqnr", type=finite, metavar="DB", help="fail where an output's quality is below this")
-    parser.add_argument(
-        "--min-top1", type=percent, metavar="PERCENT", help="fail where fewer samples have the float model's top-1"
-    )
+    add_bound_options(parser, "fail")
     floating = parser.add_mutually_exclusive_group()
     floating.add_argument("--no-float", action="store_true", help="leave out what the model file itself computes")
     floating.add_argument("--require-float", action="store_true", help="fail where nothing else runs the model file")

@@ -7,10 +7,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cimc.command_line.bound_options import bound_of
 from cimc.command_line.feeding_options import inputs_of
 from cimc.command_line.progress import Progress
 from cimc.command_line.proof_facts import proof_facts
 from cimc.diagnostics import DiagnosticError, fail
+from cimc.driving.distances import FloatDistance, shortfalls
 from cimc.driving.driver import Compilation
 from cimc.driving.durations import spoken
 from cimc.driving.scoring import samples_of
@@ -22,8 +24,8 @@ from cimc.proof.float_graph import FloatCheck
 from cimc.proof.layer_losses import Comparison
 from cimc.proof.programs import Difference
 from cimc.proof.prover import Prover, TensorRow
-from cimc.proof.quality import GOOD_DB, GOOD_TOP_1, cure, dearest, poor, shortfalls
-from cimc.proof.verdict import FloatDistance, float_distances, float_graph, recompiled
+from cimc.proof.quality import GOOD_DB, GOOD_TOP_1, cure, dearest, poor
+from cimc.proof.verdict import float_distances, float_graph, recompiled
 
 SHOWN = 3
 """Tensors named of those that differ by what they read."""
@@ -32,7 +34,7 @@ DIAGNOSED = 8
 
 
 def verify_command(options: argparse.Namespace) -> int:
-    if options.no_float and (options.min_sqnr, options.min_top1) != (None, None):
+    if options.no_float and bound_of(options).asks:
         message = "--min-sqnr and --min-top1 bound what --no-float leaves out"
         raise fail("CIM0003", message, hint="leave out --no-float")
     program = load_program(options.program)
@@ -146,7 +148,7 @@ def _quality(options: argparse.Namespace, compilation: Compilation, inputs: dict
         distances = float_distances(options.model, compilation, inputs)
     except DiagnosticError as error:
         print(f"float model: not checked: {error.diagnostics[0].message}")
-        if options.min_sqnr is not None or options.min_top1 is not None:
+        if bound_of(options).asks:
             yield "the quality of the outputs is not known, which --min-sqnr and --min-top1 bound"
         return
     for one in distances:
@@ -157,7 +159,7 @@ def _quality(options: argparse.Namespace, compilation: Compilation, inputs: dict
     low = poor(distances)
     if low:
         _warn(low, options.model, compilation, inputs)
-    yield from shortfalls(distances, options.min_sqnr, options.min_top1)
+    yield from shortfalls(distances, bound_of(options))
 
 
 def _warn(low: Sequence[FloatDistance], model: str, compilation: Compilation, inputs: dict[str, Any]) -> None:

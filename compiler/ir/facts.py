@@ -69,6 +69,8 @@ def _mark(holds: bool) -> Attribute:
 
 RANGE = Fact[tuple[float, float]]("cim.range", floats, _reals)
 """On a value: the lowest and the highest real value it takes. Calibrate finds it, quantise and im2col use it up."""
+WIDE_RANGE = Fact[tuple[float, float]]("cim.wide_range", floats, _reals)
+"""On a value: the range of its codes where they have more bits than the DAC. Quantise uses it up."""
 BITS = Fact[tuple[int, int]]("cim.bits", ints, _whole)
 """On a layer that mixed precision lowers: the bits of its input and of its weights, which codes and weights say too."""
 SKIP_ZEROS = Fact[bool]("cim.skip_zeros", _mark, lambda attribute: True)

@@ -1,15 +1,15 @@
 """The whole proof in one function, its two arrows of real numbers included: file to graph, and graph to integers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import DiagnosticError
+from cimc.driving.distances import FloatDistance, distances
 from cimc.driving.driver import Compilation
 from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate, selftest
@@ -18,16 +18,6 @@ from cimc.isa.program import Program
 from cimc.proof.float_graph import FloatCheck, check_float
 from cimc.proof.programs import Difference, compare_programs, other_model, recompile, request_of
 from cimc.proof.prover import Prover, TensorRow
-
-
-@dataclass(frozen=True)
-class FloatDistance:
-    """How far an output is from the float model's; `same_top_1` is a share from 0 to 1, `largest` a difference."""
-
-    output: str
-    decibels: float
-    same_top_1: float
-    largest: float
 
 
 @dataclass(frozen=True)
@@ -97,13 +87,4 @@ def float_graph(model: str, program: Program, inputs: Mapping[str, NDArray[Any]]
 def float_distances(model: str, compilation: Compilation, inputs: Mapping[str, NDArray[Any]]) -> list[FloatDistance]:
     """Return the distance of every output from the float model's; raises DiagnosticError where that does not run."""
     real = run_float(Path(model), compilation.graph, inputs)
-    return list(_distances(evaluate(compilation.graph, inputs), real))
-
-
-def _distances(exact: Mapping[str, NDArray[Any]], real: Mapping[str, NDArray[Any]]) -> Iterator[FloatDistance]:
-    for name, ours in exact.items():
-        theirs = real[name].reshape(ours.shape).astype(np.float64)
-        noise, signal = np.square(ours - theirs).mean(), np.square(theirs).mean()
-        decibels = 10 * np.log10(signal / noise) if noise > 0 and signal > 0 else float("inf")
-        agree = (ours.reshape(len(ours), -1).argmax(1) == theirs.reshape(len(theirs), -1).argmax(1)).mean()
-        yield FloatDistance(name, float(decibels), float(agree), float(np.abs(ours - theirs).max()))
+    return list(distances(evaluate(compilation.graph, inputs), real))

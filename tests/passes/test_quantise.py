@@ -5,7 +5,7 @@ import pytest
 from evaluate.graphs import GraphBuilder, run_one
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from targets.stages import SAME, WINDOW, chip, lowered, normal, residual, through
+from targets.stages import SAME, WINDOW, between, chip, lowered, normal, residual, through
 
 from cimc.evaluate import evaluate
 from cimc.ir import nn, xbar
@@ -14,9 +14,11 @@ from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.types import CodeType, code_of
 from cimc.isa.errors import CimcError
-from cimc.passes.code_types import code_type, input_type
+from cimc.passes.code_types import bounds, code_type, input_type
 from cimc.passes.digital.digital import Digital
+from cimc.passes.pipeline import Setting
 from cimc.passes.quantise import Quantise
+from cimc.passes.ranges import Ranges
 from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, stored
 
 RATIO = st.floats(2.0**-40, 65535.0)
@@ -198,8 +200,8 @@ def test_a_zero_point_beyond_the_accumulator_is_refused() -> None:
     x, z = b.input((4,)), b.input((4,), label="z")
     b.output(b.op(nn.MulOp, [x, z], (4,)))
     graph = b.graph()
-    for op, bounds in zip(graph.module.ops, ((-1e-6, 1e-6), (-1e-6, 1e-6), (0.0, 1.0)), strict=False):
-        RANGE.note(op, bounds)
+    for op, reach in zip(graph.module.ops, ((-1e-6, 1e-6), (-1e-6, 1e-6), (0.0, 1.0)), strict=False):
+        RANGE.note(op, reach)
     with pytest.raises(CimcError, match="CIM0304"):
         through(graph, Quantise(chip()), Digital())
 
@@ -210,3 +212,46 @@ def test_a_difference_of_equal_values_has_codes_no_finer_than_it_can_tell() -> N
     b.output(b.op(nn.SubOp, [x, z], (3,)))
     data = {"x": normal(8, 3), "z": normal(8, 3) + np.float32(1e-7)}
     lowered(b.graph(), data, "digital")
+
+
+def depthwise_beside_a_convolution() -> Graph:
+    """A value that the crossbar, the depthwise unit and a function read."""
+    b = GraphBuilder()
+    x = b.input((4, 4, 3))
+    value = b.op(nn.ClampOp, [x], (4, 4, 3), label="value", low=-1.0, high=1.0)
+    dense = b.op(nn.ConvOp, [value], (4, 4, 3), label="dense", weight=normal(3, 3, 3, 3), group=1, **SAME)
+    deep = b.op(nn.ConvOp, [value], (4, 4, 3), label="deep", weight=normal(3, 3, 1, 3), group=3, **SAME)
+    table = b.op(nn.UnaryOp, [value], (4, 4, 3), label="table", function="sigmoid", parameters=[])
+    b.output(b.op(nn.AddOp, [b.op(nn.AddOp, [dense, deep], (4, 4, 3), label="s"), table], (4, 4, 3), label="t"))
+    return b.graph()
+
+
+@pytest.mark.parametrize(("option", "bits"), [("digital_bits=0", (8, 8)), ("digital_bits=16", (16, 8))])
+def test_the_digital_unit_may_read_more_bits_than_the_crossbar(option: str, bits: tuple[int, int]) -> None:
+    data = {"x": normal(16, 4, 4, 3)}
+    graph = lowered(depthwise_beside_a_convolution(), data, "quantise", quantise=option)
+    ops = {op.label.data: op for op in graph.module.ops if isinstance(op, nn.Computed)}
+    read = {name: code_of(ops[name].operands[0]).bits.data for name in ("deep", "table", "dense")}
+    assert read == {"deep": bits[0], "table": bits[0], "dense": bits[1]}
+
+
+def test_wide_codes_have_room_and_narrow_ones_of_the_same_value_have_none() -> None:
+    data = {"x": normal(16, 4, 4, 3)}
+    options = {"calibrate": "room=2", "quantise": "digital_bits=16"}
+    graph = lowered(depthwise_beside_a_convolution(), data, "quantise", **options)
+    ops = {op.label.data: op for op in graph.module.ops if isinstance(op, nn.Computed)}
+    assert bounds(code_of(ops["value"].out)) == pytest.approx((-2.0, 2.0), rel=1e-3)
+    assert bounds(code_of(ops["dense"].operands[0])) == pytest.approx((-1.0, 1.0), rel=1e-3)
+
+
+def test_ranges_with_room_are_stored() -> None:
+    setting = Setting(chip(), {"x": normal(16, 4, 4, 3)})
+    passes = between("calibrate", "quantise", setting, calibrate="room=2", quantise="digital_bits=16")
+    ranges, graph = Ranges(), depthwise_beside_a_convolution()
+    for one in passes:
+        graph = one(graph)
+        ranges = ranges.noted(graph)
+    again = Setting(chip(), ranges=Ranges.from_json(ranges.to_json()))
+    options = {"calibrate": "room=2", "quantise": "digital_bits=16"}
+    stored_graph = through(depthwise_beside_a_convolution(), *between("calibrate", "quantise", again, **options))
+    assert types(stored_graph) == types(graph)

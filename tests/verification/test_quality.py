@@ -10,11 +10,11 @@ import pytest
 from frontend.onnx_models import model, node, weights, written
 
 from cimc.command_line.main import main
+from cimc.driving.distances import Bound, FloatDistance, shortfalls
 from cimc.driving.driver import Compilation, Request, compile_model
 from cimc.ir.types import CodeType
 from cimc.proof.layer_losses import Comparison, LayerLoss, quantised
-from cimc.proof.quality import cure, dearest, poor, shortfalls
-from cimc.proof.verdict import FloatDistance
+from cimc.proof.quality import cure, dearest, poor
 from cimc.targets import load_target
 
 RNG = np.random.default_rng(0)
@@ -90,7 +90,7 @@ def test_an_output_is_poor_below_20_db_or_95_percent(one: FloatDistance, is_poor
     [((None, None), 0), ((20.0, 90.0), 0), ((20.1, None), 1), ((None, 90.1), 1), ((30.0, 95.0), 2)],
 )
 def test_bounds_that_were_asked_for(bounds: tuple[float | None, float | None], count: int) -> None:
-    assert len(list(shortfalls([distance(20.0, 0.9)], *bounds))) == count
+    assert len(list(shortfalls([distance(20.0, 0.9)], Bound(*bounds)))) == count
 
 
 @pytest.fixture
