@@ -124,6 +124,16 @@ CODES: Mapping[str, Code] = {
         INVALID,
         "Fewer than 16 samples, inputs whose values are all the same, or the real values of codes where the model takes the codes, do not show the ranges that other data will have.",
     ),
+    "CIM0214": Code(
+        "unusable chip file",
+        INVALID,
+        "A file of a measured chip holds facts and, for each tile, conductances that were read back; docs/formats.md has the layout, `cimc chip` writes one. The message names the field that is missing or wrong: shapes follow from the target, numbers are finite, units are stated.",
+    ),
+    "CIM0215": Code(
+        "chip of something else",
+        INVALID,
+        "A measured chip holds one program on one target: what its devices were read at says nothing of another.",
+    ),
     "CIM0221": Code(
         "training gave nothing to write",
         FAILED,

@@ -83,6 +83,11 @@ CODES: Mapping[str, Code] = {
         UNSUPPORTED,
         "The target or a gain has more digits than the number formats of the noise machine hold.",
     ),
+    "CIM0534": Code(
+        "the chip does not say this",
+        UNSUPPORTED,
+        "A chip file holds its devices as they were read: of the tiles that were read, each written once, from that time on. Later times need a profile that says how devices drift on from a value; one that draws them anew at each time does not.",
+    ),
     "CIM0540": Code(
         "no such device",
         USAGE,

@@ -12,6 +12,7 @@ from cimc.backends.machine.facts import Gain, Machine, machine
 from cimc.backends.machine.rounding import clamp, half_even
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import draws
+from cimc.backends.noise.chip import require_tile
 from cimc.backends.noise.fixed_point import NORMAL_BITS, rounded, scaled
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import ADC_GAIN, ADC_INL, ADC_OFFSET
@@ -55,6 +56,8 @@ class AdcErrors:
 
 def adc_errors(machine: Machine, noise: Noise, tile: int, column: int) -> AdcErrors:
     """Return the errors of the ADC that serves a column."""
+    if noise.chip:
+        return AdcErrors(*require_tile(noise.chip, tile).adc[:, column].tolist())
     if not noise.has("adc"):
         return AdcErrors()
     adc = column // machine.multiplexing

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from cimc.backends.machine.traps import Refusal
-from cimc.backends.noise.profiles import Profile
+from cimc.backends.noise.chip import Chip
+from cimc.backends.noise.profiles import Profile, load_profile
 from cimc.backends.noise.table import DEFAULTS, NAMES
 
 LATEST = (1 << 40) - 1
@@ -18,6 +19,8 @@ class Noise:
     """Noise of one chip (the seed) at one time: seconds since the first read, until a `time` instruction says more.
 
     Per-product draws go by the sample's number in the input file; `sample_offset` is the number of the first sample.
+    With a `chip` its devices and converters are those that were measured, and only what is fresh in each product is
+    drawn.
     """
 
     profile: Profile
@@ -25,6 +28,15 @@ class Noise:
     time_s: int = 0
     sources: frozenset[str] = frozenset(DEFAULTS)
     sample_offset: int = 0
+    chip: Chip | None = None
+
+    @staticmethod
+    def of_chip(chip: Chip, time_s: int | None = None, sample_offset: int = 0) -> "Noise":
+        """Return the noise of one measured chip at a time, by default when it was read."""
+        profile = chip.profile or load_profile("generic").silent()
+        time_s = chip.read_s if time_s is None else time_s
+        imperfect = {"adc"} if any(tile.adc.any() for tile in chip.tiles.values()) else set[str]()
+        return Noise(profile, chip.seed, time_s, chip.sources - {"adc"} | imperfect, sample_offset, chip)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 1 << 64:
@@ -41,7 +53,9 @@ class Noise:
         facts = (sorted(self.profile.numbers.items()), sorted(self.profile.choices.items()))
         curves = (sorted(self.profile.curves.items()), self.profile.redraws)
         found = hashlib.sha256(repr((facts, curves)).encode()).hexdigest()
-        return f"{self.profile.name} {found[:16]} {','.join(sorted(self.sources))}"
+        sources = ",".join(sorted(self.sources))
+        chip = f" chip {self.chip.digest[:16]}" if self.chip else ""
+        return f"{self.profile.name} {found[:16]} {sources}{chip}"
 
     def has(self, source: str) -> bool:
         """Return whether a source is switched on."""

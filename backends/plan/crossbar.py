@@ -15,6 +15,7 @@ from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.converters import adc_errors, convert
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.block_read import BlockRead, Conversion
+from cimc.backends.plan.chip_devices import devices_of
 from cimc.backends.plan.devices import Devices, DeviceState
 from cimc.backends.plan.exact import converter, exact_type, highest_code
 from cimc.backends.plan.read_noise import Address, ReadNoise, noisy_converter, read_noise
@@ -96,7 +97,7 @@ class Crossbar:
     def __init__(self, machine: Machine, noise: Noise | None = None) -> None:
         self.machine = machine
         self.noise = noise
-        self.devices = Devices(machine, noise) if noise else None
+        self.devices = devices_of(machine, noise) if noise else None
         self.tiles: dict[int, Tile | NoisyTile] = {}
         self.blocks: dict[int, Region] = {}
         self.gains: dict[int, Gain] = {}

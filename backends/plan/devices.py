@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cimc.backends.machine.facts import Machine
 from cimc.backends.noise import draws
+from cimc.backends.noise.chip import FREE, HIGH, LOW
 from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, deviations, exponents, spread
 from cimc.backends.noise.fixed_point import (
     DAC_ERROR_BITS,
@@ -37,7 +38,6 @@ from cimc.isa.region import Region
 
 Array = NDArray[Any]
 LONGEST_SHIFT = 62
-FREE, LOW, HIGH = 0, 1, 2
 
 
 @dataclass
@@ -104,11 +104,7 @@ class Devices:
     def program(self, state: DeviceState, cells: Region, targets: Array, chosen: Array) -> None:
         """Programme the chosen devices of one pair in a region to targets [2, rows, cols]."""
         part = state.part(cells)
-        value, drift = targets.astype(np.int64) << FINE_BITS, np.zeros_like(targets, np.int64)
-        if self.noise.has("programming"):
-            sigma = np.array(self.programming)[targets]
-            z = self._by_writes(PROGRAMMING, cells, part)
-            value = np.clip(value + rounded(sigma * z, NORMAL_BITS), 0, self.ceiling)
+        value, drift = self.left(part, cells, targets), np.zeros_like(targets, np.int64)
         if self.noise.has("drift"):
             drift = self._by_writes(DRIFT, cells, part)
             if self.kind == "power":
@@ -117,6 +113,15 @@ class Devices:
         for field, values in ((part.target, targets), (part.value, value), (part.drift, drift)):
             np.copyto(field, values, where=chosen, casting="unsafe")
         part.writes += chosen
+
+    def left(self, part: DeviceState, cells: Region, targets: Array) -> Array:
+        """Return the values, in fine units, that programming to targets [2, rows, cols] leaves devices at."""
+        value = targets.astype(np.int64) << FINE_BITS
+        if self.noise.has("programming"):
+            sigma = np.array(self.programming)[targets]
+            z = self._by_writes(PROGRAMMING, cells, part)
+            value = np.clip(value + rounded(sigma * z, NORMAL_BITS), 0, self.ceiling)
+        return value
 
     def programmed(self, pairs: Sequence[DeviceState], cells: Region) -> Array:
         """Return programmed values, the mean over a cell's pairs, as conductance codes."""
@@ -131,7 +136,7 @@ class Devices:
         Where `side` is 1 or -1, no current flows through the other side, whose codes mean nothing then; where
         `against` is, that side is read against its polarity.
         """
-        factors = (1 << DAC_ERROR_BITS) + self._row_errors(cells)
+        factors = (1 << DAC_ERROR_BITS) + self.row_errors(cells)
         total = self._summed([self._polarised(state, cells, seconds, against) for state in pairs])
         if self.noise.has("ir_drop"):
             total = attenuated(wires(self.noise.profile, self.machine), self.machine, cells, total, side)
@@ -150,7 +155,7 @@ class Devices:
     def _cycle_sigmas(self, state: DeviceState, cells: Region, seconds: int) -> Array:
         part = state.part(cells)
         sigma = _sigmas(self.cycle, part.value, self.fine(state, cells, seconds))
-        return np.where((part.writes > 0) & (self._stuck(cells, state.pair) == FREE), sigma, 0)
+        return np.where((part.writes > 0) & (self.stuck(cells, state.pair) == FREE), sigma, 0)
 
     def _polarised(self, state: DeviceState, cells: Region, seconds: int, against: int) -> Array:
         values = self.fine(state, cells, seconds)
@@ -186,13 +191,14 @@ class Devices:
             return (part.target.astype(np.int64) << FINE_BITS) + rounded(sigma * z, NORMAL_BITS)
         if self.kind == "logarithm":
             return values - age.shift + rounded(age.relaxation * part.drift.astype(np.int64), NORMAL_BITS)
-        return _decayed(values, part.drift.astype(np.int64) * age.exponent) if self.kind == "power" else values
+        return decayed(values, part.drift.astype(np.int64) * age.exponent) if self.kind == "power" else values
 
     def _with_stuck(self, cells: Region, pair: int, values: Array) -> Array:
-        stuck = self._stuck(cells, pair)
+        stuck = self.stuck(cells, pair)
         return np.where(stuck == FREE, values, np.where(stuck == HIGH, self.full, 0))
 
-    def _stuck(self, cells: Region, pair: int) -> Array:
+    def stuck(self, cells: Region, pair: int) -> Array:
+        """Return which devices of a pair are stuck: FREE, LOW or HIGH."""
         if not self.noise.has("stuck"):
             return np.zeros((2, cells.rows, cells.cols), np.int8)
         stream = draws.pair_stream(cells.tile, pair)
@@ -200,7 +206,8 @@ class Devices:
         low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
         return np.where(words < low, LOW, np.where(words < low + high, HIGH, FREE))
 
-    def _row_errors(self, cells: Region) -> Array:
+    def row_errors(self, cells: Region) -> Array:
+        """Return the gain error of each row's DAC in Q20."""
         if not self.noise.has("dac"):
             return np.zeros(cells.rows, np.int64)
         rows = range(cells.row, cells.row + cells.rows)
@@ -241,7 +248,7 @@ def _sigmas(spread: Spread, programmed: Array, present: Array) -> Array:
     return rounded(present * sigma, READ_BITS) if spread.relative else np.asarray(sigma)
 
 
-def _decayed(values: Array, halvings_passed: Array) -> Array:
+def decayed(values: Array, halvings_passed: Array) -> Array:
     """Return values * 2^-h for h in Q40, by a table of 1025 entries and linear interpolation."""
     h = rounded(halvings_passed, 2 * EXPONENT_BITS - HALVING_BITS)
     whole, part = h >> HALVING_BITS, h & (1 << HALVING_BITS) - 1

@@ -14,6 +14,7 @@ from cimc.backends.noise.draws import stream_of
 from cimc.backends.noise.fixed_point import FINE_BITS
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.wires import wires
+from cimc.backends.reference.chip_devices import devices_of
 from cimc.backends.reference.devices import Cell, Device, Devices, Place
 from cimc.backends.reference.read_noise import Address, ReadNoise, read_noise
 from cimc.backends.reference.wires import attenuated
@@ -39,7 +40,7 @@ class Crossbar:
     def __init__(self, machine: Machine, noise: Noise | None = None) -> None:
         self.machine = machine
         self.noise = noise
-        self.laws = Devices(machine, noise) if noise else None
+        self.laws = devices_of(machine, noise) if noise else None
         self.devices: dict[Place, Device] = {}
         self.reads: dict[tuple[int, int, int], int] = {}
         self.blocks: dict[int, ProgrammedBlock] = {}

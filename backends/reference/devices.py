@@ -63,16 +63,21 @@ class Devices:
     def program(self, place: Place, target: int, before: Device | None) -> Device:
         """Return the device that programming leaves."""
         writes = before.writes if before else 0
-        value, drift = target << FINE_BITS, 0
-        if self.noise.has("programming"):
-            z = self._normal(PROGRAMMING, place, writes)
-            value = clamp(value + rounded(self.programming[target] * z, NORMAL_BITS), 0, self.ceiling)
+        value, drift = self.left(place, target, writes), 0
         if self.noise.has("drift"):
             drift = self._normal(DRIFT, place, writes)
             if self.kind == "power":
                 mean, sigma = (table[target] for table in self.exponents)
                 drift = abs(mean + rounded(sigma * drift, NORMAL_BITS))
         return Device(target, value, drift, writes + 1)
+
+    def left(self, place: Place, target: int, writes: int) -> int:
+        """Return the value, in fine units, that programming to a target leaves a device at."""
+        value = target << FINE_BITS
+        if self.noise.has("programming"):
+            z = self._normal(PROGRAMMING, place, writes)
+            value = clamp(value + rounded(self.programming[target] * z, NORMAL_BITS), 0, self.ceiling)
+        return value
 
     def first(self, target: int) -> int:
         """Return the target of the first pair where the second takes what it leaves open."""
@@ -107,7 +112,7 @@ class Devices:
 
     def fine(self, devices: Mapping[Place, Device | None], seconds: int, reversed_: bool = False) -> int:
         """Return the conductance at a time in fine units, summed over a cell's pairs; `reversed_`: against polarity."""
-        found = {place: self._conductance(place, device, seconds) for place, device in devices.items()}
+        found = {place: self.conductance(place, device, seconds) for place, device in devices.items()}
         return self._summed([self._against(place, value) if reversed_ else value for place, value in found.items()])
 
     def _against(self, place: Place, value: int) -> int:
@@ -118,7 +123,7 @@ class Devices:
 
     def code(self, fine: int, tile: int, row: int) -> int:
         """Return the conductance code of a sum over a cell's pairs, its row's DAC error included."""
-        factor = (1 << DAC_ERROR_BITS) + self._row_error(tile, row)
+        factor = (1 << DAC_ERROR_BITS) + self.row_error(tile, row)
         return half_even(fine * factor, sum(self.machine.shares) << FINE_BITS + DAC_ERROR_BITS)
 
     def cycle_sigmas(self, devices: Mapping[Place, Device | None], seconds: int) -> list[int]:
@@ -127,14 +132,15 @@ class Devices:
         return [shared(share * sigma, sum(shares)) for share, sigma in zip(shares, sigmas, strict=True)]
 
     def _cycle_sigma(self, place: Place, device: Device | None, seconds: int) -> int:
-        if device is None or self._stuck(place) is not None:
+        if device is None or self.stuck(place) is not None:
             return 0
-        return _sigma(self.cycle, device.value, self._conductance(place, device, seconds))
+        return _sigma(self.cycle, device.value, self.conductance(place, device, seconds))
 
     def _value(self, device: Device | None) -> int:
         return self.machine.unprogrammed << FINE_BITS if device is None else device.value
 
-    def _conductance(self, place: Place, device: Device | None, seconds: int) -> int:
+    def conductance(self, place: Place, device: Device | None, seconds: int) -> int:
+        """Return what a device conducts at a time, in fine units."""
         value = self._value(device)
         if device is not None:
             age = aging(self.noise.profile, self.machine.full_conductance, seconds)
@@ -152,13 +158,14 @@ class Devices:
             return (device.target << FINE_BITS) + rounded(age.redraw[device.target] * z, NORMAL_BITS)
         if self.kind == "logarithm":
             return device.value - age.shift + rounded(age.relaxation * device.drift, NORMAL_BITS)
-        return _decayed(device.value, device.drift * age.exponent) if self.kind == "power" else device.value
+        return decayed(device.value, device.drift * age.exponent) if self.kind == "power" else device.value
 
     def _with_stuck(self, place: Place, value: int) -> int:
-        stuck = self._stuck(place)
+        stuck = self.stuck(place)
         return value if stuck is None else stuck
 
-    def _stuck(self, place: Place) -> int | None:
+    def stuck(self, place: Place) -> int | None:
+        """Return what a device conducts that is stuck, None where it obeys."""
         if not self.noise.has("stuck"):
             return None
         tile, row, col, polarity, pair = place
@@ -169,7 +176,8 @@ class Devices:
             return 0
         return self.full if word < low + high else None
 
-    def _row_error(self, tile: int, row: int) -> int:
+    def row_error(self, tile: int, row: int) -> int:
+        """Return the gain error of a row's DAC in Q20."""
         if not self.noise.has("dac"):
             return 0
         z = draws.normal(self.noise.seed, DAC, tile, 0, 0, row)
@@ -191,7 +199,7 @@ def _sigma(spread: Spread, programmed: int, present: int) -> int:
     return rounded(present * sigma, READ_BITS) if spread.relative else sigma
 
 
-def _decayed(value: int, halvings_passed: int) -> int:
+def decayed(value: int, halvings_passed: int) -> int:
     """Return value * 2^-h for h in Q40, by a table of 1025 entries and linear interpolation."""
     h = rounded(halvings_passed, 2 * EXPONENT_BITS - HALVING_BITS)
     whole, part = h >> HALVING_BITS, h & (1 << HALVING_BITS) - 1

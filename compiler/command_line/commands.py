@@ -86,6 +86,12 @@ COMMANDS = (
         "silicon.check_command",
     ),
     Command(
+        "chip",
+        "write what a drawn chip would be read back as, for --chip of other commands",
+        "chip_options.add_read_back",
+        "chips.chip_command",
+    ),
+    Command(
         "export-onnx",
         "write the exact integer semantics as an ONNX graph",
         "model_options.add_export",

@@ -30,7 +30,7 @@ HEADS = (
 
 
 def compare_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.model, options.program, options.input])
+    keep_inputs([options.output], [options.model, options.program, options.input, options.chip])
     if options.output and Path(options.output).suffix not in (".json", ".csv"):
         raise fail("CIM0003", f"-o {options.output}: a report is a .json or .csv file", hint="name it report.json")
     program = load_program(options.program)

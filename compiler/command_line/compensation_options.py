@@ -47,8 +47,8 @@ def calibration_codes(program: "Program", options: argparse.Namespace) -> "Codes
     """Return the input codes that refit reads, None for the other compensations. Raises CimcError CIM0003."""
     if options.compensation != "refit":
         return None
-    if options.noise is None:
-        raise fail("CIM0003", "--compensation refit needs a noisy chip", hint="add --noise pcm --time 1d")
+    if options.noise is None and options.chip is None:
+        raise fail("CIM0003", "--compensation refit needs a noisy chip", hint="add --noise pcm --time 1d, or --chip")
     if options.calib is None:
         raise fail("CIM0003", "--compensation refit needs inputs to refit on", hint="add --calib DATA.npz (no labels)")
     from cimc.backends.machine import ports

@@ -14,7 +14,7 @@ WANTED: Mapping[str, str] = {
     "model": MODEL,
     "module": IR,
     **dict.fromkeys(("expected", "found"), TRACE),
-    **dict.fromkeys(("input", "data", "calib", "bands", "measured"), ARRAYS),
+    **dict.fromkeys(("input", "data", "calib", "bands", "measured", "chip"), ARRAYS),
 }
 """What the argument or option of this name takes."""
 

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from cimc.backends.noise.sources import Noise
 
 GIVEN_WITH_NOISE = ("seed", "time", "sources", "sample_offset")
-
+DRAWN = ("noise", "seed", "sources", "seeds")
+"""Options that say how a chip is drawn: one that was measured is not."""
 
 PROFILES = "pcm, hermes, reram-wan, reram-cmo, generic or FILE.toml"
 
@@ -27,7 +28,7 @@ def add_aim_options(parser: argparse.ArgumentParser) -> None:
         help=f"choose the range of the ADCs for chips with this noise ({PROFILES})",
     )
     group.add_argument("--time", metavar="T", help="time since the first read aimed at: 1h, 1d, 30d (default 0s)")
-    group.set_defaults(seed=None, sources=None, sample_offset=None)
+    group.set_defaults(seed=None, sources=None, sample_offset=None, chip=None)
 
 
 def add_training_noise_options(parser: argparse.ArgumentParser) -> None:
@@ -38,7 +39,7 @@ def add_training_noise_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--time", metavar="T", help="times since the first read, in turn: 1d or 1h,1d,30d (default 0s)")
     group.add_argument("--sources", metavar="A,B,...", help=f"what is noisy (default: {', '.join(DEFAULTS)})")
-    group.set_defaults(sample_offset=None)
+    group.set_defaults(sample_offset=None, chip=None)
 
 
 def noises_of(options: argparse.Namespace) -> "list[Noise]":
@@ -47,8 +48,11 @@ def noises_of(options: argparse.Namespace) -> "list[Noise]":
     return [noise for one in every if (noise := noise_of(one)) is not None]
 
 
-def add_noise_options(parser: argparse.ArgumentParser, sweep: bool = False) -> None:
-    """Add the options that make a run noisy; with `sweep`, for several chips and times as well."""
+def add_noise_options(parser: argparse.ArgumentParser, sweep: bool = False, measured: bool = True) -> None:
+    """Add the options that make a run noisy.
+
+    `sweep`: for several chips and times as well; `measured`: the chip may be one that was read back.
+    """
     group = parser.add_argument_group("noise")
     group.add_argument(
         "--noise", metavar="PROFILE[,KEY=VALUE...]", help=f"disturb the chip as this profile says ({PROFILES})"
@@ -66,10 +70,21 @@ def add_noise_options(parser: argparse.ArgumentParser, sweep: bool = False) -> N
         help=f"what is noisy: {', '.join(NAMES)} (default: {', '.join(DEFAULTS)})",
     )
     group.add_argument("--sample-offset", metavar="K", help="number of the first sample, for shards (default 0)")
+    if measured:
+        group.add_argument(
+            "--chip", metavar="CHIP.npz", help="run on this measured chip; --time: later than it was read"
+        )
+    else:
+        group.set_defaults(chip=None)
 
 
 def noise_of(options: argparse.Namespace) -> "Noise | None":
-    """Return the noise that the options ask for, None without --noise. Raises CimcError CIM0003 and Trap CIM053x."""
+    """Return the noise that the options ask for, None without --noise and --chip.
+
+    Raises CimcError CIM0003, Trap CIM053x, and what `load_chip` raises.
+    """
+    if options.chip is not None:
+        return _measured(options)
     if options.noise is None:
         given = [name for name in GIVEN_WITH_NOISE if getattr(options, name) is not None]
         if given:
@@ -87,6 +102,22 @@ def noise_of(options: argparse.Namespace) -> "Noise | None":
         frozenset(names),
         _whole(options.sample_offset, "--sample-offset"),
     )
+
+
+def _measured(options: argparse.Namespace) -> "Noise":
+    """Return the noise of a measured chip with its program. Raises CimcError CIM0003, CIM0214, CIM0215."""
+    from cimc.backends.noise.sources import Noise
+    from cimc.command_line.programs import program_of
+    from cimc.driving.chip_files import load_chip
+
+    for name in DRAWN:
+        if getattr(options, name, None) is not None:
+            raise fail("CIM0003", f"--{name} draws a chip, and --chip gives one", hint="leave out one of them")
+    if options.program is None:
+        raise fail("CIM0003", "--chip is one with a program in it, and none is given", hint="add --program")
+    chip = load_chip(options.chip, program_of(options))
+    time_s = None if options.time is None else seconds(options.time)
+    return Noise.of_chip(chip, time_s, _whole(options.sample_offset, "--sample-offset"))
 
 
 def _whole(text: str | None, option: str) -> int:

@@ -29,9 +29,9 @@ def eval_command(options: argparse.Namespace) -> int:
     times = (options.time or "0s").split(",")
     if options.plot:
         require_packages("--plot", "plot", "matplotlib")
-        keep_inputs([options.plot], [options.program, options.data])
+        keep_inputs([options.plot], [options.program, options.data, options.chip])
     several = options.seeds is not None or len(times) > 1 or options.plot
-    if several and options.noise is None:
+    if several and options.noise is None and options.chip is None:
         raise fail("CIM0003", "--seeds, --plot and several times need noise", hint="add --noise pcm")
     for time in times:
         noise_of(_at(options, time))
@@ -55,7 +55,7 @@ def _sweep(scoring: Scoring, options: argparse.Namespace, times: list[str]) -> N
     scores = _scores(scoring, options, trials)
     rows = [_row(time, scores[index :: len(times)], options.metric) for index, time in enumerate(times)]
     if options.plot:
-        title = f"{scoring.count} samples, {len(seeds)} chip{'s' * (len(seeds) > 1)} of {options.noise}"
+        title = f"{scoring.count} samples, {len(seeds)} chip{'s' * (len(seeds) > 1)} of {options.noise or options.chip}"
         write(options.plot, picture(rows, options.metric, title))
     if options.json:
         chips = {"profile": first.profile.name, "sources": sorted(first.sources), "seeds": list(seeds)}
@@ -103,6 +103,6 @@ def _row(time: str, values: list[float], metric: str) -> dict[str, Any]:
 
 
 def _print_table(options: argparse.Namespace, count: int, chips: int, rows: list[dict[str, Any]]) -> None:
-    print(f"{options.metric} on {count} samples, {chips} chip{'s' * (chips > 1)} of {options.noise}")
+    print(f"{options.metric} on {count} samples, {chips} chip{'s' * (chips > 1)} of {options.noise or options.chip}")
     lines = [(row["time"], *spread_cells(row, options.metric)) for row in rows]
     print("\n".join(tabulate([("time", *SPREAD_HEADS), *lines], terminal_width())))

@@ -21,7 +21,7 @@ def program_of(options: argparse.Namespace) -> "Program":
     from cimc.isa.container import load_program
 
     program = load_program(options.program)
-    if options.target is None:
+    if getattr(options, "target", None) is None:
         return program
     if program.meta.get("target") is not None:
         message = f"{options.program} says its own target, and --target {options.target} is given"

@@ -47,7 +47,7 @@ SHOWN = ("clipped_share", "range_share", "conductance_share", "exact_sensitivity
 
 
 def report_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program, options.input, options.eval])
+    keep_inputs([options.output], [options.program, options.input, options.eval, options.chip])
     kind = Path(options.output).suffix
     if kind not in (".html", ".json", ".csv"):
         message = f"-o {options.output}: a report is a .html, .json or .csv file"

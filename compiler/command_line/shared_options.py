@@ -18,9 +18,9 @@ def add_model_root(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_chip(parser: argparse.ArgumentParser) -> None:
+def add_chip(parser: argparse.ArgumentParser, measured: bool = True) -> None:
     """Add what a run on a chip asks: its noise, what makes up for drift, and what the data are."""
-    add_noise_options(parser)
+    add_noise_options(parser, measured=measured)
     add_compensation_options(parser)
     add_feeding_options(parser)
 

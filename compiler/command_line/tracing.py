@@ -28,7 +28,7 @@ from cimc.isa.program import Program
 
 
 def trace_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program, options.input])
+    keep_inputs([options.output], [options.program, options.input, options.chip])
     program = load_program(options.program)
     wanted = Wanted(
         frozenset(instructions(program, options.vectors, "--vectors")),

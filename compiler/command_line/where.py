@@ -23,7 +23,7 @@ def where_command(options: argparse.Namespace) -> int:
         raise fail("CIM0003", f"--{asked[0]} names no cell alone", hint="a cell is --tile T --row R --col C")
     if not options.weight and not asked and not options.output:
         raise fail("CIM0003", "nothing is asked", hint="name 'INITIALISER[index]', a cell, or -o ALL.csv")
-    keep_inputs([options.output], [options.program, options.model])
+    keep_inputs([options.output], [options.program, options.model, options.chip])
     program = load_program(options.program)
     _require_same(other_model(options.model, program))
     noise = noise_of(options)

@@ -26,12 +26,14 @@ def run_facts(program: Program, feeding: Feeding, noise: Noise | None, compensat
 
 
 def noise_facts(noise: Noise) -> Mapping[str, Any]:
-    """Return which chip was drawn, and its age in seconds."""
+    """Return which chip was drawn or measured, and its age in seconds."""
+    measured = {"chip": noise.chip.digest} if noise.chip else {}
     return {
         "profile": noise.profile.name,
         "seed": noise.seed,
         "seconds": noise.time_s,
         "sources": sorted(noise.sources),
+        **measured,
     }
 
 
@@ -41,9 +43,14 @@ def run_text(program: Program, feeding: Feeding, chips: Iterable[str]) -> str:
 
 
 def chip_text(noise: Noise | None, compensation: str) -> list[str]:
-    """Return which chip was drawn, in words."""
+    """Return which chip was drawn or measured, in words."""
     if noise is None:
         return ["exact chip"]
     sources = ", ".join(sorted(noise.sources))
     drawn = f"chip {noise.seed} of {noise.profile.name} after {written(noise.time_s)}"
+    if noise.chip:
+        read = f"measured chip {noise.chip.digest[:SHORT]}, read after {written(noise.chip.read_s)}"
+        largest, usual = noise.chip.snapping
+        snapped = f"whole codes lose {usual:.2f} of its conductances (rms), at most {largest:.2f}"
+        return [f"{read}, after {written(noise.time_s)}", snapped, f"compensation {compensation}"]
     return [drawn, f"noisy: {sources}", f"compensation {compensation}"]
