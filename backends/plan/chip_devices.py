@@ -38,7 +38,7 @@ class ChipDevices(Devices):
             aged = aged - since.shift + rounded(since.relaxation * part.drift.astype(np.int64), NORMAL_BITS)
             obeys = (part.writes > 0) & (self.stuck(cells, part.pair) == FREE) & (values > 0)
             values = np.where(obeys, np.clip(aged, 0, self.ceiling), values)
-        return values.copy()
+        return np.array(values)
 
     def stuck(self, cells: Region, pair: int) -> Array:
         return np.asarray(require_tile(self.chip, cells.tile).stuck[pair][window(cells)])
