@@ -2,18 +2,21 @@
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import BinaryIO, NamedTuple
 
 from cimc.isa import manifest
 from cimc.isa.encode import check_isa, decode_all, encode_all, isa_hash
 from cimc.isa.errors import IsaError
 from cimc.isa.layers import check_layers
-from cimc.isa.manifest import FORMAT_VERSION
 from cimc.isa.program import Program
 
 MAGIC = b"\x89CIMB\r\n\x1a"
 SECTIONS = (b"META", b"CODE", b"CONST", b"COND")
+VERSION = 2
+"""Format version that is written."""
+ALIGNMENT = {1: 1, 2: 64}
+"""Bytes to which a format version that can be read aligns sections: memories of any width can map them."""
 
 _HEAD = struct.Struct("<8sII32s32s")
 """Magic, format version, number of sections, ISA hash, target hash."""
@@ -44,17 +47,21 @@ def program_digest(program: Program) -> str:
 
 
 def to_parts(program: Program) -> tuple[bytes, ...]:
-    """Return the header and the four sections, in file order. Raises IsaError on what cannot be encoded."""
+    """Return the header and the four sections, the zeros that align each before it.
+
+    Raises IsaError on what cannot be encoded.
+    """
     sections = (manifest.to_bytes(program), encode_all(program.instructions), program.constants, program.conductances)
     head = _HEAD.pack(
         MAGIC,
-        FORMAT_VERSION,
+        VERSION,
         len(SECTIONS),
         bytes.fromhex(isa_hash()),
         bytes.fromhex(manifest.target_hash(program.meta)),
     )
-    header = head + _pack_table(sections)
-    return header + bytes.fromhex(manifest.sha256(header)), *sections
+    table = _table(sections)
+    header = head + b"".join(_ENTRY.pack(*section) for section in table)
+    return header + bytes.fromhex(manifest.sha256(header)), *_aligned(table, sections)
 
 
 def read(file: BinaryIO) -> Program:
@@ -66,7 +73,7 @@ def read(file: BinaryIO) -> Program:
     if end != file_bytes:
         missing = f"{end - file_bytes} missing" if end > file_bytes else f"{file_bytes - end} too many"
         raise IsaError("CIM0423", f"file has {file_bytes} bytes, its section table says {end}: {missing}")
-    meta, code, constants, conductances = (_read_section(file, section) for section in table)
+    meta, code, constants, conductances = _read_sections(file, table)
     instructions = decode_all(code)
     facts = manifest.from_bytes(meta, len(instructions))
     if bytes.fromhex(manifest.target_hash(facts.meta)) != header[_HEAD.size - 32 : _HEAD.size]:
@@ -86,12 +93,26 @@ def read(file: BinaryIO) -> Program:
     return program
 
 
-def _pack_table(sections: Sequence[bytes]) -> bytes:
-    table, offset = b"", HEADER_BYTES
+def _table(sections: Sequence[bytes]) -> list[Section]:
+    table, offset = [], HEADER_BYTES
     for name, data in zip(SECTIONS, sections, strict=True):
-        table += _ENTRY.pack(name, offset, len(data), bytes.fromhex(manifest.sha256(data)))
+        offset = _aligned_to(ALIGNMENT[VERSION], offset)
+        table.append(Section(name, offset, len(data), bytes.fromhex(manifest.sha256(data))))
         offset += len(data)
     return table
+
+
+def _aligned_to(alignment: int, offset: int) -> int:
+    return -(-offset // alignment) * alignment
+
+
+def _aligned(table: Sequence[Section], sections: Sequence[bytes]) -> Iterator[bytes]:
+    """Yield zeros and a section in turn."""
+    end = HEADER_BYTES
+    for section, data in zip(table, sections, strict=True):
+        yield bytes(section.offset - end)
+        yield data
+        end = section.offset + section.length
 
 
 def _check_header(header: bytes) -> list[Section]:
@@ -100,28 +121,38 @@ def _check_header(header: bytes) -> list[Section]:
     if len(header) < HEADER_BYTES:
         raise IsaError("CIM0423", f"file ends within the header: {len(header)} bytes, wanted {HEADER_BYTES}")
     _, version, sections, isa, _ = _HEAD.unpack_from(header)
-    if version != FORMAT_VERSION:
-        raise IsaError(
-            "CIM0421", f"binary program of format version {version}, this cimc reads version {FORMAT_VERSION}"
-        )
+    if version not in ALIGNMENT:
+        known = " and ".join(map(str, ALIGNMENT))
+        raise IsaError("CIM0421", f"binary program of format version {version}, this cimc reads versions {known}")
     if manifest.sha256(header[:-_CHECKSUM_BYTES]) != header[-_CHECKSUM_BYTES:].hex():
         raise IsaError("CIM0424", "the header does not have the checksum that it states")
     check_isa(isa.hex())
     if sections != len(SECTIONS):
         raise IsaError("CIM0423", f"{sections} sections, wanted {len(SECTIONS)}")
-    return _check_table(header[_HEAD.size : -_CHECKSUM_BYTES])
+    return _check_table(header[_HEAD.size : -_CHECKSUM_BYTES], ALIGNMENT[version])
 
 
-def _check_table(table: bytes) -> list[Section]:
+def _check_table(table: bytes, alignment: int) -> list[Section]:
     sections, offset = [], HEADER_BYTES
     for wanted, entry in zip(SECTIONS, _ENTRY.iter_unpack(table), strict=True):
         section = Section(entry[0].rstrip(b"\0"), *entry[1:])
+        offset = _aligned_to(alignment, offset)
         if section.name != wanted or section.offset != offset:
             found = f"section {section.name.decode('latin-1')!r} at byte {section.offset}"
             raise IsaError("CIM0423", f"{found}, wanted {wanted.decode()} at byte {offset}")
         sections.append(section)
         offset += section.length
     return sections
+
+
+def _read_sections(file: BinaryIO, table: Sequence[Section]) -> Iterator[bytes]:
+    """Yield the content of each section. Raises IsaError CIM0424 where it, or what is between, is not what it was."""
+    end = HEADER_BYTES
+    for section in table:
+        if any(file.read(section.offset - end)):
+            raise IsaError("CIM0424", f"the bytes before section {section.name.decode()} are not zero")
+        yield _read_section(file, section)
+        end = section.offset + section.length
 
 
 def _read_section(file: BinaryIO, section: Section) -> bytes:

@@ -6,7 +6,7 @@ from cimc.isa.encode import encode_all, isa_hash
 from cimc.isa.errors import IsaError
 from cimc.isa.grammar import positional
 from cimc.isa.layers import layer_facts
-from cimc.isa.manifest import FORMAT_VERSION, canonical, port_facts, sha256, target_hash, to_bytes
+from cimc.isa.manifest import TEXT_VERSION, canonical, port_facts, sha256, target_hash, to_bytes
 from cimc.isa.program import Instruction, Operand, Program
 from cimc.isa.table import WORD_BYTES, Field
 
@@ -46,7 +46,7 @@ def _header(program: Program, payload_name: str) -> Iterator[str]:
     if (program.constants or program.conductances) and not payload_name:
         raise IsaError("CIM0426", "program with constants or conductances, and no name for its payload file")
     code, facts = encode_all(program.instructions), to_bytes(program)
-    yield f".cimc {FORMAT_VERSION}"
+    yield f".cimc {TEXT_VERSION}"
     yield f".isa {_hash(isa_hash())}"
     yield f".target {_hash(target_hash(program.meta))}"
     yield f".manifest {_hash(sha256(facts))}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from cimc.isa.encode import check_isa
 from cimc.isa.errors import IsaError
 from cimc.isa.layers import layer_from
-from cimc.isa.manifest import FORMAT_VERSION, from_json, port_from
+from cimc.isa.manifest import TEXT_VERSION, from_json, port_from
 from cimc.isa.program import Layer, Port
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ def check_compatible(text: str) -> None:
     version = _VERSION.match(text)
     if version is None:
         raise IsaError("CIM0420", "no program text, wanted `.cimc 1` as the first line")
-    if version[1] != str(FORMAT_VERSION):
+    if version[1] != str(TEXT_VERSION):
         raise IsaError(
-            "CIM0421", f"program text of format version {version[1]!r}, this cimc reads version {FORMAT_VERSION}"
+            "CIM0421", f"program text of format version {version[1]!r}, this cimc reads version {TEXT_VERSION}"
         )
     stated = _ISA.search(text)
     if stated is not None:

@@ -15,8 +15,8 @@ from cimc.isa.preprocessing import Preprocessing, fault_of
 from cimc.isa.program import Layer, Port, Program
 from cimc.isa.table import ELEMENT_TYPES
 
-FORMAT_VERSION = 1
-"""Version of both file formats, text and binary."""
+TEXT_VERSION = 1
+"""Version of program text."""
 
 Locations = tuple[tuple[str, ...], ...]
 _OPTIONAL = ("preprocessing", "whole")

@@ -4,7 +4,7 @@ import dataclasses
 import errno
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -52,17 +52,17 @@ def _refused(path: Path) -> IsaError:
     return caught.value
 
 
-def _resealed(parts: list[bytes]) -> bytes:
-    """Join a header and sections, with the section table and the header checksum made anew."""
-    header = bytearray(parts[0])
-    offset = HEADER_BYTES
+def _resealed(parts: Sequence[bytes], alignment: int = 64) -> bytes:
+    """Join a header and sections, aligned, with the section table and the header checksum made anew."""
+    header, content = bytearray(parts[0]), b""
     for number, section in enumerate(parts[1:]):
         entry = HEADER_BYTES - CHECKSUM - (len(SECTIONS) - number) * 56
         digest = bytes.fromhex(manifest.sha256(section))
-        header[entry + 8 : entry + 56] = struct.pack("<QQ32s", offset, len(section), digest)
-        offset += len(section)
+        content += bytes(-(HEADER_BYTES + len(content)) % alignment)
+        header[entry + 8 : entry + 56] = struct.pack("<QQ32s", HEADER_BYTES + len(content), len(section), digest)
+        content += section
     header[-CHECKSUM:] = bytes.fromhex(manifest.sha256(bytes(header[:-CHECKSUM])))
-    return b"".join((bytes(header), *parts[1:]))
+    return bytes(header) + content
 
 
 def test_content_decides_not_the_name(tmp_path: Path) -> None:
@@ -81,7 +81,8 @@ def test_every_flipped_byte_is_noticed(binary: Path) -> None:
 @pytest.mark.parametrize("number", range(len(SECTIONS)), ids=[name.decode() for name in SECTIONS])
 def test_a_changed_section_is_named(binary: Path, number: int) -> None:
     parts = list(to_parts(PROGRAM))
-    parts[number + 1] = parts[number + 1][:-1] + bytes((parts[number + 1][-1] ^ 1,))
+    at = 2 * (number + 1)
+    parts[at] = parts[at][:-1] + bytes((parts[at][-1] ^ 1,))
     binary.write_bytes(b"".join(parts))
     error = _refused(binary)
     assert (error.code, error.status) == ("CIM0424", 3)
@@ -90,7 +91,7 @@ def test_a_changed_section_is_named(binary: Path, number: int) -> None:
 
 @pytest.mark.parametrize("layers", [b"[]", b"{}", b'[{"name":"a"}]', b'[["a"]]', b'[["b",""]]', b'[["a",7]]'])
 def test_a_wrong_table_of_layers_is_refused(binary: Path, layers: bytes) -> None:
-    parts = list(to_parts(PROGRAM))
+    parts = list(to_parts(PROGRAM)[::2])
     parts[1] = parts[1].replace(b'"locations":', b'"layers":' + layers + b',"locations":')
     binary.write_bytes(_resealed(parts))
     assert (_refused(binary).code, _refused(binary).status) == ("CIM0428", 3)
@@ -110,26 +111,41 @@ def test_bytes_after_the_end_are_refused(binary: Path) -> None:
 
 def test_a_version_of_tomorrow_is_incompatible(binary: Path) -> None:
     good = binary.read_bytes()
-    binary.write_bytes(good[:8] + struct.pack("<I", 2) + good[12:])
+    binary.write_bytes(good[:8] + struct.pack("<I", 3) + good[12:])
     assert (_refused(binary).code, _refused(binary).status) == ("CIM0421", 6)
 
 
+def test_version_1_is_read_where_sections_follow_without_gaps(binary: Path) -> None:
+    header, *sections = to_parts(PROGRAM)[::2]
+    old = header[:8] + struct.pack("<I", 1) + header[12:]
+    binary.write_bytes(_resealed([old, *sections], alignment=1))
+    assert load_program(binary) == PROGRAM
+    binary.write_bytes(_resealed([old, *sections]))
+    assert _refused(binary).code == "CIM0423"
+
+
+def test_sections_are_aligned(binary: Path) -> None:
+    content = binary.read_bytes()
+    starts = [struct.unpack_from("<Q", content, 80 + 56 * number + 8)[0] for number in range(len(SECTIONS))]
+    assert [start % 64 for start in starts] == [0, 0, 0, 0]
+
+
 def test_another_instruction_set_is_incompatible(binary: Path) -> None:
-    parts = list(to_parts(PROGRAM))
+    parts = list(to_parts(PROGRAM)[::2])
     parts[0] = parts[0][:16] + bytes(32) + parts[0][48:]
     binary.write_bytes(_resealed(parts))
     assert (_refused(binary).code, _refused(binary).status) == ("CIM0422", 6)
 
 
 def test_another_target_hash_is_refused(binary: Path) -> None:
-    parts = list(to_parts(PROGRAM))
+    parts = list(to_parts(PROGRAM)[::2])
     parts[0] = parts[0][:48] + bytes(32) + parts[0][80:]
     binary.write_bytes(_resealed(parts))
     assert _refused(binary).code == "CIM0424"
 
 
 def test_resealing_nothing_changes_nothing(binary: Path) -> None:
-    assert _resealed(list(to_parts(PROGRAM))) == binary.read_bytes()
+    assert _resealed(to_parts(PROGRAM)[::2]) == binary.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -160,7 +176,7 @@ def test_resealing_nothing_changes_nothing(binary: Path) -> None:
     ],
 )
 def test_wrong_facts_are_refused(binary: Path, old: bytes, new: bytes) -> None:
-    head, facts, *rest = to_parts(PROGRAM)
+    head, facts, *rest = to_parts(PROGRAM)[::2]
     assert old in facts
     binary.write_bytes(_resealed([head, facts.replace(old, new, 1), *rest]))
     assert (_refused(binary).code, _refused(binary).status) == ("CIM0425", 3)
@@ -168,7 +184,7 @@ def test_wrong_facts_are_refused(binary: Path, old: bytes, new: bytes) -> None:
 
 @pytest.mark.parametrize(("word", "code"), [(b"\0" * 32, "CIM0410"), (b"\1" * 32, "CIM0412"), (b"\1", "CIM0413")])
 def test_wrong_code_is_refused(binary: Path, word: bytes, code: str) -> None:
-    head, facts, words, *rest = to_parts(PROGRAM)
+    head, facts, words, *rest = to_parts(PROGRAM)[::2]
     binary.write_bytes(_resealed([head, facts, words + word, *rest]))
     assert _refused(binary).code == code
 

@@ -50,15 +50,17 @@ def sections(program):
     header = fields(data, "header")
     assert header["magic0"] == bytes.fromhex("89 43 49 4d 42 0d 0a 1a")
     assert header["SHA-256304"] == hashlib.sha256(data[:304]).digest()
-    found, entries = {}, header["the80"]
+    found, entries, end = {}, header["the80"], 336
     assert len(entries) == 56 * header["number12"]
     for start in range(0, len(entries), 56):
         entry = fields(entries[start : start + 56], "entry of the section table")
+        assert entry["offset8"] == -(-end // 64) * 64 and not any(data[end : entry["offset8"]])
         content = data[entry["offset8"] :][: entry["length16"]]
+        end = entry["offset8"] + entry["length16"]
         assert hashlib.sha256(content).digest() == entry["SHA-25624"]
         found[entry["name0"].rstrip(b"\0").decode()] = content
     assert list(found) == [row[0] for row in table("holds")]
-    assert sum(map(len, found.values())) + 336 == len(data)
+    assert end == len(data)
     assert header["SHA-25648"] == hashlib.sha256(canonical(json.loads(found["META"])["meta"]["target"])).digest()
     return found
 

@@ -60,10 +60,10 @@ def section_offsets(content: bytes) -> Iterator[tuple[str, int]]:
     yield "header", 20
     yield "table", binary.HEADER_BYTES - 40
     yield "checksum", binary.HEADER_BYTES - 1
-    place = binary.HEADER_BYTES
-    parts = binary.to_parts(load_bytes(content))[1:]
-    for name, part in zip(binary.SECTIONS, parts, strict=True):
-        yield name.decode(), place + len(part) // 2
+    place = 0
+    for number, part in enumerate(binary.to_parts(load_bytes(content))):
+        if number and number % 2 == 0:
+            yield binary.SECTIONS[number // 2 - 1].decode(), place + len(part) // 2
         place += len(part)
 
 
