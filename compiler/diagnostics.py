@@ -70,7 +70,7 @@ CODES: Mapping[str, Code] = {
     "CIM0121": Code(
         "an operation that training does not know",
         UNSUPPORTED,
-        "`cimc train` runs the model's graph in jax to find gradients; this operation has no meaning there yet. The model compiles all the same.",
+        "`cimc train` runs the model's graph in jax to find gradients; this operation has no meaning there yet. The model compiles all the same. Networks with loops are trained, and written as IR text (-o TRAINED.mlir).",
     ),
     "CIM0201": Code(
         "unusable data file",

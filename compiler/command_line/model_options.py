@@ -122,7 +122,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml", help="the chip (default aon-cim)")
     _tiles(parser)
     add_model_root(parser)
-    parser.add_argument("-o", "--output", required=True, metavar="TRAINED.onnx", help="the model with other weights")
+    parser.add_argument(
+        "-o", "--output", required=True, metavar="TRAINED.onnx", help="the model with other weights, or TRAINED.mlir"
+    )
     parser.add_argument("--ranges-out", metavar="R.json", help="write the trained model's ranges, for --ranges")
     parser.add_argument(
         "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting (docs/training.md)"

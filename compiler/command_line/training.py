@@ -12,17 +12,19 @@ from cimc.command_line.compiling import target_of_options
 from cimc.command_line.extras import require_packages
 from cimc.command_line.feeding_options import stated_of
 from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.graph_files import write_graph
 from cimc.command_line.noise_options import noises_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.aiming import aimed_at
 from cimc.driving.arrays import load_arrays
 from cimc.driving.calibration import calibration
-from cimc.driving.driver import Request, compile_model, compile_to_stage, graph_intakes
+from cimc.driving.driver import Compilation, Request, compile_graph, compile_model, compile_to_stage, graph_intakes
 from cimc.driving.feeding import Intake
 from cimc.driving.tables import tabulate, terminal_width
+from cimc.evaluate import to_onnx
 from cimc.ir.loop import ScanOp
-from cimc.passes.pipeline import DEFAULT
+from cimc.passes.pipeline import DEFAULT, behind_stage
 
 if TYPE_CHECKING:
     from cimc.ir.graph import Graph
@@ -60,18 +62,26 @@ def _plan(options: argparse.Namespace, checkpoint: Path) -> "Plan":
     settings, noises, target = changed(options.set), noises_of(options), target_of_options(options)
     request = Request(target, aimed_at(DEFAULT, target, noises[-1]))
     graph = compile_to_stage(Path(options.model), request, "graph")
-    _require_writable(graph)
+    _require_writable(graph, Path(options.output))
     data = _data(options, graph_intakes(graph, stated_of(options)))
     bound = options.most_lost / 100.0
     return Plan(graph, request, data, settings, noises, noises[0].seed, bound, checkpoint, options.resume)
 
 
-def _require_writable(graph: "Graph") -> None:
-    """Raise CimcError CIM0121 for a network with a loop: the file written could not be compiled."""
+def _require_writable(graph: "Graph", output: Path) -> None:
+    """Raise CimcError CIM0121 for a network with a loop, which ONNX text of a graph does not hold as it came."""
+    if is_ir_text(output):
+        return
     for op in graph.operations:
         if isinstance(op, ScanOp):
-            message = "a network with a loop cannot be written as a model that compiles"
-            raise fail("CIM0121", message, hint="train networks without recurrent layers")
+            message = "a network with a loop is written as IR text, not as an ONNX model"
+            hint = "give -o TRAINED.mlir, and compile that with `cimc compile TRAINED.mlir --from graph`"
+            raise fail("CIM0121", message, hint=hint)
+
+
+def is_ir_text(path: Path) -> bool:
+    """Say whether a trained network goes to this file as IR text at stage `graph`, its weights beside it."""
+    return path.suffix == ".mlir"
 
 
 def _data(options: argparse.Namespace, intakes: list[Intake]) -> "Data":
@@ -96,15 +106,24 @@ def _shares(arrays: Any, count: int, options: argparse.Namespace) -> Any:
 
 
 def _write(options: argparse.Namespace, plan: "Plan", trained: "Trained") -> None:
-    """Write the model, and the ranges that the compiler finds for it on all data."""
-    from cimc.evaluate import to_onnx
-
+    """Write the network, and the ranges that the compiler finds for it on all data."""
     assert trained.graph is not None
-    write(options.output, to_onnx(trained.graph).SerializeToString(deterministic=True))
+    output = Path(options.output)
+    if is_ir_text(output):
+        write_graph(trained.graph, output)
+    else:
+        write(output, to_onnx(trained.graph).SerializeToString(deterministic=True))
     if options.ranges_out:
         request = replace(plan.request, data=lambda shapes: plan.data.inputs)
-        ranges = compile_model(Path(options.output), request).ranges
+        ranges = _compiled(trained.graph, output, request).ranges
         write(options.ranges_out, (json.dumps(ranges.to_json(), indent=1) + "\n").encode())
+
+
+def _compiled(graph: "Graph", output: Path, request: Request) -> Compilation:
+    """Compile what was written as a user will."""
+    if is_ir_text(output):
+        return compile_graph(graph, replace(request, pipeline=behind_stage(request.pipeline, "graph"), start="graph"))
+    return compile_model(output, request)
 
 
 def _table(trained: "Trained") -> list[str]:

@@ -1,0 +1,50 @@
+"""What `cimc train` writes, and for which networks."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+from frontend.onnx_models import written
+from frontend.recurrent_models import recurrent
+from targets.stages import normal
+
+from cimc.command_line.graph_files import read_graph
+from cimc.command_line.main import main
+from cimc.driving.driver import Request, compile_to_stage
+from cimc.ir.text import print_graph
+from cimc.isa.errors import CimcError
+from cimc.passes.pipeline import DEFAULT
+from cimc.targets import load_target
+
+pytest.importorskip("jax", reason="the extra `train` is not installed")
+
+from cimc.command_line.training import _require_writable, _write
+from cimc.training.batches import Data
+from cimc.training.fit import Plan, Trained
+from cimc.training.settings import Settings
+
+
+def looped(folder: Path) -> Plan:
+    path = written(recurrent("LSTM", initial="none"), folder)
+    request = Request(load_target("aon-cim"), DEFAULT)
+    graph = compile_to_stage(path, request, "graph")
+    data = Data({"x": normal(8, 5, 4)})
+    return Plan(graph, request, data, Settings(), [], 0, 0.0, folder / "kept.npz")
+
+
+def test_a_network_with_a_loop_is_written_as_text_that_compiles(tmp_path: Path) -> None:
+    plan = looped(tmp_path)
+    output, ranges = tmp_path / "t.mlir", tmp_path / "r.json"
+    text = print_graph(plan.graph)
+    _require_writable(plan.graph, output)
+    _write(argparse.Namespace(output=str(output), ranges_out=str(ranges)), plan, Trained(plan.graph, None, [], 1))
+    assert print_graph(read_graph(output)) == text
+    assert (
+        main(["compile", str(output), "--from", "graph", "--ranges", str(ranges), "-o", str(tmp_path / "p.cimb")]) == 0
+    )
+
+
+def test_a_network_with_a_loop_is_refused_as_a_model_before_it_is_trained(tmp_path: Path) -> None:
+    plan = looped(tmp_path)
+    with pytest.raises(CimcError, match=r"CIM0121.*IR text"):
+        _require_writable(plan.graph, tmp_path / "t.onnx")
