@@ -5,6 +5,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from cimc.backends.cost.advice import advice
 from cimc.backends.cost.counters import DATA, NAMES, Counters, total
 from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, EACH, Charge, Estimate, Pricing, charge
 from cimc.backends.cost.rows import rows
@@ -25,7 +26,7 @@ NEVER = ("wires", "idle tiles", "programming")
 
 def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
     """Return everything that is known of a program's cost, for one sample: ns, pJ, TOPS/W; bounds beside values."""
-    counted = estimate.counters
+    counted, lines = estimate.counters, advice(estimate, program)
     return {
         "format": FORMAT,
         **summary(estimate),
@@ -34,6 +35,7 @@ def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
         "driven": driven(estimate, counted),
         "waterfall": [
             {"step": fall.name, "factor": float(fall.factor), "tops_per_w": float(fall.left), "because": fall.fact}
+            | ({"advice": lines[fall.name]} if fall.name in lines else {})
             for fall in waterfall(estimate)
         ],
         "not_modelled": [*estimate.missing, *NEVER],

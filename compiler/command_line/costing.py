@@ -106,6 +106,8 @@ def _waterfall(found: Facts) -> Iterator[str]:
     yield f"  {found['peak_tops_per_w']:8.4g} TOPS/W  peak: every row and every ADC of a tile at work"
     for fall in found["waterfall"]:
         yield f"  {fall['tops_per_w']:8.4g}         {fall['step']} x {fall['factor']:.4g}: {fall['because']}"
+        if "advice" in fall:
+            yield f"{'':19}{fall['advice']}"
     chip = found["chip_tops_per_w"]
     yield f"  {chip['value']:8.4g} TOPS/W  chip: {measure(chip, 1, 'TOPS/W')}, of what is priced, nothing else"
 

@@ -87,9 +87,11 @@ def _waterfall(told: Told) -> Markup | None:
     if not told.cost["waterfall"]:
         return None
     steps = {"peak": told.cost["peak_tops_per_w"], **{f["step"]: f["tops_per_w"] for f in told.cost["waterfall"]}}
-    rows = [[f["step"], f["factor"], f["tops_per_w"], f["because"]] for f in told.cost["waterfall"]]
+    rows = [
+        [f["step"], f["factor"], f["tops_per_w"], f["because"], f.get("advice", "")] for f in told.cost["waterfall"]
+    ]
     chip = element("p", f"chip: {measure(told.cost['chip_tops_per_w'], 1, 'TOPS/W')}, of what is priced")
-    return joined(bars(steps, "TOPS/W"), chip, table(["step", "factor", "TOPS/W left", "because"], rows))
+    return joined(bars(steps, "TOPS/W"), chip, table(["step", "factor", "TOPS/W left", "because", "where"], rows))
 
 
 def _layers(told: Told) -> Markup:

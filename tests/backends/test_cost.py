@@ -1,14 +1,18 @@
 """What a program takes: sums to the last digit, prices by their counters, bounds that hold."""
 
+import json
 from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 
-from cimc.backends.cost.counters import total
+from cimc.backends.cost.advice import advice
+from cimc.backends.cost.counters import NAMES, total
 from cimc.backends.cost.estimate import COMPONENTS, EACH, Pricing, charge, estimate
-from cimc.backends.cost.facts import facts, widening
+from cimc.backends.cost.facts import FORMAT, facts, widening
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.cost.rows import GROUPS, rows
 from cimc.backends.cost.waterfall import OPERATIONS, efficiency, peak, waterfall
@@ -20,6 +24,7 @@ from cimc.targets import load_target
 from cimc.targets.prices import BASES, BOTTOM_UP, Interval, constant, exact, phase_energy, phase_time, row_share, summed
 
 TARGET = load_target("aon-cim")
+SCHEMA = Draft202012Validator(json.loads((Path(__file__).parents[2] / "docs" / "cost.schema.json").read_text()))
 
 
 @pytest.fixture
@@ -84,6 +89,35 @@ def test_factors_lead_from_peak_to_chip_exactly(program):
     work = total(one.counters for one in found.charges)
     assert left == Fraction(OPERATIONS * work.macs) / found.energy_pj.value == efficiency(found).value
     assert peak(found.target).value == pytest.approx(13.55, rel=5e-4)
+
+
+def test_advice_names_the_layer_that_loses_most_at_each_step(program):
+    found = advice(estimate(program), program)
+    assert set(found) <= {fall.name for fall in waterfall(estimate(program))}
+    assert found["rows"].startswith("100 % of it in no layer: ") and "4 rows" in found["rows"]
+    assert found["rows"].endswith("the tallest block has 4") and "5 columns" in found["converters"]
+
+
+def test_advice_is_silent_where_nothing_is_lost(program):
+    kept = [index for index, one in enumerate(program.instructions) if one.name != "add"]
+    parts = {"instructions": program.instructions, "locations": program.locations}
+    alone = replace(program, **{name: tuple(part[index] for index in kept) for name, part in parts.items()})
+    assert "digital" in advice(estimate(program), program) and "digital" not in advice(estimate(alone), alone)
+
+
+@pytest.mark.parametrize("by", GROUPS)
+def test_json_is_as_its_schema_says(driven, by):
+    data = DataCounting(driven)
+    Interpreter(driven).run({"x": np.ones((2, 8), np.int8)}, data)
+    for cost in (estimate(driven), estimate(driven, data), estimate(driven, basis=BOTTOM_UP)):
+        told = json.loads(json.dumps({"program": "0" * 64, "feeding": None, **facts(cost, driven, by)}))
+        SCHEMA.validate(told)
+        assert not SCHEMA.is_valid(told | {"more": 1}) and not SCHEMA.is_valid(told | {"energy_pj": 1.0})
+
+
+def test_the_schema_knows_the_format_and_every_counter():
+    assert SCHEMA.schema["properties"]["format"]["const"] == FORMAT
+    assert list(SCHEMA.schema["$defs"]["counters"]["properties"]) == list(NAMES)
 
 
 def test_what_has_no_price_is_named(program):
