@@ -58,7 +58,10 @@ def _mean(number: float, of: int) -> str:
 ARRAY_STEPS: Mapping[str, tuple[Callable[[Target, Layers], Mapping[str, Fraction]], Callable[[Counters], str]]] = {
     "rows": (_rows, lambda one: f"{_mean(one.row_slots, one.phases)} rows, one for each weight of a column"),
     "converters": (_converters, lambda one: f"{_mean(one.conversions, one.products)} columns, one an output channel"),
-    "diagonals": (_diagonals, lambda one: f"weights in {float(100 * one.macs) / one.cells:.1f} % of the cells of its blocks"),
+    "diagonals": (
+        _diagonals,
+        lambda one: f"weights in {float(100 * one.macs) / one.cells:.1f} % of the cells of its blocks",
+    ),
 }
 """Step of the array -> what each layer loses there, and what is told of the one that loses most."""
 COMPONENT_STEPS: Mapping[str, Callable[[Counters], str]] = {
