@@ -5,7 +5,6 @@ What parsing does not need is imported where it is used: `cimc --help` stays fas
 
 import argparse
 import contextlib
-import errno
 import os
 import sys
 import warnings
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from cimc.command_line.commands import build_parser
 from cimc.command_line.progress import clear_line
+from cimc.command_line.streams import attend, discard_output
 from cimc.isa.errors import INTERRUPTED, USAGE, CimcError, CimcWarning
 
 if TYPE_CHECKING:
@@ -24,19 +24,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status, 0 or one of cimc.isa.errors."""
     # Work is spread over images and layers, on threads of ours: more threads inside each product only get in their way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    if arguments is None:
+        attend()
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
         with _warnings_on_stderr(given):
-            status = _run(given)
-        sys.stdout.flush()
-        return status
+            return _printed(given)
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        _discard_output()  # the reader has what it wanted
+        discard_output()  # the reader has what it wanted
         return 0
     except Exception as error:
         return _report(error, given)
+
+
+def _printed(arguments: Sequence[str]) -> int:
+    """Run a command and see its output off. Raises CimcError CIM0002 where that cannot be written."""
+    try:
+        status = _run(arguments)
+    except SystemExit:
+        sys.stdout.flush()
+        raise
+    sys.stdout.flush()
+    return status
 
 
 def _run(arguments: Sequence[str]) -> int:
@@ -61,11 +72,6 @@ def _apply_policy(options: argparse.Namespace) -> None:
 
     set_budgets(getattr(options, "budget", None) or ())
     set_root(getattr(options, "model_root", None))
-
-
-def _discard_output() -> None:
-    """Point stdout elsewhere, so that the interpreter's own flush at exit has nothing to complain about."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
@@ -119,15 +125,9 @@ def _of_memory(error: Exception) -> Exception:
 
 
 def _of_file(error: OSError) -> CimcError:
-    """Return the error for a file that could not be read, or a full disk behind standard output.
-
-    Files that are written report for themselves.
-    """
+    """Return the error for a file that could not be read: those that are written report for themselves."""
     from cimc.diagnostics import fail
 
-    if error.filename is None and error.errno == errno.ENOSPC:
-        _discard_output()
-        return fail("CIM0002", f"cannot write the output: {error.strerror}", hint="free some space")
     name = f" {error.filename}" if error.filename else ""
     return fail("CIM0001", f"cannot read{name}: {error.strerror or error}", hint="check the path and its permissions")
 
