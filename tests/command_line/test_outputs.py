@@ -1,6 +1,5 @@
 """What is written: whole or not at all, under every name, with nothing left behind and no input changed."""
 
-import errno
 import json
 import os
 import subprocess
@@ -14,7 +13,6 @@ from command_line.files import lay
 
 import cimc.command_line.inspecting
 from cimc.command_line import main
-from cimc.isa import atomic
 from cimc.isa.binary import program_digest
 from cimc.isa.container import load_program
 
@@ -34,49 +32,6 @@ WRITING = {
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-@pytest.mark.parametrize("words", WRITING.values(), ids=WRITING)
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EIO], ids=errno.errorcode.get)
-def test_a_failing_disk_leaves_everything_as_it_was(
-    words: str, number: int, cimc: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert cimc(words)[0] == 0
-    before = contents(folder)
-
-    def fails(file: object, parts: object) -> None:
-        Path(str(file)).write_bytes(b"half")
-        raise OSError(number, os.strerror(number), str(file))
-
-    monkeypatch.setattr(atomic, "_write", fails)
-    status, output = cimc(words)
-    assert status == 3
-    assert f"error[CIM0002]: cannot write out.{words.rpartition('.')[2]}: {os.strerror(number)}" in output
-    assert contents(folder) == before
-
-
-@pytest.mark.parametrize("words", WRITING.values(), ids=WRITING)
-def test_a_full_disk_leaves_no_new_file(
-    words: str, cimc: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    for name in words.split():
-        cimc(f"explain {name}")  # lays the files that are named
-    before = contents(folder)
-    monkeypatch.setattr(os, "fsync", full)
-    assert cimc(words)[0] == 3
-    assert contents(folder).keys() <= before.keys() | {"digits.payload", "graph.safetensors"}
-
-
-def test_an_interrupted_write_leaves_nothing(cimc: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(_: int) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, "fsync", interrupted)
-    assert cimc(f"compile digits.onnx {CALIBRATED} -o out.asm") == (130, "")
-    assert sorted(contents(folder)) == ["digits.onnx", "digits_calib.npz"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write into every folder")
