@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.ports import port_stream
-from cimc.backends.machine.traps import Refusal, Trap
+from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.converters import adc_errors
 from cimc.backends.noise.draws import POLARITIES
 from cimc.backends.noise.sources import Noise
@@ -96,12 +96,12 @@ def _planes(program: Program, noise: Noise | None) -> dict[int, tuple[Array, Arr
     facts, planes = machine(program.meta), dict[int, tuple[Array, Array]]()
     if noise and noise.has("ir_drop") and facts.read_phases == APART:
         raise Refusal("CIM0563", "with IR drop, devices conduct otherwise in each of four read phases", "leave it out")
-    walk = Walk(program, facts, noise)
+    walk = Walk(program, facts, noise, unrolled=True)
     while not walk.is_over:
         index = walk.index
         walk.step()
-        if walk.steps and isinstance(trap := walk.steps[-1].action, Trap):
-            raise trap
+        if walk.fault:
+            raise walk.fault
         one = program.instructions[index]
         if one.name == "program" or one.name == "pattern":
             tile = one["tile"]

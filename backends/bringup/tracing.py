@@ -44,7 +44,7 @@ class Tracing:
             self._slots = [Slot(Prefix(0, trap.index, (), opcode, "trap", 0, 0, 0), trap.code)]
 
     def _plan(self) -> None:
-        walk = Walk(self.program, self._machine, self.noise)
+        walk = Walk(self.program, self._machine, self.noise, unrolled=True)
         self._slots = list(slots(walk, self.wanted.streams))
         self._interpreter = Interpreter(self.program, noise=self.noise, planned=Plan(walk.steps, walk.state.largest))
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from cimc.backends.bringup.record import UNCOUNTED, Prefix
 from cimc.backends.machine.facts import Machine
-from cimc.backends.machine.traps import Trap
 from cimc.backends.plan.walk import Walk
 from cimc.isa.limits import ADC_BITS
 from cimc.isa.program import Instruction
@@ -37,15 +36,18 @@ class Slot:
 
 
 def slots(walk: Walk, with_streams: bool = False) -> Iterator[Slot]:
-    """Yield a slot for each record of a run, in order, while the walk makes its plan. The last is `end` or `trap`."""
+    """Yield a slot for each record of a run, in order, while the walk, unrolled, makes its plan.
+
+    The last is `end` or `trap`.
+    """
     instructions = walk.state.program.instructions
     sequence = 0
     while not walk.is_over:
-        index, turns, steps = walk.index, walk.turns, len(walk.steps)
+        index, turns = walk.index, walk.turns
         walk.step()
-        if len(walk.steps) > steps and isinstance(trap := walk.steps[-1].action, Trap):
+        if walk.fault:
             opcode = instructions[index].spec.opcode if index < len(instructions) else 0
-            yield Slot(Prefix(sequence, index, turns, opcode, "trap", 0, 0, 0), trap.code)
+            yield Slot(Prefix(sequence, index, turns, opcode, "trap", 0, 0, 0), walk.fault.code)
             return
         one = instructions[index]
         for space, low, high, count, crc, waits in _facts(walk, one, with_streams):

@@ -5,9 +5,10 @@ from functools import cached_property
 import numpy as np
 
 from cimc.backends.kernels.library import LEVELS, Batch, Library
-from cimc.backends.kernels.runs import Run, batch, cut
-from cimc.backends.plan.executor import NumpyExecutor, perform, tell
+from cimc.backends.kernels.runs import Rounds, Run, batch, cut, most_scratch
+from cimc.backends.plan.executor import NumpyExecutor, perform_one, tell
 from cimc.backends.plan.memory import Chunk
+from cimc.backends.plan.moving import through
 from cimc.backends.plan.products import is_probed
 from cimc.backends.plan.walk import Plan
 from cimc.isa.program import Program
@@ -22,21 +23,39 @@ class KernelExecutor(NumpyExecutor):
         self._level = LEVELS.index(level)
         self._constants = np.frombuffer(program.constants or bytes(1), np.uint8)
         self.runs = cut(plan.steps, self._constants)
-        self._scratch = max((run.scratch for run in self.runs), default=0)
+        self._scratch = most_scratch(self.runs)
         self._batches: dict[Chunk, Batch] = {}
 
     @cached_property
-    def _observed(self) -> list[Run]:
+    def _observed(self) -> list[Run | Rounds]:
         return cut(self._plan.observed, self._constants)
 
     def _execute(self, chunk: Chunk) -> None:
         native = self._batch(chunk)
-        if chunk.observer:
-            for run in self._observed:
-                self._tell(run, chunk, native)
-            return
-        for run in self.runs:
-            self._run(run, chunk, native)
+        for run in self._observed if chunk.observer else self.runs:
+            self._perform(run, chunk, native)
+
+    def _perform(self, run: Run | Rounds, chunk: Chunk, native: Batch) -> None:
+        """Perform a run's steps, or a loop's turns, and tell the chunk's observer."""
+        if isinstance(run, Run):
+            (self._tell if chunk.observer else self._run)(run, chunk, native)
+        elif run.alone and not chunk.observer:
+            self._turn(run, run.alone, chunk, native)
+        else:
+            for _ in through(chunk.turns, run.depth, run.count):
+                for inner in run.runs:
+                    self._perform(inner, chunk, native)
+
+    def _turn(self, rounds: Rounds, run: Run, chunk: Chunk, native: Batch) -> None:
+        """Perform the turns of a loop of the library; a turn in which a kernel met a fault is ended step by step."""
+        assert run.native
+        turn = 0
+        while turn < rounds.count:
+            chunk.turns[rounds.depth] = turn
+            turn, done = self._library.turns(run.native, native, (rounds.depth, rounds.count), self._level)
+            if turn < rounds.count:
+                self._run(run, chunk, native, done)
+            turn += 1
 
     def _batch(self, chunk: Chunk) -> Batch:
         """Return the library's view of a chunk with the images that are in it now."""
@@ -46,15 +65,15 @@ class KernelExecutor(NumpyExecutor):
         native.images, native.sample = chunk.images, chunk.first_sample
         return native
 
-    def _run(self, run: Run, chunk: Chunk, native: Batch) -> None:
-        """Perform a run's steps; numpy repeats a step in which a kernel has met a fault, and says which."""
-        done, count = 0, len(run.steps)
+    def _run(self, run: Run, chunk: Chunk, native: Batch, done: int = 0) -> None:
+        """Perform a run's steps but those done; numpy repeats one in which a kernel met a fault, and says which."""
+        count = len(run.steps)
         while done < count:
             if run.native:
                 done = self._library.run(run.native, native, (done, count), self._level)
                 if done == count:
                     return
-            perform(run.steps[done], chunk, self._program.locations)
+            perform_one(run.steps[done], chunk, self._program.locations)
             done += 1
 
     def _tell(self, run: Run, chunk: Chunk, native: Batch) -> None:
@@ -64,7 +83,7 @@ class KernelExecutor(NumpyExecutor):
             if run.native and not is_probed(step.action, chunk.observer) and self._performs(run, number, native):
                 tell(step, chunk)
             else:
-                perform(step, chunk, self._program.locations)
+                perform_one(step, chunk, self._program.locations)
 
     def _performs(self, run: Run, number: int, native: Batch) -> bool:
         """Perform one step; return False where a kernel has met a fault."""

@@ -73,8 +73,9 @@ INLINE TARGET void LEVEL(draw)(double z[ROWS][VECTORS * LANES], const Noise *noi
                                int block, const Batch *b, const int vectors) {
     const int left = s->columns - block * BLOCK;
     const int columns = left < vectors * LANES ? left : vectors * LANES;
+    const int64_t first = way(noise->moves, b);
     for (int r = 0; r < tile->rows; r++)
-        normals(noise, b->sample + tile->image[r], tile->vector[r], block * BLOCK, columns, z[r]);
+        normals(noise, b->sample + tile->image[r], first + tile->vector[r], block * BLOCK, columns, z[r]);
 }
 
 /* Add the noise of each product: rint(sqrt(variance) * z * scale), in doubles operation by operation as in numpy. */

@@ -7,6 +7,7 @@ import numpy as np
 
 from cimc.backends.kernels.library import TYPES, NativeSource, address
 from cimc.backends.plan.memory import Array, span
+from cimc.backends.plan.moving import STILL, Moving
 from cimc.isa.streams import Im2colWindow, Shape, StreamState
 
 
@@ -38,6 +39,7 @@ def rectangle(state: StreamState, constants: Array) -> Rectangle | None:
         first=(touched[1].start + w.pad[0], touched[2].start + w.pad[1]),
         type=TYPES[tensor.type],
         fill=w.fill,
+        moves=moves(tensor),
         low=-(1 << 31),
         high=(1 << 31) - 1,
     )
@@ -45,6 +47,11 @@ def rectangle(state: StreamState, constants: Array) -> Rectangle | None:
     taps = _offsets(w.kernel, w.dilation, columns) * channels
     elements = (taps[:, None] + np.arange(channels)).ravel()
     return Rectangle(source, rows * columns * channels, places, elements)
+
+
+def moves(state: StreamState) -> tuple[int, ...]:
+    """Return the bytes by which a stream moves on in each turn of the loops around."""
+    return state.steps if isinstance(state, Moving) else STILL
 
 
 def _offsets(counts: tuple[int, int], steps: tuple[int, int], columns: int) -> Array:

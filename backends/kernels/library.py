@@ -1,11 +1,12 @@
 """The compiled library behind ctypes: native.h's structures (Step is NativeStep here), levels, a call to run steps."""
 
 import ctypes
-from collections.abc import Sequence
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
 from importlib.util import find_spec
 
 from cimc.backends.plan.memory import Array
+from cimc.isa.table import LOOP_DEPTH
 
 BLOCK = 16
 PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP = range(5)
@@ -13,6 +14,9 @@ TYPES = {"i8": 0, "u8": 1, "i16": 2, "u16": 3, "i32": 4}
 LEVELS = ("plain", "avx2", "avx512", "vnni")
 
 _int32, _int64, _double, _address = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+_moves = ctypes.c_int64 * LOOP_DEPTH
+_STEPS = (_address, ctypes.c_int, _address, ctypes.c_int)
+"""Types of the arguments that say which steps are performed: table, count, batch, level."""
 
 
 class NativeSource(ctypes.Structure):
@@ -29,6 +33,7 @@ class NativeSource(ctypes.Structure):
         ("fill", _int32),
         ("low", _int32),
         ("high", _int32),
+        ("moves", _moves),
     )
 
 
@@ -45,6 +50,7 @@ class NativeNoise(ctypes.Structure):
         ("vector", ctypes.c_uint64),
         ("purpose", ctypes.c_uint64),
         ("column", _int64),
+        ("moves", _moves),
     )
 
 
@@ -113,6 +119,8 @@ class NativeStep(ctypes.Structure):
         ("out_type", _int32),
         ("room", _int32),
         ("squares", _int32),
+        ("moving", _int32),
+        ("out_moves", _moves),
     )
 
 
@@ -126,6 +134,7 @@ class Batch(ctypes.Structure):
         ("sample", _int64),
         ("scratch", _address),
         ("scratch_bytes", _int64),
+        ("turns", _address),
     )
 
 
@@ -137,19 +146,36 @@ class Library:
 
     def __init__(self, path: str) -> None:
         loaded = ctypes.CDLL(path)
-        loaded.cimc_run.argtypes = (_address, ctypes.c_int, _address, ctypes.c_int)
         sizes = [loaded.cimc_sizes(which) for which in range(5)]
         self.current = sizes == [
             ctypes.sizeof(kind) for kind in (NativeStep, Part, Batch, NativeNoise, NativeConverter)
         ]
         self.levels = LEVELS[: loaded.cimc_levels()]
-        self._run = loaded.cimc_run
+        self._loaded = loaded
+
+    @cached_property
+    def _run(self) -> Callable[..., int]:
+        function = self._loaded.cimc_run
+        function.argtypes = _STEPS
+        return function
+
+    @cached_property
+    def _turns(self) -> Callable[..., int]:
+        function = self._loaded.cimc_turns
+        function.argtypes, function.restype = (*_STEPS, ctypes.c_int, _int64, _address), _int64
+        return function
 
     def run(self, steps: "NativeSteps", batch: Batch, part: tuple[int, int], level: int) -> int:
         """Perform steps from part[0] up to part[1]; return the index of the first that met a fault, or part[1]."""
         first, last = part
         at = steps.address + first * ctypes.sizeof(_address)
-        return first + int(self._run(at, last - first, ctypes.addressof(batch), level))
+        return first + (self._run(at, last - first, ctypes.addressof(batch), level))
+
+    def turns(self, steps: "NativeSteps", batch: Batch, loop: tuple[int, int], level: int) -> tuple[int, int]:
+        """Perform the turns of a loop of (depth, count) from where it is; return turn and step of a fault, or count."""
+        done = ctypes.c_int(0)
+        arguments = steps.address, steps.count, ctypes.addressof(batch), level, *loop, ctypes.addressof(done)
+        return self._turns(*arguments), done.value
 
 
 class NativeSteps:

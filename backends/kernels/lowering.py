@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cimc.backends.kernels.layout import even_step, joined, rectangle
+from cimc.backends.kernels.layout import even_step, joined, moves, rectangle
 from cimc.backends.kernels.library import (
     BLOCK,
     LOOKUP,
@@ -81,7 +81,14 @@ def lowered(write: Write, constants: Array) -> Lowered | None:
         lower(result, write, write.compute, constants)
     except Unsuitable:
         return None
+    result.step.moving = _is_moving(result.step)
     return result
+
+
+def _is_moving(step: NativeStep) -> bool:
+    """Return whether sources or results move on in the turns of loops."""
+    places = [step.out_moves, *(step.source[n].moves for n in range(step.sources))]
+    return any(any(place) for place in places)
 
 
 def _require(condition: bool) -> None:
@@ -177,6 +184,7 @@ def _draws(result: Lowered, read: Conversion, purpose: int) -> NativeNoise:
         vector=place.occurrence << 32,
         purpose=in_phase(purpose, place.phase) | place.stream << 32,
         column=place.columns.start,
+        moves=tuple(count << 32 for count in place.steps),
     )
     result.kept.append(noise)
     return noise
@@ -384,7 +392,7 @@ def _vectors(result: Lowered, state: StreamState, out: StreamState, columns: int
     step = result.step
     spacing = even_step(out, columns)
     _require(spacing is not None and step.vectors == state.vectors)
-    step.columns, step.out_type, step.out_base, step.out_step = columns, TYPES[out.type], out.base, spacing
+    _place(step, out, columns, spacing)
 
 
 def _flat(result: Lowered, out: StreamState, columns: int) -> None:
@@ -392,9 +400,15 @@ def _flat(result: Lowered, out: StreamState, columns: int) -> None:
     step = result.step
     spacing = even_step(out, columns)
     _require(spacing is not None and out.elements % columns == 0)
-    step.columns, step.out_type, step.out_base, step.out_step = columns, TYPES[out.type], out.base, spacing
+    _place(step, out, columns, spacing)
     step.vectors = out.elements // columns
     step.places = result.pointer(np.arange(step.vectors) * columns, np.int32)
+
+
+def _place(step: NativeStep, out: StreamState, columns: int, spacing: int | None) -> None:
+    """Fill in where the results lie."""
+    step.columns, step.out_type, step.out_base, step.out_step = columns, TYPES[out.type], out.base, spacing
+    step.out_moves = moves(out)
 
 
 def _columns(out: StreamState, period: int) -> int:

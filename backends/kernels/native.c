@@ -49,6 +49,13 @@ INLINE double normal(const int32_t *cells, uint32_t word) {
     return (magnitude ^ sign) - sign;
 }
 
+/* How far something is that moves on in each turn of the loops around. */
+static inline int64_t way(const int64_t *moves, const Batch *b) {
+    int64_t total = 0;
+    for (int depth = 0; depth < DEPTH; depth++) total += moves[depth] * b->turns[depth];
+    return total;
+}
+
 /* The variables of a vector's columns from `column` of the block on. */
 static void normals(const Noise *noise, int64_t sample, int64_t vector, int column, int columns, double *z) {
     const int64_t start = noise->column + column, stop = start + columns;
@@ -147,9 +154,26 @@ EXPORT int cimc_sizes(int which) {
     return (int)sizes[which];
 }
 
+/* Perform a step where it lies in this turn of the loops around. */
+static int perform(const Step *step, const Batch *batch, int level) {
+    if (!step->moving) return LEVELS[level](step, batch);
+    Step moved = *step;
+    for (int k = 0; k < step->sources; k++) moved.source[k].base += way(step->source[k].moves, batch);
+    moved.out_base += way(step->out_moves, batch);
+    return LEVELS[level](&moved, batch);
+}
+
 /* Perform steps one after the other; return how many of them went well. */
 EXPORT int cimc_run(const Step *const *steps, int count, const Batch *batch, int level) {
     for (int i = 0; i < count; i++)
-        if (LEVELS[level](steps[i], batch)) return i;
+        if (perform(steps[i], batch, level)) return i;
     return count;
+}
+
+/* Perform the turns of the loop at a depth up to turn `last`; return the turn that met a fault, or `last`. */
+EXPORT int64_t cimc_turns(const Step *const *steps, int count, const Batch *batch, int level, int depth, int64_t last,
+                          int *done) {
+    for (; batch->turns[depth] < last; batch->turns[depth]++)
+        if ((*done = cimc_run(steps, count, batch, level)) < count) break;
+    return batch->turns[depth];
 }

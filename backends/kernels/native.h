@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 enum { BLOCK = 16 };  /* columns or channels are handled in blocks of this many; every table is padded to them */
+enum { DEPTH = 4 };   /* loops nest so deep */
 
 enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP };
 
@@ -20,6 +21,7 @@ typedef struct {
     int32_t first[2];         /* where in the rectangle the tensor begins */
     int32_t type, fill;       /* element type, and the code outside the tensor */
     int32_t low, high;        /* an element outside these is a fault */
+    int64_t moves[DEPTH];     /* bytes by which it moves on in each turn of the loops around, the outermost first */
 } Source;
 
 /* Noise of each product: normal with the variance sum_i x_i^2 v_ij, which is summed digit by digit of v. */
@@ -30,6 +32,7 @@ typedef struct {
     double scale;               /* unit of the product of spread and normal variable */
     uint64_t seed, vector, purpose; /* key, and counter words 1 and 3 without the vector; draws.py has the table */
     int64_t column;             /* physical column of the block's first */
+    int64_t moves[DEPTH];       /* what each turn of the loops around adds to `vector` */
 } Noise;
 
 /* The ADCs of a block's columns with their errors, as NoisyConverter of read_noise.py has them. */
@@ -78,6 +81,8 @@ typedef struct {
     int32_t out_type;
     int32_t room;               /* elements of the rectangles, with slack */
     int32_t squares;            /* whether the squares of the elements follow, for noise */
+    int32_t moving;             /* whether sources or results move on in the turns of loops */
+    int64_t out_moves[DEPTH];
 } Step;
 
 /* The images in flight: their memories lie `pitch` bytes apart; `scratch` has room for the step that needs most. */
@@ -88,6 +93,7 @@ typedef struct {
     int64_t sample;  /* number of the first image within its file */
     uint8_t *scratch;
     int64_t scratch_bytes;
+    int64_t *turns;  /* [DEPTH]: the turn of each loop around */
 } Batch;
 
 #endif

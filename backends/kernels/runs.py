@@ -1,13 +1,14 @@
 """A plan cut into runs: neighbouring steps that the library performs in one call, and single steps for numpy."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from cimc.backends.kernels.library import Batch, NativeSteps, address
 from cimc.backends.kernels.lowering import Lowered, lowered
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.state import Write
-from cimc.backends.plan.walk import Step
+from cimc.backends.plan.steps import Step, Turns
 
 SCRATCH_BYTES = 1 << 16
 """Rectangles of so many images as fit into this are made together: it should stay in the nearest caches."""
@@ -22,20 +23,53 @@ class Run:
     scratch: int = 0
 
 
-def cut(steps: Sequence[Step], constants: Array) -> list[Run]:
-    """Return the runs of a plan: alternately native and not."""
-    runs: list[Run] = []
+@dataclass(frozen=True)
+class Rounds:
+    """Turns of a loop of a plan, `depth` loops around it: the runs of its body."""
+
+    depth: int
+    count: int
+    runs: list["Run | Rounds"]
+
+    @property
+    def scratch(self) -> int:
+        return most_scratch(self.runs)
+
+    @property
+    def alone(self) -> Run | None:
+        """The body's only run, where it is native: then the turns are a loop of the library."""
+        first, *others = self.runs
+        return first if isinstance(first, Run) and first.native and not others else None
+
+
+def most_scratch(runs: Iterable[Run | Rounds]) -> int:
+    """Return the scratch of the run that needs most."""
+    return max((run.scratch for run in runs), default=0)
+
+
+def cut(steps: Sequence[Step | Turns], constants: Array) -> list[Run | Rounds]:
+    """Return the runs of a plan: between loops, native ones and others take turns."""
+    runs: list[Run | Rounds] = []
     pending: list[Step] = []
-    native: list[Lowered] = []
     for step in steps:
-        found = lowered(step.action, constants) if isinstance(step.action, Write) else None
-        if bool(found) != bool(native) and pending:
-            runs.append(_run(pending, native))
-            pending, native = [], []
-        pending.append(step)
-        if found:
-            native.append(found)
-    return [*runs, _run(pending, native)] if pending else runs
+        if isinstance(step, Step):
+            pending.append(step)
+            continue
+        runs += [*_cut(pending, constants), Rounds(step.depth, step.count, cut(step.body, constants))]
+        pending = []
+    return [*runs, *_cut(pending, constants)]
+
+
+def _cut(steps: Iterable[Step], constants: Array) -> Iterator[Run]:
+    """Yield the runs of steps without a loop."""
+    found = ((step, _lowered(step, constants)) for step in steps)
+    for is_native, part in groupby(found, lambda pair: pair[1] is not None):
+        pairs = list(part)
+        yield _run([step for step, _ in pairs], [native for _, native in pairs if native] if is_native else [])
+
+
+def _lowered(step: Step, constants: Array) -> Lowered | None:
+    return lowered(step.action, constants) if isinstance(step.action, Write) else None
 
 
 def _run(steps: list[Step], native: list[Lowered]) -> Run:
@@ -50,5 +84,10 @@ def batch(chunk: Chunk, scratch: int) -> Batch:
     memory, room = chunk.memories["act"], chunk.buffer("native", (size + 64,), "u1")
     start = -address(room) % 64 + address(room)
     return Batch(
-        memory=address(memory), pitch=memory.strides[0], images=chunk.images, scratch=start, scratch_bytes=size
+        memory=address(memory),
+        pitch=memory.strides[0],
+        images=chunk.images,
+        scratch=start,
+        scratch_bytes=size,
+        turns=chunk.turns.buffer_info()[0],
     )

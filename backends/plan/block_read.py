@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.plan.exact import Converter, exact_type
+from cimc.backends.plan.moving import Occasion
 from cimc.backends.plan.read_noise import ReadNoise, require_sums
 from cimc.isa.limits import SUM_LIMIT, CodeRange
 from cimc.isa.phases import Phase
@@ -33,7 +34,7 @@ class Conversion:
         sign = self.phase.inputs
         return np.maximum(inputs if sign > 0 else -inputs, 0) if sign else inputs
 
-    def sums(self, inputs: Array, out: Array, samples: Array) -> Array:
+    def sums(self, inputs: Array, out: Array, occasion: Occasion) -> Array:
         """Return the array sums [samples * vectors, cols] of driven inputs [samples * vectors, rows], with noise."""
         if self.negative is None:
             np.matmul(inputs, self.matrix, out=out)
@@ -42,14 +43,14 @@ class Conversion:
             out += np.minimum(inputs, 0) @ self.negative
         self._require(out)
         if self.noise:
-            self.noise.disturb(out, inputs, samples)
+            self.noise.disturb(out, inputs, occasion)
             self._require(out)
         return out
 
-    def unclipped(self, sums: Array, samples: Array) -> Array:
+    def unclipped(self, sums: Array, occasion: Occasion) -> Array:
         """Return the ADC's codes of sums before they are clipped; the sums may be overwritten."""
         if self.noise and self.noise.converter:
-            return self.noise.rounded(self.noise.converter, sums, samples)
+            return self.noise.rounded(self.noise.converter, sums, occasion)
         return self.adc.rounded(sums)
 
     def clipped(self, codes: Array) -> Array:

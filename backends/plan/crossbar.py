@@ -25,6 +25,8 @@ from cimc.isa.region import Region
 
 Array = NDArray[Any]
 NEVER = -1
+Reads = dict[tuple[int, int], Array]
+"""How often each column was read, by tile and first row of what was read."""
 
 
 class Tile:
@@ -104,13 +106,13 @@ class Crossbar:
         self.common_gain: Gain | None = None
         self.seconds = noise.time_s if noise else 0
         self._products: dict[tuple[Region, int, int], tuple[tuple[int, int], Array, int]] = {}
-        self._reads: dict[tuple[int, int], Array] = {}
+        self.reads: Reads = {}
 
     def branch(self) -> "Crossbar":
         """Return the same tiles with counts of reads of their own."""
         other = copy(self)
         other.blocks, other.gains = {**self.blocks}, {**self.gains}
-        other._reads = {place: counts.copy() for place, counts in self._reads.items()}
+        other.reads = self.counts()
         return other
 
     def tile(self, number: int) -> Tile | NoisyTile:
@@ -164,7 +166,7 @@ class Crossbar:
     def read(self, number: int, start: int, phases: Sequence[Phase]) -> BlockRead:
         """Return how vectors are read through a block that takes elements `start` onwards of each."""
         cells = self.block(number)
-        occurrence = self._occurrence(cells) if self.noise else 0
+        occurrence = self._occurrence(cells)
         conversions = tuple(self._conversion(cells, phase, occurrence) for phase in phases)
         return BlockRead(number, slice(start, start + cells.rows), conversions)
 
@@ -198,11 +200,33 @@ class Crossbar:
 
     def _occurrence(self, cells: Region) -> int:
         """Return how often the busiest of a region's columns was read from the same first row, and count this read."""
-        counts = self._reads.setdefault((cells.tile, cells.row), np.zeros(self.machine.columns, np.int64))
-        part = counts[cells.col : cells.col + cells.cols]
+        part = self._counts(self.reads, cells)
         occurrence = int(part.max(initial=0))
         part[...] = occurrence + 1
         return occurrence
+
+    def counts(self) -> Reads:
+        """Return a copy of the counts of reads."""
+        return {place: counts.copy() for place, counts in self.reads.items()}
+
+    def is_even(self, cells: Region, before: Reads, behind: Reads) -> bool:
+        """Return whether the counts of a region's columns grew alike between two counts.
+
+        An occurrence is the largest of some counts, which all become one more. Where the counts of every region read
+        grew alike in a turn, they do so in each further one: what is added to all adds to the largest.
+        """
+        grown: Array = self._counts(behind, cells) - self._counts(before, cells)
+        return bool((grown == grown[0]).all())
+
+    def skip(self, turns: int, before: Reads) -> None:
+        """Count the reads of so many turns like the last, which began with these counts."""
+        for place, counts in self.reads.items():
+            counts += turns * (counts - before[place])
+
+    def _counts(self, reads: Reads, cells: Region) -> Array:
+        """Return the counts of a region's columns, which may be written to."""
+        counts = reads.setdefault((cells.tile, cells.row), np.zeros(self.machine.columns, np.int64))
+        return counts[cells.col : cells.col + cells.cols]
 
     def _product(self, cells: Region, side: int, against: int) -> tuple[Array, int]:
         """Return what is read [rows, cols] in a type exact for every input, and the bound of its sums.

@@ -9,11 +9,14 @@ from cimc.backends.machine.observer import Observer, elements
 from cimc.backends.machine.ports import port_stream
 from cimc.backends.machine.traps import Trap
 from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.moving import through
 from cimc.backends.plan.state import Effect, Write
-from cimc.backends.plan.walk import Plan, Step
+from cimc.backends.plan.steps import Step, Turns
+from cimc.backends.plan.walk import Plan
 from cimc.isa.program import Program
 
 Arrays = Mapping[str, Array]
+Locations = Sequence[tuple[str, ...]]
 MOST_IMAGES = 128
 CHUNK_ELEMENTS = 1 << 21
 """A chunk has as many images, up to MOST_IMAGES, as keep its longest stream below this: it should stay in cache."""
@@ -75,7 +78,17 @@ class NumpyExecutor:
             perform(step, chunk, self._program.locations)
 
 
-def perform(step: Step, chunk: Chunk, locations: Sequence[tuple[str, ...]]) -> None:
+def perform(step: Step | Turns, chunk: Chunk, locations: Locations) -> None:
+    """Perform one step, or all turns of a loop, in numpy. Raises Trap, placed, on a fault of the program."""
+    if isinstance(step, Step):
+        perform_one(step, chunk, locations)
+        return
+    for _ in through(chunk.turns, step.depth, step.count):
+        for inner in step.body:
+            perform(inner, chunk, locations)
+
+
+def perform_one(step: Step, chunk: Chunk, locations: Locations) -> None:
     """Perform one step in numpy and tell the chunk's observer. Raises Trap, placed, on a fault of the program."""
     try:
         match step.action:

@@ -1,7 +1,9 @@
 """Activation memory of a chunk of images: strided views of streams, im2col, and buffers used again and again."""
 
 import math
+from array import array
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -13,6 +15,7 @@ from cimc.backends.machine import checks
 from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.plan.exact import OBJECT
+from cimc.backends.plan.moving import STILL, Moving, Occasion, way
 from cimc.isa.streams import Im2colWindow, StreamState
 
 Array = NDArray[Any]
@@ -32,6 +35,7 @@ class Chunk:
             "const": np.frombuffer(constants, np.uint8)[None],
         }
         self.factors: dict[int, Array] = {}
+        self.turns = array("q", STILL)
         self._buffers: dict[str, Array] = {}
         self.observer: Observer | None = None
 
@@ -46,9 +50,10 @@ class Chunk:
             observer.begin(samples)
 
     @property
-    def samples(self) -> Array:
-        """Numbers of the images in use: they address the noise of each product."""
-        return np.arange(self.first_sample, self.first_sample + self.images, dtype=np.uint64)
+    def occasion(self) -> Occasion:
+        """What addresses the noise of the products made now."""
+        samples = np.arange(self.first_sample, self.first_sample + self.images, dtype=np.uint64)
+        return Occasion(samples, self.turns)
 
     def buffer(self, name: str, shape: tuple[int, ...], dtype: DTypeLike) -> Array:
         """Return an uninitialised array; the buffer of a name is overwritten by the next request for it."""
@@ -76,7 +81,8 @@ class Chunk:
         if not all(counts):
             return np.empty((self.images, *counts), DTYPES[state.type])
         strides = (memory.strides[0], *(pitch * state.size for pitch in state.pitch))
-        offset = state.base + state.size * sum(i * pitch for i, pitch in zip(first, state.pitch, strict=True))
+        base = state.base + (way(state.steps, self.turns) if isinstance(state, Moving) else 0)
+        offset = base + state.size * sum(i * pitch for i, pitch in zip(first, state.pitch, strict=True))
         images = self.images if state.space == "act" else 1
         part = np.ndarray((images, *counts), DTYPES[state.type], memory, offset, strides)
         return part if state.space == "act" else np.broadcast_to(part, (self.images, *counts))
@@ -159,4 +165,5 @@ def last_writes(state: StreamState) -> tuple[Array, Array] | None:
 def _line(state: StreamState, offsets: Array) -> StreamState:
     """Return the stream's memory as one line that starts at its lowest offset."""
     base = state.base + int(offsets[0]) * state.size
-    return StreamState(state.space, state.type, base, (1, 1, 1, int(offsets[-1] - offsets[0]) + 1), (0, 0, 0, 1))
+    length = int(offsets[-1] - offsets[0]) + 1
+    return replace(state, base=base, shape=(1, 1, 1, length), pitch=(0, 0, 0, 1), window=None)

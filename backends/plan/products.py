@@ -1,7 +1,7 @@
 """Matrix-vector products on the arrays: mvm, capture and calibrate over a chunk of images."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from cimc.backends.machine.traps import Trap
 from cimc.backends.plan.block_read import BlockRead, Conversion
 from cimc.backends.plan.exact import Epilogue, Rounding, epilogue, half_even
 from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.moving import Occasion
 from cimc.backends.plan.observing import Probe
 from cimc.backends.plan.state import Builder, Effect, PlanState, Write, rounding
 from cimc.isa.limits import FACTOR_HIGHEST
@@ -38,19 +39,15 @@ class Stream:
         chosen = chunk.observer.vectors(self.index, count)
         return Probe(chunk.observer, self.index, chunk.images, count, chosen) if len(chosen) else None
 
-    def codes(self, chunk: Chunk, probe: Probe | None, samples: Array | None = None) -> list[Array]:
-        """Return the ADC codes [images * vectors, cols] of each block, in buffers of their own.
-
-        `samples` are the samples that noise is drawn for, by default those of the chunk.
-        """
-        samples = chunk.samples if samples is None else samples
+    def codes(self, chunk: Chunk, probe: Probe | None, occasion: Occasion) -> list[Array]:
+        """Return the ADC codes [images * vectors, cols] of each block, in buffers of their own."""
         dtype = self.reads[0].dtype
         vectors = chunk.vectors(self.source, dtype)
         self._require_inputs(chunk, vectors)
         flat = vectors.reshape(-1, self.source.length)
-        return [self._of_block(t, flat, chunk, samples, probe) for t in range(len(self.reads))]
+        return [self._of_block(t, flat, chunk, occasion, probe) for t in range(len(self.reads))]
 
-    def _of_block(self, t: int, vectors: Array, chunk: Chunk, samples: Array, probe: Probe | None) -> Array:
+    def _of_block(self, t: int, vectors: Array, chunk: Chunk, occasion: Occasion, probe: Probe | None) -> Array:
         """Return the codes of the products of block t, in buffers of its own."""
         read, found = self.reads[t], []
         inputs = vectors[:, read.rows]
@@ -58,7 +55,7 @@ class Stream:
             probe.begin(read.number, inputs)
         for each in read.conversions:
             out = chunk.buffer(f"sums {t} {each.phase.number}", (len(inputs), read.columns), vectors.dtype)
-            found.append(_converted(each, inputs, out, samples, probe))
+            found.append(_converted(each, inputs, out, occasion, probe))
         return read.joined(found)
 
     def _require_inputs(self, chunk: Chunk, vectors: Array) -> None:
@@ -75,13 +72,13 @@ class Stream:
             raise Trap("CIM0513", f"an input outside the DAC's range {low} to {high} is streamed to the array")
 
 
-def _converted(read: Conversion, inputs: Array, out: Array, samples: Array, probe: Probe | None) -> Array:
+def _converted(read: Conversion, inputs: Array, out: Array, occasion: Occasion, probe: Probe | None) -> Array:
     """Return the ADC's codes of one read phase."""
-    sums = read.sums(read.driven(inputs), out, samples)
+    sums = read.sums(read.driven(inputs), out, occasion)
     if probe is None:
-        return read.clipped(read.unclipped(sums, samples))
+        return read.clipped(read.unclipped(sums, occasion))
     met = probe.part(sums)  # converting may overwrite the sums
-    unclipped = read.unclipped(sums, samples)
+    unclipped = read.unclipped(sums, occasion)
     probe.take(read, met, unclipped)
     return read.clipped(unclipped)
 
@@ -107,7 +104,7 @@ class Mvm:
 
     def __call__(self, chunk: Chunk) -> Array:
         probe = self.stream.probe(chunk)
-        codes = self.stream.codes(chunk, probe)
+        codes = self.stream.codes(chunk, probe, chunk.occasion)
         results = self.epilogue(codes, chunk.buffer("results", codes[0].shape, self.epilogue.dtype))
         if probe:
             probe.show(self.epilogue)
@@ -134,7 +131,7 @@ class CalibratedMvm:
         exact = epilogue(scaled, self.offsets, self.rounding, [read.codes.magnitude for read in reads])
         shape = (chunk.images, self.stream.source.vectors, reads[0].columns)
         probe = self.stream.probe(chunk)
-        codes = [block.reshape(shape) for block in self.stream.codes(chunk, probe)]
+        codes = [block.reshape(shape) for block in self.stream.codes(chunk, probe, chunk.occasion)]
         results = exact(codes, chunk.buffer("results", shape, exact.dtype))
         if probe:
             probe.show(exact)
@@ -171,7 +168,7 @@ class Capture:
 
     def __call__(self, chunk: Chunk) -> Array:
         probe = self.stream.probe(chunk)
-        codes = self.stream.codes(chunk, probe)[0]
+        codes = self.stream.codes(chunk, probe, chunk.occasion)[0]
         if probe:
             probe.show()
         return codes
@@ -198,7 +195,8 @@ class Calibrate:
 
     def __call__(self, chunk: Chunk) -> None:
         probe = self.stream.probe(chunk)
-        read_codes = self.stream.codes(chunk, probe, np.zeros(chunk.images, np.uint64))
+        occasion = replace(chunk.occasion, samples=np.zeros(chunk.images, np.uint64))
+        read_codes = self.stream.codes(chunk, probe, occasion)
         for read, codes, reference in zip(self.stream.reads, read_codes, self.references, strict=True):
             shape = (chunk.images, self.stream.source.vectors, read.columns)
             sums = np.abs(codes.astype(np.int64)).reshape(shape).sum(axis=1)

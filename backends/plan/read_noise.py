@@ -28,6 +28,7 @@ from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, cycle_shift,
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import CYCLE, OUTPUT
 from cimc.backends.plan.exact import OBJECT
+from cimc.backends.plan.moving import STILL, Occasion, way
 from cimc.isa.limits import SUM_BITS
 from cimc.isa.region import Region
 
@@ -43,6 +44,8 @@ class Address:
     occurrence: int
     columns: range
     phase: int
+    steps: tuple[int, ...] = STILL
+    """By how much the occurrence grows in each turn of the loops around."""
 
     @staticmethod
     def of(noise: Noise, cells: Region, occurrence: int, phase: int) -> "Address":
@@ -50,11 +53,12 @@ class Address:
         columns = range(cells.col, cells.col + cells.cols)
         return Address(noise.seed, stream_of(cells), occurrence, columns, phase)
 
-    def normals(self, purpose: int, samples: Array, vectors: int) -> Array:
+    def normals(self, purpose: int, occasion: Occasion, vectors: int) -> Array:
         """Return normal variables [samples * vectors, cols]."""
-        positions = np.arange(vectors, dtype=np.uint64) + np.uint64(self.occurrence << 32)
+        occurrence = self.occurrence + way(self.steps, occasion.turns)
+        positions = np.arange(vectors, dtype=np.uint64) + np.uint64(occurrence << 32)
         purpose = draws.in_phase(purpose, self.phase)
-        z = draws.normals(self.seed, purpose, self.stream, samples, positions, self.columns)
+        z = draws.normals(self.seed, purpose, self.stream, occasion.samples, positions, self.columns)
         return z.reshape(-1, len(self.columns))
 
 
@@ -161,20 +165,21 @@ class ReadNoise:
         """The largest magnitude of the noise of one sum."""
         return sum(law.peak for law in self.fluctuations)
 
-    def disturb(self, sums: Array, inputs: Array, samples: Array) -> Array:
+    def disturb(self, sums: Array, inputs: Array, occasion: Occasion) -> Array:
         """Add fluctuations to the sums [samples * vectors, cols] of inputs [samples * vectors, rows], in place."""
         for law in self.fluctuations:
-            z = self.address.normals(law.purpose, samples, len(sums) // max(len(samples), 1))
+            z = self._normals(law.purpose, sums, occasion)
             noise = law.of(inputs, z)
             sums += noise.astype(np.int64).astype(object) if sums.dtype == OBJECT else noise.astype(sums.dtype)
         return sums
 
-    def rounded(self, converter: NoisyConverter, sums: Array, samples: Array) -> Array:
+    def rounded(self, converter: NoisyConverter, sums: Array, occasion: Occasion) -> Array:
         """Return the codes of disturbed sums before clipping."""
-        z = None
-        if converter.output:
-            z = self.address.normals(OUTPUT, samples, len(sums) // max(len(samples), 1))
-        return converter.rounded(sums, z)
+        return converter.rounded(sums, self._normals(OUTPUT, sums, occasion) if converter.output else None)
+
+    def _normals(self, purpose: int, sums: Array, occasion: Occasion) -> Array:
+        """Return a normal variable for each of the sums [samples * vectors, cols]."""
+        return self.address.normals(purpose, occasion, len(sums) // max(len(occasion.samples), 1))
 
 
 def read_noise(

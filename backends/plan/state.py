@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Machine
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.noise.sources import Noise
-from cimc.backends.plan.crossbar import Crossbar
+from cimc.backends.plan.crossbar import Crossbar, Reads
 from cimc.backends.plan.exact import Rounding
 from cimc.backends.plan.memory import Chunk
 from cimc.isa.program import Instruction, Program
@@ -47,6 +47,15 @@ class Effect:
     """Whether planning has done it once for all images, and `apply` only tells the observer of it."""
 
 
+@dataclass(frozen=True)
+class Mark:
+    """A point of the walk: how many steps there were, the streams by number, and the counts of reads."""
+
+    steps: int
+    streams: dict[int, StreamState]
+    reads: Reads
+
+
 class PlanState:
     """Streams, arrays and operands at one point of the program; operands are checked as they are resolved.
 
@@ -70,6 +79,17 @@ class PlanState:
         other.crossbar, other.streams, other.calibrated = self.crossbar.branch(), {**self.streams}, {**self.calibrated}
         other.sizes = {"act": program.activation_bytes, "const": len(program.constants)}
         return other
+
+    def mark(self, steps: int) -> Mark:
+        """Return a mark of this point, before which the plan has so many steps."""
+        return Mark(steps, {**self.streams}, self.crossbar.counts())
+
+    def skip(self, turns: int, last: Mark) -> None:
+        """Go on by so many turns like the last, which began at a mark."""
+        for number, stream in self.streams.items():
+            by = turns * (stream.base - last.streams[number].base)
+            self.streams[number] = replace(stream, base=stream.base + by)
+        self.crossbar.skip(turns, last.reads)
 
     def source(self, number: int) -> StreamState:
         """Return a stream that is read."""

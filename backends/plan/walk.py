@@ -1,9 +1,10 @@
 """The plan of a program: its control flow walked once, every operand resolved, every exactness decided."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,26 +13,17 @@ from cimc.backends.machine.facts import Machine, gain
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan import digital, matrices, products, windows
-from cimc.backends.plan.state import Builder, Effect, PlanState, Write
+from cimc.backends.plan.folding import COMPARED, Folding
+from cimc.backends.plan.state import Builder, Mark, PlanState, Write
+from cimc.backends.plan.steps import Step, Turns, unobserved
 from cimc.isa.program import Instruction, Program
-from cimc.isa.region import region
+from cimc.isa.region import blocks_streamed, region
 from cimc.isa.streams import advanced, define, with_window
 
 LONGEST = 1 << 20
-"""Instructions, loops unrolled, that a plan may hold."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One executed instruction that writes memory, has another effect on the images, or traps."""
-
-    index: int
-    action: Write | Effect | Trap
-
-    @property
-    def is_planned(self) -> bool:
-        """Whether planning has done it, and only an observer is told of it."""
-        return isinstance(self.action, Effect) and self.action.is_planned
+"""Instructions that a walk takes: those of a loop that is folded count for the turns that were compared."""
+CHANGES = ("program", "pattern", "gain", "time")
+"""What changes the chip: turns that do may find another one each, and are planned one by one."""
 
 
 def _tensor(state: PlanState, i: Instruction, _: int) -> None:
@@ -113,6 +105,9 @@ BUILDERS: Mapping[str, Builder] = {
 """Instruction -> what it does to the plan's state and the step it becomes; control flow is the walk itself."""
 
 
+Steps = Sequence[Step | Turns]
+
+
 @dataclass(frozen=True)
 class Plan:
     """A program in execution order; `largest` is the number of elements of the longest stream read.
@@ -120,12 +115,12 @@ class Plan:
     `observed` are the steps of a run that is observed, `steps` those of any other.
     """
 
-    observed: list[Step]
+    observed: Steps
     largest: int
 
     @cached_property
-    def steps(self) -> list[Step]:
-        return [step for step in self.observed if not step.is_planned]
+    def steps(self) -> Steps:
+        return tuple(unobserved(self.observed))
 
 
 def plan(program: Program, machine: Machine, noise: Noise | None = None) -> Plan:
@@ -138,24 +133,48 @@ def plan(program: Program, machine: Machine, noise: Noise | None = None) -> Plan
 
 def mixed(exact: Plan, noisy: Plan, chosen: Collection[int]) -> Plan:
     """Return the exact plan of a program with the chosen instructions, and any fault, as in its noisy plan."""
-    pairs = zip(exact.observed, noisy.observed, strict=False)
-    steps = [b if b.index in chosen or isinstance(b.action, Trap) else a for a, b in pairs]
-    return Plan(steps, max(exact.largest, noisy.largest))
+    return Plan(list(_mixed(exact.observed, noisy.observed, chosen)), max(exact.largest, noisy.largest))
+
+
+def _mixed(exact: Steps, noisy: Steps, chosen: Collection[int]) -> Iterator[Step | Turns]:
+    """Yield the chosen steps, and any fault, of one plan, and all others of the other: both fold the same loops."""
+    for a, b in zip(exact, noisy, strict=False):
+        if isinstance(a, Turns) and isinstance(b, Turns):
+            yield replace(a, body=tuple(_mixed(a.body, b.body, chosen)))
+        elif isinstance(b, Turns) or b.index in chosen or isinstance(b.action, Trap):
+            yield b
+        else:
+            yield a
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop on the way: where its body starts, its turns, how many are done, and where the last ones began."""
+
+    start: int
+    count: int
+    done: int
+    marks: tuple[Mark, ...]
 
 
 class Walk:
-    """The walk from a program's first instruction to `halt`, loops unrolled; it can stop and branch on the way.
+    """The walk from a program's first instruction to `halt`; it can stop and branch on the way.
 
-    `index` is the instruction that comes next, `steps` what those before it have become.
-    Raises Trap where an operand is wrong by itself.
+    `index` is the instruction that comes next, `steps` what those before it have become. A loop whose turns move on
+    evenly is folded once a few of them are walked, unless the walk is to be `unrolled`.
+    Raises Trap where an operand is wrong by itself, and OverBudget where loops turn for too long.
     """
 
-    def __init__(self, program: Program, machine: Machine, noise: Noise | None = None) -> None:
+    def __init__(
+        self, program: Program, machine: Machine, noise: Noise | None = None, *, unrolled: bool = False
+    ) -> None:
         self.state = PlanState(program, machine, noise)
         checks.operands(program)
-        self.steps: list[Step] = []
+        checks.few_enough(program)
+        self.steps: list[Step | Turns] = []
         self.index = 0
-        self._loops: list[tuple[int, int]] = []
+        self._unrolled = unrolled
+        self._loops: list[Loop] = []
         self._walked = 0
         self.is_over = False
 
@@ -179,10 +198,15 @@ class Walk:
             self.steps.append(Step(self.index, trap.at(self.index, program.locations)))
 
     @property
+    def fault(self) -> Trap | None:
+        """The fault that the walk has ended with."""
+        last = self.steps[-1] if self.steps else None
+        return last.action if isinstance(last, Step) and isinstance(last.action, Trap) else None
+
+    @property
     def turns(self) -> tuple[int, ...]:
         """How many turns of each loop around the next instruction are done, the outermost first."""
-        instructions = self.state.program.instructions
-        return tuple(instructions[start - 1]["count"] - left for start, left in self._loops)
+        return tuple(loop.done for loop in self._loops)
 
     def branch(self, program: Program) -> "Walk":
         """Return a walk that goes on from here through another program, which must start like this one.
@@ -209,7 +233,7 @@ class Walk:
     def _next(self, i: Instruction) -> int:
         if i.name == "loop":
             checks.loop(len(self._loops))
-            self._loops.append((self.index + 1, i["count"]))
+            self._loops.append(Loop(self.index + 1, i["count"], 0, (self._mark(),)))
         elif i.name == "endloop":
             return self._endloop()
         elif i.name != "nop":
@@ -220,8 +244,38 @@ class Walk:
 
     def _endloop(self) -> int:
         checks.endloop(len(self._loops))
-        start, left = self._loops.pop()
-        if left == 1:
+        loop = self._loops.pop()
+        turned = replace(loop, done=loop.done + 1, marks=(*loop.marks, self._mark())[-COMPARED - 1 :])
+        if len(turned.marks) > COMPARED and not self._unrolled and self._fold(turned):
             return self.index + 1
-        self._loops.append((start, left - 1))
-        return start
+        if turned.done == turned.count:
+            return self.index + 1
+        self._loops.append(turned)
+        return turned.start
+
+    def _mark(self) -> Mark:
+        return self.state.mark(len(self.steps))
+
+    def _fold(self, loop: Loop) -> bool:
+        """Fold the last turns of a loop and all that are left into one, if they move on evenly; return whether."""
+        if not self._is_even(loop):
+            return False
+        depth, left = len(self._loops), loop.count - loop.done
+        starts = [mark.steps for mark in loop.marks]
+        turns = [self.steps[a:b] for a, b in pairwise(starts)]
+        body = Folding(depth, left + COMPARED, self.state.sizes).body(turns)
+        if body is None:
+            return False
+        self.state.skip(left, loop.marks[-2])
+        self.steps[starts[0] :] = [Turns(depth, left + COMPARED, body)] if body else []
+        return True
+
+    def _is_even(self, loop: Loop) -> bool:
+        """Return whether a loop leaves the chip as it is, and reads all columns of each block alike in a turn."""
+        body = self.state.program.instructions[loop.start : self.index]
+        if any(one.name in CHANGES for one in body):
+            return False
+        numbers = {number for one in body for number in blocks_streamed(one)}
+        before, behind = loop.marks[0].reads, loop.marks[1].reads
+        crossbar = self.state.crossbar
+        return all(crossbar.is_even(crossbar.block(number), before, behind) for number in numbers)

@@ -11,15 +11,18 @@ from torch import Tensor
 
 from cimc.backends.noise import gaussian, philox
 from cimc.backends.noise.draws import in_phase
+from cimc.backends.plan.moving import way
 from cimc.backends.plan.read_noise import Address
+from cimc.backends.torch_device.memory import Memory
 
 HALF = (1 << 32) - 1
 BLOCKS = {"cpu": 1 << 13, "cuda": 1 << 22}
 """Blocks of words that are in work at a time: what suits a cache, or memory."""
 
 
-def normals(address: Address, purpose: int, samples: Tensor, vectors: int) -> Tensor:
-    """Return normal variables [columns, vectors, samples] in units of 2^-16, as doubles."""
+def normals(address: Address, purpose: int, memory: Memory, vectors: int) -> Tensor:
+    """Return normal variables [columns, vectors, images] in units of 2^-16, as doubles."""
+    samples, occurrence = memory.samples, address.occurrence + way(address.steps, memory.turns)
     first, last = address.columns.start // philox.DRAWS, -(-address.columns.stop // philox.DRAWS)
     skipped = address.columns.start - first * philox.DRAWS
     device = samples.device
@@ -30,7 +33,7 @@ def normals(address: Address, purpose: int, samples: Tensor, vectors: int) -> Te
     for start in range(0, vectors, step):
         positions = torch.arange(start, min(start + step, vectors), device=device)[:, None]
         last_word = _signed(in_phase(purpose, address.phase) | address.stream << 32)
-        words = _words((index, positions + (address.occurrence << 32), samples, last_word), address.seed)
+        words = _words((index, positions + (occurrence << 32), samples, last_word), address.seed)
         result[:, start : start + step] = normal_variables(words[skipped : skipped + size[0]])
     return result
 

@@ -8,14 +8,10 @@ import torch
 from torch import Tensor
 
 from cimc.backends.plan.exact import FLOAT32, FLOAT32_LIMIT, OBJECT, Converter, Epilogue
-from cimc.backends.torch_device.memory import Layout
+from cimc.backends.torch_device.memory import Layout, Unsuitable
 from cimc.isa.limits import ACCUMULATOR_LIMIT
 
 FLOATS = {np.dtype(np.float32): torch.float32, np.dtype(np.float64): torch.float64}
-
-
-class Unsuitable(Exception):
-    """The instruction stays with the processor."""
 
 
 def float_type(dtype: np.dtype[np.generic]) -> torch.dtype:

@@ -1,8 +1,9 @@
 """Runs a plan on a device, chunk by chunk of images; the processor does in between what has no form there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,11 +11,13 @@ from torch import Tensor
 
 from cimc.backends.machine.observer import Observer, elements
 from cimc.backends.machine.ports import DTYPES, port_stream
-from cimc.backends.plan.executor import Arrays, images_in_cache, perform
+from cimc.backends.plan.executor import Arrays, images_in_cache, perform_one
 from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.moving import through
 from cimc.backends.plan.products import is_probed
 from cimc.backends.plan.state import Write
-from cimc.backends.plan.walk import Plan, Step
+from cimc.backends.plan.steps import Step, Turns
+from cimc.backends.plan.walk import Plan
 from cimc.backends.torch_device.device_check import require_exact
 from cimc.backends.torch_device.lowering import lowered
 from cimc.backends.torch_device.memory import Compute, Layout, Memory, Target
@@ -44,10 +47,13 @@ class Form:
         return values
 
 
+Forms = tuple["Form | Forms | None", ...]
+
+
 class TorchExecutor:
     """An executor on a device; the processor, in numpy, also tells every fault of the program.
 
-    `forms` are what the plan's steps do on the device, None where they stay with the processor.
+    `forms` are what the plan's steps do on the device, None where they stay with the processor; of a loop, its body's.
     """
 
     is_reentrant = False
@@ -63,7 +69,7 @@ class TorchExecutor:
         self._threads = threads
         self.chunk = chunk or self._fitting(plan.largest)
         layout = Layout(program.constants, self._device)
-        self.forms = [_form(step, layout) for step in plan.steps]
+        self.forms = _forms(plan.steps, layout)
         self._inputs = {port.name: layout.target(port_stream(port)) for port in program.inputs}
         self._outputs = {port.name: layout.source(port_stream(port)) for port in program.outputs}
 
@@ -94,9 +100,8 @@ class TorchExecutor:
 
     def _finishes(self, flight: "_Flight", checked: bool) -> bool:
         """Perform all steps; return False where one has met a fault. If `checked`, the processor performs that one."""
-        observer, forms = flight.observer, iter(self.forms)
-        for step in self._plan.observed if observer else self._plan.steps:
-            form = None if step.is_planned else next(forms)
+        observer = flight.observer
+        for step, form in _in_order(self._plan.observed if observer else self._plan.steps, self.forms, flight):
             if form and not (observer and is_probed(step.action, observer)):
                 flight.to_device()
                 values = form.results(flight.memory)
@@ -108,7 +113,7 @@ class TorchExecutor:
             elif flight.memory.faulty():
                 return False
             flight.to_processor()
-            perform(step, flight.chunk, self._program.locations)
+            perform_one(step, flight.chunk, self._program.locations)
         flight.to_device()
         return not flight.memory.faulty()
 
@@ -140,6 +145,7 @@ class _Flight:
             self._chunk = Chunk(self.memory.images, self._program.activation_bytes, self._program.constants)
             self._chunk.first_sample = self._samples.start
             self._chunk.observer = self.observer
+            self._chunk.turns = self.memory.turns
         return self._chunk
 
     def to_processor(self) -> None:
@@ -155,6 +161,25 @@ class _Flight:
             size = self._program.activation_bytes
             self.memory.bytes[:size] = torch.tensor(self.chunk.memories["act"][:, :size]).to(self.memory.bytes.device).T
         self._on_device = True
+
+
+def _forms(steps: Sequence[Step | Turns], layout: Layout) -> Forms:
+    """Return what each step, and each step of a loop's body, does on the device."""
+    return tuple(_form(one, layout) if isinstance(one, Step) else _forms(one.body, layout) for one in steps)
+
+
+def _in_order(
+    steps: Sequence[Step | Turns], forms: Sequence[Any], flight: _Flight
+) -> Iterator[tuple[Step, Form | None]]:
+    """Yield steps and what they do on the device, each while its turn of the loops around is."""
+    left = iter(forms)
+    for step in steps:
+        if isinstance(step, Step):
+            yield step, None if step.is_planned else next(left)
+            continue
+        body = next(left)
+        for _ in through(flight.memory.turns, step.depth, step.count):
+            yield from _in_order(step.body, body, flight)
 
 
 def _form(step: Step, layout: Layout) -> Form | None:

@@ -9,8 +9,7 @@ from cimc.backends.plan.products import Capture, Mvm
 from cimc.backends.plan.state import Write
 from cimc.backends.plan.windows import Depthwise, PoolMax, PoolSum
 from cimc.backends.torch_device import digital, matrices, products
-from cimc.backends.torch_device.exact import Unsuitable
-from cimc.backends.torch_device.memory import Compute, Layout
+from cimc.backends.torch_device.memory import Compute, Layout, Unsuitable
 
 FORMS: Mapping[type, Callable[[Any, Layout], Compute]] = {
     Mvm: products.mvm,

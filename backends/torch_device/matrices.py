@@ -6,8 +6,8 @@ from torch import Tensor
 
 from cimc.backends.plan.digital import INT64
 from cimc.backends.plan.matrices import LARGEST_SHIFT, Embed, MatMul, Norm
-from cimc.backends.torch_device.exact import Unsuitable, float_type, half_even, square_root, tensor_epilogue
-from cimc.backends.torch_device.memory import Compute, Layout, Memory
+from cimc.backends.torch_device.exact import float_type, half_even, square_root, tensor_epilogue
+from cimc.backends.torch_device.memory import Compute, Layout, Memory, Unsuitable
 from cimc.isa.limits import NORM_BITS, ROOT_LIMIT
 
 

@@ -4,6 +4,7 @@ Neighbouring images lie side by side. So any stream, however strided, overlappin
 each row moves as a whole.
 """
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cimc.backends.plan.memory import last_writes
+from cimc.backends.plan.moving import STILL, Moving, way
 from cimc.backends.torch_device.addresses import addresses
 from cimc.isa.streams import StreamState
 
@@ -35,6 +37,10 @@ SPARE = 8
 """Bytes behind memory: address 0 may stand for padding."""
 
 
+class Unsuitable(Exception):
+    """The instruction stays with the processor."""
+
+
 class Memory:
     """Memory of `images` images, all zero at first; `samples` are the images' numbers."""
 
@@ -42,6 +48,7 @@ class Memory:
         self.images = images
         self.bytes = torch.zeros((size + SPARE, images), dtype=torch.uint8, device=device)
         self.samples = torch.arange(first_sample, first_sample + images, device=device)
+        self.turns = array("q", STILL)
         self._faults: list[Tensor] = []
 
     def require(self, values: Tensor, low: int, high: int) -> None:
@@ -67,6 +74,7 @@ class Source:
     padding: Tensor | None
     fill: int
     constants: Tensor | None = None
+    steps: tuple[int, ...] = STILL
 
     @property
     def padded(self) -> bool:
@@ -77,7 +85,8 @@ class Source:
         """Return the elements [elements, images] in `dtype`; nobody may write to them."""
         if self.constants is not None:
             return self.constants.expand(-1, memory.images)
-        values = _decoded(_taken(memory.bytes, self.rows), self.type).to(self.dtype)
+        rows = _moved(self.rows, way(self.steps, memory.turns))
+        values = _decoded(_taken(memory.bytes, rows), self.type).to(self.dtype)
         return values if self.padding is None else values.index_fill_(0, self.padding, self.fill)
 
 
@@ -92,19 +101,20 @@ class Target:
     type: str
     rows: Rows
     last: Tensor | None
+    steps: tuple[int, ...] = STILL
 
     def write(self, memory: Memory, values: Tensor) -> None:
         """Write values [..., images], whose elements are in stream order."""
-        kind = TYPES[self.type]
-        if isinstance(self.rows, slice) and self.last is None and kind.itemsize == 1:
-            memory.bytes[self.rows].view(kind).view(values.shape).copy_(values)
+        kind, rows = TYPES[self.type], _moved(self.rows, way(self.steps, memory.turns))
+        if isinstance(rows, slice) and self.last is None and kind.itemsize == 1:
+            memory.bytes[rows].view(kind).view(values.shape).copy_(values)
             return
         flat = values.reshape(-1, memory.images)
         coded = _encoded(flat if self.last is None else flat[self.last], self.type)
-        if isinstance(self.rows, slice):
-            memory.bytes[self.rows] = coded
+        if isinstance(rows, slice):
+            memory.bytes[rows] = coded
         else:
-            memory.bytes.index_copy_(0, self.rows, coded)
+            memory.bytes.index_copy_(0, rows, coded)
 
 
 class Layout:
@@ -119,12 +129,17 @@ class Layout:
         return torch.tensor(np.ascontiguousarray(values), dtype=dtype, device=self.device)
 
     def source(self, state: StreamState, order: tuple[int, int, int] = (0, 1, 2)) -> Source:
-        """Return the elements of a stream in any order of its axes (vector, kernel tap, channel)."""
+        """Return the elements of a stream in any order of its axes (vector, kernel tap, channel).
+
+        Raises Unsuitable where padding or constants move on in the turns of a loop.
+        """
         channels = state.shape[3]
         shape = (state.vectors, state.length // max(channels, 1), channels)
         places, inside = (part.reshape(shape).transpose(order).ravel() for part in addresses(state))
         if inside.all():
             return self._source(state, places)
+        if isinstance(state, Moving):
+            raise Unsuitable
         assert state.window
         fill = state.window.fill
         dtype = READ.get(state.type, TYPES[state.type]) if state.lowest <= fill <= state.highest else torch.int64
@@ -143,16 +158,18 @@ class Layout:
         """Return the elements of a stream that is written."""
         places, repeated = addresses(state)[0].ravel(), last_writes(state)
         if repeated is None:
-            return Target(state.type, self._rows(places, state.size), None)
+            return Target(state.type, self._rows(places, state.size), None, _steps(state))
         last = np.ascontiguousarray(repeated[1])
-        return Target(state.type, self._rows(places[last], state.size), self.tensor(last))
+        return Target(state.type, self._rows(places[last], state.size), self.tensor(last), _steps(state))
 
     def _source(self, state: StreamState, places: Array) -> Source:
         """Return elements without padding."""
         dtype = READ.get(state.type, TYPES[state.type])
         if state.space == "const":
+            if isinstance(state, Moving):
+                raise Unsuitable
             return Source(state.type, slice(0), dtype, None, 0, self._constant(state, places))
-        return Source(state.type, self._rows(places, state.size), dtype, None, 0)
+        return Source(state.type, self._rows(places, state.size), dtype, None, 0, steps=_steps(state))
 
     def _constant(self, state: StreamState, places: Array) -> Tensor:
         """Return elements [elements, 1] of constant memory."""
@@ -169,6 +186,17 @@ class Layout:
     def _bytes(places: Array, size: int) -> Array:
         """Return the addresses of every byte of elements."""
         return (places[:, None] + np.arange(size)).ravel()
+
+
+def _steps(state: StreamState) -> tuple[int, ...]:
+    return state.steps if isinstance(state, Moving) else STILL
+
+
+def _moved(rows: Rows, by: int) -> Rows:
+    """Return the rows so many bytes further on."""
+    if not by:
+        return rows
+    return slice(rows.start + by, rows.stop + by) if isinstance(rows, slice) else rows + by
 
 
 def _taken(memory: Tensor, rows: Rows) -> Tensor:

@@ -14,15 +14,8 @@ from cimc.backends.plan.exact import Converter, exact_type
 from cimc.backends.plan.products import Capture, Mvm, Stream
 from cimc.backends.plan.read_noise import Address, Cycle, Fluctuation, NoisyConverter
 from cimc.backends.torch_device.draws import normals
-from cimc.backends.torch_device.exact import (
-    Unsuitable,
-    converted,
-    float_type,
-    product,
-    square_root,
-    tensor_epilogue,
-)
-from cimc.backends.torch_device.memory import Compute, Layout, Memory, Source
+from cimc.backends.torch_device.exact import converted, float_type, product, square_root, tensor_epilogue
+from cimc.backends.torch_device.memory import Compute, Layout, Memory, Source, Unsuitable
 from cimc.isa.limits import SUM_LIMIT
 from cimc.isa.phases import Phase
 
@@ -35,11 +28,11 @@ class TensorCycle:
     variances: Tensor
     unit: float
 
-    def of(self, inputs: Tensor, samples: Tensor) -> Tensor:
-        """Return the noise of sums over inputs [rows, vectors * samples] as whole doubles [cols, vectors * samples]."""
+    def of(self, inputs: Tensor, memory: Memory) -> Tensor:
+        """Return the noise of sums over inputs [rows, vectors * images] as whole doubles [cols, vectors * images]."""
         doubles = inputs.double()
         spread = square_root(product(self.variances, doubles * doubles))
-        z = normals(self.address, CYCLE, samples, inputs.shape[1] // len(samples))
+        z = normals(self.address, CYCLE, memory, inputs.shape[1] // memory.images)
         return spread.mul_(z.view(spread.shape)).mul_(self.unit).round_()
 
 
@@ -55,13 +48,13 @@ class TensorConverter:
     square: Tensor
     """The highest code squared. A tensor: CUDA would multiply by the inverse of a number."""
 
-    def __call__(self, sums: Tensor, samples: Tensor) -> Tensor:
-        """Return the codes of sums [cols, vectors * samples]; the order of operations is NoisyConverter's."""
+    def __call__(self, sums: Tensor, memory: Memory) -> Tensor:
+        """Return the codes of sums [cols, vectors * images]; the order of operations is NoisyConverter's."""
         e = self.errors
         products = sums.double() * self.multipliers
         error = self.offsets.expand(products.shape).clone()
         if e.output:
-            z = normals(self.address, OUTPUT, samples, sums.shape[1] // len(samples)).view(sums.shape)
+            z = normals(self.address, OUTPUT, memory, sums.shape[1] // memory.images).view(sums.shape)
             error += z.mul_(float(e.output)).mul_(2.0**-NORMAL_BITS).add_(0.5).floor_()
         error += self._bow((products * 2.0**-e.divide).round_())
         error.clamp_(-LARGEST_ERROR, LARGEST_ERROR)
@@ -92,9 +85,9 @@ class TensorConversion:
         sums = product(self.matrix, driven)
         self._require(memory, sums)
         for law in self.fluctuations:
-            sums += law.of(driven, memory.samples).to(sums.dtype)
+            sums += law.of(driven, memory).to(sums.dtype)
             self._require(memory, sums)
-        return self.converter(sums, memory.samples) if self.converter else converted(self.adc, sums)
+        return self.converter(sums, memory) if self.converter else converted(self.adc, sums)
 
     def _require(self, memory: Memory, sums: Tensor) -> None:
         if self.checked:

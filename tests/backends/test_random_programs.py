@@ -402,6 +402,67 @@ def outcome(program, samples, executor, noise):
         return str(fault)
 
 
+INSIDE = [name for name in ACTIONS if name != "loop"]
+MOVING = (4, 5, 6)
+"""Streams that the instructions of `Dice` leave alone: two of three elements, one of two."""
+
+
+class Nest(Dice):
+    """Draws loops around streams that move on and products of them, and now and then anything else."""
+
+    def begin(self):
+        self.sketch.block(7, [self.integers(-508, 508, 2) for _ in range(3)], (0, 0, 0))
+        self.sketch.block(8, [self.integers(-508, 508, 2) for _ in range(3)], (0, 0, 1))
+        self.product_tables = self.tables(2)
+        for stream in MOVING:
+            self.define(stream)
+
+    def define(self, stream):
+        self.sketch.tensor(stream, (1, 1, 1, 2 if stream == 6 else 3), self.draw(st.integers(24, 300)))
+
+    def level(self, left):
+        """Draw one loop and what is in it, `left` more loops deep at most."""
+        self.sketch.put("loop", count=self.draw(st.sampled_from([1, 2, 3, 4, 5] if left > 1 else [3, 3, 4])))
+        parts = ["advance", "advance", "product", "copy", "window", "level", "level", "define", "other"]
+        for part in self.draw(st.lists(st.sampled_from(parts), min_size=1, max_size=4)):
+            self.part(part, left)
+        self.sketch.put("endloop")
+
+    def part(self, name, left):
+        match name:
+            case "advance":
+                self.sketch.put("advance", stream=self.draw(st.sampled_from(MOVING)), by=self.draw(st.integers(-9, 9)))
+            case "product":
+                facts = {"low": -128, "high": 127, "shift": 12, **self.product_tables}
+                block = self.draw(st.integers(7, 8))
+                self.sketch.put("mvm", in_=self.draw(st.integers(4, 5)), out=6, block=block, blocks=1, **facts)
+            case "copy":
+                self.sketch.put("move", in_=4, out=5)
+            case "window":
+                self.sketch.window(4, (1, 1), (1, 1))
+            case "level" if left:
+                self.level(left - 1)
+            case "define":
+                self.define(self.draw(st.sampled_from(MOVING)))
+            case "other":
+                getattr(self, self.draw(st.sampled_from(INSIDE)))()
+
+
+@settings(derandomize=True, deadline=None, max_examples=PROGRAMS // 20)
+@given(st.data())
+def test_random_loops_do_the_same_on_every_executor(new, ask, data):
+    sketch, noise = new(MEMORY).port("x", (24,), 0).port("y", (40,), 16, output=True).gain(), data.draw(noises())
+    nest = Nest(data.draw, sketch)
+    nest.begin()
+    nest.level(3)
+    samples = np.random.default_rng(len(sketch.instructions)).integers(-7, 8, (2, 24)).astype(np.int8)
+    ends = [ask(sketch, shifted(noise, n), x=x)[1] for n, x in enumerate(samples)]
+    together = [outcome(sketch.program(), samples, executor, noise) for executor in executors()]
+    if all(isinstance(end, dict) for end in ends):
+        assert together[0] == [end["y"] for end in ends]
+    assert together == [together[0]] * len(together)
+
+
 @settings(derandomize=True, deadline=None, max_examples=200)
 @given(st.data())
 def test_a_sample_of_the_reference_has_its_values(new, data):

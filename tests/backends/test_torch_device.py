@@ -16,6 +16,7 @@ from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import CYCLE, NAMES, OUTPUT
 from cimc.backends.plan.digital import Add, Lut, Softmax
+from cimc.backends.plan.moving import Occasion
 from cimc.backends.plan.products import Mvm
 from cimc.backends.plan.read_noise import Address
 from cimc.backends.plan.windows import PoolMax
@@ -25,6 +26,7 @@ from cimc.backends.torch_device.opening import devices, opened
 torch = pytest.importorskip("torch", reason="the extra `gpu` is not installed: nothing is computed on a device here")
 
 from cimc.backends.torch_device import device_check, draws, lowering  # noqa: E402
+from cimc.backends.torch_device.memory import Memory  # noqa: E402
 
 EVERYTHING = Noise(load_profile("pcm"), 3, 3600, frozenset(NAMES) - {"polarity"}, 7)
 """All noise that has a form on a device: `polarity` is left to numpy."""
@@ -150,9 +152,10 @@ def test_products_that_an_observer_probes_are_shown(new):
 @pytest.mark.parametrize(("purpose", "phase"), [(CYCLE, 0), (OUTPUT, 0), (CYCLE, 3)])
 def test_normal_variables_at_any_address(monkeypatch, seed, stream, occurrence, first_sample, columns, purpose, phase):
     monkeypatch.setattr(draws, "BLOCKS", {"cpu": 20})
-    address, samples = Address(seed, stream, occurrence, columns, phase), np.arange(first_sample, first_sample + 3)
-    wanted = address.normals(purpose, samples.astype(np.uint64), 5).reshape(3, 5, len(columns))
-    found = draws.normals(address, purpose, torch.tensor(samples), 5)
+    address, memory = Address(seed, stream, occurrence, columns, phase), Memory(8, 3, first_sample, torch.device("cpu"))
+    occasion = Occasion(np.arange(first_sample, first_sample + 3).astype(np.uint64))
+    wanted = address.normals(purpose, occasion, 5).reshape(3, 5, len(columns))
+    found = draws.normals(address, purpose, memory, 5)
     assert np.array_equal(found.numpy().transpose(2, 1, 0), wanted)
 
 

@@ -51,7 +51,7 @@ def file(program, codes=INPUTS, wanted=EVERYTHING, noise=None):
 def by_reference(program, codes, wanted=EVERYTHING, noise=None):
     """The lines of one sample as the reference interpreter's run gives them."""
     facts = machine(program.meta)
-    watch = Watch(list(slots(Walk(program, facts, noise), wanted.streams)), wanted, facts, 1)
+    watch = Watch(list(slots(Walk(program, facts, noise, unrolled=True), wanted.streams)), wanted, facts, 1)
     try:
         outputs = reference.run(program, {"x": codes.tolist()}, watch, noise)
         ports = {port.name: np.array([outputs[port.name]], np.int8) for port in program.outputs}

@@ -9,6 +9,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.checks import retired
 from cimc.backends.machine.ports import PortError
 from cimc.backends.machine.traps import CODES, Trap
+from cimc.backends.plan import walk
 from cimc.backends.reference import instructions as reference
 from cimc.backends.reference.instructions import Reference
 from cimc.isa.budgets import OverBudget
@@ -180,12 +181,9 @@ def test_faults_come_in_execution_order(new, trapped):
         Interpreter(sketch.put("endloop").program()).run({})
 
 
-def test_a_program_that_runs_too_long_is_refused_by_the_fast_interpreter(new):
-    sketch = new()
-    for _ in range(3):
-        sketch.put("loop", count=1000)
-    for _ in range(3):
-        sketch.put("endloop")
+def test_turns_that_change_the_chip_are_too_many_for_the_fast_interpreter(new, monkeypatch):
+    monkeypatch.setattr(walk, "LONGEST", 100)
+    sketch = new().put("loop", count=60).put("time", seconds=1).put("endloop")
     with pytest.raises(Trap, match="CIM0519"):
         Interpreter(sketch.program()).run({})
 
