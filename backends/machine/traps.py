@@ -57,7 +57,10 @@ CODES: Mapping[str, Code] = {
         "`lut` meets a code that its table does not hold, or `pick` picks a vector that its group does not have.",
     ),
     "CIM0519": Code(
-        "program runs too long", BUDGET, "Its loops unroll to more instructions than the fast interpreter plans for."
+        "program runs too long",
+        BUDGET,
+        "Its loops unroll to more instructions than the fast interpreter plans for: those that change the chip, or whose "
+        "turns do not move on evenly, are planned turn by turn.",
     ),
     "CIM0520": Code(
         "read phases not supported",

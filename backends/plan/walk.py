@@ -221,7 +221,7 @@ class Walk:
         """Walk one instruction; return whether the program ends with it."""
         self._walked += 1
         if self._walked > LONGEST:
-            message = f"more than {LONGEST} instructions are executed"
+            message = f"more than {LONGEST} instructions are planned, turn by turn"
             raise Trap("CIM0519", message, "run it on the reference interpreter")
         if self.index >= len(instructions):
             raise Trap("CIM0508", "the program has no `halt` where it ends")
