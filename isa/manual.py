@@ -95,9 +95,9 @@ Every executor refuses in this order, with the same code, and names the first fa
 Each instruction below names the codes of its traps; CIM0517 (an operand outside its field) and CIM0521 may stop
 any. A program that runs past its last instruction traps with CIM0508. `cimc explain CODE` says what each means.
 
-Programs whose loops retire more than 2^28 instructions a sample are refused (CIM0006). What the fast executors alone refuse
-is their own budget: they hold whole batches (CIM0521), and plan up to 2^20 instructions (CIM0519), where a loop whose turns
-move on evenly counts as a few turns of it.
+Programs whose loops retire more than 2^28 instructions a sample are refused (CIM0006). What the fast executors alone
+refuse is their own budget: they hold whole batches (CIM0521), and plan up to 2^20 instructions (CIM0519), where a loop
+whose turns move on evenly counts as a few turns of it.
 """
 
 _TEXT = f"""\
