@@ -3,7 +3,6 @@
 import numpy as np
 
 from cimc.backends.machine.facts import Machine, machine
-from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.chip import Array, Chip, ChipTile, programmed_again
 from cimc.backends.noise.converters import adc_errors
 from cimc.backends.noise.sources import Noise
@@ -21,9 +20,9 @@ def read_back(program: Program, noise: Noise) -> Chip:
     Raises Refusal CIM0534 where the program writes a device twice, and Trap as a run does.
     """
     walk = Walk(program, machine(program.meta), noise)
-    steps = walk.plan().observed
-    if steps and isinstance(trap := steps[-1].action, Trap):
-        raise trap
+    walk.to(None)
+    if walk.fault:
+        raise walk.fault
     found = walk.state.crossbar.tiles
     tiles = {n: _read(n, tile, noise) for n, tile in sorted(found.items()) if isinstance(tile, NoisyTile)}
     hashes = program_digest(program), target_hash(program.meta)
