@@ -1,0 +1,157 @@
+"""Train a network of our own for spoken digits: regular convolutions that fill half of one array of 1,024 x 512.
+
+    pip install -e '.[train]' && python samples/train_kws.py SPOKEN_DIGITS.npz FOLDER
+
+SPOKEN_DIGITS.npz holds recordings at 8 kHz (samples, lengths, y, speaker). Speakers 0 to 3 train, 4 and 5 test: nobody
+is in both parts. FOLDER gets kws.onnx, and kws_train.npz, kws_calib.npz (of the training part) and kws_test.npz with x
+[N, 49, 10, 1] and y. Spoken digits stand in for keywords.
+"""
+
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import onnx
+import optax
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from cimc.training.batches import Data, batch
+from cimc.training.settings import Settings
+
+Array = NDArray[Any]
+
+RATE, WINDOW, HOP, FRAMES = 8000, 320, 160, 49
+"""One second in frames of 40 ms every 20 ms."""
+FILTERS, COEFFICIENTS, BINS = 40, 10, 512
+LAYERS = ((1, 32, 2), (32, 64, 2), (64, 96, 2), (96, 96, 1), (96, 128, 1))
+"""Of each 3 x 3 convolution: channels in, channels out, stride. Strides come early, where weights are few."""
+CLASSES, SPEAKERS_TRAINING, CALIBRATION = 10, 4, 256
+SEED, RATE_OF_ADAM, DECAY = 0, 2e-3, 0.02
+LIVELY = Settings(steps=900, batch=64, shift=6, jitter=0.3, offset=0.4, mix=0.3)
+Weights = list[tuple[Any, Any]]
+
+
+def recordings(archive: Any) -> Iterator[Array]:
+    """Yield every recording as 8,000 samples within -1..1, the sound in the middle."""
+    samples, lengths = archive["samples"], archive["lengths"]
+    for start, length in zip(np.cumsum(lengths) - lengths, lengths, strict=True):
+        sound = samples[start : start + length][:RATE] / 32768.0
+        yield np.pad(sound, ((RATE - len(sound)) // 2, RATE - len(sound) - (RATE - len(sound)) // 2))
+
+
+def mel_filters() -> Array:
+    """Triangles over the spectrum [BINS / 2 + 1, FILTERS], evenly spaced in mel from 20 Hz to half the rate."""
+    mel = np.linspace(2595 * np.log10(1 + 20 / 700), 2595 * np.log10(1 + RATE / 2 / 700), FILTERS + 2)
+    edges = 700 * (10 ** (mel / 2595) - 1)
+    bins = np.linspace(0, RATE / 2, BINS // 2 + 1)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return np.asarray(np.clip(np.minimum(rising, falling), 0, None))
+
+
+def cepstrum(sound: Array, filters: Array) -> Array:
+    """Return the first coefficients [FRAMES, COEFFICIENTS] of the cosine transform of log mel energies."""
+    frames = np.lib.stride_tricks.sliding_window_view(sound, WINDOW)[::HOP][:FRAMES]
+    energies = np.log(np.square(np.abs(np.fft.rfft(frames * np.hanning(WINDOW), BINS))) @ filters + 1e-4)
+    angles = np.pi / FILTERS * np.outer(np.arange(FILTERS) + 0.5, np.arange(COEFFICIENTS))
+    return np.asarray(energies @ np.cos(angles) * np.sqrt(2 / FILTERS), np.float32)
+
+
+def parts(path: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+    """Return (x, y) of the speakers who train, and of those who test."""
+    archive, filters = dict(np.load(path)), mel_filters()
+    x = np.stack([cepstrum(sound, filters) for sound in recordings(archive)])[..., None]
+    training = archive["speaker"] < SPEAKERS_TRAINING
+    return (x[training], archive["y"][training]), (x[~training], archive["y"][~training])
+
+
+def beginning() -> Weights:
+    """Return random weights and zero biases: convolutions, then the dense layer."""
+    random = np.random.default_rng(SEED)
+    shapes = [(3, 3, inputs, outputs) for inputs, outputs, _ in LAYERS] + [(LAYERS[-1][1], CLASSES)]
+    spread = [np.sqrt(2 / np.prod(shape[:-1])) for shape in shapes]
+    return [
+        (jnp.asarray(random.normal(0, sd, shape), jnp.float32), jnp.zeros(shape[-1]))
+        for sd, shape in zip(spread, shapes, strict=True)
+    ]
+
+
+def logits(weights: Weights, x: Any) -> Any:
+    """Return the network's outputs [N, CLASSES]."""
+    form = ("NHWC", "HWIO", "NHWC")
+    for (weight, bias), (_, _, stride) in zip(weights, LAYERS, strict=False):
+        pads = [(1, 1), (1, 1)]
+        x = jax.lax.conv_general_dilated(x, weight, (stride, stride), pads, dimension_numbers=form)
+        x = jax.nn.relu(x + bias)
+    return x.mean((1, 2)) @ weights[-1][0] + weights[-1][1]
+
+
+def trained(data: Data) -> Weights:
+    """Return trained weights, the same on every run on one machine."""
+    adam = optax.adamw(optax.cosine_decay_schedule(RATE_OF_ADAM, LIVELY.steps), weight_decay=DECAY)
+
+    @jax.jit
+    def step(weights: Weights, state: Any, x: Any, y: Any) -> tuple[Weights, Any]:
+        gradient = jax.grad(lambda w: optax.softmax_cross_entropy(logits(w, x), y).mean())(weights)
+        updates, state = adam.update(gradient, state, weights)
+        return optax.apply_updates(weights, updates), state
+
+    weights = beginning()
+    state = adam.init(weights)
+    for number in range(LIVELY.steps):
+        drawn = batch(data, LIVELY, SEED, number)
+        weights, state = step(weights, state, drawn.inputs["x"], drawn.labels)
+    return weights
+
+
+def exported(weights: Weights) -> onnx.ModelProto:
+    """Return the network as ONNX, with an input x [batch, 49, 10, 1]."""
+    nodes = [helper.make_node("Transpose", ["x"], ["channels"], perm=[0, 3, 1, 2])]
+    constants, value = [], "channels"
+    for number, ((weight, bias), (_, _, stride)) in enumerate(zip(weights, LAYERS, strict=False)):
+        constants += named(number, np.asarray(weight).transpose(3, 2, 0, 1), bias)
+        window = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [stride, stride]}
+        nodes.append(helper.make_node("Conv", [value, f"w{number}", f"b{number}"], [f"c{number}"], **window))
+        nodes.append(helper.make_node("Relu", [f"c{number}"], [f"r{number}"]))
+        value = f"r{number}"
+    constants += named(len(LAYERS), *weights[-1])
+    last = (f"w{len(LAYERS)}", f"b{len(LAYERS)}")
+    nodes += [
+        helper.make_node("GlobalAveragePool", [value], ["pooled"]),
+        helper.make_node("Flatten", ["pooled"], ["flat"]),
+        helper.make_node("Gemm", ["flat", *last], ["logits"]),
+    ]
+    info = partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT)
+    ends = [info("x", shape=["batch", FRAMES, COEFFICIENTS, 1])], [info("logits", shape=["batch", CLASSES])]
+    graph = helper.make_graph(nodes, "kws", *ends, constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def named(number: int, weight: Any, bias: Any) -> list[TensorProto]:
+    arrays = {f"w{number}": weight, f"b{number}": bias}
+    return [
+        numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name=name) for name, array in arrays.items()
+    ]
+
+
+def main() -> None:
+    path, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    (x, y), (unheard, said) = parts(path)
+    weights = trained(Data({"x": x}, np.eye(CLASSES, dtype=np.float32)[y]))
+    folder.mkdir(exist_ok=True)
+    (folder / "kws.onnx").write_bytes(exported(weights).SerializeToString())
+    some = np.random.default_rng(SEED).permutation(len(x))[:CALIBRATION]
+    for name, arrays in {"train": (x, y), "calib": (x[some], y[some]), "test": (unheard, said)}.items():
+        np.savez(folder / f"kws_{name}.npz", x=arrays[0], y=arrays[1])
+    right = (np.asarray(logits(weights, jnp.asarray(unheard))).argmax(1) == said).mean()
+    print(f"{100 * right:.1f} % of {len(said)} recordings of speakers who did not train")
+
+
+if __name__ == "__main__":
+    main()
