@@ -10,6 +10,7 @@ def add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("program", metavar="prog.asm")
     parser.add_argument("--input", metavar="X.npz", help="arrays by the model's input names, or x; .html does without")
     parser.add_argument("--eval", metavar="EVAL.json", help="what `cimc eval --json` printed, for the page")
+    parser.add_argument("--compare", metavar="COMPARE.json", help="what `cimc compare -o` wrote, for the page")
     parser.add_argument(
         "-o",
         "--output",

@@ -47,28 +47,29 @@ SHOWN = ("clipped_share", "range_share", "conductance_share", "exact_sensitivity
 
 
 def report_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program, options.input, options.eval, options.chip])
+    keep_inputs([options.output], [options.program, options.input, options.eval, options.compare, options.chip])
     kind = Path(options.output).suffix
     if kind not in (".html", ".json", ".csv"):
         message = f"-o {options.output}: a report is a .html, .json or .csv file"
         raise fail("CIM0003", message, hint="name it report.html")
     if kind == ".html":
         return _page(options)
-    if not options.input or options.eval:
-        message = f"-o {options.output} tells what inputs do to the ADCs, and nothing of scores"
-        raise fail("CIM0003", message, hint="give --input X.npz without --eval, or name it report.html")
+    if not options.input or options.eval or options.compare:
+        message = f"-o {options.output} tells what inputs do to the ADCs, and nothing of scores or losses"
+        hint = "give --input X.npz without --eval and --compare, or name it report.html"
+        raise fail("CIM0003", message, hint=hint)
     return _telemetry(options, kind)
 
 
 def _page(options: argparse.Namespace) -> int:
     """Write the page; with inputs it counts what data decide, and tells of the ADCs."""
     program = load_program(options.program)
-    scores = read_json(options.eval) if options.eval else None
+    scores, losses = (read_json(path) if path else None for path in (options.eval, options.compare))
     codes = ports.codes_of(program, inputs_of(program, options)) if options.input else None
     cost = estimate(program, None if codes is None else counted(program, codes))
     use = [] if codes is None else list(_observed(program, codes, options).layers())
     told = Told(
-        Path(options.program).name, program, facts(cost, program, "layer"), schedule(cost, program), use, scores
+        Path(options.program).name, program, facts(cost, program, "layer"), schedule(cost, program), use, scores, losses
     )
     write(options.output, page(told).encode())
     return 0
@@ -80,9 +81,17 @@ def read_json(path: str) -> dict[str, Any]:
     try:
         found = json_value(text, path)
     except ValueError as error:
-        raise fail("CIM0201", f"{path} is not JSON: {error}", hint="give what `cimc eval --json` printed") from None
+        raise fail(
+            "CIM0201",
+            f"{path} is not JSON: {error}",
+            hint="give what `cimc eval --json` or `cimc compare -o X.json` wrote",
+        ) from None
     if not isinstance(found, dict):
-        raise fail("CIM0201", f"{path} is not a JSON object", hint="give what `cimc eval --json` printed")
+        raise fail(
+            "CIM0201",
+            f"{path} is not a JSON object",
+            hint="give what `cimc eval --json` or `cimc compare -o X.json` wrote",
+        )
     return found
 
 

@@ -35,7 +35,7 @@ def bars(parts: Mapping[str, float], unit: str) -> Markup:
     """Return a bar for each part, as long as it is large."""
     most = max(parts.values(), default=0.0) or 1.0
     lines = [_bar(number, name, value, most, unit) for number, (name, value) in enumerate(parts.items())]
-    return _svg(WIDTH, BAR * len(lines), "bars", *lines)
+    return drawing(WIDTH, BAR * len(lines), "bars", *lines)
 
 
 def _bar(number: int, name: str, value: float, most: float, unit: str) -> Markup:
@@ -51,7 +51,7 @@ def floor_plan(plan: Plan, layers: Sequence[str]) -> Markup:
     """Return a tile with its blocks, each in the colour of its layer and named when pointed at."""
     placed = [_block(plan, block, layers) for block in plan.blocks]
     frame = element("rect", x=0, y=0, width=plan.columns, height=plan.rows, class_="frame")
-    return _svg(plan.columns, plan.rows, f"tile {plan.tile}", frame, *placed, class_="plan")
+    return drawing(plan.columns, plan.rows, f"tile {plan.tile}", frame, *placed, class_="plan")
 
 
 def _block(plan: Plan, block: ArrayBlock, layers: Sequence[str]) -> Markup:
@@ -114,7 +114,7 @@ def memory_over_time(spans: Sequence[Span], length: int, size: int) -> Markup:
         )
         for number, span in enumerate(spans)
     ]
-    return _svg(WIDTH, 240, "activation memory over time", *held)
+    return drawing(WIDTH, 240, "activation memory over time", *held)
 
 
 def timeline(schedule: Schedule) -> Markup:
@@ -135,9 +135,10 @@ def timeline(schedule: Schedule) -> Markup:
         )
         for one in schedule.slices
     ]
-    return _svg(WIDTH, BAR * len(tops), "schedule", *lines, *slices)
+    return drawing(WIDTH, BAR * len(tops), "schedule", *lines, *slices)
 
 
-def _svg(width: int, height: int, title: str, *children: Markup, class_: str = "drawing") -> Markup:
+def drawing(width: int, height: int, title: str, *children: Markup, class_: str = "drawing") -> Markup:
+    """Return an SVG of these shapes, with a title that is read aloud."""
     box, about = f"0 0 {width} {max(height, 1)}", element("title", title)
     return element("svg", about, *children, viewBox=box, role="img", class_=class_)

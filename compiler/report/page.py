@@ -4,13 +4,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from typing import Any
+from math import isfinite
+from typing import Any, TypeGuard
 
 from cimc.backends.cost.memory_map import memory_map
 from cimc.backends.cost.schedule import Schedule
 from cimc.backends.silicon.telemetry import LayerUse
+from cimc.driving.intervals import LEVEL
 from cimc.driving.measures import measure, one_line
 from cimc.isa.program import Program
+from cimc.report.curves import scores_over_time
 from cimc.report.drawings import Plan, bars, conductances, floor_plan, memory_over_time, timeline
 from cimc.report.markup import Markup, element, joined, table
 
@@ -19,6 +22,7 @@ Facts = Mapping[str, Any]
 LAYER_COUNTERS = ("phases", "conversions", "cells", "dig_mul", "requant", "act_read", "act_write", "const_read")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 """The page may ask for nothing, whatever the names in it say."""
+LOSSES = ("float_accumulated_db", "float_sensitivity_db", "largest_error", "mean_error", "clips")
 MOST_TILES = 16
 """Tiles that are drawn; the table of blocks has all."""
 
@@ -33,6 +37,7 @@ class Told:
     schedule: Schedule
     use: Sequence[LayerUse] = ()
     scores: Facts | None = None
+    losses: Facts | None = None
 
 
 def page(told: Told) -> str:
@@ -152,6 +157,46 @@ def _scores(told: Told) -> Markup | None:
     return None if told.scores is None else table(["what", "value"], [[k, _plain(v)] for k, v in told.scores.items()])
 
 
+def _over_time(told: Told) -> Markup | None:
+    scores = told.scores or {}
+    times = _entries(scores, "times", ("seconds", "mean", "low", "high"), ("time",))
+    metric, chips = str(scores.get("metric", "score")), scores.get("seeds")
+    if len(times) < 2:
+        return None
+    drawn = f"of {len(chips)} chips" if isinstance(chips, list) else "of chips"
+    about = f"{metric} {drawn}: their mean, and the {100 * LEVEL:g} % interval of it"
+    rows = [[one["time"], one["mean"], one["low"], one["high"]] for one in times]
+    return joined(element("p", about), scores_over_time(times, metric), table(["time", "mean", "low", "high"], rows))
+
+
+def _losses(told: Told) -> Markup | None:
+    layers = _entries(told.losses or {}, "layers", LOSSES[2:], ("tensor",))
+    ratios = {one["tensor"]: one.get("float_accumulated_db") for one in layers}
+    drawn = bars({name: max(ratio, 0.0) for name, ratio in ratios.items() if _is_number(ratio)}, "dB")
+    rows = [[one.get("layer") or "-", one["tensor"], *map(_told, map(one.get, LOSSES))] for one in layers]
+    heads = ["layer", "tensor", "accumulated dB", "alone dB", "largest error", "mean error", "clips"]
+    return joined(drawn, table(heads, rows, sortable=True)) if rows else None
+
+
+def _told(value: object) -> object:
+    return "-" if value is None else value
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and isfinite(value)
+
+
+def _entries(facts: Facts, name: str, numbers: Sequence[str], texts: Sequence[str]) -> list[Facts]:
+    """Return the entries of a list in a file of others, none unless each has these numbers and texts."""
+    found = facts.get(name)
+    entries: list[Facts] = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    sound = all(
+        all(_is_number(one.get(key)) for key in numbers) and all(isinstance(one.get(key), str) for key in texts)
+        for one in entries
+    )
+    return entries if sound else []
+
+
 def _plain(value: Any) -> object:
     return value if isinstance(value, (int, float, str)) else json.dumps(value)
 
@@ -185,6 +230,8 @@ SECTIONS: Mapping[str, Callable[[Told], Markup | None]] = {
     "Floor plan and conductances": _floor,
     "Activation memory over time": _memory,
     "Use of the ADCs": _converters,
+    "Error against the float model": _losses,
+    "Score over time": _over_time,
     "Scores": _scores,
     "Not modelled": _not_modelled,
     "Constants": _constants,

@@ -129,6 +129,37 @@ def test_a_page_tells_all_that_is_known_and_asks_for_nothing(program, folder):
     assert "Use of the ADCs" not in Reader((folder / "bare.html").read_text()).titles
 
 
+TIMES = [
+    {"time": time, "seconds": s, "mean": 0.9, "low": 0.8, "high": 0.95} for time, s in (("1h", 3600), ("1d", 86400))
+]
+LOSS = {"layer": "a", "tensor": "t", "float_accumulated_db": 31.5, "largest_error": 0.5, "mean_error": 0.1, "clips": 3}
+
+
+def _page(folder, scores: object, losses: object) -> tuple[str, list[str]]:
+    """What the page says with these files, and its titles."""
+    (folder / "eval.json").write_text(json.dumps(scores))
+    (folder / "compare.json").write_text(json.dumps(losses))
+    files = ["--eval", "eval.json", "--compare", "compare.json"]
+    assert main(["report", "digits.cimb", *files, "-o", "r.html"]) == 0
+    text = (folder / "r.html").read_text()
+    return text, Reader(text).titles
+
+
+def test_a_page_shows_scores_over_time_and_errors_against_the_float_model(program, folder):
+    scores = {"metric": "accuracy", "seeds": [0, 1], "times": TIMES}
+    text, titles = _page(folder, scores, {"layers": [LOSS, {**LOSS, "tensor": "u", "float_accumulated_db": None}]})
+    assert {"Score over time", "Error against the float model"} <= set(titles)
+    assert "<polygon" in text and "1d: accuracy 0.9, 0.8 to 0.95" in text and "31.5 dB" in text
+    assert 'data-value="31.5"' in text and "<td>u</td>" in text
+
+
+@pytest.mark.parametrize("broken", [{"low": None}, {"seconds": "1"}, {"mean": float("nan")}, {"time": 7}])
+def test_files_of_others_that_say_something_else_draw_nothing(broken, program, folder):
+    scores = {"times": [TIMES[0], {**TIMES[1], **broken}]}
+    _, titles = _page(folder, scores, {"layers": [{**LOSS, "clips": "none"}]})
+    assert not {"Score over time", "Error against the float model"} & set(titles)
+
+
 ACTS = """<script>
 const said = [];
 addEventListener("error", (event) => said.push(event.message));
