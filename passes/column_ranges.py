@@ -71,7 +71,7 @@ class ColumnRanges:
     def __call__(self, graph: Graph) -> Graph:
         layers = [op for op in graph.operations if isinstance(op, MvmOp)]
         labels = [op.label.data for op in layers]
-        gains: Mapping[str, Gain] = dict.fromkeys(labels, UNITY_GAIN)
+        gains: dict[str, Gain] = dict.fromkeys(labels, UNITY_GAIN)
         if self.target.constants["adc.gain"] == "unity":
             peaks = {op.label.data: np.zeros(_peak_shape(op), np.int64) for op in layers}
         elif self.ranges is not None:
@@ -86,7 +86,10 @@ class ColumnRanges:
                 for found in statistics.values():
                     found.largest = found.spread(self.deviations)
             peaks = {label: found.peaks() for label, found in statistics.items()}
-            gains = self._gains(statistics)
+            owners = {op.label.data: statistics[op.label.data] for op in layers if op.shares is None}
+            gains = self._gains(owners)
+        for op in (op for op in layers if op.shares is not None):
+            _share(op, peaks, gains)
         for op in layers:
             if self.per == "block":
                 SHARED_RANGE.note(op, True)
@@ -97,7 +100,7 @@ class ColumnRanges:
             GAIN.note(graph.module, next(iter(gains.values()), UNITY_GAIN))
         return graph
 
-    def _gains(self, statistics: "Mapping[str, Statistics]") -> Mapping[str, Gain]:
+    def _gains(self, statistics: "Mapping[str, Statistics]") -> dict[str, Gain]:
         """Return the gain of each layer: one of all, or one of those that may share tiles."""
         high = self.target.adc_range.high
         costs: dict[str, Cost] = {
@@ -130,6 +133,14 @@ class ColumnRanges:
                 )
             found[op.label.data] = np.array(stored, np.int64).reshape(shape)
         return found
+
+
+def _share(op: MvmOp, peaks: dict[str, NDArray[np.int64]], gains: dict[str, Gain]) -> None:
+    """Give a layer and the one whose blocks it reads the larger of their peaks, and the gain of that one."""
+    assert op.shares is not None
+    own, owner = op.label.data, op.shares.data
+    peaks[own] = peaks[owner] = np.maximum(peaks[own], peaks[owner])
+    gains[own] = gains[owner]
 
 
 def largest_weights(op: MvmOp, weight: NDArray[np.generic], shared: bool) -> Reals:

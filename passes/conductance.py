@@ -1,24 +1,30 @@
 """Conductance range per column: device targets, the digital inverse scale, and the epilogue of every layer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from xdsl.rewriter import Rewriter
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import integer
+from cimc.ir.attributes import int_value, integer
 from cimc.ir.facts import GAIN, PEAKS, SHARED_RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.types import code_of
-from cimc.ir.xbar import MvmOp
+from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
+from cimc.ir.xbar import AddOp, MvmOp
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, SUM_BITS, SUM_LIMIT
 from cimc.isa.phases import reach
 from cimc.passes.column_ranges import full_scale_blocks, largest_weights
 from cimc.passes.read_phases import phases_of
 from cimc.passes.requantise import multipliers, offsets
+from cimc.passes.slices import additions_behind, partial_code
 from cimc.targets import Target
+
+PARTIAL_BITS = 30
+"""Of partial sums of 32 bits: one is the sign's, one is left for drift factors above 1."""
 
 
 @dataclass(frozen=True)
@@ -34,14 +40,22 @@ class Conductance:
     whole: float = 0.97
 
     def __call__(self, graph: Graph) -> Graph:
+        sums: dict[AddOp, list[_Product]] = {}
         for op in graph.operations:
             if isinstance(op, MvmOp):
-                self._program(graph, op, GAIN.get(op) or GAIN.of(graph.module))
+                product = self._program(graph, op, GAIN.get(op) or GAIN.of(graph.module))
                 GAIN.drop(op)
+                if additions := additions_behind(op):
+                    sums.setdefault(additions[-1], []).append(product)
+                else:
+                    self._round(graph, op, [product])
+        for last, products in sums.items():
+            self._round(graph, last, products)
+            self._fit_partial_sums(graph, last, products)
         GAIN.drop(graph.module)
         return graph
 
-    def _program(self, graph: Graph, op: MvmOp, gain: tuple[int, int]) -> None:
+    def _program(self, graph: Graph, op: MvmOp, gain: tuple[int, int]) -> "_Product":
         assert op.weight is not None and op.bias is not None
         factor = self._range_factors(graph.weights.get(PEAKS.of(op)), gain)
         shared = SHARED_RANGE.get(op) is not None
@@ -58,11 +72,8 @@ class Conductance:
             levels[:, rows, cols] = block
             sums[:, number, cols] = block.sum(axis=1)
             magnitudes[:, number, cols] = np.abs(block).sum(axis=1)
-        self._epilogue(graph, op, sums.astype(np.int64), largest / (full * factor), gain)
-        self._check_bounds(graph, op, magnitudes.astype(np.int64))
         op.properties["conductance"] = graph.weights.add(f"{op.label.data}.conductance", levels)
-        for used in ("weight", "steps", "bias"):
-            op.properties.pop(used, None)
+        return _Product(op, largest / (full * factor), gain, sums.astype(np.int64), magnitudes.astype(np.int64))
 
     def _range_factors(self, peaks: NDArray[np.generic], gain: tuple[int, int]) -> NDArray[np.float64]:
         full_scale = self.target.adc_range[1] * 2.0 ** gain[1] / gain[0]
@@ -81,17 +92,27 @@ class Conductance:
         least = 0.0 if self.target.constants["adc.gain"] == "unity" else self.whole
         return np.where((whole > 0.0) & (whole >= least * factor), whole, factor)
 
-    def _epilogue(
-        self, graph: Graph, op: MvmOp, sums: NDArray[np.int64], step: NDArray[np.float64], gain: tuple[int, int]
-    ) -> None:
-        """Set scale, offset and ADC of a layer whose conductances sum up to `sums` (group, row block, column)."""
-        label, x, y = op.label.data, code_of(op.x), code_of(op.out)
+    def _round(self, graph: Graph, result: MvmOp | AddOp, products: Sequence["_Product"]) -> None:
+        """Set scale, offset and ADC of the products that one rounding joins in `result`."""
+        label, y = result.label.data, code_of(result.out)
+        ratios = [one.step * (code_of(one.op.x).scale.data * one.code_value / y.scale.data) for one in products]
+        joined, shift = multipliers(np.concatenate([ratio.ravel() for ratio in ratios]), label)
+        ends = np.cumsum([ratio.size for ratio in ratios])
+        for one, scale in zip(products, np.split(joined, ends[:-1]), strict=True):
+            self._epilogue(graph, one, scale.reshape(one.step.shape), shift, y)
+            self._check_bounds(graph, one)
+            for used in ("weight", "steps", "bias"):
+                one.op.properties.pop(used, None)
+
+    def _epilogue(self, graph: Graph, product: "_Product", scale: NDArray[np.int64], shift: int, y: CodeType) -> None:
+        """Set scale, offset and ADC of a product; a partial sum has the zero point of `y` in its addition."""
+        op, gain = product.op, product.gain
         assert op.bias is not None
-        code_value = 2.0 ** gain[1] / gain[0]
-        scale, shift = multipliers(step * (x.scale.data * code_value / y.scale.data), label)
+        label, x = op.label.data, code_of(op.x)
+        zero = y.zero.data if code_of(op.out) == y else 0
         bias = graph.weights.get(op.bias).astype(np.float64)
-        zeros = np.rint(x.zero.data * (sums / code_value * scale).sum(axis=1)).astype(np.int64).ravel()
-        offset = offsets(bias / y.scale.data + y.zero.data, shift, label) - zeros
+        zeros = np.rint(x.zero.data * (product.sums / product.code_value * scale).sum(axis=1)).astype(np.int64).ravel()
+        offset = offsets(bias / y.scale.data + zero, shift, label) - zeros
         low, high = self.target.adc_range
         phases = int(self.target.constants["read_phases"])
         op.properties |= {
@@ -106,15 +127,10 @@ class Conductance:
         if phases > 1:
             op.properties["read_phases"] = integer(phases)
 
-    def _check_bounds(self, graph: Graph, op: MvmOp, magnitudes: NDArray[np.int64]) -> None:
+    def _check_bounds(self, graph: Graph, product: "_Product") -> None:
         """Refuse a layer whose array sums or accumulators could leave the machine's integers."""
-        assert op.scale is not None and op.offset is not None
-        high = max(abs(code_of(op.x).low.data), abs(code_of(op.x).high.data))
-        sums = magnitudes * high
-        codes = reach(phases_of(op), min(self.target.adc_range[1] + 1, int(sums.max(initial=0)) + 1))
-        total = (np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1) * codes).ravel() + np.abs(
-            graph.weights.get(op.offset)
-        )
+        op, sums = product.op, product.largest_sums
+        total = self._accumulated(graph, product)
         if int(sums.max(initial=0)) >= SUM_LIMIT or int(total.max(initial=0)) >= ACCUMULATOR_LIMIT:
             node = ", ".join(names_of(op.location))
             found = f"array sums reach {int(sums.max())}, the accumulator {int(total.max())}"
@@ -124,3 +140,56 @@ class Conductance:
                 node=node,
                 hint="use smaller tiles or check the ranges",
             )
+
+    def _accumulated(self, graph: Graph, product: "_Product") -> NDArray[np.int64]:
+        """Return the largest that the accumulator of each column can reach."""
+        op, sums = product.op, product.largest_sums
+        assert op.scale is not None and op.offset is not None
+        codes = reach(phases_of(op), min(self.target.adc_range[1] + 1, int(sums.max(initial=0)) + 1))
+        scale = np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1)
+        total: NDArray[np.int64] = (scale * codes).ravel() + np.abs(graph.weights.get(op.offset))
+        return total
+
+    def _fit_partial_sums(self, graph: Graph, last: AddOp, products: Sequence["_Product"]) -> None:
+        """Cut as few bits of partial sums as makes them fit into 32: where all of them do, nothing is rounded.
+
+        One bit is left for drift factors above 1. Raises CimcError CIM0304.
+        """
+        most = sum(int(self._accumulated(graph, one).max(initial=0)) for one in products)
+        cut, whole = max(most.bit_length() - PARTIAL_BITS, 0), code_of(last.out)
+        shift = products[0].op.shift
+        assert shift is not None
+        rest = int_value(shift) - cut
+        if rest < 0:
+            message = f"partial sums of '{last.label.data}' reach {most}, more than 32 bits hold behind the rounding"
+            raise fail("CIM0304", message, hint="check the ranges of this layer, or leave it at 8 bits")
+        for one in products:
+            one.op.properties["shift"] = integer(cut)
+            for op in (one.op, *additions_behind(one.op)[:-1]):
+                partial = code_tensor(shape_of(op.out), partial_code(whole, rest))
+                Rewriter.replace_value_with_new_type(op.out, partial)
+        last.properties |= {"shift": integer(rest), "bias": integer(whole.zero.data << rest)}
+
+
+@dataclass(frozen=True)
+class _Product:
+    """A programmed product; `step` (group, row block, column): weight for each unit of conductance.
+
+    `sums` and `magnitudes` are those of the conductances of each column.
+    """
+
+    op: MvmOp
+    step: NDArray[np.float64]
+    gain: tuple[int, int]
+    sums: NDArray[np.int64]
+    magnitudes: NDArray[np.int64]
+
+    @property
+    def code_value(self) -> float:
+        """What an ADC code is worth, in units of the array sum."""
+        return float(2.0 ** self.gain[1] / self.gain[0])
+
+    @property
+    def largest_sums(self) -> NDArray[np.int64]:
+        code = code_of(self.op.x)
+        return self.magnitudes * max(abs(code.low.data), abs(code.high.data))

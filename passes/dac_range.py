@@ -5,13 +5,14 @@ from collections.abc import Collection, Sequence
 from xdsl.ir import Operation
 from xdsl.rewriter import Rewriter
 
-from cimc.ir.facts import RANGE
+from cimc.ir.facts import BITS, RANGE
 from cimc.ir.graph import Graph, producer, users
 from cimc.ir.nn import Computed, InputOp, Layer, RecodeOp, SoftmaxOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.passes.casts import align
 from cimc.passes.code_types import bounds, code_type
 from cimc.passes.shared_codes import followers, root_of, same_codes
+from cimc.passes.slices import Digits, digits_of
 from cimc.targets import Target
 
 
@@ -32,6 +33,23 @@ def fit_inputs(graph: Graph, layers: Sequence[Layer], target: Target) -> None:
             align(layer, layer.x, fitted)
     for op in graph.operations:
         RANGE.drop(op)
+
+
+def fit_digits(graph: Graph, layers: Sequence[Layer], target: Target) -> dict[Operation, Digits]:
+    """Give inputs of layers that were raised codes with zero at zero, for digits; return those of each such layer."""
+    dac_bits, found = int(target.constants["dac.bits"]), dict[Operation, Digits]()
+    for layer in layers:
+        bits, code = BITS.get(layer), code_of(layer.x)
+        digits = digits_of(bits[0], dac_bits) if bits and code.bits.data > dac_bits else None
+        if digits is None:
+            continue
+        found[layer] = digits
+        group = same_codes(layer)
+        if group and not isinstance(group[0], SoftmaxOp) and _read_by(group, [layer]):
+            _retype(group, digits.code(code))
+        else:
+            align(layer, layer.x, digits.code(code))
+    return found
 
 
 def fitted_code(code: CodeType, target: Target, reach: tuple[float, float], is_input: bool = False) -> CodeType:

@@ -10,15 +10,16 @@ from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
 from cimc.ir.attributes import Ints, int_value, int_values, integer, text
-from cimc.ir.facts import SKIP_ZEROS
+from cimc.ir.facts import BITS, SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.nn import ConvOp, DenseOp, Layer
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
-from cimc.passes.dac_range import fit_inputs
+from cimc.passes.dac_range import fit_digits, fit_inputs
 from cimc.passes.requantise import code_clamp, multipliers, offsets
+from cimc.passes.slices import Digits, in_slices
 from cimc.targets import Target
 
 WEIGHT_HIGH = 127
@@ -45,18 +46,29 @@ class Im2col:
             raise fail("CIM0305", f"im2col{{depthwise}} is {self.depthwise!r}", hint=f"it can be {', '.join(WAYS)}")
         ways = self._ways(graph)
         layers = [op for op in graph.operations if isinstance(op, Layer) and ways.get(op) != "digital"]
-        fit_inputs(graph, layers, self.target)
+        sliced = fit_digits(graph, layers, self.target)
+        fit_inputs(graph, [op for op in layers if op not in sliced], self.target)
         for op in graph.operations:
             if isinstance(op, ConvOp) and ways.get(op) == "digital":
                 replace(op, [_depthwise(graph, op)])
             elif isinstance(op, ConvOp) and ways.get(op) == "array":
                 replace(op, [_diagonal(graph, op, self.target)])
             elif isinstance(op, ConvOp):
-                replace(op, [_convolution(graph, op)])
+                self._lower(graph, op, _convolution(graph, op), sliced.get(op))
             elif isinstance(op, DenseOp):
                 weight = graph.weights.get(op.weight)
-                replace(op, [_mvm(graph, op, weight[np.newaxis], None)])
+                self._lower(graph, op, _mvm(graph, op, weight[np.newaxis], None), sliced.get(op))
         return graph
+
+    def _lower(self, graph: Graph, op: Layer, whole: MvmOp, digits: Digits | None) -> None:
+        """Put a product in a layer's place, or the slices that the layer was raised to."""
+        bits = BITS.get(op)
+        coarse = bits is not None and bits[1] > int(self.target.constants["dac.bits"]) and op.steps is None
+        if digits or coarse:
+            replace(op, in_slices(graph, whole, digits, coarse))
+            whole.erase()
+        else:
+            replace(op, [whole])
 
     def _ways(self, graph: Graph) -> dict[Operation, str]:
         """Return where each depthwise layer goes: digital, array or channels."""

@@ -174,7 +174,8 @@ def _choice(steps: Sequence[Rung]) -> Choice:
 def _stored(graph: Graph, bits: Mapping[str, tuple[int, int]]) -> Choice:
     found = {}
     layers = {layer.label.data: layer for layer in _layers(graph)}
-    for label, (activation, weight) in bits.items():
+    lowered = {label: pair for label, pair in bits.items() if max(pair) <= FULL}
+    for label, (activation, weight) in lowered.items():
         if label not in layers:
             hint = "they belong to another model or version"
             raise fail("CIM0204", f"the ranges give bits to {label!r}, which is no layer of the crossbar", hint=hint)
@@ -226,7 +227,8 @@ def rounded_weights(weight: NDArray[np.generic], bits: int) -> NDArray[np.float3
 
 
 def _layers(graph: Graph) -> Iterator[Layer]:
-    return (op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise)
+    """Yield the layers of the crossbar that are not raised."""
+    return (op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise and BITS.get(op) is None)
 
 
 def _copy(graph: Graph) -> Graph:

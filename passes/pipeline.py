@@ -45,11 +45,15 @@ class Pass(Protocol):
 
 @dataclass(frozen=True)
 class Setting:
-    """What a pipeline is built for: the chip, the calibration data, and stored ranges if there are any."""
+    """What a pipeline is built for: the chip, the calibration data, and stored ranges if there are any.
+
+    `raised`: label of a layer -> bits of its input and of its weights, where they are more than the DAC's.
+    """
 
     target: Target
     data: Batch = field(default_factory=dict, repr=False)
     ranges: Ranges | None = None
+    raised: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -122,7 +126,7 @@ STAGES: Mapping[str, str] = {
 }
 """Stage -> the pass of the default pipeline after which it is reached."""
 
-SETTING_FIELDS = ("target", "data", "ranges")
+SETTING_FIELDS = ("target", "data", "ranges", "raised")
 """Fields of passes that come from the setting, never from text."""
 
 

@@ -1,14 +1,14 @@
 """Quantise activations: a code type for every value, requantisation where codes must agree."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
 from cimc.ir.attributes import float_value, float_values, floats
-from cimc.ir.facts import RANGE, WIDE_RANGE
+from cimc.ir.facts import BITS, RANGE, WIDE_RANGE
 from cimc.ir.functions import compares
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
@@ -43,6 +43,7 @@ from cimc.passes.code_types import (
     with_value,
 )
 from cimc.passes.fixed_codes import fixed_code, passes_fixed
+from cimc.passes.ranges import Ranges
 from cimc.passes.shared_codes import root_of
 from cimc.targets import Target
 
@@ -62,6 +63,7 @@ class Quantise:
 
     `digital_bits` are the bits that the digital unit reads at least, functions and depthwise layers too. A value then
     has the bits of the reader that takes most, and is requantised for the others. 0: a table is kept short.
+    Layers in `raised`, or of more bits in stored `ranges`, read inputs, or have weights, of more bits than the DAC.
     """
 
     name: ClassVar[str] = "quantise"
@@ -69,14 +71,17 @@ class Quantise:
     bits: int = 0
     one_sided: str = "auto"
     digital_bits: int = 0
+    ranges: Ranges | None = field(default=None, repr=False)
+    raised: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
+        is_raised = self._note_raised(graph)
         computed = [op for op in graph.operations if isinstance(op, Computed)]
         bits: dict[Operation, int] = {}
         streamed: set[Operation] = set()
         for value in reversed(computed):
             found = readers(value.out)
-            wanted = max if self.digital_bits else min
+            wanted = max if self.digital_bits or is_raised else min
             bits[value] = wanted((self._bits_read(user, bits) for user in found), default=self._narrow())
             if any(_is_product(user) or _passes_to(user, streamed) for user in found):
                 streamed.add(value)
@@ -98,6 +103,15 @@ class Quantise:
                 _quantise(op, carried.get(op, own))
         return graph
 
+    def _note_raised(self, graph: Graph) -> bool:
+        """Write `cim.bits` on every layer that is raised; return whether any is."""
+        choice = self.raised if self.ranges is None else self.ranges.bits
+        labelled = {op.label.data: op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise}
+        raised = {label: bits for label, bits in choice.items() if label in labelled and max(bits) > self._narrow()}
+        for label, bits in raised.items():
+            BITS.note(labelled[label], bits)
+        return bool(raised)
+
     def _narrow(self) -> int:
         return self.bits or int(self.target.constants["dac.bits"])
 
@@ -109,6 +123,9 @@ class Quantise:
         reads = described(user).reads(scan_of(user) is not None, _only_weighs(user))
         if reads is Reads.PASSED:
             return known.get(user, WIDE_BITS)
+        bits = BITS.get(user)
+        if bits and bits[0] > self._narrow():
+            return WIDE_BITS
         least = 0 if _is_product(user) or reads is Reads.INDEX else self.digital_bits
         return WIDE_BITS if reads is Reads.WIDE else max(LEAST_BITS[reads], self._narrow(), least)
 

@@ -56,7 +56,8 @@ class Request:
     No axis of an `unbatched` model is a batch: one run of it is one sample. `shapes` are the sizes of inputs that the
     file leaves open, by name. `start` is the stage of IR text that is compiled (passes.pipeline.STAGES), None for a
     model; the pipeline is then what runs behind it. `preprocessing` is what is stated of each input, as in a Feeding;
-    the ports of the program keep it, and `data` is given it with every input.
+    the ports of the program keep it, and `data` is given it with every input. `raised` are the bits of layers' inputs
+    and weights that are more than the DAC's.
     """
 
     target: Target
@@ -68,6 +69,7 @@ class Request:
     shapes: Shapes = field(default_factory=dict)
     start: str | None = None
     preprocessing: Mapping[str, Values] = field(default_factory=dict)
+    raised: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -223,7 +225,7 @@ def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:
     own_order = request.start is not None or not usual
     data = _data(request, graph)
     ranges = Ranges(inputs=_seen(request, graph, data))
-    for one in parse_pipeline(request.pipeline, Setting(request.target, data, request.ranges)):
+    for one in parse_pipeline(request.pipeline, Setting(request.target, data, request.ranges, request.raised)):
         started = time.perf_counter()
         graph = _guarded(one, graph) if own_order else one(graph)
         drop_weights(graph)

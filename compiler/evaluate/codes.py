@@ -1,5 +1,6 @@
 """Between real values and codes, in double: the arithmetic that every level shares."""
 
+from cimc.evaluate.bounds import SINGLE
 from cimc.evaluate.builder import Builder
 from cimc.ir.types import CodeType
 
@@ -8,7 +9,7 @@ def quantise(b: Builder, x: str, code: CodeType, limits: tuple[int, int] | None 
     """Return clip(round(x / scale) + zero) of a float32 tensor, half to even; `limits` default to all codes."""
     ratio = b.node("Div", b.to_double(x), b.double(code.scale.data))
     shifted = _plus(b, b.node("Round", ratio), code.zero.data)
-    return b.to_single(clip(b, shifted, *(limits or (code.low.data, code.high.data))))
+    return _codes(b, shifted, *(limits or (code.low.data, code.high.data)))
 
 
 def dequantise(b: Builder, x: str, code: CodeType) -> str:
@@ -18,7 +19,13 @@ def dequantise(b: Builder, x: str, code: CodeType) -> str:
 
 def rescale(b: Builder, total: str, shift: int, low: int, high: int) -> str:
     """Return clip(round(total / 2^shift)) of a double tensor of integers, as codes."""
-    return b.to_single(clip(b, b.node("Round", b.node("Mul", total, b.double(2.0**-shift))), low, high))
+    return _codes(b, b.node("Round", b.node("Mul", total, b.double(2.0**-shift))), low, high)
+
+
+def _codes(b: Builder, rounded: str, low: int, high: int) -> str:
+    """Return integers within low..high as a tensor of codes: float32, or double where that does not hold them."""
+    clipped = clip(b, rounded, low, high)
+    return b.to_single(clipped) if max(-low, high) <= SINGLE else clipped
 
 
 def clip(b: Builder, x: str, low: int, high: int) -> str:

@@ -33,7 +33,13 @@ STORED: Lowerings = {
 }
 """Operations on values as they are stored: floats or codes."""
 
-ELEMENTS = {"i8": TensorProto.INT8, "u8": TensorProto.UINT8, "i16": TensorProto.INT16, "u16": TensorProto.UINT16}
+ELEMENTS = {
+    "i8": TensorProto.INT8,
+    "u8": TensorProto.UINT8,
+    "i16": TensorProto.INT16,
+    "u16": TensorProto.UINT16,
+    "i32": TensorProto.INT32,
+}
 
 
 @dataclass(frozen=True)

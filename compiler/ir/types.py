@@ -13,12 +13,26 @@ from xdsl.utils.exceptions import VerifyException
 
 from cimc.ir.attributes import KEPT
 
+MOST_BITS = 32
+"""Of codes in memory."""
+ELEMENTS = {
+    "i8": (-(1 << 7), (1 << 7) - 1),
+    "u8": (0, (1 << 8) - 1),
+    "i16": (-(1 << 15), (1 << 15) - 1),
+    "u16": (0, (1 << 16) - 1),
+    "i32": (-(1 << 31), (1 << 31) - 1),
+}
+"""Memory element type -> its lowest and highest integer, the one to take first in front."""
+
 Element = TypeVar("Element", bound=Attribute)
 
 
 @irdl_attr_definition
 class CodeType(ParametrizedAttribute, TypeAttribute):
-    """Integer codes low..high, stored in `bits` bits; the real value is scale * (code - zero)."""
+    """Integer codes low..high, stored in `bits` bits; the real value is scale * (code - zero).
+
+    More than 16 bits are of partial sums, which an addition takes together before the one rounding.
+    """
 
     name = "cim.code"
     bits: IntAttr
@@ -33,8 +47,8 @@ class CodeType(ParametrizedAttribute, TypeAttribute):
 
     def verify(self) -> None:
         low, high, zero, bits = self.low.data, self.high.data, self.zero.data, self.bits.data
-        if not (2 <= bits <= 16 and -(1 << (bits - 1)) <= low < high < (1 << bits)):
-            raise VerifyException(f"codes {low}..{high} do not fit {bits} bits (2 to 16)")
+        if not (2 <= bits <= MOST_BITS and -(1 << (bits - 1)) <= low < high < (1 << bits)):
+            raise VerifyException(f"codes {low}..{high} do not fit {bits} bits (2 to {MOST_BITS})")
         if low < 0 and high >= 1 << (bits - 1):
             raise VerifyException(f"codes {low}..{high} do not fit {bits} signed bits")
         if not low <= zero <= high:
@@ -44,15 +58,13 @@ class CodeType(ParametrizedAttribute, TypeAttribute):
 
     @property
     def element_type(self) -> str:
-        """The memory element type of the instruction set: i8, u8, i16 or u16."""
+        """The memory element type of the instruction set: the first of ELEMENTS that holds all codes."""
         low, high = self.low.data, self.high.data
-        if low < 0:
-            return "i8" if low >= -128 and high <= 127 else "i16"
-        return "i8" if high <= 127 else "u8" if high <= 255 else "i16" if high <= 32767 else "u16"
+        return next(name for name, (least, most) in ELEMENTS.items() if least <= low and high <= most)
 
     @property
     def element_bytes(self) -> int:
-        return 1 if self.element_type.endswith("8") else 2
+        return int(self.element_type[1:]) // 8
 
     @property
     def dtype(self) -> str:
