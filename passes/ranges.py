@@ -26,7 +26,7 @@ class Ranges:
 
     `activations`: label -> (low, high), real values. `columns`: label of an mvm -> largest |array sum| of each
     (group, row block, column) at full conductance. `gain`: the ADC gain m / 2^k as (m, k), None if the target fixes it.
-    `bits`: label of a layer that mixed precision lowered -> (activation bits, weight bits).
+    `bits`: label of a layer that was lowered or raised -> (activation bits, weight bits).
     `wide`: as `activations`, for values whose codes have more bits than the DAC, where such get room.
     `inputs`: label of an input -> what calibration saw of it. `gains`: label of an mvm -> its own gain, where tiles
     have theirs.
