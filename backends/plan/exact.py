@@ -97,6 +97,11 @@ class Rounding:
     low: int
     high: int
 
+    @property
+    def nearest(self) -> int:
+        """The magnitude that every result has at least: above 0 where the clamp lies on one side of it."""
+        return max(self.low, -self.high, 0)
+
     def of_integers(self, sums: Array) -> Array:
         """Return results of sums held as Python integers, whose bound is checked here."""
         if sums.size and max(abs(sums.min()), abs(sums.max())) >= ACCUMULATOR_LIMIT:
@@ -159,7 +164,7 @@ def epilogue(multipliers: Sequence[Array], offsets: Array, rounding: Rounding, m
     tables = [as_integers(table) for table in multipliers]
     wide_offsets = as_integers(offsets)
     bounds = sum((abs(t) * magnitude for t, magnitude in zip(tables, magnitudes, strict=True)), abs(wide_offsets))
-    dtype = exact_type(max(int(np.max(bounds, initial=0)), *magnitudes))
+    dtype = exact_type(max(int(np.max(bounds, initial=0)), *magnitudes, rounding.nearest))
     if dtype == OBJECT:
         return Epilogue(dtype, tuple(tables), wide_offsets, rounding)
     scale = dtype.type(2.0**-rounding.shift)

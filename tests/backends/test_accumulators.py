@@ -84,6 +84,16 @@ def test_accumulators_beyond_trap(new, trapped, put, total):
     assert trapped(put(new, total - TERM)) == "CIM0515"
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("put", INSTRUCTIONS)
+def test_clamps_beyond_all_results_are_exact(new, written, put, sign):
+    """The nearer end is odd and above 2^24: float32 holds every sum here, but not that."""
+    sketch = put(new, 7)
+    ends = sorted([sign * (2**24 + 1), sign * 2**31 - (sign > 0)])
+    sketch.amend(-1, low=ends[0], high=ends[1])
+    assert written(sketch) == [sign * (2**24 + 1)]
+
+
 MOST = (1 << 33) - 1
 """The largest multiplier of a division."""
 
