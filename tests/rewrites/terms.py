@@ -10,8 +10,8 @@ from typing import Any
 
 import z3
 
-WIDTH = 32
-"""Bits of every term: no sum or product of the proofs comes near 2^31."""
+WIDTH = 40
+"""Bits of every term: no sum or product of the proofs comes near 2^39."""
 
 
 class _Way:
@@ -153,7 +153,7 @@ class Proof:
 
     conditions: list[Truth] = field(default_factory=list)
 
-    def counterexample(self, claim: Truth, milliseconds: int = 2_000) -> z3.ModelRef | None:
+    def counterexample(self, claim: Truth, milliseconds: int = 30_000) -> z3.ModelRef | None:
         """Return numbers for which a claim does not hold, None where it always does. Fails where z3 cannot tell."""
         solver = z3.Solver()
         solver.set("timeout", milliseconds)
