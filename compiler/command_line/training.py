@@ -48,9 +48,10 @@ def train_command(options: argparse.Namespace) -> int:
     print("\n".join(_table(trained)))
     if trained.graph is None or trained.chosen is None:
         message = "no candidate is nearer to the teacher on noisy chips at a cost of at most"
-        hint = "give more data, train longer or gentler (--set rate=0.002), or allow more with --most-lost"
+        hint = "judge the same run anew with --resume and a larger --most-lost, give more data, or train gentler"
         raise fail("CIM0221", f"{message} {options.most_lost:g} % without noise", hint=hint)
     _write(options, plan, trained)
+    plan.kept.unlink(missing_ok=True)
     print(f"wrote {options.output}: {trained.chosen.name}")
     return 0
 

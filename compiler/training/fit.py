@@ -34,7 +34,7 @@ class Plan:
     """What to train: a graph at stage `graph`, the request that compiles it, data, settings, and the chips aimed at.
 
     `bound` is the share of samples that training may cost without noise, on data kept back. `kept` is where the state
-    is written while training; with `resume` the run goes on from there.
+    is written while training and at its end; with `resume` the run goes on from there, or is only judged anew.
     """
 
     graph: Graph
@@ -92,9 +92,8 @@ def _through(run: Run, plan: Plan, units: Weights, progress: Callable[[int, floa
         state = behind
         done = int(state.step)
         progress(done, loss)
-        if done % plan.settings.measure == 0 and done < plan.settings.steps:
+        if done % plan.settings.measure == 0 or done == plan.settings.steps:
             checkpoint.save(plan.kept, state, mark)
-    plan.kept.unlink(missing_ok=True)
     return state
 
 
@@ -105,12 +104,13 @@ def _facts(plan: Plan) -> dict[str, Any]:
 
 
 def _candidates(network: Network, state: State, units: Weights) -> dict[str, dict[str, Any]]:
-    """Return the start, the average of the run, and means of the two: they keep more without noise."""
+    """Return the start, the average of the run, and means of the two of four parts: they keep more without noise."""
     start = network.weights
     trained = {key: np.asarray(value) for key, value in real(state.average, units).items()}
     return {
         "start": dict(start),
         "trained": trained,
+        "mean, one part trained": _mixed(start, trained, 0.25),
         "mean": _mixed(start, trained, 0.5),
         "mean, three parts trained": _mixed(start, trained, 0.75),
     }
