@@ -15,6 +15,8 @@ from cimc.isa.program import Program
 from cimc.targets.prices import phase_time
 
 DIGITAL, MEMORY = "digital unit", "memory"
+CONVERTED = ("phases", "conversions", "adc_mag")
+"""What the converters of a tile do; they do so while its array conducts."""
 PER_NS = 1000
 """Picoseconds in a ns: times of targets have three decimals at most."""
 
@@ -45,9 +47,9 @@ class Schedule:
 
     @property
     def tracks(self) -> list[str]:
-        """The tracks that hold anything: tiles by number, digital unit, memory."""
+        """The tracks that hold anything: tiles by number, each before its ADCs, digital unit, memory."""
         used = {one.track for one in self.slices}
-        tiles = sorted((track for track in used - {DIGITAL, MEMORY}), key=lambda track: int(track.split()[-1]))
+        tiles = sorted(used - {DIGITAL, MEMORY}, key=lambda track: (int(track.split()[1]), track))
         return [*tiles, *(track for track in (DIGITAL, MEMORY) if track in used)]
 
 
@@ -98,6 +100,7 @@ class _Scheduling:
             for tile, done in self.estimate.works[index].tiles.items():
                 at = busy.get(tile, Fraction(0))
                 self._put(f"tile {tile}", index, each * done.phases, done, at)
+                self._put(f"tile {tile} ADCs", index, each * done.phases, done.only(CONVERTED), at)
                 busy[tile] = at + each * done.phases
 
     def _memory(self, group: Sequence[int], started: Fraction) -> None:
