@@ -134,6 +134,11 @@ CODES: Mapping[str, Code] = {
         INVALID,
         "A measured chip holds one program on one target: what its devices were read at says nothing of another.",
     ),
+    "CIM0216": Code(
+        "codes of something else",
+        INVALID,
+        "Measured codes tell of a chip only with the program and the inputs that it ran on; the file says that they were others.",
+    ),
     "CIM0221": Code(
         "training gave nothing to write",
         FAILED,

@@ -91,6 +91,11 @@ CODES: Mapping[str, Code] = {
         UNSUPPORTED,
         "A chip file holds its devices as they were read: of the tiles that were read, each written once, from that time on. Later times need a profile that says how devices drift on from a value; one that draws them anew at each time does not.",
     ),
+    "CIM0535": Code(
+        "measured codes do not fit",
+        INVALID,
+        "Measured codes go by the layers of the program, as `cimc run --layers` writes them: whole numbers [samples, vectors, columns] that the layer can give, for the inputs that are given.",
+    ),
     "CIM0540": Code(
         "no such device",
         USAGE,

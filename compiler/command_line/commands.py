@@ -92,6 +92,15 @@ COMMANDS = (
         "chips.chip_command",
     ),
     Command(
+        "diagnose",
+        "say which columns of a measured chip are faulty, and what with",
+        "chip_options.add_diagnose",
+        "diagnosing.diagnose_command",
+    ),
+    Command(
+        "twin", "estimate a chip from its measured codes alone", "chip_options.add_twin", "diagnosing.twin_command"
+    ),
+    Command(
         "export-onnx",
         "write the exact integer semantics as an ONNX graph",
         "model_options.add_export",

@@ -15,6 +15,7 @@ from cimc.backends.kernels.library import library
 from cimc.backends.machine import ports
 from cimc.backends.machine.origin import origin
 from cimc.backends.noise.sources import Noise
+from cimc.backends.silicon.adc_codes import adc_codes
 from cimc.backends.silicon.bands import ORIGIN, layer_codes
 from cimc.command_line.compensation_options import calibration_codes, compensate
 from cimc.command_line.feeding_options import feeding_of
@@ -54,6 +55,7 @@ def run_command(options: argparse.Namespace) -> int:
         write(options.keep, to_npz(tensor_codes(program, quantised, noise)))
     if options.layers:
         arrays |= layer_codes(program, quantised, noise)
+        arrays |= adc_codes(program, quantised, noise) if options.adc else {}
         arrays[ORIGIN] = np.array(json.dumps(origin(compiled, quantised)))
     arrays[RUN] = np.array(json.dumps(run_facts(compiled, feeding, noise, options.compensation)))
     if options.output:
@@ -63,6 +65,8 @@ def run_command(options: argparse.Namespace) -> int:
 
 def _check_outputs(options: argparse.Namespace) -> None:
     """Raise CimcError CIM0003 where outputs go nowhere, or to a place that something else takes."""
+    if options.adc and not options.layers:
+        raise fail("CIM0003", "--adc adds to the codes of layers", hint="add --layers")
     if options.output is None and not options.print:
         raise fail("CIM0003", "the outputs go nowhere", hint="name a file with -o Y.npz, or add --print")
     if options.print and options.output == STANDARD:

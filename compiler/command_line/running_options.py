@@ -32,6 +32,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layers", action="store_true", help="add the codes of every layer, as check-silicon reads them"
     )
+    parser.add_argument("--adc", action="store_true", help="with --layers, add the raw codes of every layer's ADCs")
     add_threads(parser)
     _device(parser)
     add_chip(parser)

@@ -15,6 +15,8 @@ from cimc.isa.program import ArrayBlock, Program
 from cimc.report.markup import Markup, element, joined
 
 WIDTH, BAR, LABEL = 720, 22, 190
+MOST_OFF = 8
+"""Standard deviations that are drawn darkest."""
 HUES = 12
 """Colours of layers, which come again where there are more."""
 PIXELS = 256
@@ -69,10 +71,21 @@ def conductances(plan: Plan, program: Program) -> Markup:
         targets = np.frombuffer(program.conductances, "<i2", block.rows * block.cols, offsets[block.number])
         place = slice(block.row, block.row + block.rows), slice(block.col, block.col + block.cols)
         cells[place] = np.abs(targets.astype(np.int64)).reshape(block.rows, block.cols)
-    picture = base64.b64encode(_png(_smaller(cells))).decode()
-    return element(
-        "img", src=f"data:image/png;base64,{picture}", alt=f"conductances of tile {plan.tile}", class_="heat"
-    )
+    return _heat(cells, f"conductances of tile {plan.tile}")
+
+
+def deviations(tile: int, scores: NDArray[np.float64]) -> Markup:
+    """Return a picture of how far cells [rows, columns] are off, in standard deviations: dark is MOST_OFF or more.
+
+    Cells that hold nothing, NaN, are clear.
+    """
+    tenths = np.rint(10 * np.minimum(np.nan_to_num(scores, nan=-1), MOST_OFF))
+    return _heat(np.maximum(tenths, -1).astype(np.int64), f"deviations of tile {tile}", 10 * MOST_OFF)
+
+
+def _heat(cells: NDArray[np.int64], name: str, most: int | None = None) -> Markup:
+    picture = base64.b64encode(_png(_smaller(cells), most)).decode()
+    return element("img", src=f"data:image/png;base64,{picture}", alt=name, class_="heat")
 
 
 def _smaller(cells: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -85,9 +98,9 @@ def _smaller(cells: NDArray[np.int64]) -> NDArray[np.int64]:
     return whole
 
 
-def _png(values: NDArray[np.int64]) -> bytes:
-    """Return a picture of grey with a channel of opacity: nothing below 0."""
-    grey = (235 - 215 * np.maximum(values, 0) / max(int(values.max()), 1)).astype(np.uint8)
+def _png(values: NDArray[np.int64], most: int | None = None) -> bytes:
+    """Return a picture of grey with a channel of opacity: nothing below 0; `most`, or the largest value, is darkest."""
+    grey = (235 - 215 * np.maximum(values, 0) / max(most or int(values.max()), 1)).astype(np.uint8)
     pixels = np.stack([grey, np.where(values < 0, 0, 255).astype(np.uint8)], axis=-1)
     lines = b"".join(b"\0" + row.tobytes() for row in pixels)
     head = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 8, 4, 0, 0, 0)

@@ -7,14 +7,18 @@ from importlib.resources import files
 from math import isfinite
 from typing import Any, TypeGuard
 
+import numpy as np
+from numpy.typing import NDArray
+
 from cimc.backends.cost.memory_map import memory_map
 from cimc.backends.cost.schedule import Schedule
+from cimc.backends.silicon.diagnosis import Diagnosis
 from cimc.backends.silicon.telemetry import LayerUse
 from cimc.driving.intervals import LEVEL
 from cimc.driving.measures import measure, one_line
 from cimc.isa.program import Program
 from cimc.report.curves import scores_over_time
-from cimc.report.drawings import Plan, bars, conductances, floor_plan, memory_over_time, timeline
+from cimc.report.drawings import MOST_OFF, Plan, bars, conductances, deviations, floor_plan, memory_over_time, timeline
 from cimc.report.markup import Markup, element, joined, table
 
 Facts = Mapping[str, Any]
@@ -38,6 +42,7 @@ class Told:
     use: Sequence[LayerUse] = ()
     scores: Facts | None = None
     losses: Facts | None = None
+    chip: Diagnosis | None = None
 
 
 def page(told: Told) -> str:
@@ -153,6 +158,31 @@ def _percent(share: float | None) -> float | str:
     return "-" if share is None else 100 * share
 
 
+def _chip(told: Told) -> Markup | None:
+    """Return what is wrong with the measured chip, what each tile's cells are off by, and a verdict for each column."""
+    if told.chip is None:
+        return None
+    faults = [
+        [tile, one.kind, one.place, len(one.columns), one.confidence, one.second[0]]
+        for tile, each in told.chip.faults.items()
+        for one in each
+    ]
+    heads = ["tile", "fault", "place", "columns", "confidence", "second best"]
+    found = table(heads, [list(row) for row in faults]) if faults else element("p", "No fault was found.")
+    heats = (_off(tile, cells) for tile, cells in list(told.chip.deviations.items())[:MOST_TILES])
+    columns = [
+        [v.tile, v.column, v.cause, v.confidence, v.deviation, v.expected, 100 * v.refit_wins]
+        for v in told.chip.verdicts
+    ]
+    heads = ["tile", "column", "verdict", "confidence", "off by (codes)", "usual", "a refit wins %"]
+    return joined(found, *heats, table(heads, [list(row) for row in columns], sortable=True))
+
+
+def _off(tile: int, cells: NDArray[np.float64]) -> Markup:
+    title = element("h3", f"tile {tile}: what cells are off by, dark from {MOST_OFF} standard deviations on")
+    return joined(title, element("div", _zoom(), deviations(tile, cells), class_="zoom", tabindex="0"))
+
+
 def _scores(told: Told) -> Markup | None:
     return None if told.scores is None else table(["what", "value"], [[k, _plain(v)] for k, v in told.scores.items()])
 
@@ -232,6 +262,7 @@ SECTIONS: Mapping[str, Callable[[Told], Markup | None]] = {
     "Use of the ADCs": _converters,
     "Error against the float model": _losses,
     "Score over time": _over_time,
+    "The chip": _chip,
     "Scores": _scores,
     "Not modelled": _not_modelled,
     "Constants": _constants,

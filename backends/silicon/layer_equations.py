@@ -1,0 +1,224 @@
+"""What measured codes say of columns: inputs as the chip met them, and what its ADCs made of them.
+
+Each measured layer stands in for what the simulated one would write, so that the inputs of every layer are those of the
+chip, whatever its devices are. Of ADC codes an equation is code = slope * sum_i x_i W_i + offset, for each block by
+itself; of a layer's own codes it is taken back through the digital epilogue, over all blocks of the layer together.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.machine.facts import Gain, gain, machine
+from cimc.backends.machine.observer import Observer, Products
+from cimc.backends.machine.traps import Refusal
+from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.memory import Chunk
+from cimc.backends.plan.state import Write
+from cimc.backends.plan.walk import Plan, Step, plan
+from cimc.isa.constants import ConstantMemory
+from cimc.isa.program import Instruction, Program
+from cimc.isa.region import Region, blocks_streamed, region
+from cimc.isa.table import FACTOR_ONE
+
+Array = NDArray[Any]
+Reals = NDArray[np.float64]
+Codes = Mapping[str, Array]
+
+ADC = ".adc"
+"""Behind a layer's name: its raw ADC codes [samples, vectors, blocks, columns]."""
+MOST = 4096
+"""Equations of a layer that are kept, evenly spread over its vectors."""
+
+
+@dataclass(frozen=True)
+class Equations:
+    """Of blocks whose rows lie one behind the other: inputs [n, rows], slopes [rows, cols], codes in LSB [n, cols].
+
+    `usable` [n, cols] leaves out what was clipped; `variance` [cols] is that of rounding. `layer` is the layer's name,
+    `hides_gain` says that drift factors of unknown size have scaled what was measured.
+    """
+
+    layer: str
+    blocks: tuple[Region, ...]
+    inputs: Reals
+    slopes: Reals
+    codes: Reals
+    usable: NDArray[np.bool_]
+    variance: Reals
+    hides_gain: bool
+
+
+def layer_equations(program: Program, inputs: Codes, measured: Codes, noise: Noise | None) -> Iterator[Equations]:
+    """Yield the equations of every measured layer, for input codes [N, *shape] by port, devices as `noise` has them.
+
+    Raises Refusal CIM0535 where measured codes do not fit the program.
+    """
+    planned = _forced(
+        program, plan(program, machine(program.meta), noise), measured, len(next(iter(inputs.values()), [0]))
+    )
+    seen = _Seen(program, measured)
+    Interpreter(program, noise=noise, executor="numpy", planned=planned).run(inputs, seen)
+    for index, rows in seen.inputs.items():
+        yield from _of_layer(program, index, rows, seen, measured)
+
+
+def _forced(program: Program, planned: Plan, measured: Codes, count: int) -> Plan:
+    """Return the plan with what measured layers wrote in place of what they would write."""
+    turns = dict.fromkeys(measured, 0)
+    steps = list[Step]()
+    for step in planned.observed:
+        name = program.layer_name(step.index)
+        is_layer = program.instructions[step.index].name == "mvm" and name in measured
+        if not is_layer or not isinstance(step.action, Write):
+            steps.append(step)
+            continue
+        vectors, first = step.action.out.vectors, turns[name]
+        turns[name] = first + vectors
+        _require(program.instructions[step.index], name, measured[name], (count, first + vectors))
+        part = measured[name][:, first : first + vectors]
+        steps.append(replace(step, action=replace(step.action, compute=_Measured(step.action, part))))
+    for name, end in turns.items():
+        if end and measured[name].shape[1] != end:
+            raise _unfit(name, f"has {measured[name].shape[1]} vectors a sample, the program computes {end}")
+    if not any(turns.values()):
+        raise Refusal("CIM0535", "no layer of the program is among the measured codes", "measure them with --layers")
+    return Plan(steps, planned.largest)
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """Computes what a layer would write, so that observers are told, and writes what was measured [samples, ...]."""
+
+    write: Write
+    codes: Array
+
+    def __call__(self, chunk: Chunk) -> Array:
+        self.write.compute(chunk)
+        return self.codes[chunk.samples.astype(np.int64)].astype(np.int64)
+
+
+def _require(one: Instruction, name: str, codes: Array, least: tuple[int, int]) -> None:
+    if codes.dtype.kind not in "iu" or codes.ndim != 3 or codes.shape[0] != least[0] or codes.shape[1] < least[1]:
+        wanted = f"whole numbers over {least[0]} samples, at least {least[1]} vectors and the columns"
+        raise _unfit(name, f"is of type {codes.dtype} and shape {codes.shape}, not {wanted}")
+    if codes.min() < one["low"] or codes.max() > one["high"]:
+        raise _unfit(name, f"has codes {codes.min()} to {codes.max()}, the layer gives {one['low']} to {one['high']}")
+
+
+def _unfit(name: str, found: str) -> Refusal:
+    return Refusal("CIM0535", f"measured layer {name!r} {found}", "measure the program and inputs that are given")
+
+
+class _Seen(Observer):
+    """Keeps the inputs [n, rows] of measured layers by instruction, which vectors they were, and drift factors."""
+
+    def __init__(self, program: Program, measured: Codes) -> None:
+        self.inputs: dict[int, list[Array]] = {}
+        self.places: dict[int, list[tuple[Array, Array]]] = {}
+        self.factors: dict[int, Array] = {}
+        self._program, self._measured = program, measured
+        self._samples, self._turns = range(0), dict[str, int]()
+
+    def begin(self, samples: range) -> None:
+        self._samples, self._turns = samples, {}
+
+    def vectors(self, index: int, count: int) -> Sequence[int]:
+        if self._program.instructions[index].name == "calibrate":
+            return range(count)
+        name = self._program.layer_name(index)
+        if self._program.instructions[index].name != "mvm" or name not in self._measured:
+            return ()
+        samples, vectors = self._measured[name].shape[:2]
+        return range(0, count, -(-samples * vectors // MOST))
+
+    def multiplied(self, index: int, products: Products) -> None:
+        one = self._program.instructions[index]
+        if products.factors is not None:
+            blocks = zip(blocks_streamed(one), products.factors[0], strict=True)
+            self.factors |= {block: factors / FACTOR_ONE for block, factors in blocks}
+            return
+        rows = np.concatenate([block.inputs for block in products.blocks], axis=2)
+        first = self._turns.get(self._program.layer_name(index), 0)
+        chosen = np.array(products.vectors) + first
+        grid = np.meshgrid(np.array(self._samples), chosen, indexing="ij")
+        self.inputs.setdefault(index, []).append(rows.reshape(-1, rows.shape[2]))
+        self.places.setdefault(index, []).append((grid[0].ravel(), grid[1].ravel()))
+
+    def wrote(self, index: int, values: Array) -> None:
+        name = self._program.layer_name(index)
+        if self._program.instructions[index].name == "mvm":
+            self._turns[name] = self._turns.get(name, 0) + values.shape[1]
+
+
+def _of_layer(program: Program, index: int, rows: Sequence[Array], seen: _Seen, measured: Codes) -> Iterator[Equations]:
+    inputs = np.concatenate(rows).astype(np.float64)
+    samples, vectors = (np.concatenate(each) for each in zip(*seen.places[index], strict=True))
+    name, one = program.layer_name(index), program.instructions[index]
+    cells, gains = _cells(program), _gains(program)
+    blocks = tuple(cells[number] for number in blocks_streamed(one))
+    lsb = [gains.get(block.tile, gains.get(-1)) for block in blocks]
+    slopes = np.array([each.multiplier / 2.0**each.divide for each in lsb if each])
+    if name + ADC in measured:
+        wanted = (*measured[name].shape[:2], len(blocks), blocks[0].cols)
+        if measured[name + ADC].shape != wanted:
+            raise _unfit(name + ADC, f"is of shape {measured[name + ADC].shape}, {wanted} is needed")
+        codes = measured[name + ADC][samples, vectors]
+        yield from _of_adcs(program, name, blocks, inputs, slopes, codes)
+        return
+    yield _of_codes(program, index, blocks, inputs, slopes, measured[name][samples, vectors], seen)
+
+
+def _of_adcs(
+    program: Program, name: str, blocks: tuple[Region, ...], inputs: Reals, slopes: Reals, codes: Array
+) -> Iterator[Equations]:
+    """Yield the equations of each block by itself."""
+    low, high = machine(program.meta).adc_range
+    start = 0
+    for t, block in enumerate(blocks):
+        part, found = inputs[:, start : start + block.rows], codes[:, t].astype(np.float64)
+        slope = np.full((block.rows, block.cols), slopes[t])
+        usable = (found > low) & (found < high)
+        yield Equations(name, (block,), part, slope, found, usable, np.full(block.cols, 1 / 12), False)
+        start += block.rows
+
+
+def _of_codes(
+    program: Program,
+    index: int,
+    blocks: tuple[Region, ...],
+    inputs: Reals,
+    slopes: Reals,
+    codes: Array,
+    seen: _Seen,
+) -> Equations:
+    """Return the equations of a layer's own codes, taken back to the mean LSB of its blocks."""
+    one, cols = program.instructions[index], blocks[0].cols
+    constants = ConstantMemory(program.constants)
+    scales = constants.read(one["scale"], "i32", len(blocks) * cols).reshape(len(blocks), cols).astype(np.float64)
+    numbers = blocks_streamed(one)
+    scales *= np.stack([seen.factors.get(number, np.ones(cols)) for number in numbers])
+    mean = scales.mean(axis=0)
+    mean = np.where(np.abs(mean) > 0, mean, 1)
+    offset = constants.read(one["bias"], "i64", cols)
+    found = (codes * 2.0 ** one["shift"] - offset) / mean
+    each = zip(blocks, slopes, scales, strict=True)
+    weights = [np.broadcast_to(slope * scale / mean, (block.rows, cols)) for block, slope, scale in each]
+    usable = (codes > one["low"]) & (codes < one["high"])
+    variance = (np.square(2.0 ** one["shift"] / mean) + len(blocks)) / 12
+    hides = any(number in seen.factors for number in numbers)
+    return Equations(program.layer_name(index), blocks, inputs, np.concatenate(weights), found, usable, variance, hides)
+
+
+def _cells(program: Program) -> dict[int, Region]:
+    return {one["block"]: region(one) for one in program.instructions if one.name == "program"}
+
+
+def _gains(program: Program) -> dict[int, Gain]:
+    """Return the ADC gain of each tile, that of all tiles as -1."""
+    loads = [one for one in program.instructions if one.name == "gain"]
+    return {-1 if one.choice("scope") == "all" else one["tile"]: gain(one) for one in loads}
