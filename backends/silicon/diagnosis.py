@@ -51,15 +51,24 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Diagnosis:
-    """Faults by tile, a verdict for every column in use, and what each tile's cells [rows, columns] are off by.
+class Deviations:
+    """What cells of a tile are off by, in standard deviations of healthy devices [rows, columns].
 
-    Deviations are in standard deviations of healthy devices, NaN where a cell is not in use.
+    Only rows and columns of these numbers are in use; NaN where a cell is not.
     """
+
+    rows: NDArray[np.int64]
+    columns: NDArray[np.int64]
+    scores: Reals
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Faults by tile, a verdict for every column in use, and what each tile's cells are off by."""
 
     faults: Mapping[int, tuple[Fault, ...]]
     verdicts: tuple[Verdict, ...]
-    deviations: Mapping[int, Reals]
+    deviations: Mapping[int, Deviations]
 
 
 def judge_of(chip: Chip) -> Noise | None:
@@ -80,7 +89,7 @@ def diagnosis(program: Program, chip: Chip, judge: Noise, equations: Iterable[Eq
         seconds = walk.state.crossbar.seconds
         blocks = {region(one) for one in program.instructions if one.name == "program"}
         converters |= measured_converters(facts, equations, {b: _conducted(found[b.tile], b, seconds) for b in blocks})
-    faults, verdicts, deviations = dict[int, tuple[Fault, ...]](), list[Verdict](), dict[int, Reals]()
+    faults, verdicts, deviations = dict[int, tuple[Fault, ...]](), list[Verdict](), dict[int, Deviations]()
     for number, tile in found.items():
         at = replace(judge, time_s=chip.tiles[number].read_s, chip=None)
         evidence = _evidence(tile, chip, number, facts, at)
@@ -88,7 +97,7 @@ def diagnosis(program: Program, chip: Chip, judge: Noise, equations: Iterable[Eq
         of_devices = device_faults(evidence, at_other_ages(facts, at))
         faults[number] = (*of_devices, *converter_faults(facts, judge, converters, number, used))
         verdicts += _verdicts(evidence, faults[number], number, facts, converters)
-        deviations[number] = _deviations(evidence, facts)
+        deviations[number] = _deviations(evidence)
     return Diagnosis(faults, tuple(verdicts), deviations)
 
 
@@ -117,14 +126,12 @@ def _evidence(tile: NoisyTile, chip: Chip, number: int, facts: Machine, judge: N
     )
 
 
-def _deviations(evidence: TileEvidence, facts: Machine) -> Reals:
-    """Return the root mean square score of each cell's devices [rows, columns], NaN where none was written."""
+def _deviations(evidence: TileEvidence) -> Deviations:
+    """Return the root mean square score of each cell's devices."""
     counted = evidence.written.sum(axis=(0, 1))
     squares = np.square(evidence.scores).sum(axis=(0, 1))
-    whole = np.full((facts.rows, facts.columns), np.nan)
-    held = np.ix_(evidence.rows, evidence.columns)
-    whole[held] = np.where(counted > 0, np.sqrt(squares / np.maximum(counted, 1)), np.nan)
-    return whole
+    scores = np.where(counted > 0, np.sqrt(squares / np.maximum(counted, 1)), np.nan)
+    return Deviations(evidence.rows, evidence.columns, scores)
 
 
 def _verdicts(

@@ -208,10 +208,24 @@ def _of_codes(
     found = (codes * 2.0 ** one["shift"] - offset) / mean
     each = zip(blocks, slopes, scales, strict=True)
     weights = [np.broadcast_to(slope * scale / mean, (block.rows, cols)) for block, slope, scale in each]
-    usable = (codes > one["low"]) & (codes < one["high"])
+    usable = (codes > one["low"]) & (codes < one["high"]) & _unclipped(program, numbers, inputs, slopes)
     variance = (np.square(2.0 ** one["shift"] / mean) + len(blocks)) / 12
     hides = any(number in seen.factors for number in numbers)
     return Equations(program.layer_name(index), blocks, inputs, np.concatenate(weights), found, usable, variance, hides)
+
+
+def _unclipped(program: Program, numbers: range, inputs: Reals, slopes: Reals) -> NDArray[np.bool_]:
+    """Return which products [n, cols] no ADC clips in any block, as far as the targets say: codes do not show it."""
+    high, start = machine(program.meta).adc_range.high, 0
+    found: NDArray[np.bool_] = np.ones((len(inputs), 1), bool)
+    data = {one["block"]: one["data"] for one in program.instructions if one.name == "program"}
+    for slope, number in zip(slopes, numbers, strict=True):
+        cells = _cells(program)[number]
+        targets = np.frombuffer(program.conductances, "<i2", cells.rows * cells.cols, data[number])
+        sums = inputs[:, start : start + cells.rows] @ targets.reshape(cells.rows, cells.cols).astype(np.float64)
+        found = found & (np.abs(slope * sums) < high)
+        start += cells.rows
+    return found
 
 
 def _cells(program: Program) -> dict[int, Region]:

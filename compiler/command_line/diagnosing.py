@@ -17,7 +17,7 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import DEFAULTS
 from cimc.backends.silicon.bands import ORIGIN
 from cimc.backends.silicon.compensation_mode import compensated
-from cimc.backends.silicon.diagnosis import Diagnosis, Verdict, diagnosis, judge_of
+from cimc.backends.silicon.diagnosis import Deviations, Diagnosis, Verdict, diagnosis, judge_of
 from cimc.backends.silicon.layer_equations import Equations, layer_equations
 from cimc.backends.silicon.twin import ColumnEstimate, twin
 from cimc.command_line.chips import snapping_text
@@ -27,7 +27,7 @@ from cimc.command_line.programs import program_of
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays, to_npz
 from cimc.driving.chip_files import chip_arrays, load_chip
-from cimc.driving.durations import seconds
+from cimc.driving.durations import seconds, written
 from cimc.isa.documents import json_value
 from cimc.isa.errors import FAILED
 from cimc.isa.program import Program
@@ -97,7 +97,7 @@ def _told(found: Diagnosis, judge: Noise) -> Iterator[str]:
             ahead = f"confidence {fault.confidence:.4f}, {fault.weight - weight:.0f} nats ahead of {other}"
             yield f"tile {tile}: {fault.kind}, {fault.place} ({len(fault.columns)} columns): {ahead}"
     causes = [one for one in found.verdicts if one.cause != "healthy"]
-    good = f"chips of {judge.profile.name} after {judge.time_s} s"
+    good = f"chips of {judge.profile.name} after {written(judge.time_s)}"
     if not causes:
         yield f"ok: {len(found.verdicts)} columns are as those of {good}"
         return
@@ -129,8 +129,13 @@ def _verdicts(found: Diagnosis, facts: Mapping[str, Any], kind: str) -> str:
     if kind == ".csv":
         rows = (asdict(one).values() for one in found.verdicts)
         return csv_text([[field.name for field in fields(Verdict)], *rows])
-    maps = {tile: [[_number(one) for one in row] for row in cells] for tile, cells in found.deviations.items()}
+    maps = {tile: _map(off) for tile, off in found.deviations.items()}
     return json.dumps({**facts, "verdicts": [asdict(one) for one in found.verdicts], "deviations": maps}) + "\n"
+
+
+def _map(off: Deviations) -> dict[str, Any]:
+    scores = [[_number(one) for one in row] for row in off.scores.tolist()]
+    return {"rows": off.rows.tolist(), "columns": off.columns.tolist(), "scores": scores}
 
 
 def _number(value: float) -> float | None:

@@ -7,12 +7,9 @@ from importlib.resources import files
 from math import isfinite
 from typing import Any, TypeGuard
 
-import numpy as np
-from numpy.typing import NDArray
-
 from cimc.backends.cost.memory_map import memory_map
 from cimc.backends.cost.schedule import Schedule
-from cimc.backends.silicon.diagnosis import Diagnosis
+from cimc.backends.silicon.diagnosis import Deviations, Diagnosis
 from cimc.backends.silicon.telemetry import LayerUse
 from cimc.driving.intervals import LEVEL
 from cimc.driving.measures import measure, one_line
@@ -178,9 +175,10 @@ def _chip(told: Told) -> Markup | None:
     return joined(found, *heats, table(heads, [list(row) for row in columns], sortable=True))
 
 
-def _off(tile: int, cells: NDArray[np.float64]) -> Markup:
-    title = element("h3", f"tile {tile}: what cells are off by, dark from {MOST_OFF} standard deviations on")
-    return joined(title, element("div", _zoom(), deviations(tile, cells), class_="zoom", tabindex="0"))
+def _off(tile: int, off: Deviations) -> Markup:
+    place = f"rows {off.rows[0]} to {off.rows[-1]}, columns {off.columns[0]} to {off.columns[-1]}"
+    title = element("h3", f"tile {tile}, {place}: what cells are off by, dark from {MOST_OFF} standard deviations on")
+    return joined(title, element("div", _zoom(), deviations(tile, off.scores), class_="zoom", tabindex="0"))
 
 
 def _scores(told: Told) -> Markup | None:

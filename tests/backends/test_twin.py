@@ -1,0 +1,132 @@
+"""The twin of a chip from its codes: what its columns conduct, where its ADCs begin, and which columns stay open."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cimc.backends.machine.traps import Refusal
+from cimc.backends.noise.chip import Array
+from cimc.backends.noise.fixed_point import FINE_BITS
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
+from cimc.backends.noise.table import DEFAULTS
+from cimc.backends.silicon.adc_codes import adc_codes
+from cimc.backends.silicon.bands import layer_codes
+from cimc.backends.silicon.layer_equations import ADC, layer_equations
+from cimc.backends.silicon.reading_back import read_back
+from cimc.backends.silicon.twin import Twin, twin
+from cimc.isa.author import Author
+from cimc.isa.program import Program
+
+ROWS, COLUMNS = 12, 4
+CHIP = Noise(load_profile("pcm,adc.offset=2,adc.inl=0"), 3, 86400, frozenset({*DEFAULTS, "adc"}))
+
+
+def only(program: Program) -> str:
+    """Return the name of the only layer."""
+    (index,) = (i for i, one in enumerate(program.instructions) if one.name == "mvm")
+    return program.layer_name(index)
+
+
+def network(new: Callable[..., Author], calibrated: bool = False, turns: int = 1) -> Program:
+    """Return one layer of two stacked row blocks, which a loop may read several times."""
+    rng = np.random.default_rng(2)
+    sketch = new(4096, array={"rows": 2 * ROWS}).port("x", (8, 2 * ROWS), 0)
+    sketch.port("y", (8 * turns, COLUMNS), 1024, "i32", output=True).gain(40000, 25)
+    for block in range(2):
+        targets = rng.integers(-508, 509, (ROWS, COLUMNS))
+        targets[:, 3] *= block  # of column 3 one block holds nothing
+        sketch.block(block, targets, (block, 0, 0))
+    tables = {"scale": sketch.table([1 << 12] * 2 * COLUMNS, "i32"), "bias": sketch.table([0] * COLUMNS, "i64")}
+    sketch.tensor(0, (8, 2 * ROWS)).tensor(1, (8, COLUMNS), 1024, type="i32")
+    if calibrated:
+        sums = sketch.table([3000] * 2 * COLUMNS, "i64")
+        sketch.put("calibrate", in_=0, block=0, blocks=2, reference=sums, per="column")
+    sketch.put("loop", count=turns)
+    sketch.put("mvm", in_=0, out=1, block=0, blocks=2, **tables, shift=12, low=-400, high=400)
+    program = sketch.put("advance", stream=1, by=8 * COLUMNS).put("endloop").program()
+    return replace(program, locations=tuple(("layer",) for _ in program.instructions))
+
+
+def codes(silent: int | None = None) -> dict[str, Array]:
+    """Return inputs of 24 samples, none of a row."""
+    x = np.random.default_rng(5).integers(-60, 61, (24, 8, 2 * ROWS)).astype(np.int8)
+    if silent is not None:
+        x[..., silent] = 0
+    return {"x": x}
+
+
+def measured(program: Program, inputs: dict[str, Array], with_adc: bool = True) -> dict[str, Array]:
+    return layer_codes(program, inputs, CHIP) | (adc_codes(program, inputs, CHIP) if with_adc else {})
+
+
+def estimated(program: Program, inputs: dict[str, Array], with_adc: bool = True) -> Twin:
+    return twin(program, layer_equations(program, inputs, measured(program, inputs, with_adc), None))
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+def test_adc_codes_tell_conductances_and_offsets(new: Callable[..., Author], turns: int) -> None:
+    program, inputs = network(new, turns=turns), codes()
+    found, true = estimated(program, inputs), read_back(program, CHIP)
+    for tile, one in true.tiles.items():
+        wanted, known = (each.conductance[0, 0] - each.conductance[0, 1] for each in (one, found.chip.tiles[tile]))
+        assert np.abs(wanted - known)[:ROWS, :COLUMNS].max() < 8 << FINE_BITS
+        assert np.abs(one.adc[0] - found.chip.tiles[tile].adc[0])[:COLUMNS].max() < 0.3 * 65536
+    assert {one.reason for one in found.columns} == {"", "no cell was asked to conduct"}
+    assert [(one.tile, one.column) for one in found.columns if one.reason] == [(0, 3)]
+
+
+@pytest.mark.parametrize("calibrated", [False, True])
+def test_codes_of_layers_give_the_same_codes(new: Callable[..., Author], calibrated: bool) -> None:
+    program, inputs = network(new, calibrated), codes()
+    name = only(program)
+    found = estimated(program, inputs, with_adc=False)
+    wanted, ideal = layer_codes(program, inputs, CHIP)[name], layer_codes(program, inputs)[name]
+    given = layer_codes(program, inputs, Noise.of_chip(found.chip))[name]
+    assert np.abs(given - wanted).mean() < 0.1 * np.abs(ideal - wanted).mean()
+    reasons = {one.reason for one in found.columns}
+    assert reasons == ({"drift factors hide its factor: measure ADC codes"} if calibrated else {""})
+
+
+def test_columns_that_inputs_do_not_reach_keep_their_targets_and_are_named(new: Callable[..., Author]) -> None:
+    program = network(new)
+    found = estimated(program, {"x": codes()["x"] * 0})
+    assert {one.reason for one in found.columns if one.column < 3} == {"inputs leave its factor open by 0.30"}
+    asked = np.frombuffer(program.conductances, "<i2", ROWS * COLUMNS).reshape(ROWS, COLUMNS)
+    plus, minus = found.chip.tiles[0].conductance[0, :, :ROWS, :COLUMNS] >> FINE_BITS
+    assert (plus - minus == asked).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda array: array[:5], "shape (5, 8, 4)"),
+        (lambda array: array[:, :5], "shape (24, 5, 4)"),
+        (lambda array: np.concatenate([array, array], axis=1), "has 16 vectors a sample, the program computes 8"),
+        (lambda array: array * 1.5, "is of type float64"),
+        (lambda array: array + 500, "the layer gives -400 to 400"),
+    ],
+)
+def test_codes_that_do_not_fit_are_refused(new: Callable[..., Author], change: Callable, told: str) -> None:
+    program, inputs = network(new), codes()
+    wrong = {name: change(array) for name, array in layer_codes(program, inputs).items()}
+    with pytest.raises(Refusal, match="CIM0535") as error:
+        twin(program, layer_equations(program, inputs, wrong, None))
+    assert told in str(error.value)
+
+
+def test_codes_of_no_layer_are_refused(new: Callable[..., Author]) -> None:
+    program = network(new)
+    with pytest.raises(Refusal, match="no layer of the program is among the measured codes"):
+        twin(program, layer_equations(program, codes(), {"other": np.zeros((24, 8, 4), int)}, None))
+
+
+def test_adc_codes_of_another_shape_are_refused(new: Callable[..., Author]) -> None:
+    program, inputs = network(new), codes()
+    known = {
+        name: array[:, :, :1] if name.endswith(ADC) else array for name, array in measured(program, inputs).items()
+    }
+    with pytest.raises(Refusal, match=r"is of shape \(24, 8, 1, 4\), \(24, 8, 2, 4\) is needed"):
+        twin(program, layer_equations(program, inputs, known, None))
