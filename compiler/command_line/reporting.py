@@ -14,7 +14,7 @@ from cimc.backends.cost.facts import facts
 from cimc.backends.cost.schedule import schedule
 from cimc.backends.machine import ports
 from cimc.backends.noise.converters import common_range
-from cimc.backends.silicon.diagnosis import diagnosis, judge_of
+from cimc.backends.silicon.diagnosis import Diagnosis, diagnosis, judge_of
 from cimc.backends.silicon.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.costing import counted
@@ -69,13 +69,17 @@ def _page(options: argparse.Namespace) -> int:
     codes = ports.codes_of(program, inputs_of(program, options)) if options.input else None
     cost = estimate(program, None if codes is None else counted(program, codes))
     use = [] if codes is None else list(_observed(program, codes, options).layers())
-    noise = noise_of(options)
-    judge = judge_of(noise.chip) if noise and noise.chip else None
-    chip = diagnosis(program, noise.chip, judge) if noise and noise.chip and judge else None
     name, costs = Path(options.program).name, facts(cost, program, "layer")
-    told = Told(name, program, costs, schedule(cost, program), use, scores, losses, chip)
+    told = Told(name, program, costs, schedule(cost, program), use, scores, losses, _diagnosed(program, options))
     write(options.output, page(told).encode())
     return 0
+
+
+def _diagnosed(program: Program, options: argparse.Namespace) -> Diagnosis | None:
+    """Return what is wrong with the measured chip, None without one, or where it names no profile to judge it by."""
+    noise = noise_of(options)
+    judge = judge_of(noise.chip) if noise and noise.chip else None
+    return diagnosis(program, noise.chip, judge) if noise and noise.chip and judge else None
 
 
 def read_json(path: str) -> dict[str, Any]:
