@@ -5,7 +5,7 @@ chip, whatever its devices are. Of ADC codes an equation is code = slope * sum_i
 itself; of a layer's own codes it is taken back through the digital epilogue, over all blocks of the layer together.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,8 @@ from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.state import Write
-from cimc.backends.plan.walk import Plan, Step, plan
+from cimc.backends.plan.steps import Step, Turns
+from cimc.backends.plan.walk import Plan, plan
 from cimc.isa.constants import ConstantMemory
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region, blocks_streamed, region
@@ -58,54 +59,55 @@ def layer_equations(program: Program, inputs: Codes, measured: Codes, noise: Noi
 
     Raises Refusal CIM0535 where measured codes do not fit the program.
     """
-    planned = _forced(
-        program, plan(program, machine(program.meta), noise), measured, len(next(iter(inputs.values()), [0]))
-    )
-    seen = _Seen(program, measured)
+    count, seen = len(next(iter(inputs.values()), range(1))), _Seen(program, measured)
+    planned = _forced(program, plan(program, machine(program.meta), noise), measured, count, seen)
     Interpreter(program, noise=noise, executor="numpy", planned=planned).run(inputs, seen)
     for index, rows in seen.inputs.items():
         yield from _of_layer(program, index, rows, seen, measured)
 
 
-def _forced(program: Program, planned: Plan, measured: Codes, count: int) -> Plan:
+def _forced(program: Program, planned: Plan, measured: Codes, count: int, seen: "_Seen") -> Plan:
     """Return the plan with what measured layers wrote in place of what they would write."""
-    turns = dict.fromkeys(measured, 0)
-    steps = list[Step]()
-    for step in planned.observed:
-        name = program.layer_name(step.index)
-        is_layer = program.instructions[step.index].name == "mvm" and name in measured
-        if not is_layer or not isinstance(step.action, Write):
-            steps.append(step)
-            continue
-        vectors, first = step.action.out.vectors, turns[name]
-        turns[name] = first + vectors
-        _require(program.instructions[step.index], name, measured[name], (count, first + vectors))
-        part = measured[name][:, first : first + vectors]
-        steps.append(replace(step, action=replace(step.action, compute=_Measured(step.action, part))))
-    for name, end in turns.items():
-        if end and measured[name].shape[1] != end:
-            raise _unfit(name, f"has {measured[name].shape[1]} vectors a sample, the program computes {end}")
-    if not any(turns.values()):
+    vectors = dict[str, int]()
+
+    def forced(steps: Iterable[Step | Turns], times: int) -> Iterator[Step | Turns]:
+        for step in steps:
+            if isinstance(step, Turns):
+                yield replace(step, body=tuple(forced(step.body, times * step.count)))
+                continue
+            name, one = program.layer_name(step.index), program.instructions[step.index]
+            if one.name == "mvm" and name in measured and isinstance(step.action, Write):
+                _require(one, name, measured[name], (count, step.action.out.length))
+                vectors[name] = vectors.get(name, 0) + times * step.action.out.vectors
+                step = replace(step, action=replace(step.action, compute=_Measured(step.action, name, seen)))
+            yield step
+
+    steps = list(forced(planned.observed, 1))
+    if not vectors:
         raise Refusal("CIM0535", "no layer of the program is among the measured codes", "measure them with --layers")
+    for name, each in vectors.items():
+        if measured[name].shape[1] != each:
+            raise _unfit(name, f"has {measured[name].shape[1]} vectors a sample, the program computes {each}")
     return Plan(steps, planned.largest)
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """Computes what a layer would write, so that observers are told, and writes what was measured [samples, ...]."""
+    """Computes what a layer would write, so that observers are told, and writes what was measured."""
 
     write: Write
-    codes: Array
+    name: str
+    seen: "_Seen"
 
     def __call__(self, chunk: Chunk) -> Array:
         self.write.compute(chunk)
-        return self.codes[chunk.samples.astype(np.int64)].astype(np.int64)
+        return self.seen.measured(self.name, self.write.out.vectors)
 
 
-def _require(one: Instruction, name: str, codes: Array, least: tuple[int, int]) -> None:
-    if codes.dtype.kind not in "iu" or codes.ndim != 3 or codes.shape[0] != least[0] or codes.shape[1] < least[1]:
-        wanted = f"whole numbers over {least[0]} samples, at least {least[1]} vectors and the columns"
-        raise _unfit(name, f"is of type {codes.dtype} and shape {codes.shape}, not {wanted}")
+def _require(one: Instruction, name: str, codes: Array, wanted: tuple[int, int]) -> None:
+    if codes.dtype.kind not in "iu" or codes.ndim != 3 or codes.shape[::2] != wanted:
+        form = f"whole numbers over {wanted[0]} samples, their vectors and {wanted[1]} columns"
+        raise _unfit(name, f"is of type {codes.dtype} and shape {codes.shape}, not {form}")
     if codes.min() < one["low"] or codes.max() > one["high"]:
         raise _unfit(name, f"has codes {codes.min()} to {codes.max()}, the layer gives {one['low']} to {one['high']}")
 
@@ -148,6 +150,12 @@ class _Seen(Observer):
         grid = np.meshgrid(np.array(self._samples), chosen, indexing="ij")
         self.inputs.setdefault(index, []).append(rows.reshape(-1, rows.shape[2]))
         self.places.setdefault(index, []).append((grid[0].ravel(), grid[1].ravel()))
+
+    def measured(self, name: str, vectors: int) -> Array:
+        """Return the measured codes of the samples in flight, of the vectors of a layer that come next."""
+        first = self._turns.get(name, 0)
+        part = self._measured[name][self._samples.start : self._samples.stop, first : first + vectors]
+        return part.astype(np.int64)
 
     def wrote(self, index: int, values: Array) -> None:
         name = self._program.layer_name(index)
