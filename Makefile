@@ -14,7 +14,7 @@ MAKEFLAGS   += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test check format types nightly deep demo manual bench bench-scaling bench-speed zoo wheel-test clean
+.PHONY: help venv test check format types nightly deep mutants demo manual bench bench-scaling bench-speed zoo wheel-test clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,10 @@ nightly: $(STAMP)  ## run every test, the slow ones as well
 
 deep: $(STAMP)  ## hold 100,000 random programs against every executor; some hours
 	@PROGRAMS=100000 $(BIN)/pytest -q tests/backends/test_random_programs.py $(PYTEST_ARGS)
+
+mutants: $(STAMP)  ## break the semantic core in 300 seeded places and ask the tests; BENCH_ARGS="--only noise"
+	@$(BIN)/python samples/bench/mutants.py $(BENCH_ARGS)
+	@$(BIN)/python samples/bench/mutants.py --table
 
 demo: $(STAMP)  ## compile, run, score and verify the sample model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/demo.py

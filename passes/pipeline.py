@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
+from enum import Enum
 from typing import Any, ClassVar, Protocol
 
 from cimc.diagnostics import fail
@@ -56,6 +57,14 @@ class Setting:
     raised: Mapping[str, tuple[int, int]] = field(default_factory=dict)
 
 
+class Keeps(Enum):
+    """What a pass leaves of the outputs, on the same data: their bits, their sums but for rounding, or their signal."""
+
+    BITS = "the same bits"
+    SUMS = "the same real values, summed or folded in another order"
+    SIGNAL = "what codes, devices or converters of fewer bits leave of it"
+
+
 @dataclass(frozen=True)
 class Row:
     """A pass in its place: why it stands there, and the passes that must have run before it.
@@ -67,6 +76,7 @@ class Row:
     reason: str
     requires: tuple[str, ...] = ()
     foresee: Callable[[Graph, Target], None] | None = None
+    keeps: Keeps = Keeps.BITS
 
     @property
     def name(self) -> str:
@@ -84,20 +94,47 @@ class Row:
 
 
 PASSES = (
-    Row(Masks, "sees masks as the model wrote them, before scales fold into them"),
-    Row(FuseFunctions, "sees functions spelled out as the model wrote them, before their scales fold away"),
-    Row(Layout, "brings together what transposes keep apart, so that the foldings find it side by side"),
-    Row(FoldAffine, "works on neighbours, so behind layout"),
-    Row(FoldPads, "scales between a pad and its window have folded away by now"),
-    Row(FoldReshapes, "drops the movements that the passes before have made idle"),
-    Row(FuseClamp, "with scales folded, an activation stands right behind the layer it belongs to"),
-    Row(DeadCode, "ends the canonical graph: what nothing uses is neither calibrated nor mapped"),
-    Row(WeightMapping, "rewrites layers as float graph, so that their new values are calibrated like all others"),
+    Row(Masks, "sees masks as the model wrote them, before scales fold into them", keeps=Keeps.SUMS),
+    Row(
+        FuseFunctions,
+        "sees functions spelled out as the model wrote them, before their scales fold away",
+        keeps=Keeps.SUMS,
+    ),
+    Row(
+        Layout,
+        "brings together what transposes keep apart, so that the foldings find it side by side",
+        keeps=Keeps.SUMS,
+    ),
+    Row(FoldAffine, "works on neighbours, so behind layout", keeps=Keeps.SUMS),
+    Row(FoldPads, "scales between a pad and its window have folded away by now", keeps=Keeps.SUMS),
+    Row(FoldReshapes, "drops the movements that the passes before have made idle", keeps=Keeps.SUMS),
+    Row(FuseClamp, "with scales folded, an activation stands right behind the layer it belongs to", keeps=Keeps.SUMS),
+    Row(DeadCode, "ends the canonical graph: what nothing uses is neither calibrated nor mapped", keeps=Keeps.SUMS),
+    Row(
+        WeightMapping,
+        "rewrites layers as float graph, so that their new values are calibrated like all others",
+        keeps=Keeps.SIGNAL,
+    ),
     Row(Calibrate, "the graph has its last values now, and they are still real"),
-    Row(Quantise, "makes codes of the ranges just found", requires=("calibrate",)),
-    Row(MixedPrecision, "takes bits from codes that are there, while layers still have real weights", ("quantise",)),
-    Row(Im2col, "fits the codes that layers read to the DAC while all values are those of the graph", ("quantise",)),
-    Row(Digital, "lowers what layers have left, when no value changes its codes any more", ("im2col",)),
+    Row(Quantise, "makes codes of the ranges just found", requires=("calibrate",), keeps=Keeps.SIGNAL),
+    Row(
+        MixedPrecision,
+        "takes bits from codes that are there, while layers still have real weights",
+        ("quantise",),
+        keeps=Keeps.SIGNAL,
+    ),
+    Row(
+        Im2col,
+        "fits the codes that layers read to the DAC while all values are those of the graph",
+        ("quantise",),
+        keeps=Keeps.SIGNAL,
+    ),
+    Row(
+        Digital,
+        "lowers what layers have left, when no value changes its codes any more",
+        ("im2col",),
+        keeps=Keeps.SIGNAL,
+    ),
     Row(
         Split,
         "blocks, not layers, have sums that an ADC converts, so they are cut before sums are measured",
@@ -105,7 +142,12 @@ PASSES = (
     ),
     Row(ColumnRanges, "measures the sums of blocks on the codes they will read", ("split",)),
     Row(Reuse, "layers that share blocks share the larger of their peaks, so behind column-ranges", ("column-ranges",)),
-    Row(Conductance, "makes devices of weights now that peaks and gain are known", ("column-ranges",)),
+    Row(
+        Conductance,
+        "makes devices of weights now that peaks and gain are known",
+        ("column-ranges",),
+        keeps=Keeps.SIGNAL,
+    ),
     Row(Compensation, "notes what programmed devices give when new", ("conductance",)),
     Row(
         Replicate, "knows the free tiles when all blocks are known, and adds blocks before they are placed", ("split",)
@@ -268,6 +310,7 @@ __all__ = [
     "DEFAULT",
     "PASSES",
     "STAGES",
+    "Keeps",
     "Pass",
     "Row",
     "Setting",

@@ -109,6 +109,11 @@ def add_compile(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dump-stages", metavar="DIR", help="write the IR of every stage as DIR/1-import.mlir, DIR/2-graph.mlir ..."
     )
+    parser.add_argument(
+        "--check-passes",
+        action="store_true",
+        help="evaluate the graph behind every pass on made-up data, and fail at the pass that changes more than it may",
+    )
     parser.add_argument("--all-layers", action="store_true", help="show every layer, not the first twelve")
     add_json(parser)
     add_bound_options(parser, "raise the bits of layers, and fail at the end,")

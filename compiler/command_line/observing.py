@@ -10,7 +10,8 @@ from cimc.command_line.graph_files import write_graph
 from cimc.command_line.parsing import did_you_mean
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
-from cimc.driving.driver import Observer
+from cimc.driving.driver import Observer, synthetic_data
+from cimc.driving.pass_checks import PassChecks
 from cimc.ir.graph import Graph
 from cimc.ir.short import print_short
 from cimc.ir.text import print_graph
@@ -21,7 +22,7 @@ STAGE_OF = {last or "import": stage for stage, last in STAGES.items() if stage !
 
 
 def observer_of(options: argparse.Namespace, pipeline: str) -> Observer:
-    """Return what `--print-ir-after`, `--generic`, `--timing` and `--dump-stages` ask for, and progress otherwise.
+    """Return what `--print-ir-after`, `--generic`, `--timing`, `--dump-stages` and `--check-passes` want, or progress.
 
     Raises CimcError.
     """
@@ -29,6 +30,8 @@ def observer_of(options: argparse.Namespace, pipeline: str) -> Observer:
     watchers: list[Observer] = [printer if printer.prints else _Steps(pipeline)]
     if getattr(options, "dump_stages", None):
         watchers.append(_Dump(Path(options.dump_stages)))
+    if getattr(options, "check_passes", False):
+        watchers.append(PassChecks(synthetic_data))
 
     def watch(name: str, graph: Graph, seconds: float) -> None:
         for watcher in watchers:

@@ -1,0 +1,320 @@
+"""Breaks the semantic core in seeded places, one at a time, and asks the tests of each place whether they notice.
+
+    python samples/bench/mutants.py [--count 300] [--seed 1] [--only GROUP] [--results build/mutants.jsonl] [--table]
+
+A mutant is one changed operator, comparison, number, condition or choice of the least or largest. Each is laid as a
+copy of the package over the installed one, and tested in a fork of a process that has imported what all tests need.
+What has been tried stands in the results and is not tried again; `--table` prints scores and survivors of them.
+"""
+
+import argparse
+import ast
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDERS = {"compiler": "", "passes": "passes", "backends": "backends", "isa": "isa"}
+"""Where in the package cimc each folder lies."""
+SECONDS = 240
+
+NUMBERS = "tests/backends/test_exact.py tests/backends/test_accumulators.py tests/backends/test_digital.py"
+TRAPS = "tests/backends/test_traps.py tests/backends/test_operands.py tests/backends/test_accumulators.py"
+NOISE = "tests/backends/test_noise_bits.py tests/backends/test_profiles.py tests/backends/test_converters.py"
+BITS = "tests/backends/test_noise_bits.py"
+PASSES = "tests/passes/test_cases.py"
+GROUPS: Mapping[str, Mapping[str, str]] = {
+    "number rules": {
+        "backends/machine/rounding.py": NUMBERS,
+        "backends/machine/checks.py": TRAPS,
+        "backends/plan/exact.py": f"{NUMBERS} tests/backends/test_matrices.py",
+        "backends/plan/digital.py": f"{NUMBERS} tests/backends/test_traps.py",
+        "backends/plan/matrices.py": "tests/backends/test_matrices.py tests/backends/test_accumulators.py",
+        "backends/plan/windows.py": "tests/backends/test_digital.py tests/backends/test_accumulators.py",
+        "backends/reference/instructions.py": f"{NUMBERS} tests/backends/test_matrices.py tests/backends/test_traps.py",
+        "passes/requantise.py": "tests/passes/test_integer_constants.py",
+        "isa/phases.py": "tests/backends/test_phases.py",
+    },
+    "instruction set": {
+        "isa/encode.py": "tests/isa",
+        "isa/binary.py": "tests/isa",
+        "isa/assemble.py": "tests/isa",
+        "isa/disassemble.py": "tests/isa",
+        "isa/operands.py": "tests/backends/test_operands.py tests/isa",
+        "isa/streams.py": "tests/isa tests/backends/test_streams.py",
+        "isa/lint_rules.py": "tests/isa",
+        "isa/lint_state.py": "tests/isa",
+    },
+    "noise": {
+        "backends/noise/draws.py": BITS,
+        "backends/noise/philox.py": f"tests/backends/test_philox.py {BITS}",
+        "backends/noise/gaussian.py": f"tests/backends/test_gaussian.py {BITS}",
+        "backends/noise/gaussian_table.py": "tests/backends/test_gaussian.py",
+        "backends/noise/fixed_point.py": NOISE,
+        "backends/noise/converters.py": NOISE,
+        "backends/noise/device_tables.py": NOISE,
+        "backends/noise/wires.py": f"tests/backends/test_wires.py {NOISE}",
+        "backends/noise/profiles/curve.py": NOISE,
+        "backends/reference/devices.py": "tests/backends/test_known_answers.py tests/backends/test_noise.py",
+        "backends/reference/read_noise.py": "tests/backends/test_noise.py",
+        "backends/plan/devices.py": BITS,
+        "backends/plan/read_noise.py": BITS,
+    },
+    "passes": {
+        "passes/fold_affine.py": f"{PASSES} tests/passes/test_canonical.py",
+        "passes/fold_pads.py": f"{PASSES} tests/passes/test_canonical.py",
+        "passes/fold_reshapes.py": f"{PASSES} tests/passes/test_canonical.py",
+        "passes/fuse_clamp.py": f"{PASSES} tests/passes/test_fuse_clamp.py",
+        "passes/conductance.py": f"{PASSES} tests/passes/test_integer_constants.py tests/passes/test_columns.py",
+        "passes/column_ranges.py": f"{PASSES} tests/passes/test_columns.py",
+        "passes/gains.py": f"{PASSES} tests/passes/test_columns.py",
+        "passes/split.py": f"{PASSES} tests/passes/test_columns.py tests/passes/test_mapping.py",
+        "passes/im2col.py": f"{PASSES} tests/passes/test_im2col.py tests/passes/test_integer_constants.py",
+        "passes/digital/digital.py": f"{PASSES} tests/passes/test_integer_constants.py tests/passes/test_digital.py",
+        "passes/digital/matrices.py": f"{PASSES} tests/passes/test_digital.py",
+        "passes/digital/strided.py": f"{PASSES} tests/passes/test_digital.py",
+        "passes/code_types.py": f"{PASSES} tests/passes/test_quantise.py tests/passes/test_ranges.py",
+        "passes/quantise.py": f"{PASSES} tests/passes/test_quantise.py tests/passes/test_natures.py",
+        "passes/layout/forward.py": f"{PASSES} tests/passes/test_canonical.py",
+        "passes/packing.py": f"{PASSES} tests/passes/test_place.py",
+    },
+    "kernels' lowering": {
+        "backends/kernels/lowering.py": "tests/backends/test_kernels.py tests/backends/test_accumulators.py",
+        "backends/kernels/layout.py": "tests/backends/test_kernels.py",
+    },
+    "proof": {
+        "compiler/proof/programs.py": "tests/verification/test_damage.py",
+        "compiler/proof/tensors.py": "tests/verification/test_damage.py",
+        "compiler/proof/agreement.py": "tests/verification/test_damage.py",
+        "compiler/proof/prover.py": "tests/verification/test_damage.py",
+    },
+}
+"""Group -> file -> the tests of its subject."""
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One change: a file, the place of the text that is replaced, and what stands there then."""
+
+    group: str
+    file: str
+    start: int
+    stop: int
+    old: str
+    new: str
+    line: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.file}:{self.line}: {self.old} -> {self.new}"
+
+    def applied(self, source: str) -> str:
+        """Return the text of the file with the change."""
+        return source[: self.start] + self.new + source[self.stop :]
+
+
+OPERATORS: Mapping[type[ast.AST], type[ast.AST]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.FloorDiv,
+    ast.FloorDiv: ast.Mult,
+    ast.Div: ast.Mult,
+    ast.Mod: ast.FloorDiv,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.BitOr: ast.BitAnd,
+    ast.BitAnd: ast.BitOr,
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.And: ast.Or,
+    ast.Or: ast.And,
+}
+NAMES = {"min": "max", "max": "min", "any": "all", "all": "any", "minimum": "maximum", "maximum": "minimum",
+         "rint": "floor", "floor": "ceil", "ceil": "floor"}  # fmt: skip
+LEFT_ALONE = (ast.Raise, ast.Assert, ast.JoinedStr, ast.ImportFrom, ast.Import)
+"""Messages, our own assertions, and what is imported mean nothing to a program."""
+
+
+def changes(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield a node changed in each way that its kind can be."""
+    if isinstance(node, ast.BinOp) and type(node.op) in OPERATORS:
+        yield ast.BinOp(node.left, OPERATORS[type(node.op)](), node.right)  # type: ignore[arg-type]
+    elif isinstance(node, ast.Compare) and type(node.ops[0]) in OPERATORS:
+        yield ast.Compare(node.left, [OPERATORS[type(node.ops[0])](), *node.ops[1:]], node.comparators)  # type: ignore[list-item]
+    elif isinstance(node, ast.BoolOp):
+        yield ast.BoolOp(OPERATORS[type(node.op)](), node.values)  # type: ignore[arg-type]
+    elif isinstance(node, ast.Constant) and type(node.value) in (int, bool):
+        yield ast.Constant(not node.value if isinstance(node.value, bool) else node.value + 1)
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub | ast.Not):
+        yield node.operand
+    elif isinstance(node, ast.IfExp):
+        yield ast.IfExp(node.test, node.orelse, node.body)
+    elif isinstance(node, ast.Name) and node.id in NAMES:
+        yield ast.Name(NAMES[node.id])
+    elif isinstance(node, ast.Attribute) and node.attr in NAMES:
+        yield ast.Attribute(node.value, NAMES[node.attr])
+
+
+def within(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the nodes of a tree that mean something: no messages, no types."""
+    for name, value in ast.iter_fields(node):
+        if name in ("annotation", "returns", "decorator_list", "type_params"):
+            continue
+        for child in value if isinstance(value, list) else [value]:
+            if isinstance(child, ast.AST) and not isinstance(child, LEFT_ALONE):
+                yield child
+                yield from within(child)
+
+
+def mutants(group: str, file: str) -> list[Mutant]:
+    """Return every mutant of a file."""
+    source = (ROOT / file).read_text()
+    starts = [0]
+    for line in source.splitlines(keepends=True):
+        starts.append(starts[-1] + len(line))
+    found = []
+    for node in within(ast.parse(source)):
+        for changed in changes(node):
+            start, stop = starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
+            new = f"({ast.unparse(ast.fix_missing_locations(changed))})"
+            found.append(Mutant(group, file, start, stop, source[start:stop], new, node.lineno))  # type: ignore[attr-defined]
+    return found
+
+
+def drawn(count: int, seed: int, only: str) -> list[Mutant]:
+    """Return so many mutants, as many of each group, in an order that mixes the groups."""
+    chosen = []
+    for group, files in GROUPS.items():
+        every = [mutant for file in files for mutant in mutants(group, file)]
+        share = min(count // len(GROUPS), len(every))
+        chosen += random.Random(f"{seed} {group}").sample(every, share)
+    random.Random(seed).shuffle(chosen)
+    return [mutant for mutant in chosen if only in ("", mutant.group)]
+
+
+def lay(tree: Path) -> None:
+    """Lay a copy of the package."""
+    shutil.rmtree(tree, ignore_errors=True)
+    for folder, place in FOLDERS.items():
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / folder, tree / "cimc" / place, dirs_exist_ok=True, ignore=ignored)
+
+
+def laid(tree: Path, file: str) -> Path:
+    """Return where a file lies in the copy."""
+    folder, _, rest = file.partition("/")
+    return tree / "cimc" / FOLDERS[folder] / rest
+
+
+def tested(tree: Path, tests: str) -> str:
+    """Run tests on the copy in a fork; return "caught", "late" (out of time) or "survived"."""
+    child = os.fork()
+    if not child:
+        run_tests(tree, tests)
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return "survived" if status == 0 else "caught"
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return "late"
+
+
+def run_tests(tree: Path, tests: str) -> None:
+    """Run tests in this process, which ends with their status."""
+    import pytest
+
+    os.setsid()
+    quiet = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(quiet, stream)
+    os.environ["PYTHONPATH"] = str(tree)
+    sys.path.insert(0, str(tree))
+    sys.dont_write_bytecode = True
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    os._exit(int(pytest.main([*options, *tests.split()])))
+
+
+def tried(results: Path) -> dict[str, str]:
+    """Return what became of each mutant that was tried."""
+    lines = results.read_text().splitlines() if results.exists() else []
+    return {one["mutant"]: one["end"] for one in map(json.loads, lines)}
+
+
+def try_all(chosen: list[Mutant], tree: Path, results: Path) -> None:
+    """Try what was not tried yet, and keep each result as it comes."""
+    known = tried(results)
+    for mutant in (one for one in chosen if one.key not in known):
+        place, source = laid(tree, mutant.file), (ROOT / mutant.file).read_text()
+        place.write_text(mutant.applied(source))
+        started = time.monotonic()
+        end = tested(tree, GROUPS[mutant.group][mutant.file])
+        place.write_text(source)
+        facts = {"group": mutant.group, "mutant": mutant.key, "end": end, "seconds": round(time.monotonic() - started)}
+        with results.open("a") as file:
+            file.write(json.dumps(facts) + "\n")
+        print(f"{end:8} {facts['seconds']:4} s  {mutant.key}", flush=True)
+
+
+def table(results: Path) -> None:
+    """Print the score of every group, and who survived."""
+    rows = [json.loads(line) for line in results.read_text().splitlines()]
+    for group in GROUPS:
+        ends = [row["end"] for row in rows if row["group"] == group]
+        caught = len(ends) - ends.count("survived")
+        print(f"| {group} | {len(ends)} | {caught} | {100 * caught / max(len(ends), 1):.0f} % |")
+    print(*sorted(f"- `{row['mutant']}`" for row in rows if row["end"] == "survived"), sep="\n")
+
+
+def unbroken(tree: Path, only: str) -> None:
+    """Exit unless the tests pass on the copy without a mutant, each set once."""
+    for tests in sorted({tests for group, files in GROUPS.items() if only in ("", group) for tests in files.values()}):
+        started = time.monotonic()
+        if tested(tree, tests) != "survived":
+            raise SystemExit(f"without any mutant these tests fail: {tests}")
+        print(f"sound {time.monotonic() - started:9.0f} s  {tests}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", choices=["", *GROUPS])
+    parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants.jsonl")
+    parser.add_argument("--table", action="store_true")
+    parser.add_argument("--trust-tests", action="store_true", help="do not run the tests without a mutant before")
+    given = parser.parse_args()
+    if given.table:
+        table(given.results)
+    else:
+        try_drawn(given)
+
+
+def try_drawn(given: argparse.Namespace) -> None:
+    """Try what the options ask for."""
+    for shared in ("hypothesis", "networkx", "numpy", "onnx", "onnxruntime", "pytest", "xdsl.ir"):
+        import_module(shared)
+    os.chdir(ROOT)
+    tree = ROOT / "build" / "mutants"
+    lay(tree)
+    if not given.trust_tests:
+        unbroken(tree, given.only)
+    try_all(drawn(given.count, given.seed, given.only), tree, given.results)
+
+
+if __name__ == "__main__":
+    main()
