@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from cimc.backends.machine.observer import Observer
     from cimc.backends.noise.profiles import load_profile
     from cimc.backends.noise.sources import Noise
+    from cimc.driving.chip_files import load_chip
     from cimc.interface import compile_model, evaluate_accuracy, run, verify
     from cimc.isa.author import Author
     from cimc.isa.container import load_program, save_program
@@ -37,6 +38,7 @@ __all__ = [
     "Program",
     "compile_model",
     "evaluate_accuracy",
+    "load_chip",
     "load_profile",
     "load_program",
     "load_target",
@@ -56,6 +58,7 @@ _HOMES = {
     "Program": "isa.program",
     "compile_model": "interface",
     "evaluate_accuracy": "interface",
+    "load_chip": "driving.chip_files",
     "load_profile": "backends.noise.profiles",
     "load_program": "isa.container",
     "load_target": "targets",

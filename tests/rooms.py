@@ -81,7 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends.cost": MACHINE | {"targets", "diagnostics"},
     "backends.silicon": CHIP | {"backends.plan", "backends.interpreter"},
     "backends.bringup": CHIP | {"backends.plan", "backends.interpreter", "backends.reference"},
-    "cimc": MACHINE | {"targets", "backends.noise", "backends.interpreter", "interface"},
+    "cimc": MACHINE | {"targets", "backends.noise", "backends.interpreter", "driving", "interface"},
     "interface": GROUND | BACKENDS - {"backends.reference"} | {"driving", "proof"},
     "driving": GROUND | BACKENDS - {"backends.reference"},
     "training": GROUND | BACKENDS - {"backends.reference"} | {"driving"},

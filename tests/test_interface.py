@@ -26,6 +26,7 @@ SIGNATURES = {
     "unbatched=False, shapes=None, preprocessing=None, noise=None)",
     "evaluate_accuracy": "(program, inputs, labels, *, noise=None, compensation='column', calibration=None, "
     "threads=None, executor='best', feed='raw')",
+    "load_chip": "(path, program)",
     "load_profile": "(text)",
     "load_program": "(path)",
     "load_target": "(name)",

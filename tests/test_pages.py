@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from test_readme import INDENT, PROMPT, ROOT, masked, played
 
-PAGES = ("own-model", "running", "noisy-chips", "silicon", "troubleshooting")
+PAGES = ("own-model", "running", "noisy-chips", "silicon", "twin", "troubleshooting")
 SLOW = PAGES[1:]
 PYTHON = "<!-- python"
 """Marks a block of Python; behind it stand the packages that it needs, `-->` ends the line."""
