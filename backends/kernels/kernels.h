@@ -302,6 +302,21 @@ INLINE TARGET void LEVEL(wide_weighted)(const Step *s, const Tile *tile, int cha
     }
 }
 
+/* Products of two elements less their zero points, with their epilogue. */
+INLINE TARGET void LEVEL(multiplied)(const Step *s, const Tile *tile, int channel) {
+    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK, half = LANES / 2;
+    const Floats zero_a = LEVEL(floats)(s->weights + channel), zero_b = LEVEL(floats)(s->weights + padded + channel);
+    const double *multipliers = s->multipliers + channel, *offsets = s->offsets + channel;
+    for (int r = 0; r < tile->rows; r++) {
+        const float *x = (const float *)tile->place[r] + channel;
+        const Floats a = LEVEL(floats)(x + s->taps[0]) - zero_a, b = LEVEL(floats)(x + s->taps[1]) - zero_b;
+        const Doubles low = LEVEL(low_doubles)(a) * LEVEL(low_doubles)(b);
+        const Doubles high = LEVEL(high_doubles)(a) * LEVEL(high_doubles)(b);
+        LEVEL(put_wide)(s, tile->out[r], channel, low * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets),
+                        high * LEVEL(doubles)(multipliers + half) + LEVEL(doubles)(offsets + half));
+    }
+}
+
 TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
     const int64_t total = images * s->vectors;
     for (int64_t index = 0; index < total; index += ROWS) {
@@ -309,6 +324,7 @@ TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int
         LEVEL(at)(&tile, s, b->scratch, image_bytes, 4, b, first, index, total);
         for (int channel = 0; channel < s->columns; channel += LANES)
             if (s->kind == MAXIMUM) LEVEL(maxima)(s, &tile, channel);
+            else if (s->kind == MULTIPLY) LEVEL(multiplied)(s, &tile, channel);
             else if (s->wide_sums) LEVEL(wide_weighted)(s, &tile, channel);
             else LEVEL(weighted)(s, &tile, channel);
     }
@@ -410,7 +426,7 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
             for (int32_t n = 0; s->squares && n < s->room; n++) x[s->room + n] = (int16_t)(x[n] * x[n]);
         }
         if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes);
-        else if (s->kind == SUM || s->kind == MAXIMUM) LEVEL(taps)(s, b, first, images, image_bytes);
+        else if (s->kind != SOFTMAX && s->kind != LOOKUP) LEVEL(taps)(s, b, first, images, image_bytes);
         else if (scalar(s, b, first)) return 1;
     }
     return 0;

@@ -12,6 +12,7 @@ from cimc.backends.kernels.library import (
     BLOCK,
     LOOKUP,
     MAXIMUM,
+    MULTIPLY,
     PRODUCT,
     SOFTMAX,
     SUM,
@@ -28,7 +29,7 @@ from cimc.backends.noise.draws import in_phase
 from cimc.backends.noise.fixed_point import NORMAL_BITS
 from cimc.backends.noise.table import OUTPUT
 from cimc.backends.plan.block_read import BlockRead, Conversion
-from cimc.backends.plan.digital import Add, Affine, Lut, Move, Softmax
+from cimc.backends.plan.digital import Add, Affine, Lut, Move, Mul, Softmax
 from cimc.backends.plan.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
 from cimc.backends.plan.memory import Array
 from cimc.backends.plan.products import Capture, Mvm, Stream
@@ -296,19 +297,37 @@ def _elementwise(
     result: Lowered, write: Write, states: list[StreamState], tables: list[Array], e: Epilogue, constants: Array
 ) -> None:
     """Sources times tables that repeat along the stream: a SUM whose taps are the sources."""
-    _require(all(state.window is None for state in states))
     step, columns = result.step, _columns(write.out, len(e.offsets))
     bound = sum(_largest(table, magnitude(s)) for table, s in zip(tables, states, strict=True))
     step.wide_sums = bound * 2.0**e.rounding.shift >= FLOAT32_LIMIT
     repeated = replace(e, offsets=np.resize(e.offsets, columns))
     _results(result, write, repeated, columns, [bound])
-    step.kind, step.count = SUM, len(states)
-    _rectangles(result, states, constants)
-    taps = np.cumsum([0, *(s.elements for s in states[:-1])])
-    step.taps = result.pointer(taps, np.int32)
+    step.kind = SUM
+    _side_by_side(result, states, constants)
     step.weights = result.pointer(np.stack([_pad(np.resize(t, columns), columns) for t in tables]), np.float32)
     ones = _pad(np.ones(columns), columns)
     step.multipliers, step.narrow_multipliers = result.pointer(ones, np.float64), result.pointer(ones, np.float32)
+    _flat(result, write.out, columns)
+
+
+def _side_by_side(result: Lowered, states: list[StreamState], constants: Array) -> None:
+    """Fill in plain sources that are read element by element: their taps."""
+    _require(all(state.window is None for state in states))
+    _rectangles(result, states, constants)
+    result.step.count = len(states)
+    result.step.taps = result.pointer(np.cumsum([0, *(s.elements for s in states[:-1])]), np.int32)
+
+
+def _mul(result: Lowered, write: Write, compute: Mul, constants: Array) -> None:
+    """Products of elements, in doubles: whole numbers below 2^53 where the epilogue is in floating point."""
+    step, e, columns = result.step, compute.epilogue, _columns(write.out, 1)
+    _require(max(magnitude(s) + abs(z) for s, z in zip((compute.a, compute.b), compute.zeros, strict=True)) < LARGEST)
+    _results(result, write, e, columns, [np.inf])
+    step.kind = MULTIPLY
+    _side_by_side(result, [compute.a, compute.b], constants)
+    zeros = np.broadcast_to(np.array(compute.zeros, np.float64)[:, None], (2, columns))
+    step.weights = result.pointer(_pad(zeros, columns), np.float32)
+    step.multipliers = result.pointer(_pad(np.resize(e.multipliers[0], columns), columns), np.float64)
     _flat(result, write.out, columns)
 
 
@@ -450,6 +469,7 @@ _LOWERINGS: dict[type, Callable[[Lowered, Write, Any, Array], None]] = {
     PoolSum: _poolsum,
     PoolMax: _poolmax,
     Add: _add,
+    Mul: _mul,
     Affine: _affine,
     Move: _move,
     Softmax: _softmax,

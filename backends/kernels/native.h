@@ -7,7 +7,7 @@
 enum { BLOCK = 16 };  /* columns or channels are handled in blocks of this many; every table is padded to them */
 enum { DEPTH = 4 };   /* loops nest so deep */
 
-enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP };
+enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY };
 
 enum Type { I8, U8, I16, U16, I32 };
 
@@ -66,13 +66,13 @@ typedef struct {
     const int32_t *places;      /* [vectors]: where each vector lies in the rectangle */
     int32_t vectors, columns;   /* vectors an image, results a vector */
     const Part *parts;          /* of a PRODUCT */
-    const int32_t *taps;        /* of SUM and MAXIMUM: where each element lies from a vector's place on */
-    const float *weights;       /* of SUM: [taps][columns] */
+    const int32_t *taps;        /* of SUM, MAXIMUM and MULTIPLY: where each element lies from a vector's place on */
+    const float *weights;       /* of SUM: [taps][columns]; of MULTIPLY: zero points [2][columns] */
     const int32_t *table;       /* of SOFTMAX and LOOKUP */
     int32_t count;              /* of parts, taps or table entries */
     int32_t wide_sums;          /* of SUM: sums may reach 2^24 */
     int32_t narrow;             /* the epilogue may be computed in float */
-    const double *multipliers;  /* of SUM: [columns], M / 2^shift */
+    const double *multipliers;  /* of SUM and MULTIPLY: [columns], M / 2^shift */
     const double *offsets;      /* [columns]: B / 2^shift */
     const float *narrow_multipliers, *narrow_offsets;
     double low, high;           /* of the results */

@@ -177,6 +177,11 @@ def test_digital_unit(new, channels, shift):
     require_same(digital(new, "affine", channels, in_=0, period=channels, tables=tables, **ends), images)
     for ma, mb, bias in ((10068, 36588, -802132), (65535, -65535, 2**29), (1, 1, 1)):
         require_same(digital(new, "add", channels, a=0, b=0, ma=ma, mb=mb, bias=bias, **ends), images)
+    for za, zb, m, bias in ((0, 0, 3, 0), (-128, 127, 65535, 2**40), (65535, -65536, -65535, -(2**30))):
+        product = {"a": 0, "b": 0, "za": za, "zb": zb, "m": m, "bias": bias}
+        require_same(digital(new, "mul", channels, **product, **ends), images)
+        wide = {**ends, "low": -32768, "high": 32767, "type": "i16", "port": "i16"}
+        require_same(digital(new, "mul", channels, **product, **wide), images)
     require_same(digital(new, "move", channels, in_=0), images)
     table = {"table": (-128, 128, 256, "i8")}
     require_same(digital(new, "lut", channels, in_=0, entries=256, first=-128, table_type="i8", tables=table), images)
