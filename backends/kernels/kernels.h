@@ -45,11 +45,12 @@ INLINE TARGET void LEVEL(at)(Tile *tile, const Step *s, const uint8_t *rectangle
     }
 }
 
-/* sum_i x_i G_ij of a tile: `vectors` vectors of columns from `weights` on; x lies `shift` bytes behind its place. */
+/* sum_i x_i G_ij of a tile: `vectors` vectors of columns from `weights` on; x lies `shift` bytes behind its place.
+ * Of the tile's rows, the first `rows` are summed. */
 INLINE TARGET void LEVEL(dots)(Ints sum[ROWS][VECTORS], const Tile *tile, const Part *part, const int16_t *weights,
-                               int64_t shift, const int vectors) {
+                               int64_t shift, const int vectors, const int rows) {
     const uint8_t *place[ROWS];
-    for (int r = 0; r < ROWS; r++) {
+    for (int r = 0; r < rows; r++) {
         place[r] = tile->place[r] + shift;
         for (int v = 0; v < vectors; v++) sum[r][v] = (Ints){0};
     }
@@ -60,7 +61,7 @@ INLINE TARGET void LEVEL(dots)(Ints sum[ROWS][VECTORS], const Tile *tile, const 
         Ints g[VECTORS];
         for (int v = 0; v < vectors; v++)
             g[v] = LEVEL(ints)(at + (v * LANES / BLOCK) * block_bytes + v * LANES % BLOCK * 4);
-        for (int r = 0; r < ROWS; r++) {
+        for (int r = 0; r < rows; r++) {
             int32_t pair;
             memcpy(&pair, place[r] + offset, sizeof pair);
             for (int v = 0; v < vectors; v++) sum[r][v] = LEVEL(dot)(sum[r][v], pair, g[v]);
@@ -88,7 +89,8 @@ TARGET static void LEVEL(disturb)(Ints sum[ROWS][VECTORS], const Step *s, const 
     double unit = 1;
     for (int d = 0; d < noise->count; d++, unit *= 1 << noise->bits) {
         Ints part_sum[ROWS][VECTORS];
-        LEVEL(dots)(part_sum, tile, part, noise->digits + (d * blocks + block) * size, (int64_t)s->room * 2, vectors);
+        LEVEL(dots)(part_sum, tile, part, noise->digits + (d * blocks + block) * size, (int64_t)s->room * 2, vectors,
+                    ROWS);
         for (int r = 0; r < ROWS; r++)
             for (int v = 0; v < vectors; v++) {
                 Ints centred = part_sum[r][v] ^ INT32_MIN; /* sums reach 2^32 */
@@ -109,8 +111,8 @@ TARGET static void LEVEL(disturb)(Ints sum[ROWS][VECTORS], const Step *s, const 
 
 /* The array sums of a tile, noise included. */
 INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part, int block,
-                               const Batch *b, const int vectors) {
-    LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, 0, vectors);
+                               const Batch *b, const int vectors, const int rows) {
+    LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, 0, vectors, rows);
     if (part->noise) LEVEL(disturb)(sum, s, tile, part, block, b, vectors);
 }
 
@@ -168,17 +170,18 @@ INLINE TARGET void LEVEL(put_wide)(const Step *s, uint8_t *out, int column, Doub
                  count < LANES ? count : LANES);
 }
 
-/* One tile of a PRODUCT in floats: `vectors` vectors of columns from block `block` on. */
-INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors) {
+/* The first `rows` of a tile of a PRODUCT in floats: `vectors` vectors of columns from block `block` on. */
+INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
+                                  const int rows) {
     const int column = block * BLOCK;
     Floats total[ROWS][VECTORS] = {{{0}}};
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
         Ints sum[ROWS][VECTORS];
-        LEVEL(sums)(sum, s, tile, part, block, b, vectors);
+        LEVEL(sums)(sum, s, tile, part, block, b, vectors, rows);
         for (int v = 0; v < vectors; v++) {
             Floats multipliers = LEVEL(floats)(part->narrow + column + v * LANES);
-            for (int r = 0; r < ROWS; r++) total[r][v] += LEVEL(codes)(sum[r][v], part) * multipliers;
+            for (int r = 0; r < rows; r++) total[r][v] += LEVEL(codes)(sum[r][v], part) * multipliers;
         }
     }
     for (int v = 0; v < vectors; v++) {
@@ -190,14 +193,14 @@ INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, co
 }
 
 /* The same in doubles; the codes still come from floats where the sums allow it. */
-INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int block, const Batch *b,
-                                       const int vectors) {
+INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
+                                       const int rows) {
     const int column = block * BLOCK, half = LANES / 2;
     Doubles total[ROWS][VECTORS][2] = {{{{0}}}};
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
         Ints sum[ROWS][VECTORS];
-        LEVEL(sums)(sum, s, tile, part, block, b, vectors);
+        LEVEL(sums)(sum, s, tile, part, block, b, vectors, rows);
         double z[ROWS][VECTORS * LANES];
         if (part->converter) {
             memset(z, 0, sizeof z);
@@ -205,7 +208,7 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
         }
         for (int v = 0; v < vectors; v++) {
             const double *multipliers = part->multipliers + column + v * LANES;
-            for (int r = 0; r < ROWS; r++) {
+            for (int r = 0; r < rows; r++) {
                 Doubles low, high;
                 if (part->converter) {
                     const double *draws = z[r] + v * LANES;
@@ -233,19 +236,24 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
     }
 }
 
+INLINE TARGET void LEVEL(tile_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors) {
+    const int narrow = FLOAT_IS_EXACT && s->narrow;
+    if (narrow && tile->rows == 1) LEVEL(product)(s, tile, block, b, vectors, 1);
+    else if (narrow) LEVEL(product)(s, tile, block, b, vectors, ROWS);
+    else if (tile->rows == 1) LEVEL(wide_product)(s, tile, block, b, vectors, 1);
+    else LEVEL(wide_product)(s, tile, block, b, vectors, ROWS);
+}
+
 TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
     const int64_t total = images * s->vectors;
-    const int narrow = FLOAT_IS_EXACT && s->narrow;
     const int blocks = (s->columns + BLOCK - 1) / BLOCK, step = VECTORS * LANES / BLOCK;
     for (int block = 0; block < blocks; block += step) {
         const int full = block + step <= blocks;
         for (int64_t index = 0; index < total; index += ROWS) {
             Tile tile;
             LEVEL(at)(&tile, s, b->scratch, image_bytes, 2, b, first, index, total);
-            if (narrow && full) LEVEL(product)(s, &tile, block, b, VECTORS);
-            else if (narrow) LEVEL(product)(s, &tile, block, b, BLOCK / LANES);
-            else if (full) LEVEL(wide_product)(s, &tile, block, b, VECTORS);
-            else LEVEL(wide_product)(s, &tile, block, b, BLOCK / LANES);
+            if (full) LEVEL(tile_product)(s, &tile, block, b, VECTORS);
+            else LEVEL(tile_product)(s, &tile, block, b, BLOCK / LANES);
         }
     }
 }
@@ -262,14 +270,14 @@ INLINE TARGET void LEVEL(maxima)(const Step *s, const Tile *tile, int channel) {
 }
 
 /* Weighted sums over taps in floats, which hold them exactly, with their epilogue. */
-INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel) {
+INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel, const int rows) {
     const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK, half = LANES / 2;
     Floats total[ROWS];
-    for (int r = 0; r < ROWS; r++) total[r] = (Floats){0};
+    for (int r = 0; r < rows; r++) total[r] = (Floats){0};
     for (int tap = 0; tap < s->count; tap++) {
         const int64_t offset = ((int64_t)s->taps[tap] + channel) * 4;
         const Floats weights = LEVEL(floats)(s->weights + (int64_t)tap * padded + channel);
-        for (int r = 0; r < ROWS; r++)
+        for (int r = 0; r < rows; r++)
             total[r] = LEVEL(fused)(LEVEL(floats)((const float *)(tile->place[r] + offset)), weights, total[r]);
     }
     const double *multipliers = s->multipliers + channel, *offsets = s->offsets + channel;
@@ -326,7 +334,8 @@ TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int
             if (s->kind == MAXIMUM) LEVEL(maxima)(s, &tile, channel);
             else if (s->kind == MULTIPLY) LEVEL(multiplied)(s, &tile, channel);
             else if (s->wide_sums) LEVEL(wide_weighted)(s, &tile, channel);
-            else LEVEL(weighted)(s, &tile, channel);
+            else if (tile.rows == 1) LEVEL(weighted)(s, &tile, channel, 1);
+            else LEVEL(weighted)(s, &tile, channel, ROWS);
     }
 }
 
@@ -406,6 +415,7 @@ RECTANGLE(real32)
 
 /* Perform a step; return whether it met a fault, which the caller then finds by itself. */
 TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
+    if (s->kind == COPY) return copy(s, b);
     const int size = s->kind == PRODUCT ? 2 : 4;
     const int64_t image_bytes = ((int64_t)s->room * size * (s->squares ? 2 : 1) + 63) / 64 * 64;
     int64_t group = s->kind == PRODUCT ? b->scratch_bytes / image_bytes : 1;

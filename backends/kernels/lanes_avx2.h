@@ -40,6 +40,11 @@ INLINE TARGET void LEVEL(store)(uint8_t *out, int type, Ints values, int count) 
         _mm_storel_epi64((__m128i *)out, _mm_packs_epi16(words, words));
         return;
     }
+    if (count == LANES && type == I16) {
+        __m128i low = _mm256_castsi256_si128((__m256i)values), high = _mm256_extracti128_si256((__m256i)values, 1);
+        _mm_storeu_si128((__m128i *)out, _mm_packs_epi32(low, high));
+        return;
+    }
     int32_t lanes[LANES];
     memcpy(lanes, &values, sizeof lanes);
     store_lanes(out, type, lanes, count);

@@ -9,7 +9,7 @@ from cimc.backends.plan.memory import Array
 from cimc.isa.table import LOOP_DEPTH
 
 BLOCK = 16
-PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY = range(6)
+PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY, COPY = range(7)
 TYPES = {"i8": 0, "u8": 1, "i16": 2, "u16": 3, "i32": 4}
 LEVELS = ("plain", "avx2", "avx512", "vnni")
 

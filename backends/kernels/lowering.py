@@ -10,6 +10,7 @@ import numpy as np
 from cimc.backends.kernels.layout import even_step, joined, moves, rectangle
 from cimc.backends.kernels.library import (
     BLOCK,
+    COPY,
     LOOKUP,
     MAXIMUM,
     MULTIPLY,
@@ -332,8 +333,23 @@ def _mul(result: Lowered, write: Write, compute: Mul, constants: Array) -> None:
 
 
 def _move(result: Lowered, write: Write, compute: Move, constants: Array) -> None:
+    if compute.source.type == write.out.type and _is_line(compute.source) and _is_line(write.out):
+        _copy(result, write, compute.source, constants)
+        return
     e = Epilogue(np.dtype(np.float64), (np.ones(1),), np.zeros(1), Rounding(0, write.low, write.high))
     _elementwise(result, write, [compute.source], [np.ones(1)], e, constants)
+
+
+def _is_line(state: StreamState) -> bool:
+    """Return whether a stream's elements lie one behind the other."""
+    return state.window is None and joined(state) in ([], [(state.elements, 1)])
+
+
+def _copy(result: Lowered, write: Write, source: StreamState, constants: Array) -> None:
+    result.step.kind = COPY
+    _rectangles(result, [source], constants, tuple(TYPES))
+    _flat(result, write.out, source.elements)
+    result.step.count = source.elements * source.size
 
 
 def _softmax(result: Lowered, write: Write, compute: Softmax, constants: Array) -> None:

@@ -101,6 +101,16 @@ static int scalar(const Step *s, const Batch *b, int64_t image) {
     return 0;
 }
 
+/* A COPY, which may overlap. */
+static int copy(const Step *s, const Batch *b) {
+    const Source *source = s->source;
+    for (int64_t i = 0; i < b->images; i++) {
+        uint8_t *memory = b->memory + i * b->pitch;
+        memmove(memory + s->out_base, (source->constant ? source->constant : memory) + source->base, (size_t)s->count);
+    }
+    return 0;
+}
+
 #include "lanes_plain.h"
 #include "kernels.h"
 

@@ -7,7 +7,7 @@
 enum { BLOCK = 16 };  /* columns or channels are handled in blocks of this many; every table is padded to them */
 enum { DEPTH = 4 };   /* loops nest so deep */
 
-enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY };
+enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY, COPY };
 
 enum Type { I8, U8, I16, U16, I32 };
 
@@ -69,7 +69,7 @@ typedef struct {
     const int32_t *taps;        /* of SUM, MAXIMUM and MULTIPLY: where each element lies from a vector's place on */
     const float *weights;       /* of SUM: [taps][columns]; of MULTIPLY: zero points [2][columns] */
     const int32_t *table;       /* of SOFTMAX and LOOKUP */
-    int32_t count;              /* of parts, taps or table entries */
+    int32_t count;              /* of parts, taps, table entries, or of the bytes of a COPY */
     int32_t wide_sums;          /* of SUM: sums may reach 2^24 */
     int32_t narrow;             /* the epilogue may be computed in float */
     const double *multipliers;  /* of SUM and MULTIPLY: [columns], M / 2^shift */
