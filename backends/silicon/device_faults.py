@@ -117,10 +117,11 @@ def _cells(evidence: TileEvidence, explained: Flags) -> Iterator[Fault]:
 
 
 def _stuck(evidence: TileEvidence, explained: Flags) -> Iterator[Fault]:
-    """Yield, column by column, the devices that are stuck."""
+    """Yield, column by column, the devices that are stuck, unless bad programming explains the column better."""
     weights = _column_weights(evidence, explained)
     found = np.where(explained, 0, evidence.stuck - evidence.healthy) > LEAST_OF_DEVICE
-    for column in np.flatnonzero(found.any(axis=(0, 1, 2))):
+    likelier = weights["stuck devices"] > weights["programming"]
+    for column in np.flatnonzero(found.any(axis=(0, 1, 2)) & likelier):
         number, places = int(evidence.columns[column]), np.argwhere(found[..., column]).tolist()
         devices = ", ".join(_device(pair, side, int(evidence.rows[row])) for pair, side, row in places)
         cells = np.zeros_like(explained)

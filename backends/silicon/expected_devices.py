@@ -26,17 +26,24 @@ DRAWS = 256
 """Columns of the virtual tile: two devices for each target in each."""
 LEAST_SPREAD = 0.5
 """Codes: no device is held to be known better."""
+LARGEST_SKEWNESS, LARGEST_EXCESS = 0.4, 0.8
+"""Three to four times what 512 draws of a normal variable show by chance."""
 STEPS = (-2, -1.5, -1, -0.5, 0.5, 1, 1.5, 2)
 """Powers of ten of the ages at which a drifted tile is looked for."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Mean and standard deviation, in codes, of what a device of each target 0..C is read at, and how many read 0."""
+    """Mean and standard deviation, in codes, of what a device of each target 0..C is read at, and how many read 0.
+
+    `normal` says of which targets the spread is that of a normal variable: no device is held back at an end of the
+    range.
+    """
 
     mean: Reals
     deviation: Reals
     silent: Reals
+    normal: NDArray[np.bool_]
 
 
 def expected(machine: Machine, noise: Noise, count: int = TARGETS) -> Expected:
@@ -55,9 +62,17 @@ def _simulated(machine: Machine, noise: Noise, count: int) -> Expected:
     asked = np.broadcast_to(targets[:, None], (2, cells.rows, cells.cols))
     laws.program(state, cells, asked, np.ones(asked.shape, bool))
     codes = laws.fine(state, cells, noise.time_s) / (1 << FINE_BITS)
-    found = (codes.mean(axis=(0, 2)), codes.std(axis=(0, 2)), (codes < 1).mean(axis=(0, 2)))
-    mean, deviation, silent = (np.interp(np.arange(full + 1), targets, values) for values in found)
-    return Expected(mean, np.maximum(deviation, LEAST_SPREAD), silent)
+    found = (codes.mean(axis=(0, 2)), codes.std(axis=(0, 2)), (codes < 1).mean(axis=(0, 2)), _is_normal(codes))
+    mean, deviation, silent, normal = (np.interp(np.arange(full + 1), targets, values) for values in found)
+    return Expected(mean, np.maximum(deviation, LEAST_SPREAD), silent, normal == 1)
+
+
+def _is_normal(codes: Reals) -> NDArray[np.bool_]:
+    """Return whether codes [2, targets, draws] of a target have the skewness and the tails of a normal variable."""
+    scores = codes - codes.mean(axis=(0, 2), keepdims=True)
+    scores /= np.maximum(codes.std(axis=(0, 2), keepdims=True), np.finfo(float).tiny)
+    skewness, tails = (np.power(scores, power).mean(axis=(0, 2)) for power in (3, 4))
+    return np.asarray((np.abs(skewness) < LARGEST_SKEWNESS) & (np.abs(tails - 3) < LARGEST_EXCESS))
 
 
 def at_other_ages(machine: Machine, noise: Noise) -> dict[int, Expected]:

@@ -59,8 +59,12 @@ class TileEvidence:
         return np.where(self.written, np.log(normal + OUTLIERS / self.full), 0)
 
     def spread(self, factor: float) -> Reals:
-        """Return the logarithms of densities where programming spreads devices by a factor more."""
-        return self.under(replace(self.law, deviation=self.law.deviation * factor), self.targets)
+        """Return the logarithms of densities where programming spreads devices by a factor more.
+
+        Only devices whose spread is normal are looked at: at an end of the range it is not, however well programmed.
+        """
+        wider = self.law.deviation * np.where(self.law.normal, factor, 1)
+        return self.under(replace(self.law, deviation=wider), self.targets)
 
     @cached_property
     def dead(self) -> Reals:

@@ -10,7 +10,7 @@ import pytest
 from cimc.backends.machine.facts import machine
 from cimc.backends.noise.chip import HIGH, LOW, Array, Chip
 from cimc.backends.noise.fixed_point import FINE_BITS
-from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.profiles import built_in_names, load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.silicon.adc_codes import adc_codes
 from cimc.backends.silicon.bands import layer_codes
@@ -146,6 +146,15 @@ def test_a_tile_that_drifted_ten_times_longer_is_told_by_its_age(program: Progra
     assert fault.weight - fault.second[1] > MARGIN
 
 
+def test_devices_programmed_worse_than_the_profile_says_are_bad_programming(program: Program) -> None:
+    judge = drawn(3)
+    worse = read_back(program, drawn(3, "pcm,programming.scale=4")).tiles[1]
+    found = judged(program, changed(read_back(program, judge), conductance=worse.conductance), judge)
+    assert {fault.kind for fault in found.faults[1]} == {"programming"}
+    assert len(found.faults[1]) > COLUMNS / 4
+    assert all(fault.weight - fault.second[1] > MARGIN for fault in found.faults[1])
+
+
 @pytest.mark.parametrize("seed", range(2))
 def test_stuck_devices_are_found_where_they_can_be_told_from_free_ones(program: Program, seed: int) -> None:
     judge, rng = drawn(10 + seed), np.random.default_rng(seed)
@@ -185,6 +194,20 @@ def alarms(program: Program, seeds: range, with_codes: bool = True) -> int:
 
 def test_a_few_healthy_chips_are_healthy(program: Program) -> None:
     assert alarms(program, range(4)) == 0
+
+
+@pytest.mark.parametrize("profile", [name for name in built_in_names() if name != "pcm"])
+def test_healthy_chips_of_every_profile_are_healthy(program: Program, profile: str) -> None:
+    """Devices of some are held back at the ends of their range: no spread of theirs is normal there."""
+    judge = drawn(4, profile)
+    assert not any(judged(program, read_back(program, judge), judge).faults.values())
+
+
+def test_a_healthy_chip_whose_second_pair_holds_the_rest_is_healthy(new: Callable[..., Author]) -> None:
+    array = {"rows": ROWS, "columns": COLUMNS, "pairs_per_weight": 2, "second_pair": "rest"}
+    targets = np.clip(np.random.default_rng(2).normal(0, 180, (ROWS, COLUMNS)), -508, 508).round().astype(int)
+    program = new(array=array).gain().block(0, targets).program()
+    assert not any(judged(program, read_back(program, drawn(4)), drawn(4)).faults.values())
 
 
 @pytest.mark.nightly
