@@ -75,7 +75,7 @@ def test_run_and_eval_on_a_chip_say_what_the_noise_says(cimc: Command, chip: Pat
     [
         "image digits.cimb --format raw -o image",
         f"trace digits.cimb {DATA} -o x.trace --time 30d",
-        f"eval digits.cimb {LABELLED} --time 1d,30d",
+        pytest.param(f"eval digits.cimb {LABELLED} --time 1d,30d", marks=pytest.mark.nightly),
         f"run digits.cimb {DATA} -o y.npz --compensation refit --calib {SAMPLES / 'digits_calib.npz'} --calib-limit 16",
     ],
 )
