@@ -4,23 +4,30 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from cimc.backends.bringup.directed import (
+    IN,
+    INPUT,
+    OTHER,
+    OUT,
+    ROUND,
+    begun,
+    calibrated,
+    product,
+    single,
+    tables,
+    vectors,
+    windowed,
+)
+from cimc.backends.bringup.rules import RULES
+from cimc.backends.bringup.trapping import TRAPS
 from cimc.isa.author import Author
 from cimc.isa.coverage import boundary_values
 from cimc.isa.program import Instruction, Program
-from cimc.isa.table import ELEMENT_TYPES, LOOP_DEPTH, TABLE
+from cimc.isa.table import TABLE
 
 Array = NDArray[Any]
-
-MEMORY = 1024
-SHAPE = (3, 3, 2)
-INPUT = np.array([[[-5, 7], [0, 3], [6, -7]], [[1, 0], [0, 0], [7, -7]], [[4, 2], [-1, 1], [0, 7]]], np.int8)
-"""One sample for every program: both signs, zeros, the ends of a DAC of four bits."""
-IN, OUT, OTHER = 0, 1, 2
-"""Streams that the programs use."""
-
 
 EXCLUDED = {("loop", "count", (1 << 24) - 1): "16,777,215 turns: how many an executor takes on is its own budget"}
 """Instruction, field and value that no program holds, and why."""
@@ -37,8 +44,8 @@ class Case:
 
 def cases(target: Mapping[str, Any]) -> Iterator[Case]:
     """Yield every directed program for a target, given by its sections."""
-    for name, write in (*INSTRUCTIONS.items(), *RULES.items()):
-        yield _case(name, write(_begun(target)))
+    for name, write in (*INSTRUCTIONS.items(), *RULES.items(), *TRAPS.items()):
+        yield _case(name, write(begun(target)))
     for spec in TABLE:
         if spec.name in INSTRUCTIONS:
             yield from _fields(target, spec.name)
@@ -46,7 +53,7 @@ def cases(target: Mapping[str, Any]) -> Iterator[Case]:
 
 def _fields(target: Mapping[str, Any], name: str) -> Iterator[Case]:
     """Yield programs in which one field of an instruction has one of its values; all else is as in the plain one."""
-    author = INSTRUCTIONS[name](_begun(target))
+    author = INSTRUCTIONS[name](begun(target))
     index = max(n for n, one in enumerate(author.instructions) if one.name == name)
     plain = author.instructions[index]
     for number, field in enumerate(plain.spec.fields):
@@ -71,42 +78,6 @@ def _case(name: str, author: Author) -> Case:
     return Case(name, author.program(), {"x": INPUT})
 
 
-def _begun(target: Mapping[str, Any]) -> Author:
-    """Return an author with the input, an output, a gain, two blocks, and streams for most instructions."""
-    author = Author(target, MEMORY).port("x", SHAPE, 0).port("y", (8,), 512, output=True).gain(35328, 20)
-    author.block(0, [[100, -60], [-33, 12], [7, 0], [0, 5]], (0, 1, 2)).block(1, [[5, -90], [64, 1]], (0, 9, 0))
-    author.tensor(IN, (3, 6)).tensor(OUT, (3, 6), 512, type="i16").tensor(OTHER, (3, 6), 64)
-    return author.put("move", in_=IN, out=OTHER)
-
-
-def _tables(author: Author, count: int, biases: int | None = None) -> dict[str, int]:
-    scale = [33000, -5, 65535, 1, -65535, 20000][:count] * (count // 6 + 1)
-    bias = [1 << 14, -3, 0, 777, -(1 << 20), 5][: biases or count] * ((biases or count) // 6 + 1)
-    return {"scale": author.table(scale[:count], "i32"), "bias": author.table(bias[: biases or count], "i64")}
-
-
-def _window(author: Author) -> Author:
-    """Make the input a window of 2 x 2 taps over two channels, with padding: four vectors of eight codes."""
-    author.tensor(IN, SHAPE).window(IN, (2, 2), (2, 2), stride=(2, 1), pad=(1, 0), fill=-3)
-    return author.tensor(OUT, (4, 2), 512, type="i16")
-
-
-ROUND = {"shift": 16, "low": -90, "high": 90}
-
-
-def _vectors(author: Author, length: int, out: int) -> Author:
-    return author.tensor(IN, (3, length)).tensor(OUT, (3, out), 512, type="i16")
-
-
-def _mvm(author: Author) -> Author:
-    return _vectors(author, 6, 2).put("mvm", in_=IN, out=OUT, block=0, blocks=2, **_tables(author, 4, 2), **ROUND)
-
-
-def _calibrate(author: Author) -> Author:
-    reference = author.table([900, 30, 5, 800], "i64")
-    return _vectors(author, 6, 2).put("calibrate", in_=IN, block=0, blocks=2, reference=reference, per="column")
-
-
 def _lut(author: Author) -> Author:
     table = author.table([n * 7 - 60 for n in range(17)], "i16")
     return author.put("lut", in_=IN, out=OUT, table=table, type="i16", first=-8, entries=17)
@@ -126,7 +97,7 @@ def _matmul(author: Author) -> Author:
 def _norm(author: Author) -> Author:
     epsilon = author.table([1000], "i64")
     facts: dict[str, int | str] = {"centre": "mean", "zero": 1, "fraction": 3, "epsilon": epsilon}
-    return author.put("norm", in_=IN, out=OUT, **facts, **_tables(author, 6), **ROUND)
+    return author.put("norm", in_=IN, out=OUT, **facts, **tables(author, 6), **ROUND)
 
 
 def _embed(author: Author) -> Author:
@@ -146,14 +117,10 @@ def _verify(author: Author) -> Author:
     return author.tensor(OUT, (1,), 512, type="i16").put("verify", block=0, data=data, tolerance=1, out=OUT)
 
 
-def _one(author: Author) -> Author:
-    return author.tensor(OUT, (1,), 512, type="i16")
-
-
 def _depthwise(author: Author) -> Author:
     weights = author.table([3, -2, 127, -128, 0, 1, 5, -7], "i8")
-    return _window(author).put(
-        "depthwise", in_=IN, out=OUT, weights=weights, multiplier=1, **_tables(author, 2), **ROUND
+    return windowed(author).put(
+        "depthwise", in_=IN, out=OUT, weights=weights, multiplier=1, **tables(author, 2), **ROUND
     )
 
 
@@ -165,24 +132,24 @@ INSTRUCTIONS: Mapping[str, Callable[[Author], Author]] = {
     "loop": lambda author: author.put("loop", count=3).put("move", in_=IN, out=OUT).put("endloop"),
     "endloop": lambda author: author.put("loop", count=2).put("advance", stream=OUT, by=1).put("endloop"),
     "tensor": lambda author: author.tensor(IN, (1, 3, 3, 2), pitch=(0, 6, 2, 1)).put("move", in_=IN, out=OUT),
-    "window": lambda author: _window(author).tensor(OUT, (4, 8), 512).put("move", in_=IN, out=OUT),
+    "window": lambda author: windowed(author).tensor(OUT, (4, 8), 512).put("move", in_=IN, out=OUT),
     "advance": lambda author: author.put("advance", stream=OUT, by=3).put("move", in_=IN, out=OUT),
     "gain": lambda author: author.put("gain", tile=0, scope="tile", multiplier=40000, divide=21),
     "program": lambda author: author.block(2, [[7, -7], [0, 1]], (0, 2, 2), zeros="skip"),
     "pattern": lambda author: author.put("pattern", tile=0, row=2, col=1, rows=2, cols=2, plus=9, minus=100),
     "verify": _verify,
-    "readcell": lambda author: _one(author).put("readcell", tile=0, row=1, col=3, polarity="minus", out=OUT),
+    "readcell": lambda author: single(author).put("readcell", tile=0, row=1, col=3, polarity="minus", out=OUT),
     "time": lambda author: author.put("time", seconds=3600),
-    "calibrate": _calibrate,
-    "mvm": _mvm,
-    "capture": lambda author: _vectors(author, 4, 2).put("capture", in_=IN, out=OUT, block=0),
-    "selftest": lambda author: _one(author).put("selftest", tile=0, col=1, value=-70000, out=OUT),
+    "calibrate": calibrated,
+    "mvm": product,
+    "capture": lambda author: vectors(author, 4, 2).put("capture", in_=IN, out=OUT, block=0),
+    "selftest": lambda author: single(author).put("selftest", tile=0, col=1, value=-70000, out=OUT),
     "depthwise": _depthwise,
-    "poolmax": lambda author: _window(author).put("poolmax", in_=IN, out=OUT, low=-5, high=6),
-    "poolsum": lambda author: _window(author).put(
-        "poolsum", in_=IN, out=OUT, per="position", **_tables(author, 4), **ROUND
+    "poolmax": lambda author: windowed(author).put("poolmax", in_=IN, out=OUT, low=-5, high=6),
+    "poolsum": lambda author: windowed(author).put(
+        "poolsum", in_=IN, out=OUT, per="position", **tables(author, 4), **ROUND
     ),
-    "affine": lambda author: author.put("affine", in_=IN, out=OUT, period=4, **_tables(author, 4), **ROUND),
+    "affine": lambda author: author.put("affine", in_=IN, out=OUT, period=4, **tables(author, 4), **ROUND),
     "add": lambda author: author.put("add", **PAIR, ma=40000, mb=-33000, bias=5, **ROUND),
     "mul": lambda author: author.put("mul", **PAIR, za=1, zb=-2, m=9000, bias=5, **ROUND),
     "lut": _lut,
@@ -200,95 +167,3 @@ INSTRUCTIONS: Mapping[str, Callable[[Author], Author]] = {
     "div": lambda author: author.put("div", **PAIR, za=1, zb=7, m=1 << 31, zero=3, shift=30, low=-90, high=90),
 }
 """Instruction -> what appends it, with operands that no machine refuses."""
-
-
-def _ties(author: Author) -> Author:
-    """Sums at exact halves of both parities and signs, at both ends of the ADC and beyond, through a gain of 1/2."""
-    _one(author).put("gain", tile=0, scope="all", multiplier=1 << 15, divide=16)
-    for value in (
-        1,
-        3,
-        -1,
-        -3,
-        5,
-        252,
-        253,
-        254,
-        255,
-        256,
-        257,
-        1 << 30,
-        -252,
-        -253,
-        -254,
-        -255,
-        -256,
-        -257,
-        -(1 << 30),
-    ):
-        author.put("selftest", tile=0, col=1, value=value, out=OUT)
-    return author
-
-
-def _halves(author: Author) -> Author:
-    """The digital unit's rounding at halves of both parities and signs, its clamp at and beyond both ends."""
-    tables = {"scale": author.table([1], "i32"), "bias": author.table([0], "i64")}
-    author.data(IN, [1, 3, 5, -1, -3, -5, 10, 11, 12, -10, -11, -12], (12,)).tensor(OUT, (12,), 512)
-    return author.put("affine", in_=IN, out=OUT, period=1, shift=1, low=-5, high=5, **tables)
-
-
-def _deep(author: Author) -> Author:
-    """Loops as deep as they nest, whose output moves on in each."""
-    author.tensor(IN, (1,)).tensor(OUT, (1,), 512)
-    for _ in range(LOOP_DEPTH):
-        author.put("loop", count=2)
-    author.put("move", in_=IN, out=OUT)
-    for by in range(1, LOOP_DEPTH + 1):
-        author.put("advance", stream=OUT, by=by).put("advance", stream=IN, by=1).put("endloop")
-    return author
-
-
-def _types(author: Author) -> Author:
-    """Each element type as source and as target, with the lowest and the highest value that it holds."""
-    for name, (size, signed) in ELEMENT_TYPES.items():
-        bits = 8 * size
-        low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
-        values = np.array([low, high, 0, 1], f"<{'i' if signed else 'u'}{size}")
-        author.data(IN, values, (4,), name).tensor(OUT, (4,), 512, type=name).put("move", in_=IN, out=OUT)
-    return author
-
-
-def _backwards(author: Author) -> Author:
-    """Negative pitches, a pitch of 0, padding that cuts, dilation."""
-    author.tensor(IN, (3, 6), 17, pitch=(0, 0, -6, -1)).put("move", in_=IN, out=OUT)
-    author.tensor(IN, (3, 6), 0, pitch=(0, 0, 0, 1)).put("move", in_=IN, out=OUT)
-    author.tensor(IN, SHAPE).window(IN, (2, 2), (2, 1), pad=(-1, -1), dilation=(1, 1))
-    author.tensor(OUT, (2, 8), 512).put("move", in_=IN, out=OUT)
-    author.tensor(IN, SHAPE).window(IN, (2, 2), (2, 2), pad=(1, 1), dilation=(2, 2), fill=-4)
-    return author.tensor(OUT, (4, 8), 512).put("move", in_=IN, out=OUT)
-
-
-def _drifted(author: Author) -> Author:
-    """Drift factors other than 1: blocks programmed to less than their reference sums."""
-    return _mvm(_calibrate(author))
-
-
-def _wide(author: Author) -> Author:
-    """Sums of both signs as large as eight rows give, at the DAC's highest code and full conductance."""
-    array, dac = author.meta["target"]["array"], author.meta["target"]["dac"]
-    full, high = array["levels"] << array["fraction_bits"], (1 << dac["bits"] - 1) - 1
-    author.block(3, [[full, -full]] * 8, (0, 2, 4)).data(IN, [high] * 8 + [-high] * 8, (2, 8), "i16")
-    author.put("gain", tile=0, scope="all", multiplier=1 << 15, divide=15 + (8 * full * high).bit_length() - 7)
-    return author.tensor(OUT, (2, 2), 512, type="i16").put("capture", in_=IN, out=OUT, block=3)
-
-
-RULES: Mapping[str, Callable[[Author], Author]] = {
-    "rule.ties": _ties,
-    "rule.halves": _halves,
-    "rule.loops": _deep,
-    "rule.types": _types,
-    "rule.backwards": _backwards,
-    "rule.drift": _drifted,
-    "rule.wide": _wide,
-}
-"""What no single field shows."""

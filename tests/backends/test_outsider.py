@@ -9,7 +9,6 @@ from command_line.files import SAMPLES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from outsider.executor import Executor
-from outsider.faults import FAULTS
 from outsider.noise import Chip
 from outsider.noise import load as load_noise
 from outsider.program import instruction_set, load
@@ -129,11 +128,6 @@ CODES = {
 
 def test_the_directed_program(directed):
     assert outsiders(directed, CODES) == ours(directed, CODES)
-
-
-@pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_shows_in_the_trace(directed, fault):
-    assert outsiders(directed, CODES, frozenset({fault})) != ours(directed, CODES)
 
 
 @pytest.mark.parametrize("profile", built_in_names())

@@ -1,13 +1,14 @@
 """An executor written from docs/isa.md, docs/number-rules.md and docs/formats.md alone: nothing of cimc is imported.
 
-It runs one sample and writes its trace. `faults` switches mistakes on that people make (faults.py has their list).
+It runs one sample and writes its trace. `faults` switches mistakes on that people make:
+tests/conformance/faults.py has their list.
 """
 
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from math import isqrt
-from typing import Any
+from typing import Any, Literal
 
 from outsider.noise import Chip, code_of
 from outsider.program import Program
@@ -37,6 +38,10 @@ def half_even(n: int, d: int) -> int:
 
 def half_up(n: int, d: int) -> int:
     return (2 * n + d) // (2 * d)
+
+
+def truncated(n: int, d: int) -> int:
+    return n // d if n >= 0 else -(-n // d)
 
 
 def clamp(x: int, low: int, high: int) -> int:
@@ -93,8 +98,25 @@ class Stream:
     def address(self, *index: int) -> int:
         return self.base + self.size * sum(i * p for i, p in zip(index, self.pitch, strict=True))
 
+    def mistaken(self, faults: frozenset[str]) -> "Stream":
+        """Return the stream as an address generator with some faults takes it."""
+        found = self
+        if "negative pitch taken as positive" in faults:
+            found = replace(found, pitch=[abs(p) for p in found.pitch])
+        if w := found.window:
+            right, changed = int("window one column to the right" in faults), dict(w)
+            changed["pad"] = [0, 0] if "padding ignored" in faults else [w["pad"][0], w["pad"][1] - right]
+            if "dilation ignored" in faults:
+                changed["dilation"] = [1, 1]
+            if "strides swapped" in faults:
+                changed["stride"] = w["stride"][::-1]
+            found = replace(found, window=changed)
+        return found
+
     def places(self, faults: frozenset[str]) -> Iterator[list[int | None]]:
         """Yield the addresses of each vector, None for what lies outside the tensor."""
+        if faults:
+            self = self.mistaken(faults)
         if self.window is None:
             a, b, c, d = map(range, self.shape)
             yield from ([self.address(i, j, k, n) for n in d] for i in a for j in b for k in c)
@@ -161,6 +183,7 @@ class Executor:
         self.common: tuple[int, int] | None = None
         self.loops: list[list[int]] = []
         self.clips: list[int] | None = None
+        self.left = 0
         self.pc = self.retired = 0
 
     # Running.
@@ -215,7 +238,7 @@ class Executor:
             raise Trapped("CIM0507")
         loop = self.loops[-1]
         loop[1] += 1
-        if loop[1] == loop[2]:
+        if loop[1] == loop[2] + ("one turn more" in self.faults):
             self.loops.pop()
         else:
             self.pc = loop[0]
@@ -223,7 +246,9 @@ class Executor:
     # Streams.
 
     def do_tensor(self, o: dict[str, Any]) -> None:
-        self.streams[o["stream"]] = Stream(o["space"], o["type"], o["base"], o["shape"], o["pitch"])
+        old = self.streams.get(o["stream"])
+        window = old.window if old and "tensor keeps the window" in self.faults else None
+        self.streams[o["stream"]] = Stream(o["space"], o["type"], o["base"], o["shape"], o["pitch"], window)
 
     def do_window(self, o: dict[str, Any]) -> None:
         stream = self._stream(o["stream"])
@@ -258,10 +283,11 @@ class Executor:
         memory = self.memory if stream.space == "act" else self.program.constants
         fill = stream.window["fill"] if stream.window and "fill taken as 0" not in self.faults else 0
 
+        order: Literal["big", "little"] = "big" if "elements big-endian" in self.faults else "little"
+        signed = stream.kind[0] == "i" and "sign of elements lost" not in self.faults
+
         def element(at: int | None) -> int:
-            if at is None:
-                return fill
-            return int.from_bytes(memory[at : at + stream.size], "little", signed=stream.kind[0] == "i")
+            return fill if at is None else int.from_bytes(memory[at : at + stream.size], order, signed=signed)
 
         return [[element(at) for at in vector] for vector in stream.places(self.faults)]
 
@@ -276,7 +302,7 @@ class Executor:
 
     def _write(self, stream: Stream, values: list[int]) -> str:
         low, high = limits(stream.kind)
-        if any(not low <= value <= high for value in values):
+        if any(not low <= value <= high for value in values) and "outputs out of range wrap" not in self.faults:
             raise Trapped("CIM0506")
         data = self._store(stream, values)
         first, end = stream.bounds()
@@ -309,7 +335,9 @@ class Executor:
         gain = (o["multiplier"], o["divide"])
         first = last = o["tile"]
         if o["scope"] == "all":
-            self.common, self.gains = gain, {}
+            self.common = gain
+            if "common gain leaves the gains of tiles" not in self.faults:
+                self.gains = {}
             first, last = 0, (1 << 16 if self.array["tiles"] == "unbounded" else self.array["tiles"]) - 1
         else:
             self._require_tile(o["tile"])
@@ -321,7 +349,7 @@ class Executor:
         self._require_region(o)
         for (row, col), value in zip(self._cells_of(o), self._targets(o["data"], o), strict=True):
             for side, target in enumerate((max(value, 0), max(-value, 0))):
-                if target or o["zeros"] == "program":
+                if target or (o["zeros"] == "program" and "zeros left as they were" not in self.faults):
                     self._set(o["tile"], row, col, side, target)
         self.blocks[o["block"]] = Block(o["tile"], o["row"], o["col"], o["rows"], o["cols"], [ONE] * o["cols"])
         return self._devices(o)
@@ -373,7 +401,8 @@ class Executor:
 
     def _device(self, tile: int, row: int, col: int, side: int) -> int:
         value = self.cells.get((tile, row, col), [-1, -1])[side]
-        return self.array["unprogrammed"] if value < 0 else value
+        nothing = "unprogrammed devices conduct nothing" in self.faults
+        return value if value >= 0 else 0 if nothing else self.array["unprogrammed"]
 
     def _highest(self) -> int:
         return int(self.array["levels"] << self.array["fraction_bits"])
@@ -401,14 +430,15 @@ class Executor:
         region = vars(block)
         targets = self._targets(o["data"], region)
         out, wrong = self._out(o["out"], 1), 0
+        allowed = o["tolerance"] - ("tolerance excluded" in self.faults)
         for (row, col), value in zip(self._cells_of(region), targets, strict=True):
             for side, target in enumerate((max(value, 0), max(-value, 0))):
-                wrong += abs(self._device(block.tile, row, col, side) - target) > o["tolerance"]
+                wrong += abs(self._device(block.tile, row, col, side) - target) > allowed
         return self._write(out, [wrong])
 
     def do_readcell(self, o: dict[str, Any]) -> str:
         self._require_region({**o, "rows": 1, "cols": 1})
-        side = ("plus", "minus").index(o["polarity"])
+        side = 0 if "readcell reads the plus device" in self.faults else ("plus", "minus").index(o["polarity"])
         return self._write(self._out(o["out"], 1), [self._device(o["tile"], o["row"], o["col"], side)])
 
     def do_time(self, o: dict[str, Any]) -> str:
@@ -430,7 +460,7 @@ class Executor:
         return blocks
 
     def _gain(self, tile: int) -> tuple[int, int]:
-        found = self.gains.get(tile, self.common)
+        found = self.common if "gain of a tile ignored" in self.faults else self.gains.get(tile, self.common)
         if found is None:
             raise Trapped("CIM0512")
         return found
@@ -441,8 +471,12 @@ class Executor:
             raise Trapped("CIM0505")
         vectors = self._read(source)
         low, high = self._codes(self.dac)
+        if "DAC codes out of range clipped" in self.faults:
+            vectors = [[clamp(x, low, high) for x in vector] for vector in vectors]
         if any(not low <= x <= high for vector in vectors for x in vector):
             raise Trapped("CIM0513")
+        if "DAC code unsigned" in self.faults:
+            vectors = [[x & 0xFF for x in vector] for vector in vectors]
         self.clips = [0, 0]
         matrices = [self._matrix(block) for block in blocks]
         gains = [self._gain(block.tile) for block in blocks]
@@ -455,8 +489,12 @@ class Executor:
         fill = source.window["fill"] if source.window else 0
         signs = [sign for sign, exists in ((1, max(high, fill) > 0), (-1, min(low, fill) < 0)) if exists]
         count = self.program.facts["meta"]["target"].get("read_phases", 1)
-        if count == 1:
+        if count == 1 or "phases joined before conversion" in self.faults:
             return [(0, 0)]
+        if "negative inputs not read" in self.faults:
+            signs = [1]
+        if count == 4 and "minus devices not read" in self.faults:
+            return [(sign, 1) for sign in signs]
         return [(sign, side) for sign in signs for side in ((0,) if count == 2 else (1, -1))]
 
     def _converted(
@@ -468,6 +506,7 @@ class Executor:
         phases: list[tuple[int, int]],
     ) -> list[list[int]]:
         codes, start = [], 0
+        self.left = 0
         for block, columns, gain in zip(blocks, matrices, gains, strict=True):
             x = vector[start : start + block.rows]
             codes.append([sum(self._phase(x, column, gain, *phase) for phase in phases) for column in columns])
@@ -478,7 +517,8 @@ class Executor:
         """Return what one phase adds to the code of a product."""
         x = x if sign == 0 else [max(sign * value, 0) for value in x]
         devices = column[0] if side == 1 else column[1] if side == -1 else [p - m for p, m in zip(*column, strict=True)]
-        return (sign or 1) * (side or 1) * self._convert(self._sum(x, devices), gain)
+        weight = 1 if "codes of phases added" in self.faults else (sign or 1) * (side or 1)
+        return weight * self._convert(self._sum(x, devices), gain)
 
     def _matrix(self, block: Block) -> list[Column]:
         """Return plus and minus devices, column by column."""
@@ -497,11 +537,11 @@ class Executor:
         faults = self.faults
         if "first row of a block dropped" in faults:
             x, column = x[1:], column[1:]
-        if "DAC code unsigned" in faults:
-            x = [value & 0xFF for value in x]
         if "stale DAC register where the code is 0" in faults:
             x = [value or x[n - 1] for n, value in enumerate(x)]
         total = sum(a * b for a, b in zip(x, column, strict=True))
+        if "accumulator keeps the column before" in faults:
+            total = self.left = total + self.left
         for bits in (16, 18):
             if f"accumulator of {bits} bits" in faults:
                 total = (total + (1 << bits - 1) & (1 << bits) - 1) - (1 << bits - 1)
@@ -528,16 +568,19 @@ class Executor:
             return (code - low) % (high - low + 1) + low
         if "ADC saturation lost" in self.faults:
             return code
-        self.clips = [n + lost for n, lost in zip(self.clips or [0, 0], (code < low, code > high), strict=True)]
+        ends = int("clips counted at the ends" in self.faults)
+        lost = (code < low + ends, code > high - ends)
+        self.clips = [n + one for n, one in zip(self.clips or [0, 0], lost, strict=True)]
         return clamp(code, low, high)
 
     def do_calibrate(self, o: dict[str, Any]) -> str:
         source, blocks = self._in(o["in"]), self._blocks(o["block"], o["blocks"])
-        cols, by_column = blocks[0].cols, o["per"] == "column"
+        cols, by_column = blocks[0].cols, o["per"] == "column" and "one drift factor for a block" not in self.faults
         wanted = self._table(o["reference"], "i64", len(blocks) * (cols if by_column else 1))
         codes = self._products(source, blocks)
         for t, block in enumerate(blocks):
-            sums = [sum(abs(vector[t][j]) for vector in codes) for j in range(cols)]
+            size = int if "calibration sums codes with their signs" in self.faults else abs
+            sums = [sum(size(vector[t][j]) for vector in codes) for j in range(cols)]
             if by_column:
                 block.factors = [self._factor(wanted[t * cols + j], sums[j]) for j in range(cols)]
             else:
@@ -554,6 +597,8 @@ class Executor:
         cols = blocks[0].cols
         scale = self._multipliers(o["scale"], len(blocks) * cols)
         bias = self._table(o["bias"], "i64", cols)
+        if "bias lost" in self.faults:
+            bias = [0] * cols
         if out.vectors * out.length != source.vectors * cols:
             raise Trapped("CIM0505")
         m = [[self._scaled(scale[t * cols + j], b.factors[j]) for j in range(cols)] for t, b in enumerate(blocks)]
@@ -565,6 +610,8 @@ class Executor:
         return self._write(out, [self._requantised(total, o) for total in totals])
 
     def _scaled(self, multiplier: int, factor: int) -> int:
+        if "drift factors rounded down" in self.faults:
+            return multiplier * factor // ONE
         return multiplier if "drift factors ignored" in self.faults else half_even(multiplier * factor, ONE)
 
     def do_capture(self, o: dict[str, Any]) -> str:
@@ -584,6 +631,8 @@ class Executor:
     # The digital unit.
 
     def _requantised(self, total: int, o: dict[str, Any]) -> int:
+        if "epilogue of 32 bits" in self.faults:
+            total = (total + (1 << 31) & (1 << 32) - 1) - (1 << 31)
         if abs(total) >= ACCUMULATORS:
             raise Trapped("CIM0515")
         unit = 1 << o["shift"]
@@ -623,10 +672,10 @@ class Executor:
         source, out = self._windows(o["in"]), self._out(o["out"], None)
         channels = source.shape[3]
         self._require_count(out, source.vectors * channels)
-        vectors = self._read(source)
-        return self._write(
-            out, [clamp(max(x[c::channels]), o["low"], o["high"]) for x in vectors for c in range(channels)]
-        )
+        missed = channels if "pool misses the last tap" in self.faults else 0
+        first = [0] if "pool begins at 0" in self.faults else []
+        taps = [[*first, *x[c : len(x) - missed : channels]] for x in self._read(source) for c in range(channels)]
+        return self._write(out, [clamp(max(one), o["low"], o["high"]) for one in taps])
 
     def do_poolsum(self, o: dict[str, Any]) -> str:
         source, out = self._windows(o["in"]), self._out(o["out"], None)
@@ -636,7 +685,7 @@ class Executor:
         self._require_count(out, source.vectors * channels)
         found = []
         for position, x in enumerate(self._read(source)):
-            p = position if each else 0
+            p = position if each and "one position for a pool" not in self.faults else 0
             found += [self._requantised(sum(x[c::channels]) * scale[p] + bias[p], o) for c in range(channels)]
         return self._write(out, found)
 
@@ -648,6 +697,7 @@ class Executor:
         scale, bias = self._multipliers(o["scale"], period), self._table(o["bias"], "i64", period)
         self._require_count(out, source.vectors * source.length)
         pairs = enumerate(self._flat(source))
+        period = 1 if "period ignored" in self.faults else period
         return self._write(out, [self._requantised(x * scale[n % period] + bias[n % period], o) for n, x in pairs])
 
     def _two(self, o: dict[str, Any], result: Callable[[int, int], int]) -> str:
@@ -657,20 +707,25 @@ class Executor:
         return self._write(out, [result(x, y) for x, y in zip(self._flat(a), self._flat(b), strict=True)])
 
     def do_add(self, o: dict[str, Any]) -> str:
-        return self._two(o, lambda x, y: self._requantised(x * o["ma"] + y * o["mb"] + o["bias"], o))
+        ma, mb = ("mb", "ma") if "operands of add swapped" in self.faults else ("ma", "mb")
+        return self._two(o, lambda x, y: self._requantised(x * o[ma] + y * o[mb] + o["bias"], o))
 
     def do_mul(self, o: dict[str, Any]) -> str:
-        return self._two(o, lambda x, y: self._requantised((x - o["za"]) * (y - o["zb"]) * o["m"] + o["bias"], o))
+        zb = 0 if "zero point of b lost" in self.faults else o["zb"]
+        return self._two(o, lambda x, y: self._requantised((x - o["za"]) * (y - zb) * o["m"] + o["bias"], o))
 
     def do_div(self, o: dict[str, Any]) -> str:
         def quotient(x: int, y: int) -> int:
             n, d = (x - o["za"]) * o["m"], y - o["zb"]
             if abs(n) >= ACCUMULATORS:
                 raise Trapped("CIM0515")
+            if d == 0 and "0 where the divisor is 0" in self.faults:
+                return clamp(0, o["low"], o["high"])
             if d == 0:
                 return clamp(o["zero"], o["low"], o["high"]) if n == 0 else o["high"] if n > 0 else o["low"]
             n, d = (n, d) if d > 0 else (-n, -d)
-            return clamp(half_even(n, d << o["shift"]) + o["zero"], o["low"], o["high"])
+            rounding = truncated if "quotient truncated" in self.faults else half_even
+            return clamp(rounding(n, d << o["shift"]) + o["zero"], o["low"], o["high"])
 
         return self._two(o, quotient)
 
@@ -678,10 +733,17 @@ class Executor:
         source, out = self._in(o["in"]), self._out(o["out"], None)
         table = self._table(o["table"], o["type"], o["entries"])
         self._require_count(out, source.vectors * source.length)
-        codes = [x - o["first"] for x in self._flat(source)]
-        if any(not 0 <= x < len(table) for x in codes):
+        return self._write(out, [table[x] for x in self._entries(source, o["first"], len(table))])
+
+    def _entries(self, source: Stream, first: int, count: int) -> list[int]:
+        """Return which entry of a table each code of a stream names."""
+        first = 0 if "table begins at 0" in self.faults else first
+        codes = [x - first for x in self._flat(source)]
+        if "codes outside of a table clipped" in self.faults:
+            codes = [clamp(x, 0, count - 1) for x in codes]
+        if any(not 0 <= x < count for x in codes):
             raise Trapped("CIM0518")
-        return self._write(out, [table[x] for x in codes])
+        return codes
 
     def do_softmax(self, o: dict[str, Any]) -> str:
         source, out = self._in(o["in"]), self._out(o["out"], None)
@@ -699,7 +761,15 @@ class Executor:
     def do_move(self, o: dict[str, Any]) -> str:
         source, out = self._in(o["in"]), self._out(o["out"], None)
         self._require_count(out, source.vectors * source.length)
+        if "writes before all reads" in self.faults:
+            self._move_singly(source, out)
         return self._write(out, self._flat(source))
+
+    def _move_singly(self, source: Stream, out: Stream) -> None:
+        """Write each element of what fits as it is read, so that it may be read again."""
+        for number, at in enumerate(at for vector in out.places(self.faults) for at in vector):
+            value = self._flat(source)[number] & (1 << 8 * out.size) - 1
+            self.memory[at : at + out.size] = value.to_bytes(out.size, "little")
 
     def do_fill(self, o: dict[str, Any]) -> str:
         out = self._out(o["out"], None)
@@ -732,14 +802,14 @@ class Executor:
         found = []
         for x in self._read(source):
             u = [value - o["zero"] for value in x]
-            s = sum(u) if o["centre"] == "mean" else 0
+            s = sum(u) if o["centre"] == "mean" and "mean not removed" not in self.faults else 0
             w = max((n * sum(v * v for v in u) - s * s) * 4**f + e, 1)
             if w >= 1 << ROOTS:
                 raise Trapped("CIM0515")
             t = 0
             while w * 4 ** (t + 1) < 1 << ROOTS:
                 t += 1
-            root = isqrt(w * 4**t)
+            root = isqrt(w) << t if "root of few bits" in self.faults else isqrt(w * 4**t)
             for k, v in enumerate(u):
                 h = half_even((n * v - s) << 16 + f + t, root)
                 found.append(self._requantised(h * scale[k] + bias[k], o))
@@ -750,9 +820,7 @@ class Executor:
         table = self._table(o["table"], o["type"], o["rows"] * out.length)
         if out.vectors != source.vectors * source.length:
             raise Trapped("CIM0505")
-        codes = [x - o["first"] for x in self._flat(source)]
-        if any(not 0 <= x < o["rows"] for x in codes):
-            raise Trapped("CIM0518")
+        codes = self._entries(source, o["first"], o["rows"])
         return self._write(out, [v for x in codes for v in table[x * out.length : (x + 1) * out.length]])
 
     def do_select(self, o: dict[str, Any]) -> str:
@@ -760,7 +828,8 @@ class Executor:
         for stream in (a, b, out):
             self._require_count(stream, c.vectors * c.length)
         choices = zip(self._flat(c), self._flat(a), self._flat(b), strict=True)
-        return self._write(out, [x if chosen != o["zero"] else y for chosen, x, y in choices])
+        turned = "select the other way round" in self.faults
+        return self._write(out, [x if (chosen != o["zero"]) != turned else y for chosen, x, y in choices])
 
     def do_pick(self, o: dict[str, Any]) -> str:
         source, out, group = self._in(o["in"]), self._out(o["out"], None), o["group"]
@@ -779,6 +848,7 @@ class Executor:
         self._require_count(out, source.vectors)
         found = []
         for x in self._read(source):
-            wanted = max(x) if o["which"] == "largest" else min(x)
-            found.append(x.index(wanted) if o["tie"] == "first" else len(x) - 1 - x[::-1].index(wanted))
+            wanted = max(x) if o["which"] == "largest" or "argmax takes the largest" in self.faults else min(x)
+            is_first = o["tie"] == "first" or "argmax takes the first of equals" in self.faults
+            found.append(x.index(wanted) if is_first else len(x) - 1 - x[::-1].index(wanted))
         return self._write(out, found)
