@@ -8,6 +8,9 @@ VENV  := .venv
 STAMP := $(VENV)/.made-from-pyproject
 BIN   := $(VENV)/bin
 
+COVERAGE := --cov=cimc.isa --cov=cimc.backends.machine --cov=cimc.backends.noise --cov=cimc.passes.requantise \
+	--cov-branch --cov-report=term-missing:skip-covered
+
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
 MAKEFLAGS   += --no-print-directory
@@ -46,8 +49,8 @@ types: $(STAMP)  ## check the types strictly, over a link tree of the four folde
 	@cd build/types/cimc && ln -s ../../../compiler/* ../../../passes ../../../backends ../../../isa .
 	@$(BIN)/mypy | sed -E 's#^build/types/cimc/(passes|backends|isa)/#\1/#; s#^build/types/cimc/#compiler/#'
 
-nightly: $(STAMP)  ## run every test, the slow ones as well
-	@PROGRAMS=10000 $(BIN)/pytest -q -n 2 -m "nightly or not nightly" $(PYTEST_ARGS)
+nightly: $(STAMP)  ## run every test, the slow ones as well; print the branches of isa/ and the number rules that none takes
+	@PROGRAMS=10000 $(BIN)/pytest -q -n 2 -m "nightly or not nightly" $(COVERAGE) $(PYTEST_ARGS)
 
 deep: $(STAMP)  ## hold 100,000 random programs against every executor; some hours
 	@PROGRAMS=100000 $(BIN)/pytest -q tests/backends/test_random_programs.py $(PYTEST_ARGS)

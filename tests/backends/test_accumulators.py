@@ -105,3 +105,5 @@ def test_dividends_end_where_accumulators_do(new, written, trapped, sign):
     sketch = two(new).data(0, [sign * (least - 1)], (1,), "i32")
     assert written(sketch.put("div", **numbers)) == [round(sign * (least - 1) * MOST / (4 << SHIFT))]
     assert trapped(two(new).data(0, [sign * least], (1,), "i32").put("div", **numbers)) == "CIM0515"
+    pair = new().data(0, [1, sign * least], (2,), "i32").data(1, [4, 4], (2,)).tensor(2, (2,), type="i32")
+    assert trapped(pair.put("div", **numbers)) == "CIM0515"
