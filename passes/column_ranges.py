@@ -253,6 +253,16 @@ class Statistics:
         signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
         return (float(converter / 12.0 / signal), float(conductance / 12.0 / signal)) if signal > 0.0 else (0.0, 0.0)
 
+    def rounding_shares(self) -> tuple[float, float]:
+        """Return what the codes of the input, and the conductances, are rounded by, as power over signal power."""
+        power = np.square(self.step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]
+        inputs = sum(
+            float((np.square(self.matrix[:, a:b], dtype=np.float64).sum(axis=1) * np.square(self.step[:, block])).sum())
+            for block, (a, b) in enumerate(itertools.pairwise(self.cuts))
+        )
+        signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
+        return (inputs / 12.0 / signal, float(power.sum() / 12.0 / signal)) if signal > 0.0 else (0.0, 0.0)
+
 
 def measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, shared: bool) -> dict[str, Statistics]:
     found = {}

@@ -32,7 +32,7 @@ def within_bound(options: argparse.Namespace, request: Request) -> "tuple[Compil
     from cimc.driving.raising import raised
 
     found = raised(path, request, bound)
-    return compile_model(path, found.request), found
+    return found.compilation, found
 
 
 def facts_of(found: "Raised | None") -> dict[str, Any]:

@@ -36,6 +36,7 @@ from cimc.passes.pipeline import (
     require_order,
     rows_of,
     stems,
+    up_to_pass,
     up_to_stage,
 )
 from cimc.passes.ranges import Ranges
@@ -109,8 +110,12 @@ def _programmed(graph: Graph, ranges: Ranges, request: Request) -> Compilation:
 
 def compile_to_stage(path: Path, request: Request, stage: str) -> Graph:
     """Return the graph at a stage of the pipeline (passes.pipeline.STAGES)."""
-    part = replace(request, pipeline=up_to_stage(request.pipeline, stage))
-    return _compiled(path, part)[0]
+    return _compiled(path, replace(request, pipeline=up_to_stage(request.pipeline, stage)))[0]
+
+
+def compile_to_pass(path: Path, request: Request, name: str) -> Graph:
+    """Return the graph behind a pass, or behind all where the pipeline does not have it."""
+    return _compiled(path, replace(request, pipeline=up_to_pass(request.pipeline, name)))[0]
 
 
 def run_pipeline(graph: Graph, request: Request) -> Graph:

@@ -35,8 +35,9 @@ REQUEST = Request(load_target("ideal"), data=lambda _: {"x": X})
 
 def test_what_meets_the_bound_is_left_alone(path: Path) -> None:
     found = raised(path, REQUEST, Bound(decibels=1.0))
-    assert found.request.pipeline == DEFAULT and found.after is found.before
-    kept = compile_model(path, found.request).emission.program
+    assert found.after is found.before and not found.facts()["raised"]
+    kept = found.compilation.emission.program
+    assert kept.meta["options"]["pipeline"] == DEFAULT
     assert program_digest(kept) == program_digest(compile_model(path, REQUEST).emission.program)
 
 
@@ -44,14 +45,16 @@ def test_no_more_is_raised_than_the_bound_takes(path: Path) -> None:
     """Bits for the logarithm reach it; room for data that calibration has not seen is not asked for."""
     found = raised(path, REQUEST, Bound(decibels=25.0))
     assert found.before.least < 25.0 <= found.after.least
-    assert found.after.steps == FREE[:1] and "quantise{digital_bits=16}" in found.request.pipeline
+    assert found.after.choice.steps == FREE[:1] and not found.after.choice.slices
+    assert "quantise{digital_bits=16}" in found.compilation.emission.program.meta["options"]["pipeline"]
     assert found.facts()["before"]["mvms"] == found.facts()["after"]["mvms"]
 
 
 def test_an_option_of_the_user_stands(path: Path) -> None:
     pipeline = DEFAULT.replace("quantise", "quantise{digital_bits=14}")
     found = raised(path, Request(REQUEST.target, pipeline, data=REQUEST.data), Bound(decibels=200.0))
-    assert "digital_bits=14" in found.request.pipeline and "digital_bits=16" not in found.request.pipeline
+    pipeline = found.compilation.emission.program.meta["options"]["pipeline"]
+    assert "digital_bits=14" in pipeline and "digital_bits=16" not in pipeline
 
 
 @pytest.fixture
@@ -73,7 +76,7 @@ def test_a_bound_out_of_reach_is_told_and_the_best_program_written(
 ) -> None:
     assert main(["compile", *files, "--no-float-check", "--min-sqnr", "200", "--json"]) == 1
     said = capsys.readouterr()
-    assert json.loads(said.out)["raised"]["steps"] and "--min-sqnr asks for 200" in said.err
+    assert json.loads(said.out)["raised"]["raised"] and "--min-sqnr asks for 200" in said.err
     assert Path(files[6]).is_file()
 
 
