@@ -20,11 +20,8 @@ from cimc.isa.phases import reach
 from cimc.passes.column_ranges import full_scale_blocks, largest_weights
 from cimc.passes.read_phases import phases_of
 from cimc.passes.requantise import multipliers, offsets
-from cimc.passes.slices import additions_behind, partial_code
+from cimc.passes.slices import PARTIAL_BITS, additions_behind, partial_code
 from cimc.targets import Target
-
-PARTIAL_BITS = 30
-"""Of partial sums of 32 bits: one is the sign's, one is left for drift factors above 1."""
 
 
 @dataclass(frozen=True)

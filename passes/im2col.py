@@ -1,6 +1,7 @@
 """Map convolutions and matrix products to matrix-vector streams, depthwise layers to where they cost less."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -19,9 +20,12 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_digits, fit_inputs
 from cimc.passes.requantise import code_clamp, multipliers, offsets
-from cimc.passes.slices import Digits, in_slices
+from cimc.passes.slices import Digits, digits_of, in_slices
+from cimc.passes.taps import fine_taps
 from cimc.targets import Target
 
+TAP_BITS = 8
+"""Of the taps that the depthwise unit reads."""
 WEIGHT_HIGH = 127
 """The largest weight of the depthwise unit: 8 bits, symmetric."""
 WAYS = ("auto", "digital", "array", "channels")
@@ -34,12 +38,14 @@ class Im2col:
 
     `depthwise` is digital, array (as many channels as a tile holds in one block-diagonal matrix), channels (a matrix
     for each), or auto: array where energy times delay is less there, or the target has no depthwise unit, and the cells
-    are free; else digital.
+    are free; else digital. `tap_bits` are those of the digital unit's taps: of more than 8, layers run twice there, on
+    the high and on the low digits of their taps.
     """
 
     name: ClassVar[str] = "im2col"
     target: Target
     depthwise: str = "auto"
+    tap_bits: int = 8
 
     def __call__(self, graph: Graph) -> Graph:
         if self.depthwise not in WAYS:
@@ -50,7 +56,7 @@ class Im2col:
         fit_inputs(graph, [op for op in layers if op not in sliced], self.target)
         for op in graph.operations:
             if isinstance(op, ConvOp) and ways.get(op) == "digital":
-                replace(op, [_depthwise(graph, op)])
+                replace(op, self._depthwise(graph, op))
             elif isinstance(op, ConvOp) and ways.get(op) == "array":
                 replace(op, [_diagonal(graph, op, self.target)])
             elif isinstance(op, ConvOp):
@@ -69,6 +75,11 @@ class Im2col:
             whole.erase()
         else:
             replace(op, [whole])
+
+    def _depthwise(self, graph: Graph, op: ConvOp) -> Sequence[Operation]:
+        """Return a layer of the digital unit: once where the model's own taps have 8 bits or no more are asked for."""
+        digits = digits_of(self.tap_bits, TAP_BITS)
+        return [_depthwise(graph, op)] if digits is None or _has_own_taps(graph, op) else fine_taps(graph, op, digits)
 
     def _ways(self, graph: Graph) -> dict[Operation, str]:
         """Return where each depthwise layer goes: digital, array or channels."""
@@ -190,11 +201,16 @@ def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:
     )
 
 
+def _has_own_taps(graph: Graph, op: ConvOp) -> bool:
+    """Return whether the model gives the taps as whole multiples, of 8 bits, of known steps."""
+    if op.steps is None:
+        return False
+    largest = np.max(np.abs(graph.weights.get(op.weight).astype(np.float64)), axis=(0, 1, 2))
+    return bool(np.all(np.rint(largest / graph.weights.get(op.steps).astype(np.float64)) <= WEIGHT_HIGH))
+
+
 def _tap_steps(graph: Graph, op: ConvOp, weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the real value of one code of each output's taps: the model's own, or such that the codes are 8-bit."""
-    largest = np.max(np.abs(weight), axis=(0, 1, 2))
-    if op.steps is not None:
-        given = graph.weights.get(op.steps).astype(np.float64)
-        if np.all(np.rint(largest / given) <= WEIGHT_HIGH):
-            return given
-    return np.asarray(largest / WEIGHT_HIGH)
+    if op.steps is not None and _has_own_taps(graph, op):
+        return graph.weights.get(op.steps).astype(np.float64)
+    return np.asarray(np.max(np.abs(weight), axis=(0, 1, 2)) / WEIGHT_HIGH)

@@ -1,6 +1,6 @@
 """Slices: a layer's input in two digits that the DAC takes, its weights in two matrices, joined by one rounding."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,8 @@ COARSE_TOP = 127
 """Steps a polarity of the coarse one of two matrices: the array holds each of them as a whole number of units."""
 PARTIAL_TOP = (1 << 31) - 1
 """The largest partial sum that activation memory holds."""
+PARTIAL_BITS = 30
+"""Of partial sums in memory: one is the sign's, one is left for drift factors above 1."""
 PARTIAL_SHIFT = 16
 """Bits behind the point of a partial sum before conductances say how many there are (passes/conductance.py)."""
 
@@ -93,14 +95,14 @@ def _split(graph: Graph, op: MvmOp, digits: Digits) -> list[Computed]:
             "scale": graph.weights.add(f"{label}.digits.scale", np.array([multiplier], np.int32)),
             "offset": graph.weights.add(f"{label}.digits.offset", np.array([0], np.int64)),
             "shift": integer(shift),
-            **_clamp(_digit(code, digits.high, 1.0)),
+            **clamp_of(_digit(code, digits.high, 1.0)),
         },
     )
     low_code = CodeType.of(code_of(high.out).bits.data, -digits.low, digits.low, 0, code.scale.data)
     low = AddOp.create(
         operands=[op.x, high.out],
         result_types=[code_tensor(shape, low_code)],
-        properties={"label": text(f"{label}.digits.low"), **_weighted(1, -digits.radix, 0, 0), **_clamp(low_code)},
+        properties={"label": text(f"{label}.digits.low"), **_weighted(1, -digits.radix, 0, 0), **clamp_of(low_code)},
     )
     return [high, low]
 
@@ -111,7 +113,8 @@ def _digit(code: CodeType, top: int, scale: float) -> CodeType:
     return CodeType.of(top.bit_length() + 1, low, high, 0, scale)
 
 
-def _clamp(code: CodeType) -> dict[str, Integer]:
+def clamp_of(code: CodeType) -> dict[str, Integer]:
+    """Return the properties of an operation that clamps to all codes."""
     return {"low": integer(code.low.data), "high": integer(code.high.data)}
 
 
@@ -140,7 +143,7 @@ def _product(graph: Graph, op: MvmOp, x: SSAValue, label: str, weight: WeightRef
     none = np.zeros(op.matrix[0] * op.matrix[2])
     kept = {name: value for name in ("window", "skip_zeros") if (value := op.properties.get(name)) is not None}
     bias = graph.weights.add(f"{label}.bias", none)
-    properties = {"label": text(label), "weight": weight, "bias": bias, **_clamp(partial), **kept}
+    properties = {"label": text(label), "weight": weight, "bias": bias, **clamp_of(partial), **kept}
     if steps is not None:
         properties["steps"] = steps
     return MvmOp.create(operands=[x], result_types=[code_tensor(shape_of(op.out), partial)], properties=properties)
@@ -154,20 +157,28 @@ def partial_code(code: CodeType, shift: int) -> CodeType:
 def _summed(op: MvmOp, products: Sequence[Computed]) -> list[AddOp]:
     """Return the additions of all products; the last one rounds, adds the zero point and clamps."""
     total, sums = products[0].out, list[AddOp]()
-    for number, product in enumerate(products[1:], 2):
-        is_last = number == len(products)
-        partial, code = code_of(product.out), code_of(op.out)
-        rounding = _weighted(1, 1, code.zero.data << PARTIAL_SHIFT, PARTIAL_SHIFT) if is_last else _weighted(1, 1, 0, 0)
-        clamp = {"low": op.low, "high": op.high} if is_last else _clamp(partial)
-        label = op.label if is_last else text(f"{op.label.data}.sum.{number}")
+    for number, product in enumerate(products[1:-1], 2):
+        label = text(f"{op.label.data}.sum.{number}")
         made = AddOp.create(
             operands=[total, product.out],
-            result_types=[op.out.type if is_last else product.out.type],
-            properties={"label": label, **rounding, **clamp},
+            result_types=[product.out.type],
+            properties={"label": label, **_weighted(1, 1, 0, 0), **clamp_of(code_of(product.out))},
         )
         total = made.out
         sums.append(made)
-    return sums
+    clamp = {"low": op.low, "high": op.high}
+    return [*sums, rounded_sum(op.label.data, total, products[-1].out, code_of(op.out), PARTIAL_SHIFT, clamp)]
+
+
+def rounded_sum(
+    label: str, a: SSAValue, b: SSAValue, code: CodeType, shift: int, clamp: Mapping[str, Integer]
+) -> AddOp:
+    """Return the addition of two partial sums that rounds them to codes, of which it adds the zero point."""
+    return AddOp.create(
+        operands=[a, b],
+        result_types=[code_tensor(shape_of(a), code)],
+        properties={"label": text(label), **_weighted(1, 1, code.zero.data << shift, shift), **clamp},
+    )
 
 
 def additions_behind(op: MvmOp) -> list[AddOp]:

@@ -42,6 +42,7 @@ class Step:
 
 FREE = (
     Step("16 bits for all that the digital unit reads", "quantise", {"digital_bits": "16"}),
+    Step("16-bit taps of depthwise layers, which run twice", "im2col", {"tap_bits": "16"}),
     Step("codes of 16 bits reach twice as far as the data", "calibrate", {"room": "2.0"}),
 )
 """What costs no array time: bits first, for wide codes are what room can be given to."""
