@@ -9,7 +9,8 @@ from cimc.backends.plan.memory import Array
 from cimc.isa.table import LOOP_DEPTH
 
 BLOCK = 16
-PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY, COPY = range(7)
+KINDS = range(7)
+PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY, COPY = KINDS
 TYPES = {"i8": 0, "u8": 1, "i16": 2, "u16": 3, "i32": 4}
 LEVELS = ("plain", "avx2", "avx512", "vnni")
 
@@ -146,10 +147,9 @@ class Library:
 
     def __init__(self, path: str) -> None:
         loaded = ctypes.CDLL(path)
-        sizes = [loaded.cimc_sizes(which) for which in range(5)]
-        self.current = sizes == [
-            ctypes.sizeof(kind) for kind in (NativeStep, Part, Batch, NativeNoise, NativeConverter)
-        ]
+        structures = (NativeStep, Part, Batch, NativeNoise, NativeConverter)
+        known = [*map(ctypes.sizeof, structures), len(KINDS)]
+        self.current = known == [loaded.cimc_sizes(which) for which in range(len(known))]
         self.levels = LEVELS[: loaded.cimc_levels()]
         self._loaded = loaded
 

@@ -160,7 +160,7 @@ EXPORT int cimc_levels(void) {
 }
 
 EXPORT int cimc_sizes(int which) {
-    const size_t sizes[] = {sizeof(Step), sizeof(Part), sizeof(Batch), sizeof(Noise), sizeof(Converter)};
+    const size_t sizes[] = {sizeof(Step), sizeof(Part), sizeof(Batch), sizeof(Noise), sizeof(Converter), KINDS};
     return (int)sizes[which];
 }
 

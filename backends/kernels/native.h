@@ -7,7 +7,7 @@
 enum { BLOCK = 16 };  /* columns or channels are handled in blocks of this many; every table is padded to them */
 enum { DEPTH = 4 };   /* loops nest so deep */
 
-enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY, COPY };
+enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY, COPY, KINDS };
 
 enum Type { I8, U8, I16, U16, I32 };
 
