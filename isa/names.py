@@ -5,6 +5,11 @@ def shown(text: str, longest: int = 400) -> str:
     """Return text that holds names from files on one line: control characters escaped, a long middle left out."""
     if len(text) > longest:
         text = f"{text[: longest // 2]} ... {text[-(longest // 2) :]}"
+    return escaped(text)
+
+
+def escaped(text: str) -> str:
+    """Return text with its control characters escaped, newlines too."""
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

@@ -12,6 +12,7 @@ from cimc.isa.budgets import OverBudget
 from cimc.isa.documents import json_value, toml_value
 from cimc.isa.errors import BUDGET, INVALID
 from cimc.isa.names import shown
+from cimc.report.markup import element
 from cimc.sweep.grid import read_grid
 from cimc.targets.target import load_target
 
@@ -97,3 +98,7 @@ def test_targets_are_read_by_the_same_road(tmp_path):
     with pytest.raises(OverBudget) as raised:
         load_target(str(tmp_path / "t.toml"))
     assert raised.value.status == BUDGET
+
+
+def test_names_in_pages_keep_to_their_line():
+    assert element("td", "a\n\x1b<b>", title="x\ny") == '<td title="x\\ny">a\\n\\x1b&lt;b&gt;</td>'

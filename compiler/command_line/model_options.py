@@ -5,7 +5,7 @@ import argparse
 from cimc.command_line.bound_options import add_bound_options
 from cimc.command_line.feeding_options import add_feeding_options
 from cimc.command_line.noise_options import add_aim_options, add_training_noise_options
-from cimc.command_line.numbers import count, factor
+from cimc.command_line.numbers import count, percent
 from cimc.command_line.shared_options import add_json, add_model_root
 
 
@@ -137,7 +137,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", metavar="N", help="of everything random (default 0): equal seeds give equal bytes")
     parser.add_argument(
         "--most-lost",
-        type=factor,
+        type=percent,
         default=2.0,
         metavar="P",
         help="percent of the samples kept back that may become wrong without noise (default 2)",

@@ -2,6 +2,8 @@
 
 import html
 
+from cimc.isa.names import escaped
+
 
 class Markup(str):
     """Text that is markup already; every other string is escaped where it is put into an element."""
@@ -12,13 +14,18 @@ class Markup(str):
 def element(name: str, *children: object, **attributes: object) -> Markup:
     """Return an element; `class_` and the like lose their last _, and _ within names becomes -. None is left out."""
     stated = ((key.rstrip("_").replace("_", "-"), value) for key, value in attributes.items() if value is not None)
-    said = "".join(f' {key}="{html.escape(str(value))}"' for key, value in stated)
+    said = "".join(f' {key}="{_text(value)}"' for key, value in stated)
     return Markup(f"<{name}{said}>{joined(*children)}</{name}>")
 
 
 def joined(*children: object) -> Markup:
     """Return children one behind another, each escaped unless it is markup."""
-    return Markup("".join(child if isinstance(child, Markup) else html.escape(str(child)) for child in children))
+    return Markup("".join(child if isinstance(child, Markup) else _text(child) for child in children))
+
+
+def _text(value: object) -> str:
+    """Return text that neither ends where it stands nor hides: names may hold anything."""
+    return html.escape(escaped(str(value)))
 
 
 def table(heads: list[str], rows: list[list[object]], *, sortable: bool = False) -> Markup:

@@ -34,9 +34,10 @@ class Target:
     def with_constants(self, changes: Mapping[str, Any]) -> "Target":
         """Return the target with other values of some constants, derived ones, without bounds of their own."""
         problems = [f"{key}: {problem}" for key, value in changes.items() if (problem := CONSTANTS[key].problem(value))]
+        merged = {**self.constants, **changes}
+        problems += [] if problems else misfits(merged)
         if problems:
             raise DiagnosticError([Diagnostic("CIM0301", problem) for problem in problems])
-        merged = {**self.constants, **changes}
         return replace(
             self,
             name=",".join([self.name, *(f"{key}={_shown(value).strip(chr(34))}" for key, value in changes.items())]),

@@ -197,3 +197,8 @@ def test_the_machine_of_a_program_has_its_targets_ranges(name: str):
     facts = machine({"target": target.sections()})
     assert (facts.dac_range, facts.adc_range) == (target.dac_range, target.adc_range)
     assert facts.full_conductance == target.full_conductance
+
+
+def test_constants_that_do_not_go_together_are_no_change() -> None:
+    with pytest.raises(CimcError, match=r"adc\.codes"):
+        load_target("aon-cim,adc.codes=unsigned")
