@@ -4,7 +4,7 @@
 
 CASES.tsv has a line KIND<tab>FILE for each file in the folder FILES; BASE holds sound files to go with them
 (digits.onnx, digits.asm, digits_test.npz, ranges.json, layers.npz). Each command runs in a fork of a process that has
-imported cimc, with 6 GiB of address space and 60 s; memory and time are those of the fork.
+imported cimc, with 6 GiB of address space and 60 s of processor time; memory and time are those of the fork.
 """
 
 import os
@@ -31,12 +31,14 @@ from cimc.isa.errors import INTERNAL
 ADDRESS_SPACE, SECONDS = 6 << 30, 60
 MOST_BYTES, MOST_SECONDS = 300 << 20, 20
 """What any file below 1 MB may cost."""
+WAITED = 10
+"""How often its processor time a command may take by the clock, where a machine does much else or nothing happens."""
 SMALL = 1_000_000
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one command came to: status (negative: a signal), seconds, peak bytes, and what it said first."""
+    """What one command came to: status (negative: a signal), processor seconds, peak bytes, and what it said first."""
 
     file: Path
     command: str
@@ -101,6 +103,7 @@ def _child(command: Sequence[str]) -> NoReturn:
     """Run one command as the whole of this process, its output in the file `said`."""
     os.setsid()
     resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
     for descriptor, path in ((0, os.devnull), (1, os.devnull), (2, "said")):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644), descriptor)
     status = 99
@@ -118,12 +121,12 @@ def measured(file: Path, command: Sequence[str]) -> Outcome:
     if child == 0:
         _child(command)
     while not (ended := os.wait4(child, os.WNOHANG))[0]:
-        if time.monotonic() - started > SECONDS:
+        if time.monotonic() - started > WAITED * SECONDS:
             os.killpg(child, signal.SIGKILL)
         time.sleep(0.01)
     said = Path("said").read_text(errors="replace").strip().partition("\n")[0]
-    status, peak = os.waitstatus_to_exitcode(ended[1]), ended[2].ru_maxrss << 10
-    return Outcome(file, command[0], status, time.monotonic() - started, peak, said[:200])
+    status, used = os.waitstatus_to_exitcode(ended[1]), ended[2]
+    return Outcome(file, command[0], status, used.ru_utime + used.ru_stime, used.ru_maxrss << 10, said[:200])
 
 
 def outcomes(files: Path, base: Path, cases: Path, kinds: Sequence[str]) -> Iterator[Outcome]:
