@@ -50,10 +50,10 @@ types: $(STAMP)  ## check the types strictly, over a link tree of the four folde
 	@$(BIN)/mypy | sed -E 's#^build/types/cimc/(passes|backends|isa)/#\1/#; s#^build/types/cimc/#compiler/#'
 
 nightly: $(STAMP)  ## run every test, the slow ones as well; print the branches of isa/ and the number rules that none takes
-	@PROGRAMS=10000 $(BIN)/pytest -q -n 2 -m "nightly or not nightly" $(COVERAGE) $(PYTEST_ARGS)
+	@PROGRAMS=10000 FUZZ_SECONDS=60 $(BIN)/pytest -q -n 2 -m "nightly or not nightly" $(COVERAGE) $(PYTEST_ARGS)
 
-deep: $(STAMP)  ## hold 100,000 random programs against every executor; some hours
-	@PROGRAMS=100000 $(BIN)/pytest -q tests/backends/test_random_programs.py $(PYTEST_ARGS)
+deep: $(STAMP)  ## hold 100,000 random programs against every executor, damage files for two hours; some hours
+	@PROGRAMS=100000 FUZZ_SECONDS=600 $(BIN)/pytest -q tests/backends/test_random_programs.py tests/fuzzing $(PYTEST_ARGS)
 
 mutants: $(STAMP)  ## break the semantic core in 300 seeded places and ask the tests; BENCH_ARGS="--only noise"
 	@$(BIN)/python samples/bench/mutants.py $(BENCH_ARGS)
