@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
-from difflib import get_close_matches
 
 from cimc.isa.errors import BUDGET, USAGE, CimcError, Code
+from cimc.isa.names import did_you_mean
 
 CODES: Mapping[str, Code] = {
     "CIM0006": Code(
@@ -88,8 +88,7 @@ def _change(text: str) -> tuple[str, int]:
     name, _, value = text.partition("=")
     names = list(asdict(Budgets()))
     if name not in names:
-        near = get_close_matches(name, names, 1)
-        hint = f"did you mean {near[0]}?" if near else f"the budgets are {', '.join(names)}"
+        hint = did_you_mean(name, names, f"the budgets are {', '.join(names)}")
         raise OverBudget("CIM0007", f"there is no budget named {name!r}", hint)
     unit = value[-3:] if value[-3:] in FACTORS else ""
     digits = value.removesuffix(unit)

@@ -1,4 +1,6 @@
-"""Names from files as people see them: the one place that renders them."""
+"""Names from files and of people: how they are shown, and what one that is not known may have meant."""
+
+from collections.abc import Iterable
 
 
 def shown(text: str, longest: int = 400) -> str:
@@ -18,3 +20,16 @@ def shown_lines(text: str, longest: int = 4000) -> str:
     first, *rest = text.split("\n")
     further = [line if line.startswith(" ") else f"    {line}" for line in rest]
     return "\n".join(shown(line, longest) for line in (first, *further))
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return the hint for a word that is not known: the nearest that is, or `otherwise`."""
+    near = nearest(word, known)
+    return f"did you mean {near}?" if near else otherwise
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word that a word is most like, None where it is like none."""
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(word, list(known), 1)), None)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
 
 from cimc.isa.errors import IsaError
+from cimc.isa.names import did_you_mean
 from cimc.isa.preprocessing import Preprocessing
 from cimc.isa.table import BY_NAME, Field, Spec
 
@@ -47,8 +47,7 @@ def instruction(name: str, **operands: Operand | str) -> Instruction:
     Raises IsaError CIM0402 for an unknown instruction, CIM0403 for operands that are not those of its table entry.
     """
     if name not in BY_NAME:
-        near = get_close_matches(name, BY_NAME, 1)
-        raise IsaError("CIM0402", f"unknown instruction {name!r}", f"did you mean {near[0]}?" if near else "")
+        raise IsaError("CIM0402", f"unknown instruction {name!r}", did_you_mean(name, BY_NAME))
     fields = {field.name if field.name != "in" else "in_": field for field in BY_NAME[name].fields}
     for operand in (*fields, *operands):
         if operand not in operands or operand not in fields:

@@ -1,11 +1,11 @@
 """What is wrong with a line of program text that the grammar refuses, said for people."""
 
-import difflib
 import re
 from collections.abc import Iterable
 
 from cimc.isa.errors import IsaError
 from cimc.isa.grammar import HEADER, positional
+from cimc.isa.names import nearest
 from cimc.isa.table import BY_NAME, Field, Spec
 
 _WORD = re.compile(r'"(?:[^"\\]|\\.)*"?|[.\w]+|.')
@@ -28,8 +28,8 @@ def syntax_error(line: str, column: int) -> IsaError:
 
 def unknown(code: str, message: str, word: str, known: Iterable[str]) -> IsaError:
     """Return an error about an unknown word, with the nearest known one as its hint."""
-    nearest = difflib.get_close_matches(word, list(known), 1)
-    return IsaError(code, message, f"did you mean {nearest[0]!r}?" if nearest else "")
+    near = nearest(word, known)
+    return IsaError(code, message, f"did you mean {near!r}?" if near else "")
 
 
 def wanted_value(field: Field) -> str:

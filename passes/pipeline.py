@@ -3,13 +3,13 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from difflib import get_close_matches
 from enum import Enum
 from typing import Any, ClassVar, Protocol
 
 from cimc.diagnostics import fail
 from cimc.evaluate import Batch
 from cimc.ir.graph import Graph
+from cimc.isa.names import did_you_mean
 from cimc.passes.calibrate import Calibrate
 from cimc.passes.column_ranges import ColumnRanges
 from cimc.passes.compensation import Compensation
@@ -241,8 +241,7 @@ def with_options(text: str, changes: str) -> str:
     for change in _split(changes):
         (stem,) = stems(change)
         if stem not in stems(text):
-            near = get_close_matches(stem, stems(text), 1)
-            hint = f"did you mean {near[0]}?" if near else f"passes: {', '.join(stems(text))}"
+            hint = did_you_mean(stem, stems(text), f"passes: {', '.join(stems(text))}")
             raise fail("CIM0305", f"there is no pass named {stem!r}", hint=hint)
         names[stems(text).index(stem)] = change.strip()
     return ",".join(names)
@@ -278,12 +277,8 @@ def _build(name: str, parameters: Mapping[str, tuple[Any, ...]], setting: Settin
     row = next((row for row in PASSES if row.name == name), None)
     if row is None:
         known = [row.name for row in PASSES]
-        near = get_close_matches(name, known, 1)
-        raise fail(
-            "CIM0305",
-            f"there is no pass named {name!r}",
-            hint=f"did you mean {near[0]}?" if near else f"passes: {', '.join(known)}",
-        )
+        hint = did_you_mean(name, known, f"passes: {', '.join(known)}")
+        raise fail("CIM0305", f"there is no pass named {name!r}", hint=hint)
     options = {option.name: option for option in row.options}
     values = {key: getattr(setting, key) for key in SETTING_FIELDS if key in row.fields}
     for key, value in parameters.items():

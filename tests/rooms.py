@@ -53,7 +53,7 @@ GROUND = {
 
 MAY_IMPORT: dict[str, set[str]] = {
     "isa": NUMBERS | FILES,
-    "isa.budgets": {"isa"},
+    "isa.budgets": {"isa", "isa.names"},
     "isa.documents": {"isa.budgets"},
     "isa.names": set(),
     "isa.opening": {"isa.budgets"},

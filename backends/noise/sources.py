@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.chip import Chip
 from cimc.backends.noise.profiles import Profile, load_profile
 from cimc.backends.noise.table import DEFAULTS, NAMES
+from cimc.isa.names import did_you_mean
 
 LATEST = (1 << 40) - 1
 """The last second that a `time` instruction can name."""
@@ -66,6 +66,5 @@ def require_sources(names: Iterable[str]) -> None:
     """Raise Refusal unless every name is a source."""
     for name in sorted(names):
         if name not in NAMES:
-            near = get_close_matches(name, NAMES, 1)
-            hint = f"did you mean {near[0]}?" if near else f"known sources: {', '.join(NAMES)}"
+            hint = did_you_mean(name, NAMES, f"known sources: {', '.join(NAMES)}")
             raise Refusal("CIM0531", f"there is no noise source named {name!r}", hint)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any
 
-from cimc.command_line.parsing import did_you_mean
+from cimc.command_line.parsing import hint_for
 from cimc.diagnostics import fail
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.documents import toml_value
@@ -75,7 +75,7 @@ def _show_noise(options: argparse.Namespace, name: str) -> int:
         text = profile_text(name)
         sys.stdout.write(f"{json.dumps(toml_value(text, name))}\n" if options.json else text)
         return 0
-    hint = did_you_mean(name, known, f"one of {', '.join(known)}, or a .toml file")
+    hint = hint_for(name, known, f"one of {', '.join(known)}, or a .toml file")
     raise Refusal("CIM0531", f"there is no noise profile or source named {name!r}", hint)
 
 
@@ -98,7 +98,7 @@ def passes_command(options: argparse.Namespace) -> int:
     known = {row.name: row for row in PASSES}
     name = _name(options, known)
     if name not in known:
-        hint = did_you_mean(name, known, f"one of {', '.join(known)}")
+        hint = hint_for(name, known, f"one of {', '.join(known)}")
         raise fail("CIM0305", f"there is no pass named {name!r}", hint=hint)
     row = known[name]
     facts = {"name": name, "does": cleandoc(row.kind.__doc__ or ""), "reason": row.reason, "requires": row.requires}

@@ -9,7 +9,7 @@ import numpy as np
 from cimc.backends.bringup.stepping import Stepper
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.noise_options import noise_of
-from cimc.command_line.parsing import did_you_mean
+from cimc.command_line.parsing import hint_for
 from cimc.command_line.tracing import sample_codes
 from cimc.diagnostics import fail
 from cimc.isa.container import load_program
@@ -48,7 +48,7 @@ def _play(stepper: Stepper, lines: Iterable[str]) -> None:
 def _done(stepper: Stepper, name: str, *arguments: str) -> Iterator[str]:
     """Yield the lines that a command prints. Raises CimcError CIM0003 for one that does not exist."""
     if name not in COMMANDS:
-        hint = did_you_mean(name, COMMANDS, f"commands: {', '.join(COMMANDS)}, quit")
+        hint = hint_for(name, COMMANDS, f"commands: {', '.join(COMMANDS)}, quit")
         raise fail("CIM0003", f"there is no command {name!r}", hint=hint)
     try:
         return COMMANDS[name](stepper, *arguments)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cimc.command_line.files import weights_beside, writing
 from cimc.command_line.graph_files import write_graph
-from cimc.command_line.parsing import did_you_mean
+from cimc.command_line.parsing import hint_for
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.driver import Observer, synthetic_data
@@ -100,7 +100,7 @@ class _Printer:
         wanted = options.print_ir_after
         known = ["all", "changed", "import", *(row.name for row in PASSES)]
         if wanted is not None and wanted not in known:
-            hint = did_you_mean(wanted, known, f"one of {', '.join(known)}")
+            hint = hint_for(wanted, known, f"one of {', '.join(known)}")
             raise fail("CIM0003", f"--print-ir-after: there is no pass named {wanted!r}", hint=hint)
         return _Printer(wanted, options.timing, options.generic)
 

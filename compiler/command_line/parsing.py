@@ -4,14 +4,14 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
+from cimc.isa.names import did_you_mean
 
-def did_you_mean(word: str, known: Iterable[str], otherwise: str = "") -> str:
+
+def hint_for(word: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return the hint for a word that is not known: one that it begins, the nearest, or `otherwise`."""
-    from difflib import get_close_matches
-
     words = list(known)
-    near = [one for one in words if one.startswith(word)] or get_close_matches(word, words, 1)
-    return f"did you mean {near[0]}?" if near else otherwise
+    begun = [one for one in words if one.startswith(word)]
+    return f"did you mean {begun[0]}?" if begun else did_you_mean(word, words, otherwise)
 
 
 class Parser(argparse.ArgumentParser):
@@ -24,7 +24,7 @@ class Parser(argparse.ArgumentParser):
         """Parse as argparse does. A misspelt option is told before the one that is missing because of it."""
         for option in self._options_in(args):
             if option not in self._option_string_actions:
-                hint = did_you_mean(option, self._option_string_actions, self._help())
+                hint = hint_for(option, self._option_string_actions, self._help())
                 raise self._refusal(f"there is no option {option}", hint)
         return super().parse_known_args(args, namespace)
 
@@ -45,7 +45,7 @@ class Parser(argparse.ArgumentParser):
         if action.choices is None or value in action.choices:
             return
         what, known = str(action.metavar or action.dest).lower(), list(map(str, action.choices))
-        hint = did_you_mean(str(value), known, f"one of {', '.join(known)}")
+        hint = hint_for(str(value), known, f"one of {', '.join(known)}")
         raise self._refusal(f"there is no {what} {value!r}", hint)
 
     def _refusal(self, message: str, hint: str) -> Exception:

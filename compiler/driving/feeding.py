@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import DiagnosticError, fail
+from cimc.isa.names import did_you_mean
 from cimc.isa.preprocessing import Preprocessing, channel_axis, fault_of
 from cimc.isa.program import Port, Program
 
@@ -97,8 +97,7 @@ def require_inputs(feeding: Feeding, inputs: Mapping[str, bool]) -> None:
             if not any(inputs.values()):
                 raise _unfed("no input takes real numbers", inputs)
         elif name not in inputs:
-            near = get_close_matches(name, inputs, 1)
-            hint = f"did you mean {near[0]}?" if near else f"the inputs are {', '.join(inputs)}"
+            hint = did_you_mean(name, inputs, f"the inputs are {', '.join(inputs)}")
             raise fail("CIM0003", f"preprocessing is given for {name!r}, which is no input", hint=hint)
         elif not inputs[name]:
             raise _unfed(f"input {name!r} takes whole numbers", inputs)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from itertools import product
 from math import prod
 from pathlib import Path
@@ -14,6 +13,7 @@ from cimc.driving.durations import seconds
 from cimc.driving.feeding import EVERY, Values
 from cimc.isa.budgets import require
 from cimc.isa.documents import toml_value
+from cimc.isa.names import did_you_mean
 from cimc.isa.opening import named, read_regular
 from cimc.passes.pipeline import DEFAULT, with_options
 from cimc.targets.schema import CONSTANTS
@@ -272,8 +272,7 @@ def _value(path: Path, place: str, value: Any, wanted: str) -> Any:
 def _require_keys(path: Path, place: str, facts: Mapping[str, Any], known: Mapping[str, str]) -> None:
     for key in facts:
         if key not in known:
-            near = get_close_matches(key, list(known), 1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+            hint = did_you_mean(key, known, f"known: {', '.join(known)}")
             raise fail("CIM0206", f"{path}: {place} has no {key!r}", hint=hint)
 
 

@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.isa.documents import toml_value
 from cimc.isa.limits import CodeRange, code_range, converters, full_conductance
+from cimc.isa.names import did_you_mean
 from cimc.isa.opening import read_regular
 from cimc.tagged import TaggedText
 from cimc.targets.schema import CONSTANTS, misfits, stated_values
@@ -154,8 +154,7 @@ def _change(text: str) -> tuple[str, Any]:
     """Return path and value of a change, KEY=VALUE: a whole number, a number, true or false, or a word."""
     key, equals, value = text.partition("=")
     if not equals or key not in CONSTANTS:
-        near = get_close_matches(key, CONSTANTS, 1)
-        hint = f"did you mean {near[0]}?" if near else "`cimc target show aon-cim` lists the constants of a target"
+        hint = did_you_mean(key, CONSTANTS, "`cimc target show aon-cim` lists the constants of a target")
         raise fail("CIM0301", f"{text!r} does not change a constant of a target", hint=hint)
     for kind in (int, float):
         with suppress(ValueError):
@@ -172,8 +171,7 @@ def _unchanged(name: str) -> Target:
         except UnicodeDecodeError:
             raise fail("CIM0301", f"{name} is not UTF-8 text") from None
     if name not in built_in_names():
-        near = get_close_matches(name, built_in_names(), 1)
-        hint = f"did you mean {near[0]}?" if near else f"known targets: {', '.join(built_in_names())}"
+        hint = did_you_mean(name, built_in_names(), f"known targets: {', '.join(built_in_names())}")
         raise fail("CIM0302", f"there is no target named {name!r}", hint=hint)
     path = FOLDER / f"{name}.toml"
     if path.exists():

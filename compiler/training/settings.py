@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from difflib import get_close_matches
 from typing import Any
 
 from cimc.diagnostics import fail
+from cimc.isa.names import did_you_mean
 
 MODES = ("column", "refit")
 OBJECTIVES = ("classes", "values")
@@ -73,8 +73,7 @@ def changed(changes: Sequence[str]) -> Settings:
 def _value(name: str, text: str) -> Any:
     kinds: dict[str, Any] = {one.name: type(one.default) for one in fields(Settings)}
     if name not in kinds:
-        near = get_close_matches(name, kinds, 1)
-        hint = f"did you mean {near[0]}?" if near else f"settings: {', '.join(kinds)}"
+        hint = did_you_mean(name, kinds, f"settings: {', '.join(kinds)}")
         raise fail("CIM0003", f"training has no setting {name!r}", hint=hint)
     if kinds[name] is str:
         return _choice(name, text)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from cimc.backends.noise.profiles.curve import FORMS, Curve, Piece, constant
 from cimc.backends.noise.profiles.schema import CHOICES, CURVES, PIECE, REDRAWS, SCALARS
 from cimc.backends.noise.table import RANGE
 from cimc.isa.documents import toml_value
+from cimc.isa.names import did_you_mean
 from cimc.isa.opening import read_regular
 from cimc.tagged import TaggedText
 
@@ -67,8 +67,7 @@ def profile_text(name: str) -> str:
     if name in built_in_names():
         return (FOLDER / f"{name}.toml").read_text()
     if not name.endswith(".toml"):
-        near = get_close_matches(name, built_in_names(), 1)
-        hint = f"did you mean {near[0]}?" if near else f"known profiles: {', '.join(built_in_names())}"
+        hint = did_you_mean(name, built_in_names(), f"known profiles: {', '.join(built_in_names())}")
         raise Refusal("CIM0531", f"there is no noise profile named {name!r}", hint)
     try:
         return read_regular(name, "toml_bytes", f"the bytes of {name}").decode()
@@ -88,8 +87,7 @@ def _change(text: str) -> tuple[str, Decimal]:
         if number.is_finite():
             return key, number
         raise Refusal("CIM0531", f"{key} is to be {value}, a finite number is needed")
-    near = get_close_matches(key, [*SCALARS, *CURVES], 1)
-    hint = f"did you mean {near[0]}?" if near else "write NAME,section.key=value"
+    hint = did_you_mean(key, [*SCALARS, *CURVES], "write NAME,section.key=value")
     raise Refusal("CIM0531", f"{text!r} changes no constant of a noise profile", hint)
 
 
