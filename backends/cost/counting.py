@@ -12,6 +12,7 @@ from cimc.backends.cost.overlap import blocks_read, timed
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Machine, machine
 from cimc.backends.machine.traps import Trap
+from cimc.isa.conductances import targets
 from cimc.isa.limits import converters
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region, region
@@ -152,10 +153,8 @@ def _program(state: _Counting, i: Instruction) -> Counters:
 
 def _used(i: Instruction, conductances: bytes) -> int:
     """Return the cells of a block that hold weights: of one of diagonals, those that are programmed at all."""
-    cells: int = i["rows"] * i["cols"]
-    if i.choice("zeros") == "program":
-        return cells
-    return int(np.count_nonzero(np.frombuffer(conductances, "<i2", cells, i["data"])))
+    held = targets(conductances, i)
+    return held.size if i.choice("zeros") == "program" else int(np.count_nonzero(held))
 
 
 def _pattern(_: _Counting, i: Instruction) -> Counters:

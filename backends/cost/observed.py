@@ -12,6 +12,7 @@ from cimc.backends.cost.counting import phases_of
 from cimc.backends.cost.overlap import READING
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.observer import BlockProducts, Conversions, Observer, Products
+from cimc.isa.conductances import targets
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import region
 
@@ -62,9 +63,7 @@ class DataCounting(Observer):
 
     def _conductance(self, program: Program, one: Instruction) -> list[int]:
         """Return G+ + G- of each row of a block: targets, and what devices conduct that are never programmed."""
-        count = one["rows"] * one["cols"]
-        targets = np.abs(np.frombuffer(program.conductances, "<i2", count, one["data"]).astype(np.int64))
-        pairs = targets.reshape(one["rows"], one["cols"])
+        pairs = np.abs(targets(program.conductances, one).astype(np.int64))
         left = 2 * (pairs == 0).sum(axis=1) + (pairs != 0).sum(axis=1) if one.choice("zeros") == "skip" else 0
         whole: list[int] = (pairs.sum(axis=1) + self._machine.unprogrammed * left).tolist()
         return whole

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cimc.backends.silicon.expected_devices import Expected
-from cimc.backends.silicon.tile_evidence import Flags, Reals, TileEvidence
+from cimc.backends.silicon.tile_evidence import WIDER, Flags, Reals, TileEvidence
 
 RARE = -math.log(1e6)
 """Weight of a fault against health before anything was read: about one column in a million has one."""
@@ -19,8 +19,6 @@ LEAST = 12.0
 """A fault is told where it is e^12 times likelier than health, its rarity included."""
 LEAST_OF_DEVICE = 5.0
 """The same of a single stuck device, behind which the share of those stands already."""
-WIDER = (1.5, 2.0, 3.0, 5.0, 8.0)
-"""Factors by which programming may spread a column's devices."""
 TELLING = 1 / 8
 """Share of the highest target from which on devices tell how old a tile is."""
 AGAINST = 0.1
@@ -97,7 +95,7 @@ def _columns(evidence: TileEvidence, explained: Flags) -> Iterator[Fault]:
 
 def _column_weights(evidence: TileEvidence, explained: Flags) -> dict[str, Reals]:
     """Return the weights [columns] of what may be wrong with columns, by kind."""
-    wider = [_gain(evidence, evidence.spread(factor), explained).sum(axis=0) for factor in WIDER]
+    wider = [_gain(evidence, each, explained).sum(axis=0) for each in evidence.wider]
     return {
         "dead column": _gain(evidence, evidence.dead, explained).sum(axis=0) + RARE,
         "swapped pair": _gain(evidence, evidence.swapped, explained).sum(axis=0) + RARE,

@@ -21,6 +21,7 @@ from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.state import Write
 from cimc.backends.plan.steps import Step, Turns
 from cimc.backends.plan.walk import Plan, plan
+from cimc.isa.conductances import targets
 from cimc.isa.constants import ConstantMemory
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region, blocks_streamed, region
@@ -167,8 +168,8 @@ def _of_layer(program: Program, index: int, rows: Sequence[Array], seen: _Seen, 
     inputs = np.concatenate(rows).astype(np.float64)
     samples, vectors = (np.concatenate(each) for each in zip(*seen.places[index], strict=True))
     name, one = program.layer_name(index), program.instructions[index]
-    cells, gains = _cells(program), _gains(program)
-    blocks = tuple(cells[number] for number in blocks_streamed(one))
+    written, gains = _written(program), _gains(program)
+    blocks = tuple(region(written[number]) for number in blocks_streamed(one))
     lsb = [gains.get(block.tile, gains.get(-1)) for block in blocks]
     slopes = np.array([each.multiplier / 2.0**each.divide for each in lsb if each])
     if name + ADC in measured:
@@ -226,18 +227,18 @@ def _unclipped(program: Program, numbers: range, inputs: Reals, slopes: Reals) -
     """Return which products [n, cols] no ADC clips in any block, as far as the targets say: codes do not show it."""
     high, start = machine(program.meta).adc_range.high, 0
     found: NDArray[np.bool_] = np.ones((len(inputs), 1), bool)
-    data = {one["block"]: one["data"] for one in program.instructions if one.name == "program"}
+    written = _written(program)
     for slope, number in zip(slopes, numbers, strict=True):
-        cells = _cells(program)[number]
-        targets = np.frombuffer(program.conductances, "<i2", cells.rows * cells.cols, data[number])
-        sums = inputs[:, start : start + cells.rows] @ targets.reshape(cells.rows, cells.cols).astype(np.float64)
+        asked = targets(program.conductances, written[number]).astype(np.float64)
+        sums = inputs[:, start : start + len(asked)] @ asked
         found = found & (np.abs(slope * sums) < high)
-        start += cells.rows
+        start += len(asked)
     return found
 
 
-def _cells(program: Program) -> dict[int, Region]:
-    return {one["block"]: region(one) for one in program.instructions if one.name == "program"}
+def _written(program: Program) -> dict[int, Instruction]:
+    """Return the instruction that programs each block."""
+    return {one["block"]: one for one in program.instructions if one.name == "program"}
 
 
 def _gains(program: Program) -> dict[int, Gain]:

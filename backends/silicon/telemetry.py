@@ -21,6 +21,7 @@ from cimc.backends.machine.observer import Writes
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan, mixed, plan
 from cimc.backends.silicon.converter_use import ConverterCounts, ConverterUse
+from cimc.isa.conductances import targets
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region, blocks_streamed, region
 
@@ -163,9 +164,7 @@ class Telemetry:
 
     def _conductance_share(self, one: Instruction) -> float:
         """Return the mean over a block's columns of the largest target by the highest possible."""
-        count = one["rows"] * one["cols"]
-        targets = np.frombuffer(self.program.conductances, "<i2", count, one["data"]).reshape(one["rows"], one["cols"])
-        largest = np.abs(targets.astype(np.int32)).max(axis=0)
+        largest = np.abs(targets(self.program.conductances, one).astype(np.int32)).max(axis=0)
         return float(largest.mean()) / machine(self.program.meta).full_conductance
 
     def _run_both(self, accumulated: dict[int, Ratio]) -> dict[int, ConverterCounts]:

@@ -23,6 +23,8 @@ SILENT = 1.0
 """Codes below which a device is read as nothing."""
 STUCK_SHARE = 1e-4
 """Share of devices that may be stuck."""
+WIDER = (1.5, 2.0, 3.0, 5.0, 8.0)
+"""Factors by which programming may spread a column's devices."""
 NEAR = 1.0
 """Codes within which a device that is stuck reads zero or full conductance."""
 
@@ -58,13 +60,14 @@ class TileEvidence:
         normal = np.where(self.read < SILENT, np.maximum(normal, law.silent[targets]), normal)
         return np.where(self.written, np.log(normal + OUTLIERS / self.full), 0)
 
-    def spread(self, factor: float) -> Reals:
-        """Return the logarithms of densities where programming spreads devices by a factor more.
+    @cached_property
+    def wider(self) -> tuple[Reals, ...]:
+        """Of devices that programming spreads by each factor of WIDER more.
 
         Only devices whose spread is normal are looked at: at an end of the range it is not, however well programmed.
         """
-        wider = self.law.deviation * np.where(self.law.normal, factor, 1)
-        return self.under(replace(self.law, deviation=wider), self.targets)
+        spreads = [self.law.deviation * np.where(self.law.normal, factor, 1) for factor in WIDER]
+        return tuple(self.under(replace(self.law, deviation=each), self.targets) for each in spreads)
 
     @cached_property
     def dead(self) -> Reals:

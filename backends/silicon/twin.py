@@ -19,6 +19,7 @@ from cimc.backends.noise.device_tables import SATURATION
 from cimc.backends.noise.fixed_point import FINE_BITS
 from cimc.backends.silicon.layer_equations import Equations
 from cimc.isa.binary import program_digest
+from cimc.isa.conductances import targets
 from cimc.isa.manifest import target_hash
 from cimc.isa.program import Program
 from cimc.isa.region import Region, region
@@ -62,11 +63,12 @@ class Twin:
 def twin(program: Program, equations: Iterable[Equations], read_s: int = 0) -> Twin:
     """Return the chip that measured codes tell of; columns of layers that were not measured hold their targets."""
     facts = machine(program.meta)
-    differences, targets = _targets(program, facts), _targets(program, facts)
+    asked_of = _targets(program, facts)
+    differences = {number: each.copy() for number, each in asked_of.items()}
     offsets = defaultdict[int, Reals](lambda: np.zeros(facts.columns))
     found = list[ColumnEstimate]()
     for one in equations:
-        asked = np.concatenate([_part(targets, block) for block in one.blocks])
+        asked = np.concatenate([_part(asked_of, block) for block in one.blocks])
         for column in range(one.codes.shape[1]):
             values, estimate = _column(one, column, asked[:, column], facts.full_conductance * DEVICE_SHARE)
             found.append(estimate)
@@ -123,9 +125,8 @@ def _targets(program: Program, facts: Machine) -> dict[int, Reals]:
     for one in program.instructions:
         if one.name == "program":
             cells = region(one)
-            values = np.frombuffer(program.conductances, "<i2", cells.rows * cells.cols, one["data"])
             tile = found.setdefault(cells.tile, np.zeros((facts.rows, facts.columns)))
-            _part({cells.tile: tile}, cells)[...] = values.reshape(cells.rows, cells.cols)
+            _part({cells.tile: tile}, cells)[...] = targets(program.conductances, one)
     return found
 
 

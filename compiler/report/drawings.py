@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cimc.backends.cost.memory_map import Span
 from cimc.backends.cost.schedule import Schedule
+from cimc.isa.conductances import targets
 from cimc.isa.program import ArrayBlock, Program
 from cimc.report.markup import Markup, element, joined
 
@@ -66,11 +67,10 @@ def _block(plan: Plan, block: ArrayBlock, layers: Sequence[str]) -> Markup:
 def conductances(plan: Plan, program: Program) -> Markup:
     """Return a picture of a tile's conductance targets: dark is high, what holds nothing is clear."""
     cells = np.full((plan.rows, plan.columns), -1, np.int64)
-    offsets = {one["block"]: one["data"] for one in program.instructions if one.name == "program"}
+    written = {one["block"]: one for one in program.instructions if one.name == "program"}
     for block in plan.blocks:
-        targets = np.frombuffer(program.conductances, "<i2", block.rows * block.cols, offsets[block.number])
         place = slice(block.row, block.row + block.rows), slice(block.col, block.col + block.cols)
-        cells[place] = np.abs(targets.astype(np.int64)).reshape(block.rows, block.cols)
+        cells[place] = np.abs(targets(program.conductances, written[block.number]).astype(np.int64))
     return _heat(cells, f"conductances of tile {plan.tile}")
 
 
