@@ -125,6 +125,11 @@ class Crossbar:
             self.tiles[number] = NoisyTile(self.machine, self.devices) if self.devices else Tile(self.machine)
         return self.tiles[number]
 
+    @property
+    def noisy_tiles(self) -> dict[int, NoisyTile]:
+        """The tiles in use whose devices are simulated, in order of their numbers."""
+        return {number: tile for number, tile in sorted(self.tiles.items()) if isinstance(tile, NoisyTile)}
+
     def load_gain(self, tile: int, gain: Gain, everywhere: bool) -> None:
         """Set the ADC gain of one tile, or of every tile."""
         if everywhere:

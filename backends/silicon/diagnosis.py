@@ -84,7 +84,7 @@ def diagnosis(program: Program, chip: Chip, judge: Noise, equations: Iterable[Eq
     facts = machine(program.meta)
     walk = Walk(program, facts, Noise.of_chip(chip))
     walk.plan()
-    found, converters = _tiles(walk), stated_converters(facts, chip)
+    found, converters = walk.state.crossbar.noisy_tiles, stated_converters(facts, chip)
     if equations is not None:
         seconds = walk.state.crossbar.seconds
         blocks = {region(one) for one in program.instructions if one.name == "program"}
@@ -99,11 +99,6 @@ def diagnosis(program: Program, chip: Chip, judge: Noise, equations: Iterable[Eq
         verdicts += _verdicts(evidence, faults[number], number, facts, converters)
         deviations[number] = _deviations(evidence)
     return Diagnosis(faults, tuple(verdicts), deviations)
-
-
-def _tiles(walk: Walk) -> dict[int, NoisyTile]:
-    tiles = sorted(walk.state.crossbar.tiles.items())
-    return {number: tile for number, tile in tiles if isinstance(tile, NoisyTile)}
 
 
 def _conducted(tile: NoisyTile, block: Region, seconds: int) -> Reals:

@@ -23,8 +23,7 @@ def read_back(program: Program, noise: Noise) -> Chip:
     walk.to(None)
     if walk.fault:
         raise walk.fault
-    found = walk.state.crossbar.tiles
-    tiles = {n: _read(n, tile, noise) for n, tile in sorted(found.items()) if isinstance(tile, NoisyTile)}
+    tiles = {number: _read(number, tile, noise) for number, tile in walk.state.crossbar.noisy_tiles.items()}
     hashes = program_digest(program), target_hash(program.meta)
     return Chip(tiles, *hashes, noise.profile, noise.seed, noise.sources)
 

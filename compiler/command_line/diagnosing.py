@@ -23,12 +23,12 @@ from cimc.backends.silicon.twin import ColumnEstimate, twin
 from cimc.command_line.chips import snapping_text
 from cimc.command_line.feeding_options import inputs_of
 from cimc.command_line.files import csv_text, keep_inputs, write
+from cimc.command_line.measured_layers import other_origin
 from cimc.command_line.programs import program_of
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays, to_npz
 from cimc.driving.chip_files import chip_arrays, load_chip
 from cimc.driving.durations import seconds, written
-from cimc.isa.documents import json_value
 from cimc.isa.errors import FAILED
 from cimc.isa.program import Program
 
@@ -78,16 +78,9 @@ def _require_origin(program: Program, codes: Arrays, measured: Arrays, path: str
     """Raise CimcError CIM0216 where measured layers say that they come from another program or other inputs."""
     if ORIGIN not in measured:
         return
-    wanted = origin(program, codes)
-    try:
-        found = json_value(str(measured[ORIGIN]), path)
-        different = [name for name in ("program", "inputs") if found[name] != wanted[name]]
-    except (KeyError, TypeError, ValueError):
-        raise fail("CIM0216", f"{path}: {ORIGIN} is not what `cimc run --layers` writes") from None
-    if different:
-        what = {"program": "another program", "inputs": "other inputs"}[different[0]]
+    if other := other_origin(origin(program, codes), measured, path, "CIM0216"):
         hint = "give program, input and --limit of the measurement"
-        raise fail("CIM0216", f"{path} was measured with {what}", hint=hint)
+        raise fail("CIM0216", f"{path} was measured with {other}", hint=hint)
 
 
 def _told(found: Diagnosis, judge: Noise) -> Iterator[str]:

@@ -15,6 +15,7 @@ from cimc.backends.silicon.bands import ORIGIN, STATISTICS, Band, bands, differe
 from cimc.command_line.compensation_options import calibration_codes
 from cimc.command_line.feeding_options import feeding_of, inputs_of
 from cimc.command_line.files import keep_inputs, write
+from cimc.command_line.measured_layers import other_origin
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
@@ -91,18 +92,9 @@ def _require_origin(wanted: dict[str, str], measured: Mapping[str, NDArray[Any]]
     if ORIGIN not in measured:
         print(f"  {options.measured} does not say what it was measured on: only its shapes are compared")
         return
-    try:
-        found = json_value(str(measured[ORIGIN]), options.measured)
-        different = [name for name in ("program", "inputs") if found[name] != wanted[name]]
-    except (KeyError, TypeError, ValueError):
-        raise fail("CIM0210", f"{options.measured}: {ORIGIN} is not what `cimc run --layers` writes") from None
-    if different:
-        what = {"program": "another program", "inputs": "other inputs"}[different[0]]
-        raise fail(
-            "CIM0210",
-            f"{options.measured} was measured with {what} than {options.bands} is for",
-            hint="run `cimc bands` with the program and inputs of the measurement",
-        )
+    if other := other_origin(wanted, measured, options.measured, "CIM0210"):
+        message = f"{options.measured} was measured with {other} than {options.bands} is for"
+        raise fail("CIM0210", message, hint="run `cimc bands` with the program and inputs of the measurement")
 
 
 def _arrays(facts: dict[str, Any], found: list[Band]) -> dict[str, NDArray[Any]]:
