@@ -5,12 +5,13 @@ from collections.abc import Collection, Sequence
 from xdsl.ir import Operation
 from xdsl.rewriter import Rewriter
 
-from cimc.ir.facts import BITS, RANGE
+from cimc.ir.facts import RANGE
 from cimc.ir.graph import Graph, producer, users
 from cimc.ir.nn import Computed, InputOp, Layer, RecodeOp, SoftmaxOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.passes.casts import align
 from cimc.passes.code_types import bounds, code_type
+from cimc.passes.mixed_precision import FULL, raised_bits
 from cimc.passes.shared_codes import followers, root_of, same_codes
 from cimc.passes.slices import Digits, digits_of
 from cimc.targets import Target
@@ -39,11 +40,10 @@ def fit_digits(graph: Graph, layers: Sequence[Layer], target: Target) -> dict[Op
     """Give inputs of layers that were raised codes with zero at zero, for digits; return those of each such layer."""
     dac_bits, found = int(target.constants["dac.bits"]), dict[Operation, Digits]()
     for layer in layers:
-        bits, code = BITS.get(layer), code_of(layer.x)
-        digits = digits_of(bits[0], dac_bits) if bits and code.bits.data > dac_bits else None
-        if digits is None:
+        bits, code = raised_bits(layer)[0], code_of(layer.x)
+        if bits == FULL or code.bits.data <= dac_bits:
             continue
-        found[layer] = digits
+        digits = found[layer] = digits_of(bits, dac_bits)
         group = same_codes(layer)
         if group and not isinstance(group[0], SoftmaxOp) and _read_by(group, [layer]):
             _retype(group, digits.code(code))

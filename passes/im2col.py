@@ -11,7 +11,7 @@ from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
 from cimc.ir.attributes import Ints, int_value, int_values, integer, text
-from cimc.ir.facts import BITS, SKIP_ZEROS
+from cimc.ir.facts import SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.nn import ConvOp, DenseOp, Layer
@@ -19,6 +19,7 @@ from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_digits, fit_inputs
+from cimc.passes.mixed_precision import FULL, raised_bits
 from cimc.passes.requantise import code_clamp, multipliers, offsets
 from cimc.passes.slices import Digits, digits_of, in_slices
 from cimc.passes.taps import fine_taps
@@ -26,8 +27,8 @@ from cimc.targets import Target
 
 TAP_BITS = 8
 """Of the taps that the depthwise unit reads."""
-WEIGHT_HIGH = 127
-"""The largest weight of the depthwise unit: 8 bits, symmetric."""
+WEIGHT_HIGH = (1 << (TAP_BITS - 1)) - 1
+"""The largest weight of the depthwise unit: symmetric."""
 WAYS = ("auto", "digital", "array", "channels")
 """What the option `depthwise` may say."""
 
@@ -45,7 +46,7 @@ class Im2col:
     name: ClassVar[str] = "im2col"
     target: Target
     depthwise: str = "auto"
-    tap_bits: int = 8
+    tap_bits: int = TAP_BITS
 
     def __call__(self, graph: Graph) -> Graph:
         if self.depthwise not in WAYS:
@@ -68,8 +69,7 @@ class Im2col:
 
     def _lower(self, graph: Graph, op: Layer, whole: MvmOp, digits: Digits | None) -> None:
         """Put a product in a layer's place, or the slices that the layer was raised to."""
-        bits = BITS.get(op)
-        coarse = bits is not None and bits[1] > int(self.target.constants["dac.bits"]) and op.steps is None
+        coarse = raised_bits(op)[1] > FULL and op.steps is None
         if digits or coarse:
             replace(op, in_slices(graph, whole, digits, coarse))
             whole.erase()
@@ -78,8 +78,9 @@ class Im2col:
 
     def _depthwise(self, graph: Graph, op: ConvOp) -> Sequence[Operation]:
         """Return a layer of the digital unit: once where the model's own taps have 8 bits or no more are asked for."""
-        digits = digits_of(self.tap_bits, TAP_BITS)
-        return [_depthwise(graph, op)] if digits is None or _has_own_taps(graph, op) else fine_taps(graph, op, digits)
+        if self.tap_bits <= TAP_BITS or _has_own_taps(graph, op):
+            return [_depthwise(graph, op)]
+        return fine_taps(graph, op, digits_of(self.tap_bits, TAP_BITS))
 
     def _ways(self, graph: Graph) -> dict[Operation, str]:
         """Return where each depthwise layer goes: digital, array or channels."""

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
 from xdsl.rewriter import Rewriter
 
 from cimc.diagnostics import fail
@@ -22,7 +23,7 @@ from cimc.passes.shared_codes import followers, same_codes
 from cimc.targets import Target
 
 FULL = 8
-"""Bits of weights that nothing has lowered."""
+"""Bits of weights, and as a layer's bits are told of inputs too, that nothing has lowered or raised."""
 LADDER = (6, 4)
 """Bits that are tried, in order: each rung adds 12 dB of rounding noise; targets have converters of 6 and 4 bits."""
 SAMPLES = 64
@@ -174,7 +175,7 @@ def _choice(steps: Sequence[Rung]) -> Choice:
 def _stored(graph: Graph, bits: Mapping[str, tuple[int, int]]) -> Choice:
     found = {}
     layers = {layer.label.data: layer for layer in _layers(graph)}
-    lowered = {label: pair for label, pair in bits.items() if max(pair) <= FULL}
+    lowered = {label: pair for label, pair in bits.items() if not is_raised(pair)}
     for label, (activation, weight) in lowered.items():
         if label not in layers:
             hint = "they belong to another model or version"
@@ -209,6 +210,20 @@ def _mark(graph: Graph, choice: Choice) -> None:
         weights = Knob(layer.label.data, True)
         if weights in choice or (group and Knob(group[0].label.data, False) in choice):
             BITS.note(layer, (code_of(layer.x).bits.data, choice.get(weights, FULL)))
+
+
+def is_raised(bits: tuple[int, int]) -> bool:
+    """Return whether bits of a layer's input and of its weights are raised: what lowers leaves one of them below FULL.
+
+    An input that is not in slices counts as FULL, whatever the DAC takes.
+    """
+    return min(bits) >= FULL < max(bits)
+
+
+def raised_bits(layer: Operation) -> tuple[int, int]:
+    """Return the bits that a layer's input and its weights were raised to, FULL where they were not."""
+    bits = BITS.get(layer)
+    return bits if bits and is_raised(bits) else (FULL, FULL)
 
 
 def with_bits(code: CodeType, bits: int, is_input: bool) -> CodeType:

@@ -7,6 +7,7 @@ from typing import ClassVar
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
+from cimc.diagnostics import fail
 from cimc.ir.attributes import float_value, float_values, floats
 from cimc.ir.facts import BITS, RANGE, WIDE_RANGE
 from cimc.ir.functions import compares
@@ -43,6 +44,7 @@ from cimc.passes.code_types import (
     with_value,
 )
 from cimc.passes.fixed_codes import fixed_code, passes_fixed
+from cimc.passes.mixed_precision import FULL, is_raised, raised_bits
 from cimc.passes.ranges import Ranges
 from cimc.passes.shared_codes import root_of
 from cimc.targets import Target
@@ -75,13 +77,16 @@ class Quantise:
     raised: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
-        is_raised = self._note_raised(graph)
+        if self.digital_bits > WIDE_BITS:
+            message = f"quantise{{digital_bits}} is {self.digital_bits}"
+            raise fail("CIM0305", message, hint=f"codes in memory have at most {WIDE_BITS} bits")
+        any_raised = self._note_raised(graph)
         computed = [op for op in graph.operations if isinstance(op, Computed)]
         bits: dict[Operation, int] = {}
         streamed: set[Operation] = set()
         for value in reversed(computed):
             found = readers(value.out)
-            wanted = max if self.digital_bits or is_raised else min
+            wanted = max if self.digital_bits or any_raised else min
             bits[value] = wanted((self._bits_read(user, bits) for user in found), default=self._narrow())
             if any(_is_product(user) or _passes_to(user, streamed) for user in found):
                 streamed.add(value)
@@ -107,7 +112,7 @@ class Quantise:
         """Write `cim.bits` on every layer that is raised; return whether any is."""
         choice = self.raised if self.ranges is None else self.ranges.bits
         labelled = {op.label.data: op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise}
-        raised = {label: bits for label, bits in choice.items() if label in labelled and max(bits) > self._narrow()}
+        raised = {label: bits for label, bits in choice.items() if label in labelled and is_raised(bits)}
         for label, bits in raised.items():
             BITS.note(labelled[label], bits)
         return bool(raised)
@@ -123,8 +128,7 @@ class Quantise:
         reads = described(user).reads(scan_of(user) is not None, _only_weighs(user))
         if reads is Reads.PASSED:
             return known.get(user, WIDE_BITS)
-        bits = BITS.get(user)
-        if bits and bits[0] > self._narrow():
+        if raised_bits(user)[0] > FULL:
             return WIDE_BITS
         least = 0 if _is_product(user) or reads is Reads.INDEX else self.digital_bits
         return WIDE_BITS if reads is Reads.WIDE else max(LEAST_BITS[reads], self._narrow(), least)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from xdsl.ir import SSAValue
 
+from cimc.diagnostics import fail
 from cimc.ir.attributes import Integer, integer, text
 from cimc.ir.graph import Graph, users
 from cimc.ir.nn import Computed
@@ -54,11 +55,12 @@ class Digits:
         return CodeType.of(most.bit_length() + 1, -most if low < 0.0 else 0, most if high > 0.0 else 0, 0, reach / most)
 
 
-def digits_of(bits: int, dac_bits: int) -> Digits | None:
-    """Return the digits of inputs of so many bits on a DAC of fewer; None where it takes them as they are."""
-    if bits <= dac_bits:
-        return None
-    return Digits((1 << (dac_bits - 1)) - 1, (1 << (bits - dac_bits - 1)) - 1)
+def digits_of(bits: int, each: int) -> Digits:
+    """Return the two digits of codes of more than `each` bits, no digit of more. Raises CimcError CIM0305."""
+    if not each < bits <= 2 * each:
+        message = f"{bits} bits are not two slices of at most {each}"
+        raise fail("CIM0305", message, hint=f"ask for {each + 1} to {2 * each} bits; ranges are for one target")
+    return Digits((1 << (each - 1)) - 1, (1 << (bits - each - 1)) - 1)
 
 
 def in_slices(graph: Graph, op: MvmOp, digits: Digits | None, coarse: bool) -> list[Computed]:

@@ -12,12 +12,13 @@ from typing import Any
 from cimc.diagnostics import fail
 from cimc.driving.distances import Bound, FloatDistance, distances, shortfalls
 from cimc.driving.driver import Compilation, Request, compile_model, compile_to_pass, graph_intakes
-from cimc.driving.slicing import DAC_BITS, Slice, bits_of, slices
+from cimc.driving.slicing import Slice, bits_of, slices
 from cimc.driving.summary import summarise
 from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.frontend import load
 from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcWarning
+from cimc.passes.mixed_precision import FULL
 from cimc.passes.pipeline import with_unset
 from cimc.targets import Target
 
@@ -74,8 +75,8 @@ class Choice:
     def lines(self) -> list[str]:
         """Return what is raised, in words."""
         bits = list(bits_of(self.slices).values())
-        inputs = Counter(one for one, _ in bits if one > DAC_BITS)
-        weights = sum(one > DAC_BITS for _, one in bits)
+        inputs = Counter(one for one, _ in bits if one > FULL)
+        weights = sum(one > FULL for _, one in bits)
         sliced = [f"inputs of {count} layers in two slices, {width} bits" for width, count in sorted(inputs.items())]
         return [
             *(step.text for step in self.steps),

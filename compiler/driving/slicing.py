@@ -11,15 +11,15 @@ from cimc.ir.loop import runs_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.column_ranges import DeviceError, Statistics, measured
 from cimc.passes.costs import vectors_of
+from cimc.passes.mixed_precision import FULL
 from cimc.passes.packing import blocks_of
+from cimc.passes.slices import digits_of
 from cimc.targets import Target
 
-DAC_BITS = 8
-"""Of inputs and weights that are not in slices, as the bits of a layer are told."""
+WIDTHS = (12, 16)
+"""Bits of inputs in two slices that are weighed, where the DAC takes half of them at a time."""
 LEAST_DB = 0.5
 """What a slice must improve its own layer by: below it the ADC, or the other slices' rounding, is what limits."""
-FINER = 225.0
-"""How much less noise 8 + 8 bits have than 8 + 4 leave: the square of the smaller radix."""
 
 Bits = Mapping[str, tuple[int, int]]
 """Label of a layer -> bits of its input and of its weights."""
@@ -40,25 +40,28 @@ def slices(graph: Graph, data: Batch, target: Target) -> list[Slice]:
     """Return the slices of a graph behind column-ranges that are worth having, most noise for its array time first."""
     layers = [op for op in graph.operations if isinstance(op, MvmOp) and op.diagonal is None]
     found = measured(graph, layers, data, target, False)
-    every = [one for op in layers for one in _slices_of(op, found[op.label.data], _adc_share(graph, op, found, target))]
+    every = [one for op in layers for one in _slices_of(graph, op, found[op.label.data], target)]
     return sorted(every, key=lambda one: (-one.noise / one.phases, one.label, one.bits))
 
 
 def bits_of(chosen: Sequence[Slice]) -> Bits:
     """Return the bits of every layer of which something is in slices: the most that was chosen."""
-    found = {one.label: [DAC_BITS, DAC_BITS] for one in chosen}
+    found = {one.label: [FULL, FULL] for one in chosen}
     for one in chosen:
         found[one.label][one.weights] = max(found[one.label][one.weights], one.bits)
     return {label: (inputs, weights) for label, (inputs, weights) in found.items()}
 
 
-def _slices_of(op: MvmOp, found: Statistics, adc: float) -> Iterator[Slice]:
+def _slices_of(graph: Graph, op: MvmOp, found: Statistics, target: Target) -> Iterator[Slice]:
     label, phases = op.label.data, vectors_of(op) * runs_of(op) * len(list(blocks_of(op)))
     inputs, weights = found.rounding_shares()
-    total = inputs + weights + adc
-    if _gain_db(inputs, total) >= LEAST_DB:
-        yield Slice(label, False, 12, inputs, phases)
-        yield Slice(label, False, 16, inputs / FINER, phases)
+    total = inputs + weights + _adc_share(graph, op, found, target)
+    dac_bits = int(target.constants["dac.bits"])
+    widths = [bits for bits in WIDTHS if bits <= 2 * dac_bits] if _gain_db(inputs, total) >= LEAST_DB else []
+    left = inputs
+    for bits in widths:
+        yield Slice(label, False, bits, left, phases)
+        left /= digits_of(bits, dac_bits).radix ** 2
     if op.steps is None and _gain_db(weights, total) >= LEAST_DB:
         yield Slice(label, True, 16, weights, phases)
 
@@ -68,10 +71,10 @@ def _gain_db(noise: float, total: float) -> float:
     return 10.0 * math.log10(total / (total - noise)) if total > noise else math.inf if noise else 0.0
 
 
-def _adc_share(graph: Graph, op: MvmOp, found: Mapping[str, Statistics], target: Target) -> float:
+def _adc_share(graph: Graph, op: MvmOp, found: Statistics, target: Target) -> float:
     """Return what the ADC's rounding costs a layer, as power over signal power; none where it never rounds."""
     if target.constants["adc.gain"] == "unity":
         return 0.0
     multiplier, shift = GAIN.get(op) or GAIN.of(graph.module)
     scale = target.adc_range.high * 2.0**shift / multiplier
-    return found[op.label.data].noise_shares(scale, target.adc_range.high, DeviceError(0.0, 0.0))[0]
+    return found.noise_shares(scale, target.adc_range.high, DeviceError(0.0, 0.0))[0]

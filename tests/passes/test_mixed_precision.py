@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from command_line.test_cases import run
 from evaluate.graphs import GraphBuilder
-from targets.stages import Batch, chip, lowered, normal, perceptron, relowered, residual, through
+from targets.stages import Batch, between, chip, lowered, normal, perceptron, relowered, residual, through
 
 from cimc.evaluate import evaluate
 from cimc.ir import nn
@@ -17,8 +17,9 @@ from cimc.ir.types import code_of
 from cimc.isa.errors import CimcError
 from cimc.passes.code_types import code_type, input_type
 from cimc.passes.mixed_precision import MixedPrecision, rounded_weights, with_bits
-from cimc.passes.pipeline import DEFAULT
+from cimc.passes.pipeline import DEFAULT, Setting
 from cimc.passes.ranges import Ranges
+from cimc.targets import load_target
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 DATA = {"x": normal(80, 12, seed=9)}
@@ -88,6 +89,20 @@ def test_stored_bits_give_the_same_graph() -> None:
     )
     assert bits
     assert print_graph(again) == print_graph(first)
+
+
+@pytest.mark.parametrize("lower", ["both", "activations"])
+def test_stored_bits_give_the_same_graph_where_the_dac_has_fewer_than_the_weights(lower: str) -> None:
+    """There 8 bits of weights that stay are more than the DAC's, and nothing is raised."""
+    target, option = load_target("aon-cim-6b"), f"budget={EVERYTHING} lower={lower}"
+    ranges, graph = Ranges(), model()
+    for one in between("calibrate", "schedule", Setting(target, DATA), mixed_precision=option):
+        graph = one(graph)
+        ranges = ranges.noted(graph)
+    assert set(ranges.bits.values()) == {(4, 4 if lower == "both" else 8)}
+    again = Setting(target, {}, Ranges.from_json(ranges.to_json()))
+    passes = between("calibrate", "schedule", again, mixed_precision=option)
+    assert print_graph(through(model(), *passes)) == print_graph(graph)
 
 
 def test_stored_bits_of_another_model_are_refused() -> None:

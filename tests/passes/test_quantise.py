@@ -235,6 +235,11 @@ def test_the_digital_unit_may_read_more_bits_than_the_crossbar(option: str, bits
     assert read == {"deep": bits[0], "table": bits[0], "dense": bits[1]}
 
 
+def test_the_digital_unit_reads_no_more_bits_than_memory_holds() -> None:
+    with pytest.raises(CimcError, match=r"CIM0305.*quantise\{digital_bits\} is 17"):
+        through(depthwise_beside_a_convolution(), Quantise(chip(), digital_bits=17))
+
+
 def test_wide_codes_have_room_and_narrow_ones_of_the_same_value_have_none() -> None:
     data = {"x": normal(16, 4, 4, 3)}
     options = {"calibrate": "room=2", "quantise": "digital_bits=16"}

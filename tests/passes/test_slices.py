@@ -6,14 +6,16 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from evaluate.graphs import GraphBuilder
-from targets.stages import SAME, Array, chip, emitted, normal, through
+from targets.stages import SAME, Array, between, chip, emitted, normal, through
 
 from cimc.backends.interpreter import Interpreter
+from cimc.driving.slicing import slices
 from cimc.evaluate import Evaluator, evaluate
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.types import code_of
+from cimc.isa.errors import CimcError
 from cimc.passes.code_types import code_type
 from cimc.passes.pipeline import DEFAULT, Setting, parse_pipeline
 from cimc.passes.ranges import Ranges
@@ -143,6 +145,24 @@ def test_stored_bits_give_the_same_program(raised: dict[str, tuple[int, int]]) -
     assert ranges.bits == raised
     again = emitted(built(chip(), {}, Ranges.from_json(ranges.to_json()))).program
     assert again.instructions == emitted(graph).program.instructions
+
+
+def test_weights_alone_are_raised_where_the_dac_has_fewer_bits_than_they() -> None:
+    graph = built(load_target("aon-cim-6b"), {"dense": (8, 16)})
+    labels = [op.label.data for op in graph.operations if isinstance(op, xbar.MvmOp)]
+    assert labels == ["conv", "dense.coarse", "dense.fine"]
+
+
+def test_inputs_have_no_more_bits_than_two_digits() -> None:
+    with pytest.raises(CimcError, match=r"CIM0305.*16 bits are not two slices of at most 6"):
+        built(load_target("aon-cim-6b"), {"dense": (16, 8)})
+
+
+@pytest.mark.parametrize(("target", "widths"), [("hermes-64", {12, 16}), ("aon-cim-6b", {12}), ("aon-cim-4b", set())])
+def test_slices_of_inputs_are_weighed_that_a_dac_reads(target: str, widths: set[int]) -> None:
+    graph = through(network(), *between("calibrate", "column-ranges", Setting(load_target(target), DATA)))
+    found = slices(graph, DATA, load_target(target))
+    assert {one.bits for one in found if not one.weights} == widths
 
 
 def test_a_layer_whose_input_has_no_more_bits_to_give_is_left_as_it_is() -> None:

@@ -12,6 +12,7 @@ from cimc.evaluate import Evaluator, evaluate
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import int_value
 from cimc.ir.graph import Graph
+from cimc.isa.errors import CimcError
 
 DATA = {"x": normal(32, 5, 5, 3)}
 WIDE = {"quantise": "digital_bits=16", "im2col": "depthwise=digital tap_bits=16"}
@@ -46,6 +47,11 @@ def test_both_runs_are_rounded_once_in_the_graph_and_on_the_machine() -> None:
     np.testing.assert_array_equal(codes["deep"], clamped)
     outputs = Interpreter(emitted(graph).program).run({"x": codes["x"]})
     np.testing.assert_array_equal(outputs["out"].reshape(clamped.shape), clamped)
+
+
+def test_taps_have_no_more_bits_than_two_digits() -> None:
+    with pytest.raises(CimcError, match=r"CIM0305.*17 bits are not two slices of at most 8"):
+        lowered(layer(), DATA, "im2col", im2col="depthwise=digital tap_bits=17")
 
 
 @pytest.mark.parametrize("bits", [8, 16])
