@@ -248,20 +248,26 @@ class Statistics:
         factor = np.minimum(1.0, full_scale / np.maximum(self.largest, 1.0))
         step = self.step / factor
         converter = len(self.phases) * np.square(full_scale / adc_high * step).sum()
-        power = np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]
-        conductance = ((1.0 + 12.0 * error.variance(self.targets * factor)) * power).sum()
-        signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
-        return (float(converter / 12.0 / signal), float(conductance / 12.0 / signal)) if signal > 0.0 else (0.0, 0.0)
+        conductance = ((1.0 + 12.0 * error.variance(self.targets * factor)) * self._power(step)).sum()
+        return self._shares(converter, conductance)
 
     def rounding_shares(self) -> tuple[float, float]:
         """Return what the codes of the input, and the conductances, are rounded by, as power over signal power."""
-        power = np.square(self.step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]
         inputs = sum(
             float((np.square(self.matrix[:, a:b], dtype=np.float64).sum(axis=1) * np.square(self.step[:, block])).sum())
             for block, (a, b) in enumerate(itertools.pairwise(self.cuts))
         )
+        return self._shares(inputs, self._power(self.step).sum())
+
+    def _power(self, step: Reals) -> Reals:
+        """Return the power (group, row block, column) of an error of one `step` of conductance in every cell."""
+        power: Reals = np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]
+        return power
+
+    def _shares(self, first: float, second: float) -> tuple[float, float]:
+        """Return the power of roundings to steps of so much power, as shares of the signal's."""
         signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
-        return (inputs / 12.0 / signal, float(power.sum() / 12.0 / signal)) if signal > 0.0 else (0.0, 0.0)
+        return (float(first / 12.0 / signal), float(second / 12.0 / signal)) if signal > 0.0 else (0.0, 0.0)
 
 
 def measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, shared: bool) -> dict[str, Statistics]:

@@ -13,6 +13,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.phases import Phase
+from cimc.passes.gains import full_scale
 from cimc.passes.read_phases import conducting, driven, phases_of
 
 FILL = 0.5
@@ -77,7 +78,7 @@ def _sums(op: MvmOp, phase: Phase, vectors: NDArray[np.int64], levels: NDArray[n
 def _full_scale(op: MvmOp) -> float:
     """Return the array sum that gives the highest ADC code."""
     assert op.adc_high is not None and op.adc_shift is not None and op.adc_multiplier is not None
-    return int_value(op.adc_high) * 2.0 ** int_value(op.adc_shift) / int_value(op.adc_multiplier)
+    return full_scale(int_value(op.adc_high), (int_value(op.adc_multiplier), int_value(op.adc_shift)))
 
 
 def _codes(op: MvmOp, sums: NDArray[np.int64]) -> NDArray[np.int64]:

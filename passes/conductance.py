@@ -18,6 +18,7 @@ from cimc.ir.xbar import AddOp, MvmOp
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, SUM_BITS, SUM_LIMIT
 from cimc.isa.phases import reach
 from cimc.passes.column_ranges import full_scale_blocks, largest_weights
+from cimc.passes.gains import full_scale
 from cimc.passes.read_phases import phases_of
 from cimc.passes.requantise import multipliers, offsets
 from cimc.passes.slices import PARTIAL_BITS, additions_behind, partial_code
@@ -47,8 +48,8 @@ class Conductance:
                 else:
                     self._round(graph, op, [product])
         for last, products in sums.items():
-            self._round(graph, last, products)
-            self._fit_partial_sums(graph, last, products)
+            most = self._round(graph, last, products)
+            self._fit_partial_sums(last, products, most)
         GAIN.drop(graph.module)
         return graph
 
@@ -73,8 +74,8 @@ class Conductance:
         return _Product(op, largest / (full * factor), gain, sums.astype(np.int64), magnitudes.astype(np.int64))
 
     def _range_factors(self, peaks: NDArray[np.generic], gain: tuple[int, int]) -> NDArray[np.float64]:
-        full_scale = self.target.adc_range[1] * 2.0 ** gain[1] / gain[0]
-        return np.minimum(1.0, full_scale / np.maximum(np.asarray(peaks, np.float64), 1.0))
+        scale = full_scale(self.target.adc_range.high, gain)
+        return np.minimum(1.0, scale / np.maximum(np.asarray(peaks, np.float64), 1.0))
 
     def _whole(
         self, factor: NDArray[np.float64], largest: NDArray[np.float64], steps: NDArray[np.generic]
@@ -89,17 +90,18 @@ class Conductance:
         least = 0.0 if self.target.constants["adc.gain"] == "unity" else self.whole
         return np.where((whole > 0.0) & (whole >= least * factor), whole, factor)
 
-    def _round(self, graph: Graph, result: MvmOp | AddOp, products: Sequence["_Product"]) -> None:
-        """Set scale, offset and ADC of the products that one rounding joins in `result`."""
+    def _round(self, graph: Graph, result: MvmOp | AddOp, products: Sequence["_Product"]) -> int:
+        """Set scale, offset and ADC of the products that one rounding joins in `result`; return what they reach."""
         label, y = result.label.data, code_of(result.out)
         ratios = [one.step * (code_of(one.op.x).scale.data * one.code_value / y.scale.data) for one in products]
         joined, shift = multipliers(np.concatenate([ratio.ravel() for ratio in ratios]), label)
-        ends = np.cumsum([ratio.size for ratio in ratios])
+        ends, reached = np.cumsum([ratio.size for ratio in ratios]), 0
         for one, scale in zip(products, np.split(joined, ends[:-1]), strict=True):
             self._epilogue(graph, one, scale.reshape(one.step.shape), shift, y)
-            self._check_bounds(graph, one)
+            reached += self._checked_reach(graph, one)
             for used in ("weight", "steps", "bias"):
                 one.op.properties.pop(used, None)
+        return reached
 
     def _epilogue(self, graph: Graph, product: "_Product", scale: NDArray[np.int64], shift: int, y: CodeType) -> None:
         """Set scale, offset and ADC of a product; a partial sum has the zero point of `y` in its addition."""
@@ -124,35 +126,33 @@ class Conductance:
         if phases > 1:
             op.properties["read_phases"] = integer(phases)
 
-    def _check_bounds(self, graph: Graph, product: "_Product") -> None:
-        """Refuse a layer whose array sums or accumulators could leave the machine's integers."""
-        op, sums = product.op, product.largest_sums
-        total = self._accumulated(graph, product)
-        if int(sums.max(initial=0)) >= SUM_LIMIT or int(total.max(initial=0)) >= ACCUMULATOR_LIMIT:
+    def _checked_reach(self, graph: Graph, product: "_Product") -> int:
+        """Return the largest that an accumulator can reach; refuse what could leave the machine's integers."""
+        op, high = product.op, product.largest_sum
+        total = self._accumulated(graph, op, high)
+        if high >= SUM_LIMIT or total >= ACCUMULATOR_LIMIT:
             node = ", ".join(names_of(op.location))
-            found = f"array sums reach {int(sums.max())}, the accumulator {int(total.max())}"
+            found = f"array sums reach {high}, the accumulator {total}"
             raise fail(
                 "CIM0304",
                 f"{found}; the limits are 2^{SUM_BITS} and 2^{ACCUMULATOR_BITS}",
                 node=node,
                 hint="use smaller tiles or check the ranges",
             )
-
-    def _accumulated(self, graph: Graph, product: "_Product") -> NDArray[np.int64]:
-        """Return the largest that the accumulator of each column can reach."""
-        op, sums = product.op, product.largest_sums
-        assert op.scale is not None and op.offset is not None
-        codes = reach(phases_of(op), min(self.target.adc_range[1] + 1, int(sums.max(initial=0)) + 1))
-        scale = np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1)
-        total: NDArray[np.int64] = (scale * codes).ravel() + np.abs(graph.weights.get(op.offset))
         return total
 
-    def _fit_partial_sums(self, graph: Graph, last: AddOp, products: Sequence["_Product"]) -> None:
-        """Cut as few bits of partial sums as makes them fit into 32: where all of them do, nothing is rounded.
+    def _accumulated(self, graph: Graph, op: MvmOp, largest_sum: int) -> int:
+        """Return the largest that the accumulator of a column can reach."""
+        assert op.scale is not None and op.offset is not None
+        codes = reach(phases_of(op), min(self.target.adc_range.high, largest_sum) + 1)
+        scale = np.abs(graph.weights.get(op.scale).astype(np.int64)).sum(axis=1)
+        return int(((scale * codes).ravel() + np.abs(graph.weights.get(op.offset))).max(initial=0))
+
+    def _fit_partial_sums(self, last: AddOp, products: Sequence["_Product"], most: int) -> None:
+        """Cut as few bits of partial sums, which reach `most`, as makes them fit: where they do, nothing is rounded.
 
         One bit is left for drift factors above 1. Raises CimcError CIM0304.
         """
-        most = sum(int(self._accumulated(graph, one).max(initial=0)) for one in products)
         cut, whole = max(most.bit_length() - PARTIAL_BITS, 0), code_of(last.out)
         shift = products[0].op.shift
         assert shift is not None
@@ -184,9 +184,10 @@ class _Product:
     @property
     def code_value(self) -> float:
         """What an ADC code is worth, in units of the array sum."""
-        return float(2.0 ** self.gain[1] / self.gain[0])
+        return full_scale(1, self.gain)
 
     @property
-    def largest_sums(self) -> NDArray[np.int64]:
+    def largest_sum(self) -> int:
+        """The largest |array sum| of any block and column."""
         code = code_of(self.op.x)
-        return self.magnitudes * max(abs(code.low.data), abs(code.high.data))
+        return int(self.magnitudes.max(initial=0)) * max(abs(code.low.data), abs(code.high.data))

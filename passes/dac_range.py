@@ -27,8 +27,7 @@ def fit_inputs(graph: Graph, layers: Sequence[Layer], target: Target) -> None:
         if target.drives(code.low.data, code.high.data):
             continue
         fitted = fitted_code(code, target, _reach(layer), isinstance(root_of(layer.x), InputOp))
-        group = same_codes(layer)
-        if group and not isinstance(group[0], SoftmaxOp) and _read_by(group, layers):
+        if group := _retypable(layer, layers):
             _retype(group, fitted)
         elif not _shift_input(layer, layers, target):
             align(layer, layer.x, fitted)
@@ -44,8 +43,7 @@ def fit_digits(graph: Graph, layers: Sequence[Layer], target: Target) -> dict[Op
         if bits == FULL or code.bits.data <= dac_bits:
             continue
         digits = found[layer] = digits_of(bits, dac_bits)
-        group = same_codes(layer)
-        if group and not isinstance(group[0], SoftmaxOp) and _read_by(group, [layer]):
+        if group := _retypable(layer, [layer]):
             _retype(group, digits.code(code))
         else:
             align(layer, layer.x, digits.code(code))
@@ -70,6 +68,12 @@ def _reach(layer: Layer) -> tuple[float, float]:
     low, high = bounds(code)
     found = RANGE.get(root_of(layer.x))
     return (max(low, found[0]), min(high, found[1])) if found else (low, high)
+
+
+def _retypable(layer: Layer, layers: Collection[Operation]) -> Sequence[Computed]:
+    """Return a layer's input and all that shares its codes, where it can have others and only `layers` read them."""
+    group = same_codes(layer)
+    return group if group and not isinstance(group[0], SoftmaxOp) and _read_by(group, layers) else ()
 
 
 def _read_by(group: Sequence[Computed], layers: Collection[Operation]) -> bool:

@@ -54,6 +54,11 @@ def _within_an_octave(scales: Mapping[str, float]) -> list[list[str]]:
     return groups
 
 
+def full_scale(high: int, gain: Gain) -> float:
+    """Return the array sum that gives the ADC code `high`."""
+    return high * 2.0 ** gain[1] / gain[0]
+
+
 def full_scales(largest: float) -> Iterator[float]:
     """Yield the full scales that are weighed, eight an octave, from the largest peak down."""
     top = math.ceil(math.log2(largest) * STEPS_PER_OCTAVE)

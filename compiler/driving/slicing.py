@@ -11,6 +11,7 @@ from cimc.ir.loop import runs_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.column_ranges import DeviceError, Statistics, measured
 from cimc.passes.costs import vectors_of
+from cimc.passes.gains import full_scale
 from cimc.passes.mixed_precision import FULL
 from cimc.passes.packing import blocks_of
 from cimc.passes.slices import digits_of
@@ -75,6 +76,6 @@ def _adc_share(graph: Graph, op: MvmOp, found: Statistics, target: Target) -> fl
     """Return what the ADC's rounding costs a layer, as power over signal power; none where it never rounds."""
     if target.constants["adc.gain"] == "unity":
         return 0.0
-    multiplier, shift = GAIN.get(op) or GAIN.of(graph.module)
-    scale = target.adc_range.high * 2.0**shift / multiplier
-    return found.noise_shares(scale, target.adc_range.high, DeviceError(0.0, 0.0))[0]
+    high = target.adc_range.high
+    scale = full_scale(high, GAIN.get(op) or GAIN.of(graph.module))
+    return found.noise_shares(scale, high, DeviceError(0.0, 0.0))[0]
