@@ -20,7 +20,7 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_digits, fit_inputs
 from cimc.passes.mixed_precision import FULL, raised_bits
-from cimc.passes.requantise import code_clamp, multipliers, offsets
+from cimc.passes.requantise import clamp_of, multipliers, offsets
 from cimc.passes.slices import Digits, digits_of, in_slices
 from cimc.passes.taps import fine_taps
 from cimc.targets import Target
@@ -154,12 +154,10 @@ def block_diagonal(weight: NDArray[Any], channels: int, held: int, empty: float 
 
 def _mvm(graph: Graph, op: Layer, weight: np.ndarray, window: Ints | None) -> MvmOp:
     label = op.label.data
-    low, high = code_clamp(op.clamp, code_of(op.out))
     bias = np.zeros(weight.shape[0] * weight.shape[2]) if op.bias is None else graph.weights.get(op.bias)
     properties = {
         "label": text(label),
-        "low": integer(low),
-        "high": integer(high),
+        **clamp_of(code_of(op.out), op.clamp),
         "weight": graph.weights.add(f"{label}.matrix", np.asarray(weight, np.float32)),
         "bias": graph.weights.add(f"{label}.bias", np.asarray(bias, np.float64)),
     }
@@ -183,7 +181,6 @@ def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:
     scale, shift = multipliers(x.scale.data * steps / y.scale.data, label)
     bias = np.zeros(outputs) if op.bias is None else graph.weights.get(op.bias).astype(np.float64)
     offset = offsets(bias / y.scale.data + y.zero.data, shift, label) - x.zero.data * codes.sum(axis=0) * scale
-    low, high = code_clamp(op.clamp, y)
     return DepthwiseOp.create(
         operands=[op.x],
         result_types=[op.out.type],
@@ -196,8 +193,7 @@ def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:
             "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
             "offset": graph.weights.add(f"{label}.offset", offset),
             "shift": integer(shift),
-            "low": integer(low),
-            "high": integer(high),
+            **clamp_of(y, op.clamp),
         },
     )
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import Floats, float_values
+from cimc.ir.attributes import Floats, Integer, float_values, integers
 from cimc.ir.types import CodeType
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, MULTIPLIER_BITS, SHIFT_HIGHEST
 
@@ -92,3 +92,9 @@ def code_clamp(clamp: Floats | None, code: CodeType) -> tuple[int, int]:
     low, high = float_values(clamp) or (-math.inf, math.inf)
     bounds = quantised(np.array([low, high]), code)
     return int(bounds[0]), int(bounds[1])
+
+
+def clamp_of(code: CodeType, clamp: Floats | None = None) -> dict[str, Integer]:
+    """Return the properties of an operation that clamps to what `code_clamp` says."""
+    low, high = code_clamp(clamp, code)
+    return integers(low=low, high=high)

@@ -7,19 +7,19 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import Integer, integer, text
+from cimc.ir.attributes import Integer, integer, integers, text
 from cimc.ir.graph import Graph, users
 from cimc.ir.nn import Computed
-from cimc.ir.types import CodeType, WeightRef, code_of, code_tensor, shape_of
+from cimc.ir.types import MOST_BITS, CodeType, WeightRef, code_of, code_tensor, shape_of
 from cimc.ir.xbar import AddOp, AffineOp, MvmOp
-from cimc.isa.limits import MULTIPLIER_BITS
 from cimc.passes.code_types import WIDE_BITS, bounds
+from cimc.passes.requantise import clamp_of, multipliers
 
 COARSE_TOP = 127
 """Steps a polarity of the coarse one of two matrices: the array holds each of them as a whole number of units."""
-PARTIAL_TOP = (1 << 31) - 1
+PARTIAL_TOP = (1 << (MOST_BITS - 1)) - 1
 """The largest partial sum that activation memory holds."""
-PARTIAL_BITS = 30
+PARTIAL_BITS = MOST_BITS - 2
 """Of partial sums in memory: one is the sign's, one is left for drift factors above 1."""
 PARTIAL_SHIFT = 16
 """Bits behind the point of a partial sum before conductances say how many there are (passes/conductance.py)."""
@@ -44,8 +44,8 @@ class Digits:
     @property
     def inverse(self) -> tuple[int, int]:
         """M and k with round(x M / 2^k) = round(x / radix) for every code x."""
-        shift = MULTIPLIER_BITS + self.radix.bit_length() - 1
-        return round((1 << shift) / self.radix), shift
+        factors, shift = multipliers(np.array([1.0 / self.radix]), "digits")
+        return int(factors[0]), shift
 
     def code(self, like: CodeType) -> CodeType:
         """Return codes with zero at zero that reach as far as others."""
@@ -104,7 +104,11 @@ def _split(graph: Graph, op: MvmOp, digits: Digits) -> list[Computed]:
     low = AddOp.create(
         operands=[op.x, high.out],
         result_types=[code_tensor(shape, low_code)],
-        properties={"label": text(f"{label}.digits.low"), **_weighted(1, -digits.radix, 0, 0), **clamp_of(low_code)},
+        properties={
+            "label": text(f"{label}.digits.low"),
+            **integers(ma=1, mb=-digits.radix, bias=0, shift=0),
+            **clamp_of(low_code),
+        },
     )
     return [high, low]
 
@@ -113,15 +117,6 @@ def _digit(code: CodeType, top: int, scale: float) -> CodeType:
     """Return the codes of the high digit: of the signs that the codes have which it is of."""
     low, high = -top if code.low.data < 0 else 0, top if code.high.data > 0 else 0
     return CodeType.of(top.bit_length() + 1, low, high, 0, scale)
-
-
-def clamp_of(code: CodeType) -> dict[str, Integer]:
-    """Return the properties of an operation that clamps to all codes."""
-    return {"low": integer(code.low.data), "high": integer(code.high.data)}
-
-
-def _weighted(ma: int, mb: int, bias: int, shift: int) -> dict[str, Integer]:
-    return {"ma": integer(ma), "mb": integer(mb), "bias": integer(bias), "shift": integer(shift)}
 
 
 def _matrices(graph: Graph, op: MvmOp, coarse: bool) -> dict[str, tuple[WeightRef, WeightRef | None]]:
@@ -153,7 +148,7 @@ def _product(graph: Graph, op: MvmOp, x: SSAValue, label: str, weight: WeightRef
 
 def partial_code(code: CodeType, shift: int) -> CodeType:
     """Return codes of partial sums with so many bits behind the point of the codes that they are rounded to."""
-    return CodeType.of(32, -PARTIAL_TOP, PARTIAL_TOP, 0, code.scale.data * 2.0**-shift)
+    return CodeType.of(MOST_BITS, -PARTIAL_TOP, PARTIAL_TOP, 0, code.scale.data * 2.0**-shift)
 
 
 def _summed(op: MvmOp, products: Sequence[Computed]) -> list[AddOp]:
@@ -164,7 +159,7 @@ def _summed(op: MvmOp, products: Sequence[Computed]) -> list[AddOp]:
         made = AddOp.create(
             operands=[total, product.out],
             result_types=[product.out.type],
-            properties={"label": label, **_weighted(1, 1, 0, 0), **clamp_of(code_of(product.out))},
+            properties={"label": label, **integers(ma=1, mb=1, bias=0, shift=0), **clamp_of(code_of(product.out))},
         )
         total = made.out
         sums.append(made)
@@ -179,7 +174,7 @@ def rounded_sum(
     return AddOp.create(
         operands=[a, b],
         result_types=[code_tensor(shape_of(a), code)],
-        properties={"label": text(label), **_weighted(1, 1, code.zero.data << shift, shift), **clamp},
+        properties={"label": text(label), **integers(ma=1, mb=1, bias=code.zero.data << shift, shift=shift), **clamp},
     )
 
 

@@ -10,8 +10,8 @@ from cimc.ir.graph import Graph
 from cimc.ir.nn import ConvOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.ir.xbar import DepthwiseOp, window_of
-from cimc.passes.requantise import Integers, code_clamp, multipliers, offsets
-from cimc.passes.slices import PARTIAL_BITS, Digits, clamp_of, partial_code, rounded_sum
+from cimc.passes.requantise import Integers, clamp_of, multipliers, offsets
+from cimc.passes.slices import PARTIAL_BITS, Digits, partial_code, rounded_sum
 
 Part = tuple[Integers, Integers, Integers]
 """Digits of taps (taps, outputs), multipliers and offsets of the outputs."""
@@ -33,9 +33,7 @@ def fine_taps(graph: Graph, op: ConvOp, digits: Digits) -> list[Operation]:
         _run(graph, op, f"{label}.taps.{name}", part, cut, partial_code(y, shift - cut))
         for name, part in zip(("high", "low"), parts, strict=True)
     ]
-    low, high = code_clamp(op.clamp, y)
-    clamp = {"low": integer(low), "high": integer(high)}
-    return [*runs, rounded_sum(label, runs[0].out, runs[1].out, y, shift - cut, clamp)]
+    return [*runs, rounded_sum(label, runs[0].out, runs[1].out, y, shift - cut, clamp_of(y, op.clamp))]
 
 
 def _parts(graph: Graph, op: ConvOp, digits: Digits) -> tuple[list[Part], int]:

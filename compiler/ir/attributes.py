@@ -38,6 +38,11 @@ def _integer(value: int) -> Integer:
     return IntegerAttr(value, i64)
 
 
+def integers(**values: int) -> dict[str, Integer]:
+    """Return properties that are single integers, by name."""
+    return {name: integer(value) for name, value in values.items()}
+
+
 def real(value: float) -> Real:
     return _real(float(value).hex())
 

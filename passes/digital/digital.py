@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from xdsl.ir import Attribute, Operation
 
 from cimc.ir import functions, nn, xbar
-from cimc.ir.attributes import float_value, float_values, int_value, int_values, integer, text
+from cimc.ir.attributes import float_value, float_values, int_value, int_values, integer, integers, text
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import code_of, shape_of
 from cimc.passes.digital import matrices
 from cimc.passes.digital.strided import dense, strided, transposed
-from cimc.passes.requantise import code_clamp, multipliers, offsets, quantised, quotient_multiplier, stored
+from cimc.passes.requantise import clamp_of, multipliers, offsets, quantised, quotient_multiplier, stored
 
 EXPONENTIAL_BITS = 20
 """Softmax sums stay below 2^35 for vectors up to 2^15 long, so that a double division rounds as the exact one."""
@@ -55,8 +55,7 @@ def _rounding(
 
 
 def _clamped(op: Any) -> dict[str, Attribute]:
-    low, high = code_clamp(op.clamp, code_of(op.out))
-    return {"low": integer(low), "high": integer(high)}
+    return {**clamp_of(code_of(op.out), op.clamp)}
 
 
 def _zero_offset(op: nn.Computed, shift: int) -> int:
@@ -74,16 +73,15 @@ def _affine_constants(
 
 
 def _requantise(graph: Graph, op: nn.RequantiseOp) -> Made:
-    y = code_of(op.out)
     constants = _affine_constants(graph, op, np.ones(1), np.zeros(1))
-    return _made(xbar.AffineOp, op, low=integer(y.low.data), high=integer(y.high.data), **constants)
+    return _made(xbar.AffineOp, op, **clamp_of(code_of(op.out)), **constants)
 
 
 def _clamp(graph: Graph, op: nn.ClampOp) -> Made:
     code = code_of(op.out)
     low, high = (int(bound) for bound in quantised(np.array([float_value(op.low), float_value(op.high)]), code))
     constants = _affine_constants(graph, op, np.ones(1), np.zeros(1))
-    return _made(xbar.AffineOp, op, low=integer(low), high=integer(high), **constants)
+    return _made(xbar.AffineOp, op, **integers(low=low, high=high), **constants)
 
 
 def _affine(graph: Graph, op: nn.AffineOp) -> Made:
@@ -101,28 +99,22 @@ def _sum(graph: Graph, op: nn.AddOp | nn.SubOp) -> Made:
     factors, shift = multipliers(np.array([a.scale.data, sign * b.scale.data]) / y.scale.data, op.label.data)
     ma, mb = int(factors[0]), int(factors[1])
     bias = _zero_offset(op, shift) - a.zero.data * ma - b.zero.data * mb
-    constants = {"ma": integer(ma), "mb": integer(mb), "bias": integer(bias), "shift": integer(shift)}
-    return _made(xbar.AddOp, op, **_clamped(op), **constants)
+    return _made(xbar.AddOp, op, **_clamped(op), **integers(ma=ma, mb=mb, bias=bias, shift=shift))
 
 
 def _product(graph: Graph, op: nn.MulOp) -> Made:
     a, b, y = code_of(op.a), code_of(op.b), code_of(op.out)
     factors, shift = multipliers(np.array([a.scale.data * b.scale.data / y.scale.data]), op.label.data)
-    constants = {
-        "za": a.zero.data,
-        "zb": b.zero.data,
-        "m": int(factors[0]),
-        "bias": _zero_offset(op, shift),
-        "shift": shift,
-    }
-    return _made(xbar.MulOp, op, **_clamped(op), **{key: integer(value) for key, value in constants.items()})
+    bias = _zero_offset(op, shift)
+    constants = integers(za=a.zero.data, zb=b.zero.data, m=int(factors[0]), bias=bias, shift=shift)
+    return _made(xbar.MulOp, op, **_clamped(op), **constants)
 
 
 def _quotient(graph: Graph, op: nn.DivOp) -> Made:
     a, b, y = code_of(op.a), code_of(op.b), code_of(op.out)
     m, shift = quotient_multiplier(a.scale.data / b.scale.data / y.scale.data, op.label.data)
-    constants = {"za": a.zero.data, "zb": b.zero.data, "m": m, "zero": y.zero.data, "shift": shift}
-    return _made(xbar.DivOp, op, **_clamped(op), **{key: integer(value) for key, value in constants.items()})
+    constants = integers(za=a.zero.data, zb=b.zero.data, m=m, zero=y.zero.data, shift=shift)
+    return _made(xbar.DivOp, op, **_clamped(op), **constants)
 
 
 def _arg_max(graph: Graph, op: nn.ArgMaxOp) -> Made:
@@ -174,10 +166,8 @@ def _softmax(graph: Graph, op: nn.SoftmaxOp) -> Made:
     table = table[: int(np.count_nonzero(table)) + 1]
     properties = {
         "table": graph.weights.add(f"{op.label.data}.table", table),
-        "numerator": integer(round(1.0 / y.scale.data)),
-        "zero": integer(y.zero.data),
-        "low": integer(y.low.data),
-        "high": integer(y.high.data),
+        **integers(numerator=round(1.0 / y.scale.data), zero=y.zero.data),
+        **clamp_of(y),
     }
     return _made(xbar.SoftmaxOp, op, **properties)
 

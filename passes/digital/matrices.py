@@ -7,12 +7,12 @@ from xdsl.ir import Attribute, Operation
 
 from cimc.diagnostics import fail
 from cimc.ir import nn, xbar
-from cimc.ir.attributes import float_value, int_value, integer, text
+from cimc.ir.attributes import float_value, int_value, integer, integers, text
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import CodeType, code_of, shape_of
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, MULTIPLIER_BITS, NORM_BITS, ROOT_BITS
-from cimc.passes.requantise import multipliers, offsets, stored
+from cimc.passes.requantise import clamp_of, multipliers, offsets, stored
 
 MOST_FRACTION = 15
 """Bits of fraction that epsilon has under the root: 4^-15 of a squared step is far below what 16-bit codes can tell."""
@@ -31,7 +31,7 @@ def matmul(graph: Graph, op: nn.MatMulOp) -> Made:
         factors, shift = multipliers(ratio, label, bits)
         bias = int(offsets(np.array(float(y.zero.data)), shift, label))
         if reach * int(factors[0]) + abs(bias) < ACCUMULATOR_LIMIT:
-            properties = _integers(za=a.zero.data, zb=b.zero.data, m=int(factors[0]), bias=bias, shift=shift)
+            properties = integers(za=a.zero.data, zb=b.zero.data, m=int(factors[0]), bias=bias, shift=shift)
             return _made(xbar.MatMulOp, op, **properties)
     rule = f"sums of {shape_of(op.a)[-1]} products reach {reach}, with a multiplier 2^{ACCUMULATOR_BITS} is exceeded"
     raise _broken(op, rule, "shorter rows, or fewer bits for the factors")
@@ -60,7 +60,7 @@ def norm(graph: Graph, op: nn.NormOp) -> Made:
         "scale": graph.weights.add(f"{label}.scale", factors.astype(np.int32)),
         "offset": graph.weights.add(f"{label}.offset", offset),
     }
-    numbers = _integers(centred=int_value(op.centred), zero=x.zero.data, fraction=fraction, shift=shift)
+    numbers = integers(centred=int_value(op.centred), zero=x.zero.data, fraction=fraction, shift=shift)
     return _made(xbar.NormOp, op, **tables, **numbers)
 
 
@@ -73,13 +73,8 @@ def embed(graph: Graph, op: nn.EmbedOp) -> Made:
     return [xbar.EmbedOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)]
 
 
-def _integers(**values: int) -> dict[str, Attribute]:
-    return {name: integer(value) for name, value in values.items()}
-
-
 def _made(kind: type[xbar.Clamped], op: nn.Computed, **properties: Attribute) -> Made:
-    code = code_of(op.out)
-    limits = {"label": text(op.label.data), "low": integer(code.low.data), "high": integer(code.high.data)}
+    limits = {"label": text(op.label.data), **clamp_of(code_of(op.out))}
     return [kind.create(operands=list(op.operands), result_types=[op.out.type], properties={**properties, **limits})]
 
 
