@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -33,12 +34,18 @@ SMALLEST_SHARE = 0.01
 """A chip whose largest conductance is below this share of the range was read in another unit."""
 BELOW_ZERO = 0.25
 """Share of the range by which a reading may lie below 0: the meter's own error. It counts as 0."""
+ADC = ("adc_offset", "adc_gain", "adc_inl")
+"""Arrays of a tile about its ADCs, in the order of a ChipTile."""
 CONVERTERS: Mapping[str, tuple[int, float, float]] = {
+    "dac_gain": (DAC_ERROR_BITS, 1.0, LARGEST_GAIN_ERROR),
     "adc_offset": (ERROR_BITS, 0.0, LARGEST_LSB),
     "adc_gain": (GAIN_ERROR_BITS, 1.0, LARGEST_GAIN_ERROR),
     "adc_inl": (ERROR_BITS, 0.0, LARGEST_LSB),
 }
-"""Array of a tile -> fraction bits of its integers, the value of a perfect ADC, the largest distance from it."""
+"""Array of a tile -> fraction bits of its integers, the value of a perfect converter, the largest distance from it."""
+SEE_LAYOUT = "docs/formats.md has the layout of a chip"
+SEE_UNIT = "facts.unit says what the numbers are: codes, or uS with facts.range"
+"""What to do about a fault."""
 
 
 def chip_arrays(chip: Chip) -> dict[str, Array]:
@@ -63,14 +70,11 @@ def _tile_arrays(tile: ChipTile) -> dict[str, Array]:
     found = {"read_s": np.array(tile.read_s), "conductance": tile.conductance / (1 << FINE_BITS)}
     if tile.programmed is not None:
         found["programmed"] = tile.programmed / (1 << FINE_BITS)
-    optional = {"stuck": tile.stuck, "dead_rows": tile.dead_rows, "dead_columns": tile.dead_columns}
-    optional["dac_gain"] = tile.dac
-    optional |= dict(zip(CONVERTERS, tile.adc, strict=True))
-    scales = {"dac_gain": (DAC_ERROR_BITS, 1.0), **{name: row[:2] for name, row in CONVERTERS.items()}}
-    for name, array in optional.items():
-        if array.any():
-            bits, perfect = scales.get(name, (0, 0.0))
-            found[name] = perfect + array / (1 << bits) if name in scales else array
+    faults = {"stuck": tile.stuck, "dead_rows": tile.dead_rows, "dead_columns": tile.dead_columns}
+    found |= {name: array for name, array in faults.items() if array.any()}
+    for (name, (bits, perfect, _)), errors in zip(CONVERTERS.items(), (tile.dac, *tile.adc), strict=True):
+        if errors.any():
+            found[name] = perfect + errors / (1 << bits)
     return found
 
 
@@ -80,7 +84,7 @@ def load_chip(path: str, program: Program) -> Chip:
     Raises CimcError CIM0214, which names the field, and CIM0215 where it is of another program or target.
     """
     reader = _Reader(path, load_arrays(path), machine(program.meta))
-    facts = reader.facts()
+    facts = reader.facts
     hashes = {"program": program_digest(program), "target": target_hash(program.meta)}
     for name, wanted in hashes.items():
         if facts.get(name) != wanted:
@@ -99,22 +103,22 @@ class _Reader:
     arrays: Mapping[str, Array]
     machine: Machine
 
+    @cached_property
     def facts(self) -> Mapping[str, Any]:
-        """Return the facts of the file, its format and unit checked."""
+        """The facts of the file, its format and unit checked."""
         try:
-            facts = json_value(str(self._array("facts")), self.path)
-            self._facts: Mapping[str, Any] = dict(facts)
+            facts: Mapping[str, Any] = dict(json_value(str(self._array("facts")), self.path))
         except (ValueError, TypeError) as error:
             raise self._wrong("facts", f"no JSON object: {error}") from None
-        if self._facts.get("format") != FORMAT:
-            raise self._wrong("facts.format", f"{self._facts.get('format')!r}, {FORMAT} is known")
-        if self._facts.get("unit") not in UNITS:
-            raise self._wrong("facts.unit", f"{self._facts.get('unit')!r}, one of {', '.join(UNITS)} is needed")
-        return self._facts
+        if facts.get("format") != FORMAT:
+            raise self._wrong("facts.format", f"{facts.get('format')!r}, {FORMAT} is known")
+        if facts.get("unit") not in UNITS:
+            raise self._wrong("facts.unit", f"{facts.get('unit')!r}, one of {', '.join(UNITS)} is needed")
+        return facts
 
     def profile(self) -> Profile | None:
         """Return the profile that says how devices drift on, None where the file names none."""
-        text = self._facts.get("profile")
+        text = self.facts.get("profile")
         if text is None:
             return None
         if not isinstance(text, str):
@@ -122,13 +126,13 @@ class _Reader:
         return parse_profile(text, f"{self.path}: facts.profile")
 
     def seed(self) -> int:
-        seed = self._facts.get("seed", 0)
+        seed = self.facts.get("seed", 0)
         if not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 1 << 64:
             raise self._wrong("facts.seed", f"{seed!r}, a whole number from 0 to 2^64 - 1 is needed")
         return seed
 
     def sources(self) -> frozenset[str]:
-        names = self._facts.get("sources", [])
+        names = self.facts.get("sources", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise self._wrong("facts.sources", f"{names!r}, a list of sources of noise is needed")
         require_sources(names)
@@ -148,8 +152,7 @@ class _Reader:
             if name + field in self.arrays:
                 known[field] = self._whole(name + field, (size,), 1).astype(bool)
         if name + "dac_gain" in self.arrays:
-            gains = self._numbers(name + "dac_gain", (facts.rows,))
-            known["dac"] = self._near(name + "dac_gain", gains, DAC_ERROR_BITS, 1.0, LARGEST_GAIN_ERROR)
+            known["dac"] = self._errors(name, "dac_gain", (facts.rows,))
         return ChipTile.of(facts, self._read_s(name + "read_s"), conductance, **known)
 
     def _read_s(self, field: str) -> int:
@@ -157,20 +160,20 @@ class _Reader:
 
     def _conductances(self, field: str, shape: tuple[int, ...]) -> Array:
         """Return conductances [pairs, 2, rows, columns] in fine units; the axis of a single pair may be left out."""
-        values = self._in_codes(self._numbers(field, shape, shape[1:] if shape[0] == 1 else shape).reshape(shape))
+        values = self._in_codes(self._of_shape(field, shape))
         full = self.machine.full_conductance
         for place in np.argwhere((values < -BELOW_ZERO * full) | (values > SATURATION * full))[:1]:
             found = f"{values[tuple(place)]:.4g} codes at {_at(place)}, 0 to {SATURATION * full} is possible"
-            raise self._wrong(field, found, "facts.unit says what the numbers are: codes, or uS with facts.range")
+            raise self._wrong(field, found, SEE_UNIT)
         if values.size and values.max() < SMALLEST_SHARE * full:
             found = f"at most {values.max():.4g} codes, the range is 0 to {full}"
-            raise self._wrong(field, found, "facts.unit says what the numbers are: codes, or uS with facts.range")
+            raise self._wrong(field, found, SEE_UNIT)
         return np.asarray(np.rint(np.maximum(values, 0) * (1 << FINE_BITS)), np.int64)
 
     def _in_codes(self, values: Array) -> Array:
-        if self._facts["unit"] == "codes":
+        if self.facts["unit"] == "codes":
             return values
-        limits = self._facts.get("range")
+        limits = self.facts.get("range")
         match limits:
             case [int() | float() as low, int() | float() as high] if low < high:
                 return (values - low) / (high - low) * self.machine.full_conductance
@@ -181,32 +184,35 @@ class _Reader:
         """Return offset, gain error and bow [3, columns] of the ADC of each column, from one for each ADC or column."""
         facts = self.machine
         adcs = -(-facts.columns // facts.multiplexing)
-        found = np.zeros((len(CONVERTERS), facts.columns), np.int64)
-        for n, (field, (bits, perfect, reach)) in enumerate(CONVERTERS.items()):
+        found = np.zeros((len(ADC), facts.columns), np.int64)
+        for n, field in enumerate(ADC):
             if name + field in self.arrays:
-                values = self._numbers(name + field, (adcs,), (facts.columns,))
-                errors = self._near(name + field, values, bits, perfect, reach)
-                per_column = len(values) == facts.columns
+                errors = self._errors(name, field, (adcs,), (facts.columns,))
+                per_column = len(errors) == facts.columns
                 found[n] = errors if per_column else np.repeat(errors, facts.multiplexing)[: facts.columns]
         return found
 
-    def _near(self, field: str, values: Array, bits: int, perfect: float, reach: float) -> Array:
-        """Return the distances from a perfect value as integers."""
+    def _errors(self, name: str, field: str, *shapes: tuple[int, ...]) -> Array:
+        """Return the distances of converters from the perfect value as integers."""
+        (bits, perfect, reach), values = CONVERTERS[field], self._numbers(name + field, *shapes)
         for place in np.argwhere(np.abs(values - perfect) > reach)[:1]:
-            found = (
-                f"{values[tuple(place)]:.4g} at {_at(place)}, {perfect - reach:g} to {perfect + reach:g} is possible"
-            )
-            raise self._wrong(field, found)
+            possible = f"{perfect - reach:g} to {perfect + reach:g} is possible"
+            raise self._wrong(name + field, f"{values[tuple(place)]:.4g} at {_at(place)}, {possible}")
         return np.rint((values - perfect) * (1 << bits)).astype(np.int64)
 
     def _whole(self, field: str, shape: tuple[int, ...], highest: int) -> Array:
         """Return whole numbers from 0 to `highest`."""
-        values = self._numbers(field, shape, shape[1:] if len(shape) == 4 and shape[0] == 1 else shape).reshape(shape)
+        values = self._of_shape(field, shape)
         if (values != np.floor(values)).any() or (values.size and not 0 <= values.min() <= values.max() <= highest):
             raise self._wrong(
                 field, f"{values.min():g} to {values.max():g}, whole numbers from 0 to {highest} are needed"
             )
         return values
+
+    def _of_shape(self, field: str, shape: tuple[int, ...]) -> Array:
+        """Return numbers of a shape; of [pairs, 2, rows, columns] the axis of a single pair may be left out."""
+        alone = len(shape) == 4 and shape[0] == 1
+        return self._numbers(field, shape, shape[1:] if alone else shape).reshape(shape)
 
     def _numbers(self, field: str, *shapes: tuple[int, ...]) -> Array:
         """Return finite numbers of one of the shapes, as doubles."""
@@ -225,12 +231,10 @@ class _Reader:
 
     def _array(self, field: str) -> Array:
         if field not in self.arrays:
-            raise fail(
-                "CIM0214", f"{self.path} has no array {field!r}", hint="docs/formats.md has the layout of a chip"
-            )
+            raise fail("CIM0214", f"{self.path} has no array {field!r}", hint=SEE_LAYOUT)
         return self.arrays[field]
 
-    def _wrong(self, field: str, found: str, hint: str = "docs/formats.md has the layout of a chip") -> DiagnosticError:
+    def _wrong(self, field: str, found: str, hint: str = SEE_LAYOUT) -> DiagnosticError:
         return fail("CIM0214", f"{self.path}: {field} is {found}", hint=hint)
 
 
