@@ -8,7 +8,7 @@ from cimc.evaluate import Batch, evaluate
 from cimc.evaluate.session import Array
 from cimc.ir.graph import Graph
 from cimc.ir.verify import BrokenGraph
-from cimc.passes.pipeline import PASSES, Keeps
+from cimc.passes.pipeline import Keeps, rows_of
 
 SAMPLES = 4
 SUMS_APART = 1e-4
@@ -42,7 +42,8 @@ def require_kept(name: str, before: Mapping[str, Array], found: Mapping[str, Arr
     """Raise BrokenGraph unless a pass has kept the outputs [N, *shape] as its row in the pipeline says."""
     if before.keys() != found.keys():
         raise BrokenGraph(f"pass {name} made the outputs {sorted(found)} of {sorted(before)}")
-    kept = KEPT[next(row.keeps for row in PASSES if row.name == name)]
+    (row,) = rows_of(name)
+    kept = KEPT[row.keeps]
     for output, old in before.items():
         new = found[output]
         if old.shape != new.shape:

@@ -46,11 +46,10 @@ def chip_text(noise: Noise | None, compensation: str) -> list[str]:
     """Return which chip was drawn or measured, in words."""
     if noise is None:
         return ["exact chip"]
-    sources = ", ".join(sorted(noise.sources))
-    drawn = f"chip {noise.seed} of {noise.profile.name} after {written(noise.time_s)}"
     if noise.chip:
         read = f"measured chip {noise.chip.digest[:SHORT]}, read after {written(noise.chip.read_s)}"
         largest, usual = noise.chip.snapping
         snapped = f"whole codes lose {usual:.2f} of its conductances (rms), at most {largest:.2f}"
         return [f"{read}, after {written(noise.time_s)}", snapped, f"compensation {compensation}"]
-    return [drawn, f"noisy: {sources}", f"compensation {compensation}"]
+    drawn = f"chip {noise.seed} of {noise.profile.name} after {written(noise.time_s)}"
+    return [drawn, f"noisy: {', '.join(sorted(noise.sources))}", f"compensation {compensation}"]

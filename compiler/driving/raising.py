@@ -14,7 +14,7 @@ from cimc.driving.distances import Bound, FloatDistance, distances, shortfalls
 from cimc.driving.driver import Compilation, Request, compile_model, compile_to_pass, graph_intakes
 from cimc.driving.slicing import Slice, bits_of, slices
 from cimc.driving.summary import summarise
-from cimc.evaluate import Batch, Evaluator, samples_at_once
+from cimc.evaluate import Batch, evaluate, samples_at_once
 from cimc.frontend import load
 from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcWarning
@@ -238,7 +238,7 @@ def _quiet() -> Iterator[None]:
 
 def _outputs(graph: Graph, data: Batch) -> Mapping[str, Any]:
     few = {name: array[:SAMPLES] for name, array in data.items()}
-    return Evaluator(graph, batch=samples_at_once(graph)).run(few)
+    return evaluate(graph, few, batch=samples_at_once(graph))
 
 
 def _costs(compilation: Compilation, target: Target) -> Mapping[str, Any]:

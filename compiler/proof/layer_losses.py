@@ -27,6 +27,7 @@ from cimc.ir.nn import Computed
 from cimc.ir.types import CodeType, code_of, is_quantised, shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.writes import writes_of
+from cimc.passes.requantise import quantised
 from cimc.proof.programs import request_of
 from cimc.proof.tensors import Tensors
 
@@ -103,12 +104,6 @@ class _Sums:
 def dequantised(codes: Array, code: CodeType) -> Array:
     """Return the real values of codes."""
     return np.asarray((codes.astype(np.float64) - code.zero.data) * code.scale.data)
-
-
-def quantised(real: Array, code: CodeType) -> Array:
-    """Return codes of real values; the zero point is added behind the rounding, where ties have gone to even."""
-    codes = np.rint(real.astype(np.float64) / code.scale.data) + code.zero.data
-    return np.asarray(np.clip(codes, code.low.data, code.high.data))
 
 
 def _middle(code: CodeType) -> float:
@@ -190,7 +185,10 @@ class _Alone:
         operations = {op.label.data: op for op in self.comparison.tile.module.ops if isinstance(op, Computed)}
         labels = [label for label in self.comparison.labels if label in operations]
         floats = Evaluator(self._real, labels).run(self.inputs)
-        fed = {given_name(name): quantised(real, code_of(operations[name].out)) for name, real in floats.items()}
+        fed = {
+            given_name(name): quantised(real.astype(np.float64), code_of(operations[name].out))
+            for name, real in floats.items()
+        }
         return Evaluator(self.comparison.tile, labels, given=labels).run({**self.inputs, **fed})
 
     def sensitivity(self, op: Computed) -> float | None:

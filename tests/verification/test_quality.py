@@ -13,7 +13,8 @@ from cimc.command_line.main import main
 from cimc.driving.distances import Bound, FloatDistance, shortfalls
 from cimc.driving.driver import Compilation, Request, compile_model
 from cimc.ir.types import CodeType
-from cimc.proof.layer_losses import Comparison, LayerLoss, quantised
+from cimc.passes.requantise import quantised
+from cimc.proof.layer_losses import Comparison, LayerLoss
 from cimc.proof.quality import cure, dearest, poor
 from cimc.targets import load_target
 
