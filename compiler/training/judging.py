@@ -79,8 +79,7 @@ class Judge:
 
     def _codes(self, program: Program) -> dict[str, Array]:
         """Return the codes that a refit reads, by port."""
-        first = {name: array[:REFIT_SAMPLES] for name, array in self.calibration.inputs.items()}
-        return ports.codes_of(program, first)
+        return ports.codes_of(program, self.calibration.first(REFIT_SAMPLES).inputs)
 
     def _outputs(self, program: Program, planned: Plan | None = None, noise: Noise | None = None) -> Array:
         port = program.outputs[0]
