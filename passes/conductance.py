@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from xdsl.rewriter import Rewriter
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import int_value, integer
+from cimc.ir.attributes import int_value, integer, integers
 from cimc.ir.facts import GAIN, PEAKS, SHARED_RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
@@ -20,7 +20,7 @@ from cimc.isa.phases import reach
 from cimc.passes.column_ranges import full_scale_blocks, largest_weights
 from cimc.passes.gains import full_scale
 from cimc.passes.read_phases import phases_of
-from cimc.passes.requantise import multipliers, offsets
+from cimc.passes.requantise import multipliers, offsets, rounding_of
 from cimc.passes.slices import PARTIAL_BITS, additions_behind, partial_code
 from cimc.targets import Target
 
@@ -115,13 +115,8 @@ class Conductance:
         low, high = self.target.adc_range
         phases = int(self.target.constants["read_phases"])
         op.properties |= {
-            "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
-            "offset": graph.weights.add(f"{label}.offset", offset),
-            "shift": integer(shift),
-            "adc_multiplier": integer(gain[0]),
-            "adc_shift": integer(gain[1]),
-            "adc_low": integer(low),
-            "adc_high": integer(high),
+            **rounding_of(graph, label, scale, offset, shift),
+            **integers(adc_multiplier=gain[0], adc_shift=gain[1], adc_low=low, adc_high=high),
         }
         if phases > 1:
             op.properties["read_phases"] = integer(phases)
@@ -165,7 +160,7 @@ class Conductance:
             for op in (one.op, *additions_behind(one.op)[:-1]):
                 partial = code_tensor(shape_of(op.out), partial_code(whole, rest))
                 Rewriter.replace_value_with_new_type(op.out, partial)
-        last.properties |= {"shift": integer(rest), "bias": integer(whole.zero.data << rest)}
+        last.properties |= integers(shift=rest, bias=whole.zero.data << rest)
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_digits, fit_inputs
 from cimc.passes.mixed_precision import FULL, raised_bits
-from cimc.passes.requantise import clamp_of, multipliers, offsets
+from cimc.passes.requantise import clamp_of, multipliers, offsets, rounding_of
 from cimc.passes.slices import Digits, digits_of, in_slices
 from cimc.passes.taps import fine_taps
 from cimc.targets import Target
@@ -190,9 +190,7 @@ def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:
             "weights": graph.weights.add(
                 f"{label}.taps", codes.reshape(height * width, channels, outputs // channels).astype(np.int8)
             ),
-            "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
-            "offset": graph.weights.add(f"{label}.offset", offset),
-            "shift": integer(shift),
+            **rounding_of(graph, label, scale, offset, shift),
             **clamp_of(y, op.clamp),
         },
     )

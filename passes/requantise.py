@@ -6,8 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import Floats, Integer, float_values, integers
-from cimc.ir.types import CodeType
+from cimc.ir.attributes import Floats, Integer, float_values, integer, integers
+from cimc.ir.graph import Graph
+from cimc.ir.types import CodeType, WeightRef
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, MULTIPLIER_BITS, SHIFT_HIGHEST
 
 Reals = NDArray[np.float64]
@@ -69,6 +70,17 @@ def offsets(values: Reals, shift: int, label: str) -> Integers:
             hint="check bias and ranges of this value",
         )
     return scaled.astype(np.int64)
+
+
+def rounding_of(
+    graph: Graph, label: str, scale: Integers, offset: Integers, shift: int
+) -> dict[str, Integer | WeightRef]:
+    """Return the properties of an operation that multiplies by integers, adds others and shifts; tables are stored."""
+    return {
+        "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
+        "offset": graph.weights.add(f"{label}.offset", offset.astype(np.int64)),
+        "shift": integer(shift),
+    }
 
 
 def quantised(values: Reals, code: CodeType) -> Integers:

@@ -7,13 +7,13 @@ import numpy as np
 from xdsl.ir import SSAValue
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import Integer, integer, integers, text
+from cimc.ir.attributes import Integer, integers, text
 from cimc.ir.graph import Graph, users
 from cimc.ir.nn import Computed
 from cimc.ir.types import MOST_BITS, CodeType, WeightRef, code_of, code_tensor, shape_of
 from cimc.ir.xbar import AddOp, AffineOp, MvmOp
 from cimc.passes.code_types import WIDE_BITS, bounds
-from cimc.passes.requantise import clamp_of, multipliers
+from cimc.passes.requantise import Integers, clamp_of, multipliers, rounding_of
 
 COARSE_TOP = 127
 """Steps a polarity of the coarse one of two matrices: the array holds each of them as a whole number of units."""
@@ -42,10 +42,9 @@ class Digits:
         return self.radix * self.high + self.low
 
     @property
-    def inverse(self) -> tuple[int, int]:
-        """M and k with round(x M / 2^k) = round(x / radix) for every code x."""
-        factors, shift = multipliers(np.array([1.0 / self.radix]), "digits")
-        return int(factors[0]), shift
+    def inverse(self) -> tuple[Integers, int]:
+        """M [1] and k with round(x M / 2^k) = round(x / radix) for every code x."""
+        return multipliers(np.array([1.0 / self.radix]), "digits")
 
     def code(self, like: CodeType) -> CodeType:
         """Return codes with zero at zero that reach as far as others."""
@@ -94,9 +93,7 @@ def _split(graph: Graph, op: MvmOp, digits: Digits) -> list[Computed]:
         result_types=[code_tensor(shape, _digit(code, digits.high, code.scale.data * digits.radix))],
         properties={
             "label": text(f"{label}.digits.high"),
-            "scale": graph.weights.add(f"{label}.digits.scale", np.array([multiplier], np.int32)),
-            "offset": graph.weights.add(f"{label}.digits.offset", np.array([0], np.int64)),
-            "shift": integer(shift),
+            **rounding_of(graph, f"{label}.digits", multiplier, np.zeros(1, np.int64), shift),
             **clamp_of(_digit(code, digits.high, 1.0)),
         },
     )

@@ -5,12 +5,12 @@ from numpy.typing import NDArray
 from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import int_value, integer, text
+from cimc.ir.attributes import int_value, text
 from cimc.ir.graph import Graph
 from cimc.ir.nn import ConvOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.ir.xbar import DepthwiseOp, window_of
-from cimc.passes.requantise import Integers, clamp_of, multipliers, offsets
+from cimc.passes.requantise import Integers, clamp_of, multipliers, offsets, rounding_of
 from cimc.passes.slices import PARTIAL_BITS, Digits, partial_code, rounded_sum
 
 Part = tuple[Integers, Integers, Integers]
@@ -75,9 +75,7 @@ def _run(graph: Graph, op: ConvOp, label: str, part: Part, cut: int, partial: Co
             "label": text(label),
             "window": window_of(op, (height, width)),
             "weights": graph.weights.add(f"{label}.weights", apart),
-            "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
-            "offset": graph.weights.add(f"{label}.offset", offset),
-            "shift": integer(cut),
+            **rounding_of(graph, label, scale, offset, cut),
             **clamp_of(partial),
         },
     )

@@ -15,7 +15,15 @@ from cimc.ir.location import replace
 from cimc.ir.types import code_of, shape_of
 from cimc.passes.digital import matrices
 from cimc.passes.digital.strided import dense, strided, transposed
-from cimc.passes.requantise import clamp_of, multipliers, offsets, quantised, quotient_multiplier, stored
+from cimc.passes.requantise import (
+    clamp_of,
+    multipliers,
+    offsets,
+    quantised,
+    quotient_multiplier,
+    rounding_of,
+    stored,
+)
 
 EXPONENTIAL_BITS = 20
 """Softmax sums stay below 2^35 for vectors up to 2^15 long, so that a double division rounds as the exact one."""
@@ -43,19 +51,8 @@ def _made(kind: type[nn.Computed], op: nn.Computed, **properties: Attribute) -> 
     return [kind.create(operands=list(op.operands), result_types=[op.out.type], properties=properties)]
 
 
-def _rounding(
-    graph: Graph, op: nn.Computed, scale: NDArray[Any], offset: NDArray[Any], shift: int
-) -> dict[str, Attribute]:
-    label = op.label.data
-    return {
-        "scale": graph.weights.add(f"{label}.scale", scale.astype(np.int32)),
-        "offset": graph.weights.add(f"{label}.offset", offset.astype(np.int64)),
-        "shift": integer(shift),
-    }
-
-
-def _clamped(op: Any) -> dict[str, Attribute]:
-    return {**clamp_of(code_of(op.out), op.clamp)}
+def _clamped(op: Any) -> Mapping[str, Attribute]:
+    return clamp_of(code_of(op.out), op.clamp)
 
 
 def _zero_offset(op: nn.Computed, shift: int) -> int:
@@ -65,11 +62,11 @@ def _zero_offset(op: nn.Computed, shift: int) -> int:
 
 def _affine_constants(
     graph: Graph, op: nn.Computed, scale: NDArray[np.float64], bias: NDArray[np.float64]
-) -> dict[str, Attribute]:
+) -> Mapping[str, Attribute]:
     x, y = code_of(op.operands[0]), code_of(op.out)
     factors, shift = multipliers(scale * x.scale.data / y.scale.data, op.label.data)
     offset = offsets(bias / y.scale.data + y.zero.data, shift, op.label.data) - x.zero.data * factors
-    return _rounding(graph, op, factors, offset, shift)
+    return rounding_of(graph, op.label.data, factors, offset, shift)
 
 
 def _requantise(graph: Graph, op: nn.RequantiseOp) -> Made:
@@ -133,7 +130,8 @@ def _avg_pool(graph: Graph, op: nn.AvgPoolOp) -> Made:
     factors, shift = multipliers(x.scale.data / y.scale.data / counts, op.label.data)
     offset = _zero_offset(op, shift) - x.zero.data * kernel[0] * kernel[1] * factors
     window = xbar.window_of(op, (kernel[0], kernel[1]))
-    return _made(xbar.PoolSumOp, op, window=window, **_clamped(op), **_rounding(graph, op, factors, offset, shift))
+    constants = rounding_of(graph, op.label.data, factors, offset, shift)
+    return _made(xbar.PoolSumOp, op, window=window, **_clamped(op), **constants)
 
 
 def _tap_counts(op: nn.AvgPoolOp) -> NDArray[np.float64]:
