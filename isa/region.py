@@ -1,5 +1,6 @@
 """A rectangle of cells in one tile: what `program` and `pattern` write, and what a block number names."""
 
+from types import EllipsisType
 from typing import NamedTuple
 
 from cimc.isa.program import Instruction
@@ -13,6 +14,11 @@ class Region(NamedTuple):
     col: int
     rows: int
     cols: int
+
+    @property
+    def window(self) -> tuple[EllipsisType, slice, slice]:
+        """The index of these cells in arrays [..., rows, columns] of their tile."""
+        return ..., slice(self.row, self.row + self.rows), slice(self.col, self.col + self.cols)
 
     def overlaps(self, other: "Region") -> bool:
         """Return whether both share a cell."""

@@ -121,14 +121,13 @@ def _blank(walk: Walk, tile: int) -> tuple[Array, Array]:
 def _see(walk: Walk, planes: dict[int, tuple[Array, Array]], cells: Region, index: int) -> None:
     """Note what a product sees of a block. Raises Refusal CIM0563 where an earlier one has seen something else."""
     values, seen = planes[cells.tile]
-    place = (slice(cells.row, cells.row + cells.rows), slice(cells.col, cells.col + cells.cols))
     present = walk.state.crossbar.tile(cells.tile).conductances(cells, walk.state.crossbar.seconds, BOTH)
-    known = seen[place]
-    if (values[:, *place] != present)[:, known].any():
+    known = seen[cells.window]
+    if (values[cells.window] != present)[:, known].any():
         message = f"instruction {index} reads cells of tile {cells.tile} that conduct otherwise than before"
         raise Refusal("CIM0563", message, "one image holds one time, one programming, and blocks that do not overlap")
-    values[:, *place] = present
-    seen[place] = True
+    values[cells.window] = present
+    seen[cells.window] = True
 
 
 def _leave(walk: Walk, planes: dict[int, tuple[Array, Array]]) -> None:

@@ -18,7 +18,6 @@ from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.device_tables import aging
 from cimc.backends.noise.fixed_point import FINE_BITS
 from cimc.backends.noise.profiles import Profile
-from cimc.isa.region import Region
 
 Array = NDArray[Any]
 FREE, LOW, HIGH = 0, 1, 2
@@ -130,11 +129,6 @@ def passed(chip: Chip, machine: Machine, tile: int, seconds: int) -> Passed:
         return Passed()
     before, after = (aging(chip.profile, machine.full_conductance, time) for time in (read_s, seconds))
     return Passed(after.exponent - before.exponent, after.shift - before.shift, after.relaxation - before.relaxation)
-
-
-def window(cells: Region) -> tuple[slice, slice, slice]:
-    """Return the index of a region in arrays [2, rows, columns]."""
-    return np.s_[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
 
 
 def require_tile(chip: Chip, tile: int) -> ChipTile:

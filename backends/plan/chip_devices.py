@@ -6,7 +6,7 @@ The twin of reference/chip_devices.py, on regions of a tile.
 import numpy as np
 
 from cimc.backends.machine.facts import Machine
-from cimc.backends.noise.chip import FREE, Chip, passed, programmed_again, require_tile, window
+from cimc.backends.noise.chip import FREE, Chip, passed, programmed_again, require_tile
 from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, rounded
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.devices import Array, Devices, DeviceState, decayed
@@ -27,11 +27,11 @@ class ChipDevices(Devices):
 
     def left(self, part: DeviceState, cells: Region, targets: Array) -> Array:
         known = require_tile(self.chip, cells.tile).programmed
-        return targets.astype(np.int64) << FINE_BITS if known is None else known[part.pair][window(cells)]
+        return targets.astype(np.int64) << FINE_BITS if known is None else known[part.pair][cells.window]
 
     def fine(self, state: DeviceState, cells: Region, seconds: int) -> Array:
         tile, part = require_tile(self.chip, cells.tile), state.part(cells)
-        values = tile.carried[part.pair][window(cells)]
+        values = tile.carried[part.pair][cells.window]
         since = passed(self.chip, self.machine, cells.tile, seconds)
         if since.exponent or since.shift or since.relaxation:
             aged = decayed(values, part.drift.astype(np.int64) * since.exponent) if since.exponent else values
@@ -41,7 +41,7 @@ class ChipDevices(Devices):
         return np.array(values)
 
     def stuck(self, cells: Region, pair: int) -> Array:
-        return np.asarray(require_tile(self.chip, cells.tile).stuck[pair][window(cells)])
+        return np.asarray(require_tile(self.chip, cells.tile).stuck[pair][cells.window])
 
     def row_errors(self, cells: Region) -> Array:
         return np.asarray(require_tile(self.chip, cells.tile).dac[cells.row : cells.row + cells.rows])

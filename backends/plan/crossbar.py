@@ -52,7 +52,7 @@ class Tile:
         return self.programmed(cells)
 
     def _part(self, cells: Region) -> Array:
-        return self.targets[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
+        return self.targets[cells.window]
 
 
 class NoisyTile:

@@ -60,7 +60,7 @@ class DeviceState:
 
     def part(self, cells: Region) -> "DeviceState":
         """Return views of a region."""
-        window = np.s_[:, cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
+        window = cells.window
         fields = self.target[window], self.value[window], self.drift[window], self.writes[window]
         return DeviceState(*fields, self.pair)
 

@@ -137,8 +137,7 @@ class Tables(Crossbar):
         """Return a view of plus and minus targets (2, rows, cols)."""
         if cells.tile not in self._tables:
             self._tables[cells.tile] = np.full((2, self.machine.rows, self.machine.columns), NEVER, np.int16)
-        rows, cols = slice(cells.row, cells.row + cells.rows), slice(cells.col, cells.col + cells.cols)
-        return self._tables[cells.tile][:, rows, cols]
+        return self._tables[cells.tile][cells.window]
 
 
 def _chosen(count: int, random: int, seed: int) -> list[int]:

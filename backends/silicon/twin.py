@@ -131,7 +131,7 @@ def _targets(program: Program, facts: Machine) -> dict[int, Reals]:
 
 
 def _part(tiles: Mapping[int, Reals], cells: Region) -> Reals:
-    return tiles[cells.tile][cells.row : cells.row + cells.rows, cells.col : cells.col + cells.cols]
+    return tiles[cells.tile][cells.window]
 
 
 def _tile(facts: Machine, differences: Reals, offsets: Reals, read_s: int) -> ChipTile:
