@@ -7,7 +7,7 @@ import numpy as np
 
 from cimc.backends.kernels.library import TYPES, NativeSource, address
 from cimc.backends.plan.memory import Array, span
-from cimc.backends.plan.moving import STILL, Moving
+from cimc.backends.plan.moving import moves
 from cimc.isa.streams import Im2colWindow, Shape, StreamState
 
 
@@ -47,11 +47,6 @@ def rectangle(state: StreamState, constants: Array) -> Rectangle | None:
     taps = _offsets(w.kernel, w.dilation, columns) * channels
     elements = (taps[:, None] + np.arange(channels)).ravel()
     return Rectangle(source, rows * columns * channels, places, elements)
-
-
-def moves(state: StreamState) -> tuple[int, ...]:
-    """Return the bytes by which a stream moves on in each turn of the loops around."""
-    return state.steps if isinstance(state, Moving) else STILL
 
 
 def _offsets(counts: tuple[int, int], steps: tuple[int, int], columns: int) -> Array:

@@ -169,7 +169,7 @@ class Library:
         """Perform steps from part[0] up to part[1]; return the index of the first that met a fault, or part[1]."""
         first, last = part
         at = steps.address + first * ctypes.sizeof(_address)
-        return first + (self._run(at, last - first, ctypes.addressof(batch), level))
+        return first + self._run(at, last - first, ctypes.addressof(batch), level)
 
     def turns(self, steps: "NativeSteps", batch: Batch, loop: tuple[int, int], level: int) -> tuple[int, int]:
         """Perform the turns of a loop of (depth, count) from where it is; return turn and step of a fault, or count."""

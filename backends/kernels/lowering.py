@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cimc.backends.kernels.layout import even_step, joined, moves, rectangle
+from cimc.backends.kernels.layout import even_step, joined, rectangle
 from cimc.backends.kernels.library import (
     BLOCK,
     COPY,
@@ -33,6 +33,7 @@ from cimc.backends.plan.block_read import BlockRead, Conversion
 from cimc.backends.plan.digital import Add, Affine, Lut, Move, Mul, Softmax
 from cimc.backends.plan.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
 from cimc.backends.plan.memory import Array
+from cimc.backends.plan.moving import moves
 from cimc.backends.plan.products import Capture, Mvm, Stream
 from cimc.backends.plan.read_noise import Cycle, Fluctuation, NoisyConverter
 from cimc.backends.plan.state import Write, magnitude

@@ -39,6 +39,11 @@ class Moving(StreamState):
         return low + self.reach[0], high + self.reach[1]
 
 
+def moves(state: StreamState) -> tuple[int, ...]:
+    """Return the bytes by which a stream moves on in each turn of the loops around."""
+    return state.steps if isinstance(state, Moving) else STILL
+
+
 @dataclass(frozen=True)
 class Occasion:
     """When products are made, which addresses their noise: numbers of the samples, and the turn of each loop around."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from cimc.backends.plan.memory import last_writes
-from cimc.backends.plan.moving import STILL, Moving, way
+from cimc.backends.plan.moving import STILL, Moving, moves, way
 from cimc.backends.torch_device.addresses import addresses
 from cimc.isa.streams import StreamState
 
@@ -158,9 +158,9 @@ class Layout:
         """Return the elements of a stream that is written."""
         places, repeated = addresses(state)[0].ravel(), last_writes(state)
         if repeated is None:
-            return Target(state.type, self._rows(places, state.size), None, _steps(state))
+            return Target(state.type, self._rows(places, state.size), None, moves(state))
         last = np.ascontiguousarray(repeated[1])
-        return Target(state.type, self._rows(places[last], state.size), self.tensor(last), _steps(state))
+        return Target(state.type, self._rows(places[last], state.size), self.tensor(last), moves(state))
 
     def _source(self, state: StreamState, places: Array) -> Source:
         """Return elements without padding."""
@@ -169,7 +169,7 @@ class Layout:
             if isinstance(state, Moving):
                 raise Unsuitable
             return Source(state.type, slice(0), dtype, None, 0, self._constant(state, places))
-        return Source(state.type, self._rows(places, state.size), dtype, None, 0, steps=_steps(state))
+        return Source(state.type, self._rows(places, state.size), dtype, None, 0, steps=moves(state))
 
     def _constant(self, state: StreamState, places: Array) -> Tensor:
         """Return elements [elements, 1] of constant memory."""
@@ -186,10 +186,6 @@ class Layout:
     def _bytes(places: Array, size: int) -> Array:
         """Return the addresses of every byte of elements."""
         return (places[:, None] + np.arange(size)).ravel()
-
-
-def _steps(state: StreamState) -> tuple[int, ...]:
-    return state.steps if isinstance(state, Moving) else STILL
 
 
 def _moved(rows: Rows, by: int) -> Rows:
