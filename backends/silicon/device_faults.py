@@ -7,6 +7,7 @@ dead row is weighed over the whole row, an age over the whole tile, all others o
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -84,13 +85,12 @@ def _columns(evidence: TileEvidence, explained: Flags) -> Iterator[Fault]:
     swapped = _gain(evidence, evidence.swapped, explained)
     most = -np.minimum(swapped, 0).sum(axis=0) < AGAINST * np.maximum(swapped, 0).sum(axis=0)
     for kind, possible in (("dead column", np.ones_like(most)), ("swapped pair", most)):
-        others = {name: values for name, values in weights.items() if name != kind}
-        likeliest = weights[kind] > np.maximum(LEAST, np.max(list(others.values()), axis=0))
+        others = [values for name, values in weights.items() if name != kind]
+        likeliest = weights[kind] > np.maximum(LEAST, np.max(others, axis=0))
         for column in np.flatnonzero(likeliest & possible):
-            beside = {name: float(values[column]) for name, values in others.items()}
             cells = _marked(explained, slice(None), column)
             number = int(evidence.columns[column])
-            yield Fault(kind, f"column {number}", (number,), float(weights[kind][column]), beside, cells)
+            yield Fault(kind, f"column {number}", (number,), *_weighed(weights, kind, column), cells)
 
 
 def _column_weights(evidence: TileEvidence, explained: Flags) -> dict[str, Reals]:
@@ -102,6 +102,12 @@ def _column_weights(evidence: TileEvidence, explained: Flags) -> dict[str, Reals
         "stuck devices": _gain(evidence, evidence.stuck, explained).sum(axis=0),
         "programming": np.max(wider, axis=0) + RARE - math.log(len(WIDER)),
     }
+
+
+def _weighed(weights: Mapping[str, Reals], kind: str, column: np.integer[Any]) -> tuple[float, dict[str, float]]:
+    """Return the weight of one kind of fault in a column, and those of the others by kind."""
+    each = {name: float(values[column]) for name, values in weights.items()}
+    return each.pop(kind), each
 
 
 def _cells(evidence: TileEvidence, explained: Flags) -> Iterator[Fault]:
@@ -124,9 +130,8 @@ def _stuck(evidence: TileEvidence, explained: Flags) -> Iterator[Fault]:
         devices = ", ".join(_device(pair, side, int(evidence.rows[row])) for pair, side, row in places)
         cells = np.zeros_like(explained)
         cells[:, column] = found[..., column].any(axis=(0, 1))
-        others = {name: float(values[column]) for name, values in weights.items() if name != "stuck devices"}
-        weight = float(weights["stuck devices"][column])
-        yield Fault("stuck devices", f"column {number}: {devices}", (number,), weight, others, cells)
+        place = f"column {number}: {devices}"
+        yield Fault("stuck devices", place, (number,), *_weighed(weights, "stuck devices", column), cells)
 
 
 def _device(pair: int, side: int, row: int) -> str:
@@ -159,11 +164,9 @@ def _age(evidence: TileEvidence, explained: Flags, ages: Mapping[int, Expected])
 def _programming(evidence: TileEvidence, explained: Flags) -> Iterator[Fault]:
     """Yield the columns whose devices are spread more than the profile says."""
     weights = _column_weights(evidence, explained)
-    found = weights.pop("programming")
-    for column in np.flatnonzero(found > LEAST):
-        others = {name: float(values[column]) for name, values in weights.items()}
+    for column in np.flatnonzero(weights["programming"] > LEAST):
         number = int(evidence.columns[column])
-        yield Fault("programming", f"column {number}", (number,), float(found[column]), others)
+        yield Fault("programming", f"column {number}", (number,), *_weighed(weights, "programming", column))
 
 
 def _gain(evidence: TileEvidence, likelihood: Reals, explained: Flags) -> Reals:
