@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define INLINE static inline __attribute__((always_inline))
+#define APART static __attribute__((noinline))
 #define EXPORT __attribute__((visibility("default")))
 
 typedef float real32_t;
