@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from cimc.backends.interpreter import Interpreter
+from cimc.backends.noise.sources import Noise
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.feeding_options import feeding_of, inputs_of
 from cimc.command_line.files import csv_text, keep_inputs, write
@@ -39,11 +40,12 @@ def compare_command(options: argparse.Namespace) -> int:
         print(f"FAILED: {options.program} is not what {options.model} compiles to\n  {difference}")
         return FAILED
     inputs = inputs_of(program, options)
-    chip = Interpreter(compensate(program, options), noise=noise_of(options))
+    noise = noise_of(options)
+    chip = Interpreter(compensate(program, options, noise), noise=noise)
     losses = _losses(Comparison(options.model, compilation), inputs, chip)
     print("\n".join(_table(losses)))
     if options.output:
-        write(options.output, _report(options, program, losses, samples_of(inputs)).encode())
+        write(options.output, _report(options, program, noise, losses, samples_of(inputs)).encode())
     return 0
 
 
@@ -71,10 +73,12 @@ def _shown(value: float | None) -> str:
     return "-" if value is None else f"{value:.1f}"
 
 
-def _report(options: argparse.Namespace, program: Program, losses: Sequence[LayerLoss], samples: int) -> str:
+def _report(
+    options: argparse.Namespace, program: Program, noise: Noise | None, losses: Sequence[LayerLoss], samples: int
+) -> str:
     if Path(options.output).suffix == ".csv":
         return _csv(losses)
-    facts = {"samples": samples, **run_facts(program, feeding_of(options), noise_of(options), options.compensation)}
+    facts = {"samples": samples, **run_facts(program, feeding_of(options), noise, options.compensation)}
     return json.dumps({**facts, "layers": [asdict(loss) for loss in losses]}, indent=1) + "\n"
 
 

@@ -8,6 +8,7 @@ from cimc.command_line.numbers import count
 from cimc.diagnostics import fail
 
 if TYPE_CHECKING:
+    from cimc.backends.noise.sources import Noise
     from cimc.driving.scoring import Arrays as Codes
     from cimc.isa.program import Program
 
@@ -35,12 +36,11 @@ def add_compensation_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def compensate(program: "Program", options: argparse.Namespace) -> "Program":
-    """Return the program as it runs under the chosen compensation. Raises CimcError CIM0003."""
-    from cimc.command_line.noise_options import noise_of
+def compensate(program: "Program", options: argparse.Namespace, noise: "Noise | None") -> "Program":
+    """Return the program as it runs on a chip under the chosen compensation. Raises CimcError CIM0003."""
     from cimc.driving.scoring import compensated_for
 
-    return compensated_for(program, noise_of(options), options.compensation, calibration_codes(program, options))
+    return compensated_for(program, noise, options.compensation, calibration_codes(program, options))
 
 
 def calibration_codes(program: "Program", options: argparse.Namespace) -> "Codes | None":

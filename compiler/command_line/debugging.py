@@ -25,7 +25,8 @@ def debug_command(options: argparse.Namespace) -> int:
         raise fail("CIM0003", f"one sample is debugged, --samples names {len(options.samples)}")
     program = load_program(options.program)
     codes = {name: array[0] for name, array in sample_codes(program, options).items()}
-    stepper = Stepper(compensate(program, options), codes, noise_of(options))
+    noise = noise_of(options)
+    stepper = Stepper(compensate(program, options, noise), codes, noise)
     if not options.commands:
         _play(stepper, sys.stdin)
         return 0

@@ -27,7 +27,8 @@ from cimc.isa.program import Program
 def image_command(options: argparse.Namespace) -> int:
     if options.only is not None and not options.input:
         raise fail("CIM0003", "--only writes what an instruction does with a sample", hint="give --input X.npz")
-    program, noise = compensate(load_program(options.program), options), noise_of(options)
+    program, noise = load_program(options.program), noise_of(options)
+    program = compensate(program, options, noise)
     codes = _one_sample(program, options) if options.input else None
     if options.only is not None:
         files = _bench_files(program, options, codes or {}, noise)

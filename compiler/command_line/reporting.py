@@ -14,6 +14,7 @@ from cimc.backends.cost.facts import facts
 from cimc.backends.cost.schedule import schedule
 from cimc.backends.machine import ports
 from cimc.backends.noise.converters import common_range
+from cimc.backends.noise.sources import Noise
 from cimc.backends.silicon.diagnosis import Diagnosis, diagnosis, judge_of
 from cimc.backends.silicon.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.compensation_options import compensate
@@ -68,16 +69,16 @@ def _page(options: argparse.Namespace) -> int:
     scores, losses = (read_json(path) if path else None for path in (options.eval, options.compare))
     codes = ports.codes_of(program, inputs_of(program, options)) if options.input else None
     cost = estimate(program, None if codes is None else counted(program, codes))
-    use = [] if codes is None else list(_observed(program, codes, options).layers())
+    noise = noise_of(options)
+    use = [] if codes is None else list(_observed(program, codes, options, noise).layers())
     name, costs = Path(options.program).name, facts(cost, program, "layer")
-    told = Told(name, program, costs, schedule(cost, program), use, scores, losses, _diagnosed(program, options))
+    told = Told(name, program, costs, schedule(cost, program), use, scores, losses, _diagnosed(program, noise))
     write(options.output, page(told).encode())
     return 0
 
 
-def _diagnosed(program: Program, options: argparse.Namespace) -> Diagnosis | None:
+def _diagnosed(program: Program, noise: Noise | None) -> Diagnosis | None:
     """Return what is wrong with the measured chip, None without one, or where it names no profile to judge it by."""
-    noise = noise_of(options)
     judge = judge_of(noise.chip) if noise and noise.chip else None
     return diagnosis(program, noise.chip, judge) if noise and noise.chip and judge else None
 
@@ -102,16 +103,18 @@ def read_json(path: str) -> dict[str, Any]:
     return found
 
 
-def _observed(program: Program, codes: Mapping[str, NDArray[Any]], options: argparse.Namespace) -> Telemetry:
-    return Telemetry(program, codes, noise_of(options), options.threads or cores(), compensate(program, options))
+def _observed(
+    program: Program, codes: Mapping[str, NDArray[Any]], options: argparse.Namespace, noise: Noise | None
+) -> Telemetry:
+    return Telemetry(program, codes, noise, options.threads or cores(), compensate(program, options, noise))
 
 
 def _telemetry(options: argparse.Namespace, kind: str) -> int:
     """Write what inputs do to the ADCs as JSON or CSV."""
     program, feeding = load_program(options.program), feeding_of(options)
     real = inputs_of(program, options)
-    telemetry = _observed(program, ports.codes_of(program, real), options)
     noise = noise_of(options)
+    telemetry = _observed(program, ports.codes_of(program, real), options, noise)
     progress = Progress("layers", sum(one.name in ("mvm", "capture") for one in program.instructions))
     layers = []
     for layer in telemetry.layers():

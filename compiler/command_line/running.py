@@ -44,7 +44,7 @@ def run_command(options: argparse.Namespace) -> int:
     data = data_of(program, options.input)
     inputs = program_inputs(program, data, feeding, str(options.input))
     noise, compiled = noise_of(options), program
-    program = compensate(program, options)
+    program = compensate(program, options, noise)
     arrays = _outputs(program, inputs, options, noise)
     if options.print:
         print("\n".join(ranked({port.name: arrays[port.name] for port in program.outputs}, data)))
@@ -78,9 +78,10 @@ def _run_from(program: Program, options: argparse.Namespace) -> int:
     if not options.given or not options.start or not options.output or options.input:
         hint = "give --from LAYER, --with T.npz, what `cimc run --keep T.npz` wrote, and -o Y.npz; no --input"
         raise fail("CIM0003", "a run that starts at a layer takes its tensors in place of inputs", hint=hint)
-    rest, given = resumed(compensate(program, options), options.start), load_arrays(options.given)
+    noise = noise_of(options)
+    rest, given = resumed(compensate(program, options, noise), options.start), load_arrays(options.given)
     codes = {port.name: given[port.name] for port in rest.inputs if port.name in given}
-    found = Interpreter(rest, noise=noise_of(options)).run(codes)
+    found = Interpreter(rest, noise=noise).run(codes)
     write(options.output, to_npz(dict(_results(rest, found, options.codes))))
     return 0
 

@@ -36,7 +36,8 @@ def trace_command(options: argparse.Namespace) -> int:
         options.streams,
     )
     codes = sample_codes(program, options)
-    tracing = Tracing(compensate(program, options), noise_of(options), wanted)
+    noise = noise_of(options)
+    tracing = Tracing(compensate(program, options, noise), noise, wanted)
     lines = [str(tracing.head(codes)), *tracing.lines(codes, options.samples.start), ""]
     write(options.output, "\n".join(lines).encode())
     return 0
@@ -77,7 +78,8 @@ def _report(comparison: Comparison, options: argparse.Namespace) -> Iterator[str
 def _explainer(options: argparse.Namespace) -> Explainer:
     program = load_program(options.program)
     codes = sample_codes(program, options) if options.input else None
-    return Explainer(compensate(program, options), codes, options.samples.start, noise_of(options))
+    noise = noise_of(options)
+    return Explainer(compensate(program, options, noise), codes, options.samples.start, noise)
 
 
 def sample_codes(program: Program, options: argparse.Namespace) -> Mapping[str, NDArray[Any]]:
