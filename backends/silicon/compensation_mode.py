@@ -1,13 +1,21 @@
-"""Drift compensation of a program: as compiled (a factor per column), a factor per block, or none."""
+"""Drift compensation of a program: as compiled (a factor per column), a factor per block, or none.
 
-from cimc.isa.author import Author
-from cimc.isa.program import Program, instruction
+Its modes are options of the command line, so what a program is made with is imported where it is used.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cimc.isa.program import Program
 
 MODES = ("none", "block", "column")
 
 
-def compensated(program: Program, mode: str) -> Program:
+def compensated(program: "Program", mode: str) -> "Program":
     """Return the program with its `calibrate` instructions working per column, per block, or replaced by `nop`."""
+    from cimc.isa.author import Author
+    from cimc.isa.program import instruction
+
     author, columns = Author.of(program), program.block_columns
     for index, one in enumerate(program.instructions):
         if one.name != "calibrate" or mode == "column":

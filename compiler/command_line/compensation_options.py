@@ -4,6 +4,7 @@ import argparse
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cimc.backends.silicon.compensation_mode import MODES
 from cimc.command_line.numbers import count
 from cimc.diagnostics import fail
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from cimc.driving.scoring import Arrays as Codes
     from cimc.isa.program import Program
 
-CHOICES = ("none", "block", "column", "refit")
+CHOICES = (*MODES, "refit")
 REFIT_SAMPLES = 64
 
 
