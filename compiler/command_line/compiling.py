@@ -102,6 +102,11 @@ def read_ranges(path: str) -> Ranges:
         raise fail("CIM0204", f"{path}: {error.message}", hint=RANGES_HINT) from None
 
 
+def write_ranges(path: str, ranges: Ranges) -> None:
+    """Write ranges as `read_ranges` reads them. Raises CimcError CIM0002."""
+    write(path, (json.dumps(ranges.to_json(), indent=1) + "\n").encode())
+
+
 def compile_command(options: argparse.Namespace) -> int:
     text_only = options.compile_to != "program"
     _check_stages(options)
@@ -162,7 +167,7 @@ def _compile_program(options: argparse.Namespace, request: Request) -> int:
         return FAILED
     save(compilation.emission.program, options.output)
     if options.write_ranges:
-        write(options.write_ranges, (json.dumps(compilation.ranges.to_json(), indent=1) + "\n").encode())
+        write_ranges(options.write_ranges, compilation.ranges)
     if options.json:
         print(json.dumps(summarise(compilation, request.target) | facts_of(found)))
     else:

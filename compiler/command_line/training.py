@@ -1,14 +1,13 @@
 """cimc train."""
 
 import argparse
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cimc.command_line.compiling import target_of_options
+from cimc.command_line.compiling import target_of_options, write_ranges
 from cimc.command_line.extras import require_packages
 from cimc.command_line.feeding_options import stated_of
 from cimc.command_line.files import keep_inputs, write
@@ -21,6 +20,7 @@ from cimc.driving.arrays import load_arrays
 from cimc.driving.calibration import calibration
 from cimc.driving.driver import Compilation, Request, compile_graph, compile_model, compile_to_stage, graph_intakes
 from cimc.driving.feeding import Intake
+from cimc.driving.scoring import samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import to_onnx
 from cimc.ir.loop import ScanOp
@@ -90,7 +90,7 @@ def _data(options: argparse.Namespace, intakes: list[Intake]) -> "Data":
 
     arrays = load_arrays(options.data)
     inputs = calibration(lambda: arrays, options.data, options.feed, options.limit)(intakes)
-    count = len(next(iter(inputs.values())))
+    count = samples_of(inputs)
     if count < 2:
         raise fail("CIM0202", f"{options.data} holds {count} sample, training and judging need at least one each")
     return Data(inputs, _shares(arrays, count, options) if options.labels else None)
@@ -116,8 +116,7 @@ def _write(options: argparse.Namespace, plan: "Plan", trained: "Trained") -> Non
         write(output, to_onnx(trained.graph).SerializeToString(deterministic=True))
     if options.ranges_out:
         request = replace(plan.request, data=lambda shapes: plan.data.inputs)
-        ranges = _compiled(trained.graph, output, request).ranges
-        write(options.ranges_out, (json.dumps(ranges.to_json(), indent=1) + "\n").encode())
+        write_ranges(options.ranges_out, _compiled(trained.graph, output, request).ranges)
 
 
 def _compiled(graph: "Graph", output: Path, request: Request) -> Compilation:
