@@ -11,10 +11,9 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.noise.sources import Noise
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.feeding_options import feeding_of, inputs_of
-from cimc.command_line.files import csv_text, keep_inputs, write
+from cimc.command_line.files import csv_text, keep_inputs, require_suffix, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
-from cimc.diagnostics import fail
 from cimc.driving.provenance import run_facts
 from cimc.driving.scoring import samples_of
 from cimc.driving.tables import tabulate, terminal_width
@@ -32,8 +31,8 @@ HEADS = (
 
 def compare_command(options: argparse.Namespace) -> int:
     keep_inputs([options.output], [options.model, options.program, options.input, options.chip])
-    if options.output and Path(options.output).suffix not in (".json", ".csv"):
-        raise fail("CIM0003", f"-o {options.output}: a report is a .json or .csv file", hint="name it report.json")
+    if options.output:
+        require_suffix(options.output, (".json", ".csv"), "a report is", "report.json")
     program = load_program(options.program)
     compilation, difference = recompiled(options.model, program)
     if compilation is None or difference:

@@ -22,7 +22,7 @@ from cimc.backends.silicon.layer_equations import Equations, layer_equations
 from cimc.backends.silicon.twin import ColumnEstimate, twin
 from cimc.command_line.chips import snapping_text
 from cimc.command_line.feeding_options import inputs_of
-from cimc.command_line.files import csv_text, keep_inputs, write
+from cimc.command_line.files import csv_text, keep_inputs, require_suffix, write
 from cimc.command_line.measured_layers import other_origin
 from cimc.command_line.programs import program_of
 from cimc.diagnostics import fail
@@ -38,8 +38,8 @@ Arrays = Mapping[str, NDArray[Any]]
 def diagnose_command(options: argparse.Namespace) -> int:
     """Tell of every fault; exit status 1 where there is one."""
     keep_inputs([options.output], [options.program, options.chip, options.measured, options.input])
-    if options.output and Path(options.output).suffix not in (".json", ".csv"):
-        raise fail("CIM0003", f"-o {options.output}: verdicts are a .json or .csv file", hint="name it verdicts.json")
+    if options.output:
+        require_suffix(options.output, (".json", ".csv"), "verdicts are", "verdicts.json")
     program = program_of(options)
     chip = load_chip(options.chip, program)
     judge = _judge(chip, options)

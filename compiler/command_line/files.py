@@ -44,6 +44,15 @@ def write(path: str | Path, *parts: bytes) -> None:
         write_files({Path(path): parts})
 
 
+def require_suffix(path: str, suffixes: Sequence[str], what: str, example: str) -> str:
+    """Return the suffix of an output. Raises CimcError CIM0003, which begins with `what`, where it is none of these."""
+    suffix = Path(path).suffix
+    if suffix not in suffixes:
+        known = f"{', '.join(suffixes[:-1])} or {suffixes[-1]}"
+        raise fail("CIM0003", f"-o {path}: {what} a {known} file", hint=f"name it {example}")
+    return suffix
+
+
 def keep_inputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]) -> None:
     """Raise CimcError CIM0003 where an output would replace an input, the file beside one, or another output."""
     kept = {file.resolve() for path in inputs if path for file in _with_companions(Path(path))}

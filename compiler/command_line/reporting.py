@@ -20,7 +20,7 @@ from cimc.backends.silicon.telemetry import ColumnUse, LayerUse, Telemetry
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.costing import counted
 from cimc.command_line.feeding_options import feeding_of, inputs_of
-from cimc.command_line.files import csv_text, keep_inputs, write
+from cimc.command_line.files import csv_text, keep_inputs, require_suffix, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
@@ -50,10 +50,7 @@ SHOWN = ("clipped_share", "range_share", "conductance_share", "exact_sensitivity
 
 def report_command(options: argparse.Namespace) -> int:
     keep_inputs([options.output], [options.program, options.input, options.eval, options.compare, options.chip])
-    kind = Path(options.output).suffix
-    if kind not in (".html", ".json", ".csv"):
-        message = f"-o {options.output}: a report is a .html, .json or .csv file"
-        raise fail("CIM0003", message, hint="name it report.html")
+    kind = require_suffix(options.output, (".html", ".json", ".csv"), "a report is", "report.html")
     if kind == ".html":
         return _page(options)
     if not options.input or options.eval or options.compare:
