@@ -58,7 +58,7 @@ class _Counting:
             work = self._counted(index, instruction)
             self.counts[index] += (work.counters + ISSUED).times(weight)
             for tile, done in work.tiles.items():
-                self.tiles[index][tile] = self.tiles[index].get(tile, Counters()) + done.times(weight)
+                self.tiles[index][tile] = self.tiles[index].get(tile, NOTHING) + done.times(weight)
             if instruction.name in ("halt", "endloop"):
                 return index + 1
             index = self._loop(index, weight) if instruction.name == "loop" else index + 1

@@ -47,6 +47,8 @@ LAYER_FIELDS = (
 )
 SHOWN = ("clipped_share", "range_share", "conductance_share", "exact_sensitivity_db", "exact_accumulated_db")
 
+JSON_HINT = "give what `cimc eval --json` or `cimc compare -o X.json` wrote"
+
 
 def report_command(options: argparse.Namespace) -> int:
     keep_inputs([options.output], [options.program, options.input, options.eval, options.compare, options.chip])
@@ -86,17 +88,9 @@ def read_json(path: str) -> dict[str, Any]:
     try:
         found = json_value(text, path)
     except ValueError as error:
-        raise fail(
-            "CIM0201",
-            f"{path} is not JSON: {error}",
-            hint="give what `cimc eval --json` or `cimc compare -o X.json` wrote",
-        ) from None
+        raise fail("CIM0201", f"{path} is not JSON: {error}", hint=JSON_HINT) from None
     if not isinstance(found, dict):
-        raise fail(
-            "CIM0201",
-            f"{path} is not a JSON object",
-            hint="give what `cimc eval --json` or `cimc compare -o X.json` wrote",
-        )
+        raise fail("CIM0201", f"{path} is not a JSON object", hint=JSON_HINT)
     return found
 
 

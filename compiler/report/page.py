@@ -165,14 +165,14 @@ def _chip(told: Told) -> Markup | None:
         for one in each
     ]
     heads = ["tile", "fault", "place", "columns", "confidence", "second best"]
-    found = table(heads, [list(row) for row in faults]) if faults else element("p", "No fault was found.")
+    found = table(heads, faults) if faults else element("p", "No fault was found.")
     heats = (_off(tile, cells) for tile, cells in list(told.chip.deviations.items())[:MOST_TILES])
     columns = [
         [v.tile, v.column, v.cause, v.confidence, v.deviation, v.expected, 100 * v.refit_wins]
         for v in told.chip.verdicts
     ]
     heads = ["tile", "column", "verdict", "confidence", "off by (codes)", "usual", "a refit wins %"]
-    return joined(found, *heats, table(heads, [list(row) for row in columns], sortable=True))
+    return joined(found, *heats, table(heads, columns, sortable=True))
 
 
 def _off(tile: int, off: Deviations) -> Markup:
