@@ -43,8 +43,12 @@ def add_training_noise_options(parser: argparse.ArgumentParser) -> None:
 
 
 def noises_of(options: argparse.Namespace) -> "list[Noise]":
-    """Return the noise at each of the times that --time lists. Raises CimcError CIM0003 and Trap CIM053x."""
-    every = (argparse.Namespace(**{**vars(options), "time": time}) for time in (options.time or "0s").split(","))
+    """Return the noise at each of the times that --time lists, none without --noise and --chip.
+
+    Raises CimcError CIM0003, Trap CIM053x, and what `load_chip` raises.
+    """
+    times = options.time.split(",") if options.time else [None]
+    every = (argparse.Namespace(**{**vars(options), "time": time}) for time in times)
     return [noise for one in every if (noise := noise_of(one)) is not None]
 
 

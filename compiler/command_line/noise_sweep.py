@@ -3,6 +3,7 @@
 import argparse
 import json
 import multiprocessing
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from itertools import product
@@ -12,12 +13,12 @@ from cimc.backends.noise.sources import Noise
 from cimc.command_line.extras import require_packages
 from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write
-from cimc.command_line.noise_options import noise_of
+from cimc.command_line.noise_options import noises_of
 from cimc.command_line.plotting import picture
 from cimc.command_line.progress import Progress
 from cimc.command_line.running import print_score, score, scoring_of
 from cimc.diagnostics import fail
-from cimc.driving.durations import seconds
+from cimc.driving.durations import written
 from cimc.driving.intervals import SPREAD_HEADS, spread, spread_cells
 from cimc.driving.provenance import run_facts, run_text
 from cimc.driving.scoring import Scoring, cores
@@ -26,34 +27,32 @@ from cimc.driving.tables import tabulate, terminal_width
 
 def eval_command(options: argparse.Namespace) -> int:
     """Score a program once, or on every chip at every time."""
-    times = (options.time or "0s").split(",")
     if options.plot:
         require_packages("--plot", "plot", "matplotlib")
         keep_inputs([options.plot], [options.program, options.data, options.chip])
-    several = options.seeds is not None or len(times) > 1 or options.plot
+    several = options.seeds is not None or "," in (options.time or "") or options.plot
     if several and options.noise is None and options.chip is None:
         raise fail("CIM0003", "--seeds, --plot and several times need noise", hint="add --noise pcm")
-    for time in times:
-        noise_of(_at(options, time))
+    noises = noises_of(options)
     scoring = scoring_of(options)
     if several:
-        _sweep(scoring, options, times)
+        _sweep(scoring, options, noises)
     else:
-        print_score(options, scoring, score(scoring, options))
+        noise = next(iter(noises), None)
+        print_score(options, scoring, noise, score(scoring, noise, options))
     return 0
 
 
-def _at(options: argparse.Namespace, time: str) -> argparse.Namespace:
-    return argparse.Namespace(**{**vars(options), "time": time if options.time else None})
-
-
-def _sweep(scoring: Scoring, options: argparse.Namespace, times: list[str]) -> None:
-    first = noise_of(_at(options, times[0]))
-    assert first
+def _sweep(scoring: Scoring, options: argparse.Namespace, noises: Sequence[Noise]) -> None:
+    """Score every chip at every time; a measured chip without times at that of its reading."""
+    first = noises[0]
     seeds = range(first.seed, first.seed + (options.seeds or 1))
-    trials = [replace(first, seed=seed, time_s=seconds(time)) for seed, time in product(seeds, times)]
-    scores = _scores(scoring, options, trials)
-    rows = [_row(time, scores[index :: len(times)], options.metric) for index, time in enumerate(times)]
+    scores = _scores(scoring, options, [replace(noise, seed=seed) for seed, noise in product(seeds, noises)])
+    times = options.time.split(",") if options.time else [written(first.time_s)]
+    rows = [
+        _row(time, noise, scores[index :: len(times)], options.metric)
+        for index, (time, noise) in enumerate(zip(times, noises, strict=True))
+    ]
     if options.plot:
         title = f"{scoring.count} samples, {len(seeds)} chip{'s' * (len(seeds) > 1)} of {options.noise or options.chip}"
         write(options.plot, picture(rows, options.metric, title))
@@ -97,9 +96,9 @@ def _score_one(noise: Noise) -> float:
     return scoring.score(noise, compensation, threads=1)
 
 
-def _row(time: str, values: list[float], metric: str) -> dict[str, Any]:
-    """Return the spread of the scores at one time."""
-    return {"time": time, "seconds": seconds(time), **spread(values, metric), "values": values}
+def _row(time: str, noise: Noise, values: list[float], metric: str) -> dict[str, Any]:
+    """Return the spread of the scores at one time, named as it was given."""
+    return {"time": time, "seconds": noise.time_s, **spread(values, metric), "values": values}
 
 
 def _print_table(options: argparse.Namespace, count: int, chips: int, rows: list[dict[str, Any]]) -> None:

@@ -127,17 +127,17 @@ def scoring_of(options: argparse.Namespace) -> Scoring:
     return Scoring(program, inputs, labels, calibration_codes(program, options), executor_of(options))
 
 
-def score(scoring: Scoring, options: argparse.Namespace) -> float:
+def score(scoring: Scoring, noise: Noise | None, options: argparse.Namespace) -> float:
     """Return the score on one chip, with progress on a terminal."""
     progress = Progress("running", scoring.count)
-    value = scoring.score(noise_of(options), options.compensation, options.threads, progress.at)
+    value = scoring.score(noise, options.compensation, options.threads, progress.at)
     progress.done()
     return value
 
 
-def print_score(options: argparse.Namespace, scoring: Scoring, value: float) -> None:
+def print_score(options: argparse.Namespace, scoring: Scoring, noise: Noise | None, value: float) -> None:
     """Print the result of one evaluation, and what it comes from."""
-    noise, feeding = noise_of(options), feeding_of(options)
+    feeding = feeding_of(options)
     if options.json:
         facts = run_facts(scoring.program, feeding, noise, options.compensation)
         print(json.dumps({"n": scoring.count, options.metric: value, **facts}))

@@ -83,6 +83,16 @@ def test_other_commands_take_a_chip(cimc: Command, chip: Path, command: str) -> 
     assert cimc(f"{command} --chip chip.npz")[0] == 0
 
 
+def test_a_plot_without_times_is_of_the_chip_when_it_was_read(
+    cimc: Command, chip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cimc.command_line.noise_sweep.require_packages", lambda *_: None)
+    monkeypatch.setattr("cimc.command_line.noise_sweep.picture", lambda *_: b"")
+    status, told = cimc(f"eval digits.cimb {LABELLED} --chip chip.npz --plot x.png --json")
+    assert status == 0, told
+    assert [(one["time"], one["seconds"]) for one in json.loads(told)["times"]] == [("1d", 86400)]
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
