@@ -252,22 +252,27 @@ class Statistics:
         return self._shares(converter, conductance)
 
     def rounding_shares(self) -> tuple[float, float]:
-        """Return what the codes of the input, and the conductances, are rounded by, as power over signal power."""
+        """Return what the codes of the input, and the conductances, are rounded by, as power over signal power.
+
+        Infinite where a signal is left that never changes: conductances may all be rounded to zero.
+        """
         inputs = sum(
             float((np.square(self.matrix[:, a:b], dtype=np.float64).sum(axis=1) * np.square(self.step[:, block])).sum())
             for block, (a, b) in enumerate(itertools.pairwise(self.cuts))
         )
-        return self._shares(inputs, self._power(self.step).sum())
+        return self._shares(inputs, float(self._power(self.step).sum()), math.inf)
 
     def _power(self, step: Reals) -> Reals:
         """Return the power (group, row block, column) of an error of one `step` of conductance in every cell."""
         power: Reals = np.square(step) * (self.energy / max(self.count, 1))[:, :, np.newaxis]
         return power
 
-    def _shares(self, first: float, second: float) -> tuple[float, float]:
-        """Return the power of roundings to steps of so much power, as shares of the signal's."""
+    def _shares(self, first: float, second: float, without: float = 0.0) -> tuple[float, float]:
+        """Return the power of roundings to steps of so much power, as shares of the signal's; `without` one, that."""
         signal = (self.squares / max(self.count, 1) - np.square(self.sum / max(self.count, 1))).sum()
-        return (float(first / 12.0 / signal), float(second / 12.0 / signal)) if signal > 0.0 else (0.0, 0.0)
+        if signal > 0.0:
+            return float(first / 12.0 / signal), float(second / 12.0 / signal)
+        return (without if first else 0.0), (without if second else 0.0)
 
 
 def measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, shared: bool) -> dict[str, Statistics]:

@@ -94,7 +94,8 @@ class Conductance:
         """Set scale, offset and ADC of the products that one rounding joins in `result`; return what they reach."""
         label, y = result.label.data, code_of(result.out)
         ratios = [one.step * (code_of(one.op.x).scale.data * one.code_value / y.scale.data) for one in products]
-        joined, shift = multipliers(np.concatenate([ratio.ravel() for ratio in ratios]), label)
+        added = np.concatenate([_added(graph, one.op, y).ravel() for one in products])
+        joined, shift = multipliers(np.concatenate([ratio.ravel() for ratio in ratios]), label, added=added)
         ends, reached = np.cumsum([ratio.size for ratio in ratios]), 0
         for one, scale in zip(products, np.split(joined, ends[:-1]), strict=True):
             self._epilogue(graph, one, scale.reshape(one.step.shape), shift, y)
@@ -106,12 +107,9 @@ class Conductance:
     def _epilogue(self, graph: Graph, product: "_Product", scale: NDArray[np.int64], shift: int, y: CodeType) -> None:
         """Set scale, offset and ADC of a product; a partial sum has the zero point of `y` in its addition."""
         op, gain = product.op, product.gain
-        assert op.bias is not None
         label, x = op.label.data, code_of(op.x)
-        zero = y.zero.data if code_of(op.out) == y else 0
-        bias = graph.weights.get(op.bias).astype(np.float64)
         zeros = np.rint(x.zero.data * (product.sums / product.code_value * scale).sum(axis=1)).astype(np.int64).ravel()
-        offset = offsets(bias / y.scale.data + zero, shift, label) - zeros
+        offset = offsets(_added(graph, op, y), shift, label) - zeros
         low, high = self.target.adc_range
         phases = int(self.target.constants["read_phases"])
         op.properties |= {
@@ -186,3 +184,10 @@ class _Product:
         """The largest |array sum| of any block and column."""
         code = code_of(self.op.x)
         return int(self.magnitudes.max(initial=0)) * max(abs(code.low.data), abs(code.high.data))
+
+
+def _added(graph: Graph, op: MvmOp, y: CodeType) -> NDArray[np.float64]:
+    """Return what a product adds, in steps of a result y: its bias, and y's zero point where no addition follows."""
+    assert op.bias is not None
+    zero = y.zero.data if code_of(op.out) == y else 0
+    return graph.weights.get(op.bias).astype(np.float64) / y.scale.data + zero

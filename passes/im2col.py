@@ -178,9 +178,10 @@ def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:
     channels = int_value(op.group)
     steps = _tap_steps(graph, op, weight)
     codes = np.rint(weight / np.where(steps > 0.0, steps, 1.0)).astype(np.int64).reshape(height * width, outputs)
-    scale, shift = multipliers(x.scale.data * steps / y.scale.data, label)
     bias = np.zeros(outputs) if op.bias is None else graph.weights.get(op.bias).astype(np.float64)
-    offset = offsets(bias / y.scale.data + y.zero.data, shift, label) - x.zero.data * codes.sum(axis=0) * scale
+    added = bias / y.scale.data + y.zero.data
+    scale, shift = multipliers(x.scale.data * steps / y.scale.data, label, added=added)
+    offset = offsets(added, shift, label) - x.zero.data * codes.sum(axis=0) * scale
     return DepthwiseOp.create(
         operands=[op.x],
         result_types=[op.out.type],

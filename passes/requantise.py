@@ -15,14 +15,16 @@ Reals = NDArray[np.float64]
 Integers = NDArray[np.int64]
 
 QUOTIENT_BITS = 33
+NOTHING: Reals = np.zeros(0)
 AT_ONCE = 1 << 20
 """Elements of a large table that are doubles at one time: 8 MiB."""
 
 
-def multipliers(ratios: Reals, label: str, bits: int = MULTIPLIER_BITS) -> tuple[Integers, int]:
+def multipliers(ratios: Reals, label: str, bits: int = MULTIPLIER_BITS, added: Reals = NOTHING) -> tuple[Integers, int]:
     """Return integers M and a shift k with M / 2^k nearest to `ratios`, the largest |M| of exactly `bits` bits.
 
-    Raises CimcError CIM0304 where a ratio is too large for a shift of 0 or not finite.
+    Ratios so small that `added`, in steps of the result, would not fit the accumulator get fewer bits: what they
+    multiply is then far below one step. Raises CimcError CIM0304 where a ratio is too large or not finite.
     """
     largest = float(np.max(np.abs(ratios), initial=0.0))
     if not math.isfinite(largest) or largest >= 1 << bits:
@@ -33,7 +35,7 @@ def multipliers(ratios: Reals, label: str, bits: int = MULTIPLIER_BITS) -> tuple
         )
     if largest == 0.0:
         return np.zeros(ratios.shape, np.int64), bits - 1
-    shift = min(bits - math.frexp(largest)[1], SHIFT_HIGHEST)
+    shift = _fitting(added, min(bits - math.frexp(largest)[1], SHIFT_HIGHEST))
     if np.rint(math.ldexp(largest, shift)) >= 1 << bits:
         shift -= 1
     if shift < 0:
@@ -43,6 +45,12 @@ def multipliers(ratios: Reals, label: str, bits: int = MULTIPLIER_BITS) -> tuple
             hint="check the ranges of this value",
         )
     return np.rint(np.ldexp(ratios, shift)).astype(np.int64), shift
+
+
+def _fitting(added: Reals, shift: int) -> int:
+    """Return a shift, or the one by which what is added fills half of the accumulator where it would not fit."""
+    largest = float(np.max(np.abs(added), initial=0.0))
+    return shift if math.ldexp(largest, shift) < ACCUMULATOR_LIMIT else ACCUMULATOR_BITS - 1 - math.frexp(largest)[1]
 
 
 def quotient_multiplier(ratio: float, label: str) -> tuple[int, int]:

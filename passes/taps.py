@@ -45,9 +45,10 @@ def _parts(graph: Graph, op: ConvOp, digits: Digits) -> tuple[list[Part], int]:
     codes = np.rint(weight / steps).astype(np.int64).reshape(-1, weight.shape[-1])
     high = np.rint(codes / digits.radix).astype(np.int64)
     ratio = x.scale.data * steps / y.scale.data
-    scales, shift = multipliers(np.stack([ratio * digits.radix, ratio]), op.label.data)
     bias = np.zeros(len(steps)) if op.bias is None else graph.weights.get(op.bias).astype(np.float64)
-    biases = [offsets(bias / y.scale.data, shift, op.label.data), np.zeros(len(steps), np.int64)]
+    added = bias / y.scale.data
+    scales, shift = multipliers(np.stack([ratio * digits.radix, ratio]), op.label.data, added=added)
+    biases = [offsets(added, shift, op.label.data), np.zeros(len(steps), np.int64)]
     taps = [high, codes - digits.radix * high]
     return [
         (own, scale, offset - x.zero.data * own.sum(axis=0) * scale)

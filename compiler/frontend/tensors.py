@@ -22,6 +22,9 @@ PLAIN = {
 } | {onnx.TensorProto.INT32, onnx.TensorProto.UINT32, onnx.TensorProto.INT64, onnx.TensorProto.UINT64}
 """Element types of which a typed field holds one number for each element."""
 
+PACKED_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2, "FLOAT6E2M3": 6, "FLOAT6E3M2": 6}
+"""Bits of an element, by the type's name, where elements share bytes."""
+
 
 def take_out(model: onnx.ModelProto, files: ExternalFiles) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """Return the model without the data of its large initialisers, and these by name; external data is loaded.
@@ -61,8 +64,8 @@ def declared_bytes(tensor: onnx.TensorProto) -> int:
         width = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
     except (KeyError, TypeError, ValueError):
         return -1
-    packed = tensor.data_type in (onnx.TensorProto.INT4, onnx.TensorProto.UINT4, onnx.TensorProto.FLOAT4E2M1)
-    return (count + 1) // 2 if packed else count * width
+    bits = PACKED_BITS.get(onnx.TensorProto.DataType.Name(tensor.data_type), 8 * width)
+    return -(-count * bits // 8)
 
 
 def typed_elements(tensor: onnx.TensorProto) -> int | None:

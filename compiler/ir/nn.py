@@ -471,7 +471,7 @@ class SelectOp(Canonical):
 
     name = "nn.select"
     NATURE: ClassVar[Nature] = Nature(
-        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=False
+        reads=Reads.WIDE, writes_any_codes=False, passes=Passes.NO, order=AxisOrder.NO, tied=True
     )
     c: Operand = operand_def(TensorType)
     a: Operand = operand_def(TensorType)

@@ -55,17 +55,20 @@ def _clamped(op: Any) -> Mapping[str, Attribute]:
     return clamp_of(code_of(op.out), op.clamp)
 
 
-def _zero_offset(op: nn.Computed, shift: int) -> int:
-    """Return the zero point of the result as part of B. Raises CimcError CIM0304 at 2^52 and above."""
-    return int(offsets(np.array(float(code_of(op.out).zero.data)), shift, op.label.data))
+def _with_zero(op: nn.Computed, ratios: NDArray[np.float64]) -> tuple[NDArray[np.int64], int, int]:
+    """Return the multipliers of ratios, their shift, and the zero point of the result as part of B."""
+    label, zero = op.label.data, np.array(float(code_of(op.out).zero.data))
+    factors, shift = multipliers(ratios, label, added=zero)
+    return factors, shift, int(offsets(zero, shift, label))
 
 
 def _affine_constants(
     graph: Graph, op: nn.Computed, scale: NDArray[np.float64], bias: NDArray[np.float64]
 ) -> Mapping[str, Attribute]:
     x, y = code_of(op.operands[0]), code_of(op.out)
-    factors, shift = multipliers(scale * x.scale.data / y.scale.data, op.label.data)
-    offset = offsets(bias / y.scale.data + y.zero.data, shift, op.label.data) - x.zero.data * factors
+    added = bias / y.scale.data + y.zero.data
+    factors, shift = multipliers(scale * x.scale.data / y.scale.data, op.label.data, added=added)
+    offset = offsets(added, shift, op.label.data) - x.zero.data * factors
     return rounding_of(graph, op.label.data, factors, offset, shift)
 
 
@@ -93,16 +96,15 @@ def _affine(graph: Graph, op: nn.AffineOp) -> Made:
 def _sum(graph: Graph, op: nn.AddOp | nn.SubOp) -> Made:
     a, b, y = code_of(op.a), code_of(op.b), code_of(op.out)
     sign = -1.0 if isinstance(op, nn.SubOp) else 1.0
-    factors, shift = multipliers(np.array([a.scale.data, sign * b.scale.data]) / y.scale.data, op.label.data)
+    factors, shift, zero = _with_zero(op, np.array([a.scale.data, sign * b.scale.data]) / y.scale.data)
     ma, mb = int(factors[0]), int(factors[1])
-    bias = _zero_offset(op, shift) - a.zero.data * ma - b.zero.data * mb
+    bias = zero - a.zero.data * ma - b.zero.data * mb
     return _made(xbar.AddOp, op, **_clamped(op), **integers(ma=ma, mb=mb, bias=bias, shift=shift))
 
 
 def _product(graph: Graph, op: nn.MulOp) -> Made:
     a, b, y = code_of(op.a), code_of(op.b), code_of(op.out)
-    factors, shift = multipliers(np.array([a.scale.data * b.scale.data / y.scale.data]), op.label.data)
-    bias = _zero_offset(op, shift)
+    factors, shift, bias = _with_zero(op, np.array([a.scale.data * b.scale.data / y.scale.data]))
     constants = integers(za=a.zero.data, zb=b.zero.data, m=int(factors[0]), bias=bias, shift=shift)
     return _made(xbar.MulOp, op, **_clamped(op), **constants)
 
@@ -127,8 +129,8 @@ def _avg_pool(graph: Graph, op: nn.AvgPoolOp) -> Made:
     x, y, kernel = code_of(op.x), code_of(op.out), int_values(op.kernel)
     counts = _tap_counts(op)
     counts = counts[:1] if np.all(counts == counts[0]) else counts
-    factors, shift = multipliers(x.scale.data / y.scale.data / counts, op.label.data)
-    offset = _zero_offset(op, shift) - x.zero.data * kernel[0] * kernel[1] * factors
+    factors, shift, zero = _with_zero(op, x.scale.data / y.scale.data / counts)
+    offset = zero - x.zero.data * kernel[0] * kernel[1] * factors
     window = xbar.window_of(op, (kernel[0], kernel[1]))
     constants = rounding_of(graph, op.label.data, factors, offset, shift)
     return _made(xbar.PoolSumOp, op, window=window, **_clamped(op), **constants)

@@ -26,10 +26,11 @@ def matmul(graph: Graph, op: nn.MatMulOp) -> Made:
     """Return the product with as many bits of its multiplier as the accumulator has room for."""
     a, b, y, label = code_of(op.a), code_of(op.b), code_of(op.out), op.label.data
     ratio = np.array([a.scale.data * b.scale.data / y.scale.data])
+    zero = np.array(float(y.zero.data))
     reach = shape_of(op.a)[-1] * _largest(a) * _largest(b)
     for bits in range(MULTIPLIER_BITS, FEWEST_MULTIPLIER_BITS - 1, -1):
-        factors, shift = multipliers(ratio, label, bits)
-        bias = int(offsets(np.array(float(y.zero.data)), shift, label))
+        factors, shift = multipliers(ratio, label, bits, zero)
+        bias = int(offsets(zero, shift, label))
         if reach * int(factors[0]) + abs(bias) < ACCUMULATOR_LIMIT:
             properties = integers(za=a.zero.data, zb=b.zero.data, m=int(factors[0]), bias=bias, shift=shift)
             return _made(xbar.MatMulOp, op, **properties)
@@ -53,8 +54,9 @@ def norm(graph: Graph, op: nn.NormOp) -> Made:
         rule = f"the sum under the root can reach {total:g}, the rule is below 2^{ROOT_BITS}"
         raise _broken(op, rule, "shorter vectors, or values that are large against epsilon")
     scale, bias = (graph.weights.get(ref).astype(np.float64) for ref in (op.scale, op.bias))
-    factors, shift = multipliers(scale / y.scale.data / (1 << NORM_BITS), label)
-    offset = offsets(bias / y.scale.data + y.zero.data, shift, label)
+    added = bias / y.scale.data + y.zero.data
+    factors, shift = multipliers(scale / y.scale.data / (1 << NORM_BITS), label, added=added)
+    offset = offsets(added, shift, label)
     tables: dict[str, Attribute] = {
         "epsilon": graph.weights.add(f"{label}.epsilon", np.array([round(epsilon * 4**fraction)], np.int64)),
         "scale": graph.weights.add(f"{label}.scale", factors.astype(np.int32)),

@@ -14,6 +14,7 @@ from onnx import TensorProto
 from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate
 from cimc.frontend import check, load
+from cimc.frontend.tensors import declared_bytes
 from cimc.ir import nn
 from cimc.ir.graph import Graph
 from cimc.passes.fold_affine import FoldAffine
@@ -136,6 +137,17 @@ def test_weights_of_any_integer_type(kind: int, tmp_path: Path) -> None:
     proto.graph.initializer.append(onnx.helper.make_tensor("z", kind, (), [3]))
     op = operations_of(assert_agrees(written(proto, tmp_path)), nn.DenseOp)[0]
     assert op.steps is not None
+
+
+@pytest.mark.parametrize("name", ["INT4", "UINT4", "INT2", "UINT2", "FLOAT4E2M1", "FLOAT6E2M3"])
+def test_elements_that_share_bytes_are_counted_as_they_are_stored(name: str) -> None:
+    if not hasattr(TensorProto, name):
+        pytest.skip(f"this onnx has no {name}")
+    kind = TensorProto.DataType.Value(name)
+    for size in range(1, 10):
+        stored = onnx.helper.make_tensor("q", kind, (size,), [1] * size)
+        raw = onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(stored)).raw_data
+        assert declared_bytes(stored) == len(raw)
 
 
 def test_blocks_of_weights_are_taken_without_steps(tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ import pytest
 from onnx_cases.accounting import KINDS, Verdict, account, cases
 
 RECORD = Path(__file__).parent / "cases.txt"
-FLOORS = {"node": 907, "pytorch-converted": 64, "pytorch-operator": 25}
-"""Cases supported at least: raised when there are more, never lowered."""
+FLOORS = {"node": 906, "pytorch-converted": 66, "pytorch-operator": 28}
+"""Cases supported at least: raised when there are more. Two that counted, whose output is constant, were wrong to."""
 EVERY = 20
 """Of the cases of each kind, every twentieth is in the sample."""
 

@@ -63,6 +63,22 @@ def test_multipliers_at_the_ends(ratio: float, wanted: tuple[int, int]) -> None:
     assert (int(found[0]), shift) == wanted
 
 
+@pytest.mark.parametrize(
+    ("ratio", "added", "wanted"),
+    [
+        (2.0**-22, 32767.0, (1 << 15, 37)),  # 32767 x 2^37 is just below 2^52
+        (2.0**-23, 32767.0, (1 << 13, 36)),
+        (2.0**-23, -32767.0, (1 << 13, 36)),
+        (2.0**-60, 32767.0, (0, 36)),
+    ],
+)
+def test_what_is_added_fits_the_accumulator(ratio: float, added: float, wanted: tuple[int, int]) -> None:
+    """Of ratios that small, what is multiplied is far below a step."""
+    found, shift = multipliers(np.array([ratio]), "y", added=np.array([0.0, added]))
+    assert (int(found[0]), shift) == wanted
+    assert abs(int(offsets(np.array([added]), shift, "y")[0])) < ACCUMULATOR_LIMIT
+
+
 @pytest.mark.parametrize("ratio", [65535.5, 65536.0, math.inf, math.nan])
 def test_ratios_without_a_multiplier_are_refused(ratio: float) -> None:
     with pytest.raises(CimcError, match=r"CIM0304.*'y'.*16-bit multiplier"):

@@ -287,6 +287,7 @@ TIED: dict[str, tuple[list[Part], list[str]]] = {
     "padding with a half": ([clamped(), with_zero(0.5)], []),
     "made by one that is": ([same_shape(nn.RecodeOp, "v", source=FIXED, target=FIXED)], []),
     "read by one that is": ([clamped(), lambda b, x: (joined(b, x), x)[1]], []),
+    "a choice, whose operands have its codes": ([clamped(), lambda b, x: chosen(None)(b, x)], []),
 }
 
 

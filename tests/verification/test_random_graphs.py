@@ -31,7 +31,11 @@ def blocks(first: int, last: int) -> list[range]:
     return [range(start, min(start + AT_ONCE, last)) for start in range(first, last, AT_ONCE)]
 
 
-@pytest.mark.parametrize("seeds", blocks(0, IN_CI), ids=str)
+FOUND = range(1671, 1672)
+"""A product of values that are always zero: its ratio is so small that the offset did not fit the accumulator."""
+
+
+@pytest.mark.parametrize("seeds", [*blocks(0, IN_CI), FOUND], ids=str)
 def test_random_graphs(seeds: range, tmp_path: Path) -> None:
     assert [seed for seed in seeds if not holds(seed, tmp_path)] == []
 
