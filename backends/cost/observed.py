@@ -2,21 +2,40 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.cost.counters import Counters
+from cimc.backends.cost.counters import NOTHING, Counters
 from cimc.backends.cost.counting import phases_of
 from cimc.backends.cost.overlap import READING
 from cimc.backends.machine.facts import machine
-from cimc.backends.machine.observer import BlockProducts, Conversions, Observer, Products
+from cimc.backends.machine.observer import BlockSums, Observer
 from cimc.isa.conductances import targets
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import region
 
-Sums = NDArray[np.int64]
+Array = NDArray[Any]
+
+
+@dataclass
+class _Taken:
+    """What the products of one block took so far."""
+
+    driven: int = 0
+    pulse: int = 0
+    codes: int = 0
+    rows: Array = field(default_factory=lambda: np.zeros(1, np.int64))
+
+    def add(self, block: BlockSums) -> None:
+        self.rows = self.rows + block.rows
+        for each in block.conversions:
+            self.driven += each.driven
+            self.pulse += each.pulse
+            self.codes += each.codes
 
 
 class DataCounting(Observer):
@@ -24,7 +43,7 @@ class DataCounting(Observer):
 
     def __init__(self, program: Program) -> None:
         self.samples = 0
-        self.sums: dict[int, dict[int, Counters]] = defaultdict(dict)
+        self._taken: dict[int, dict[int, _Taken]] = defaultdict(dict)
         self._machine, self._code = machine(program.meta), program.instructions
         programmed = [one for one in program.instructions if one.name == "program"]
         self._regions = {one["block"]: region(one) for one in programmed}
@@ -33,32 +52,32 @@ class DataCounting(Observer):
     def begin(self, samples: range) -> None:
         self.samples += len(samples)
 
-    def vectors(self, index: int, count: int) -> Sequence[int]:
-        return range(count) if self._code[index].name in READING else ()
+    def wants_write(self, index: int) -> bool:
+        return False
 
-    def multiplied(self, index: int, products: Products) -> None:
-        for block in products.blocks:
-            tile, sums = self._regions[block.block].tile, self.sums[index]
-            sums[tile] = sums.get(tile, Counters()) + self._counted(block)
+    def wants_sums(self, index: int) -> bool:
+        return self._code[index].name in READING
+
+    def summed(self, index: int, blocks: Sequence[BlockSums]) -> None:
+        for block in blocks:
+            self._taken[index].setdefault(block.block, _Taken()).add(block)
 
     def means(self, index: int) -> Mapping[int, Counters]:
         """Return what one sample took of an instruction on each tile, in the mean."""
-        return {tile: done.times(Fraction(1, max(self.samples, 1))) for tile, done in self.sums[index].items()}
+        share, tiles = Fraction(1, max(self.samples, 1)), dict[int, Counters]()
+        for block, taken in self._taken[index].items():
+            tile, done = self._regions[block].tile, self._counted(block, taken)
+            tiles[tile] = tiles.get(tile, NOTHING) + done.times(share)
+        return tiles
 
-    def _counted(self, block: BlockProducts) -> Counters:
-        inputs = block.inputs.reshape(-1, block.inputs.shape[-1]).astype(np.int64)
-        rows: Sums = np.abs(inputs).sum(axis=0)
-        charge = sum(on * each for on, each in zip(rows.tolist(), self._conducts[block.block], strict=True))
-        return sum((self._converted(inputs, each) for each in block.conversions), Counters(charge=charge))
-
-    def _converted(self, inputs: Sums, read: Conversions) -> Counters:
-        """Return what one read phase takes of the vectors [n, rows]: of the sign of inputs that it reads."""
-        phases = phases_of(self._machine, read.codes.shape[-1])
-        driven = np.maximum(read.phase.inputs * inputs, 0) if read.phase.inputs else np.abs(inputs)
+    def _counted(self, block: int, taken: "_Taken") -> Counters:
+        phases = phases_of(self._machine, self._regions[block].cols)
+        rows: list[int] = taken.rows.tolist()
         return Counters(
-            row_on=phases * int(np.count_nonzero(driven)),
-            pulse=phases * int(driven.sum()),
-            adc_mag=int(np.abs(read.codes.astype(np.int64)).sum()),
+            row_on=phases * taken.driven,
+            pulse=phases * taken.pulse,
+            charge=sum(on * each for on, each in zip(rows, self._conducts[block], strict=True)),
+            adc_mag=taken.codes,
         )
 
     def _conductance(self, program: Program, one: Instruction) -> list[int]:

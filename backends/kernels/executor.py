@@ -1,11 +1,13 @@
 """Performs a plan by the compiled library, and in numpy what the library has no kernel for or found a fault in."""
 
+import ctypes
 from functools import cached_property
 
 import numpy as np
 
 from cimc.backends.kernels.library import LEVELS, Batch, Library
 from cimc.backends.kernels.runs import Rounds, Run, batch, cut, most_scratch
+from cimc.backends.kernels.tally import tally
 from cimc.backends.plan.executor import NumpyExecutor, perform_one, tell
 from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.moving import through
@@ -78,12 +80,25 @@ class KernelExecutor(NumpyExecutor):
 
     def _tell(self, run: Run, chunk: Chunk, native: Batch) -> None:
         """Perform a run's steps one by one, and tell the observer what each has written; numpy does those it probes."""
-        assert chunk.observer
         for number, step in enumerate(run.steps):
-            if run.native and not is_probed(step.action, chunk.observer) and self._performs(run, number, native):
+            if run.native and self._tells(run, number, chunk, native):
                 tell(step, chunk)
             else:
                 perform_one(step, chunk, self._program.locations)
+
+    def _tells(self, run: Run, number: int, chunk: Chunk, native: Batch) -> bool:
+        """Perform one step, and tell the observer its sums; return False where it is left to numpy."""
+        assert chunk.observer
+        step = run.steps[number]
+        sums = tally(step, run.lowered[number], chunk)
+        if sums is None:
+            return not is_probed(step.action, chunk.observer) and self._performs(run, number, native)
+        native.tally = ctypes.addressof(sums.native)
+        performed = self._performs(run, number, native)
+        native.tally = None
+        if performed:
+            sums.tell(chunk.observer)
+        return performed
 
     def _performs(self, run: Run, number: int, native: Batch) -> bool:
         """Perform one step; return False where a kernel has met a fault."""

@@ -170,19 +170,52 @@ INLINE TARGET void LEVEL(put_wide)(const Step *s, uint8_t *out, int column, Doub
                  count < LANES ? count : LANES);
 }
 
+/* Magnitudes of codes, for an observer: those of the columns behind the last are of sums of zeros. */
+INLINE TARGET Ints LEVEL(magnitudes)(Floats codes) {
+    const Ints whole = __builtin_convertvector(codes, Ints), negative = whole >> 31;
+    return (whole ^ negative) - negative;
+}
+INLINE TARGET Doubles LEVEL(wide_magnitudes)(Doubles low, Doubles high) {
+    for (int i = 0; i < LANES / 2; i++) {
+        low[i] = low[i] < 0 ? -low[i] : low[i];
+        high[i] = high[i] < 0 ? -high[i] : high[i];
+    }
+    return low + high;
+}
+INLINE TARGET int64_t LEVEL(lanes_sum)(Ints values) {
+    int64_t total = 0;
+    for (int i = 0; i < LANES; i++) total += values[i];
+    return total;
+}
+
+/* Sum what the elements of a rectangle are, for an observer. */
+TARGET static void LEVEL(tally)(const Tally *tally, const int16_t *restrict x, const int16_t *end) {
+    int32_t *restrict driven = tally->driven, *restrict pulse = tally->pulse;
+    for (; x < end; x += tally->period)
+        for (int64_t n = 0; n < tally->period; n++) {
+            driven[n] += x[n] != 0;
+            pulse[n] += x[n] < 0 ? -x[n] : x[n];
+        }
+}
+
 /* The first `rows` of a tile of a PRODUCT in floats: `vectors` vectors of columns from block `block` on. */
 INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                  const int rows) {
+                                  const int rows, const int tallied) {
     const int column = block * BLOCK;
     Floats total[ROWS][VECTORS] = {{{0}}};
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
-        Ints sum[ROWS][VECTORS];
+        Ints sum[ROWS][VECTORS], magnitudes = {0};
         LEVEL(sums)(sum, s, tile, part, block, b, vectors, rows);
         for (int v = 0; v < vectors; v++) {
             Floats multipliers = LEVEL(floats)(part->narrow + column + v * LANES);
-            for (int r = 0; r < rows; r++) total[r][v] += LEVEL(codes)(sum[r][v], part) * multipliers;
+            for (int r = 0; r < rows; r++) {
+                const Floats codes = LEVEL(codes)(sum[r][v], part);
+                if (tallied && r < tile->rows) magnitudes += LEVEL(magnitudes)(codes);
+                total[r][v] += codes * multipliers;
+            }
         }
+        if (tallied) b->tally->codes[t] += LEVEL(lanes_sum)(magnitudes);
     }
     for (int v = 0; v < vectors; v++) {
         const int at = column + v * LANES;
@@ -194,13 +227,14 @@ INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, co
 
 /* The same in doubles; the codes still come from floats where the sums allow it. */
 INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                       const int rows) {
+                                       const int rows, const int tallied) {
     const int column = block * BLOCK, half = LANES / 2;
     Doubles total[ROWS][VECTORS][2] = {{{{0}}}};
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
         Ints sum[ROWS][VECTORS];
         LEVEL(sums)(sum, s, tile, part, block, b, vectors, rows);
+        Doubles magnitudes = {0};
         double z[ROWS][VECTORS * LANES];
         if (part->converter) {
             memset(z, 0, sizeof z);
@@ -222,10 +256,12 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
                     low = LEVEL(wide_codes)(LEVEL(low_wide)(sum[r][v]), part);
                     high = LEVEL(wide_codes)(LEVEL(high_wide)(sum[r][v]), part);
                 }
+                if (tallied && r < tile->rows) magnitudes += LEVEL(wide_magnitudes)(low, high);
                 total[r][v][0] += low * LEVEL(doubles)(multipliers);
                 total[r][v][1] += high * LEVEL(doubles)(multipliers + half);
             }
         }
+        for (int i = 0; tallied && i < half; i++) b->tally->codes[t] += (int64_t)magnitudes[i];
     }
     for (int v = 0; v < vectors; v++) {
         const int at = column + v * LANES;
@@ -237,15 +273,21 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
 }
 
 INLINE TARGET void LEVEL(tile_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                       const int rows) {
-    if (FLOAT_IS_EXACT && s->narrow) LEVEL(product)(s, tile, block, b, vectors, rows);
-    else LEVEL(wide_product)(s, tile, block, b, vectors, rows);
+                                       const int rows, const int tallied) {
+    if (FLOAT_IS_EXACT && s->narrow) LEVEL(product)(s, tile, block, b, vectors, rows, tallied);
+    else LEVEL(wide_product)(s, tile, block, b, vectors, rows, tallied);
 }
 
 /* A tile of one row, apart: inlined beside those of ROWS rows, it makes them slower by 2 to 3 %. */
 APART TARGET void LEVEL(row_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
-    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, 1);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, 1);
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, 1, 0);
+    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, 1, 0);
+}
+
+/* A tile of any rows whose codes are summed for an observer. */
+APART TARGET void LEVEL(tallied_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, 1);
+    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, 1);
 }
 
 TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
@@ -256,9 +298,10 @@ TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first,
         for (int64_t index = 0; index < total; index += ROWS) {
             Tile tile;
             LEVEL(at)(&tile, s, b->scratch, image_bytes, 2, b, first, index, total);
-            if (tile.rows == 1) LEVEL(row_product)(s, &tile, block, b, full);
-            else if (full) LEVEL(tile_product)(s, &tile, block, b, VECTORS, ROWS);
-            else LEVEL(tile_product)(s, &tile, block, b, BLOCK / LANES, ROWS);
+            if (b->tally) LEVEL(tallied_product)(s, &tile, block, b, full);
+            else if (tile.rows == 1) LEVEL(row_product)(s, &tile, block, b, full);
+            else if (full) LEVEL(tile_product)(s, &tile, block, b, VECTORS, ROWS, 0);
+            else LEVEL(tile_product)(s, &tile, block, b, BLOCK / LANES, ROWS, 0);
         }
     }
 }
@@ -438,6 +481,7 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
                 out += (int64_t)source->size[0] * source->size[1] * source->count[2] * size;
             }
             int16_t *x = (int16_t *)(b->scratch + i * image_bytes);
+            if (b->tally) LEVEL(tally)(b->tally, x, (const int16_t *)out);
             for (int32_t n = 0; s->squares && n < s->room; n++) x[s->room + n] = (int16_t)(x[n] * x[n]);
         }
         if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes);

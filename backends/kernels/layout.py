@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -9,6 +10,9 @@ from cimc.backends.kernels.library import TYPES, NativeSource, address
 from cimc.backends.plan.memory import Array, span
 from cimc.backends.plan.moving import moves
 from cimc.isa.streams import Im2colWindow, Shape, StreamState
+
+WIDE = 64
+"""Elements of a plain stream are taken at least this many at a time, where they divide so."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,24 @@ class Rectangle:
     size: int
     places: Array
     elements: Array
+
+    @property
+    def channels(self) -> int:
+        return int(self.source.count[2])
+
+    @cached_property
+    def uses(self) -> Array:
+        """How many vectors read each cell, the elements of all channels at one place, by each tap [taps, cells].
+
+        Cells that are one vector each are the same to all that is summed over vectors: then of a few, in turns.
+        """
+        cells, places = self.size // self.channels, self.places // self.channels
+        taps = self.elements[:: self.channels] // self.channels
+        uses = np.array([np.bincount(places + tap, minlength=cells) for tap in taps], np.float64)
+        if len(uses) > 1 or not np.all(uses == 1):
+            return uses
+        few = next(n for n in range(1, cells + 1) if cells % n == 0 and (n == cells or n * self.channels >= WIDE))
+        return uses[:, :few]
 
 
 def rectangle(state: StreamState, constants: Array) -> Rectangle | None:

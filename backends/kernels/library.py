@@ -125,6 +125,17 @@ class NativeStep(ctypes.Structure):
     )
 
 
+class NativeTally(ctypes.Structure):
+    """Sums over all images that a product takes, for an observer."""
+
+    _fields_ = (
+        ("driven", _address),
+        ("pulse", _address),
+        ("codes", _address),
+        ("period", _int64),
+    )
+
+
 class Batch(ctypes.Structure):
     """The images in flight."""
 
@@ -136,6 +147,7 @@ class Batch(ctypes.Structure):
         ("scratch", _address),
         ("scratch_bytes", _int64),
         ("turns", _address),
+        ("tally", _address),
     )
 
 
@@ -147,7 +159,7 @@ class Library:
 
     def __init__(self, path: str) -> None:
         loaded = ctypes.CDLL(path)
-        structures = (NativeStep, Part, Batch, NativeNoise, NativeConverter)
+        structures = (NativeStep, Part, Batch, NativeNoise, NativeConverter, NativeTally)
         known = [*map(ctypes.sizeof, structures), len(KINDS)]
         self.current = known == [loaded.cimc_sizes(which) for which in range(len(known))]
         self.levels = LEVELS[: loaded.cimc_levels()]

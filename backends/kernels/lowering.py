@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cimc.backends.kernels.layout import even_step, joined, rectangle
+from cimc.backends.kernels.layout import WIDE, Rectangle, even_step, joined, rectangle
 from cimc.backends.kernels.library import (
     BLOCK,
     COPY,
@@ -42,8 +42,6 @@ from cimc.isa.streams import StreamState
 
 SLACK = 2 * BLOCK
 """Elements behind a rectangle that a kernel may read, though nothing comes of them."""
-WIDE = 64
-"""Elements of a plain stream are taken at least this many at a time, where they divide so."""
 LARGEST = 1 << 22
 """Results up to this magnitude are rounded in float."""
 SUM32_LIMIT = 1 << 31
@@ -57,10 +55,14 @@ class Unsuitable(Exception):
 
 @dataclass
 class Lowered:
-    """A step, the bytes of scratch that one image needs, and the arrays that the step points into."""
+    """A step, the bytes of scratch that one image needs, and the arrays that the step points into.
+
+    `tallied` is the rectangle of a product whose codes and inputs may be summed for an observer.
+    """
 
     step: NativeStep
     kept: list[Any] = field(default_factory=list)
+    tallied: Rectangle | None = None
 
     def pointer(self, array: Array, dtype: Any) -> int:
         """Return the address of an array's elements as `dtype`, and keep them alive."""
@@ -130,17 +132,18 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
         for each in read.conversions
     ]
     step.kind, step.count = PRODUCT, len(conversions)
-    elements = _rectangles(result, [state], constants, ("i8", "u8", "i16"), (stream.low, stream.high))
+    source = _rectangles(result, [state], constants, ("i8", "u8", "i16"), (stream.low, stream.high))
     _require(-stream.low < 1 << 15 and _apart(state, write.out) and _driven_by_all(stream.reads[0]))
     _vectors(result, state, write.out, columns)
     parts = (Part * len(conversions))()
     result.kept.append(parts)
     for part, (read, each, table) in zip(parts, conversions, strict=True):
-        _part(result, part, each, elements[read.rows], -stream.low)
+        _part(result, part, each, source.elements[read.rows], -stream.low)
         part.multipliers = result.pointer(_pad(table, columns), np.float64)
         part.narrow = result.pointer(_pad(table, columns), np.float32)
         step.narrow = bool(step.narrow and part.narrow_sums and not part.converter)
     step.parts = ctypes.addressof(parts)
+    result.tallied = None if any(part.noise or part.converter for part in parts) else source
 
 
 def _driven_by_all(read: BlockRead) -> bool:
@@ -266,8 +269,8 @@ def _sum(result: Lowered, write: Write, state: StreamState, weights: Array, e: E
     step.wide_sums = bound >= FLOAT32_LIMIT
     _results(result, write, e, channels, [_largest(e.multipliers[0], bound)])
     step.kind, step.count = SUM, len(weights)
-    elements = _rectangles(result, [state], constants)
-    step.taps = result.pointer(elements[::channels], np.int32)
+    source = _rectangles(result, [state], constants)
+    step.taps = result.pointer(source.elements[::channels], np.int32)
     step.weights = result.pointer(_pad(wide, channels), np.float32)
     table = np.broadcast_to(e.multipliers[0].ravel(), channels)
     step.multipliers = result.pointer(_pad(table, channels), np.float64)
@@ -279,8 +282,8 @@ def _poolmax(result: Lowered, write: Write, compute: PoolMax, constants: Array) 
     step, state = result.step, compute.source
     _require(max(abs(write.low), abs(write.high)) < LARGEST)
     step.kind, step.count = MAXIMUM, state.window.taps if state.window else 0
-    elements = _rectangles(result, [state], constants)
-    step.taps = result.pointer(elements[:: state.shape[3]], np.int32)
+    source = _rectangles(result, [state], constants)
+    step.taps = result.pointer(source.elements[:: state.shape[3]], np.int32)
     step.low, step.high = write.low, write.high
     _vectors(result, state, write.out, state.shape[3])
 
@@ -401,8 +404,8 @@ def _rectangles(
     constants: Array,
     types: tuple[str, ...] = ("i8", "u8", "i16", "u16"),
     limits: tuple[int, int] | None = None,
-) -> Array:
-    """Fill in the sources; return where the elements of a vector of the first lie from its place on."""
+) -> Rectangle:
+    """Fill in the sources; return the rectangle of the first."""
     step, room = result.step, 0
     step.sources = len(states)
     found = [rectangle(state, constants) for state in states]
@@ -420,7 +423,7 @@ def _rectangles(
     assert found[0]
     step.places = result.pointer(found[0].places, np.int32)
     step.vectors = len(found[0].places)
-    return found[0].elements
+    return found[0]
 
 
 def _vectors(result: Lowered, state: StreamState, out: StreamState, columns: int) -> None:

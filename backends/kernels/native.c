@@ -161,7 +161,7 @@ EXPORT int cimc_levels(void) {
 }
 
 EXPORT int cimc_sizes(int which) {
-    const size_t sizes[] = {sizeof(Step), sizeof(Part), sizeof(Batch), sizeof(Noise), sizeof(Converter), KINDS};
+    const size_t sizes[] = {sizeof(Step), sizeof(Part), sizeof(Batch), sizeof(Noise), sizeof(Converter), sizeof(Tally), KINDS};
     return (int)sizes[which];
 }
 

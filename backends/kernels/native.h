@@ -85,6 +85,14 @@ typedef struct {
     int64_t out_moves[DEPTH];
 } Step;
 
+/* Sums over all images, for an observer: of elements of the rectangle [period], and of the codes of each part. */
+typedef struct {
+    int32_t *driven;  /* how often an element was not 0 */
+    int32_t *pulse;   /* the sum of its magnitude */
+    int64_t *codes;   /* the sum of the magnitudes of the ADC's codes */
+    int64_t period;   /* elements that lie so far apart are summed together; divides those of the rectangle */
+} Tally;
+
 /* The images in flight: their memories lie `pitch` bytes apart; `scratch` has room for the step that needs most. */
 typedef struct {
     uint8_t *memory;
@@ -94,6 +102,7 @@ typedef struct {
     uint8_t *scratch;
     int64_t scratch_bytes;
     int64_t *turns;  /* [DEPTH]: the turn of each loop around */
+    const Tally *tally; /* of the product being made; NULL: nothing is summed */
 } Batch;
 
 #endif

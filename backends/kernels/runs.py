@@ -20,7 +20,11 @@ class Run:
 
     steps: list[Step]
     native: NativeSteps | None = None
-    scratch: int = 0
+    lowered: Sequence[Lowered] = ()
+
+    @property
+    def scratch(self) -> int:
+        return max((one.scratch for one in self.lowered), default=0)
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def _lowered(step: Step, constants: Array) -> Lowered | None:
 def _run(steps: list[Step], native: list[Lowered]) -> Run:
     if not native:
         return Run(steps)
-    return Run(steps, NativeSteps([n.step for n in native], native), max(n.scratch for n in native))
+    return Run(steps, NativeSteps([n.step for n in native], native), native)
 
 
 def batch(chunk: Chunk, scratch: int) -> Batch:

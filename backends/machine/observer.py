@@ -60,6 +60,29 @@ class Products:
     """Of `calibrate`, the drift factors [images, blocks, cols] that it has set."""
 
 
+@dataclass(frozen=True)
+class ConversionSums:
+    """What one read phase of a block's products took of all vectors and images together."""
+
+    phase: Phase
+    driven: int
+    """Inputs other than 0 that it read."""
+    pulse: int
+    """The sum of their |code|."""
+    codes: int
+    """The sum of |code of the ADC|."""
+
+
+@dataclass(frozen=True)
+class BlockSums:
+    """What the products of one block took of all vectors and images together."""
+
+    block: int
+    rows: Array
+    """The sum of |code of the DAC| in each row [rows], int64."""
+    conversions: list[ConversionSums]
+
+
 class Observer:
     """Is told what a run does, in the order of execution, by whichever executor or interpreter runs the program.
 
@@ -73,6 +96,10 @@ class Observer:
     def wrote(self, index: int, values: Array) -> None:
         """Instruction `index` has written elements [images, vectors, length] to activation memory, in stream order."""
 
+    def wants_write(self, index: int) -> bool:
+        """Return whether to tell `wrote` of an instruction."""
+        return True
+
     def vectors(self, index: int, count: int) -> Sequence[int]:
         """Return which of the `count` vectors of an `mvm`, `capture` or `calibrate` to show to `multiplied`, or ()."""
         return ()
@@ -82,6 +109,13 @@ class Observer:
 
         Calibration on constants, the same for all samples, has one image.
         """
+
+    def wants_sums(self, index: int) -> bool:
+        """Return whether to tell `summed` what the vectors of a product did, in place of `multiplied`."""
+        return False
+
+    def summed(self, index: int, blocks: Sequence[BlockSums]) -> None:
+        """A matrix-vector instruction has done this with all vectors of all images; it is told before its `wrote`."""
 
 
 @dataclass(frozen=True)
@@ -96,4 +130,4 @@ class Writes(Observer):
 
 def elements(out: StreamState, values: ArrayLike, images: int = 1) -> Array:
     """Return results in stream order as an observer sees them: [images, vectors, length] in the stream's type."""
-    return np.asarray(values).reshape(images, out.vectors, out.length).astype(DTYPES[out.type])
+    return np.asarray(values).reshape(images, out.vectors, out.length).astype(DTYPES[out.type], copy=False)

@@ -39,6 +39,16 @@ def half_even(numerator: Array, denominator: Array | int) -> Array:
     return rounded
 
 
+def column_sums(values: Array, largest: int) -> Array:
+    """Return the sums [n], int64, of whole numbers [rows, n] of up to `largest` in magnitude, in their own type."""
+    limit = FLOAT32_LIMIT if values.dtype == FLOAT32 else ACCUMULATOR_LIMIT
+    rows = max(limit // max(largest, 1), 1)
+    total = np.zeros(values.shape[1], np.int64)
+    for start in range(0, len(values), rows):
+        total += values[start : start + rows].sum(axis=0).astype(np.int64)
+    return total
+
+
 @dataclass(frozen=True)
 class Converter:
     """An ADC: codes of array sums, computed in place in `dtype`, which makes them equal to the exact integer rule."""

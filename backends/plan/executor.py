@@ -104,7 +104,7 @@ def perform_one(step: Step, chunk: Chunk, locations: Locations) -> None:
 
 def tell(step: Step, chunk: Chunk) -> None:
     """Tell the chunk's observer what a step has just written to memory."""
-    if chunk.observer and isinstance(step.action, Write):
+    if chunk.observer and isinstance(step.action, Write) and chunk.observer.wants_write(step.index):
         out = step.action.out
         chunk.observer.wrote(step.index, elements(out, chunk.view(out), chunk.images))
 
@@ -114,5 +114,5 @@ def _write(index: int, write: Write, chunk: Chunk) -> None:
     if values.size and not write.always_fits:
         checks.fits(write.out, int(values.min()), int(values.max()))
     chunk.store(write.out, values)
-    if chunk.observer:
+    if chunk.observer and chunk.observer.wants_write(index):
         chunk.observer.wrote(index, elements(write.out, values, chunk.images))

@@ -1,13 +1,20 @@
-"""What the fast executors show an observer of matrix-vector instructions: chosen vectors, on their way through."""
+"""What the fast executors show an observer of matrix-vector instructions: chosen vectors, or sums over all."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from cimc.backends.machine.observer import BlockProducts, Conversions, Observer, Products
-from cimc.backends.plan.block_read import Conversion
-from cimc.backends.plan.exact import Epilogue
+from cimc.backends.machine.observer import (
+    BlockProducts,
+    BlockSums,
+    Conversions,
+    ConversionSums,
+    Observer,
+    Products,
+)
+from cimc.backends.plan.block_read import BlockRead, Conversion
+from cimc.backends.plan.exact import Epilogue, column_sums
 from cimc.backends.plan.memory import Array
 
 
@@ -21,23 +28,63 @@ class Probe:
     count: int
     chosen: Sequence[int]
     blocks: list[BlockProducts] = field(default_factory=list)
+    _met: list[Array] = field(default_factory=list)
 
     def part(self, values: Array) -> Array:
         """Return a copy of what belongs to the chosen vectors [images, chosen, n] of [images * vectors, n]."""
         return values.reshape(self.images, self.count, values.shape[-1])[:, list(self.chosen)]
 
-    def begin(self, block: int, vectors: Array) -> None:
+    def begin(self, read: BlockRead, vectors: Array) -> None:
         """Begin with a block and its inputs [images * vectors, rows]."""
-        self.blocks.append(BlockProducts(block, self.part(vectors), []))
+        self.blocks.append(BlockProducts(read.number, self.part(vectors), []))
 
-    def take(self, read: Conversion, sums: Array, unclipped: Array) -> None:
-        """Note a read phase of the block: array sums (as `part` returned them) and codes before they are clipped."""
+    def meet(self, sums: Array) -> None:
+        """Note the array sums of a read phase, which converting may overwrite."""
+        self._met.append(self.part(sums))
+
+    def take(self, read: Conversion, driven: Array, unclipped: Array) -> None:
+        """Note a read phase of the block: the inputs that it read, and codes before they are clipped."""
         found = self.part(unclipped)
         clipped = (found > read.adc.high).astype(np.int8) - (found < read.adc.low)
         codes = np.clip(found, read.adc.low, read.adc.high)
-        self.blocks[-1].conversions.append(Conversions(read.phase, sums, codes, clipped))
+        self.blocks[-1].conversions.append(Conversions(read.phase, self._met.pop(), codes, clipped))
 
     def show(self, epilogue: Epilogue | None = None, factors: Array | None = None) -> None:
         """Tell the observer, with the accumulators that an epilogue makes of the codes, or the drift factors set."""
         accumulators = epilogue.accumulators([block.codes for block in self.blocks]) if epilogue else None
         self.observer.multiplied(self.index, Products(self.chosen, tuple(self.blocks), accumulators, factors))
+
+
+@dataclass
+class Tally:
+    """Sums what all of an instruction's vectors do, in place of a Probe.
+
+    Inputs are at most `largest` in magnitude, and none is below 0 but where they have signs.
+    """
+
+    observer: Observer
+    index: int
+    largest: int
+    has_signs: bool
+    blocks: list[BlockSums] = field(default_factory=list)
+
+    def begin(self, read: BlockRead, vectors: Array) -> None:
+        """Begin with a block and its inputs [images * vectors, rows]."""
+        rows = column_sums(np.abs(vectors) if self.has_signs else vectors, self.largest)
+        self.blocks.append(BlockSums(read.number, rows, []))
+
+    def meet(self, sums: Array) -> None:
+        """Array sums are not summed once more."""
+
+    def take(self, read: Conversion, driven: Array, unclipped: Array) -> None:
+        """Sum a read phase of the block: the inputs that it read, and codes before they are clipped."""
+        block, adc = self.blocks[-1], read.adc
+        rows = column_sums(driven, self.largest) if read.phase.inputs else block.rows
+        clipped = np.clip(unclipped, adc.low, adc.high)
+        codes = column_sums(np.abs(clipped, out=clipped), max(-adc.low, adc.high))
+        on = int(np.count_nonzero(driven != 0))
+        block.conversions.append(ConversionSums(read.phase, on, int(rows.sum()), int(codes.sum())))
+
+    def show(self, epilogue: Epilogue | None = None, factors: Array | None = None) -> None:
+        """Tell the observer."""
+        self.observer.summed(self.index, self.blocks)

@@ -12,7 +12,7 @@ from cimc.backends.plan.block_read import BlockRead, Conversion
 from cimc.backends.plan.exact import Epilogue, Rounding, epilogue, half_even
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.moving import Occasion
-from cimc.backends.plan.observing import Probe
+from cimc.backends.plan.observing import Probe, Tally
 from cimc.backends.plan.state import Builder, Effect, PlanState, Write, rounding
 from cimc.isa.limits import FACTOR_HIGHEST
 from cimc.isa.phases import joined_range
@@ -31,15 +31,20 @@ class Stream:
     low: int
     high: int
 
-    def probe(self, chunk: Chunk) -> Probe | None:
+    def probe(self, chunk: Chunk) -> Probe | Tally | None:
         """Return what gathers the products that the chunk's observer wants to see, None where it wants none."""
         if chunk.observer is None:
             return None
+        if chunk.observer.wants_sums(self.index):
+            return Tally(chunk.observer, self.index, max(-self.low, self.high), self._has_signs())
         count = self.source.vectors
         chosen = chunk.observer.vectors(self.index, count)
         return Probe(chunk.observer, self.index, chunk.images, count, chosen) if len(chosen) else None
 
-    def codes(self, chunk: Chunk, probe: Probe | None, occasion: Occasion) -> list[Array]:
+    def _has_signs(self) -> bool:
+        return self.source.lowest < 0 or bool(self.source.window and self.source.window.fill < 0)
+
+    def codes(self, chunk: Chunk, probe: Probe | Tally | None, occasion: Occasion) -> list[Array]:
         """Return the ADC codes [images * vectors, cols] of each block, in buffers of their own."""
         dtype = self.reads[0].dtype
         vectors = chunk.vectors(self.source, dtype)
@@ -47,12 +52,12 @@ class Stream:
         flat = vectors.reshape(-1, self.source.length)
         return [self._of_block(t, flat, chunk, occasion, probe) for t in range(len(self.reads))]
 
-    def _of_block(self, t: int, vectors: Array, chunk: Chunk, occasion: Occasion, probe: Probe | None) -> Array:
+    def _of_block(self, t: int, vectors: Array, chunk: Chunk, occasion: Occasion, probe: Probe | Tally | None) -> Array:
         """Return the codes of the products of block t, in buffers of its own."""
         read, found = self.reads[t], []
         inputs = vectors[:, read.rows]
         if probe:
-            probe.begin(read.number, inputs)
+            probe.begin(read, inputs)
         for each in read.conversions:
             out = chunk.buffer(f"sums {t} {each.phase.number}", (len(inputs), read.columns), vectors.dtype)
             found.append(_converted(each, inputs, out, occasion, probe))
@@ -72,14 +77,15 @@ class Stream:
             raise Trap("CIM0513", f"an input outside the DAC's range {low} to {high} is streamed to the array")
 
 
-def _converted(read: Conversion, inputs: Array, out: Array, occasion: Occasion, probe: Probe | None) -> Array:
+def _converted(read: Conversion, inputs: Array, out: Array, occasion: Occasion, probe: Probe | Tally | None) -> Array:
     """Return the ADC's codes of one read phase."""
-    sums = read.sums(read.driven(inputs), out, occasion)
+    driven = read.driven(inputs)
+    sums = read.sums(driven, out, occasion)
     if probe is None:
         return read.clipped(read.unclipped(sums, occasion))
-    met = probe.part(sums)  # converting may overwrite the sums
+    probe.meet(sums)
     unclipped = read.unclipped(sums, occasion)
-    probe.take(read, met, unclipped)
+    probe.take(read, driven, unclipped)
     return read.clipped(unclipped)
 
 
@@ -247,10 +253,17 @@ def calibrate(state: PlanState, i: Instruction, index: int) -> Effect:
 
 
 def is_probed(step: Write | Effect | Trap, observer: Observer) -> bool:
-    """Return whether an observer wants to see products of what a step does."""
+    """Return whether an observer wants to see products of what a step does, or their sums."""
+    stream = stream_of(step)
+    if stream is None:
+        return False
+    return observer.wants_sums(stream.index) or len(observer.vectors(stream.index, stream.source.vectors)) > 0
+
+
+def stream_of(step: Write | Effect | Trap) -> Stream | None:
+    """Return the vectors that a step streams through blocks, None where it streams none."""
     compute = step.compute if isinstance(step, Write) else None
-    stream = compute.stream if isinstance(compute, (Mvm, CalibratedMvm, Capture)) else None
-    return stream is not None and len(observer.vectors(stream.index, stream.source.vectors)) > 0
+    return compute.stream if isinstance(compute, (Mvm, CalibratedMvm, Capture)) else None
 
 
 BUILDERS: Mapping[str, Builder] = {

@@ -418,7 +418,7 @@ class Reference:
 
     def _write(self, out: StreamState, values: list[int]) -> None:
         self.memory.write(out, values)
-        if self.observer:
+        if self.observer and self.observer.wants_write(self.index):
             self.observer.wrote(self.index, elements(out, values))
 
     def _show(

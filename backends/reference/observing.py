@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from cimc.backends.machine.observer import BlockProducts, Conversions, Observer, Products
+from cimc.backends.machine.observer import BlockProducts, BlockSums, Conversions, ConversionSums, Observer, Products
 from cimc.backends.reference.crossbar import BlockRead, Conversion
 
 
@@ -16,7 +16,10 @@ def show(
     accumulators: Sequence[int] | None = None,
     factors: Sequence[Sequence[int]] | None = None,
 ) -> None:
-    """Tell an observer what the vectors it chooses gave in blocks numbered from `first` on."""
+    """Tell an observer what the vectors it chooses gave in blocks numbered from `first` on, or the sums of all."""
+    if observer.wants_sums(index):
+        observer.summed(index, [_sums(first + t, read) for t, read in enumerate(reads)])
+        return
     count = len(reads[0].inputs)
     chosen = observer.vectors(index, count)
     if not len(chosen):
@@ -41,3 +44,17 @@ def _conversions(read: Conversion, chosen: Sequence[int]) -> Conversions:
 def _rows(rows: Sequence[Sequence[int]], chosen: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:
     """Return the chosen rows as an observer sees them: one image [1, chosen, n]."""
     return np.array([[rows[number] for number in chosen]], np.int64)
+
+
+def _sums(number: int, read: BlockRead) -> BlockSums:
+    magnitudes = [sum(abs(code) for code in row) for row in zip(*read.inputs, strict=True)]
+    conversions = [_conversion_sums(each, read.inputs) for each in read.conversions]
+    return BlockSums(number, np.array(magnitudes, np.int64), conversions)
+
+
+def _conversion_sums(read: Conversion, inputs: Sequence[Sequence[int]]) -> ConversionSums:
+    sign = read.phase.inputs
+    driven = [abs(code) for codes in inputs for code in codes if code and (not sign or (code > 0) == (sign > 0))]
+    return ConversionSums(
+        read.phase, len(driven), sum(driven), sum(abs(code) for codes in read.codes for code in codes)
+    )

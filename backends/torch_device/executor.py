@@ -107,7 +107,7 @@ class TorchExecutor:
                 values = form.results(flight.memory)
                 if not (checked and flight.memory.faulty()):
                     form.target.write(flight.memory, values)
-                    if observer:
+                    if observer and observer.wants_write(step.index):
                         observer.wrote(step.index, _shown(values, form.out))
                     continue
             elif flight.memory.faulty():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cimc.backends.cost.counters import DATA, Counters, total
 from cimc.backends.cost.counting import count, inside
 from cimc.backends.cost.observed import DataCounting
-from cimc.backends.interpreter import Interpreter
+from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import draws
 from cimc.backends.reference import instructions
@@ -132,11 +132,28 @@ def test_data_counters_equal_brute_force(new, data):
             machine = brute_force(program, codes.tolist(), patch)
         except Trap:
             return
+    images = codes.reshape(1, *program.inputs[0].shape).astype(np.int8)
+    for counted in (counted_by(program, images, executor) for executor in on_processor()):
+        for found, seen in zip(counted, machine.seen, strict=True):
+            assert [getattr(found, name) for name in DATA] == [seen[name] for name in DATA]
+
+
+def counted_by(program, images, executor, chunk=None):
+    """Return what each instruction took of one image in the mean, as an executor counts it."""
     counting = DataCounting(program)
-    Interpreter(program).run({"x": codes.reshape(1, *program.inputs[0].shape).astype(np.int8)}, counting)
-    for index, seen in enumerate(machine.seen):
-        found = total(counting.means(index).values())
-        assert [getattr(found, name) for name in DATA] == [seen[name] for name in DATA]
+    Interpreter(program, executor=executor, chunk=chunk).run({"x": images}, counting)
+    return [total(counting.means(index).values()) for index in range(len(program.instructions))]
+
+
+def test_the_reference_sums_for_an_observer_as_the_fast_executors_do(new):
+    sketch = new().gain(1 << 15, 18).block(0, [[508, -254], [-127, 0], [3, 508]]).port("x", (2, 3), 0)
+    sketch.put("capture", in_=0, out=1, block=0)
+    sketch.instructions[-1:-1] = new().tensor(0, (1, 1, 2, 3)).tensor(1, (1, 1, 2, 2), 32).instructions
+    program, codes = sketch.program(), np.array([[[3, 0, -7], [-1, 5, 0]]], np.int8)
+    counting = DataCounting(program)
+    Reference(program, counting).run({"x": codes.ravel().tolist()})
+    told = [total(counting.means(index).values()) for index in range(len(program.instructions))]
+    assert told == counted_by(program, codes, "numpy") and any(told)
 
 
 def put(sketch, name, elements, **operands):

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import load_profile
@@ -78,6 +79,36 @@ def product(new, layer, seed, gain=(40001, 24), shift=14, limits=(-127, 127), ou
     sketch.tensor(1, (vectors, columns), 1 << 16, type=out_type)
     sketch.put("mvm", in_=0, out=1, block=0, blocks=len(blocks), shift=shift, low=limits[0], high=limits[1], **tables)
     return sketch.program()
+
+
+@settings(derandomize=True, deadline=None, max_examples=40)
+@given(layers(), st.integers(0, 9))
+def test_sums_for_an_observer_are_numpys(new, layer, seed):
+    program, images = product(new, layer, seed), codes(seed, (5, *layer[0][1:]))
+    images[images % 3 == 0] = 0
+    wanted = summed(program, images, "numpy", 2)
+    assert len(wanted) == 1
+    for kernels in COMPILED:
+        assert summed(program, images, kernels, 4) == wanted
+
+
+def test_sums_of_large_codes_are_made_by_the_kernels(new):
+    """Pulses of the largest codes, and sums that only doubles hold."""
+    layer = (1, 6, 6, 19), {"kernel": (3, 3), "out": (6, 6), "dilation": (1, 1), "stride": (1, 1), "pad": (1, 1)}, 33
+    program = product(new, (*layer, [100, 71]), 5, gain=(65535, 3), shift=40)
+    images = np.full((9, 6, 6, 19), -127, np.int8)
+    for kernels in COMPILED:
+        run = Interpreter(program, executor=kernels)._executor.runs[-1]
+        assert run.lowered[-1].tallied
+        assert summed(program, images, kernels, 3) == summed(program, images, "numpy", 9)
+
+
+def summed(program, images, executor, chunk):
+    """Return what one image takes of each product, as data are counted."""
+    counting = DataCounting(program)
+    Interpreter(program, executor=executor, chunk=chunk).run({"x": images}, counting)
+    found = ((index, counting.means(index)) for index in range(len(program.instructions)))
+    return {index: tiles for index, tiles in found if tiles}
 
 
 @settings(max_examples=60, deadline=None)

@@ -1,0 +1,66 @@
+"""Sums that the library makes of a product's inputs and codes while it runs, for an observer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from cimc.backends.kernels.layout import Rectangle
+from cimc.backends.kernels.library import NativeTally, address
+from cimc.backends.kernels.lowering import Lowered
+from cimc.backends.machine.observer import BlockSums, ConversionSums, Observer
+from cimc.backends.plan.block_read import BlockRead
+from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.products import Stream, stream_of
+from cimc.backends.plan.steps import Step
+
+MOST_SUMMED = (1 << 16) - 1
+"""Elements summed together: each adds up to 2^15 to a sum in 32 bits."""
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sums over all images of what a product takes.
+
+    `elements` [2, cells, channels] are those of the rectangle's elements: how many were not 0, and their magnitudes,
+    of the cells that `Rectangle.uses` tells apart; `codes` those of the ADC's codes in each read phase. `native` is
+    where the library finds both.
+    """
+
+    stream: Stream
+    rectangle: Rectangle
+    elements: Array
+    codes: Array
+    native: NativeTally
+
+    def tell(self, observer: Observer) -> None:
+        """Tell an observer what all vectors took, block by block."""
+        rows, codes = self._rows(), iter(self.codes.tolist())
+        observer.summed(self.stream.index, [_block(read, rows[:, read.rows], codes) for read in self.stream.reads])
+
+    def _rows(self) -> Array:
+        """Return the sums of each row of a vector [2, length], of all vectors: below 2^53, as memory ends before."""
+        rows: Array = self.rectangle.uses @ self.elements.astype(np.float64)
+        return rows.astype(np.int64).reshape(2, -1)
+
+
+def _block(read: BlockRead, rows: Array, codes: Iterator[int]) -> BlockSums:
+    """Return the sums of a block; each of its phases reads all inputs, else the library would not make it."""
+    driven, pulse = rows.sum(axis=1).tolist()
+    phases = [ConversionSums(each.phase, driven, pulse, next(codes)) for each in read.conversions]
+    return BlockSums(read.number, rows[1], phases)
+
+
+def tally(step: Step, lowered: Lowered, chunk: Chunk) -> Tally | None:
+    """Return sums of 0 for what the chunk's observer wants summed, None where it does not or the library cannot."""
+    stream, rectangle = stream_of(step.action), lowered.tallied
+    if chunk.observer is None or stream is None or not chunk.observer.wants_sums(stream.index):
+        return None
+    if rectangle is None:
+        return None
+    elements = np.zeros((2, rectangle.uses.shape[1], rectangle.channels), np.int32)
+    period = elements[0].size
+    if chunk.images * rectangle.size > MOST_SUMMED * period:
+        return None
+    codes = np.zeros(lowered.step.count, np.int64)
+    return Tally(stream, rectangle, elements, codes, NativeTally(*map(address, (*elements, codes)), period))
