@@ -97,7 +97,7 @@ class KernelExecutor(NumpyExecutor):
         performed = self._performs(run, number, native)
         native.tally = None
         if performed:
-            sums.tell(chunk.observer)
+            sums.tell(chunk)
         return performed
 
     def _performs(self, run: Run, number: int, native: Batch) -> bool:

@@ -1,6 +1,5 @@
 """Sums that the library makes of a product's inputs and codes while it runs, for an observer."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,9 +7,8 @@ import numpy as np
 from cimc.backends.kernels.layout import Rectangle
 from cimc.backends.kernels.library import NativeTally, address
 from cimc.backends.kernels.lowering import Lowered
-from cimc.backends.machine.observer import BlockSums, ConversionSums, Observer
-from cimc.backends.plan.block_read import BlockRead
 from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.observing import block_sums
 from cimc.backends.plan.products import Stream, stream_of
 from cimc.backends.plan.steps import Step
 
@@ -33,22 +31,16 @@ class Tally:
     codes: Array
     native: NativeTally
 
-    def tell(self, observer: Observer) -> None:
-        """Tell an observer what all vectors took, block by block."""
-        rows, codes = self._rows(), iter(self.codes.tolist())
-        observer.summed(self.stream.index, [_block(read, rows[:, read.rows], codes) for read in self.stream.reads])
+    def tell(self, chunk: Chunk) -> None:
+        """Tell the chunk's observer what all vectors took, block by block."""
+        assert chunk.observer
+        driven, pulse = self._rows()
+        chunk.observer.summed(self.stream.index, block_sums(self.stream.reads, driven, pulse, self.codes.tolist()))
 
     def _rows(self) -> Array:
         """Return the sums of each row of a vector [2, length], of all vectors: below 2^53, as memory ends before."""
         rows: Array = self.rectangle.uses @ self.elements.astype(np.float64)
         return rows.astype(np.int64).reshape(2, -1)
-
-
-def _block(read: BlockRead, rows: Array, codes: Iterator[int]) -> BlockSums:
-    """Return the sums of a block; each of its phases reads all inputs, else the library would not make it."""
-    driven, pulse = rows.sum(axis=1).tolist()
-    phases = [ConversionSums(each.phase, driven, pulse, next(codes)) for each in read.conversions]
-    return BlockSums(read.number, rows[1], phases)
 
 
 def tally(step: Step, lowered: Lowered, chunk: Chunk) -> Tally | None:

@@ -88,3 +88,16 @@ class Tally:
     def show(self, epilogue: Epilogue | None = None, factors: Array | None = None) -> None:
         """Tell the observer."""
         self.observer.summed(self.index, self.blocks)
+
+
+def block_sums(reads: Sequence[BlockRead], driven: Array, pulse: Array, codes: Sequence[int]) -> list[BlockSums]:
+    """Return the sums of blocks whose phases all read all inputs, from those of each row of a vector [length].
+
+    `codes` has the sums of the phases of each block, one block after the other.
+    """
+    left, blocks = iter(codes), list[BlockSums]()
+    for read in reads:
+        on, rows = int(driven[read.rows].sum()), pulse[read.rows]
+        phases = [ConversionSums(each.phase, on, int(rows.sum()), next(left)) for each in read.conversions]
+        blocks.append(BlockSums(read.number, rows, phases))
+    return blocks
