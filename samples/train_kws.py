@@ -1,14 +1,15 @@
 """Train a network of our own for spoken digits: regular convolutions that fill half of one array of 1,024 x 512.
 
-    pip install -e '.[train]' && python samples/train_kws.py SPOKEN_DIGITS.npz FOLDER
+    pip install -e '.[train]' && python samples/train_kws.py SPOKEN_DIGITS.npz FOLDER [wide]
 
+The wide one keeps the vectors of its first layer up to the last: tall layers do most of its work (docs/cost.md).
 SPOKEN_DIGITS.npz holds recordings at 8 kHz (samples, lengths, y, speaker). Speakers 0 to 3 train, 4 and 5 test: nobody
 is in both parts. FOLDER gets kws.onnx, and kws_train.npz, kws_calib.npz (of the training part) and kws_test.npz with x
 [N, 49, 10, 1] and y. Spoken digits stand in for keywords.
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,11 @@ Array = NDArray[Any]
 RATE, WINDOW, HOP, FRAMES = 8000, 320, 160, 49
 """One second in frames of 40 ms every 20 ms."""
 FILTERS, COEFFICIENTS, BINS = 40, 10, 512
-LAYERS = ((1, 32, 2), (32, 64, 2), (64, 96, 2), (96, 96, 1), (96, 128, 1))
+Layers = tuple[tuple[int, int, int], ...]
+LAYERS: Mapping[str, Layers] = {
+    "half": ((1, 32, 2), (32, 64, 2), (64, 96, 2), (96, 96, 1), (96, 128, 1)),
+    "wide": ((1, 96, 2), *4 * ((96, 96, 1),)),
+}
 """Of each 3 x 3 convolution: channels in, channels out, stride. Strides come early, where weights are few."""
 CLASSES, SPEAKERS_TRAINING, CALIBRATION = 10, 4, 256
 SEED, RATE_OF_ADAM, DECAY = 0, 2e-3, 0.02
@@ -71,10 +76,10 @@ def parts(path: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
     return (x[training], archive["y"][training]), (x[~training], archive["y"][~training])
 
 
-def beginning() -> Weights:
+def beginning(layers: Layers) -> Weights:
     """Return random weights and zero biases: convolutions, then the dense layer."""
     random = np.random.default_rng(SEED)
-    shapes = [(3, 3, inputs, outputs) for inputs, outputs, _ in LAYERS] + [(LAYERS[-1][1], CLASSES)]
+    shapes = [(3, 3, inputs, outputs) for inputs, outputs, _ in layers] + [(layers[-1][1], CLASSES)]
     spread = [np.sqrt(2 / np.prod(shape[:-1])) for shape in shapes]
     return [
         (jnp.asarray(random.normal(0, sd, shape), jnp.float32), jnp.zeros(shape[-1]))
@@ -82,27 +87,27 @@ def beginning() -> Weights:
     ]
 
 
-def logits(weights: Weights, x: Any) -> Any:
+def logits(layers: Layers, weights: Weights, x: Any) -> Any:
     """Return the network's outputs [N, CLASSES]."""
     form = ("NHWC", "HWIO", "NHWC")
-    for (weight, bias), (_, _, stride) in zip(weights, LAYERS, strict=False):
+    for (weight, bias), (_, _, stride) in zip(weights, layers, strict=False):
         pads = [(1, 1), (1, 1)]
         x = jax.lax.conv_general_dilated(x, weight, (stride, stride), pads, dimension_numbers=form)
         x = jax.nn.relu(x + bias)
     return x.mean((1, 2)) @ weights[-1][0] + weights[-1][1]
 
 
-def trained(data: Data) -> Weights:
+def trained(layers: Layers, data: Data) -> Weights:
     """Return trained weights, the same on every run on one machine."""
     adam = optax.adamw(optax.cosine_decay_schedule(RATE_OF_ADAM, LIVELY.steps), weight_decay=DECAY)
 
     @jax.jit
     def step(weights: Weights, state: Any, x: Any, y: Any) -> tuple[Weights, Any]:
-        gradient = jax.grad(lambda w: optax.softmax_cross_entropy(logits(w, x), y).mean())(weights)
+        gradient = jax.grad(lambda w: optax.softmax_cross_entropy(logits(layers, w, x), y).mean())(weights)
         updates, state = adam.update(gradient, state, weights)
         return optax.apply_updates(weights, updates), state
 
-    weights = beginning()
+    weights = beginning(layers)
     state = adam.init(weights)
     for number in range(LIVELY.steps):
         drawn = batch(data, LIVELY, SEED, number)
@@ -110,18 +115,18 @@ def trained(data: Data) -> Weights:
     return weights
 
 
-def exported(weights: Weights) -> onnx.ModelProto:
+def exported(layers: Layers, weights: Weights) -> onnx.ModelProto:
     """Return the network as ONNX, with an input x [batch, 49, 10, 1]."""
     nodes = [helper.make_node("Transpose", ["x"], ["channels"], perm=[0, 3, 1, 2])]
     constants, value = [], "channels"
-    for number, ((weight, bias), (_, _, stride)) in enumerate(zip(weights, LAYERS, strict=False)):
+    for number, ((weight, bias), (_, _, stride)) in enumerate(zip(weights, layers, strict=False)):
         constants += named(number, np.asarray(weight).transpose(3, 2, 0, 1), bias)
         window = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [stride, stride]}
         nodes.append(helper.make_node("Conv", [value, f"w{number}", f"b{number}"], [f"c{number}"], **window))
         nodes.append(helper.make_node("Relu", [f"c{number}"], [f"r{number}"]))
         value = f"r{number}"
-    constants += named(len(LAYERS), *weights[-1])
-    last = (f"w{len(LAYERS)}", f"b{len(LAYERS)}")
+    constants += named(len(layers), *weights[-1])
+    last = (f"w{len(layers)}", f"b{len(layers)}")
     nodes += [
         helper.make_node("GlobalAveragePool", [value], ["pooled"]),
         helper.make_node("Flatten", ["pooled"], ["flat"]),
@@ -142,14 +147,15 @@ def named(number: int, weight: Any, bias: Any) -> list[TensorProto]:
 
 def main() -> None:
     path, folder = Path(sys.argv[1]), Path(sys.argv[2])
+    layers = LAYERS[sys.argv[3] if len(sys.argv) > 3 else "half"]
     (x, y), (unheard, said) = parts(path)
-    weights = trained(Data({"x": x}, np.eye(CLASSES, dtype=np.float32)[y]))
+    weights = trained(layers, Data({"x": x}, np.eye(CLASSES, dtype=np.float32)[y]))
     folder.mkdir(exist_ok=True)
-    (folder / "kws.onnx").write_bytes(exported(weights).SerializeToString())
+    (folder / "kws.onnx").write_bytes(exported(layers, weights).SerializeToString())
     some = np.random.default_rng(SEED).permutation(len(x))[:CALIBRATION]
     for name, arrays in {"train": (x, y), "calib": (x[some], y[some]), "test": (unheard, said)}.items():
         np.savez(folder / f"kws_{name}.npz", x=arrays[0], y=arrays[1])
-    right = (np.asarray(logits(weights, jnp.asarray(unheard))).argmax(1) == said).mean()
+    right = (np.asarray(logits(layers, weights, jnp.asarray(unheard))).argmax(1) == said).mean()
     print(f"{100 * right:.1f} % of {len(said)} recordings of speakers who did not train")
 
 
