@@ -107,3 +107,10 @@ def test_dividends_end_where_accumulators_do(new, written, trapped, sign):
     assert trapped(two(new).data(0, [sign * least], (1,), "i32").put("div", **numbers)) == "CIM0515"
     pair = new().data(0, [1, sign * least], (2,), "i32").data(1, [4, 4], (2,)).tensor(2, (2,), type="i32")
     assert trapped(pair.put("div", **numbers)) == "CIM0515"
+
+
+def test_dividends_count_their_zero_point(new, trapped):
+    """The code alone, times M, stays below 2^52."""
+    sketch = two(new).data(0, [2**31 - 1], (1,), "i32")
+    numbers = {"za": -(2**16), "zb": 0, "m": 2**21, "zero": 0, "a": 0, "b": 1, **ROUND}
+    assert trapped(sketch.put("div", out=2, **numbers)) == "CIM0515"

@@ -73,9 +73,11 @@ def test_div_rounds_half_to_even_and_adds_the_zero_point(new, written):
 
 
 def test_div_by_zero_gives_an_end_of_the_range(new, written):
-    sketch = new().data(0, [5, -5, 0], (3,)).data(1, [3, 3, 3], (3,)).tensor(2, (3,))
-    sketch.put("div", a=0, b=1, out=2, za=0, zb=3, m=7, zero=100, shift=1, low=-50, high=60)
-    assert written(sketch) == [60, -50, 60]
+    sketch = new().data(0, [5, -5, 0, 1, -1], (5,)).data(1, [3] * 5, (5,)).tensor(2, (5,))
+    sketch.put("div", a=0, b=1, out=2, za=0, zb=3, m=1, zero=20, shift=1, low=-50, high=60)
+    assert written(sketch) == [60, -50, 20, 60, -50]
+    sketch.amend(-1, zero=100)
+    assert written(sketch) == [60, -50, 60, 60, -50]
 
 
 def test_the_largest_dividend_of_div_is_exact(new, written):

@@ -1,6 +1,13 @@
 """matmul, norm, embed and select, on both interpreters."""
 
+from math import isqrt
+
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cimc.backends.plan.matrices import square_roots
 
 WIDE = {"low": -(2**32), "high": 2**32 - 1}
 
@@ -56,6 +63,31 @@ def test_norm_about_zero_takes_epsilon_in(new, written):
     # W = 2 * (4 + 16) * 4 + 176
     norm(sketch, 4 * (4 * 16 - 20), [1, 1], [0, 0], centre="zero", zero=1, fraction=1, shift=0, **WIDE)
     assert written(sketch) == [round(4 * 2**16 / 84**0.5), round(8 * 2**16 / 84**0.5)]
+
+
+def test_norm_takes_its_root_with_as_many_bits_as_fit(new, written):
+    """W is 2 (113^2 + 110^2): with one bit less under the root the second element would be one more."""
+    sketch = new().data(0, [113, 110], (1, 2)).tensor(1, (1, 2), type="i32")
+    norm(sketch, 0, [1, 1], [0, 0], centre="zero", zero=0, fraction=0, shift=0, **WIDE)
+    assert written(sketch) == [66412, 64648]
+
+
+@given(st.integers(1, 2**31 - 1))
+def test_square_roots_beside_squares_are_exact(root):
+    values = [root**2 - 1, root**2, root**2 + 1, root * (root + 1), 2**62 - root]
+    assert square_roots(np.array(values)).tolist() == [isqrt(value) for value in values]
+
+
+@pytest.mark.parametrize(
+    ("code", "zero", "fraction", "epsilon"),
+    [(32767, -32768, 15, 0), (32767, 0, 15, 2**62), (1, 0, 0, 2**63 - 1)],
+    ids=["zero point", "both", "epsilon"],
+)
+def test_sums_under_the_root_beyond_64_bits_trap(new, trapped, code, zero, fraction, epsilon):
+    """In 64 bits these sums would be negative, and no vector has a smaller one than 1."""
+    sketch = new().data(0, [code, code], (1, 2), "i16").tensor(1, (1, 2), type="i64")
+    facts = {"centre": "zero", "zero": zero, "fraction": fraction, "shift": 0}
+    assert trapped(norm(sketch, epsilon, [1, 1], [0, 0], **facts, **WIDE)) == "CIM0515"
 
 
 def test_norm_traps(new, trapped):

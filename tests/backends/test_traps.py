@@ -79,6 +79,98 @@ def test_value_does_not_fit(new, trapped, bias):
     assert trapped(new().tensor(0, (1,)).put("fill", out=0, value=bias)) == "CIM0506"
 
 
+@pytest.mark.parametrize("which", ["largest", "smallest"])
+def test_the_place_of_the_last_element_must_fit(new, trapped, written, which):
+    wanted = {"largest": 1, "smallest": -1}[which]
+    for length in (128, 129):
+        sketch = new().data(0, [0] * (length - 1) + [wanted], (1, length)).tensor(1, (1,))
+        sketch.put("argmax", in_=0, out=1, which=which, tie="first")
+        if length == 128:
+            assert written(sketch) == [127]
+        else:
+            assert trapped(sketch) == "CIM0506"
+
+
+SENTENCES = {
+    "below the memory": (
+        lambda new: new().tensor(0, (2,)).put("advance", stream=0, by=-1).put("fill", out=0, value=1),
+        "bytes -1 to 0 of activation memory are named, it has 512 bytes",
+    ),
+    "behind the memory": (
+        lambda new: new().tensor(0, (2,), 511).put("fill", out=0, value=1),
+        "bytes 511 to 512 of activation memory are named, it has 512 bytes",
+    ),
+    "a window written": (
+        lambda new: new().tensor(0, (1, 1, 1)).window(0, (1, 1), (1, 1)).put("fill", out=0, value=1),
+        "the stream written is a window",
+    ),
+    "constants written": (
+        lambda new: new().data(0, [1], (1,)).put("fill", out=0, value=1),
+        "the stream written is over constant memory",
+    ),
+    "too low": (
+        lambda new: affine(plain(new, (0,)), bias=-129, low=-200, high=100),
+        r"the value -129 does not fit i8 \(-128 to 127\)",
+    ),
+    "too high": (
+        lambda new: affine(plain(new, (0,)), bias=128, low=-100, high=200),
+        r"the value 128 does not fit i8 \(-128 to 127\)",
+    ),
+    "a loop too deep": (lambda new: nested(new(), 5), "a loop lies in 4 others, 3 are the most"),
+    "the first entry of a softmax": (lambda new: softmax(new, [0, 1]), "entry 0 of .* is 0, 1 is the least"),
+    "another entry of a softmax": (lambda new: softmax(new, [1, -1]), "entry 1 of .* is -1, 0 is the least"),
+    "a device": (
+        lambda new: new().block(0, [[508, -509]]),
+        "a device is asked for 509, the highest level is 508",
+    ),
+    "a code in no table": (
+        lambda new: lookup(new, 3),
+        "the code 3 is looked up, the table holds 1 to 2",
+    ),
+    "a vector in no group": (
+        lambda new: picked(new, 2),
+        "vector 2 of a group is picked, it has 0 to 1",
+    ),
+}
+"""What is wrong -> the program that ends with it, and what the trap says with the numbers of the case."""
+
+
+def nested(sketch, depth):
+    for _ in range(depth):
+        sketch.put("loop", count=1)
+    return sketch
+
+
+def softmax(new, table):
+    sketch = plain(new)
+    facts = {"table": sketch.table(table, "i32"), "entries": len(table), "numerator": 1, "zero": 0}
+    return sketch.put("softmax", in_=0, out=1, **facts, **WIDE)
+
+
+def lookup(new, code):
+    sketch = plain(new, (1, code))
+    return sketch.put("lut", in_=0, out=1, table=sketch.table([1, 2], "i8"), type="i8", first=1, entries=2)
+
+
+def picked(new, number):
+    sketch = new().data(0, [1, 2], (2, 1)).tensor(1, (1, 1))
+    return sketch.put("pick", in_=0, out=1, table=sketch.table([number], "i32"), entries=1, group=2)
+
+
+@pytest.mark.parametrize("wrong", SENTENCES)
+def test_a_trap_says_what_was_found(new, wrong):
+    make, sentence = SENTENCES[wrong]
+    program = make(new).program()
+    for run in (lambda: reference.run(program, {}), lambda: Interpreter(program).run({})):
+        with pytest.raises(Trap, match=sentence):
+            run()
+
+
+@pytest.mark.parametrize("last", [0, 1])
+def test_the_ends_of_a_group_may_be_picked(new, written, last):
+    assert written(picked(new, last)) == [last + 1]
+
+
 def test_loops(new, trapped):
     assert trapped(new().put("loop", count=0)) == "CIM0507"
     assert trapped(new().put("endloop")) == "CIM0507"
