@@ -4,7 +4,9 @@
 
 A mutant is one changed operator, comparison, number, condition or choice of the least or largest. Each is laid as a
 copy of the package over the installed one, and tested in a fork of a process that has imported what all tests need.
-What has been tried stands in the results and is not tried again; `--table` prints scores and survivors of them.
+What has been tried stands in the results and is not tried again, but survivors are with `--again`; `--table` prints
+scores and survivors. Mutants that change nothing anyone can see stand in equivalent_mutants.toml, each with its reason;
+they are drawn, counted, and not tried.
 """
 
 import argparse
@@ -15,8 +17,10 @@ import random
 import shutil
 import signal
 import sys
+import tempfile
 import time
-from collections.abc import Iterator, Mapping
+import tomllib
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -25,12 +29,14 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = {"compiler": "", "passes": "passes", "backends": "backends", "isa": "isa"}
 """Where in the package cimc each folder lies."""
 SECONDS = 240
+EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
 
 NUMBERS = "tests/backends/test_exact.py tests/backends/test_accumulators.py tests/backends/test_digital.py"
 TRAPS = "tests/backends/test_traps.py tests/backends/test_operands.py tests/backends/test_accumulators.py"
 NOISE = "tests/backends/test_noise_bits.py tests/backends/test_profiles.py tests/backends/test_converters.py"
 BITS = "tests/backends/test_noise_bits.py"
 PASSES = "tests/passes/test_cases.py"
+PROVER = "tests/verification/test_prover.py"
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "number rules": {
         "backends/machine/rounding.py": NUMBERS,
@@ -91,13 +97,17 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "backends/kernels/layout.py": "tests/backends/test_kernels.py",
     },
     "proof": {
-        "compiler/proof/programs.py": "tests/verification/test_damage.py",
-        "compiler/proof/tensors.py": "tests/verification/test_damage.py",
-        "compiler/proof/agreement.py": "tests/verification/test_damage.py",
-        "compiler/proof/prover.py": "tests/verification/test_damage.py",
+        "compiler/proof/programs.py": f"{PROVER} tests/verification/test_damage.py",
+        "compiler/proof/tensors.py": f"tests/verification/test_tensors.py {PROVER}",
+        "compiler/proof/agreement.py": "tests/verification/test_agreement.py tests/verification/test_float_graph.py",
+        "compiler/proof/prover.py": f"{PROVER} tests/verification/test_damage.py",
     },
 }
 """Group -> file -> the tests of its subject."""
+
+
+Change = tuple[str, str, str]
+"""A file, the line that is changed, and what it becomes: what a mutant is, wherever in its file it lies."""
 
 
 @dataclass(frozen=True)
@@ -106,19 +116,25 @@ class Mutant:
 
     group: str
     file: str
+    source: str
     start: int
     stop: int
-    old: str
     new: str
     line: int
 
     @property
-    def key(self) -> str:
-        return f"{self.file}:{self.line}: {self.old} -> {self.new}"
+    def change(self) -> Change:
+        first, last = self.source.rfind("\n", 0, self.start) + 1, self.source.find("\n", self.stop)
+        before, after = (
+            self.source[first:last],
+            self.source[first : self.start] + self.new + self.source[self.stop : last],
+        )
+        return self.file, before.strip(), after.strip()
 
-    def applied(self, source: str) -> str:
-        """Return the text of the file with the change."""
-        return source[: self.start] + self.new + source[self.stop :]
+    @property
+    def mutated(self) -> str:
+        """The text of the file with the change."""
+        return self.source[: self.start] + self.new + self.source[self.stop :]
 
 
 OPERATORS: Mapping[type[ast.AST], type[ast.AST]] = {
@@ -189,7 +205,7 @@ def mutants(group: str, file: str) -> list[Mutant]:
         for changed in changes(node):
             start, stop = starts[node.lineno - 1] + node.col_offset, starts[node.end_lineno - 1] + node.end_col_offset  # type: ignore[attr-defined]
             new = f"({ast.unparse(ast.fix_missing_locations(changed))})"
-            found.append(Mutant(group, file, start, stop, source[start:stop], new, node.lineno))  # type: ignore[attr-defined]
+            found.append(Mutant(group, file, source, start, stop, new, node.lineno))  # type: ignore[attr-defined]
     return found
 
 
@@ -206,7 +222,6 @@ def drawn(count: int, seed: int, only: str) -> list[Mutant]:
 
 def lay(tree: Path) -> None:
     """Lay a copy of the package."""
-    shutil.rmtree(tree, ignore_errors=True)
     for folder, place in FOLDERS.items():
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / folder, tree / "cimc" / place, dirs_exist_ok=True, ignore=ignored)
@@ -249,35 +264,61 @@ def run_tests(tree: Path, tests: str) -> None:
     os._exit(int(pytest.main([*options, *tests.split()])))
 
 
-def tried(results: Path) -> dict[str, str]:
-    """Return what became of each mutant that was tried."""
+Row = dict[str, str | int]
+Place = tuple[int, Change]
+
+
+def rows(results: Path) -> dict[Place, Row]:
+    """Return what became of each mutant when it was last tried."""
     lines = results.read_text().splitlines() if results.exists() else []
-    return {one["mutant"]: one["end"] for one in map(json.loads, lines)}
+    return {(row["line"], (row["file"], row["before"], row["after"])): row for row in map(json.loads, lines)}
 
 
-def try_all(chosen: list[Mutant], tree: Path, results: Path) -> None:
-    """Try what was not tried yet, and keep each result as it comes."""
-    known = tried(results)
-    for mutant in (one for one in chosen if one.key not in known):
-        place, source = laid(tree, mutant.file), (ROOT / mutant.file).read_text()
-        place.write_text(mutant.applied(source))
+def try_all(chosen: list[Mutant], tree: Path, results: Path, known: Container[Place]) -> None:
+    """Try what is not known yet, and keep each result as it comes."""
+    for mutant in (one for one in chosen if (one.line, one.change) not in known):
+        place = laid(tree, mutant.file)
+        place.write_text(mutant.mutated)
         started = time.monotonic()
         end = tested(tree, GROUPS[mutant.group][mutant.file])
-        place.write_text(source)
-        facts = {"group": mutant.group, "mutant": mutant.key, "end": end, "seconds": round(time.monotonic() - started)}
-        with results.open("a") as file:
-            file.write(json.dumps(facts) + "\n")
-        print(f"{end:8} {facts['seconds']:4} s  {mutant.key}", flush=True)
+        place.write_text(mutant.source)
+        keep(results, mutant, end, round(time.monotonic() - started))
+
+
+def keep(results: Path, mutant: Mutant, end: str, seconds: int) -> None:
+    """Put a result behind the others, and show it."""
+    file, before, after = mutant.change
+    facts = {"group": mutant.group, "file": file, "line": mutant.line, "before": before, "after": after, "end": end}
+    with results.open("a") as out:
+        out.write(json.dumps(facts | {"seconds": seconds}) + "\n")
+    print(f"{end:10} {seconds:4} s  {shown(facts)}", flush=True)
+
+
+def shown(row: Row) -> str:
+    return f"{row['file']} {row['line']}: `{row['before']}` became `{row['after']}`"
+
+
+def equivalents() -> dict[Change, str]:
+    """Return the changes that nobody can see, and why. Exits where one is no mutant of its file any more."""
+    reasons = tomllib.loads(EQUIVALENT.read_text())["reason"]
+    found = {(file, before, after): one["why"] for one in reasons for file, before, after in one["changes"]}
+    possible = {mutant.change for group, files in GROUPS.items() for file in files for mutant in mutants(group, file)}
+    for file, before, after in sorted(found.keys() - possible):
+        raise SystemExit(f"{EQUIVALENT.name}: {file} has no mutant of `{before}` that is `{after}`: take it out")
+    return found
 
 
 def table(results: Path) -> None:
-    """Print the score of every group, and who survived."""
-    rows = [json.loads(line) for line in results.read_text().splitlines()]
-    for group in GROUPS:
-        ends = [row["end"] for row in rows if row["group"] == group]
+    """Print the score of every group, and who survived; late ones count as caught."""
+    alike, found = equivalents(), list(rows(results).values())
+    tried = [row for row in found if (row["file"], row["before"], row["after"]) not in alike]
+    for group in (*GROUPS, "all"):
+        ends = [row["end"] for row in tried if group in ("all", row["group"])]
+        drawn = sum(group in ("all", row["group"]) for row in found)
         caught = len(ends) - ends.count("survived")
-        print(f"| {group} | {len(ends)} | {caught} | {100 * caught / max(len(ends), 1):.0f} % |")
-    print(*sorted(f"- `{row['mutant']}`" for row in rows if row["end"] == "survived"), sep="\n")
+        share = f"{100 * caught / max(len(ends), 1):.1f} %"
+        print(f"| {group} | {drawn} | {drawn - len(ends)} | {len(ends)} | {caught} | {share} |")
+    print(*sorted(f"- {shown(row)}" for row in tried if row["end"] == "survived"), sep="\n")
 
 
 def unbroken(tree: Path, only: str) -> None:
@@ -296,6 +337,7 @@ def main() -> None:
     parser.add_argument("--only", default="", choices=["", *GROUPS])
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants.jsonl")
     parser.add_argument("--table", action="store_true")
+    parser.add_argument("--again", action="store_true", help="try those that survived once more")
     parser.add_argument("--trust-tests", action="store_true", help="do not run the tests without a mutant before")
     given = parser.parse_args()
     if given.table:
@@ -305,15 +347,20 @@ def main() -> None:
 
 
 def try_drawn(given: argparse.Namespace) -> None:
-    """Try what the options ask for."""
+    """Try what the options ask for, once, or again where it survived."""
     for shared in ("hypothesis", "networkx", "numpy", "onnx", "onnxruntime", "pytest", "xdsl.ir"):
         import_module(shared)
     os.chdir(ROOT)
-    tree = ROOT / "build" / "mutants"
-    lay(tree)
-    if not given.trust_tests:
-        unbroken(tree, given.only)
-    try_all(drawn(given.count, given.seed, given.only), tree, given.results)
+    chosen, alike = drawn(given.count, given.seed, given.only), equivalents()
+    for mutant in (one for one in chosen if one.change in alike and (one.line, one.change) not in rows(given.results)):
+        keep(given.results, mutant, "equivalent", 0)
+    known = {place for place, row in rows(given.results).items() if not (given.again and row["end"] == "survived")}
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder)
+        lay(tree)
+        if not given.trust_tests:
+            unbroken(tree, given.only)
+        try_all([one for one in chosen if one.change not in alike], tree, given.results, known)
 
 
 if __name__ == "__main__":
