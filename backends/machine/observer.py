@@ -120,12 +120,12 @@ class Observer:
 
 @dataclass(frozen=True)
 class Writes(Observer):
-    """An observer that hands what is written to a function of (instruction index, elements)."""
+    """An observer that hands what is written to a function of (instruction index, elements), which may keep it."""
 
     take: Callable[[int, Array], None]
 
     def wrote(self, index: int, values: Array) -> None:
-        self.take(index, values)
+        self.take(index, values.copy())
 
 
 def elements(out: StreamState, values: ArrayLike, images: int = 1) -> Array:

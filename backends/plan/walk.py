@@ -188,6 +188,12 @@ class Walk:
         while not self.is_over and self.index != index:
             self.step()
 
+    def finish(self) -> None:
+        """Walk to the end. Raises Trap for the first fault of the program's static facts, as a run does."""
+        self.to(None)
+        if self.fault:
+            raise self.fault
+
     def step(self) -> None:
         """Walk one instruction; the first fault of the program's static facts is the last step."""
         program = self.state.program

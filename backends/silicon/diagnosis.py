@@ -79,11 +79,12 @@ def judge_of(chip: Chip) -> Noise | None:
 def diagnosis(program: Program, chip: Chip, judge: Noise, equations: Iterable[Equations] | None = None) -> Diagnosis:
     """Return what is wrong with a chip, its devices judged by the profile and sources of `judge`.
 
-    `equations` are those of measured codes; without them ADCs are as the chip's file states. Raises Refusal CIM0534.
+    `equations` are those of measured codes; without them ADCs are as the chip's file states. Raises Refusal CIM0534,
+    and Trap where the program does, which would leave tiles unlooked at.
     """
     facts = machine(program.meta)
     walk = Walk(program, facts, Noise.of_chip(chip))
-    walk.plan()
+    walk.finish()
     found, converters = walk.state.crossbar.noisy_tiles, stated_converters(facts, chip)
     if equations is not None:
         seconds = walk.state.crossbar.seconds

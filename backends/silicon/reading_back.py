@@ -20,9 +20,7 @@ def read_back(program: Program, noise: Noise) -> Chip:
     Raises Refusal CIM0534 where the program writes a device twice, and Trap as a run does.
     """
     walk = Walk(program, machine(program.meta), noise)
-    walk.to(None)
-    if walk.fault:
-        raise walk.fault
+    walk.finish()
     tiles = {number: _read(number, tile, noise) for number, tile in walk.state.crossbar.noisy_tiles.items()}
     hashes = program_digest(program), target_hash(program.meta)
     return Chip(tiles, *hashes, noise.profile, noise.seed, noise.sources)

@@ -16,15 +16,16 @@ NOISE = Noise(load_profile("pcm"), 0, 3600)
 SIZE = 40
 
 
-def chain(new, layers=3):
-    """Layers of 40 x 40, one after the other."""
+def chain(new, layers=3, places=None):
+    """Layers of 40 x 40, one after the other, in as many places of memory; each has its own by default."""
+    at = [SIZE * (number % (places or layers + 1)) for number in range(layers + 1)]
     rng = np.random.default_rng(4)
     sketch = new(2048, array={"rows": 2 * SIZE, "columns": SIZE}).port("x", (SIZE,), 0).gain(40000, 22)
-    sketch.port("y", (SIZE,), SIZE * layers, output=True)
+    sketch.port("y", (SIZE,), at[layers], output=True)
     tables = {"scale": sketch.table([9000] * SIZE, "i32"), "bias": sketch.table([0] * SIZE, "i64")}
     for number in range(layers):
         sketch.block(number, rng.integers(-508, 509, (SIZE, SIZE)), (number % 2, SIZE * (number // 2), 0))
-        sketch.tensor(0, (1, SIZE), SIZE * number).tensor(1, (1, SIZE), SIZE * (number + 1))
+        sketch.tensor(0, (1, SIZE), at[number]).tensor(1, (1, SIZE), at[number + 1])
         sketch.put("mvm", in_=0, out=1, block=number, blocks=1, **tables, shift=11, low=-127, high=127)
     return sketch.program()
 
@@ -90,6 +91,14 @@ def test_layers_do_not_depend_on_the_batch(new):
     for name, codes in whole.items():
         assert codes.shape == (2 * BATCH + 3, 1, SIZE)
         assert np.array_equal(codes[:BATCH], part[name])
+
+
+def test_layers_are_as_they_were_written_whatever_is_written_over_them(new):
+    (own, x), shared = (chain(new), images(BATCH + 3)), chain(new, places=2)
+    for noise in (None, NOISE):
+        wanted, found = layer_codes(own, x, noise), layer_codes(shared, x, noise)
+        assert wanted.keys() == found.keys()
+        assert [name for name in wanted if not np.array_equal(wanted[name], found[name])] == []
 
 
 def test_a_layer_that_nothing_disturbs_must_be_exact(new):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from cimc.backends.machine.facts import machine
+from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.chip import HIGH, LOW, Array, Chip
 from cimc.backends.noise.fixed_point import FINE_BITS
 from cimc.backends.noise.profiles import built_in_names, load_profile
@@ -170,6 +171,16 @@ def test_stuck_devices_are_found_where_they_can_be_told_from_free_ones(program: 
         assert any(c == column and f"row {row} {('plus', 'minus')[side]}" in place for c, place in told)
     assert sum(place.count("row ") for _, place in told) <= (stuck > 0).sum()
     assert all(fault.weight - fault.second[1] > MARGIN for fault in found.faults[1])
+
+
+def test_a_program_that_traps_is_not_called_healthy(program: Program) -> None:
+    """It does so before its second tile is programmed."""
+    judge, instructions = drawn(0), list(program.instructions)
+    second = [i for i, one in enumerate(instructions) if one.name == "program"][1]
+    early = next(one for one in instructions if one.name == "mvm")
+    trapping = replace(program, instructions=(*instructions[:second], early, *instructions[second:]))
+    with pytest.raises(Trap):
+        diagnosis(trapping, read_back(program, judge), judge)
 
 
 def upper_bound(alarms: int, chips: int) -> float:

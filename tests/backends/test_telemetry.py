@@ -55,6 +55,23 @@ def test_ratios_of_a_chain(new):
     assert layers[-1].exact_sensitivity_db == pytest.approx(expected)
 
 
+def test_a_layer_is_held_against_what_was_written_whatever_is_written_over_it(new):
+    """Three layers of 40 x 40, each in a place of its own, or by turns in two."""
+    ratios = []
+    for last in (80, 0):
+        rng = np.random.default_rng(4)
+        sketch = new(256, array={"rows": 80, "columns": 40}).port("x", (40,), 0).gain(40000, 22)
+        sketch.port("y", (40,), 120 if last else 40, output=True)
+        tables = {"scale": sketch.table([9000] * 40, "i32"), "bias": sketch.table([0] * 40, "i64")}
+        for number, at in enumerate(((0, 40), (40, last), (last, 120 if last else 40))):
+            sketch.block(number, rng.integers(-508, 509, (40, 40)), (number % 2, 40 * (number // 2), 0))
+            sketch.tensor(0, (1, 40), at[0]).tensor(1, (1, 40), at[1])
+            sketch.put("mvm", in_=0, out=1, block=number, blocks=1, **tables, shift=11, low=-127, high=127)
+        x = {"x": np.random.default_rng(3).integers(-127, 128, (50, 40)).astype(np.int8)}
+        ratios.append([layer.exact_accumulated_db for layer in Telemetry(sketch.program(), x, NOISE).layers()])
+    assert ratios[0] == ratios[1]
+
+
 def test_a_mixed_plan_is_exact_or_noisy_where_it_should_be(new):
     program, x = chain(new, 3), images(9)
     facts = machine(program.meta)
