@@ -112,7 +112,8 @@ TARGET static void LEVEL(disturb)(Ints sum[ROWS][VECTORS], const Step *s, const 
 /* The array sums of a tile, noise included. */
 INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part, int block,
                                const Batch *b, const int vectors, const int rows) {
-    LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, 0, vectors, rows);
+    const int64_t shift = part->negative ? (int64_t)s->room * 2 : 0;
+    LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, shift, vectors, rows);
     if (part->noise) LEVEL(disturb)(sum, s, tile, part, block, b, vectors);
 }
 
@@ -188,9 +189,9 @@ INLINE TARGET int64_t LEVEL(lanes_sum)(Ints values) {
     return total;
 }
 
-/* Sum what the elements of a rectangle are, for an observer. */
-TARGET static void LEVEL(tally)(const Tally *tally, const int16_t *restrict x, const int16_t *end) {
-    int32_t *restrict driven = tally->driven, *restrict pulse = tally->pulse;
+/* Sum what the elements of a rectangle are, for an observer; those below 0 apart behind the others. */
+TARGET static void LEVEL(tally)(const Tally *tally, int sign, const int16_t *restrict x, const int16_t *end) {
+    int32_t *restrict driven = tally->driven + sign * tally->period, *restrict pulse = tally->pulse + sign * tally->period;
     for (; x < end; x += tally->period)
         for (int64_t n = 0; n < tally->period; n++) {
             driven[n] += x[n] != 0;
@@ -465,7 +466,7 @@ RECTANGLE(real32)
 TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
     if (s->kind == COPY) return copy(s, b);
     const int size = s->kind == PRODUCT ? 2 : 4;
-    const int64_t image_bytes = ((int64_t)s->room * size * (s->squares ? 2 : 1) + 63) / 64 * 64;
+    const int64_t image_bytes = ((int64_t)s->room * size * (s->squares || s->signs ? 2 : 1) + 63) / 64 * 64;
     int64_t group = s->kind == PRODUCT ? b->scratch_bytes / image_bytes : 1;
     group = group < 1 ? 1 : group > b->images ? b->images : group;
     for (int64_t first = 0; first < b->images; first += group) {
@@ -481,7 +482,13 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
                 out += (int64_t)source->size[0] * source->size[1] * source->count[2] * size;
             }
             int16_t *x = (int16_t *)(b->scratch + i * image_bytes);
-            if (b->tally) LEVEL(tally)(b->tally, x, (const int16_t *)out);
+            for (int32_t n = 0; s->signs && n < s->room; n++) {
+                x[s->room + n] = (int16_t)(x[n] < 0 ? -x[n] : 0);
+                x[n] = x[n] < 0 ? 0 : x[n];
+            }
+            const int64_t length = (int16_t *)out - x;
+            for (int sign = 0; b->tally && sign <= s->signs; sign++)
+                LEVEL(tally)(b->tally, sign, x + sign * s->room, x + sign * s->room + length);
             for (int32_t n = 0; s->squares && n < s->room; n++) x[s->room + n] = (int16_t)(x[n] * x[n]);
         }
         if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes);

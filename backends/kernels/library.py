@@ -87,6 +87,7 @@ class Part(ctypes.Structure):
         ("pairs", _int32),
         ("narrow_sums", _int32),
         ("floor", _int32),
+        ("negative", _int32),
     )
 
 
@@ -120,6 +121,7 @@ class NativeStep(ctypes.Structure):
         ("out_type", _int32),
         ("room", _int32),
         ("squares", _int32),
+        ("signs", _int32),
         ("moving", _int32),
         ("out_moves", _moves),
     )

@@ -29,7 +29,7 @@ from cimc.backends.noise.converters import ERROR_BITS, LARGEST_ERROR
 from cimc.backends.noise.draws import in_phase
 from cimc.backends.noise.fixed_point import NORMAL_BITS
 from cimc.backends.noise.table import OUTPUT
-from cimc.backends.plan.block_read import BlockRead, Conversion
+from cimc.backends.plan.block_read import Conversion
 from cimc.backends.plan.digital import Add, Affine, Lut, Move, Mul, Softmax
 from cimc.backends.plan.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
 from cimc.backends.plan.memory import Array
@@ -72,7 +72,7 @@ class Lowered:
 
     @property
     def scratch(self) -> int:
-        size = 4 if self.step.kind != PRODUCT or self.step.squares else 2
+        size = 4 if self.step.kind != PRODUCT or self.step.squares or self.step.signs else 2
         return -(-int(self.step.room) * size // 64) * 64
 
 
@@ -133,7 +133,8 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     ]
     step.kind, step.count = PRODUCT, len(conversions)
     source = _rectangles(result, [state], constants, ("i8", "u8", "i16"), (stream.low, stream.high))
-    _require(-stream.low < 1 << 15 and _apart(state, write.out) and _driven_by_all(stream.reads[0]))
+    _require(-stream.low < 1 << 15 and _apart(state, write.out))
+    step.signs = any(each.phase.inputs < 0 for each in stream.reads[0].conversions)
     _vectors(result, state, write.out, columns)
     parts = (Part * len(conversions))()
     result.kept.append(parts)
@@ -146,16 +147,11 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     result.tallied = None if any(part.noise or part.converter for part in parts) else source
 
 
-def _driven_by_all(read: BlockRead) -> bool:
-    """Return whether each phase reads all inputs: those of the one sign that they can have count as all."""
-    return len({each.phase.inputs for each in read.conversions}) == 1 and read.conversions[0].phase.inputs >= 0
-
-
 def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit: int) -> None:
     """Fill in one read phase of a block whose rows read these elements, up to `limit` in magnitude."""
     _require(read.negative is None and read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
     for law in read.noise.fluctuations if read.noise else ():
-        _require(not part.noise)
+        _require(not part.noise and not result.step.signs)
         part.noise = _cycle(result, read, law, elements, limit)
     if read.noise and read.noise.converter:
         part.converter = _converter(result, read, read.noise.converter)
@@ -165,6 +161,7 @@ def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit:
     part.factor, part.low, part.high = read.adc.factor, read.adc.low, read.adc.high
     part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and max(-read.adc.low, read.adc.high) < LARGEST
     part.floor = read.adc.floor
+    part.negative = read.phase.inputs < 0
 
 
 def _cycle(result: Lowered, read: Conversion, law: Fluctuation, offsets: Array, limit: int) -> int:

@@ -57,6 +57,7 @@ typedef struct {
     int32_t pairs;
     int32_t narrow_sums;        /* sums stay below 2^24 */
     int32_t floor;
+    int32_t negative;           /* reads the elements below 0 */
 } Part;
 
 typedef struct {
@@ -81,6 +82,7 @@ typedef struct {
     int32_t out_type;
     int32_t room;               /* elements of the rectangles, with slack */
     int32_t squares;            /* whether the squares of the elements follow, for noise */
+    int32_t signs;              /* whether elements below 0 lie behind the others, as magnitudes: each is 0 in one of both */
     int32_t moving;             /* whether sources or results move on in the turns of loops */
     int64_t out_moves[DEPTH];
 } Step;

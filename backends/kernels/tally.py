@@ -20,9 +20,9 @@ MOST_SUMMED = (1 << 16) - 1
 class Tally:
     """Sums over all images of what a product takes.
 
-    `elements` [2, cells, channels] are those of the rectangle's elements: how many were not 0, and their magnitudes,
-    of the cells that `Rectangle.uses` tells apart; `codes` those of the ADC's codes in each read phase. `native` is
-    where the library finds both.
+    `elements` [2, signs, cells, channels] are those of the rectangle's elements: how many were not 0, and their
+    magnitudes, of the cells that `Rectangle.uses` tells apart, and of elements below 0 apart where phases read them so;
+    `codes` those of the ADC's codes in each read phase. `native` is where the library finds all of them.
     """
 
     stream: Stream
@@ -38,9 +38,9 @@ class Tally:
         chunk.observer.summed(self.stream.index, block_sums(self.stream.reads, driven, pulse, self.codes.tolist()))
 
     def _rows(self) -> Array:
-        """Return the sums of each row of a vector [2, length], of all vectors: below 2^53, as memory ends before."""
+        """Return the sums of each row of a vector [2, signs, length]: below 2^53, as memory ends before."""
         rows: Array = self.rectangle.uses @ self.elements.astype(np.float64)
-        return rows.astype(np.int64).reshape(2, -1)
+        return rows.astype(np.int64).reshape(*rows.shape[:2], -1)
 
 
 def tally(step: Step, lowered: Lowered, chunk: Chunk) -> Tally | None:
@@ -50,8 +50,8 @@ def tally(step: Step, lowered: Lowered, chunk: Chunk) -> Tally | None:
         return None
     if rectangle is None:
         return None
-    elements = np.zeros((2, rectangle.uses.shape[1], rectangle.channels), np.int32)
-    period = elements[0].size
+    elements = np.zeros((2, 1 + lowered.step.signs, rectangle.uses.shape[1], rectangle.channels), np.int32)
+    period = elements[0, 0].size
     if chunk.images * rectangle.size > MOST_SUMMED * period:
         return None
     codes = np.zeros(lowered.step.count, np.int64)

@@ -91,13 +91,18 @@ class Tally:
 
 
 def block_sums(reads: Sequence[BlockRead], driven: Array, pulse: Array, codes: Sequence[int]) -> list[BlockSums]:
-    """Return the sums of blocks whose phases all read all inputs, from those of each row of a vector [length].
+    """Return the sums of blocks, from those of each row of a vector [signs, length].
 
+    Where signs are two, the second is of inputs below 0, and each phase reads one of both; where there is one, all.
     `codes` has the sums of the phases of each block, one block after the other.
     """
     left, blocks = iter(codes), list[BlockSums]()
     for read in reads:
-        on, rows = int(driven[read.rows].sum()), pulse[read.rows]
-        phases = [ConversionSums(each.phase, on, int(rows.sum()), next(left)) for each in read.conversions]
-        blocks.append(BlockSums(read.number, rows, phases))
+        on, rows = driven[:, read.rows].sum(axis=1).tolist(), pulse[:, read.rows]
+        lengths, signs = rows.sum(axis=1).tolist(), [each.phase.inputs < 0 for each in read.conversions]
+        phases = [
+            ConversionSums(each.phase, on[sign], lengths[sign], next(left))
+            for each, sign in zip(read.conversions, signs, strict=True)
+        ]
+        blocks.append(BlockSums(read.number, rows.sum(axis=0), phases))
     return blocks

@@ -59,11 +59,11 @@ def layers(draw):
     return shape, window, draw(st.integers(1, 70)), [b - a for a, b in zip([0, *cuts], [*cuts, rows], strict=True)]
 
 
-def product(new, layer, seed, gain=(40001, 24), shift=14, limits=(-127, 127), out_type="i8"):
+def product(new, layer, seed, gain=(40001, 24), shift=14, limits=(-127, 127), out_type="i8", **sections):
     """A program of one `mvm` over a layer."""
     shape, window, columns, blocks = layer
     rng = np.random.default_rng(seed)
-    sketch = new(1 << 17, array=ARRAY).gain(*gain)
+    sketch = new(1 << 17, array=ARRAY, **sections).gain(*gain)
     row = 0
     for number, rows in enumerate(blocks):
         matrix = rng.integers(-508, 508, (rows, columns), endpoint=True)
@@ -90,6 +90,18 @@ def test_sums_for_an_observer_are_numpys(new, layer, seed):
     assert len(wanted) == 1
     for kernels in COMPILED:
         assert summed(program, images, kernels, 4) == wanted
+
+
+@settings(derandomize=True, deadline=None, max_examples=15)
+@given(layers(), st.sampled_from([2, 4]), st.sampled_from([CYCLE, OUTPUT, CONVERTERS]), st.integers(0, 9))
+def test_phases_of_both_signs_equal_numpy(new, layer, phases, noise, seed):
+    unsigned = {"adc": {"codes": "unsigned"}} if phases == 4 else {}
+    program = product(new, layer, seed, read_phases=phases, **unsigned)
+    images = codes(seed, (5, *layer[0][1:]))
+    require_same(program, images)
+    require_same(program, images, noise, native=False)
+    for kernels in COMPILED:
+        assert summed(program, images, kernels, 4) == summed(program, images, "numpy", 2)
 
 
 def test_sums_of_large_codes_are_made_by_the_kernels(new):
