@@ -22,10 +22,9 @@ from cimc.ir.attributes import int_value
 from cimc.ir.types import CodeType, code_of
 from cimc.isa.errors import CimcError
 from cimc.isa.limits import ACCUMULATOR_LIMIT, MULTIPLIER_BITS, SHIFT_HIGHEST
-from cimc.passes import requantise
 from cimc.passes.digital.digital import Digital
 from cimc.passes.im2col import Im2col
-from cimc.passes.requantise import QUOTIENT_BITS, multipliers, offsets, quantised, quotient_multiplier, stored
+from cimc.passes.requantise import QUOTIENT_BITS, multipliers, offsets, quantised, quotient_multiplier
 
 RATIOS = st.floats(2.0**-46, 2.0**16 - 1).map(lambda x: math.copysign(x, math.sin(x)))
 TIES = st.integers(1 << 15, (1 << 16) - 2).map(lambda m: math.ldexp(2 * m + 1, -20))
@@ -124,14 +123,6 @@ def test_codes_are_nearest_and_clamped(values: list[float], zero: int, power: in
     code = CodeType.of(8, -128, 127, zero, 2.0**power)
     wanted = [min(max(nearest(Fraction(v) / Fraction(2) ** power) + zero, -128), 127) for v in values]
     assert quantised(np.array(values), code).tolist() == wanted
-
-
-@pytest.mark.parametrize("count", range(8))
-def test_tables_are_stored_in_parts(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(requantise, "AT_ONCE", 3)
-    code, values = CodeType.of(8, -128, 127, 5, 0.5), normal(1, count)
-    found = stored(values, code)
-    assert (found.dtype, found.tolist()) == (np.int8, quantised(values.astype(np.float64), code).tolist())
 
 
 X = CodeType.of(8, -128, 127, 37, 2.0**-4)
