@@ -36,6 +36,7 @@ TRAPS = "tests/backends/test_traps.py tests/backends/test_operands.py tests/back
 NOISE = "tests/backends/test_noise_bits.py tests/backends/test_profiles.py tests/backends/test_converters.py"
 BITS = "tests/backends/test_noise_bits.py"
 PASSES = "tests/passes/test_cases.py"
+KERNELS = "tests/backends/test_lowering.py tests/backends/test_kernels.py"
 PROVER = "tests/verification/test_prover.py"
 GROUPS: Mapping[str, Mapping[str, str]] = {
     "number rules": {
@@ -80,21 +81,21 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "passes/fold_reshapes.py": f"{PASSES} tests/passes/test_canonical.py",
         "passes/fuse_clamp.py": f"{PASSES} tests/passes/test_fuse_clamp.py",
         "passes/conductance.py": f"{PASSES} tests/passes/test_integer_constants.py tests/passes/test_columns.py",
-        "passes/column_ranges.py": f"tests/passes/test_statistics.py {PASSES} tests/passes/test_columns.py",
+        "passes/column_ranges.py": f"tests/passes/test_statistics.py {PASSES} tests/passes/test_columns.py tests/passes/test_mapping.py",
         "passes/gains.py": f"{PASSES} tests/passes/test_columns.py",
         "passes/split.py": f"{PASSES} tests/passes/test_columns.py tests/passes/test_mapping.py",
         "passes/im2col.py": f"{PASSES} tests/passes/test_im2col.py tests/passes/test_integer_constants.py",
         "passes/digital/digital.py": f"{PASSES} tests/passes/test_integer_constants.py tests/passes/test_digital.py",
         "passes/digital/matrices.py": f"{PASSES} tests/passes/test_digital.py",
         "passes/digital/strided.py": f"tests/passes/test_strided.py {PASSES} tests/passes/test_digital.py",
-        "passes/code_types.py": f"tests/passes/test_code_types.py {PASSES} tests/passes/test_quantise.py tests/passes/test_ranges.py",
+        "passes/code_types.py": "tests/passes/test_code_types.py tests/passes/test_quantise.py",
         "passes/quantise.py": f"{PASSES} tests/passes/test_quantise.py tests/passes/test_natures.py",
         "passes/layout/forward.py": f"{PASSES} tests/passes/test_canonical.py",
         "passes/packing.py": f"{PASSES} tests/passes/test_place.py",
     },
     "kernels' lowering": {
-        "backends/kernels/lowering.py": "tests/backends/test_kernels.py tests/backends/test_accumulators.py",
-        "backends/kernels/layout.py": "tests/backends/test_kernels.py",
+        "backends/kernels/lowering.py": f"{KERNELS} tests/backends/test_accumulators.py",
+        "backends/kernels/layout.py": KERNELS,
     },
     "proof": {
         "compiler/proof/programs.py": f"{PROVER} tests/verification/test_damage.py",

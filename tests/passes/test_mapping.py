@@ -17,10 +17,12 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.reference import instructions as reference
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
-from cimc.ir.attributes import int_values
+from cimc.ir.attributes import int_values, text
+from cimc.ir.facts import PEAKS
 from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcError
 from cimc.isa.program import Program
+from cimc.passes.column_ranges import ColumnRanges
 from cimc.passes.place import require_cells
 from cimc.passes.split import balanced_cuts, greedy_cuts
 from cimc.targets import Target
@@ -169,6 +171,19 @@ def test_layers_with_equal_weights_share_blocks() -> None:
     counts, doubled = (Counter(one.name for one in p.instructions) for p in (program, apart))
     assert 2 * counts["program"] == doubled["program"] and 2 * counts["calibrate"] == doubled["calibrate"]
     assert counts["mvm"] == doubled["mvm"] and 2 * len(program.conductances) == len(apart.conductances)
+
+
+def test_layers_on_the_same_blocks_have_the_larger_of_their_peaks() -> None:
+    """Two layers of equal weights: of some columns the first has the larger sums, of others the second."""
+    apart, together = (lowered(twins(), DATA, "split", MANY) for _ in range(2))
+    layers(together)[1].properties["shares"] = text("a")
+    own, common = (peaks_of(ColumnRanges(MANY, DATA)(graph)) for graph in (apart, together))
+    assert (own[0] > own[1]).any() and (own[0] < own[1]).any()
+    np.testing.assert_array_equal(common, [np.maximum(*own)] * 2)
+
+
+def peaks_of(graph: Graph) -> list[np.ndarray[Any, Any]]:
+    return [graph.weights.get(PEAKS.of(op)) for op in layers(graph)]
 
 
 def test_shared_weights_need_their_cells_once() -> None:

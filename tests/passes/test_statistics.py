@@ -5,16 +5,13 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from passes.test_mapping import DATA, MANY, twins
 from targets.stages import Array, chip, layers, lowered, normal, perceptron
 
-from cimc.ir.attributes import int_values, text
-from cimc.ir.facts import PEAKS
-from cimc.ir.graph import Graph
+from cimc.ir.attributes import int_values
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.phases import READ_PHASES
-from cimc.passes.column_ranges import ColumnRanges, DeviceError, Statistics
+from cimc.passes.column_ranges import DeviceError, Statistics
 
 FULL, ADC_HIGH, SCALE = 508, 127, 90000.0
 ERROR = DeviceError(3.0, 0.5)
@@ -110,16 +107,3 @@ def test_a_signal_that_never_changes_costs_nothing_but_may_be_lost(layer: tuple[
     found.add(np.full((1, 3, 30), 5, np.float32))
     assert found.noise_shares(SCALE, ADC_HIGH, ERROR) == (0.0, 0.0)
     assert found.rounding_shares() == (math.inf, math.inf)
-
-
-def test_layers_on_the_same_blocks_have_the_larger_of_their_peaks() -> None:
-    """Two layers of equal weights: of some columns the first has the larger sums, of others the second."""
-    apart, together = (lowered(twins(), DATA, "split", MANY) for _ in range(2))
-    layers(together)[1].properties["shares"] = text("a")
-    own, common = (peaks_of(ColumnRanges(MANY, DATA)(graph)) for graph in (apart, together))
-    assert (own[0] > own[1]).any() and (own[0] < own[1]).any()
-    np.testing.assert_array_equal(common, [np.maximum(*own)] * 2)
-
-
-def peaks_of(graph: Graph) -> list[Array]:
-    return [graph.weights.get(PEAKS.of(op)) for op in layers(graph)]
