@@ -36,6 +36,9 @@ TRAPS = "tests/backends/test_traps.py tests/backends/test_operands.py tests/back
 NOISE = "tests/backends/test_noise_bits.py tests/backends/test_profiles.py tests/backends/test_converters.py"
 BITS = "tests/backends/test_noise_bits.py"
 PASSES = "tests/passes/test_cases.py"
+TEXTS = "tests/isa/test_cases.py tests/isa/test_round_trip.py"
+LINT = "tests/isa/test_lint_edges.py tests/isa/test_cases.py tests/isa/test_lint.py"
+COLUMNS = f"{PASSES} tests/passes/test_columns.py"
 KERNELS = "tests/backends/test_lowering.py tests/backends/test_kernels.py"
 PROVER = "tests/verification/test_prover.py"
 GROUPS: Mapping[str, Mapping[str, str]] = {
@@ -51,14 +54,14 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "isa/phases.py": "tests/backends/test_phases.py",
     },
     "instruction set": {
-        "isa/encode.py": "tests/isa",
-        "isa/binary.py": "tests/isa",
-        "isa/assemble.py": "tests/isa",
-        "isa/disassemble.py": "tests/isa",
-        "isa/operands.py": "tests/backends/test_operands.py tests/isa",
-        "isa/streams.py": "tests/isa tests/backends/test_streams.py",
-        "isa/lint_rules.py": "tests/isa",
-        "isa/lint_state.py": "tests/isa",
+        "isa/encode.py": f"tests/isa/test_encode.py {TEXTS}",
+        "isa/binary.py": f"tests/isa/test_container.py tests/isa/test_sections.py {TEXTS}",
+        "isa/assemble.py": f"{TEXTS} tests/isa/test_formats.py",
+        "isa/disassemble.py": TEXTS,
+        "isa/operands.py": f"tests/backends/test_operands.py {LINT}",
+        "isa/streams.py": f"tests/isa/test_streams.py tests/backends/test_streams.py {LINT}",
+        "isa/lint_rules.py": LINT,
+        "isa/lint_state.py": LINT,
     },
     "noise": {
         "backends/noise/draws.py": BITS,
@@ -81,9 +84,9 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "passes/fold_reshapes.py": f"{PASSES} tests/passes/test_canonical.py",
         "passes/fuse_clamp.py": f"{PASSES} tests/passes/test_fuse_clamp.py",
         "passes/conductance.py": f"{PASSES} tests/passes/test_integer_constants.py tests/passes/test_columns.py",
-        "passes/column_ranges.py": f"tests/passes/test_statistics.py {PASSES} tests/passes/test_columns.py tests/passes/test_mapping.py",
-        "passes/gains.py": f"{PASSES} tests/passes/test_columns.py",
-        "passes/split.py": f"{PASSES} tests/passes/test_columns.py tests/passes/test_mapping.py",
+        "passes/column_ranges.py": f"tests/passes/test_statistics.py {COLUMNS} tests/passes/test_mapping.py",
+        "passes/gains.py": COLUMNS,
+        "passes/split.py": f"{COLUMNS} tests/passes/test_mapping.py",
         "passes/im2col.py": f"{PASSES} tests/passes/test_im2col.py tests/passes/test_integer_constants.py",
         "passes/digital/digital.py": f"{PASSES} tests/passes/test_integer_constants.py tests/passes/test_digital.py",
         "passes/digital/matrices.py": f"{PASSES} tests/passes/test_digital.py",
@@ -221,6 +224,11 @@ def drawn(count: int, seed: int, only: str) -> list[Mutant]:
     return [mutant for mutant in chosen if only in ("", mutant.group)]
 
 
+def every(file: str) -> list[Mutant]:
+    """Return all mutants of a file of the core."""
+    return [mutant for group, files in GROUPS.items() if file in files for mutant in mutants(group, file)]
+
+
 def lay(tree: Path) -> None:
     """Lay a copy of the package."""
     for folder, place in FOLDERS.items():
@@ -336,6 +344,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", choices=["", *GROUPS])
+    parser.add_argument("--file", default="", help="every mutant of this file instead of those drawn")
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants.jsonl")
     parser.add_argument("--table", action="store_true")
     parser.add_argument("--again", action="store_true", help="try those that survived once more")
@@ -352,7 +361,7 @@ def try_drawn(given: argparse.Namespace) -> None:
     for shared in ("hypothesis", "networkx", "numpy", "onnx", "onnxruntime", "pytest", "xdsl.ir"):
         import_module(shared)
     os.chdir(ROOT)
-    chosen, alike = drawn(given.count, given.seed, given.only), equivalents()
+    chosen, alike = every(given.file) or drawn(given.count, given.seed, given.only), equivalents()
     for mutant in (one for one in chosen if one.change in alike and (one.line, one.change) not in rows(given.results)):
         keep(given.results, mutant, "equivalent", 0)
     known = {place for place, row in rows(given.results).items() if not (given.again and row["end"] == "survived")}

@@ -109,11 +109,11 @@ SENTENCES = {
         "the stream written is over constant memory",
     ),
     "too low": (
-        lambda new: affine(plain(new, (0,)), bias=-129, low=-200, high=100),
+        lambda new: affine(plain(new, (100, 0)), bias=-129),
         r"the value -129 does not fit i8 \(-128 to 127\)",
     ),
     "too high": (
-        lambda new: affine(plain(new, (0,)), bias=128, low=-100, high=200),
+        lambda new: affine(plain(new, (-100, 0)), bias=128),
         r"the value 128 does not fit i8 \(-128 to 127\)",
     ),
     "a loop too deep": (lambda new: nested(new(), 5), "a loop lies in 4 others, 3 are the most"),

@@ -64,6 +64,27 @@ def test_no_two_words_mean_the_same(wanted: Instruction, bit: int) -> None:
         assert error.code in ("CIM0410", "CIM0411", "CIM0412")
 
 
+@pytest.mark.parametrize(
+    ("name", "place", "operand", "found"),
+    [
+        ("advance", 1, (1,), r"operand by of advance is \(1,\), wanted one integer"),
+        ("tensor", 4, 1, "operand shape of tensor is 1, wanted a list of 4 integers"),
+        ("tensor", 4, (1, 2, 3), r"is \(1, 2, 3\), wanted a list of 4 integers"),
+        ("tensor", 4, (1, 2, 3, 4, 5), "wanted a list of 4 integers"),
+        ("advance", 1, True, "is True of type bool, wanted an int"),
+        ("advance", 1, 1.0, "is 1.0 of type float, wanted an int"),
+        ("advance", 0, 16, r"operand stream of advance is s16, wanted s0\.\.s15"),
+        ("advance", 0, -1, r"operand stream of advance is s-1, wanted s0\.\.s15"),
+    ],
+)
+def test_operands_that_are_none_are_told(name: str, place: int, operand: object, found: str) -> None:
+    whole = next(one for one in boundary_instructions(1) if one.name == name)
+    values = (*whole.operands[:place], operand, *whole.operands[place + 1 :])
+    with pytest.raises(IsaError, match=found) as caught:
+        encode(Instruction(name, values))  # type: ignore[arg-type]
+    assert caught.value.code == "CIM0404"
+
+
 def test_unassigned_opcodes_are_refused() -> None:
     for opcode in set(range(256)) - set(BY_OPCODE):
         word = bytes((opcode,)).ljust(WORD_BYTES, b"\0")

@@ -114,3 +114,18 @@ def test_same_elements_are_the_same(first: StreamState, second: StreamState) -> 
 def test_too_many_pieces_are_not_listed() -> None:
     with pytest.raises(TooManyRuns):
         byte_runs(StreamState("act", "i8", 0, (1, 2048, 2048, 1), (1, 8192, 2, 1)))
+
+
+@given(*[st.tuples(st.integers(0, 3), st.integers(1, 3))] * 2, PAIRS, PAIRS, st.integers(-2, 3), st.integers(1, 6))
+def test_touched_rows_are_those_of_taps_inside(
+    kernel: tuple[int, int],
+    out: tuple[int, int],
+    stride: tuple[int, int],
+    dilation: tuple[int, int],
+    pad: int,
+    size: int,
+) -> None:
+    window = Im2colWindow(kernel, stride, dilation, (pad, 0), out, 0)
+    taps = [n * stride[0] - pad + k * dilation[0] for n in range(out[0]) for k in range(kernel[0])]
+    first, last = max(min(taps, default=0), 0), min(max(taps, default=-1), size - 1)
+    assert list(window.touched(0, size)) == list(range(first, last + 1))
