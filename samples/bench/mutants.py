@@ -38,6 +38,7 @@ BITS = "tests/backends/test_noise_bits.py"
 PASSES = "tests/passes/test_cases.py"
 TEXTS = "tests/isa/test_cases.py tests/isa/test_round_trip.py"
 LINT = "tests/isa/test_lint_edges.py tests/isa/test_cases.py tests/isa/test_lint.py"
+STATES = "tests/passes/test_codes_and_reals.py tests/passes/test_loops.py"
 COLUMNS = f"{PASSES} tests/passes/test_columns.py"
 KERNELS = "tests/backends/test_lowering.py tests/backends/test_kernels.py"
 PROVER = "tests/verification/test_prover.py"
@@ -68,7 +69,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "backends/noise/philox.py": f"tests/backends/test_philox.py {BITS}",
         "backends/noise/gaussian.py": f"tests/backends/test_gaussian.py {BITS}",
         "backends/noise/gaussian_table.py": "tests/backends/test_gaussian.py",
-        "backends/noise/fixed_point.py": NOISE,
+        "backends/noise/fixed_point.py": f"tests/backends/test_fixed_point.py {NOISE}",
         "backends/noise/converters.py": NOISE,
         "backends/noise/device_tables.py": NOISE,
         "backends/noise/wires.py": f"tests/backends/test_wires.py {NOISE}",
@@ -76,14 +77,14 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "backends/reference/devices.py": "tests/backends/test_known_answers.py tests/backends/test_noise.py",
         "backends/reference/read_noise.py": "tests/backends/test_noise.py",
         "backends/plan/devices.py": BITS,
-        "backends/plan/read_noise.py": BITS,
+        "backends/plan/read_noise.py": f"{BITS} tests/backends/test_turns.py",
     },
     "passes": {
         "passes/fold_affine.py": f"{PASSES} tests/passes/test_canonical.py",
         "passes/fold_pads.py": f"{PASSES} tests/passes/test_canonical.py",
         "passes/fold_reshapes.py": f"{PASSES} tests/passes/test_canonical.py",
         "passes/fuse_clamp.py": f"{PASSES} tests/passes/test_fuse_clamp.py",
-        "passes/conductance.py": f"{PASSES} tests/passes/test_integer_constants.py tests/passes/test_columns.py",
+        "passes/conductance.py": f"{COLUMNS} tests/passes/test_integer_constants.py tests/passes/test_slices.py",
         "passes/column_ranges.py": f"tests/passes/test_statistics.py {COLUMNS} tests/passes/test_mapping.py",
         "passes/gains.py": COLUMNS,
         "passes/split.py": f"{COLUMNS} tests/passes/test_mapping.py",
@@ -92,7 +93,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "passes/digital/matrices.py": f"{PASSES} tests/passes/test_digital.py",
         "passes/digital/strided.py": f"tests/passes/test_strided.py {PASSES} tests/passes/test_digital.py",
         "passes/code_types.py": "tests/passes/test_code_types.py tests/passes/test_quantise.py",
-        "passes/quantise.py": f"{PASSES} tests/passes/test_quantise.py tests/passes/test_natures.py",
+        "passes/quantise.py": f"{PASSES} tests/passes/test_quantise.py tests/passes/test_natures.py {STATES}",
         "passes/layout/forward.py": f"{PASSES} tests/passes/test_canonical.py",
         "passes/packing.py": f"{PASSES} tests/passes/test_place.py",
     },

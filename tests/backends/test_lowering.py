@@ -1,12 +1,16 @@
 """What kernels are told: rectangles that hold what a stream reads, digits of variances, and which form a step takes."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimc.backends.interpreter import on_processor
+from cimc.backends.interpreter import Interpreter, on_processor
+from cimc.backends.kernels import lowering
 from cimc.backends.kernels.layout import even_step, rectangle
+from cimc.backends.kernels.library import COPY, SUM
 from cimc.backends.reference.memory import Memory
 from cimc.isa.author import Author
 from cimc.isa.streams import Im2colWindow, StreamState
@@ -80,3 +84,74 @@ def test_evenly_spaced_results_lie_where_the_stream_says(state: StreamState, col
         assert places == [n // columns * step + n % columns for n in range(len(places))]
     if step is not None and columns == 1:
         assert places == [n * step for n in range(len(places))]
+
+
+@given(st.lists(st.lists(st.integers(0, 2**40), min_size=2, max_size=2), min_size=1, max_size=3), st.integers(1, 181))
+def test_digits_of_variances_are_exact_and_few(variances: list[list[int]], largest: int) -> None:
+    rows = np.array(variances)
+    try:
+        digits, bits = lowering._digits(rows, largest**2)
+    except lowering.Unsuitable:
+        return
+    assert sum(digit << bits * n for n, digit in enumerate(digits)).tolist() == variances
+    assert all(digit.min() >= 0 and digit.max() < 2**15 for digit in digits)
+    assert all(int(digit.sum(axis=0).max()) * largest**2 < 2**32 for digit in digits)
+
+
+@pytest.mark.parametrize(("variance", "count"), [(2**15 - 1, 1), (2**15, 2), (2**30 - 1, 2), (2**30, 3)])
+def test_a_digit_has_15_bits(variance: int, count: int) -> None:
+    assert len(lowering._digits(np.array([[variance]]), 1)[0]) == count
+
+
+def test_sums_of_digits_stay_below_2_to_the_32() -> None:
+    """Sixteen rows of 2^14 times 2^14 would be 2^32 just so."""
+    for rows, count in ((15, 1), (16, 2)):
+        assert len(lowering._digits(np.full((rows, 1), 2**14), 2**14)[0]) == count
+
+
+def kinds(sketch: Author, executor: str) -> list[int]:
+    runs = Interpreter(sketch.program(), executor=executor)._executor.runs  # type: ignore[attr-defined]
+    return [step.step.kind for run in runs for step in run.lowered]
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "pitch", "kind"),
+    [
+        ("i8", "i8", (4, 4, 4, 1), COPY),
+        ("i16", "i16", (4, 4, 4, 1), COPY),
+        ("i8", "i16", (4, 4, 4, 1), SUM),
+        ("i8", "i8", (8, 8, 8, 2), SUM),
+        ("i8", "i8", (5, 5, 5, 1), SUM),
+    ],
+)
+@pytest.mark.parametrize("executor", COMPILED)
+def test_lines_of_one_type_are_copied(new, ask, source, out, pitch, kind, executor):  # type: ignore[no-untyped-def]
+    sketch = new().port("x", (60,), 0).tensor(0, (3, 4), type=source, pitch=pitch).tensor(1, (3, 4), 128, type=out)
+    sketch.put("move", in_=0, out=1)
+    assert kinds(sketch, executor) == [kind]
+    ask(sketch, x=np.arange(-30, 30))
+
+
+def test_offsets_that_float_does_not_hold_are_added_in_double(new, written):  # type: ignore[no-untyped-def]
+    """2 x 127 x 65535 less than 2^24 + 1 is odd, and every sum and result on the way would fit float."""
+    sketch = new().data(0, [-127] * 64, (64,)).tensor(2, (64,), type="i32")
+    limits = {"shift": 0, "low": -(2**21), "high": 2**21}
+    sketch.put("add", a=0, b=0, out=2, ma=65535, mb=65535, bias=2**24 + 1, **limits)
+    assert written(sketch) == [2**24 + 1 - 2 * 127 * 65535] * 64
+
+
+def test_codes_of_more_than_22_bits_are_rounded_in_double(new, written):  # type: ignore[no-untyped-def]
+    """Halves of an LSB above 2^22, where float has none: sums times 65535 / 2^9."""
+    sketch = new(adc={"bits": 24}).gain(49152, 9).block(0, [[508], [1]])
+    vectors = [[sign * 127, b] for sign in (1, -1) for b in range(-127, 128)]
+    sketch.data(0, [x for vector in vectors for x in vector], (len(vectors), 2))
+    sketch.tensor(1, (len(vectors),), type="i32").activation_bytes = 8192
+    exact = [max(min(round(Fraction((508 * a + b) * 49152, 2**9)), 2**23 - 1), 1 - 2**23) for a, b in vectors]
+    assert written(sketch.put("capture", in_=0, out=1, block=0)) == exact
+
+
+def test_sums_of_2_to_the_31_are_no_32_bit_sums(new, written):  # type: ignore[no-untyped-def]
+    rows, wide = 1024, {"rows": 1024, "levels": 16384, "fraction_bits": 0}
+    sketch = new(4096, array=wide, dac={"bits": 8, "codes": "full"}, adc={"bits": 33}).gain()
+    sketch.block(0, [[-16384]] * rows).data(0, [-128] * rows, (rows,)).tensor(1, (1,), type="i64")
+    assert written(sketch.put("capture", in_=0, out=1, block=0)) == [2**31]

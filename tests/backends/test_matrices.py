@@ -72,6 +72,13 @@ def test_norm_takes_its_root_with_as_many_bits_as_fit(new, written):
     assert written(sketch) == [66412, 64648]
 
 
+def test_norm_of_single_elements_is_one_or_nothing(new, written):
+    """W is 1 at both ends of its least: where the square of one element is, and where there would be none."""
+    sketch = new().data(0, [1, -1, 0], (3, 1)).tensor(1, (3, 1), type="i32")
+    norm(sketch, 0, [1], [0], centre="zero", zero=0, fraction=0, shift=0, **WIDE)
+    assert written(sketch) == [2**16, -(2**16), 0]
+
+
 @given(st.integers(1, 2**31 - 1))
 def test_square_roots_beside_squares_are_exact(root):
     values = [root**2 - 1, root**2, root**2 + 1, root * (root + 1), 2**62 - root]

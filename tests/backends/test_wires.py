@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from cimc.backends.machine.facts import Machine
+from cimc.backends.noise.device_tables import ceiling
 from cimc.backends.noise.profiles import load_profile
-from cimc.backends.noise.wires import wires
+from cimc.backends.noise.wires import SUM_BITS, wires
 from cimc.backends.plan.wires import attenuated
 from cimc.backends.reference import wires as reference_wires
 from cimc.isa.region import Region
@@ -105,3 +106,15 @@ def test_rows_between_a_block_and_the_adc_cost_current():
         machine, cells, fine = block(20, 4, row, 0, 200)
         left.append(int(attenuated(wires(load_profile("pcm"), machine), machine, cells, fine).sum()))
     assert left == sorted(set(left))
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(4, 1 << 13), (1 << 14, 4), (1 << 13, 1 << 13), (6, 4)])
+@pytest.mark.parametrize("profile", ["pcm", "reram-cmo"])
+def test_the_largest_sums_keep_as_many_bits_as_are_multiplied(rows, columns, profile):
+    """All devices at their ceiling: the last line of the first row sees the sums of 1 to all lines, and of all rows."""
+    machine = Machine(1, rows, columns, 127, 2, 0, 8, "symmetric", 8, "symmetric", "nearest-even", 4)
+    found, lines = wires(load_profile(profile), machine), 2 * columns
+    device = ceiling(load_profile(profile), FULL >> 12) + found.base
+    largest = device * (lines * (lines + 1) // 2 + rows * (rows + 1) // 2)
+    assert (largest >> found.shift).bit_length() <= SUM_BITS
+    assert found.shift == 0 or (4 * largest >> found.shift).bit_length() >= SUM_BITS

@@ -116,9 +116,15 @@ def mvm(channels: int, entries: int) -> Author:
     return sketch.put("mvm", in_=0, out=1, block=0, blocks=1, **scaled(sketch, channels, entries), **ROUND)
 
 
+def calibrate(channels: int, entries: int) -> Author:
+    sketch = Author({}, 64).gain().block(0, [[1] * channels] * 3).data(0, [1, 2, 3], (3,))
+    reference = sketch.table([9] * entries, "i64")
+    return sketch.put("calibrate", in_=0, block=0, blocks=1, reference=reference, per="column")
+
+
 @pytest.mark.parametrize(
     ("make", "entries"),
-    [(depthwise, 6), (poolsum_all, 1), (poolsum_each, 6), (affine, 3), (norm, 3), (mvm, 3)],
+    [(depthwise, 6), (poolsum_all, 1), (poolsum_each, 6), (affine, 3), (norm, 3), (mvm, 3), (calibrate, 3)],
 )
 def test_tables_lie_within_constant_memory(make: Callable[[int, int], Author], entries: int) -> None:
     assert found(make(3, entries)) == []

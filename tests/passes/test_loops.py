@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from frontend.onnx_models import canonical, written
 from frontend.recurrent_models import recurrent
@@ -15,6 +16,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of
 from cimc.ir.verify import verify
+from cimc.passes.code_types import bounds
 from cimc.passes.schedule import byte_size
 
 
@@ -38,6 +40,16 @@ def test_states_are_wide_and_their_readers_get_what_they_take(operator: str, tmp
             assert code_of(op.operands[0]).bits.data == 12
         elif op.name == "nn.mul":
             assert {code_of(operand).bits.data for operand in op.operands} == {16}
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_states_hold_what_they_begin_with_and_what_follows(sign: int, tmp_path: Path) -> None:
+    """What an RNN goes on with lies between -1 and 1; it begins with up to 30 on one side."""
+    data = {"x": normal(8, 5, 4), "h": sign * (10 * np.abs(normal(8, 1, 6)))}
+    graph = lowered(load(written(recurrent("RNN"), tmp_path)), data, "quantise")
+    (state,) = (op for op in graph.operations if isinstance(op, loop.StateOp))
+    low, high = bounds(code_of(state.out))
+    assert low <= 0.99 * min(-1.0, data["h"].min()) and high >= 0.99 * max(1.0, data["h"].max())
 
 
 @pytest.mark.parametrize("operator", ["LSTM", "GRU", "RNN"])

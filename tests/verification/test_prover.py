@@ -96,6 +96,33 @@ def test_one_wrong_element_is_named(compilation: Compilation, step: int, sample:
     assert int(found.found.split()[1]) == int(found.expected.split()[1]) + 1
 
 
+def test_one_wrong_element_of_the_sampled_reference_is_named(
+    compilation: Compilation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The element with the lowest code of one write, in its third step, is one more than it should be."""
+    prover, seen, places = Prover(compilation), list[int](), list[int]()
+    index, write = next((i, one) for i, one in prover.writes.items() if one.runs == STEPS and one.step > 0)
+
+    def run(program: Program, given: Any, truth: Any, watch: Any) -> Any:
+        def off(at: int, numbers: Any, values: Any) -> None:
+            seen.append(at)
+            if at == index and seen.count(at) == 3:
+                place = int(np.argmin(values))
+                places.append(int(numbers[place]))
+                values = np.where(np.arange(len(values)) == place, values + 1, values)
+            watch(at, numbers, values)
+
+        return sampled(program, given, truth, off)
+
+    sampled = proof.reference_sample.run
+    monkeypatch.setattr(proof.reference_sample, "run", run)
+    *_, found = prover.prove(DATA, 1, sampled=True)
+    assert isinstance(found, Difference)
+    element = (2, *np.unravel_index(places[0], prover.rows()[list(held(prover)).index(write.tensor)].shape))
+    assert found.place.endswith(f"instruction {index}) of the reference, sample 0, element {tuple(map(int, element))}")
+    assert int(found.found.split()[1]) == int(found.expected.split()[1]) + 1
+
+
 def test_the_literal_reference_s_time_is_made_of_what_it_does(
     compilation: Compilation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
