@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cimc.backends.interpreter import Interpreter
+from cimc.backends.plan.executor import images_in_cache
 from cimc.backends.plan.matrices import square_roots
 
 WIDE = {"low": -(2**32), "high": 2**32 - 1}
@@ -95,6 +97,21 @@ def test_sums_under_the_root_beyond_64_bits_trap(new, trapped, code, zero, fract
     sketch = new().data(0, [code, code], (1, 2), "i16").tensor(1, (1, 2), type="i64")
     facts = {"centre": "zero", "zero": zero, "fraction": fraction, "shift": 0}
     assert trapped(norm(sketch, epsilon, [1, 1], [0, 0], **facts, **WIDE)) == "CIM0515"
+
+
+def test_one_vector_of_two_is_enough_to_trap(new, trapped):
+    sketch = new().data(0, [1, 2**31], (2, 1), "i64").tensor(1, (2, 1), type="i64")
+    facts = {"centre": "zero", "zero": 0, "fraction": 0, "shift": 0, **WIDE}
+    assert trapped(norm(sketch, 0, [1], [0], **facts)) == "CIM0515"
+
+
+def test_chunks_are_as_small_as_the_longest_result_wants(new):
+    sketch = new(1 << 14).data(0, [1] * 64, (64, 1)).tensor(1, (64, 64), type="i8")
+    sketch.put("matmul", a=0, b=0, out=1, za=0, zb=0, m=1, bias=0, shift=0, low=-9, high=9)
+    assert Interpreter(sketch.program()).chunk == images_in_cache(64 * 64)
+    sketch = new(1 << 14).data(0, [0, 1], (2,)).tensor(1, (2, 4096))
+    sketch.put("embed", in_=0, out=1, table=sketch.table([1] * 8192, "i8"), type="i8", first=0, rows=2)
+    assert Interpreter(sketch.program()).chunk == images_in_cache(2 * 4096)
 
 
 def test_norm_traps(new, trapped):
