@@ -15,7 +15,7 @@ from cimc.backends.machine.observer import (
 )
 from cimc.backends.plan.block_read import BlockRead, Conversion
 from cimc.backends.plan.exact import Epilogue, column_sums
-from cimc.backends.plan.memory import Array
+from cimc.backends.plan.memory import Array, Chunk
 
 
 @dataclass
@@ -57,20 +57,16 @@ class Probe:
 
 @dataclass
 class Tally:
-    """Sums what all of an instruction's vectors do, in place of a Probe.
+    """Sums what all of an instruction's vectors do, in place of a Probe; inputs are at most `largest` in magnitude."""
 
-    Inputs are at most `largest` in magnitude, and none is below 0 but where they have signs.
-    """
-
-    observer: Observer
+    chunk: Chunk
     index: int
     largest: int
-    has_signs: bool
     blocks: list[BlockSums] = field(default_factory=list)
 
     def begin(self, read: BlockRead, vectors: Array) -> None:
         """Begin with a block and its inputs [images * vectors, rows]."""
-        rows = column_sums(np.abs(vectors) if self.has_signs else vectors, self.largest)
+        rows = column_sums(np.abs(vectors, out=self._buffer(vectors)), self.largest)
         self.blocks.append(BlockSums(read.number, rows, []))
 
     def meet(self, sums: Array) -> None:
@@ -78,16 +74,23 @@ class Tally:
 
     def take(self, read: Conversion, driven: Array, unclipped: Array) -> None:
         """Sum a read phase of the block: the inputs that it read, and codes before they are clipped."""
-        block, adc = self.blocks[-1], read.adc
+        block, largest = self.blocks[-1], max(-read.adc.low, read.adc.high)
         rows = column_sums(driven, self.largest) if read.phase.inputs else block.rows
-        clipped = np.clip(unclipped, adc.low, adc.high)
-        codes = column_sums(np.abs(clipped, out=clipped), max(-adc.low, adc.high))
-        on = int(np.count_nonzero(driven != 0))
-        block.conversions.append(ConversionSums(read.phase, on, int(rows.sum()), int(codes.sum())))
+        on = np.not_equal(driven, 0, out=self.chunk.buffer("driven", driven.shape, bool))
+        clipped = np.clip(unclipped, read.adc.low, read.adc.high, out=self._buffer(unclipped))
+        codes = column_sums(np.abs(clipped, out=clipped), largest)
+        block.conversions.append(
+            ConversionSums(read.phase, int(np.count_nonzero(on)), int(rows.sum()), int(codes.sum()))
+        )
+
+    def _buffer(self, values: Array) -> Array:
+        """Return an array of the shape of values, in a buffer of the chunk: new memory takes longer than sums."""
+        return self.chunk.buffer("magnitudes", values.shape, values.dtype)
 
     def show(self, epilogue: Epilogue | None = None, factors: Array | None = None) -> None:
         """Tell the observer."""
-        self.observer.summed(self.index, self.blocks)
+        assert self.chunk.observer
+        self.chunk.observer.summed(self.index, self.blocks)
 
 
 def block_sums(reads: Sequence[BlockRead], driven: Array, pulse: Array, codes: Sequence[int]) -> list[BlockSums]:

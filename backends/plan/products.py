@@ -36,13 +36,10 @@ class Stream:
         if chunk.observer is None:
             return None
         if chunk.observer.wants_sums(self.index):
-            return Tally(chunk.observer, self.index, max(-self.low, self.high), self._has_signs())
+            return Tally(chunk, self.index, max(-self.low, self.high))
         count = self.source.vectors
         chosen = chunk.observer.vectors(self.index, count)
         return Probe(chunk.observer, self.index, chunk.images, count, chosen) if len(chosen) else None
-
-    def _has_signs(self) -> bool:
-        return self.source.lowest < 0 or bool(self.source.window and self.source.window.fill < 0)
 
     def codes(self, chunk: Chunk, probe: Probe | Tally | None, occasion: Occasion) -> list[Array]:
         """Return the ADC codes [images * vectors, cols] of each block, in buffers of their own."""
