@@ -14,8 +14,10 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import Builtin, BytesAttr, StringAttr, UnknownLoc
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.parser import Parser
+from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
-from xdsl.utils.lexer import Position
+from xdsl.utils.lexer import Input, Position
+from xdsl.utils.mlir_lexer import MLIRLexer
 
 from cimc.ir.attributes import text
 from cimc.ir.graph import Graph
@@ -146,11 +148,18 @@ class _Printer(Printer):
             self.print_attribute(op.location)
 
 
+class _Lexer(MLIRLexer):
+    """Reads strings in linear time: xDSL's own pattern tries every way to split a string that has no end."""
+
+    _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
+
+
 class _Parser(Parser):
     """Keeps the weights that stand inline, and fills in labels and locations that are left out."""
 
     def __init__(self, source: str, name: str) -> None:
-        super().__init__(context(), source, name)
+        super().__init__(context(), "", name)
+        self._parser_state = ParserState(_Lexer(Input(source, name)))
         self.weights = WeightStore()
         self._names: dict[SSAValue, str] = {}
 

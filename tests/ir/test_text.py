@@ -1,6 +1,7 @@
 """Text of the IR: printing and parsing undo each other, to the last bit of a weight."""
 
 from math import prod
+from time import process_time
 
 import numpy as np
 import pytest
@@ -99,3 +100,11 @@ def test_names_of_results_are_no_part_of_a_graph() -> None:
 def test_a_weight_that_is_none_is_refused_at_its_place(elements: str, fault: str) -> None:
     with pytest.raises(ParseError, match=f"(?s)<ir>:1:32\n.*weight 'w': {fault}"):
         parse_graph(f'%y = "nn.constant"() <{{value = #cim.inline<"w", {elements}>}}> : () -> tensor<2xf32>')
+
+
+@pytest.mark.parametrize("inside", ["a" * 1_000_000, "\\n" * 500_000, "a\\" * 100_000])
+def test_a_string_without_an_end_is_refused_at_once(inside: str) -> None:
+    started = process_time()
+    with pytest.raises(ParseError, match="before closing string"):
+        parse_graph(f'"nn.constant"() {{label = "{inside}')
+    assert process_time() - started < 5
