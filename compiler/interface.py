@@ -1,6 +1,7 @@
 """The Python interface: what the command line does, with arrays in and arrays out. docs/python.md describes it."""
 
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -18,10 +19,12 @@ from cimc.backends.silicon.compensation_mode import MODES
 from cimc.diagnostics import fail
 from cimc.driving.aiming import aimed_at
 from cimc.driving.calibration import calibration as calibrated
+from cimc.driving.distances import Bound, shortfalls
 from cimc.driving.driver import Request, warn_without_data
 from cimc.driving.driver import compile_model as compiled
 from cimc.driving.feeding import EVERY, RAW, Feeding
 from cimc.driving.scoring import Arrays, Scoring, chunks, compensated_for, labels_of, program_inputs, samples_of
+from cimc.isa.errors import CimcWarning
 from cimc.isa.preprocessing import Preprocessing
 from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT
@@ -52,6 +55,8 @@ def compile_model(
     shapes: Mapping[str, tuple[int, ...]] | None = None,
     preprocessing: Preprocessing | Mapping[str, Preprocessing] | None = None,
     noise: Noise | None = None,
+    min_sqnr: float | None = None,
+    min_top1: float | None = None,
 ) -> Program:
     """Return the program of an ONNX model: a path, the bytes of a file, or a ModelProto.
 
@@ -60,7 +65,8 @@ def compile_model(
     says so. `preprocessing` makes what the model takes of calibration and of all data to come, one for all inputs of
     real numbers or one by name: the program keeps it. `tiles` is a number in place of the target's own, or "auto".
     `shapes` states sizes, batch included, that the model leaves open. With `noise` the range of the ADCs is chosen for
-    its devices at its time. Raises CimcError.
+    its devices at its time. Precision is raised until every output has `min_sqnr` dB, and the float model's top-1 on
+    `min_top1` percent of the calibration samples; a CimcWarning says where the program misses that. Raises CimcError.
     """
     if calibration is not None and ranges is not None:
         raise fail("CIM0003", "calibration and ranges both give ranges", hint="use one of them")
@@ -77,7 +83,7 @@ def compile_model(
         preprocessing=_stated(preprocessing),
     )
     with _file_of(model) as path:
-        program = compiled(path, request).emission.program
+        program = _within(path, request, Bound(min_sqnr, min_top1))
     warn_without_data(request, pipeline)
     return program
 
@@ -145,6 +151,18 @@ def verify(
 
     real = program_inputs(program, _named(inputs), Feeding(kind=feed), "inputs")
     return proved(os.fspath(model), program, real, reference_samples)
+
+
+def _within(path: Path, request: Request, bound: Bound) -> Program:
+    """Return a model's program, raised as far as a bound takes; outputs that miss it are warned of."""
+    if not bound.asks:
+        return compiled(path, request).emission.program
+    from cimc.driving.raising import raised
+
+    found = raised(path, request, bound)
+    for missed in shortfalls(found.after.distances, bound):
+        warnings.warn(CimcWarning(missed), stacklevel=3)
+    return found.compilation.emission.program
 
 
 def _named(inputs: Inputs | None) -> dict[str, NDArray[Any]]:

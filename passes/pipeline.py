@@ -231,8 +231,14 @@ def up_to_pass(text: str, name: str) -> str:
 
 def behind_stage(text: str, stage: str) -> str:
     """Return what a pipeline's text runs behind a stage, or whole without its pass. Raises CimcError CIM0305."""
-    before = up_to_stage(text, stage)
-    return text.removeprefix(before).removeprefix(",") if STAGES[stage] in stems(before) else text
+    up_to_stage(text, stage)
+    return behind_pass(text, STAGES[stage])
+
+
+def behind_pass(text: str, name: str) -> str:
+    """Return what a pipeline's text runs behind pass `name`, or whole without it."""
+    found = stems(text)
+    return ",".join(_split(text)[found.index(name) + 1 :]) if name in found else text
 
 
 def with_options(text: str, changes: str) -> str:
@@ -309,6 +315,7 @@ __all__ = [
     "Pass",
     "Row",
     "Setting",
+    "behind_pass",
     "behind_stage",
     "needs_data",
     "order_hint",

@@ -23,7 +23,7 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 CLASSES = ["CimcError", "CimcWarning", "Noise", "Observer", "Preprocessing", "Program"]
 SIGNATURES = {
     "compile_model": "(model, *, target='aon-cim', calibration=None, ranges=None, pipeline=PIPELINE, tiles=None, "
-    "unbatched=False, shapes=None, preprocessing=None, noise=None)",
+    "unbatched=False, shapes=None, preprocessing=None, noise=None, min_sqnr=None, min_top1=None)",
     "evaluate_accuracy": "(program, inputs, labels, *, noise=None, compensation='column', calibration=None, "
     "threads=None, executor='best', feed='raw')",
     "load_chip": "(path, program)",
@@ -40,7 +40,14 @@ SIGNATURES = {
 """What public names are called with: a change here breaks programs of others."""
 
 OPTIONS = {
-    ("compile", "m -o p"): {"target": "target", "tiles": "tiles", "unbatched": "unbatched", "ranges": "ranges"},
+    ("compile", "m -o p"): {
+        "target": "target",
+        "tiles": "tiles",
+        "unbatched": "unbatched",
+        "ranges": "ranges",
+        "min_sqnr": "min_sqnr",
+        "min_top1": "min_top1",
+    },
     ("run", "p --input x -o y"): {"compensation": "compensation", "threads": "threads", "noise": "noise"},
     ("eval", "p --data d"): {"compensation": "compensation", "threads": "threads", "noise": "noise"},
     ("verify", "m p --input x"): {"reference_samples": "reference_samples"},

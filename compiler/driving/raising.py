@@ -5,25 +5,27 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from cimc.diagnostics import fail
 from cimc.driving.distances import Bound, FloatDistance, distances, shortfalls
-from cimc.driving.driver import Compilation, Request, compile_model, compile_to_pass, graph_intakes
+from cimc.driving.driver import Compilation, Request, compile_model, compile_to_pass, graph_intakes, run_pipeline
 from cimc.driving.slicing import Slice, bits_of, slices
 from cimc.driving.summary import summarise
 from cimc.evaluate import Batch, evaluate, samples_at_once
 from cimc.frontend import load
 from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcWarning
+from cimc.passes.calibrate import Calibrate
 from cimc.passes.mixed_precision import FULL
-from cimc.passes.pipeline import with_unset
+from cimc.passes.pipeline import behind_pass, up_to_pass, with_unset
 from cimc.targets import Target
 
 PARTS = 8
 """Into how many parts slices are cut that are tried to be dropped: each takes a trial."""
+CALIBRATE = Calibrate.name
 SAMPLES = 64
 """Samples that outputs are compared on: every trial takes one run over them."""
 
@@ -41,12 +43,13 @@ class Step:
         return with_unset(pipeline, self.stem, self.options)
 
 
+ROOM = Step("codes of 16 bits reach twice as far as the data", "calibrate", {"room": "2.0"})
+"""Taken with whatever is raised: its use is on unseen data, where trials on calibration data cannot see it."""
 FREE = (
     Step("16 bits for all that the digital unit reads", "quantise", {"digital_bits": "16"}),
     Step("16-bit taps of depthwise layers, which run twice", "im2col", {"tap_bits": "16"}),
-    Step("codes of 16 bits reach twice as far as the data", "calibrate", {"room": "2.0"}),
 )
-"""What costs no array time: bits first, for wide codes are what room can be given to."""
+"""What costs no array time, in the order in which it is tried."""
 
 
 COSTS = (
@@ -65,10 +68,15 @@ class Choice:
     steps: tuple[Step, ...] = ()
     slices: tuple[Slice, ...] = ()
 
+    @property
+    def every(self) -> tuple[Step, ...]:
+        """The steps, and room where anything is raised."""
+        return (*self.steps, ROOM) if self.steps or self.slices else ()
+
     def on(self, request: Request) -> Request:
         """Return a request with the choice."""
         pipeline = request.pipeline
-        for step in self.steps:
+        for step in self.every:
             pipeline = step.on(pipeline)
         return replace(request, pipeline=pipeline, raised=bits_of(self.slices))
 
@@ -79,7 +87,7 @@ class Choice:
         weights = sum(one > FULL for _, one in bits)
         sliced = [f"inputs of {count} layers in two slices, {width} bits" for width, count in sorted(inputs.items())]
         return [
-            *(step.text for step in self.steps),
+            *(step.text for step in self.every),
             *sliced,
             *([f"weights of {weights} layers in two matrices"] if weights else []),
         ]
@@ -107,13 +115,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Raised:
-    """What a search has found: the program, what nothing raised gives and costs, and what the program does."""
+    """What a search has found: the program, what nothing raised gives and costs, and what the program does.
+
+    `refused` has every slice there is, where even that misses the bound.
+    """
 
     compilation: Compilation
     before: Trial
     after: Trial
     costs_before: Mapping[str, Any]
     costs_after: Mapping[str, Any]
+    refused: Trial | None = None
 
     def facts(self) -> dict[str, Any]:
         """Return what was raised, and quality and costs before and after it."""
@@ -122,6 +134,7 @@ class Raised:
             "layers": {label: list(bits) for label, bits in bits_of(self.after.choice.slices).items()},
             "before": {"outputs": self.before.facts(), **self.costs_before},
             "after": {"outputs": self.after.facts(), **self.costs_after},
+            **({"slices_refused": self.refused.facts()} if self.refused else {}),
         }
 
     def lines(self) -> list[str]:
@@ -131,6 +144,11 @@ class Raised:
             f"least quality            {_change(_decibels(self.before), _decibels(self.after))} dB on calibration data",
             *(f"raised                   {line}" for line in lines),
             *(f"{name:24} {_change(before[key], after[key])} {unit}" for name, key, unit in COSTS if lines),
+            *(
+                [f"not raised               slices: all there are give {_decibels(self.refused)} dB"]
+                if self.refused
+                else []
+            ),
         ]
 
 
@@ -138,27 +156,36 @@ def raised(path: Path, request: Request, bound: Bound) -> Raised:
     """Compile a model with what it takes to meet a bound on the first 64 samples of the calibration data.
 
     Every trial is measured on the whole program behind it. Steps that cost no array time come first, then as many
-    slices as it takes, those that remove most noise for their array time first. Where nothing reaches the bound the
-    best program stays; where something does, each part of it is dropped again if the bound holds without. Raises
-    CimcError.
+    slices as it takes, those that remove most noise for their array time first. Where all slices miss the bound none is
+    taken: the best program that costs no array time stays. Where the bound is met, each part is dropped again that it
+    is met without. Raises CimcError.
     """
     trials = _Trials.of(path, request)
-    before = after = trials.run(Choice())
-    for step in FREE:
-        if not after.meets(bound):
-            after = max(after, trials.run(replace(after.choice, steps=(*after.choice.steps, step))), key=_least)
+    before = trials.run(Choice())
+    after, refused = _free(trials, before, bound), None
     if not after.meets(bound):
-        after = _sliced(trials, after, bound)
+        after, refused = _sliced(trials, after, bound)
     if after.meets(bound):
         after = _dropped(trials, after, bound)
-    return trials.finished(before, after)
+    return trials.finished(before, after, refused)
 
 
-def _sliced(trials: "_Trials", free: Trial, bound: Bound) -> Trial:
-    """Return the fewest slices, in the order of their worth, that meet the bound; the best where none do."""
+def _free(trials: "_Trials", found: Trial, bound: Bound) -> Trial:
+    """Return a trial that meets the bound without array time, or else the one with the most dB."""
+    for step in FREE:
+        if not found.meets(bound):
+            tried = trials.run(replace(found.choice, steps=(*found.choice.steps, step)))
+            found = tried if tried.meets(bound) else max(found, tried, key=_least)
+    return found
+
+
+def _sliced(trials: "_Trials", free: Trial, bound: Bound) -> tuple[Trial, Trial | None]:
+    """Return the fewest slices, in the order of their worth, that meet the bound; none where all miss it, and those."""
     order = tuple(trials.slices(free.choice))
-    best = max(free, trials.run(replace(free.choice, slices=order)), key=_least) if order else free
-    fewest, enough = 0, len(order) if best.meets(bound) else 0
+    best = trials.run(replace(free.choice, slices=order)) if order else free
+    if not best.meets(bound):
+        return free, best if order else None
+    fewest, enough = 0, len(order)
     while enough - fewest > 1:
         middle = (fewest + enough) // 2
         tried = trials.run(replace(free.choice, slices=order[:middle]))
@@ -166,7 +193,7 @@ def _sliced(trials: "_Trials", free: Trial, bound: Bound) -> Trial:
             best, enough = tried, middle
         else:
             fewest = middle
-    return best
+    return best, None
 
 
 def _dropped(trials: "_Trials", found: Trial, bound: Bound) -> Trial:
@@ -189,18 +216,22 @@ def _if_met(trials: "_Trials", choice: Choice, found: Trial, bound: Bound) -> Tr
 
 @dataclass(frozen=True)
 class _Trials:
-    """Compiles a model with some of it raised and holds it against the imported float graph."""
+    """Compiles a model with some of it raised and holds it against the imported float graph.
+
+    `calibrated` has the graphs behind calibrate, by the pipeline up to there: trials differ in what comes after it.
+    """
 
     path: Path
     given: Request
     data: Batch
     real: Mapping[str, Any]
+    calibrated: dict[str, Graph] = field(default_factory=dict)
 
     @staticmethod
     def of(path: Path, request: Request) -> "_Trials":
         if request.data is None:
             message = "what is raised is measured on calibration data, and there are none"
-            raise fail("CIM0003", message, hint="add --calib DATA.npz, or leave out --min-sqnr and --min-top1")
+            raise fail("CIM0003", message, hint="add --calib DATA.npz (calibration= in Python), or leave out the bound")
         graph = load(path, request.unbatched, request.shapes)
         data = request.data(graph_intakes(graph, request.preprocessing))
         return _Trials(path, replace(request, data=lambda intakes: data), data, _outputs(graph, data))
@@ -214,18 +245,26 @@ class _Trials:
         """Return what is worth slicing where a choice is taken."""
         return slices(self._behind("column-ranges", choice), self.data, self.given.target)
 
-    def finished(self, before: Trial, after: Trial) -> Raised:
+    def finished(self, before: Trial, after: Trial, refused: Trial | None) -> Raised:
         """Return the program of a choice, with what it costs and what nothing raised does."""
         target, compilation = self.given.target, compile_model(self.path, after.choice.on(self.given))
         costs = costs_before = _costs(compilation, target)
         if after is not before:
             with _quiet():
                 costs_before = _costs(compile_model(self.path, replace(self.given, observer=None)), target)
-        return Raised(compilation, before, after, costs_before, costs)
+        return Raised(compilation, before, after, costs_before, costs, refused)
 
     def _behind(self, name: str, choice: Choice) -> Graph:
+        request = choice.on(replace(self.given, observer=None))
+        rest = behind_pass(up_to_pass(request.pipeline, name), CALIBRATE)
         with _quiet():
-            return compile_to_pass(self.path, choice.on(replace(self.given, observer=None)), name)
+            return run_pipeline(self._calibrated(request).copy(), replace(request, pipeline=rest))
+
+    def _calibrated(self, request: Request) -> Graph:
+        text = up_to_pass(request.pipeline, CALIBRATE)
+        if text not in self.calibrated:
+            self.calibrated[text] = compile_to_pass(self.path, request, CALIBRATE)
+        return self.calibrated[text]
 
 
 @contextmanager

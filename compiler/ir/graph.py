@@ -1,7 +1,7 @@
 """The value that passes take and return: a module and the weights beside it."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
@@ -24,6 +24,12 @@ class Graph:
     def operations(self) -> list[Operation]:
         """Every operation in order, a loop before those of its body; a list, so that a pass may change the graph."""
         return list(_walk(self.module.ops))
+
+    def copy(self) -> "Graph":
+        """Return a graph that passes may change while this one stays; the arrays of the weights are shared."""
+        module = self.module.clone()
+        assert isinstance(module, ModuleOp)
+        return replace(self, module=module, weights=self.weights.copy())
 
 
 def _walk(operations: Iterable[Operation]) -> Iterator[Operation]:

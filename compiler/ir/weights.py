@@ -62,6 +62,12 @@ class WeightStore:
             else f"weight {ref.key.data!r} has hash {found}, the IR wants {ref.digest.data}"
         )
 
+    def copy(self) -> "WeightStore":
+        """Return a store of the same arrays, to add to and drop from on its own."""
+        found = WeightStore()
+        found._arrays, found._digests = dict(self._arrays), dict(self._digests)
+        return found
+
     def keys(self) -> Iterator[str]:
         return iter(sorted(self._arrays))
 

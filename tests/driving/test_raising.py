@@ -2,15 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from frontend.onnx_models import model, node, weights, written
 
+import cimc
 from cimc.command_line.main import main
-from cimc.driving.distances import Bound
-from cimc.driving.driver import Request, compile_model
-from cimc.driving.raising import FREE, raised
+from cimc.driving import raising
+from cimc.driving.distances import Bound, FloatDistance, distances
+from cimc.driving.driver import Request, compile_model, compile_to_pass
+from cimc.driving.raising import FREE, Choice, Trial, raised
+from cimc.evaluate import evaluate
+from cimc.frontend import load
+from cimc.ir.graph import Graph
 from cimc.isa.binary import program_digest
 from cimc.isa.container import load_program
 from cimc.passes.pipeline import DEFAULT
@@ -30,6 +36,12 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(proto, tmp_path_factory.mktemp("raising"))
 
 
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    proto = model([node("MatMul", "x w", "y")], {"x": ("N", 6)}, {"w": weights(6, 4)})
+    return written(proto, tmp_path_factory.mktemp("layer"))
+
+
 REQUEST = Request(load_target("ideal"), data=lambda _: {"x": X})
 
 
@@ -42,12 +54,52 @@ def test_what_meets_the_bound_is_left_alone(path: Path) -> None:
 
 
 def test_no_more_is_raised_than_the_bound_takes(path: Path) -> None:
-    """Bits for the logarithm reach it; room for data that calibration has not seen is not asked for."""
+    """Bits for the logarithm reach it; room for data that calibration has not seen comes with them."""
     found = raised(path, REQUEST, Bound(decibels=25.0))
     assert found.before.least < 25.0 <= found.after.least
     assert found.after.choice.steps == FREE[:1] and not found.after.choice.slices
-    assert "quantise{digital_bits=16}" in found.compilation.emission.program.meta["options"]["pipeline"]
+    pipeline = found.compilation.emission.program.meta["options"]["pipeline"]
+    assert "quantise{digital_bits=16}" in pipeline and "calibrate{room=2.0}" in pipeline
     assert found.facts()["before"]["mvms"] == found.facts()["after"]["mvms"]
+
+
+def test_a_bound_that_all_slices_miss_leaves_none_of_them(layer: Path) -> None:
+    found = raised(layer, REQUEST, Bound(decibels=200.0))
+    assert found.refused is not None and found.refused.choice.slices
+    assert found.refused.least > found.after.least and not found.after.choice.slices
+    assert found.facts()["before"]["mvms"] == found.facts()["after"]["mvms"]
+    assert f"all there are give {found.refused.least:.1f} dB" in "\n".join(found.lines())
+
+
+def test_top_1_decides_where_it_alone_is_asked_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step that reaches the samples asked for stays, though it has fewer dB than the program before it."""
+
+    def run(self: raising._Trials, choice: Choice) -> Trial:
+        return Trial(choice, (FloatDistance("y", 9.0 if choice.steps else 10.0, 1.0 if choice.steps else 0.5, 0.1),))
+
+    monkeypatch.setattr(raising._Trials, "run", run)
+    assert raised(path, REQUEST, Bound(top_1=90.0)).after.choice.steps == FREE[:1]
+
+
+def test_trials_calibrate_once_and_once_more_with_room(layer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+
+    def counted(path: Path, request: Request, name: str) -> Graph:
+        asked.append(name)
+        return compile_to_pass(path, request, name)
+
+    monkeypatch.setattr(raising, "compile_to_pass", counted)
+    found = raised(layer, REQUEST, Bound(decibels=45.0))
+    assert found.after.choice.slices and found.after.meets(Bound(decibels=45.0))
+    assert asked == ["calibrate", "calibrate"]
+
+
+@pytest.mark.parametrize("bound", [Bound(decibels=25.0), Bound(decibels=45.0)])
+def test_trials_measure_what_the_whole_compile_gives(path: Path, layer: Path, bound: Bound) -> None:
+    for file in (path, layer):
+        found = raised(file, REQUEST, bound)
+        real = evaluate(load(file), {"x": X})
+        assert tuple(distances(evaluate(found.compilation.graph, {"x": X}), real)) == found.after.distances
 
 
 def test_an_option_of_the_user_stands(path: Path) -> None:
@@ -78,6 +130,21 @@ def test_a_bound_out_of_reach_is_told_and_the_best_program_written(
     said = capsys.readouterr()
     assert json.loads(said.out)["raised"]["raised"] and "--min-sqnr asks for 200" in said.err
     assert Path(files[6]).is_file()
+
+
+def test_python_takes_the_bound_and_warns_where_it_is_missed(path: Path) -> None:
+    given: dict[str, Any] = {"target": "ideal", "calibration": X}
+    with pytest.warns(cimc.CimcWarning, match="asks for 200"):
+        best = cimc.compile_model(path, **given, min_sqnr=200.0)
+    enough = cimc.compile_model(path, **given, min_sqnr=25.0, min_top1=50.0)
+    for program in (best, enough):
+        assert "digital_bits=16" in program.meta["options"]["pipeline"]
+    assert "digital_bits" not in cimc.compile_model(path, **given).meta["options"]["pipeline"]
+
+
+def test_python_refuses_a_bound_without_calibration(path: Path) -> None:
+    with pytest.raises(cimc.CimcError, match="measured on calibration data"):
+        cimc.compile_model(path, target="ideal", min_top1=90.0)
 
 
 @pytest.mark.parametrize(
