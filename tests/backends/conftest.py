@@ -50,6 +50,9 @@ class Everything(Observer):
     def __init__(self) -> None:
         self.events: list[tuple[str, Any]] = []
 
+    def begin(self, samples: range) -> None:
+        self.events.append(("began", list(samples)))
+
     def wrote(self, index: int, values: Array) -> None:
         self.events.append(("wrote", (index, values.ravel().tolist())))
 

@@ -124,6 +124,17 @@ def test_types_at_the_edges(bound, dtype):
     assert exact.exact_type(bound) == np.dtype(dtype)
 
 
+@pytest.mark.parametrize("kind", ["f4", "f8"])
+@pytest.mark.parametrize("rows", [0, 1, 2, 3, 7])
+@pytest.mark.parametrize("parts", [1, 2, 3])
+def test_sums_of_columns_are_exact_in_parts(kind, rows, parts):
+    """So large that as many values as a part has are the most whose sum the type holds."""
+    largest = (2 ** {"f4": 24, "f8": 53}[kind] - 1) // parts
+    values = np.full((rows, 2), largest, kind) - np.arange(2)
+    wanted = [sum(int(value) for value in column) for column in values.T]
+    assert exact.column_sums(values, largest).tolist() == wanted
+
+
 @pytest.mark.parametrize(("last", "dtype"), [(24, np.float32), (25, np.float64)])
 def test_columns_at_the_edge_of_float32(new, ask, last, dtype):
     """260 rows of the highest level reach 16,774,160 for inputs of 127; a row of 24 stays below 2^24, 25 does not."""

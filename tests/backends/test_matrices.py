@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cimc.backends.interpreter import Interpreter
-from cimc.backends.plan.executor import images_in_cache
+from cimc.backends.plan.executor import MOST_IMAGES, images_in_cache
 from cimc.backends.plan.matrices import square_roots
 
 WIDE = {"low": -(2**32), "high": 2**32 - 1}
@@ -106,12 +106,12 @@ def test_one_vector_of_two_is_enough_to_trap(new, trapped):
 
 
 def test_chunks_are_as_small_as_the_longest_result_wants(new):
-    sketch = new(1 << 14).data(0, [1] * 64, (64, 1)).tensor(1, (64, 64), type="i8")
+    sketch = new(1 << 16).data(0, [1] * 256, (256, 1)).tensor(1, (256, 256), type="i8")
     sketch.put("matmul", a=0, b=0, out=1, za=0, zb=0, m=1, bias=0, shift=0, low=-9, high=9)
-    assert Interpreter(sketch.program()).chunk == images_in_cache(64 * 64)
-    sketch = new(1 << 14).data(0, [0, 1], (2,)).tensor(1, (2, 4096))
-    sketch.put("embed", in_=0, out=1, table=sketch.table([1] * 8192, "i8"), type="i8", first=0, rows=2)
-    assert Interpreter(sketch.program()).chunk == images_in_cache(2 * 4096)
+    assert Interpreter(sketch.program()).chunk == images_in_cache(256 * 256) < MOST_IMAGES
+    sketch = new(1 << 16).data(0, [0] * 8, (8,)).tensor(1, (8, 8192))
+    sketch.put("embed", in_=0, out=1, table=sketch.table([1] * 8192, "i8"), type="i8", first=0, rows=1)
+    assert Interpreter(sketch.program()).chunk == images_in_cache(8 * 8192) < MOST_IMAGES
 
 
 def test_norm_traps(new, trapped):
