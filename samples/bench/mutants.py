@@ -33,6 +33,7 @@ EQUIVALENT = Path(__file__).with_name("equivalent_mutants.toml")
 
 NUMBERS = "tests/backends/test_exact.py tests/backends/test_accumulators.py tests/backends/test_digital.py"
 TRAPS = "tests/backends/test_traps.py tests/backends/test_operands.py tests/backends/test_accumulators.py"
+LITERAL = "tests/backends/test_matrices.py tests/backends/test_traps.py tests/backends/test_reference_sample.py"
 NOISE = "tests/backends/test_noise_bits.py tests/backends/test_profiles.py tests/backends/test_converters.py"
 BITS = "tests/backends/test_noise_bits.py"
 PASSES = "tests/passes/test_cases.py"
@@ -50,7 +51,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "backends/plan/digital.py": f"{NUMBERS} tests/backends/test_traps.py",
         "backends/plan/matrices.py": "tests/backends/test_matrices.py tests/backends/test_accumulators.py",
         "backends/plan/windows.py": "tests/backends/test_digital.py tests/backends/test_accumulators.py",
-        "backends/reference/instructions.py": f"{NUMBERS} tests/backends/test_matrices.py tests/backends/test_traps.py",
+        "backends/reference/instructions.py": f"{NUMBERS} {LITERAL}",
         "passes/requantise.py": "tests/passes/test_integer_constants.py tests/passes/test_quantise.py",
         "isa/phases.py": "tests/backends/test_phases.py",
     },
