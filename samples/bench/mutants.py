@@ -35,11 +35,12 @@ NUMBERS = "tests/backends/test_exact.py tests/backends/test_accumulators.py test
 TRAPS = "tests/backends/test_traps.py tests/backends/test_operands.py tests/backends/test_accumulators.py"
 LITERAL = "tests/backends/test_matrices.py tests/backends/test_traps.py tests/backends/test_reference_sample.py"
 NOISE = "tests/backends/test_noise_bits.py tests/backends/test_profiles.py tests/backends/test_converters.py"
+FIXED = "tests/backends/test_fixed_point.py"
 BITS = "tests/backends/test_noise_bits.py"
 PASSES = "tests/passes/test_cases.py"
 TEXTS = "tests/isa/test_cases.py tests/isa/test_round_trip.py"
 LINT = "tests/isa/test_lint_edges.py tests/isa/test_cases.py tests/isa/test_lint.py"
-STATES = "tests/passes/test_codes_and_reals.py tests/passes/test_loops.py"
+STATES = "tests/passes/test_codes_and_reals.py tests/passes/test_loops.py tests/quantised"
 COLUMNS = f"{PASSES} tests/passes/test_columns.py"
 KERNELS = "tests/backends/test_lowering.py tests/backends/test_kernels.py"
 PROVER = "tests/verification/test_prover.py"
@@ -70,15 +71,15 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "backends/noise/philox.py": f"tests/backends/test_philox.py {BITS}",
         "backends/noise/gaussian.py": f"tests/backends/test_gaussian.py {BITS}",
         "backends/noise/gaussian_table.py": "tests/backends/test_gaussian.py",
-        "backends/noise/fixed_point.py": f"tests/backends/test_fixed_point.py {NOISE}",
+        "backends/noise/fixed_point.py": f"{FIXED} {NOISE}",
         "backends/noise/converters.py": NOISE,
         "backends/noise/device_tables.py": NOISE,
         "backends/noise/wires.py": f"tests/backends/test_wires.py {NOISE}",
         "backends/noise/profiles/curve.py": NOISE,
         "backends/reference/devices.py": "tests/backends/test_known_answers.py tests/backends/test_noise.py",
         "backends/reference/read_noise.py": "tests/backends/test_noise.py",
-        "backends/plan/devices.py": BITS,
-        "backends/plan/read_noise.py": f"{BITS} tests/backends/test_turns.py",
+        "backends/plan/devices.py": f"{FIXED} {BITS}",
+        "backends/plan/read_noise.py": f"{FIXED} {BITS} tests/backends/test_turns.py",
     },
     "passes": {
         "passes/fold_affine.py": f"{PASSES} tests/passes/test_canonical.py",

@@ -2,11 +2,24 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cimc.backends.noise.fixed_point import CYCLE_SHIFT, EXACT_DOUBLE, EXPONENT_BITS, cycle_shift, log2
+from cimc.backends.machine.traps import Trap
+from cimc.backends.noise.device_tables import Spread
+from cimc.backends.noise.fixed_point import (
+    CYCLE_SHIFT,
+    EXACT_DOUBLE,
+    EXPONENT_BITS,
+    FINE_BITS,
+    READ_BITS,
+    cycle_shift,
+    log2,
+)
+from cimc.backends.plan import devices
+from cimc.backends.plan.read_noise import require_sums
 
 
 @given(st.integers(0, 2**40), st.integers(0, 2**22), st.integers(0, 2**15))
@@ -34,3 +47,26 @@ def test_logarithms_are_floors(ratio):
         exact = (Decimal(ratio.numerator) / Decimal(ratio.denominator)).ln() / Decimal(2).ln() * (1 << EXPONENT_BITS)
         wanted = int((exact + Decimal(10) ** -150).to_integral_value(rounding="ROUND_FLOOR"))
     assert log2(ratio) == wanted
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_spreads_lie_between_those_of_neighbouring_codes(relative):
+    """Up to the end of the table, and as at its end beyond."""
+    table = (70, 10, 500, 900)
+    end = (len(table) - 1 << FINE_BITS) - 1
+    values = np.array([0, 1, 1 << FINE_BITS, (1 << FINE_BITS) + 1234, (2 << FINE_BITS) + 17, end - 1, end, end + 99])
+    present = np.full_like(values, 3 << READ_BITS) if relative else values
+    found = devices._sigmas(Spread(relative, table), values, present).tolist()
+    for value, sigma in zip(values.tolist(), found, strict=True):
+        code, rest = divmod(min(value, end), 1 << FINE_BITS)
+        exact = table[code] + Fraction((table[code + 1] - table[code]) * rest, 1 << FINE_BITS)
+        nearest = (2 * exact + 1) // 2
+        assert sigma == (3 * nearest if relative else nearest)
+
+
+@pytest.mark.parametrize("sums", [[-8, 0], [0, 8], [-8, -8], [8, 8]])
+def test_sums_of_either_sign_end_at_the_limit(sums):
+    with pytest.raises(Trap, match="CIM0514"):
+        require_sums(np.array(sums), 8)
+    require_sums(np.array(sums), 9)
+    require_sums(np.array([], np.int64), 0)
