@@ -40,6 +40,7 @@ BITS = "tests/backends/test_noise_bits.py"
 PASSES = "tests/passes/test_cases.py"
 TEXTS = "tests/isa/test_cases.py tests/isa/test_round_trip.py"
 LINT = "tests/isa/test_lint_edges.py tests/isa/test_cases.py tests/isa/test_lint.py"
+QUANTISED = "tests/passes/test_quantise.py tests/passes/test_natures.py"
 STATES = "tests/passes/test_codes_and_reals.py tests/passes/test_loops.py tests/quantised"
 COLUMNS = f"{PASSES} tests/passes/test_columns.py"
 KERNELS = "tests/backends/test_lowering.py tests/backends/test_kernels.py"
@@ -95,7 +96,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "passes/digital/matrices.py": f"{PASSES} tests/passes/test_digital.py",
         "passes/digital/strided.py": f"tests/passes/test_strided.py {PASSES} tests/passes/test_digital.py",
         "passes/code_types.py": "tests/passes/test_code_types.py tests/passes/test_quantise.py",
-        "passes/quantise.py": f"{PASSES} tests/passes/test_quantise.py tests/passes/test_natures.py {STATES}",
+        "passes/quantise.py": f"{PASSES} {QUANTISED} tests/passes/test_slices.py {STATES}",
         "passes/layout/forward.py": f"{PASSES} tests/passes/test_canonical.py",
         "passes/packing.py": f"{PASSES} tests/passes/test_place.py",
     },

@@ -17,7 +17,7 @@ from cimc.ir.facts import ACTIVATION_BYTES
 from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph
 from cimc.isa.errors import CimcError
-from cimc.passes.packing import blocks_of
+from cimc.passes.packing import Block, blocks_of, pack_layers
 from cimc.passes.place import Place
 from cimc.passes.schedule import ALIGNMENT, Schedule, byte_size, constant_bytes
 from cimc.passes.split import Split
@@ -215,3 +215,16 @@ def test_an_unknown_end_is_refused() -> None:
     with pytest.raises(CimcError) as error:
         through(stack([(2, 2)]), Split(ANY), Place(ANY, near="dac"))
     assert error.value.diagnostics[0].code == "CIM0305"
+
+
+@pytest.mark.parametrize(("copies", "gains", "wanted"), [([1, 1], "ab", 2), ([2, 1], "aa", 2), ([2, 2], "ab", 4)])
+def test_copies_and_gains_have_tiles_of_their_own_and_no_more_than_there_are(
+    copies: list[int], gains: str, wanted: int
+) -> None:
+    """Two small blocks that one tile would hold."""
+    blocks = [[Block(4, 3)], [Block(5, 2)]]
+    small = {"array__rows": 20, "array__columns": 12}
+    assert pack_layers(blocks, copies, gains, chip(array__tiles=wanted - 1, **small)) is None
+    found = pack_layers(blocks, copies, gains, chip(array__tiles=wanted, **small))
+    assert found is not None and {tile for spots in found for tile, _, _ in spots} == set(range(wanted))
+    assert [len(spots) for spots in found] == copies

@@ -14,6 +14,7 @@ from cimc.evaluate import Evaluator, evaluate
 from cimc.ir import nn, xbar
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
+from cimc.ir.text import print_graph
 from cimc.ir.types import code_of
 from cimc.isa.errors import CimcError
 from cimc.passes.code_types import code_type
@@ -60,6 +61,11 @@ def built(target: Target, raised: dict[str, tuple[int, int]], ranges: Ranges | N
     data = {} if ranges else DATA
     names = ",".join(DEFAULT.split(",")[DEFAULT.split(",").index("calibrate") :])
     return through(network(), *parse_pipeline(names, Setting(target, data, ranges, raised)))
+
+
+def test_bits_of_layers_that_are_none_raise_nothing() -> None:
+    graph = built(chip(), {"nobody": (16, 8), "conv": (8, 8)})
+    assert print_graph(graph) == print_graph(built(chip(), {}))
 
 
 def quality(graph: Graph) -> float:
