@@ -3,7 +3,8 @@
 docs/python.md describes the names offered here. Each is imported when it is first used: `import cimc` stays light.
 """
 
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False
+"""What type checkers take as true; `typing` itself would be most of the time that `import cimc` takes."""
 
 if TYPE_CHECKING:
     from cimc.backends.interpreter import Interpreter
@@ -68,7 +69,7 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     """Import a public name when it is first asked for (PEP 562)."""
     if name not in _HOMES:
         raise AttributeError(f"module 'cimc' has no attribute {name!r}")
