@@ -86,8 +86,8 @@ def code_range(bits: int, codes: str) -> CodeRange:
 
 
 def converters(columns: int, multiplexing: int) -> int:
-    """Return how many ADCs a tile has."""
-    return max(columns // multiplexing, 1)
+    """Return how many ADCs a tile has; the last one may have fewer columns than the others."""
+    return -(-columns // multiplexing)
 
 
 def full_conductance(levels: int, fraction_bits: int) -> int:

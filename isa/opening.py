@@ -91,10 +91,10 @@ def named(folder: Path, name: str) -> Path:
     return found
 
 
-def read_regular(path: str | os.PathLike[str], budget: str, what: str) -> bytes:
+def read_regular(path: str | os.PathLike[str], budget: str) -> bytes:
     """Return the bytes of a file that a user has named. Raises OSError, and OverBudget before anything is read."""
     with open_regular(path) as file:
-        require(budget, os.fstat(file.fileno()).st_size, what)
+        require(budget, os.fstat(file.fileno()).st_size, f"the bytes of {path}")
         return file.read()
 
 

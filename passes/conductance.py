@@ -190,4 +190,4 @@ def _added(graph: Graph, op: MvmOp, y: CodeType) -> NDArray[np.float64]:
     """Return what a product adds, in steps of a result y: its bias, and y's zero point where no addition follows."""
     assert op.bias is not None
     zero = y.zero.data if code_of(op.out) == y else 0
-    return graph.weights.get(op.bias).astype(np.float64) / y.scale.data + zero
+    return graph.weights.reals(op.bias) / y.scale.data + zero

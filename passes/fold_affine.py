@@ -38,10 +38,6 @@ class FoldAffine:
         return graph
 
 
-def _reals(graph: Graph, ref: WeightRef) -> Reals:
-    return graph.weights.get(ref).astype(np.float64)
-
-
 def _times(weight: NDArray[np.generic], scale: Reals) -> NDArray[np.generic]:
     """Return the float32 nearest to weight * scale (last axis) in double, no copy of a large weight in double."""
     if np.all(scale == 1.0):
@@ -84,33 +80,33 @@ def _into_producer(graph: Graph, op: nn.AffineOp) -> None:
 
 def _merged(graph: Graph, first: nn.AffineOp, second: nn.AffineOp) -> Changes | None:
     """(x * s + b) * t + c is x * (s * t) + (b * t + c)."""
-    scale = _reals(graph, first.scale) * _reals(graph, second.scale)
-    bias = _reals(graph, first.bias) * _reals(graph, second.scale) + _reals(graph, second.bias)
+    scale = graph.weights.reals(first.scale) * graph.weights.reals(second.scale)
+    bias = graph.weights.reals(first.bias) * graph.weights.reals(second.scale) + graph.weights.reals(second.bias)
     return _constants(graph, second.label.data, scale=scale, bias=bias)
 
 
 def _scaled_outputs(graph: Graph, layer: nn.Layer, op: nn.AffineOp) -> Changes | None:
     outputs = shape_of(op.out)[-1]
-    scale = _last_axis(_reals(graph, op.scale), outputs)
-    offset = _last_axis(_reals(graph, op.bias), outputs)
+    scale = _last_axis(graph.weights.reals(op.scale), outputs)
+    offset = _last_axis(graph.weights.reals(op.bias), outputs)
     if scale is None or offset is None:
         return None
     weight = _times(graph.weights.get(layer.weight), scale)
-    old = np.zeros(outputs) if layer.bias is None else _reals(graph, layer.bias)
+    old = graph.bias_of(layer)
     arrays: dict[str, NDArray[np.generic]] = {"weight": weight, "bias": old * scale + offset}
     if layer.steps is not None:
-        arrays["steps"] = _reals(graph, layer.steps) * np.abs(scale)
+        arrays["steps"] = graph.weights.reals(layer.steps) * np.abs(scale)
     return _constants(graph, op.label.data, **arrays)
 
 
 def _of_last_axis(graph: Graph, norm: nn.NormOp, op: nn.AffineOp) -> Changes | None:
     """A normalisation has a scale and a bias for every element of its axis."""
     size = shape_of(op.out)[-1]
-    scale, offset = (_last_axis(_reals(graph, ref), size) for ref in (op.scale, op.bias))
+    scale, offset = (_last_axis(graph.weights.reals(ref), size) for ref in (op.scale, op.bias))
     if scale is None or offset is None:
         return None
-    bias = _reals(graph, norm.bias) * scale + offset
-    return _constants(graph, op.label.data, scale=_reals(graph, norm.scale) * scale, bias=bias)
+    bias = graph.weights.reals(norm.bias) * scale + offset
+    return _constants(graph, op.label.data, scale=graph.weights.reals(norm.scale) * scale, bias=bias)
 
 
 FOLDS: Mapping[type[Operation], Callable[[Graph, Any, nn.AffineOp], Changes | None]] = {
@@ -152,14 +148,14 @@ def _into_consumer(graph: Graph, op: nn.AffineOp) -> None:
 def _scaled_channels(graph: Graph, layer: nn.ConvOp, op: nn.AffineOp) -> Changes | None:
     """Scale the input channels of a convolution; its padding must stay zero under the map."""
     channels, group = shape_of(op.x)[-1], int_value(layer.group)
-    scale = _last_axis(_reals(graph, op.scale), channels)
-    offset = _last_axis(_reals(graph, op.bias), channels)
+    scale = _last_axis(graph.weights.reals(op.scale), channels)
+    offset = _last_axis(graph.weights.reals(op.bias), channels)
     if scale is None or offset is None or (np.any(offset) and any(int_values(layer.pads))):
         return None
-    weight = _reals(graph, layer.weight)
+    weight = graph.weights.reals(layer.weight)
     inputs, outputs = weight.shape[2], weight.shape[3]
     row = np.arange(inputs)[:, None] + (np.arange(outputs) // (outputs // group) * inputs)[None, :]
-    bias = np.zeros(outputs) if layer.bias is None else _reals(graph, layer.bias)
+    bias = graph.bias_of(layer)
     bias = bias + (weight * offset[row]).sum(axis=(0, 1, 2))
     return _constants(graph, layer.label.data, weight=weight * scale[row], bias=bias)
 
@@ -167,12 +163,12 @@ def _scaled_channels(graph: Graph, layer: nn.ConvOp, op: nn.AffineOp) -> Changes
 def _scaled_rows(graph: Graph, layer: nn.DenseOp, op: nn.AffineOp) -> Changes | None:
     """Scale the rows of a matrix; the map may act on the data before it is flattened into one vector."""
     inputs = layer.weight.dims[0]
-    scale = _per_row(_reals(graph, op.scale), shape_of(op.x), shape_of(layer.x))
-    offset = _per_row(_reals(graph, op.bias), shape_of(op.x), shape_of(layer.x))
+    scale = _per_row(graph.weights.reals(op.scale), shape_of(op.x), shape_of(layer.x))
+    offset = _per_row(graph.weights.reals(op.bias), shape_of(op.x), shape_of(layer.x))
     if scale is None or offset is None:
         return None
-    weight = _reals(graph, layer.weight)
-    bias = np.zeros(weight.shape[1]) if layer.bias is None else _reals(graph, layer.bias)
+    weight = graph.weights.reals(layer.weight)
+    bias = graph.bias_of(layer)
     rows = np.broadcast_to(scale, (inputs,))[:, None]
     return _constants(graph, layer.label.data, weight=weight * rows, bias=bias + offset @ weight)
 

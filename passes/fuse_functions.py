@@ -129,7 +129,7 @@ def _step(graph: Graph, op: Operation) -> Expression | None:
         low, high = float_value(op.low), float_value(op.high)
         return lambda values: np.clip(values, low, high)
     if isinstance(op, nn.AffineOp) and op.clamp is None:
-        scale, bias = (graph.weights.get(ref).astype(np.float64).reshape(-1) for ref in (op.scale, op.bias))
+        scale, bias = (graph.weights.reals(ref).reshape(-1) for ref in (op.scale, op.bias))
         if scale.size == bias.size == 1:
             return lambda values: values * scale[0] + bias[0]
     return None

@@ -20,9 +20,9 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_digits, fit_inputs
 from cimc.passes.mixed_precision import FULL, raised_bits
-from cimc.passes.requantise import clamp_of, multipliers, offsets, rounding_of
+from cimc.passes.requantise import clamp_of, multipliers, offsets
 from cimc.passes.slices import Digits, digits_of, in_slices
-from cimc.passes.taps import fine_taps
+from cimc.passes.taps import fine_taps, run_of_taps
 from cimc.targets import Target
 
 TAP_BITS = 8
@@ -154,12 +154,11 @@ def block_diagonal(weight: NDArray[Any], channels: int, held: int, empty: float 
 
 def _mvm(graph: Graph, op: Layer, weight: np.ndarray, window: Ints | None) -> MvmOp:
     label = op.label.data
-    bias = np.zeros(weight.shape[0] * weight.shape[2]) if op.bias is None else graph.weights.get(op.bias)
     properties = {
         "label": text(label),
         **clamp_of(code_of(op.out), op.clamp),
         "weight": graph.weights.add(f"{label}.matrix", np.asarray(weight, np.float32)),
-        "bias": graph.weights.add(f"{label}.bias", np.asarray(bias, np.float64)),
+        "bias": graph.weights.add(f"{label}.bias", graph.bias_of(op)),
     }
     if window is not None:
         properties["window"] = window
@@ -173,40 +172,25 @@ def _mvm(graph: Graph, op: Layer, weight: np.ndarray, window: Ints | None) -> Mv
 
 def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:
     label, x, y = op.label.data, code_of(op.x), code_of(op.out)
-    weight = graph.weights.get(op.weight).astype(np.float64)
-    height, width, _, outputs = weight.shape
-    channels = int_value(op.group)
+    weight = graph.weights.reals(op.weight)
     steps = _tap_steps(graph, op, weight)
-    codes = np.rint(weight / np.where(steps > 0.0, steps, 1.0)).astype(np.int64).reshape(height * width, outputs)
-    bias = np.zeros(outputs) if op.bias is None else graph.weights.get(op.bias).astype(np.float64)
-    added = bias / y.scale.data + y.zero.data
+    codes = np.rint(weight / np.where(steps > 0.0, steps, 1.0)).astype(np.int64).reshape(-1, weight.shape[-1])
+    added = graph.bias_of(op) / y.scale.data + y.zero.data
     scale, shift = multipliers(x.scale.data * steps / y.scale.data, label, added=added)
     offset = offsets(added, shift, label) - x.zero.data * codes.sum(axis=0) * scale
-    return DepthwiseOp.create(
-        operands=[op.x],
-        result_types=[op.out.type],
-        properties={
-            "label": text(label),
-            "window": window_of(op, (height, width)),
-            "weights": graph.weights.add(
-                f"{label}.taps", codes.reshape(height * width, channels, outputs // channels).astype(np.int8)
-            ),
-            **rounding_of(graph, label, scale, offset, shift),
-            **clamp_of(y, op.clamp),
-        },
-    )
+    return run_of_taps(graph, op, label, (codes, scale, offset), shift, y, op.clamp)
 
 
 def _has_own_taps(graph: Graph, op: ConvOp) -> bool:
     """Return whether the model gives the taps as whole multiples, of 8 bits, of known steps."""
     if op.steps is None:
         return False
-    largest = np.max(np.abs(graph.weights.get(op.weight).astype(np.float64)), axis=(0, 1, 2))
-    return bool(np.all(np.rint(largest / graph.weights.get(op.steps).astype(np.float64)) <= WEIGHT_HIGH))
+    largest = np.max(np.abs(graph.weights.reals(op.weight)), axis=(0, 1, 2))
+    return bool(np.all(np.rint(largest / graph.weights.reals(op.steps)) <= WEIGHT_HIGH))
 
 
 def _tap_steps(graph: Graph, op: ConvOp, weight: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the real value of one code of each output's taps: the model's own, or such that the codes are 8-bit."""
     if op.steps is not None and _has_own_taps(graph, op):
-        return graph.weights.get(op.steps).astype(np.float64)
+        return graph.weights.reals(op.steps)
     return np.asarray(np.max(np.abs(weight), axis=(0, 1, 2)) / WEIGHT_HIGH)

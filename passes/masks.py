@@ -1,5 +1,6 @@
 """Turn what hides scores from a softmax, sums with -1e9 and choices of -inf, into choices that codes can say."""
 
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from cimc.ir.dead_code import drop_unused
 from cimc.ir.functions import MASKED
 from cimc.ir.graph import Graph, Labels, only_user
 from cimc.ir.location import replace
-from cimc.ir.types import WeightRef, shape_of
+from cimc.ir.types import shape_of
 
 Reals = NDArray[np.float64]
 
@@ -73,7 +74,7 @@ class _Walk:
         return None
 
     def _constant_term(self, op: nn.AffineOp) -> tuple[SSAValue, SSAValue] | None:
-        bias = self._array(op.bias)
+        bias = self.graph.weights.reals(op.bias)
         if not np.any(bias <= MASKED) or np.all(bias <= MASKED):
             return None
         rest = self.graph.weights.add(op.bias.key.data, np.where(bias > MASKED, bias, 0.0).astype(np.float32))
@@ -82,7 +83,7 @@ class _Walk:
 
     def _below(self, op: nn.Computed) -> tuple[SSAValue, SSAValue] | None:
         """Return the same of an operand, with the operation on its scores: behind a scale or a sum nothing hides."""
-        scalar = isinstance(op, nn.AffineOp) and self._array(op.scale).size == self._array(op.bias).size == 1
+        scalar = isinstance(op, nn.AffineOp) and math.prod(op.scale.dims) == math.prod(op.bias.dims) == 1
         if not (scalar or isinstance(op, nn.AddOp)):
             return None
         for x in op.operands:
@@ -103,8 +104,8 @@ class _Walk:
             return op.c
         if isinstance(op, nn.SelectOp) and self._is_masked(op.a) and self._is_zero(op.b):
             return self._negated(at, op.c)
-        if isinstance(op, nn.ConstantOp) and np.any(self._array(op.value) <= MASKED):
-            return self._constant(at, (self._array(op.value) > MASKED).astype(np.float32), "keep")
+        if isinstance(op, nn.ConstantOp) and np.any(self.graph.weights.reals(op.value) <= MASKED):
+            return self._constant(at, (self.graph.weights.reals(op.value) > MASKED).astype(np.float32), "keep")
         if isinstance(op, nn.AddOp):
             a, b = self._visible(at, op.a), self._visible(at, op.b)
             return None if a is None or b is None else self._both(at, a, b)
@@ -114,7 +115,7 @@ class _Walk:
         return None
 
     def _visible_sum(self, at: nn.Computed, op: nn.AffineOp) -> SSAValue | None:
-        scale, bias = self._array(op.scale), self._array(op.bias)
+        scale, bias = self.graph.weights.reals(op.scale), self.graph.weights.reals(op.bias)
         if scale.size > 1 or abs(float(scale.reshape(-1)[0])) < -MASKED:
             return self._beside_constant(at, op, scale, bias)
         shown = bias[bias > MASKED]
@@ -162,13 +163,10 @@ class _Walk:
         self.hide(scores)
 
     def _is_masked(self, x: SSAValue) -> bool:
-        return isinstance(x.owner, nn.ConstantOp) and bool(np.all(self._array(x.owner.value) <= MASKED))
+        return isinstance(x.owner, nn.ConstantOp) and bool(np.all(self.graph.weights.reals(x.owner.value) <= MASKED))
 
     def _is_zero(self, x: SSAValue) -> bool:
-        return isinstance(x.owner, nn.ConstantOp) and not np.any(self._array(x.owner.value))
-
-    def _array(self, ref: WeightRef) -> Reals:
-        return self.graph.weights.get(ref).astype(np.float64)
+        return isinstance(x.owner, nn.ConstantOp) and not np.any(self.graph.weights.reals(x.owner.value))
 
     def _constant(self, at: nn.Computed, array: NDArray[np.float32], suffix: str) -> SSAValue:
         ref = self.graph.weights.add(f"{at.label.data}.{suffix}", array)

@@ -121,7 +121,7 @@ def _matrices(graph: Graph, op: MvmOp, coarse: bool) -> dict[str, tuple[WeightRe
     assert op.weight is not None
     if not coarse:
         return {"product": (op.weight, op.steps)}
-    label, weight = op.label.data, graph.weights.get(op.weight).astype(np.float64)
+    label, weight = op.label.data, graph.weights.reals(op.weight)
     largest = np.abs(weight).max(axis=1)
     steps = np.where(largest > 0.0, largest, 1.0) / COARSE_TOP
     whole = (np.rint(weight / steps[:, np.newaxis]) * steps[:, np.newaxis]).astype(np.float32)

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import int_value, text
+from cimc.ir.attributes import Floats, int_value, text
 from cimc.ir.graph import Graph
 from cimc.ir.nn import ConvOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
@@ -30,7 +30,7 @@ def fine_taps(graph: Graph, op: ConvOp, digits: Digits) -> list[Operation]:
         message = f"value '{label}': sums of taps of more than 8 bits leave 32 bits"
         raise fail("CIM0304", message, hint="set im2col{tap_bits=8}, or check the ranges of this value")
     runs = [
-        _run(graph, op, f"{label}.taps.{name}", part, cut, partial_code(y, shift - cut))
+        run_of_taps(graph, op, f"{label}.taps.{name}", part, cut, partial_code(y, shift - cut))
         for name, part in zip(("high", "low"), parts, strict=True)
     ]
     return [*runs, rounded_sum(label, runs[0].out, runs[1].out, y, shift - cut, clamp_of(y, op.clamp))]
@@ -39,14 +39,13 @@ def fine_taps(graph: Graph, op: ConvOp, digits: Digits) -> list[Operation]:
 def _parts(graph: Graph, op: ConvOp, digits: Digits) -> tuple[list[Part], int]:
     """Return what runs on the high and on the low digits, and the shift that both have in common."""
     x, y = code_of(op.x), code_of(op.out)
-    weight = graph.weights.get(op.weight).astype(np.float64)
+    weight = graph.weights.reals(op.weight)
     largest = np.max(np.abs(weight), axis=(0, 1, 2))
     steps = np.where(largest > 0.0, largest, 1.0) / digits.most
     codes = np.rint(weight / steps).astype(np.int64).reshape(-1, weight.shape[-1])
     high = np.rint(codes / digits.radix).astype(np.int64)
     ratio = x.scale.data * steps / y.scale.data
-    bias = np.zeros(len(steps)) if op.bias is None else graph.weights.get(op.bias).astype(np.float64)
-    added = bias / y.scale.data
+    added = graph.bias_of(op) / y.scale.data
     scales, shift = multipliers(np.stack([ratio * digits.radix, ratio]), op.label.data, added=added)
     biases = [offsets(added, shift, op.label.data), np.zeros(len(steps), np.int64)]
     taps = [high, codes - digits.radix * high]
@@ -65,18 +64,21 @@ def _cut(parts: list[Part], x: CodeType) -> int:
     return max(int(max(reach, default=0)).bit_length() - PARTIAL_BITS, 0)
 
 
-def _run(graph: Graph, op: ConvOp, label: str, part: Part, cut: int, partial: CodeType) -> DepthwiseOp:
+def run_of_taps(
+    graph: Graph, op: ConvOp, label: str, part: Part, shift: int, out: CodeType, clamp: Floats | None = None
+) -> DepthwiseOp:
+    """Return one run of a depthwise layer on taps of 8 bits, whose accumulators are rounded by a shift to codes."""
     taps, scale, offset = part
     channels, (height, width) = int_value(op.group), op.weight.dims[:2]
     apart = taps.reshape(height * width, channels, -1).astype(np.int8)
     return DepthwiseOp.create(
         operands=[op.x],
-        result_types=[code_tensor(shape_of(op.out), partial)],
+        result_types=[code_tensor(shape_of(op.out), out)],
         properties={
             "label": text(label),
             "window": window_of(op, (height, width)),
-            "weights": graph.weights.add(f"{label}.weights", apart),
-            **rounding_of(graph, label, scale, offset, cut),
-            **clamp_of(partial),
+            "weights": graph.weights.add(f"{label}.taps", apart),
+            **rounding_of(graph, label, scale, offset, shift),
+            **clamp_of(out, clamp),
         },
     )

@@ -63,7 +63,7 @@ def _offset(graph: Graph, op: nn.Layer, slices: int) -> None:
     if isinstance(op, nn.ConvOp) and int_value(op.group) > 1:
         return
     label, outputs = op.label.data, op.weight.dims[-1]
-    weight = graph.weights.get(op.weight).astype(np.float64)
+    weight = graph.weights.reals(op.weight)
     most = float(np.abs(weight).max(initial=0.0))
     column = np.full((*weight.shape[:-1], 1), most)
     held = graph.weights.add(f"{label}.offset", np.concatenate([weight + most, column], axis=-1).astype(np.float32))

@@ -87,6 +87,10 @@ class Machine:
         """Largest value that a device can be programmed to."""
         return full_conductance(self.levels, self.fraction_bits)
 
+    def adc_of(self, column: int) -> int:
+        """Return which ADC of its tile serves a column: neighbours share one."""
+        return column // self.multiplexing
+
     def require_tile(self, tile: int) -> None:
         """Trap unless the tile exists."""
         if self.tiles is not None and tile >= self.tiles:

@@ -60,7 +60,7 @@ def adc_errors(machine: Machine, noise: Noise, tile: int, column: int) -> AdcErr
         return AdcErrors(*require_tile(noise.chip, tile).adc[:, column].tolist())
     if not noise.has("adc"):
         return AdcErrors()
-    adc = column // machine.multiplexing
+    adc = machine.adc_of(column)
 
     def error(purpose: int, name: str, bits: int) -> int:
         z = draws.normal(noise.seed, purpose, tile, 0, 0, adc)

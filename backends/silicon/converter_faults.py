@@ -78,7 +78,7 @@ def measured_converters(
         for j in range(given.shape[1]):
             usable = one.usable[:, j]
             place = one.blocks[0]
-            adc = (place.tile, (place.col + j) // machine.multiplexing)
+            adc = (place.tile, machine.adc_of(place.col + j))
             sums[adc].add(given[usable, j], one.codes[usable, j] - given[usable, j])
     return {adc: each.converter() for adc, each in sums.items()}
 
@@ -90,7 +90,7 @@ def stated_converters(machine: Machine, chip: Chip) -> dict[Adc, Converter]:
         for first in range(0, machine.columns, machine.multiplexing):
             offset, gain, _ = tile.adc[:, first : first + machine.multiplexing].mean(axis=1)
             known = Converter(1 + gain / 2.0**GAIN_ERROR_BITS, 0.0, offset / 2.0**ERROR_BITS, 0.0)
-            found[number, first // machine.multiplexing] = known
+            found[number, machine.adc_of(first)] = known
     return found
 
 

@@ -140,7 +140,7 @@ def _verdicts(
             if column not in causes or fault.weight > causes[column].weight:
                 causes[column] = fault
     for j, column in enumerate(evidence.columns.tolist()):
-        adc = converters.get((tile, column // facts.multiplexing))
+        adc = converters.get((tile, facts.adc_of(column)))
         deviation, usual, wins = _lost(evidence, facts, j, adc.gain if adc else 1.0)
         cause = causes.get(column, Fault(HEALTHY, "", (), 0.0))
         name, weight = cause.second if cause.kind != HEALTHY else ("", 0.0)

@@ -118,12 +118,18 @@ def _unfit(name: str, found: str) -> Refusal:
 
 
 class _Seen(Observer):
-    """Keeps the inputs [n, rows] of measured layers by instruction, which vectors they were, and drift factors."""
+    """Keeps the inputs [n, rows] of measured layers by instruction, which vectors they were, and drift factors.
+
+    Beside them what the program says: `written`, the instruction that programs each block, and `gains`, that of the
+    ADCs of each tile, of all tiles as -1.
+    """
 
     def __init__(self, program: Program, measured: Codes) -> None:
         self.inputs: dict[int, list[Array]] = {}
         self.places: dict[int, list[tuple[Array, Array]]] = {}
         self.factors: dict[int, Array] = {}
+        self.written = {one["block"]: one for one in program.instructions if one.name == "program"}
+        self.gains = _gains(program)
         self._program, self._measured = program, measured
         self._samples, self._turns = range(0), dict[str, int]()
 
@@ -168,9 +174,8 @@ def _of_layer(program: Program, index: int, rows: Sequence[Array], seen: _Seen, 
     inputs = np.concatenate(rows).astype(np.float64)
     samples, vectors = (np.concatenate(each) for each in zip(*seen.places[index], strict=True))
     name, one = program.layer_name(index), program.instructions[index]
-    written, gains = _written(program), _gains(program)
-    blocks = tuple(region(written[number]) for number in blocks_streamed(one))
-    lsb = [gains.get(block.tile, gains.get(-1)) for block in blocks]
+    blocks = tuple(region(seen.written[number]) for number in blocks_streamed(one))
+    lsb = [seen.gains.get(block.tile, seen.gains.get(-1)) for block in blocks]
     slopes = np.array([each.multiplier / 2.0**each.divide for each in lsb if each])
     if name + ADC in measured:
         wanted = (*measured[name].shape[:2], len(blocks), blocks[0].cols)
@@ -217,31 +222,24 @@ def _of_codes(
     found = (codes * 2.0 ** one["shift"] - offset) / mean
     each = zip(blocks, slopes, scales, strict=True)
     weights = [np.broadcast_to(slope * scale / mean, (block.rows, cols)) for block, slope, scale in each]
-    usable = (codes > one["low"]) & (codes < one["high"]) & _unclipped(program, numbers, inputs, slopes)
+    usable = (codes > one["low"]) & (codes < one["high"]) & _unclipped(program, seen, numbers, inputs, slopes)
     variance = (np.square(2.0 ** one["shift"] / mean) + len(blocks)) / 12
     hides = any(number in seen.factors for number in numbers)
     return Equations(program.layer_name(index), blocks, inputs, np.concatenate(weights), found, usable, variance, hides)
 
 
-def _unclipped(program: Program, numbers: range, inputs: Reals, slopes: Reals) -> NDArray[np.bool_]:
+def _unclipped(program: Program, seen: _Seen, numbers: range, inputs: Reals, slopes: Reals) -> NDArray[np.bool_]:
     """Return which products [n, cols] no ADC clips in any block, as far as the targets say: codes do not show it."""
     high, start = machine(program.meta).adc_range.high, 0
     found: NDArray[np.bool_] = np.ones((len(inputs), 1), bool)
-    written = _written(program)
     for slope, number in zip(slopes, numbers, strict=True):
-        asked = targets(program.conductances, written[number]).astype(np.float64)
+        asked = targets(program.conductances, seen.written[number]).astype(np.float64)
         sums = inputs[:, start : start + len(asked)] @ asked
         found = found & (np.abs(slope * sums) < high)
         start += len(asked)
     return found
 
 
-def _written(program: Program) -> dict[int, Instruction]:
-    """Return the instruction that programs each block."""
-    return {one["block"]: one for one in program.instructions if one.name == "program"}
-
-
 def _gains(program: Program) -> dict[int, Gain]:
-    """Return the ADC gain of each tile, that of all tiles as -1."""
     loads = [one for one in program.instructions if one.name == "gain"]
     return {-1 if one.choice("scope") == "all" else one["tile"]: gain(one) for one in loads}

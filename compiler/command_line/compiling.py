@@ -19,13 +19,12 @@ from cimc.driving.arrays import load_arrays
 from cimc.driving.calibration import Calibration, calibration
 from cimc.driving.driver import Compilation, Request, compile_to_stage, run_pipeline, warn_without_data
 from cimc.driving.from_text import compile_text, require_stage
+from cimc.driving.json_files import read_json
 from cimc.driving.tables import terminal_width
 from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph, print_sparse
 from cimc.isa.container import save_binary, save_text
-from cimc.isa.documents import json_value
 from cimc.isa.errors import FAILED
-from cimc.isa.opening import read_regular
 from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT, STAGES, behind_stage, up_to_stage, with_options
 from cimc.passes.ranges import Ranges
@@ -92,10 +91,7 @@ def _aimed(pipeline: str, options: argparse.Namespace) -> str:
 
 def read_ranges(path: str) -> Ranges:
     """Return the ranges of a JSON file. Raises CimcError CIM0204."""
-    try:
-        facts = json_value(read_regular(path, "json_bytes", f"the bytes of {path}").decode(), path)
-    except ValueError as error:
-        raise fail("CIM0204", f"{path} is not JSON: {error}", hint=RANGES_HINT) from None
+    facts = read_json(path, "CIM0204", RANGES_HINT)
     try:
         return Ranges.from_json(facts)
     except DiagnosticError as error:

@@ -32,9 +32,7 @@ def read_graph(path: Path) -> Graph:
     from cimc.ir.verify import malformed, verify
 
     try:
-        graph = replace(
-            parse_graph(read_regular(path, "text_bytes", f"the bytes of {path}").decode(), str(path)), name=path.stem
-        )
+        graph = replace(parse_graph(read_regular(path, "text_bytes").decode(), str(path)), name=path.stem)
         if weights_beside(path).exists():
             graph.weights.load(weights_beside(path))
         problems = malformed(graph) or verify(graph)

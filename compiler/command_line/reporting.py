@@ -24,12 +24,11 @@ from cimc.command_line.files import csv_text, keep_inputs, require_suffix, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
+from cimc.driving.json_files import read_json
 from cimc.driving.provenance import chip_text, run_facts, run_text
 from cimc.driving.scoring import cores, samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
-from cimc.isa.documents import json_value
-from cimc.isa.opening import read_regular
 from cimc.isa.program import Program
 from cimc.report.page import Told, page
 
@@ -65,7 +64,7 @@ def report_command(options: argparse.Namespace) -> int:
 def _page(options: argparse.Namespace) -> int:
     """Write the page; with inputs it counts what data decide, and tells of the ADCs."""
     program = load_program(options.program)
-    scores, losses = (read_json(path) if path else None for path in (options.eval, options.compare))
+    scores, losses = (_object(path) if path else None for path in (options.eval, options.compare))
     codes = ports.codes_of(program, inputs_of(program, options)) if options.input else None
     cost = estimate(program, None if codes is None else counted(program, codes))
     noise = noise_of(options)
@@ -82,13 +81,9 @@ def _diagnosed(program: Program, noise: Noise | None) -> Diagnosis | None:
     return diagnosis(program, noise.chip, judge) if noise and noise.chip and judge else None
 
 
-def read_json(path: str) -> dict[str, Any]:
+def _object(path: str) -> dict[str, Any]:
     """Return the object of a JSON file. Raises CimcError CIM0201."""
-    text = read_regular(path, "json_bytes", f"the bytes of {path}").decode(errors="replace")
-    try:
-        found = json_value(text, path)
-    except ValueError as error:
-        raise fail("CIM0201", f"{path} is not JSON: {error}", hint=JSON_HINT) from None
+    found = read_json(path, "CIM0201", JSON_HINT)
     if not isinstance(found, dict):
         raise fail("CIM0201", f"{path} is not a JSON object", hint=JSON_HINT)
     return found

@@ -21,6 +21,7 @@ from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import load_arrays
 from cimc.isa.binary import program_digest
 from cimc.isa.documents import json_value
+from cimc.isa.limits import converters
 from cimc.isa.manifest import target_hash
 from cimc.isa.program import Program
 
@@ -183,7 +184,7 @@ class _Reader:
     def _converters(self, name: str) -> Array:
         """Return offset, gain error and bow [3, columns] of the ADC of each column, from one for each ADC or column."""
         facts = self.machine
-        adcs = -(-facts.columns // facts.multiplexing)
+        adcs = converters(facts.columns, facts.multiplexing)
         found = np.zeros((len(ADC), facts.columns), np.int64)
         for n, field in enumerate(ADC):
             if name + field in self.arrays:

@@ -12,9 +12,8 @@ from typing import Any
 from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.facts import facts
 from cimc.diagnostics import fail
+from cimc.driving.json_files import read_json
 from cimc.isa.container import load_program
-from cimc.isa.documents import json_value
-from cimc.isa.opening import read_regular
 from cimc.isa.program import Program
 from cimc.targets import built_in_names, load_target
 
@@ -86,17 +85,10 @@ def require_known(one: Condition, before: Values, after: Values) -> None:
 def values_of(source: str) -> Values:
     """Return everything comparable of a program, a target (by name or .toml) or a report (.json), by path."""
     if source.endswith(".json"):
-        return dict(_flat(_json(source), ""))
+        return dict(_flat(read_json(source, "CIM0201", "compare reports that cimc writes"), ""))
     if source in built_in_names() or source.endswith(".toml"):
         return dict(_flat(load_target(source).sections(), ""))
     return dict(_flat(program_facts(load_program(source)), ""))
-
-
-def _json(source: str) -> Any:
-    try:
-        return json_value(read_regular(source, "json_bytes", f"the bytes of {source}").decode(), source)
-    except ValueError as error:
-        raise fail("CIM0201", f"{source} is not JSON: {error}", hint="compare reports that cimc writes") from None
 
 
 def changes_of(before: Values, after: Values) -> list[Change]:

@@ -70,7 +70,7 @@ def stored_model(path: Path) -> tuple[onnx.ModelProto, int]:
 
 def _bytes(path: Path) -> bytes:
     try:
-        return read_regular(path, "model_bytes", f"the bytes of {path}")
+        return read_regular(path, "model_bytes")
     except OSError as error:
         raise fail("CIM0001", f"{path}: {error.strerror or error}") from None
 

@@ -3,10 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
+from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 
-from cimc.ir.nn import Computed
+from cimc.ir.nn import Computed, Layer
 from cimc.ir.types import WeightRef
 from cimc.ir.weights import WeightStore
 
@@ -30,6 +32,10 @@ class Graph:
         module = self.module.clone()
         assert isinstance(module, ModuleOp)
         return replace(self, module=module, weights=self.weights.copy())
+
+    def bias_of(self, layer: Layer) -> NDArray[np.float64]:
+        """Return the bias of each output of a layer: zeros where it has none."""
+        return np.zeros(layer.weight.dims[-1]) if layer.bias is None else self.weights.reals(layer.bias)
 
 
 def _walk(operations: Iterable[Operation]) -> Iterator[Operation]:

@@ -47,6 +47,10 @@ class WeightStore:
             raise KeyError(f"no weight {ref.key.data!r} beside the IR")
         return array
 
+    def reals(self, ref: WeightRef) -> NDArray[np.float64]:
+        """Return the array of a reference in doubles. Raises KeyError where it is missing."""
+        return self.get(ref).astype(np.float64)
+
     def array(self, key: str) -> Array:
         """Return the array kept under a name. Raises KeyError."""
         return self._arrays[key]

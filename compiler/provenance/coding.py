@@ -147,4 +147,4 @@ def _compiled(weights: Weights, request: Request, code: Callable[[Array], Array]
         path.write_bytes(weights.coded(code).SerializeToString())
         graph = compile_to_stage(path, replace(request, observer=None), "graph")
     layers = (op for op in graph.operations if isinstance(op, Layer))
-    return {op.label.data: graph.weights.get(op.weight).astype(np.float64) for op in layers}
+    return {op.label.data: graph.weights.reals(op.weight) for op in layers}

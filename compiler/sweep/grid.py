@@ -136,7 +136,7 @@ GRID_KEYS: Mapping[str, str] = {
 def read_grid(path: Path) -> Grid:
     """Return the sweep of a TOML file; paths in it start at its folder. Raises CimcError CIM0001, CIM0003, CIM0206."""
     try:
-        facts = toml_value(read_regular(path, "toml_bytes", f"the bytes of {path}").decode(), str(path))
+        facts = toml_value(read_regular(path, "toml_bytes").decode(), str(path))
     except OSError as error:
         raise fail("CIM0001", f"cannot read {path}: {error.strerror or error}") from None
     except ValueError as error:

@@ -165,7 +165,7 @@ def _change(text: str) -> tuple[str, Any]:
 def _unchanged(name: str) -> Target:
     if name.endswith(".toml"):
         try:
-            return parse_target(read_regular(name, "toml_bytes", f"the bytes of {name}").decode(), name)
+            return parse_target(read_regular(name, "toml_bytes").decode(), name)
         except OSError as error:
             raise fail("CIM0001", f"cannot read the target file {name}: {error.strerror}") from None
         except UnicodeDecodeError:

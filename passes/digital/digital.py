@@ -85,7 +85,7 @@ def _clamp(graph: Graph, op: nn.ClampOp) -> Made:
 
 
 def _affine(graph: Graph, op: nn.AffineOp) -> Made:
-    scale, bias = (graph.weights.get(ref).astype(np.float64) for ref in (op.scale, op.bias))
+    scale, bias = (graph.weights.reals(ref) for ref in (op.scale, op.bias))
     scale, bias = np.broadcast_arrays(scale, bias)
     inner = next((axis for axis, size in enumerate(scale.shape) if size > 1), scale.ndim)
     period = shape_of(op.x)[inner:]

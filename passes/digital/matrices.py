@@ -53,7 +53,7 @@ def norm(graph: Graph, op: nn.NormOp) -> Made:
     if fraction < 0:
         rule = f"the sum under the root can reach {total:g}, the rule is below 2^{ROOT_BITS}"
         raise _broken(op, rule, "shorter vectors, or values that are large against epsilon")
-    scale, bias = (graph.weights.get(ref).astype(np.float64) for ref in (op.scale, op.bias))
+    scale, bias = (graph.weights.reals(ref) for ref in (op.scale, op.bias))
     added = bias / y.scale.data + y.zero.data
     factors, shift = multipliers(scale / y.scale.data / (1 << NORM_BITS), label, added=added)
     offset = offsets(added, shift, label)

@@ -70,7 +70,7 @@ def profile_text(name: str) -> str:
         hint = did_you_mean(name, built_in_names(), f"known profiles: {', '.join(built_in_names())}")
         raise Refusal("CIM0531", f"there is no noise profile named {name!r}", hint)
     try:
-        return read_regular(name, "toml_bytes", f"the bytes of {name}").decode()
+        return read_regular(name, "toml_bytes").decode()
     except OSError as error:
         raise Refusal("CIM0531", f"cannot read the noise profile {name}: {error.strerror}") from None
     except UnicodeDecodeError:
