@@ -29,7 +29,7 @@ from cimc.isa.preprocessing import Preprocessing
 from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT
 from cimc.passes.ranges import Ranges
-from cimc.targets import Target, load_target
+from cimc.targets import DEFAULT_TARGET, Target, load_target
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -46,7 +46,7 @@ Inputs = ArrayLike | Mapping[str, ArrayLike]
 def compile_model(
     model: "Model",
     *,
-    target: str | Target = "aon-cim",
+    target: str | Target = DEFAULT_TARGET,
     calibration: Inputs | None = None,
     ranges: Mapping[str, Any] | None = None,
     pipeline: str = DEFAULT,

@@ -4,7 +4,7 @@ import argparse
 
 from cimc.command_line.noise_options import add_noise_options
 from cimc.command_line.numbers import chips, share, span, whole
-from cimc.command_line.shared_options import add_chip, add_json, add_model_root
+from cimc.command_line.shared_options import add_chip, add_json, add_model_root, add_target
 
 
 def _samples(parser: argparse.ArgumentParser) -> None:
@@ -87,6 +87,6 @@ def add_debug(parser: argparse.ArgumentParser) -> None:
 
 
 def add_conformance(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml", help="the chip (default aon-cim)")
+    add_target(parser)
     parser.add_argument("-o", "--output", metavar="DIR", help="write NAME.cimb and NAME.trace of each, and input.npz")
     parser.add_argument("--coverage", nargs="+", metavar="prog.asm", help="what these programs cover together instead")

@@ -6,7 +6,7 @@ from cimc.command_line.bound_options import add_bound_options
 from cimc.command_line.feeding_options import add_feeding_options
 from cimc.command_line.noise_options import add_aim_options, add_training_noise_options
 from cimc.command_line.numbers import count, percent
-from cimc.command_line.shared_options import add_json, add_model_root
+from cimc.command_line.shared_options import add_json, add_model_root, add_target
 
 
 def _unbatched(parser: argparse.ArgumentParser) -> None:
@@ -54,12 +54,7 @@ def _observing(parser: argparse.ArgumentParser) -> None:
 
 def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx", help="the trained model")
-    parser.add_argument(
-        "--target",
-        default="aon-cim",
-        metavar="NAME|FILE.toml",
-        help="the chip (default aon-cim; see `cimc target list`)",
-    )
+    add_target(parser, "; see `cimc target list`")
     add_model_root(parser)
     _unbatched(parser)
     _shapes(parser)
@@ -124,7 +119,7 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx", help="the trained model, which is the teacher as it is")
     parser.add_argument("--data", required=True, metavar="D.npz", help="inputs to train and to judge on")
     parser.add_argument("--labels", action="store_true", help="the data have classes y, to be learnt as well")
-    parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml", help="the chip (default aon-cim)")
+    add_target(parser)
     _tiles(parser)
     add_model_root(parser)
     parser.add_argument(
@@ -158,7 +153,7 @@ def add_opt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pass-pipeline", default="", metavar="STR", help="passes and options; none: parse, verify, print"
     )
-    parser.add_argument("--target", default="aon-cim", metavar="NAME|FILE.toml")
+    add_target(parser)
     _tiles(parser)
     parser.add_argument("--calib", metavar="DATA.npz")
     parser.add_argument("--ranges", metavar="FILE")

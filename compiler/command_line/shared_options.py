@@ -18,6 +18,14 @@ def add_model_root(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_target(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """Add the choice of a chip; `more` is what its help says behind the default."""
+    from cimc.targets import DEFAULT_TARGET  # loads the schema of targets, which not every command needs
+
+    told = f"the chip (default {DEFAULT_TARGET}{more})"
+    parser.add_argument("--target", default=DEFAULT_TARGET, metavar="NAME|FILE.toml", help=told)
+
+
 def add_chip(parser: argparse.ArgumentParser, measured: bool = True) -> None:
     """Add what a run on a chip asks: its noise, what makes up for drift, and what the data are."""
     add_noise_options(parser, measured=measured)

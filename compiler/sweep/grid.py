@@ -16,6 +16,7 @@ from cimc.isa.documents import toml_value
 from cimc.isa.names import did_you_mean
 from cimc.isa.opening import named, read_regular
 from cimc.passes.pipeline import DEFAULT, with_options
+from cimc.targets import DEFAULT_TARGET
 from cimc.targets.schema import CONSTANTS
 
 COMPENSATIONS = ("none", "block", "column", "refit")
@@ -74,7 +75,7 @@ class Grid:
     """A whole sweep; the trials come in the order of the file, chips last."""
 
     subjects: tuple[Subject, ...]
-    targets: tuple[str, ...] = ("aon-cim",)
+    targets: tuple[str, ...] = (DEFAULT_TARGET,)
     passes: tuple[str, ...] = ("",)
     noise: tuple[str, ...] = ("pcm",)
     sources: tuple[str, ...] = (",".join(DEFAULTS),)

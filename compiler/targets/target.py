@@ -16,6 +16,8 @@ from cimc.tagged import TaggedText
 from cimc.targets.schema import CONSTANTS, misfits, stated_values
 
 FOLDER = Path(__file__).parent
+DEFAULT_TARGET = "aon-cim"
+"""What is compiled for where no target is named."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cimc.targets import DEFAULT_TARGET
+
 HEAD = ("| mapping | ADC | devices | conversions | noise-free | with noise |", "| --- | --- | --- | --- | --- | --- |")
 
 
@@ -52,7 +54,7 @@ def main() -> None:
     parser.add_argument("model")
     parser.add_argument("calib")
     parser.add_argument("test")
-    parser.add_argument("--target", default="aon-cim")
+    parser.add_argument("--target", default=DEFAULT_TARGET)
     parser.add_argument("--noise", default="pcm")
     parser.add_argument("--time", default="1d")
     parser.add_argument("--seeds", type=int, default=5)

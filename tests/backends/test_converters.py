@@ -18,9 +18,17 @@ from cimc.backends.noise.converters import (
 )
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
+from cimc.isa.limits import converters
 
 FULL = 127
 ADC = Noise(load_profile("generic,adc.offset=1"), sources=frozenset({"adc"}))
+
+
+@pytest.mark.parametrize("columns", [1, 7, 8, 9, 100, 1024])
+def test_every_column_has_a_converter_and_every_converter_a_column(new, columns: int) -> None:
+    one = machine(new(array={"columns": columns}, adc={"multiplexing": 8}).program().meta)
+    served = {one.adc_of(column) for column in range(columns)}
+    assert served == set(range(converters(columns, 8)))
 
 
 def up(value: Fraction) -> int:
