@@ -21,6 +21,7 @@ def add_bands(parser: argparse.ArgumentParser) -> None:
         "--confidence", type=share, default=0.99, metavar="P", help="share of good chips that pass (default 0.99)"
     )
     parser.add_argument("--seeds", type=chips(2), default=50, metavar="M", help="chips drawn (default 50)")
+    add_json(parser)
     add_chip(parser, measured=False)
 
 

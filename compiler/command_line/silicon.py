@@ -59,8 +59,17 @@ def bands_command(options: argparse.Namespace) -> int:
     }
     found_bands = bands(exact, chips, options.confidence)
     write(options.output, to_npz(_arrays(facts, found_bands)))
+    if options.json:
+        print(json.dumps({**facts, "layers": [_limits(band) for band in found_bands]}))
+        return 0
     print(f"{len(found_bands)} layers, {options.seeds} chips: bands that {100 * options.confidence:g} % of chips meet")
     return 0
+
+
+def _limits(band: Band) -> dict[str, Any]:
+    """Return the limits of a layer's statistics, by name."""
+    pairs = np.stack([band.low, band.high], 1).tolist()
+    return {"layer": band.name, **dict(zip(STATISTICS, pairs, strict=True))}
 
 
 def check_command(options: argparse.Namespace) -> int:

@@ -22,7 +22,18 @@ from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.budgets import budgets
 from cimc.isa.opening import root
 from cimc.sweep.grid import Build, Grid, Trial, read_grid
-from cimc.sweep.work import Row, compiled, costs, inherit, noise_of, rows, scoring_digest, scoring_of, trial_key
+from cimc.sweep.work import (
+    Row,
+    compiled,
+    costs,
+    inherit,
+    noise_of,
+    origins,
+    rows,
+    scoring_digest,
+    scoring_of,
+    trial_key,
+)
 
 if TYPE_CHECKING:
     from cimc.backends.noise.sources import Noise
@@ -32,6 +43,8 @@ if TYPE_CHECKING:
 PACKAGES = ("pyarrow", "distributed")
 COSTS = ("latency_us", "energy_uj", "chip_tops_per_w")
 """What one sample takes, the same for all chips."""
+ORIGINS = ("program", "feeding")
+"""Which program and what its data were taken for, the same for all chips."""
 POINT = ("model", "target", "passes", "noise", "sources", "compensation", "time")
 """What the chips of one line of the summary share."""
 
@@ -97,7 +110,7 @@ def _table(grid: Grid, store: "Store", options: argparse.Namespace) -> list[Row]
             held,
             found,
         )
-    taken = {build: costs(scoring.program) for build, scoring in scorings.items()}
+    taken = {build: {**origins(scoring.program), **costs(scoring.program)} for build, scoring in scorings.items()}
     return [
         {**row, **taken[trial.build]}
         for key, (trial, _) in zip(keys, trials, strict=True)
@@ -168,7 +181,7 @@ def _summary(table: Sequence[Row]) -> Iterator[dict[str, Any]]:
     for key, group in groupby(sorted(table, key=lambda row: order[point(row)]), point):
         chips = list(group)
         metric = chips[0]["metric"]
-        facts = {key: chips[0][key] for key in ("metric", "samples", *COSTS)} | {"chips": len(chips)}
+        facts = {key: chips[0][key] for key in ("metric", "samples", *ORIGINS, *COSTS)} | {"chips": len(chips)}
         yield {**dict(zip(POINT, key, strict=True)), **facts, **spread([row["score"] for row in chips], metric)}
 
 

@@ -26,6 +26,8 @@ from cimc.targets import Target
 PARTS = 8
 """Into how many parts slices are cut that are tried to be dropped: each takes a trial."""
 CALIBRATE = Calibrate.name
+LOSSLESS_DB = 100.0
+"""What no output is asked to exceed where only its top-1 is bound."""
 SAMPLES = 64
 """Samples that outputs are compared on: every trial takes one run over them."""
 
@@ -108,6 +110,11 @@ class Trial:
     def meets(self, bound: Bound) -> bool:
         return not list(shortfalls(self.distances, bound))
 
+    def merit(self, bound: Bound) -> float:
+        """Return the dB of all outputs together, none for more than is asked: one output hides no other's gain."""
+        enough = LOSSLESS_DB if bound.decibels is None else bound.decibels
+        return sum(min(one.decibels, enough) for one in self.distances)
+
     def facts(self) -> dict[str, Any]:
         """Return the quality of all outputs."""
         return {one.output: {"sqnr_db": _finite(one.decibels), "same_top_1": one.same_top_1} for one in self.distances}
@@ -175,7 +182,8 @@ def _free(trials: "_Trials", found: Trial, bound: Bound) -> Trial:
     for step in FREE:
         if not found.meets(bound):
             tried = trials.run(replace(found.choice, steps=(*found.choice.steps, step)))
-            found = tried if tried.meets(bound) else max(found, tried, key=_least)
+            better = tried.meets(bound) or tried.merit(bound) > found.merit(bound)
+            found = tried if better else found
     return found
 
 
@@ -283,10 +291,6 @@ def _outputs(graph: Graph, data: Batch) -> Mapping[str, Any]:
 def _costs(compilation: Compilation, target: Target) -> Mapping[str, Any]:
     summary = summarise(compilation, target)
     return {key: summary[key] for _, key, _ in COSTS}
-
-
-def _least(trial: Trial) -> float:
-    return trial.least
 
 
 def _change(before: Any, after: Any) -> str:

@@ -27,6 +27,8 @@ COLUMNS = {
     "score": "float64",
 }
 """Column of a finished trial -> its Arrow type."""
+ORIGINS = {"program": "string", "feeding": "string"}
+"""Columns of the table alone: hash of the program, and what its data were taken for."""
 COSTS = {"latency_us": "float64", "energy_uj": "float64", "chip_tops_per_w": "float64"}
 """Columns of the table alone: what one sample takes on the target, whatever the chip."""
 
@@ -59,7 +61,7 @@ class Store:
 
     def finish(self, rows: Iterable[Row]) -> None:
         """Write the table of the whole grid: the same rows give the same bytes."""
-        self._write(self.output, list(rows), {**COLUMNS, **COSTS})
+        self._write(self.output, list(rows), {**COLUMNS, **ORIGINS, **COSTS})
 
     def _part(self, key: str) -> Path:
         return self.folder / f"{key}.parquet"

@@ -16,9 +16,10 @@ from cimc.driving.arrays import load_arrays
 from cimc.driving.calibration import calibration
 from cimc.driving.driver import Request, compile_model
 from cimc.driving.durations import seconds
-from cimc.driving.feeding import Feeding
+from cimc.driving.feeding import Feeding, feeding_text
 from cimc.driving.scoring import Scoring, labels_of, program_inputs, samples_of
 from cimc.isa import binary
+from cimc.isa.binary import program_digest
 from cimc.isa.budgets import Budgets, adopt
 from cimc.isa.opening import set_root
 from cimc.isa.program import Program
@@ -87,6 +88,11 @@ def rows(trial: Trial, key: str, count: int, scores: list[float]) -> list[Row]:
         {**facts, "time": time, "seconds": seconds(time), **measured, "score": score}
         for time, score in zip(trial.times, scores, strict=True)
     ]
+
+
+def origins(program: Program) -> Row:
+    """Return the hash of a program, and what the data of a sweep are taken for, in words."""
+    return {"program": program_digest(program), "feeding": feeding_text(program, Feeding())}
 
 
 def costs(program: Program) -> Row:

@@ -1,5 +1,6 @@
 """A chip far noisier than the bands allow is refused, and its first bad layer named."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 import pytest
 
 from cimc.command_line import main
+from cimc.isa.binary import program_digest
+from cimc.isa.container import load_program
 
 SAMPLES = Path(__file__).parents[2] / "samples"
 DATA = ["--input", str(SAMPLES / "digits_test.npz"), "--scale", "0.0625", "--limit", "20"]
@@ -19,9 +22,16 @@ def test_a_noisier_chip_fails(
     monkeypatch.chdir(tmp_path)
     wild = ["--noise", "pcm,programming.scale=3,drift.scale=3", "--time", "1d", "--seed", "99"]
     assert main(["compile", str(SAMPLES / "digits.onnx"), *CALIBRATION, "-o", "digits.cimb"]) == 0
-    assert (
-        main(["bands", "digits.cimb", *DATA, "--noise", "pcm", "--time", "1d", "--seeds", "20", "-o", "bands.npz"]) == 0
-    )
+    noise = ["--noise", "pcm", "--time", "1d", "--seeds", "20", "--json"]
+    capsys.readouterr()
+    assert main(["bands", "digits.cimb", *DATA, *noise, "-o", "bands.npz"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    stored = np.load("bands.npz")
+    assert said["program"] == program_digest(load_program("digits.cimb")) and said["chips"] == 20
+    assert [layer["layer"] for layer in said["layers"]] == stored["names"].tolist()
+    assert [layer["mean difference"] for layer in said["layers"]] == np.stack([stored["low"], stored["high"]], 2)[
+        :, 0
+    ].tolist()
     assert main(["run", "digits.cimb", *DATA, *wild, "--layers", "-o", "wild.npz"]) == 0
     capsys.readouterr()
     assert main(["check-silicon", "bands.npz", "wild.npz"]) == 1

@@ -81,6 +81,19 @@ def test_top_1_decides_where_it_alone_is_asked_for(path: Path, monkeypatch: pyte
     assert raised(path, REQUEST, Bound(top_1=90.0)).after.choice.steps == FREE[:1]
 
 
+def test_a_step_that_helps_one_output_stays_though_another_is_the_least(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """y loses 0.3 dB and stays far below the bound; z gains 2.5 dB for nothing."""
+
+    def run(self: raising._Trials, choice: Choice) -> Trial:
+        both = {"y": 11.4, "z": 16.3} if choice.steps else {"y": 11.7, "z": 13.8}
+        return Trial(choice, tuple(FloatDistance(name, decibels, 1.0, 0.1) for name, decibels in both.items()))
+
+    monkeypatch.setattr(raising._Trials, "run", run)
+    assert raised(path, REQUEST, Bound(decibels=25.0)).after.choice.steps == FREE[:1]
+
+
 def test_trials_calibrate_once_and_once_more_with_room(layer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 

@@ -72,6 +72,7 @@ def test_the_scores_are_those_of_eval(write: Write, sweep: Sweep, capsys: pytest
         assert main(["eval", program, *test, *data, *noise, *refit]) == 0
         found = json.loads(capsys.readouterr().out)
         assert point["samples"] == found["n"] == 60
+        assert point["program"] == found["program"] and point["feeding"] == "inputs x * 0.0625"
         if noise:
             assert [point[key] for key in ("mean", "low", "high")] == [
                 found["times"][0][key] for key in ("mean", "low", "high")
@@ -79,6 +80,7 @@ def test_the_scores_are_those_of_eval(write: Write, sweep: Sweep, capsys: pytest
         else:
             assert point["mean"] == found["accuracy"]
     assert summary["trials"] == 5
+    assert {row["program"] for row in table(path.with_suffix(".parquet"))} == {found["program"]}
     assert [row["seed"] for row in table(path.with_suffix(".parquet"))] == [0, 0, 0, 1, 1, 0, 0, 1, 1]
 
 
