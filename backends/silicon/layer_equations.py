@@ -5,6 +5,7 @@ chip, whatever its devices are. Of ADC codes an equation is code = slope * sum_i
 itself; of a layer's own codes it is taken back through the digital epilogue, over all blocks of the layer together.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,8 +34,9 @@ Codes = Mapping[str, Array]
 
 ADC = ".adc"
 """Behind a layer's name: its raw ADC codes [samples, vectors, blocks, columns]."""
-MOST = 4096
-"""Equations of a layer that are kept, evenly spread over its vectors."""
+MOST = 1 << 15
+"""About as many equations of a layer are kept, spread over its vectors."""
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,18 @@ class Equations:
     usable: NDArray[np.bool_]
     variance: Reals
     hides_gain: bool
+    calibration: "Calibration | None" = None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What drift factors say of the block that they are of: inputs [n, rows], sums of |ADC code| [cols], nan: unknown.
+
+    They are known where both codes of the ADCs and those of the layer were measured.
+    """
+
+    inputs: Reals
+    sums: Reals
 
 
 def layer_equations(program: Program, inputs: Codes, measured: Codes, noise: Noise | None) -> Iterator[Equations]:
@@ -105,6 +119,17 @@ class _Measured:
         return self.seen.measured(self.name, self.write.out.vectors)
 
 
+def spread_vectors(count: int, equations: int) -> Sequence[int]:
+    """Return which of so many vectors to take where all samples together have so many equations.
+
+    Multiples of the golden ratio: steps of one length would meet the same column of every image.
+    """
+    if equations <= MOST:
+        return range(count)
+    taken = max(count * MOST // equations, 1)
+    return sorted({int(count * ((number + 0.5) * GOLDEN % 1)) for number in range(taken)})
+
+
 def _require(one: Instruction, name: str, codes: Array, wanted: tuple[int, int]) -> None:
     if codes.dtype.kind not in "iu" or codes.ndim != 3 or codes.shape[::2] != wanted:
         form = f"whole numbers over {wanted[0]} samples, their vectors and {wanted[1]} columns"
@@ -122,6 +147,7 @@ class _Seen(Observer):
 
     Beside them what the program says: `written`, the instruction that programs each block, and `gains`, that of the
     ADCs of each tile, of all tiles as -1.
+    `probes`: of each block that is calibrated column by column, vectors [n, rows] and the sums [cols] they should give.
     """
 
     def __init__(self, program: Program, measured: Codes) -> None:
@@ -130,6 +156,7 @@ class _Seen(Observer):
         self.factors: dict[int, Array] = {}
         self.written = {one["block"]: one for one in program.instructions if one.name == "program"}
         self.gains = _gains(program)
+        self.probes: dict[int, tuple[Array, Array]] = {}
         self._program, self._measured = program, measured
         self._samples, self._turns = range(0), dict[str, int]()
 
@@ -143,13 +170,14 @@ class _Seen(Observer):
         if self._program.instructions[index].name != "mvm" or name not in self._measured:
             return ()
         samples, vectors = self._measured[name].shape[:2]
-        return range(0, count, -(-samples * vectors // MOST))
+        return spread_vectors(count, samples * vectors)
 
     def multiplied(self, index: int, products: Products) -> None:
         one = self._program.instructions[index]
         if products.factors is not None:
             blocks = zip(blocks_streamed(one), products.factors[0], strict=True)
             self.factors |= {block: factors / FACTOR_ONE for block, factors in blocks}
+            self._keep_probes(one, products)
             return
         rows = np.concatenate([block.inputs for block in products.blocks], axis=2)
         first = self._turns.get(self._program.layer_name(index), 0)
@@ -157,6 +185,15 @@ class _Seen(Observer):
         grid = np.meshgrid(np.array(self._samples), chosen, indexing="ij")
         self.inputs.setdefault(index, []).append(rows.reshape(-1, rows.shape[2]))
         self.places.setdefault(index, []).append((grid[0].ravel(), grid[1].ravel()))
+
+    def _keep_probes(self, one: Instruction, products: Products) -> None:
+        if one.choice("per") != "column" or len(products.blocks[0].inputs) > 1:  # factors of samples differ
+            return
+        numbers = blocks_streamed(one)
+        count = len(numbers) * products.blocks[0].conversions[0].codes.shape[2]
+        sums = ConstantMemory(self._program.constants).read(one["reference"], "i64", count).reshape(len(numbers), -1)
+        each = zip(numbers, products.blocks, sums, strict=True)
+        self.probes |= {number: (block.inputs[0].copy(), wanted) for number, block, wanted in each}
 
     def measured(self, name: str, vectors: int) -> Array:
         """Return the measured codes of the samples in flight, of the vectors of a layer that come next."""
@@ -181,24 +218,60 @@ def _of_layer(program: Program, index: int, rows: Sequence[Array], seen: _Seen, 
         wanted = (*measured[name].shape[:2], len(blocks), blocks[0].cols)
         if measured[name + ADC].shape != wanted:
             raise _unfit(name + ADC, f"is of shape {measured[name + ADC].shape}, {wanted} is needed")
-        codes = measured[name + ADC][samples, vectors]
-        yield from _of_adcs(program, name, blocks, inputs, slopes, codes)
+        codes, own = (measured[key][samples, vectors].astype(np.float64) for key in (name + ADC, name))
+        calibrations = _calibrations(program, one, seen, codes, own)
+        yield from _of_adcs(program, name, blocks, inputs, slopes, codes, calibrations)
         return
     yield _of_codes(program, index, blocks, inputs, slopes, measured[name][samples, vectors], seen)
 
 
 def _of_adcs(
-    program: Program, name: str, blocks: tuple[Region, ...], inputs: Reals, slopes: Reals, codes: Array
+    program: Program,
+    name: str,
+    blocks: tuple[Region, ...],
+    inputs: Reals,
+    slopes: Reals,
+    codes: Reals,
+    calibrations: Sequence[Calibration | None],
 ) -> Iterator[Equations]:
     """Yield the equations of each block by itself."""
     low, high = machine(program.meta).adc_range
     start = 0
     for t, block in enumerate(blocks):
-        part, found = inputs[:, start : start + block.rows], codes[:, t].astype(np.float64)
+        part, found = inputs[:, start : start + block.rows], codes[:, t]
         slope = np.full((block.rows, block.cols), slopes[t])
         usable = (found > low) & (found < high)
-        yield Equations(name, (block,), part, slope, found, usable, np.full(block.cols, 1 / 12), False)
+        rounding = np.full(block.cols, 1 / 12)
+        yield Equations(name, (block,), part, slope, found, usable, rounding, False, calibrations[t])
         start += block.rows
+
+
+def _calibrations(
+    program: Program, one: Instruction, seen: _Seen, codes: Reals, own: Reals
+) -> list[Calibration | None]:
+    """Return what was calibrated of each block, from codes of ADCs [n, blocks, cols] and of the layer [n, cols]."""
+    numbers, found = blocks_streamed(one), list[Calibration | None]()
+    factors = _factors(program, one, codes, own) if seen.probes.keys() & set(numbers) else None
+    for t, number in enumerate(numbers):
+        probe = seen.probes.get(number)
+        known = None if probe is None or factors is None else Calibration(probe[0].astype(float), probe[1] / factors[t])
+        found.append(known)
+    return found
+
+
+def _factors(program: Program, one: Instruction, codes: Reals, own: Reals) -> Reals:
+    """Return the drift factors [blocks, cols] that join codes of ADCs and of the layer, nan where they say nothing."""
+    constants, (_, count, cols) = ConstantMemory(program.constants), codes.shape
+    scaled = codes * constants.read(one["scale"], "i32", count * cols).reshape(count, cols)
+    wanted = own * 2.0 ** one["shift"] - constants.read(one["bias"], "i64", cols)
+    usable = (own > one["low"]) & (own < one["high"])
+    found = np.full((count, cols), np.nan)
+    for column in range(cols):
+        rows = usable[:, column]
+        factors, _, rank, _ = np.linalg.lstsq(scaled[rows, :, column], wanted[rows, column], rcond=None)
+        if rank == count:
+            found[:, column] = factors
+    return np.where(found > 0, found, np.nan)
 
 
 def _of_codes(

@@ -17,7 +17,8 @@ from cimc.backends.noise.chip import Array, Chip, ChipTile
 from cimc.backends.noise.converters import ERROR_BITS
 from cimc.backends.noise.device_tables import SATURATION
 from cimc.backends.noise.fixed_point import FINE_BITS
-from cimc.backends.silicon.layer_equations import Equations
+from cimc.backends.silicon.layer_equations import Calibration, Equations
+from cimc.backends.silicon.normal_equations import ColumnEquations, NormalEquations
 from cimc.isa.binary import program_digest
 from cimc.isa.conductances import targets
 from cimc.isa.manifest import target_hash
@@ -30,6 +31,10 @@ DEVICE_SHARE = 0.05
 """Standard deviation of a cell's own error, as a share of full conductance, before any code is seen."""
 GAIN_SPREAD, OFFSET_SPREAD = 0.3, 4.0
 """The same of a column's common factor, and of its offset in LSB."""
+CALIBRATED = 1e-3
+"""Standard deviation of what drift factors say, as a share, beside the rounding of the codes that they sum."""
+TURNS = 3
+"""How often the signs of calibration codes are taken from the estimate before: small ones may change theirs."""
 SURE_GAIN, SURE_OFFSET = 0.05, 1.0
 """A column is identified where its factor and its offset (LSB) are known this well."""
 
@@ -69,8 +74,10 @@ def twin(program: Program, equations: Iterable[Equations], read_s: int = 0) -> T
     found = list[ColumnEstimate]()
     for one in equations:
         asked = np.concatenate([_part(asked_of, block) for block in one.blocks])
+        said = ColumnEquations(one)
         for column in range(one.codes.shape[1]):
-            values, estimate = _column(one, column, asked[:, column], facts.full_conductance * DEVICE_SHARE)
+            before = _before(asked[:, column], facts.full_conductance * DEVICE_SHARE)
+            values, estimate = _column(one, column, asked[:, column], before + said.of(column))
             found.append(estimate)
             start = 0
             for block in one.blocks:
@@ -81,29 +88,40 @@ def twin(program: Program, equations: Iterable[Equations], read_s: int = 0) -> T
     return Twin(Chip(tiles, program_digest(program), target_hash(program.meta)), tuple(found))
 
 
-def _column(one: Equations, column: int, asked: Reals, spread: float) -> tuple[Reals, ColumnEstimate]:
-    """Return what the cells of a column conduct [rows], in codes, and how well that is known."""
-    usable = one.usable[:, column]
-    inputs = one.inputs[usable] * one.slopes[:, column]
-    prior = np.diag(np.append(np.full(len(asked), spread**2), OFFSET_SPREAD**2))
-    prior[:-1, :-1] += np.outer(asked, asked) * GAIN_SPREAD**2
-    mean, covariance = _posterior(inputs, one.codes[usable, column], np.append(asked, 0), prior, one.variance[column])
+def _before(asked: Reals, spread: float) -> NormalEquations:
+    """Return what is known of a column's weights and offset before any code is seen."""
+    covariance = np.diag(np.append(np.full(len(asked), spread**2), OFFSET_SPREAD**2))
+    covariance[:-1, :-1] += np.outer(asked, asked) * GAIN_SPREAD**2
+    return NormalEquations.of(np.append(asked, 0.0), covariance)
+
+
+def _column(one: Equations, column: int, asked: Reals, said: NormalEquations) -> tuple[Reals, ColumnEstimate]:
+    """Return what the cells of a column conduct [rows], in whole codes, and how well that is known."""
+    known = said
+    mean, covariance = known.solved()
+    if one.calibration is not None and np.isfinite(one.calibration.sums[column]):
+        for _ in range(TURNS):
+            known = _calibrated(said, one.calibration, one.slopes[:, column], column, mean)
+            mean, covariance = known.solved()
+    whole = known.rounded()
     square = float(asked @ asked)
     gain = float(mean[:-1] @ asked) / square if square else 1.0
     deviation = math.sqrt(max(float(asked @ covariance[:-1, :-1] @ asked), 0)) / square if square else math.inf
     offset = math.sqrt(max(float(covariance[-1, -1]), 0))
-    reason = _reason(int(usable.sum()), one.hides_gain, deviation, offset)
-    place = one.blocks[0]
-    numbers = (int(usable.sum()), gain, deviation, float(mean[-1]), offset)
-    return mean[:-1], ColumnEstimate(one.layer, place.tile, place.col + column, *numbers, reason)
+    count, place = int(one.usable[:, column].sum()), one.blocks[0]
+    reason = _reason(count, one.hides_gain, deviation, offset)
+    numbers = (count, gain, deviation, float(whole[-1]), offset)
+    return whole[:-1], ColumnEstimate(one.layer, place.tile, place.col + column, *numbers, reason)
 
 
-def _posterior(inputs: Reals, codes: Reals, mean: Reals, prior: Reals, variance: float) -> tuple[Reals, Reals]:
-    """Return mean and covariance of weights and offset behind codes [n] of inputs [n, rows]."""
-    design = np.column_stack([inputs, np.ones(len(inputs))])
-    precision = np.linalg.inv(prior) + design.T @ design / variance
-    covariance = np.asarray(np.linalg.inv(precision), np.float64)
-    return mean + covariance @ (design.T @ (codes - design @ mean)) / variance, covariance
+def _calibrated(
+    known: NormalEquations, calibration: Calibration, slopes: Reals, column: int, mean: Reals
+) -> NormalEquations:
+    """Return what is known, and the sum of |code| of a calibration, with the signs that an estimate gives."""
+    vectors = np.column_stack([calibration.inputs * slopes, np.ones(len(calibration.inputs))])
+    total = calibration.sums[column]
+    variance = len(vectors) / 12 + (CALIBRATED * total) ** 2
+    return known.with_equation(np.sign(vectors @ mean) @ vectors, total, variance)
 
 
 def _reason(count: int, hides_gain: bool, gain_deviation: float, offset_deviation: float) -> str:

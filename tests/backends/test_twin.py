@@ -14,7 +14,8 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import DEFAULTS
 from cimc.backends.silicon.adc_codes import adc_codes
 from cimc.backends.silicon.bands import layer_codes
-from cimc.backends.silicon.layer_equations import ADC, layer_equations
+from cimc.backends.silicon.layer_equations import ADC, MOST, layer_equations, spread_vectors
+from cimc.backends.silicon.normal_equations import NormalEquations
 from cimc.backends.silicon.reading_back import read_back
 from cimc.backends.silicon.twin import Twin, twin
 from cimc.isa.author import Author
@@ -97,6 +98,65 @@ def test_columns_that_inputs_do_not_reach_keep_their_targets_and_are_named(new: 
     asked = np.frombuffer(program.conductances, "<i2", ROWS * COLUMNS).reshape(ROWS, COLUMNS)
     plus, minus = found.chip.tiles[0].conductance[0, :, :ROWS, :COLUMNS] >> FINE_BITS
     assert (plus - minus == asked).all()
+
+
+def test_drift_factors_tell_what_inputs_leave_open(new: Callable[..., Author]) -> None:
+    """All rows read the same value: codes tell the sum of a column, calibration on other vectors tells more."""
+    rng = np.random.default_rng(7)
+    sketch = new(4096, array={"rows": ROWS}).port("x", (8, ROWS), 0).gain(40000, 25)
+    sketch.port("y", (8, COLUMNS), 1024, "i32", output=True).block(
+        0, rng.integers(-508, 509, (ROWS, COLUMNS)), (0, 0, 0)
+    )
+    tables = {"scale": sketch.table([1 << 12] * COLUMNS, "i32"), "bias": sketch.table([0] * COLUMNS, "i64")}
+    probes = sketch.table(rng.integers(-60, 61, 32 * ROWS).tolist(), "i8")
+    sketch.tensor(0, (32, ROWS), probes, space="const")
+    sketch.put("calibrate", in_=0, block=0, blocks=1, reference=sketch.table([3000] * COLUMNS, "i64"), per="column")
+    sketch.tensor(0, (8, ROWS)).tensor(1, (8, COLUMNS), 1024, type="i32")
+    sketch.put("mvm", in_=0, out=1, block=0, blocks=1, **tables, shift=12, low=-4000, high=4000)
+    program = replace(sketch.program(), locations=tuple(("layer",) for _ in sketch.program().instructions))
+    inputs = {"x": np.repeat(codes()["x"][..., :1], ROWS, axis=2)}
+    name = only(program)
+    wanted = layer_codes(program, inputs, CHIP)[name]
+    given = layer_codes(program, inputs, Noise.of_chip(estimated(program, inputs).chip))[name]
+    assert np.abs(given - wanted).mean() < 0.02 * np.abs(wanted).mean()
+
+
+def test_normal_equations_are_those_of_least_squares() -> None:
+    rng = np.random.default_rng(0)
+    design, codes = rng.normal(size=(50, 4)), rng.normal(size=50)
+    known = NormalEquations.of(np.zeros(4), np.eye(4) * 1e12)
+    for row, code in zip(design, codes, strict=True):
+        known = known.with_equation(row, code, 0.25)
+    mean, covariance = known.solved()
+    np.testing.assert_allclose(mean, np.linalg.lstsq(design, codes, rcond=None)[0], rtol=1e-6)
+    np.testing.assert_allclose(covariance, np.linalg.inv(design.T @ design) * 0.25, rtol=1e-6)
+
+
+def test_whole_unknowns_are_found_where_rounding_each_alone_would_miss_them() -> None:
+    """Of 8 inputs that are nearly alike codes tell the sum much better than the parts."""
+    rng, missed = np.random.default_rng(1), np.zeros(2)
+    for _ in range(20):
+        true = rng.integers(-20, 21, 8)
+        inputs = np.repeat(rng.normal(size=(60, 1)), 8, axis=1) + 0.02 * rng.normal(size=(60, 8))
+        known = NormalEquations.of(np.zeros(9), np.diag([400.0] * 8 + [16.0]))
+        for row, code in zip(inputs, inputs @ true + 0.25 + 0.1 * rng.normal(size=60), strict=True):
+            known = known.with_equation(np.append(row, 1.0), float(code), 0.01)
+        found = known.rounded()
+        assert np.array_equal(found[:-1], np.rint(found[:-1]))
+        assert abs(found[-1] - 0.25) < 0.1
+        for which, one in enumerate((found[:-1], np.rint(known.solved()[0][:-1]))):
+            missed[which] += np.std(inputs @ (one - true))
+    assert missed[0] < missed[1] / 4
+
+
+@pytest.mark.parametrize("width", [7, 32, 64])
+def test_vectors_of_an_image_are_taken_from_all_of_its_columns(width: int) -> None:
+    count = width * width
+    taken = spread_vectors(count, 256 * count)
+    assert len(set(taken)) == len(taken) <= max(MOST // 256, 1)
+    assert max(taken) < count
+    assert len({vector % width for vector in taken}) > min(width, len(taken)) // 2
+    assert spread_vectors(count, count) == range(count)
 
 
 @pytest.mark.parametrize(

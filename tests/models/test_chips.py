@@ -1,5 +1,6 @@
 """A real model on one measured chip: the bits of its noise in every executor, on one tile and on many."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -42,3 +43,22 @@ def test_a_chip_of_kws_gives_the_bits_of_its_noise(shared_models: Path, tmp_path
     seen.append([])
     reference.run(program, {name: array[0].tolist() for name, array in codes.items()}, keep, twin)
     assert all(one == seen[0] for one in seen)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("stem", ["kws_dscnn_fp32", "resnet8_cifar10_fp32"])
+def test_a_twin_of_256_samples_scores_near_its_chip_within_the_bands(
+    shared_models: Path, tmp_path: Path, stem: str
+) -> None:
+    """Within a point of one chip: half of one is within what 500 samples tell (docs/twin.md)."""
+    job = Job(next(model for model in MODELS if model.stem == stem), "", "aon-cim", shared_models, tmp_path)
+    job.compile()
+    chip, few = ("--noise", "pcm", "--seed", "7", "--time", "1d"), ("--limit", "256")
+    measured, twin, bands, layers = (str(tmp_path / name) for name in ("m.npz", "twin.npz", "bands.npz", "layers.npz"))
+    job.test("run", job.program, *few, *chip, "--layers", "--adc", "-o", measured)
+    job.test("twin", job.program, *few, "--measured", measured, "--time", "1d", "-o", twin)
+    scores = [json.loads(job.test("eval", job.program, "--json", *one))["accuracy"] for one in (chip, ("--chip", twin))]
+    assert abs(scores[0] - scores[1]) <= 0.01
+    job.test("bands", job.program, *few, *chip[:2], *chip[4:], "--seeds", "12", "--seed", "100", "-o", bands)
+    job.test("run", job.program, *few, "--chip", twin, "--layers", "-o", layers)
+    job.ok("check-silicon", bands, layers)
