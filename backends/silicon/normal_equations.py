@@ -19,7 +19,7 @@ class NormalEquations:
 
     @staticmethod
     def of(mean: Reals, covariance: Reals) -> "NormalEquations":
-        precision = np.linalg.inv(covariance)
+        precision: Reals = np.asarray(np.linalg.inv(covariance), np.float64)
         return NormalEquations(precision, precision @ mean)
 
     def __add__(self, other: "NormalEquations") -> "NormalEquations":
