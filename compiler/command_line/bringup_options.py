@@ -39,7 +39,7 @@ def add_where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", required=True, metavar="MODEL.onnx", help="what the program was compiled from")
     for name, what in (("tile", "T"), ("row", "R"), ("col", "C")):
         parser.add_argument(f"--{name}", type=whole, metavar=what, help=f"the {name} of a cell: whose is it?")
-    parser.add_argument("-o", "--output", metavar="ALL.csv", help="write every place, one line each")
+    parser.add_argument("-o", "--output", metavar="ALL.csv|.parquet", help="write every place, one line each")
     add_noise_options(parser)
     add_model_root(parser)
 

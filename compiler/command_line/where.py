@@ -1,9 +1,10 @@
 """cimc where: the places of a weight, the owner of a cell, all of them as a table."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from cimc.command_line.files import csv_text, keep_inputs, write
+from cimc.command_line.files import csv_text, keep_inputs, require_suffix, write
 from cimc.command_line.noise_options import noise_of
 from cimc.diagnostics import fail
 from cimc.isa.container import load_program
@@ -15,6 +16,7 @@ from cimc.provenance.chip import Chip
 from cimc.targets.target import target_of
 
 CELL = ("tile", "row", "col")
+TEXTS, REALS = ("initialiser", "index", "kind", "layer", "side"), ("target_us", "real", "float")
 
 
 def where_command(options: argparse.Namespace) -> int:
@@ -23,6 +25,8 @@ def where_command(options: argparse.Namespace) -> int:
         raise fail("CIM0003", f"--{asked[0]} names no cell alone", hint="a cell is --tile T --row R --col C")
     if not options.weight and not asked and not options.output:
         raise fail("CIM0003", "nothing is asked", hint="name 'INITIALISER[index]', a cell, or -o ALL.csv")
+    if options.output:
+        require_suffix(options.output, (".csv", ".parquet"), "places are", "all.csv")
     keep_inputs([options.output], [options.program, options.model, options.chip])
     program = load_program(options.program)
     _require_same(other_model(options.model, program))
@@ -50,4 +54,21 @@ def _us_per_unit(program: Program) -> float:
 
 
 def _write(answers: Answers, path: str) -> None:
-    write(path, csv_text([HEAD, *answers.table()]).encode())
+    if Path(path).suffix == ".csv":
+        write(path, csv_text([HEAD, *answers.table()]).encode())
+        return
+    # pyarrow takes a moment to load, and only this file needs it
+    from cimc.sweep.store import to_parquet
+
+    write(path, to_parquet([_typed(row) for row in answers.table()], {name: _kind(name) for name in HEAD}))
+
+
+def _kind(name: str) -> str:
+    """Return the type in pyarrow of a column of the table of places."""
+    return "string" if name in TEXTS else "float64" if name in REALS else "int64"
+
+
+def _typed(row: Sequence[str]) -> dict[str, str | float | None]:
+    """Return a row by column: numbers as such, None where a place has none."""
+    types = {"string": str, "float64": float, "int64": int}
+    return {name: types[_kind(name)](told) if told else None for name, told in zip(HEAD, row, strict=True)}

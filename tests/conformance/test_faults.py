@@ -6,7 +6,7 @@ from conformance.traces import outsiders, plain
 
 from cimc.targets import load_target
 
-NIGHTLY = ("hermes-64-2p", "hermes-64-tg", "ideal")
+NIGHTLY = ("aon-cim-2r", "hermes-64", "hermes-64-2p", "hermes-64-tg", "ideal")
 
 
 def is_killed(fault, made, traces):
