@@ -177,7 +177,8 @@ def _chip(told: Told) -> Markup | None:
 
 def _off(tile: int, off: Deviations) -> Markup:
     place = f"rows {off.rows[0]} to {off.rows[-1]}, columns {off.columns[0]} to {off.columns[-1]}"
-    title = element("h3", f"tile {tile}, {place}: what cells are off by, dark from {MOST_OFF} standard deviations on")
+    shades = f"what cells are off by, at full contrast from {MOST_OFF} standard deviations on"
+    title = element("h3", f"tile {tile}, {place}: {shades}")
     return joined(title, element("div", _zoom(), deviations(tile, off.scores), class_="zoom", tabindex="0"))
 
 
