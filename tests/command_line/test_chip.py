@@ -83,6 +83,18 @@ def test_other_commands_take_a_chip(cimc: Command, chip: Path, command: str) -> 
     assert cimc(f"{command} --chip chip.npz")[0] == 0
 
 
+def test_the_debugger_steps_over_a_chip_to_its_end(cimc: Command, chip: Path) -> None:
+    Path("steps.txt").write_text("layer node_linear\nstep\ncell 0 928 48\nrun\nprint logits\nsave all.npz\n")
+    told = []
+    for options in (DRAWN, "--chip chip.npz"):
+        stepping = f"debug digits.cimb --input {SAMPLES / 'digits_test.npz'} --commands steps.txt {options}"
+        told.append((cimc(stepping), {name: one.tolist() for name, one in np.load("all.npz").items()}))
+    drawn, twin = told
+    assert twin == drawn
+    (status, output), _ = twin
+    assert status == 0 and "at the end, " in output
+
+
 def test_a_plot_without_times_is_of_the_chip_when_it_was_read(
     cimc: Command, chip: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
