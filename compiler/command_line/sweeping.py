@@ -26,8 +26,9 @@ from cimc.sweep.work import (
     Row,
     compiled,
     costs,
+    drawn_noise,
     inherit,
-    noise_of,
+    measured_noise,
     origins,
     rows,
     scoring_digest,
@@ -63,7 +64,7 @@ def sweep_command(options: argparse.Namespace) -> int:
     path = Path(options.sweep)
     grid, output = read_grid(path), Path(options.output) if options.output else path.with_suffix(".parquet")
     inputs = [path, *(file for one in grid.subjects for file in (one.file, one.calib, one.data))]
-    keep_inputs([output], inputs)
+    keep_inputs([output], [*inputs, *grid.chips])
     with _telling_what_is_kept(Store(output)):
         table = _table(grid, Store(output), options)
     Store(output).finish(table)
@@ -89,8 +90,11 @@ def _telling_what_is_kept(store: "Store") -> Iterator[None]:
 
 def _table(grid: Grid, store: "Store", options: argparse.Namespace) -> list[Row]:
     """Return the rows of every trial, in the order of the grid."""
-    trials = [(trial, noise_of(trial)) for trial in grid.trials()]
+    drawn = [(trial, None if trial.measured else drawn_noise(trial)) for trial in grid.trials()]
     scorings = _scorings(grid, options.workers)
+    programs = {build: scoring.program for build, scoring in scorings.items()}
+    chips = {build: _chips(grid, program) for build, program in programs.items()}
+    trials = [(trial, chips[trial.build][trial.noise] if trial.measured else noise) for trial, noise in drawn]
     digests = {build: scoring_digest(scoring) for build, scoring in scorings.items()}
     keys = [trial_key(digests[trial.build], trial, noise) for trial, noise in trials]
     found: dict[str, list[Row]] = {}
@@ -110,12 +114,17 @@ def _table(grid: Grid, store: "Store", options: argparse.Namespace) -> list[Row]
             held,
             found,
         )
-    taken = {build: {**origins(scoring.program), **costs(scoring.program)} for build, scoring in scorings.items()}
+    taken = {build: {**origins(program), **costs(program)} for build, program in programs.items()}
     return [
         {**row, **taken[trial.build]}
         for key, (trial, _) in zip(keys, trials, strict=True)
         for row in _named(found[key], trial)
     ]
+
+
+def _chips(grid: Grid, program: "Program") -> "dict[str, Noise]":
+    """Return the noise of every measured chip with a program, by its file."""
+    return {str(chip): measured_noise(str(chip), program, grid.times) for chip in grid.chips}
 
 
 def _named(found: Sequence[Row], trial: Trial) -> Iterator[Row]:

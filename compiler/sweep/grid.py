@@ -56,7 +56,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Trial:
-    """One chip with one program: scored at every time. Without noise there is one chip and no time."""
+    """One chip with one program: scored at every time. Without noise there is one chip and no time.
+
+    Of a measured chip, `noise` is its file.
+    """
 
     build: Build
     noise: str
@@ -64,10 +67,16 @@ class Trial:
     compensation: str
     seed: int
     times: tuple[str, ...]
+    measured: bool = False
 
     def __str__(self) -> str:
-        chip = "" if self.noise == NO_NOISE else f" on chip {self.seed} of {self.noise}"
-        return f"{self.build}{chip}, compensation {self.compensation}"
+        return f"{self.build}{self._chip}, compensation {self.compensation}"
+
+    @property
+    def _chip(self) -> str:
+        if self.measured:
+            return f" on {self.noise}"
+        return "" if self.noise == NO_NOISE else f" on chip {self.seed} of {self.noise}"
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,7 @@ class Grid:
     targets: tuple[str, ...] = (DEFAULT_TARGET,)
     passes: tuple[str, ...] = ("",)
     noise: tuple[str, ...] = ("pcm",)
+    chips: tuple[Path, ...] = ()
     sources: tuple[str, ...] = (",".join(DEFAULTS),)
     times: tuple[str, ...] = ("1d",)
     compensation: tuple[str, ...] = ("column",)
@@ -90,8 +100,8 @@ class Grid:
     @property
     def most_trials(self) -> int:
         """Return a bound of the number of trials, found without listing one."""
-        lists = (self.subjects, self.targets, self.passes, self.noise, self.sources, self.compensation)
-        return prod(map(len, lists)) * max(self.seeds, 1)
+        every = prod(map(len, (self.subjects, self.targets, self.passes, self.compensation)))
+        return every * (len(self.noise) * len(self.sources) * max(self.seeds, 1) + len(self.chips))
 
     def trials(self) -> Iterator[Trial]:
         """Yield every chip of every point."""
@@ -102,6 +112,8 @@ class Grid:
             for noise, sources, compensation in product(noisy, self.sources, self.compensation):
                 for seed in range(self.first_seed, self.first_seed + self.seeds):
                     yield Trial(build, noise, sources, compensation, seed, self.times)
+            for chip, compensation in product(self.chips, self.compensation):
+                yield Trial(build, str(chip), "", compensation, 0, self.times, measured=True)
 
 
 TEXTS, COUNT, NUMBER, TEXT = "a text or a list of texts", "a whole number", "a number", "a text"
@@ -126,6 +138,7 @@ GRID_KEYS: Mapping[str, str] = {
     "target": TEXTS,
     "passes": TEXTS,
     "noise": TEXTS,
+    "chip": TEXTS,
     "sources": TEXTS,
     "time": TEXTS,
     "compensation": TEXTS,
@@ -185,6 +198,9 @@ def _grid(path: Path, subjects: tuple[Subject, ...], facts: Mapping[str, Any]) -
         values["targets"] = tuple(_with_constants(values.get("targets", Grid.targets), axes))
     if "noise" in values:
         values["noise"] = tuple(_source(path, "noise", name) for name in values["noise"])
+    if "chip" in values:
+        values = {"noise": (), **values}
+        values["chips"] = tuple(_file(path, "[grid] chip", name) for name in values.pop("chip"))
     if "time" in values:
         values["times"] = values.pop("time")
     grid = Grid(subjects, **values)

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ from cimc import __version__
 from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.facts import summary
 from cimc.backends.machine import ports
+from cimc.backends.machine.facts import machine
+from cimc.backends.noise.chip import passed
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.driving.arrays import load_arrays
 from cimc.driving.calibration import calibration
+from cimc.driving.chip_files import load_chip
 from cimc.driving.driver import Request, compile_model
 from cimc.driving.durations import seconds
 from cimc.driving.feeding import Feeding, feeding_text
@@ -57,12 +61,23 @@ def scoring_of(program: Program, subject: Subject, refit: bool) -> Scoring:
     return Scoring(program, inputs, labels, codes)
 
 
-def noise_of(trial: Trial) -> Noise | None:
-    """Return the noise of a trial at its first time. Raises Refusal."""
+def drawn_noise(trial: Trial) -> Noise | None:
+    """Return the noise of a trial whose chip is drawn at its first time. Raises Refusal."""
     if trial.noise == NO_NOISE:
         return None
     sources = frozenset(filter(None, trial.sources.split(",")))
     return Noise(load_profile(trial.noise), trial.seed, seconds(trial.times[0]), sources)
+
+
+def measured_noise(chip: str, program: Program, times: tuple[str, ...]) -> Noise:
+    """Return the noise of a measured chip with its program at the first time.
+
+    Raises Refusal CIM0534 where the chip is not known at one of the times, and what `load_chip` raises.
+    """
+    known = load_chip(chip, program)
+    for number, time in product(sorted(known.tiles), times):
+        passed(known, machine(program.meta), number, seconds(time))
+    return Noise.of_chip(known, seconds(times[0]))
 
 
 def scored(scoring: Scoring, trial: Trial, noise: Noise | None) -> list[float]:
@@ -118,5 +133,6 @@ def scoring_digest(scoring: Scoring) -> bytes:
 def trial_key(scoring: bytes, trial: Trial, noise: Noise | None) -> str:
     """Return the name under which the scores of a trial are kept: another one once anything it depends on changes."""
     profile = "" if noise is None else repr(noise.profile)
-    facts = (__version__, profile, trial.sources, trial.compensation, trial.seed, trial.times)
+    chip = () if noise is None or noise.chip is None else (noise.chip.digest,)
+    facts = (__version__, profile, *chip, trial.sources, trial.compensation, trial.seed, trial.times)
     return hashlib.sha256(scoring + repr(facts).encode()).hexdigest()[:32]

@@ -171,3 +171,39 @@ def test_a_failing_trial_ends_the_sweep_with_its_error(write: Write, sweep: Swee
     process = sweep(write('noise = "pcm"\nsources = "programing"\nseeds = 2'))
     _, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2 and "CIM0531" in err and "programming" in err and "Traceback" not in err
+
+
+MEASURED = 'chip = "chip.npz"\ntime = ["1d", "30d"]\ncompensation = ["column", "refit"]'
+
+
+def with_chip(path: Path) -> Path:
+    """Lay chip 1 of pcm after a day beside a sweep, and its program."""
+    program, calibration = str(path.with_suffix(".cimb")), ["--calib", str(SAMPLES / "digits_calib.npz")]
+    assert main(["compile", str(SAMPLES / "digits.onnx"), *calibration, "--scale", "0.0625", "-o", program]) == 0
+    chip = str(path.with_name("chip.npz"))
+    assert main(["chip", program, "--noise", "pcm", "--seed", "1", "--time", "1d", "-o", chip]) == 0
+    return path
+
+
+@pytest.mark.nightly
+def test_a_measured_chip_scores_as_the_drawn_one_that_it_is(write: Write, sweep: Sweep) -> None:
+    path = with_chip(write(MEASURED + '\nnoise = "pcm"\nseeds = 1\nfirst_seed = 1', limit=20))
+    finished(sweep(path, "--workers", "2", "--model-root", path.anchor))
+    rows = table(path.with_suffix(".parquet"))
+    drawn, measured = ([row for row in rows if (row["noise"] == "pcm") == is_drawn] for is_drawn in (True, False))
+    assert {row["noise"] for row in measured} == {str(path.with_name("chip.npz"))}
+    told = ("compensation", "time", "score")
+    assert len(drawn) == 4
+    assert [[row[key] for key in told] for row in measured] == [[row[key] for key in told] for row in drawn]
+
+
+def test_a_chip_of_another_program_or_of_a_later_time_is_refused(
+    write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = with_chip(write('chip = "chip.npz"\ntime = "1h"'))
+    command = ["sweep", str(path), "--workers", "1", "--model-root", path.anchor]
+    assert main(command) == 4
+    assert "CIM0534" in (told := capsys.readouterr().err) and "was read at 86400 s, its devices at 3600 s" in told
+    write('chip = "chip.npz"\npasses = "calibrate{method=mse}"')
+    assert main(command) == 3
+    assert "CIM0215" in (told := capsys.readouterr().err) and "facts.program" in told
