@@ -4,6 +4,13 @@ PYTHON      ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
 
+LOCKED      ?=
+
+# tools of dist, release and lock, each in an environment of its own
+BUILD  := build>=1.2,<2
+BILL   := cyclonedx-bom>=7,<8
+LOCKER := uv>=0.9,<1
+
 VENV  := .venv
 STAMP := $(VENV)/.made-from-pyproject
 BIN   := $(VENV)/bin
@@ -17,17 +24,19 @@ MAKEFLAGS   += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test check format types nightly deep mutants demo manual bench bench-scaling bench-speed zoo wheel-test clean
+.PHONY: help venv test check format types nightly deep mutants demo manual bench bench-scaling bench-speed zoo dist release lock \
+	wheel-test clean
 
 help:  ## list the targets
 	@awk -F ':.*  ## ' '/^[a-z-]+:.*  ## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
-venv: $(STAMP)  ## make the environment .venv
+venv: $(STAMP)  ## make the environment .venv; LOCKED=1 takes the versions of dev.lock
 
 $(STAMP): pyproject.toml $(wildcard backends/kernels/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cimc needs Python 3.11 or newer, this is %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
 	@echo "making the environment $(VENV) (once; a few minutes on a slow connection)"
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }
+	@test -z "$(LOCKED)" || $(BIN)/python -m pip install --quiet --require-hashes --requirement dev.lock
 	@$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
@@ -85,13 +94,30 @@ bench-speed: $(STAMP)  ## measure the interpreter against onnxruntime; BENCH_ARG
 zoo: $(STAMP)  ## compile, run and verify the networks of the onnx package at full size; BENCH_ARGS="--models NAME"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/zoo.py $(BENCH_ARGS)
 
-wheel-test:  ## build the wheel and run the suite against it in a clean environment
-	@rm -rf build/lib build/bdist.* build/wheel && mkdir -p build/wheel/away
+dist:  ## build the source archive, and the wheel from it, into dist/
+	@rm -rf dist build/lib build/bdist.*
+	@$(PYTHON) -m venv build/dist
+	@build/dist/bin/python -m pip install --quiet '$(BUILD)'
+	@build/dist/bin/python -m build --outdir dist . > build/dist.log 2>&1 || { tail -20 build/dist.log >&2; exit 1; }
+
+release: dist  ## dist, with a bill of materials (CycloneDX) of what the wheel installs, and SHA-256 sums
+	@$(PYTHON) -m venv build/release
+	@build/release/bin/python -m pip install --quiet dist/cimc-*.whl
+	@build/dist/bin/python -m pip install --quiet '$(BILL)'
+	@build/dist/bin/cyclonedx-py environment --output-reproducible --pyproject pyproject.toml --of JSON -o dist/cimc.cdx.json build/release/bin/python
+	@cd dist && sha256sum cimc* > SHA256SUMS && cat SHA256SUMS
+
+lock:  ## write anew what `make venv LOCKED=1` installs: every version and hash, for all systems and Pythons
+	@$(PYTHON) -m venv build/lock
+	@build/lock/bin/python -m pip install --quiet '$(LOCKER)'
+	@build/lock/bin/uv pip compile --quiet --universal --extra dev --generate-hashes --no-header --upgrade -o dev.lock pyproject.toml
+
+wheel-test: dist  ## run the suite against the wheel, made from the source archive, in a clean environment
+	@rm -rf build/wheel && mkdir -p build/wheel/away
 	@$(PYTHON) -m venv build/wheel/venv
-	@build/wheel/venv/bin/python -m pip wheel --quiet --no-deps --wheel-dir build/wheel .
-	@build/wheel/venv/bin/python -m pip install --quiet "$$(echo build/wheel/cimc-*.whl)[dev]"
+	@build/wheel/venv/bin/python -m pip install --quiet "$$(echo dist/cimc-*.whl)[dev]"
 	@cd build/wheel/away && ../venv/bin/pytest -q -n 2 -c ../../../pyproject.toml --rootdir ../../.. ../../../tests $(PYTEST_ARGS)
 
 clean:  ## remove the environment, builds and caches
-	@rm -rf $(VENV) build cimc.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf $(VENV) build dist cimc.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find compiler passes backends isa tests samples -name __pycache__ -type d -prune -exec rm -rf {} +
