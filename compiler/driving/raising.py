@@ -46,7 +46,8 @@ class Step:
 
 
 ROOM = Step("codes of 16 bits reach twice as far as the data", "calibrate", {"room": "2.0"})
-"""Taken with whatever is raised: its use is on unseen data, where trials on calibration data cannot see it."""
+"""Taken with whatever is raised: its use is on unseen data, where trials on calibration data cannot see it. Only where
+the bound is met without it, and not with it, it stays away."""
 FREE = (
     Step("16 bits for all that the digital unit reads", "quantise", {"digital_bits": "16"}),
     Step("16-bit taps of depthwise layers, which run twice", "im2col", {"tap_bits": "16"}),
@@ -65,15 +66,16 @@ COSTS = (
 
 @dataclass(frozen=True)
 class Choice:
-    """What is raised: options of passes, and slices of single layers."""
+    """What is raised: options of passes, and slices of single layers; with `room`, wide codes get some as well."""
 
     steps: tuple[Step, ...] = ()
     slices: tuple[Slice, ...] = ()
+    room: bool = True
 
     @property
     def every(self) -> tuple[Step, ...]:
         """The steps, and room where anything is raised."""
-        return (*self.steps, ROOM) if self.steps or self.slices else ()
+        return (*self.steps, ROOM) if self.room and (self.steps or self.slices) else self.steps
 
     def on(self, request: Request) -> Request:
         """Return a request with the choice."""
@@ -162,14 +164,17 @@ class Raised:
 def raised(path: Path, request: Request, bound: Bound) -> Raised:
     """Compile a model with what it takes to meet a bound on the first 64 samples of the calibration data.
 
-    Every trial is measured on the whole program behind it. Steps that cost no array time come first, then as many
-    slices as it takes, those that remove most noise for their array time first. Where all slices miss the bound none is
-    taken: the best program that costs no array time stays. Where the bound is met, each part is dropped again that it
-    is met without. Raises CimcError.
+    Every trial is measured on the whole program behind it. Steps that cost no array time come first, with room and then
+    without, then as many slices as it takes, those that remove most noise for their array time first. Where all slices
+    miss the bound none is taken: the best program that costs no array time stays. Where the bound is met, each part is
+    dropped again that it is met without. Raises CimcError.
     """
     trials = _Trials.of(path, request)
     before = trials.run(Choice())
     after, refused = _free(trials, before, bound), None
+    if not after.meets(bound):
+        bare = _free(trials, replace(before, choice=Choice(room=False)), bound)
+        after = bare if bare.meets(bound) else after
     if not after.meets(bound):
         after, refused = _sliced(trials, after, bound)
     if after.meets(bound):

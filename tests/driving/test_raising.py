@@ -94,6 +94,19 @@ def test_a_step_that_helps_one_output_stays_though_another_is_the_least(
     assert raised(path, REQUEST, Bound(decibels=25.0)).after.choice.steps == FREE[:1]
 
 
+@pytest.mark.parametrize(("without", "room"), [(26.0, False), (24.0, True)])
+def test_room_stays_away_only_where_the_bound_is_met_without_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch, without: float, room: bool
+) -> None:
+    def run(self: raising._Trials, choice: Choice) -> Trial:
+        decibels = 23.0 if choice.room else without
+        return Trial(choice, (FloatDistance("y", decibels if choice.steps else 20.0, 1.0, 0.1),))
+
+    monkeypatch.setattr(raising._Trials, "run", run)
+    monkeypatch.setattr(raising._Trials, "slices", lambda self, choice: [])
+    assert raised(path, REQUEST, Bound(decibels=25.0)).after.choice.room is room
+
+
 def test_trials_calibrate_once_and_once_more_with_room(layer: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
