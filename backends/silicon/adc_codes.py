@@ -7,7 +7,8 @@ import numpy as np
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.observer import Observer, Products
 from cimc.backends.noise.sources import Noise
-from cimc.backends.silicon.layer_equations import ADC, Array
+from cimc.backends.silicon.captured import ADC
+from cimc.backends.silicon.layer_equations import Array
 from cimc.isa.program import Program
 
 

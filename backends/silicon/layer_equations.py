@@ -22,6 +22,7 @@ from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.state import Write
 from cimc.backends.plan.steps import Step, Turns
 from cimc.backends.plan.walk import Plan, plan
+from cimc.backends.silicon.captured import ADC, with_layer_codes
 from cimc.isa.conductances import targets
 from cimc.isa.constants import ConstantMemory
 from cimc.isa.program import Instruction, Program
@@ -32,8 +33,6 @@ Array = NDArray[Any]
 Reals = NDArray[np.float64]
 Codes = Mapping[str, Array]
 
-ADC = ".adc"
-"""Behind a layer's name: its raw ADC codes [samples, vectors, blocks, columns]."""
 MOST = 1 << 15
 """About as many equations of a layer are kept, spread over its vectors."""
 GOLDEN = (math.sqrt(5) - 1) / 2
@@ -74,6 +73,7 @@ def layer_equations(program: Program, inputs: Codes, measured: Codes, noise: Noi
 
     Raises Refusal CIM0535 where measured codes do not fit the program.
     """
+    measured = with_layer_codes(program, measured)
     count, seen = len(next(iter(inputs.values()), range(1))), _Seen(program, measured)
     planned = _forced(program, plan(program, machine(program.meta), noise), measured, count, seen)
     Interpreter(program, noise=noise, executor="numpy", planned=planned).run(inputs, seen)

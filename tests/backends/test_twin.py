@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.chip import Array
 from cimc.backends.noise.fixed_point import FINE_BITS
@@ -14,7 +15,8 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import DEFAULTS
 from cimc.backends.silicon.adc_codes import adc_codes
 from cimc.backends.silicon.bands import layer_codes
-from cimc.backends.silicon.layer_equations import ADC, MOST, layer_equations, spread_vectors
+from cimc.backends.silicon.captured import ADC, with_layer_codes
+from cimc.backends.silicon.layer_equations import MOST, layer_equations, spread_vectors
 from cimc.backends.silicon.normal_equations import NormalEquations
 from cimc.backends.silicon.reading_back import read_back
 from cimc.backends.silicon.twin import Twin, twin
@@ -119,6 +121,54 @@ def test_drift_factors_tell_what_inputs_leave_open(new: Callable[..., Author]) -
     wanted = layer_codes(program, inputs, CHIP)[name]
     given = layer_codes(program, inputs, Noise.of_chip(estimated(program, inputs).chip))[name]
     assert np.abs(given - wanted).mean() < 0.02 * np.abs(wanted).mean()
+
+
+@pytest.mark.parametrize("turns", [1, 2])
+def test_adc_codes_alone_stand_for_a_layer_without_drift_factors(new: Callable[..., Author], turns: int) -> None:
+    program, inputs = network(new, turns=turns), codes()
+    both = measured(program, inputs)
+    alone = {only(program) + ADC: both[only(program) + ADC]}
+    assert np.array_equal(with_layer_codes(program, alone)[only(program)], both[only(program)])
+    found, wanted = (twin(program, layer_equations(program, inputs, one, None)) for one in (alone, both))
+    assert found.columns == wanted.columns
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "change", "told"),
+    [
+        (True, lambda array: array, "has ADC codes alone, and drift factors that they do not tell"),
+        (
+            False,
+            lambda array: array[:, :, :1],
+            r"shape (24, 8, 1, 4), not whole numbers [samples, vectors, 2, columns]",
+        ),
+        (False, lambda array: array * 0.5, "is of type float64"),
+    ],
+)
+def test_adc_codes_alone_that_do_not_tell_a_layer_are_refused(
+    new: Callable[..., Author], calibrated: bool, change: Callable, told: str
+) -> None:
+    program, inputs = network(new, calibrated), codes()
+    name = only(program) + ADC
+    alone = {name: change(measured(program, inputs)[name])}
+    with pytest.raises(Refusal, match="CIM0535") as refused:
+        list(layer_equations(program, inputs, alone, None))
+    assert told in str(refused.value)
+
+
+def test_what_capture_keeps_block_by_block_is_what_is_measured(new: Callable[..., Author]) -> None:
+    """A program that captures each block, and its outputs side by side as docs/formats.md says."""
+    program, inputs = network(new), codes()
+    kept = []
+    for block in range(2):
+        sketch = new(8192, array={"rows": 2 * ROWS}).port("x", (8, 2 * ROWS), 0).gain(40000, 25)
+        sketch.port("y", (8, COLUMNS), 1024, "i32", output=True)
+        asked = np.frombuffer(program.conductances, "<i2").reshape(2, ROWS, COLUMNS)[block]
+        sketch.block(0, asked.astype(int), (block, 0, 0))
+        sketch.tensor(0, (8, ROWS), block * ROWS, pitch=(0, 0, 2 * ROWS, 1)).tensor(1, (8, COLUMNS), 1024, type="i32")
+        capturing = sketch.put("capture", in_=0, out=1, block=0).program()
+        kept.append(Interpreter(capturing, noise=CHIP).run(inputs)["y"])
+    assert np.array_equal(np.stack(kept, axis=2), measured(program, inputs)[only(program) + ADC])
 
 
 def test_normal_equations_are_those_of_least_squares() -> None:
