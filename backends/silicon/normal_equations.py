@@ -1,6 +1,7 @@
 """Weighted least squares by normal equations: what is known beforehand and what equations say, added up."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,8 +30,14 @@ class NormalEquations:
         """Return the same and that row [k] times the unknowns is a value, with this variance."""
         return self + NormalEquations(np.outer(row, row) / variance, row * (value / variance))
 
+    @property
+    def mean(self) -> Reals:
+        """The mean of the unknowns, for a third of what both take."""
+        return np.asarray(np.linalg.solve(self.precision, self.moment), np.float64)
+
+    @cached_property
     def solved(self) -> tuple[Reals, Reals]:
-        """Return mean and covariance of the unknowns."""
+        """Mean and covariance of the unknowns."""
         covariance = np.asarray(np.linalg.inv(self.precision), np.float64)
         return covariance @ self.moment, covariance
 
@@ -40,7 +47,7 @@ class NormalEquations:
         Each is rounded where the equations put it once those before it are (Babai's nearest plane), the surest first:
         so errors of rounding make up for one another in what the equations have seen.
         """
-        mean, covariance = self.solved()
+        mean, covariance = self.solved
         order = np.append(len(mean) - 1, np.argsort(np.diag(covariance)[:-1], kind="stable")[::-1])
         upper = np.linalg.cholesky(self.precision[np.ix_(order, order)]).T
         off, found = np.zeros(len(mean)), mean[order]

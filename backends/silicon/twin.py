@@ -98,11 +98,10 @@ def _before(asked: Reals, spread: float) -> NormalEquations:
 def _column(one: Equations, column: int, asked: Reals, said: NormalEquations) -> tuple[Reals, ColumnEstimate]:
     """Return what the cells of a column conduct [rows], in whole codes, and how well that is known."""
     known = said
-    mean, covariance = known.solved()
     if one.calibration is not None and np.isfinite(one.calibration.sums[column]):
         for _ in range(TURNS):
-            known = _calibrated(said, one.calibration, one.slopes[:, column], column, mean)
-            mean, covariance = known.solved()
+            known = _calibrated(said, one.calibration, one.slopes[:, column], column, known.mean)
+    mean, covariance = known.solved
     whole = known.rounded()
     square = float(asked @ asked)
     gain = float(mean[:-1] @ asked) / square if square else 1.0

@@ -177,7 +177,7 @@ def test_normal_equations_are_those_of_least_squares() -> None:
     known = NormalEquations.of(np.zeros(4), np.eye(4) * 1e12)
     for row, code in zip(design, codes, strict=True):
         known = known.with_equation(row, code, 0.25)
-    mean, covariance = known.solved()
+    mean, covariance = known.solved
     np.testing.assert_allclose(mean, np.linalg.lstsq(design, codes, rcond=None)[0], rtol=1e-6)
     np.testing.assert_allclose(covariance, np.linalg.inv(design.T @ design) * 0.25, rtol=1e-6)
 
@@ -194,7 +194,7 @@ def test_whole_unknowns_are_found_where_rounding_each_alone_would_miss_them() ->
         found = known.rounded()
         assert np.array_equal(found[:-1], np.rint(found[:-1]))
         assert abs(found[-1] - 0.25) < 0.1
-        for which, one in enumerate((found[:-1], np.rint(known.solved()[0][:-1]))):
+        for which, one in enumerate((found[:-1], np.rint(known.solved[0][:-1]))):
             missed[which] += np.std(inputs @ (one - true))
     assert missed[0] < missed[1] / 4
 

@@ -1,7 +1,11 @@
 """Small damage to files: bytes turned over, words and numbers put in the place of others, lines twice or gone."""
 
+import io
 import re
 from random import Random
+from typing import Any
+
+import numpy as np
 
 TOKEN = re.compile(r'-?\d+\.\d+(?:e-?\d+)?|-?\d+|[A-Za-z_][\w.]*|"[^"\n]*"|\s+|.', re.DOTALL)
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -50,6 +54,49 @@ def text_changed(content: bytes, random: Random) -> bytes:
     for _ in range(random.choice([1, 1, 1, 2, 3])):
         _change(tokens, random)
     return "".join(tokens).encode("utf-8", "surrogateescape")
+
+
+def arrays_changed(content: bytes, random: Random) -> bytes:
+    """Return an npz of which one array is gone, doubled, of another type or shape, or has another element."""
+    with np.load(io.BytesIO(content)) as file:
+        arrays: dict[str, Any] = dict(file)
+    name, other = (random.choice(sorted(arrays)) for _ in range(2))
+    array = arrays[name]
+    if array.dtype.kind == "U" and random.random() < 0.8:
+        arrays[name] = np.array(text_changed(str(array).encode(), random).decode("utf-8", "replace"))
+    else:
+        arrays[name] = _array_changed(array, random)
+    match random.randrange(8):
+        case 0:
+            del arrays[name]
+        case 1:
+            arrays[other] = array
+        case 2:
+            arrays[name + random.choice(["0", ".", "\x1b"])] = array
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    return packed.getvalue()
+
+
+def _array_changed(array: Any, random: Random) -> Any:
+    match random.randrange(6):
+        case 0:
+            return array.ravel()[: random.randrange(array.size + 1)]
+        case 1:
+            return array[np.newaxis]
+        case 2 if array.dtype.kind != "U":
+            return array.astype(random.choice(["U4", "f2", "i1", "c8", "?"]))
+        case 3 if array.dtype.kind != "U":
+            changed = array.astype(np.float64)
+            changed.ravel()[: min(array.size, 1)] = random.choice([np.nan, np.inf, -1.0, 1e300])
+            return changed
+        case _ if array.dtype.kind in "iuf" and array.size:
+            changed = array.copy().ravel()
+            edge = random.choice(EDGES)
+            limits = np.iinfo(array.dtype) if array.dtype.kind in "iu" else np.finfo(array.dtype)
+            changed[random.randrange(array.size)] = min(max(edge, limits.min), limits.max)
+            return changed.reshape(array.shape)
+    return array
 
 
 def _change(tokens: list[str], random: Random) -> None:

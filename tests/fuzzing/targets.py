@@ -13,11 +13,11 @@ from tempfile import TemporaryDirectory
 import onnx
 from command_line.files import FILES
 from command_line.test_cases import run
-from fuzzing.mutations import bytes_changed, text_changed
+from fuzzing.mutations import arrays_changed, bytes_changed, text_changed
 from sweep.conftest import GRID, SAMPLES
 
 from cimc.backends.noise import profiles
-from cimc.isa.binary import HEADER_BYTES, SECTIONS
+from cimc.isa.binary import ALIGNMENT, HEADER_BYTES, SECTIONS
 from cimc.isa.container import load_program
 from cimc.isa.encode import encode_all
 from cimc.isa.errors import CimcError
@@ -56,6 +56,11 @@ def either(content: bytes, random: Random) -> bytes:
     return (bytes_changed if random.random() < 0.2 else text_changed)(content, random)
 
 
+def packed(content: bytes, random: Random) -> bytes:
+    """Damage the arrays of an npz, or its bytes, most of which a checksum tells."""
+    return (bytes_changed if random.random() < 0.2 else arrays_changed)(content, random)
+
+
 def without_hashes(content: bytes) -> bytes:
     """Return program text without the hashes that any damage would break."""
     text = re.sub(r"^\.(target|manifest|code) .*\n", "", content.decode(), flags=re.MULTILINE)
@@ -63,20 +68,21 @@ def without_hashes(content: bytes) -> bytes:
 
 
 def resealed(content: bytes, random: Random) -> bytes:
-    """Damage a section of a binary program, and make its checksums anew; sections stand side by side in version 1."""
+    """Damage a section of a binary program of any format version, and make its checksums anew."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "p.cimb"
         path.write_bytes(content)
         program = load_program(path)
-    code = encode_all(program.instructions)
-    sections = [to_bytes(program), code, program.constants, program.conductances]
-    chosen = random.randrange(len(sections))
+    sections = [to_bytes(program), encode_all(program.instructions), program.constants, program.conductances]
+    chosen, version = random.randrange(len(sections)), random.choice(list(ALIGNMENT))
     sections[chosen] = bytes_changed(sections[chosen], random)
-    offset, start = HEADER_BYTES, content[:8] + (1).to_bytes(4, "little") + content[12:80]
+    start, parts, end = content[:8] + version.to_bytes(4, "little") + content[12:80], list[bytes](), HEADER_BYTES
     for name, section in zip(SECTIONS, sections, strict=True):
-        start += struct.pack("<8sQQ32s", name, offset, len(section), hashlib.sha256(section).digest())
-        offset += len(section)
-    return b"".join((start, hashlib.sha256(start).digest(), *sections))
+        zeros = bytes(-end % ALIGNMENT[version])
+        start += struct.pack("<8sQQ32s", name, end + len(zeros), len(section), hashlib.sha256(section).digest())
+        parts += [zeros, section]
+        end += len(zeros) + len(section)
+    return b"".join((start, hashlib.sha256(start).digest(), *parts))
 
 
 def external() -> bytes:
@@ -103,6 +109,8 @@ def made(words: str, name: str) -> bytes:
 COMPILING = "compile {} --target ideal --no-float-check -o out.cimb"
 RUN = "--input images.npz --scale 0.0625 --limit 1"
 BANDS = "bands {folder}/digits.cimb --input {folder}/images.npz --noise pcm --seeds 2 -o {folder}/bands.npz"
+CHIP = "chip {folder}/digits.cimb --noise pcm --time 1d -o {folder}/chip.npz"
+LAYERS = "run {folder}/digits.cimb --input {folder}/images.npz --limit 1 --layers --adc -o {folder}/layers.npz"
 TRACE = "trace {folder}/digits.cimb --input {folder}/images.npz --samples 0:1 --vectors 2 -o {folder}/run.trace"
 PROFILE = Path(str(profiles.__file__)).parent / "pcm.toml"
 
@@ -167,16 +175,30 @@ TARGETS: Mapping[str, Target] = {
         Target(
             "b.npz",
             lambda: made(BANDS, "bands.npz"),
-            bytes_changed,
+            packed,
             _commands("check-silicon {} images.npz"),
             ("images.npz",),
         ),
         Target(
             "x.npz",
             FILES["images.npz"],
-            bytes_changed,
+            packed,
             _commands("run digits.cimb --input {} --limit 1 -o out.npz"),
             ("digits.cimb",),
+        ),
+        Target(
+            "c.npz",
+            lambda: made(CHIP, "chip.npz"),
+            packed,
+            _commands(f"run digits.cimb {RUN} --chip {{}} -o out.npz", "diagnose digits.cimb --chip {}"),
+            ("digits.cimb", "images.npz"),
+        ),
+        Target(
+            "l.npz",
+            lambda: made(LAYERS, "layers.npz"),
+            packed,
+            _commands(f"twin digits.cimb {RUN} --measured {{}} -o out.npz"),
+            ("digits.cimb", "images.npz"),
         ),
         Target("r.trace", lambda: made(TRACE, "run.trace"), either, _commands("trace-diff {} {}")),
     )

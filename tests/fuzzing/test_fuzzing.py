@@ -1,4 +1,4 @@
-"""Damaged files are taken or refused: no internal error, none that takes 10 s of processor time or a GiB of memory.
+"""Damaged files are taken or refused: no internal error, none that takes 10 s of a thread or a GiB of memory.
 
 Each kind of file is tried for FUZZ_SECONDS (default: half a second; `make nightly` a minute, `make deep` ten), from
 the seed FUZZ_SEED. What broke a rule once lies in corpus/, and is tried first.
@@ -35,11 +35,11 @@ def broken(target: Target, content: bytes) -> Iterator[str]:
     """Try a file; yield each rule that a command broke."""
     Path(target.name).write_bytes(content)
     for command in target.commands:
-        started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        started, before = time.thread_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         status, output = command(target.name)
         if status == INTERNAL:
             yield output
-        if time.process_time() - started > MOST_SECONDS:
+        if time.thread_time() - started > MOST_SECONDS:
             yield f"more than {MOST_SECONDS} s: {output}"
         if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before > MOST_KIB:
             yield f"more than {MOST_KIB} KiB: {output}"
