@@ -3,7 +3,6 @@
 PYTHON      ?= python3
 PYTEST_ARGS ?=
 BENCH_ARGS  ?=
-
 LOCKED      ?=
 
 # tools of dist, release and lock, each in an environment of its own

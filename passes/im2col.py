@@ -20,7 +20,7 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_digits, fit_inputs
 from cimc.passes.mixed_precision import FULL, raised_bits
-from cimc.passes.requantise import clamp_of, multipliers, offsets
+from cimc.passes.requantise import clamp_of, multipliers_and_offsets
 from cimc.passes.slices import Digits, digits_of, in_slices
 from cimc.passes.taps import fine_taps, run_of_taps
 from cimc.targets import Target
@@ -176,8 +176,8 @@ def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:
     steps = _tap_steps(graph, op, weight)
     codes = np.rint(weight / np.where(steps > 0.0, steps, 1.0)).astype(np.int64).reshape(-1, weight.shape[-1])
     added = graph.bias_of(op) / y.scale.data + y.zero.data
-    scale, shift = multipliers(x.scale.data * steps / y.scale.data, label, added=added)
-    offset = offsets(added, shift, label) - x.zero.data * codes.sum(axis=0) * scale
+    scale, offset, shift = multipliers_and_offsets(x.scale.data * steps / y.scale.data, added, label)
+    offset = offset - x.zero.data * codes.sum(axis=0) * scale
     return run_of_taps(graph, op, label, (codes, scale, offset), shift, y, op.clamp)
 
 

@@ -47,6 +47,17 @@ def multipliers(ratios: Reals, label: str, bits: int = MULTIPLIER_BITS, added: R
     return np.rint(np.ldexp(ratios, shift)).astype(np.int64), shift
 
 
+def multipliers_and_offsets(
+    ratios: Reals, added: Reals, label: str, bits: int = MULTIPLIER_BITS
+) -> tuple[Integers, Integers, int]:
+    """Return the multipliers of ratios, what is added in steps of the result as their B, and the shift of both.
+
+    Raises CimcError CIM0304 as `multipliers` and `offsets` do.
+    """
+    factors, shift = multipliers(ratios, label, bits, added)
+    return factors, offsets(added, shift, label), shift
+
+
 def _fitting(added: Reals, shift: int) -> int:
     """Return a shift, or the one by which what is added fills half of the accumulator where it would not fit."""
     largest = float(np.max(np.abs(added), initial=0.0))

@@ -10,7 +10,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.nn import ConvOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.ir.xbar import DepthwiseOp, window_of
-from cimc.passes.requantise import Integers, clamp_of, multipliers, offsets, rounding_of
+from cimc.passes.requantise import Integers, clamp_of, multipliers_and_offsets, rounding_of
 from cimc.passes.slices import PARTIAL_BITS, Digits, partial_code, rounded_sum
 
 Part = tuple[Integers, Integers, Integers]
@@ -46,8 +46,9 @@ def _parts(graph: Graph, op: ConvOp, digits: Digits) -> tuple[list[Part], int]:
     high = np.rint(codes / digits.radix).astype(np.int64)
     ratio = x.scale.data * steps / y.scale.data
     added = graph.bias_of(op) / y.scale.data
-    scales, shift = multipliers(np.stack([ratio * digits.radix, ratio]), op.label.data, added=added)
-    biases = [offsets(added, shift, op.label.data), np.zeros(len(steps), np.int64)]
+    ratios = np.stack([ratio * digits.radix, ratio])
+    scales, offset, shift = multipliers_and_offsets(ratios, added, op.label.data)
+    biases = [offset, np.zeros(len(steps), np.int64)]
     taps = [high, codes - digits.radix * high]
     return [
         (own, scale, offset - x.zero.data * own.sum(axis=0) * scale)

@@ -36,13 +36,19 @@ def with_layer_codes(program: Program, measured: Codes) -> Codes:
     return found
 
 
-def _layer_codes(program: Program, one: Instruction, name: str, codes: NDArray[Any]) -> NDArray[np.int64]:
+def epilogue_constants(program: Program, one: Instruction, columns: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the multipliers [blocks, columns] and offsets [columns] of an mvm, as its constants hold them."""
     constants, blocks = ConstantMemory(program.constants), len(blocks_streamed(one))
+    scales = constants.read(one["scale"], "i32", blocks * columns).reshape(blocks, columns)
+    return scales.astype(np.int64), constants.read(one["bias"], "i64", columns)
+
+
+def _layer_codes(program: Program, one: Instruction, name: str, codes: NDArray[Any]) -> NDArray[np.int64]:
+    blocks = len(blocks_streamed(one))
     if codes.dtype.kind not in "iu" or codes.ndim != 4 or codes.shape[2] != blocks:
         found = f"is of type {codes.dtype} and shape {codes.shape}"
         rule = f"measured layer {name + ADC!r} {found}, not whole numbers [samples, vectors, {blocks}, columns]"
         raise Refusal("CIM0535", rule, "measure the program and inputs that are given")
-    columns = codes.shape[3]
-    scales = constants.read(one["scale"], "i32", blocks * columns).reshape(blocks, columns).astype(np.int64)
-    sums = (codes.astype(np.int64) * scales).sum(axis=2) + constants.read(one["bias"], "i64", columns)
+    scales, offset = epilogue_constants(program, one, codes.shape[3])
+    sums = (codes.astype(np.int64) * scales).sum(axis=2) + offset
     return np.clip(half_even(sums, 1 << one["shift"]), one["low"], one["high"])

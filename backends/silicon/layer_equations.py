@@ -22,7 +22,7 @@ from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.state import Write
 from cimc.backends.plan.steps import Step, Turns
 from cimc.backends.plan.walk import Plan, plan
-from cimc.backends.silicon.captured import ADC, with_layer_codes
+from cimc.backends.silicon.captured import ADC, epilogue_constants, with_layer_codes
 from cimc.isa.conductances import targets
 from cimc.isa.constants import ConstantMemory
 from cimc.isa.program import Instruction, Program
@@ -261,9 +261,9 @@ def _calibrations(
 
 def _factors(program: Program, one: Instruction, codes: Reals, own: Reals) -> Reals:
     """Return the drift factors [blocks, cols] that join codes of ADCs and of the layer, nan where they say nothing."""
-    constants, (_, count, cols) = ConstantMemory(program.constants), codes.shape
-    scaled = codes * constants.read(one["scale"], "i32", count * cols).reshape(count, cols)
-    wanted = own * 2.0 ** one["shift"] - constants.read(one["bias"], "i64", cols)
+    _, count, cols = codes.shape
+    scales, offset = epilogue_constants(program, one, cols)
+    scaled, wanted = codes * scales, own * 2.0 ** one["shift"] - offset
     usable = (own > one["low"]) & (own < one["high"])
     found = np.full((count, cols), np.nan)
     for column in range(cols):
@@ -285,13 +285,11 @@ def _of_codes(
 ) -> Equations:
     """Return the equations of a layer's own codes, taken back to the mean LSB of its blocks."""
     one, cols = program.instructions[index], blocks[0].cols
-    constants = ConstantMemory(program.constants)
-    scales = constants.read(one["scale"], "i32", len(blocks) * cols).reshape(len(blocks), cols).astype(np.float64)
+    multipliers, offset = epilogue_constants(program, one, cols)
     numbers = blocks_streamed(one)
-    scales *= np.stack([seen.factors.get(number, np.ones(cols)) for number in numbers])
+    scales = multipliers * np.stack([seen.factors.get(number, np.ones(cols)) for number in numbers])
     mean = scales.mean(axis=0)
     mean = np.where(np.abs(mean) > 0, mean, 1)
-    offset = constants.read(one["bias"], "i64", cols)
     found = (codes * 2.0 ** one["shift"] - offset) / mean
     each = zip(blocks, slopes, scales, strict=True)
     weights = [np.broadcast_to(slope * scale / mean, (block.rows, cols)) for block, slope, scale in each]

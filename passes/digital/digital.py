@@ -17,8 +17,7 @@ from cimc.passes.digital import matrices
 from cimc.passes.digital.strided import dense, strided, transposed
 from cimc.passes.requantise import (
     clamp_of,
-    multipliers,
-    offsets,
+    multipliers_and_offsets,
     quantised,
     quotient_multiplier,
     rounding_of,
@@ -57,9 +56,9 @@ def _clamped(op: Any) -> Mapping[str, Attribute]:
 
 def _with_zero(op: nn.Computed, ratios: NDArray[np.float64]) -> tuple[NDArray[np.int64], int, int]:
     """Return the multipliers of ratios, their shift, and the zero point of the result as part of B."""
-    label, zero = op.label.data, np.array(float(code_of(op.out).zero.data))
-    factors, shift = multipliers(ratios, label, added=zero)
-    return factors, shift, int(offsets(zero, shift, label))
+    zero = np.array(float(code_of(op.out).zero.data))
+    factors, offset, shift = multipliers_and_offsets(ratios, zero, op.label.data)
+    return factors, shift, int(offset)
 
 
 def _affine_constants(
@@ -67,9 +66,8 @@ def _affine_constants(
 ) -> Mapping[str, Attribute]:
     x, y = code_of(op.operands[0]), code_of(op.out)
     added = bias / y.scale.data + y.zero.data
-    factors, shift = multipliers(scale * x.scale.data / y.scale.data, op.label.data, added=added)
-    offset = offsets(added, shift, op.label.data) - x.zero.data * factors
-    return rounding_of(graph, op.label.data, factors, offset, shift)
+    factors, offset, shift = multipliers_and_offsets(scale * x.scale.data / y.scale.data, added, op.label.data)
+    return rounding_of(graph, op.label.data, factors, offset - x.zero.data * factors, shift)
 
 
 def _requantise(graph: Graph, op: nn.RequantiseOp) -> Made:

@@ -12,7 +12,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import CodeType, code_of, shape_of
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, MULTIPLIER_BITS, NORM_BITS, ROOT_BITS
-from cimc.passes.requantise import clamp_of, multipliers, offsets, stored
+from cimc.passes.requantise import clamp_of, multipliers_and_offsets, stored
 
 MOST_FRACTION = 15
 """Bits of fraction that epsilon has under the root: 4^-15 of a squared step is far below what 16-bit codes can tell."""
@@ -29,8 +29,8 @@ def matmul(graph: Graph, op: nn.MatMulOp) -> Made:
     zero = np.array(float(y.zero.data))
     reach = shape_of(op.a)[-1] * _largest(a) * _largest(b)
     for bits in range(MULTIPLIER_BITS, FEWEST_MULTIPLIER_BITS - 1, -1):
-        factors, shift = multipliers(ratio, label, bits, zero)
-        bias = int(offsets(zero, shift, label))
+        factors, offset, shift = multipliers_and_offsets(ratio, zero, label, bits)
+        bias = int(offset)
         if reach * int(factors[0]) + abs(bias) < ACCUMULATOR_LIMIT:
             properties = integers(za=a.zero.data, zb=b.zero.data, m=int(factors[0]), bias=bias, shift=shift)
             return _made(xbar.MatMulOp, op, **properties)
@@ -55,8 +55,7 @@ def norm(graph: Graph, op: nn.NormOp) -> Made:
         raise _broken(op, rule, "shorter vectors, or values that are large against epsilon")
     scale, bias = (graph.weights.reals(ref) for ref in (op.scale, op.bias))
     added = bias / y.scale.data + y.zero.data
-    factors, shift = multipliers(scale / y.scale.data / (1 << NORM_BITS), label, added=added)
-    offset = offsets(added, shift, label)
+    factors, offset, shift = multipliers_and_offsets(scale / y.scale.data / (1 << NORM_BITS), added, label)
     tables: dict[str, Attribute] = {
         "epsilon": graph.weights.add(f"{label}.epsilon", np.array([round(epsilon * 4**fraction)], np.int64)),
         "scale": graph.weights.add(f"{label}.scale", factors.astype(np.int32)),
