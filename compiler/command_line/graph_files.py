@@ -1,5 +1,6 @@
 """Graphs as files: IR text, and its large weights beside it."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +14,9 @@ from cimc.isa.atomic import write_files
 from cimc.isa.errors import CimcError
 from cimc.isa.opening import read_regular
 
+MOST_PROBLEMS = 100
+"""How many problems of a text are told one by one."""
+
 
 def write_graph(graph: Graph, path: Path) -> None:
     """Write IR text to `path` and, where it has large weights, those beside it."""
@@ -22,6 +26,13 @@ def write_graph(graph: Graph, path: Path) -> None:
     files = {weights_beside(path): [to_bytes(large)]} if large else {}
     with writing(path):
         write_files({**files, path: [print_graph(graph).encode()]})
+
+
+def _few(problems: Sequence[str]) -> Iterator[str]:
+    """Yield the first problems, and how many more there are: a text of others can have a hundred thousand."""
+    yield from problems[:MOST_PROBLEMS]
+    if len(problems) > MOST_PROBLEMS:
+        yield f"{len(problems) - MOST_PROBLEMS:,} more problems"
 
 
 def read_graph(path: Path) -> Graph:
@@ -47,5 +58,7 @@ def read_graph(path: Path) -> Graph:
         reason = str(error) or type(error).__name__
         raise fail("CIM0306", f"{path}: not IR: {reason}", hint="write it with --compile-to") from None
     if problems:
-        raise DiagnosticError([d for problem in problems for d in fail("CIM0306", f"{path}: {problem}").diagnostics])
+        raise DiagnosticError(
+            [d for problem in _few(problems) for d in fail("CIM0306", f"{path}: {problem}").diagnostics]
+        )
     return replace(graph, digest=sha256(print_graph(graph).encode()).hexdigest())

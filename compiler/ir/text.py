@@ -11,13 +11,10 @@ from dataclasses import dataclass, replace
 from io import StringIO
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import Builtin, BytesAttr, StringAttr, UnknownLoc
+from xdsl.dialects.builtin import BytesAttr, ModuleOp, StringAttr, UnknownLoc
 from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl.parser import Parser
-from xdsl.parser.generic_parser import ParserState
 from xdsl.printer import Printer
-from xdsl.utils.lexer import Input, Position
-from xdsl.utils.mlir_lexer import MLIRLexer
+from xdsl.utils.lexer import Position
 
 from cimc.ir.attributes import text
 from cimc.ir.graph import Graph
@@ -25,12 +22,15 @@ from cimc.ir.inline import InlineWeight, inlined
 from cimc.ir.location import named
 from cimc.ir.loop import Loops
 from cimc.ir.nn import Codes, Computed, Nn, OutputOp
+from cimc.ir.tokens import RememberingParser
 from cimc.ir.types import CodeType, WeightRef, tensor_of
 from cimc.ir.weights import WeightStore
 from cimc.ir.xbar import Xbar
 
 _NAME = re.compile(r"[A-Za-z_$.-][\w$.-]*", re.ASCII)
 """Labels that can name a result; numbers name results without a label."""
+_NOT_OURS = frozenset({"affine_map", "affine_set", "dense", "dense_resource", "opaque", "strided"})
+"""Attributes that xDSL's parser knows and that cost most of what a text can cost."""
 WIDE = 60
 """Columns behind which a sparse text puts the next attribute on a line of its own."""
 
@@ -48,10 +48,11 @@ FULL = _Style({}, {}, math.inf)
 
 
 def context() -> Context:
-    """Return a context that knows every dialect of ours and no other."""
+    """Return a context that knows modules and every dialect of ours, and no other."""
     result = Context()
-    for dialect in (Builtin, Codes, Nn, Loops, Xbar):
+    for dialect in (Codes, Nn, Loops, Xbar):
         result.load_dialect(dialect)
+    result.load_op(ModuleOp)
     result.load_attr_or_type(InlineWeight)
     return result
 
@@ -148,20 +149,14 @@ class _Printer(Printer):
             self.print_attribute(op.location)
 
 
-class _Lexer(MLIRLexer):
-    """Reads strings in linear time: xDSL's own pattern tries every way to split a string that has no end."""
-
-    _unescaped_characters_regex = re.compile(r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"')
-
-
-class _Parser(Parser):
-    """Keeps the weights that stand inline, and fills in labels and locations that are left out."""
+class _Parser(RememberingParser):
+    """Keeps the weights that stand inline, fills in labels and locations left out, and refuses what no IR has."""
 
     def __init__(self, source: str, name: str) -> None:
-        super().__init__(context(), "", name)
-        self._parser_state = ParserState(_Lexer(Input(source, name)))
+        super().__init__(context(), source, name)
         self.weights = WeightStore()
         self._names: dict[SSAValue, str] = {}
+        self._module_begun = False
 
     def parse_optional_attribute(self) -> Attribute | None:
         start = self.pos
@@ -176,10 +171,24 @@ class _Parser(Parser):
     def parse_operation(self) -> Operation:
         start = self.pos
         op = super().parse_operation()
+        self._refuse_second_module(op, start)
         self._take_name(op)
         if isinstance(op, Computed | OutputOp):
             self._fill_in(op, start)
         return op
+
+    def _refuse_second_module(self, op: Operation, start: Position) -> None:
+        if isinstance(op, ModuleOp) and self._module_begun:
+            self.raise_error("a text is one module at most, and a module holds no other", start)
+        self._module_begun |= isinstance(op, ModuleOp)
+
+    def _parse_optional_builtin_parametrized_attr(self) -> Attribute | None:
+        word = self._current_token.text
+        if word in _NOT_OURS:
+            self.raise_error(
+                f"no operation has an attribute {word}: weights stand in #{InlineWeight.name} or beside the text"
+            )
+        return super()._parse_optional_builtin_parametrized_attr()
 
     def _take_name(self, op: Operation) -> None:
         """Note the name of an operation's result, and drop it: equal graphs must print as equal text."""
