@@ -15,69 +15,11 @@ from cimc.command_line import main
 from cimc.ir.tokens import Lexer
 from cimc.isa.errors import INVALID
 
-MARKS = [
-    r"->",
-    r"-",
-    r"--",
-    r"...",
-    r"..",
-    r".",
-    r":",
-    r",",
-    r"=",
-    r">",
-    r"<",
-    r"{",
-    r"{-",
-    r"{-#",
-    r"#-}",
-    r"#",
-    r"#-",
-    r"}",
-    r"(",
-    r")",
-    r"[",
-    r"]",
-    r"?",
-    r"+",
-    r"/",
-    r"*",
-    r"|",
-    r"//",
-    r"'",
-    r";",
-    r"~",
-]
-WORDS = [
-    r"a",
-    r"_b",
-    r"c$.d",
-    r"é",
-    r"aé",
-    r"i8",
-    r"x1x2",
-    r"%a",
-    r"%0",
-    r"%0a",
-    r"%-x",
-    r"%é",
-    r"#a",
-    r"#0",
-    r"^b0",
-    r"!c",
-    r"!1",
-    r"@a",
-    r'@"b"',
-    r"@",
-    r'"s"',
-    r'"s\n"',
-    r'"\ff"',
-    r'"é"',
-    r'"\q"',
-    r'"',
-]
+MARKS = ["->", "--", "..", "...", "{-", "{-#", "#-}", "#-", "//", *"-.:,=><{#}()[]?+/*|';~"]
+NAMES = ["%a", "%0", "%0a", "%-x", "%é", "#a", "#0", "^b0", "!c", "!1", "@", "@a", '@"b"']
+WORDS = ["a", "_b", "c$.d", "é", "aé", "i8", "x1x2", '"', '"s"', r'"s\n"', r'"\ff"', '"é"', r'"\q"']
 NUMBERS = ["0", "01", "0x", "0x1F", "0xi32", "1.", "1.5", "1.5e3", "1.e", "1.e-7", "2e5", "٣"]
-PIECES = [*MARKS, *WORDS, *NUMBERS, " ", "\n", "\t", "\f", "// x\n"]
+PIECES = [*MARKS, *NAMES, *WORDS, *NUMBERS, " ", "\n", "\t", "\f", "// x\n"]
 
 
 def tokens(lexer: MLIRLexer) -> list[object]:
