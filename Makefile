@@ -23,7 +23,7 @@ MAKEFLAGS   += --no-print-directory
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help venv test check format types nightly deep mutants demo manual bench bench-scaling bench-speed zoo dist release lock \
+.PHONY: help venv test check format types nightly deep mutants demo manual bench bench-scaling bench-speed bench-limits zoo dist release lock \
 	wheel-test clean
 
 help:  ## list the targets
@@ -89,6 +89,9 @@ bench-scaling: $(STAMP)  ## measure compile time and memory over model size; BEN
 
 bench-speed: $(STAMP)  ## measure the interpreter against onnxruntime; BENCH_ARGS="--models FOLDER" for real models
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/speed.py $(BENCH_ARGS)
+
+bench-limits: $(STAMP)  ## what the kernels' instructions can do at most here, and where the time goes; BENCH_ARGS="--models FOLDER"
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/limits.py $(BENCH_ARGS)
 
 zoo: $(STAMP)  ## compile, run and verify the networks of the onnx package at full size; BENCH_ARGS="--models NAME"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/zoo.py $(BENCH_ARGS)

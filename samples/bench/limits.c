@@ -1,0 +1,118 @@
+/* What this core can do at most, for limits.py: a line "level what count_per_s" each, of the kernels' own operations. */
+#include "native.c"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { REPEATS = 7, WIDE = 8, COLUMNS = 64, FAR = 1 << 26 };
+
+static volatile int32_t sink;
+
+#if defined(__x86_64__)
+#define REGISTER "+v"
+#else
+#define REGISTER "+w"
+#endif
+
+static double seconds(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* Print the most that any repeat made a second. */
+static void print_fastest(const char *level, const char *what, int64_t (*work)(void)) {
+    double most = 0;
+    for (int i = 0; i < REPEATS; i++) {
+        const double start = seconds();
+        const int64_t count = work();
+        const double rate = (double)count / (seconds() - start);
+        most = rate > most ? rate : most;
+    }
+    printf("%s %s %.4g\n", level, what, most);
+}
+
+/* Multiply-adds, and square roots, of a level: as many chains as hide what one operation waits for, all in registers.
+ * The empty assembly keeps the compiler from doing equal work once. */
+#define LIMITS(name, flags, lanes)                                                                                     \
+    flags static int64_t limit_dots_##name(void) {                                                                           \
+        Ints_##name sum[WIDE] = {{0}}, weights = {3, 5};                                                               \
+        for (int32_t i = 0; i < 1 << 22; i++) {                                                                        \
+            for (int n = 0; n < WIDE; n++) {                                                                           \
+                __asm__ volatile("" : REGISTER(weights));                                                          \
+                sum[n] = dot_##name(sum[n], 0x30005, weights);                                                         \
+            }                                                                                                          \
+        }                                                                                                              \
+        for (int n = 1; n < WIDE; n++) sum[0] += sum[n];                                                               \
+        sink = sum[0][0];                                                                                              \
+        return ((int64_t)WIDE << 22) * lanes * 2;                                                                      \
+    }                                                                                                                  \
+    flags static int64_t limit_roots_##name(void) {                                                                          \
+        Doubles_##name sum = {0}, value = {3, 5};                                                                      \
+        for (int32_t i = 0; i < 1 << 21; i++) {                                                                        \
+            __asm__ volatile("" : REGISTER(value));                                                                        \
+            sum += root_##name(value);                                                                                 \
+        }                                                                                                              \
+        sink = (int32_t)sum[0];                                                                                        \
+        return ((int64_t)1 << 21) * lanes / 2;                                                                         \
+    }
+
+#if defined(__x86_64__)
+LIMITS(avx2, __attribute__((target("avx2,fma"))), 8)
+LIMITS(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), 16)
+LIMITS(vnni, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), 16)
+#else
+LIMITS(plain, , 4)
+#endif
+
+/* Random words of Philox alone. */
+static int64_t words(void) {
+    uint32_t found[8], all = 0;
+    for (uint64_t i = 0; i < 1 << 18; i++) {
+        philox(i, 1, 2, 3, 4, found);
+        for (int n = 0; n < 8; n++) all ^= found[n];
+    }
+    sink = (int32_t)all;
+    return 8 << 18;
+}
+
+/* Words and what the table makes of them. */
+static int64_t variables(void) {
+    static int32_t cells[31 * 32 * 2];
+    const Noise noise = {.normals = cells};
+    double z[COLUMNS];
+    for (int64_t i = 0; i < 1 << 15; i++) {
+        normals(&noise, 0, i, 0, COLUMNS, z);
+        sink = (int32_t)z[0];
+    }
+    return (int64_t)COLUMNS << 15;
+}
+
+static int64_t copied(int64_t size, int times) {
+    static char *from, *to;
+    if (!from) from = calloc(FAR, 1), to = calloc(FAR, 1);
+    for (int i = 0; i < times; i++) {
+        memcpy(to, from, (size_t)size);
+        sink = to[i];
+    }
+    return size * times;
+}
+static int64_t near(void) { return copied(1 << 15, 1 << 14); }
+static int64_t far(void) { return copied(FAR, 4); }
+
+int main(void) {
+    const int levels = cimc_levels();
+#if defined(__x86_64__)
+    if (levels > 1) print_fastest("avx2", "dots", limit_dots_avx2), print_fastest("avx2", "roots", limit_roots_avx2);
+    if (levels > 2) print_fastest("avx512", "dots", limit_dots_avx512), print_fastest("avx512", "roots", limit_roots_avx512);
+    if (levels > 3) print_fastest("vnni", "dots", limit_dots_vnni), print_fastest("vnni", "roots", limit_roots_vnni);
+#else
+    if (levels > 0) print_fastest("plain", "dots", limit_dots_plain), print_fastest("plain", "roots", limit_roots_plain);
+#endif
+    print_fastest("any", "words", words);
+    print_fastest("any", "normals", variables);
+    print_fastest("any", "near", near);
+    print_fastest("any", "far", far);
+    return 0;
+}
