@@ -5,6 +5,7 @@ What parsing does not need is imported where it is used: `cimc --help` stays fas
 
 import argparse
 import contextlib
+import gc
 import os
 import sys
 import warnings
@@ -19,11 +20,15 @@ from cimc.isa.errors import INTERRUPTED, USAGE, CimcError, CimcWarning
 if TYPE_CHECKING:
     from cimc.command_line.forms import Form
 
+NEW_OBJECTS = 50_000
+"""So many objects are made before garbage is looked for: operations refer to each other, and all are looked through."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status, 0 or one of cimc.isa.errors."""
     # Work is spread over images and layers, on threads of ours: more threads inside each product only get in their way.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    gc.set_threshold(NEW_OBJECTS)
     if arguments is None:
         attend()
     given = sys.argv[1:] if arguments is None else list(arguments)

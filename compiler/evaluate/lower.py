@@ -103,10 +103,11 @@ def lower(
 def _shown(graph: Graph, values: Collection[str], codes: bool) -> dict[Operation, str]:
     """Return the operations whose values become outputs and the names of those; of equal labels the last is meant."""
     labelled = {op.label.data: op for op in graph.operations if isinstance(op, nn.Computed)}
+    asked = frozenset(values)
     for label in values:
         if label not in labelled:
             raise fail("CIM0306", f"no operation of the graph computes a value labelled '{label}'")
-    chosen = (op for label, op in labelled.items() if label in values or (codes and is_quantised(op.out)))
+    chosen = (op for label, op in labelled.items() if label in asked or (codes and is_quantised(op.out)))
     return {op: value_name(op.label.data) for op in chosen}
 
 
