@@ -71,7 +71,7 @@ def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
     units = units_of(network, measure(network.weights))
     state = _through(run, plan, units, progress)
     judge = Judge(network, request, plan.settings, plan.noises, held, given, _taught(network, held))
-    candidates = _candidates(network, state, units)
+    candidates = _candidates(network, real(state.done, units), plan.settings.runs)
     verdicts = [judge.verdict(name, weights) for name, weights in candidates.items()]
     best = chosen(verdicts, plan.bound, held.count)
     graph = network.with_weights(candidates[best.name]) if best else None
@@ -92,7 +92,7 @@ def _through(run: Run, plan: Plan, units: Weights, progress: Callable[[int, floa
         state = behind
         done = int(state.step)
         progress(done, loss)
-        if done % plan.settings.measure == 0 or done == plan.settings.steps:
+        if done % plan.settings.measure == 0 or done == plan.settings.all_steps:
             checkpoint.save(plan.kept, state, mark)
     return state
 
@@ -103,10 +103,10 @@ def _facts(plan: Plan) -> dict[str, Any]:
     return {**facts, "settings": asdict(plan.settings), "noise": chips, "seed": plan.seed}
 
 
-def _candidates(network: Network, state: State, units: Weights) -> dict[str, dict[str, Any]]:
-    """Return the start, the average of the run, and means of the two of four parts: they keep more without noise."""
+def _candidates(network: Network, total: Weights, runs: int) -> dict[str, dict[str, Any]]:
+    """Return the start, the mean of all runs, and means of the two of four parts: they keep more without noise."""
     start = network.weights
-    trained = {key: np.asarray(value) for key, value in real(state.average, units).items()}
+    trained = {key: np.asarray(value) / np.float32(runs) for key, value in total.items()}
     return {
         "start": dict(start),
         "trained": trained,

@@ -28,17 +28,21 @@ TYPICAL_SHARE = 0.25
 
 
 class State(NamedTuple):
-    """All that a run carries from step to step; `step` is the next one."""
+    """What is carried from step to step; `step` is the next one, `done` the sum of the averages of ended runs."""
 
     step: Any
     weights: Any
     average: Any
     optimiser: Any
+    done: Any
 
 
 @dataclass(frozen=True)
 class Run:
-    """A training run. `measure` asks the compiler for the facts of some weights; times are those of `tables`."""
+    """Training, in one run or several; times are those of `tables`.
+
+    `measure` asks the compiler for the facts of some weights.
+    """
 
     network: Network
     settings: Settings
@@ -49,8 +53,9 @@ class Run:
 
     def begin(self, units: Weights) -> State:
         """Return the state of the first step: weights in units of their columns."""
-        weights = {key: jnp.asarray(array / units[key]) for key, array in self.network.weights.items()}
-        return State(jnp.zeros((), jnp.int32), weights, weights, self._adam.init(weights))
+        weights = self._start(units)
+        none = jax.tree.map(jnp.zeros_like, weights)
+        return State(jnp.zeros((), jnp.int32), weights, weights, self._adam.init(weights), none)
 
     def steps(self, state: State, units: Weights) -> Iterator[tuple[State, float]]:
         """Yield the state behind every step, and its loss. Facts are measured anew every `settings.measure` steps.
@@ -60,7 +65,7 @@ class Run:
         facts: ArrayFacts | None = None
         compiled: Any = None
         turns = self.settings.turns
-        for step in range(int(state.step), self.settings.steps):
+        for step in range(int(state.step), self.settings.all_steps):
             if facts is None or step % self.settings.measure == 0:
                 facts = self.measure(real(state.weights, units))
                 compiled = compiled or jax.jit(partial(self._step, Objective(self.network, self.settings, facts)))
@@ -70,7 +75,18 @@ class Run:
             key = jax.random.fold_in(jax.random.key(self.seed), step)
             arrays = drawn.inputs, drawn.labels, facts.converters, table
             state, loss = compiled(state, units, self.network.weights, *arrays, key, refit)
+            if (step + 1) % self.settings.steps == 0:
+                state = self._behind_run(state, units, (step + 1) // self.settings.steps)
             yield state, float(loss)
+
+    def _start(self, units: Weights) -> dict[str, Array]:
+        return {key: jnp.asarray(array / units[key]) for key, array in self.network.weights.items()}
+
+    def _behind_run(self, state: State, units: Weights, runs: int) -> State:
+        """Return the state from which the next of the runs begins: the mean of the start and the `runs` behind it."""
+        done = jax.tree.map(jnp.add, state.done, state.average)
+        mean = jax.tree.map(lambda start, total: (start + total) / (runs + 1), self._start(units), done)
+        return State(state.step, mean, mean, self._adam.init(mean), done)
 
     @property
     def _adam(self) -> Any:
@@ -97,7 +113,7 @@ class Run:
         weights = optax.apply_updates(state.weights, updates)
         kept = self.settings.average
         average = jax.tree.map(lambda old, new: kept * old + (1.0 - kept) * new, state.average, weights)
-        return State(state.step + 1, weights, average, optimiser), found
+        return State(state.step + 1, weights, average, optimiser, state.done), found
 
 
 def _rate(settings: Settings, step: Array) -> Array:

@@ -22,10 +22,13 @@ class Settings:
     `objective` says what outputs are: classes, or values. Samples are mixed in pairs with probability `mix`, moved by
     up to `shift` places along their first axis and `across` along their second (never along the last), mirrored along
     the second with `flip` 1, disturbed by up to `jitter` standard deviations, and offset by `offset` of them, the same
-    along the whole first axis. Weights are averaged with the factor `average` a step. Facts of the compiler are
-    measured anew every `measure` steps. The share `hold` of the data is kept back, and `chips` chips judge on it.
+    along the whole first axis. Weights are averaged with the factor `average` a step. `runs` runs of `steps` steps
+    follow each other, each from the mean of the start and the runs before; their mean is what was trained. Facts of the
+    compiler are measured anew every `measure` steps. The share `hold` of the data is kept back, and `chips` chips judge
+    on it.
     """
 
+    runs: int = 1
     steps: int = 600
     batch: int = 48
     rate: float = 0.004
@@ -47,15 +50,20 @@ class Settings:
     chips: int = 4
 
     @property
+    def all_steps(self) -> int:
+        """Steps of all runs."""
+        return self.runs * self.steps
+
+    @property
     def turns(self) -> tuple[str, ...]:
         """The compensations of steps, in turn."""
         return tuple(self.modes.split(","))
 
 
 BOUNDS = {
-    "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0), "noise": (0.0, 100.0), "feature": (0.0, 1e6),
-    "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0), "shift": (0, 10**4), "across": (0, 10**4),
-    "flip": (0, 1), "jitter": (0.0, 100.0), "offset": (0.0, 100.0), "average": (0.0, 0.999999),
+    "runs": (1, 1000), "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0), "noise": (0.0, 100.0),
+    "feature": (0.0, 1e6), "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0), "shift": (0, 10**4),
+    "across": (0, 10**4), "flip": (0, 1), "jitter": (0.0, 100.0), "offset": (0.0, 100.0), "average": (0.0, 0.999999),
     "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
 }  # fmt: skip
 """The least and the most that a number may be."""

@@ -61,6 +61,24 @@ def test_a_run_repeats_itself_and_goes_on_where_it_stopped(tmp_path: Path) -> No
         checkpoint.restored(tmp_path / "kept.npz", last, "another run")
 
 
+def test_a_run_begins_at_the_mean_of_the_start_and_the_runs_before() -> None:
+    data, network = samples(60, 12), Network(perceptron(12, 4))
+    found = facts(perceptron(12, 4), data)
+    targets = np.arange(509, dtype=np.float32)
+    settings = replace(SETTINGS, runs=2, steps=2, average=0.5)
+    run = Run(network, settings, Data(data), 5, [DeviceTable(targets, 0.0 * targets)], lambda weights: found)
+    units = units_of(network, found)
+    begun = run.begin(units)
+    first, between, third, last = [state for state, _ in run.steps(begun, units)]
+    for key, start in begun.weights.items():
+        assert np.array_equal(first.done[key], 0.0 * start)
+        average = np.asarray(between.done[key])
+        assert not np.array_equal(average, start)
+        np.testing.assert_allclose(between.weights[key], (start + average) / 2.0, rtol=1e-6)
+        assert np.array_equal(third.done[key], average)
+        assert not np.array_equal(last.done[key], average)
+
+
 @pytest.mark.nightly
 def test_a_stopped_run_goes_on_to_the_same_verdicts(tmp_path: Path) -> None:
     whole = train(plan(tmp_path), lambda done, loss: None)
