@@ -18,6 +18,7 @@ from cimc.training import checkpoint
 from cimc.training.array_facts import ArrayFacts, measured
 from cimc.training.batches import Data, split
 from cimc.training.chip import DeviceTable
+from cimc.training.equalise import Equaliser, equalised, groups_of
 from cimc.training.judging import Judge, Verdict, chosen
 from cimc.training.network import Network, Weights
 from cimc.training.optimise import Run, State, real, units_of
@@ -60,22 +61,34 @@ class Trained:
 
 def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
     """Train, judge and choose; `progress` is told the steps done and the loss. Raises CimcError."""
-    network = Network(plan.graph)
+    came = Network(plan.graph)
     given, held = split(plan.data, plan.settings.hold, plan.seed)
     request = replace(plan.request, data=lambda shapes: given.first(MEASURED).inputs)
 
     def measure(weights: Weights) -> ArrayFacts:
-        return measured(network.with_weights(weights), request)
+        return measured(came.with_weights(weights), request)
 
-    run = Run(network, plan.settings, given, plan.seed, _tables(plan), measure)
+    tables = _tables(plan)
+    network = _equalised(came, plan.settings, given, tables[0], measure)
+    run = Run(network, plan.settings, given, plan.seed, tables, measure)
     units = units_of(network, measure(network.weights))
     state = _through(run, plan, units, progress)
     judge = Judge(network, request, plan.settings, plan.noises, held, given, _taught(network, held))
-    candidates = _candidates(network, real(state.done, units), plan.settings.runs)
+    candidates = {"start": dict(came.weights), **_candidates(network, real(state.done, units), plan.settings)}
     verdicts = [judge.verdict(name, weights) for name, weights in candidates.items()]
     best = chosen(verdicts, plan.bound, held.count)
     graph = network.with_weights(candidates[best.name]) if best else None
     return Trained(graph, best, verdicts, held.count)
+
+
+def _equalised(
+    came: Network, settings: Settings, data: Data, table: DeviceTable, measure: Callable[[Weights], ArrayFacts]
+) -> Network:
+    """Return the network that training begins with, its own teacher: scales are moved where settings say so."""
+    if not settings.equalise:
+        return came
+    equaliser = Equaliser(came, groups_of(came), measure(came.weights), table)
+    return Network(came.with_weights(equalised(equaliser, data.first(MEASURED).inputs, settings.equalise)))
 
 
 def _tables(plan: Plan) -> list[DeviceTable]:
@@ -103,16 +116,17 @@ def _facts(plan: Plan) -> dict[str, Any]:
     return {**facts, "settings": asdict(plan.settings), "noise": chips, "seed": plan.seed}
 
 
-def _candidates(network: Network, total: Weights, runs: int) -> dict[str, dict[str, Any]]:
-    """Return the start, the mean of all runs, and means of the two of four parts: they keep more without noise."""
-    start = network.weights
-    trained = {key: np.asarray(value) / np.float32(runs) for key, value in total.items()}
+def _candidates(network: Network, total: Weights, settings: Settings) -> dict[str, dict[str, Any]]:
+    """Return the mean of all runs, and means of it and of where they began: those keep more without noise."""
+    begun = network.weights
+    trained = {key: np.asarray(value) / np.float32(settings.runs) for key, value in total.items()}
+    equalised = {"equalised": dict(begun)} if settings.equalise else {}
     return {
-        "start": dict(start),
+        **equalised,
         "trained": trained,
-        "mean, one part trained": _mixed(start, trained, 0.25),
-        "mean": _mixed(start, trained, 0.5),
-        "mean, three parts trained": _mixed(start, trained, 0.75),
+        "mean, one part trained": _mixed(begun, trained, 0.25),
+        "mean": _mixed(begun, trained, 0.5),
+        "mean, three parts trained": _mixed(begun, trained, 0.75),
     }
 
 

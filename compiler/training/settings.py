@@ -15,19 +15,21 @@ OBJECTIVES = ("classes", "values")
 class Settings:
     """What a training run does; --set NAME=VALUE changes one.
 
-    `rate` is Adam's, of weights over the mean |w| of their column; `noise` multiplies the errors of devices. Each step
-    trains on one chip under one of the compensations `modes`, in turn. The loss adds up the student on the noisy chip
-    against the teacher, `clean` times the student without noise, `feature` times the squared difference of the values
-    behind activations, over their variance, and `labels` times the cross entropy with labels, where data have them.
+    Scales of channels are moved between layers in `equalise` steps before the first one (equalise.py). `rate` is
+    Adam's, of weights over the mean |w| of their column; `noise` multiplies the errors of devices. Each step trains on
+    one chip under one of the compensations `modes`, in turn. The loss adds up the student on the noisy chip against the
+    teacher, `clean` times the student without noise, `feature` times the squared difference of the values behind
+    activations, over their variance, and `labels` times the cross entropy with labels, where data have them.
     `objective` says what outputs are: classes, or values. Samples are mixed in pairs with probability `mix`, moved by
     up to `shift` places along their first axis and `across` along their second (never along the last), mirrored along
     the second with `flip` 1, disturbed by up to `jitter` standard deviations, and offset by `offset` of them, the same
     along the whole first axis. Weights are averaged with the factor `average` a step. `runs` runs of `steps` steps
-    follow each other, each from the mean of the start and the runs before; their mean is what was trained. Facts of the
-    compiler are measured anew every `measure` steps. The share `hold` of the data is kept back, and `chips` chips judge
-    on it.
+    follow each other, each from the mean of where the first began and the runs before; their mean is what was trained.
+    Facts of the compiler are measured anew every `measure` steps. The share `hold` of the data is kept back, and
+    `chips` chips judge on it.
     """
 
+    equalise: int = 0
     runs: int = 1
     steps: int = 600
     batch: int = 48
@@ -61,10 +63,10 @@ class Settings:
 
 
 BOUNDS = {
-    "runs": (1, 1000), "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0), "noise": (0.0, 100.0),
-    "feature": (0.0, 1e6), "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0), "shift": (0, 10**4),
-    "across": (0, 10**4), "flip": (0, 1), "jitter": (0.0, 100.0), "offset": (0.0, 100.0), "average": (0.0, 0.999999),
-    "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
+    "equalise": (0, 10**5), "runs": (1, 1000), "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0),
+    "noise": (0.0, 100.0), "feature": (0.0, 1e6), "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0),
+    "shift": (0, 10**4), "across": (0, 10**4), "flip": (0, 1), "jitter": (0.0, 100.0), "offset": (0.0, 100.0),
+    "average": (0.0, 0.999999), "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
 }  # fmt: skip
 """The least and the most that a number may be."""
 
