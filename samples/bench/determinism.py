@@ -1,18 +1,22 @@
 """Prints the SHA-256 of everything that cimc makes of a model: equal lines in any environment, whatever it is set to.
 
-    python samples/bench/determinism.py MODEL.onnx CALIB.npz INPUT.npz SCALE [--without-kernels]
+    python samples/bench/determinism.py MODEL.onnx CALIB.npz INPUT.npz SCALE [--without-kernels] [--interpreter PYTHON]
 
-docs/trust.md says which environments were tried.
+Interpreters of other environments, in which cimc is installed, do the same, and what differs is told. docs/trust.md
+says which environments were tried.
 """
 
+import argparse
 import contextlib
 import hashlib
 import os
+import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from cimc.command_line import main
+from cimc import command_line
 
 SOURCES = "programming,drift,read,cycle,output,adc,dac,stuck,ir_drop"
 NOISE = f"--noise pcm --seed 3 --time 1d --sources {SOURCES}"
@@ -37,15 +41,40 @@ def hashes(lines: list[str]) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         for line in lines:
             with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):  # noqa: PTH123
-                status = main(line.split())
+                status = command_line.main(line.split())
             if status:
                 sys.exit(f"`cimc {line}` ended with status {status}")
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(Path().iterdir())}
 
 
-if __name__ == "__main__":
-    if "--without-kernels" in sys.argv:
-        sys.modules["cimc.backends.kernels._native"] = None  # type: ignore[assignment]  # as if it had not been built
-    model, calib, data = (str(Path(name).resolve()) for name in sys.argv[1:4])
-    for name, digest in hashes(commands(model, calib, data, sys.argv[4])).items():
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the hashes; 1 where another interpreter makes other files."""
+    parser = argparse.ArgumentParser(description="the SHA-256 of everything that cimc makes of a model")
+    for name in ("model", "calib", "data"):
+        parser.add_argument(name, type=lambda path: str(Path(path).resolve()))
+    parser.add_argument("scale")
+    parser.add_argument("--without-kernels", action="store_true", help="as if they had not been built")
+    parser.add_argument(
+        "--interpreter", action="append", default=[], metavar="PYTHON", help="that has cimc; repeatable"
+    )
+    options = parser.parse_args(arguments)
+    if options.without_kernels:
+        sys.modules["cimc.backends.kernels._native"] = None  # type: ignore[assignment]
+    own = hashes(commands(options.model, options.calib, options.data, options.scale))
+    for name, digest in own.items():
         print(f"{digest}  {name}")
+    return sum(_compared(python, options, own) for python in options.interpreter) and 1
+
+
+def _compared(python: str, options: argparse.Namespace, own: Mapping[str, str]) -> int:
+    """Print which files another interpreter makes differently; return how many."""
+    model = [options.model, options.calib, options.data, options.scale]
+    done = subprocess.run([python, __file__, *model], capture_output=True, text=True, check=True)
+    found = {name: digest for digest, name in (line.split("  ") for line in done.stdout.splitlines())}
+    other = sorted(name for name in own.keys() | found.keys() if own.get(name) != found.get(name))
+    print(f"{python}: {', '.join(other) or f'the same {len(own)} files'}")
+    return len(other)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
