@@ -1,6 +1,7 @@
 """Noise profiles: the files, their schema, and the integer tables against the published numbers."""
 
 import math
+from contextlib import nullcontext
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
@@ -192,3 +193,14 @@ def test_physics_that_cannot_be_is_refused_with_its_path(old, new, problem):
 def test_a_negative_spread_is_refused():
     with pytest.raises(Refusal, match=r"programming\.sigma: -0\.5 is negative"):
         load_profile("generic,programming.sigma=-0.5")
+
+
+@pytest.mark.parametrize("scale", [2 * 10**4, 10**9])
+def test_a_relative_spread_has_a_limit_of_its_own(scale):
+    """In Q20, as shares of the present conductance: a thousand times less than spreads in fine units may be."""
+    changed = known("pcm").with_numbers(read__scale=Decimal(scale), programming__scale=Decimal(scale))
+    assert spread(known("pcm").with_numbers(read__scale=Decimal(1000)), "read", HIGHEST).relative
+    with pytest.raises(Refusal, match=r"CIM0533.*2147483648 is the most"):
+        spread(changed, "read", HIGHEST)
+    with pytest.raises(Refusal, match=r"CIM0533.*1099511627776 is the most") if scale == 10**9 else nullcontext():
+        deviations(changed, "programming", HIGHEST)

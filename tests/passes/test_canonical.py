@@ -60,6 +60,12 @@ def test_scale_and_bias_after_matmul_fold(tmp_path: Path) -> None:
     assert operations(graph) == ["dense"]
 
 
+def test_scale_and_bias_after_a_normalisation_of_the_last_axis_fold(tmp_path: Path) -> None:
+    constants = {"g": weights(6), "h": weights(6, seed=1), "s": weights(6, seed=2), "b": weights(6, seed=3)}
+    nodes = chain(("LayerNormalization", "g h"), ("Mul", "s"), ("Add", "b"))
+    assert operations(made(model(nodes, {"x": ("N", 5, 6)}, constants), tmp_path)) == ["norm"]
+
+
 def test_normalisation_before_an_unpadded_convolution_folds(tmp_path: Path) -> None:
     constants = {"c": weights(4, 1, 1), "d": weights(4, 1, 1, seed=1) + 3.0, "w": weights(6, 2, 3, 3)}
     nodes = chain(("Sub", "c"), ("Div", "d"), ("Conv", "w", {"group": 2}))

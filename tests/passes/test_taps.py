@@ -62,3 +62,13 @@ def test_taps_that_the_model_gives_are_run_once(bits: int) -> None:
     b.output(b.op(nn.ConvOp, [b.input((5, 5, 1))], (5, 5, 1), label="deep", weight=taps, steps=steps, group=1, **SAME))
     graph = lowered(b.graph(), {"x": normal(8, 5, 5, 1)}, "im2col", chip(), im2col=f"depthwise=digital tap_bits={bits}")
     assert sum(isinstance(op, xbar.DepthwiseOp | xbar.MvmOp) for op in graph.operations) == 1
+
+
+def test_taps_of_more_multiples_than_8_bits_hold_have_steps_of_ours() -> None:
+    b = GraphBuilder()
+    taps = np.repeat(np.array([-63.5, 5.0, 64.0] * 3, np.float32), 2).reshape(3, 3, 1, 2)
+    layer = {"weight": taps, "steps": np.full(2, 0.125), "group": 2, **SAME}
+    b.output(b.op(nn.ConvOp, [b.input((5, 5, 2))], (5, 5, 2), label="deep", **layer))
+    graph = lowered(b.graph(), {"x": normal(8, 5, 5, 2)}, "im2col", chip(), im2col="depthwise=digital")
+    (product,) = (op for op in graph.operations if isinstance(op, xbar.DepthwiseOp))
+    assert np.unique(graph.weights.get(product.weights)).tolist() == [-126, 10, 127]
