@@ -7,6 +7,7 @@
 
 typedef struct {
     const uint8_t *place[ROWS]; /* of each vector in the rectangle */
+    const float *squares[ROWS]; /* of its elements, where floats estimate noise */
     uint8_t *out[ROWS];
     int64_t image[ROWS], vector[ROWS];
     int rows;                   /* in use; the others repeat the last */
@@ -38,7 +39,9 @@ INLINE TARGET void LEVEL(at)(Tile *tile, const Step *s, const uint8_t *rectangle
     int64_t image = index / s->vectors, vector = index - image * s->vectors;
     tile->rows = total - index < ROWS ? (int)(total - index) : ROWS;
     for (int r = 0; r < ROWS; r++) {
-        tile->place[r] = rectangles + image * image_bytes + (int64_t)s->places[vector] * size;
+        const uint8_t *rectangle = rectangles + image * image_bytes;
+        tile->place[r] = rectangle + (int64_t)s->places[vector] * size;
+        if (s->squares) tile->squares[r] = (const float *)(rectangle + (int64_t)s->room * 2) + s->places[vector];
         tile->image[r] = first_image + image, tile->vector[r] = vector;
         tile->out[r] = b->memory + (first_image + image) * b->pitch + s->out_base + vector * s->out_step;
         if (r + 1 < tile->rows && ++vector == s->vectors) vector = 0, image++;
@@ -69,14 +72,33 @@ INLINE TARGET void LEVEL(dots)(Ints sum[ROWS][VECTORS], const Tile *tile, const 
     }
 }
 
-/* The normal variables of a tile's columns, vector by vector. */
-INLINE TARGET void LEVEL(draw)(double z[ROWS][VECTORS * LANES], const Noise *noise, const Step *s, const Tile *tile,
-                               int block, const Batch *b, const int vectors) {
+/* The integer Gaussian of gaussian.py, in units of 2^-16. Without the bits that could round up to the next cell, a
+ * float's exponent and top bits are row and cell. The fall within the cell is multiplied in two parts of 32 bits. */
+INLINE TARGET Ints LEVEL(normals)(const uint32_t *cells, Ints words) {
+    const int half = INTERPOLATION_BITS - FALL_BITS;
+    Ints u = words & INT32_MAX, sign = words >> 31, cell = {0};
+    u -= u == 0;
+    const Ints bits = (Ints)__builtin_convertvector(u & ~(u >> (CELL_BITS + 1)), Floats);
+    const Ints index = (bits >> (FLOAT_DIGITS - CELL_BITS)) - (FLOAT_BIAS << CELL_BITS);
+    const Ints rest = u << (FLOAT_BIAS + 30 - (bits >> FLOAT_DIGITS)) & ((1 << INTERPOLATION_BITS) - 1);
+    for (int i = 0; i < LANES; i++) cell[i] = (int32_t)cells[index[i]];
+    const Ints fall = cell & ((1 << FALL_BITS) - 1), high = fall * (rest >> FALL_BITS);
+    const Ints low = fall * (rest & ((1 << FALL_BITS) - 1)) + (1 << (INTERPOLATION_BITS - 1));
+    return (((cell >> FALL_BITS) - ((high + (low >> FALL_BITS)) >> half)) ^ sign) - sign;
+}
+
+/* Draw the normal variables of a tile's columns; what those behind the last get means nothing. */
+INLINE TARGET void LEVEL(draw)(Ints z[ROWS][VECTORS], const Noise *noise, const Step *s, const Tile *tile, int block,
+                               const Batch *b, const int vectors) {
     const int left = s->columns - block * BLOCK;
     const int columns = left < vectors * LANES ? left : vectors * LANES;
     const int64_t first = way(noise->moves, b);
-    for (int r = 0; r < tile->rows; r++)
-        normals(noise, b->sample + tile->image[r], first + tile->vector[r], block * BLOCK, columns, z[r]);
+    uint32_t words[VECTORS * LANES + 2 * WORDS] = {0};
+    for (int r = 0; r < tile->rows; r++) {
+        const uint32_t *own =
+            drawn(noise, b->sample + tile->image[r], first + tile->vector[r], block * BLOCK, columns, words);
+        for (int v = 0; v < vectors; v++) z[r][v] = LEVEL(normals)(noise->normals, LEVEL(ints)(own + v * LANES));
+    }
 }
 
 /* Add the noise of each product: rint(sqrt(variance) * z * scale), in doubles operation by operation as in numpy. */
@@ -84,7 +106,6 @@ TARGET static void LEVEL(disturb)(Ints sum[ROWS][VECTORS], const Step *s, const 
                                   const Batch *b, const int vectors) {
     const Noise *noise = part->noise;
     const int64_t size = (int64_t)part->pairs * BLOCK * 2, blocks = (s->columns + BLOCK - 1) / BLOCK;
-    const int half = LANES / 2;
     Doubles variance[ROWS][VECTORS][2] = {{{{0}}}};
     double unit = 1;
     for (int d = 0; d < noise->count; d++, unit *= 1 << noise->bits) {
@@ -98,23 +119,21 @@ TARGET static void LEVEL(disturb)(Ints sum[ROWS][VECTORS], const Step *s, const 
                 variance[r][v][1] += (LEVEL(high_wide)(centred) + 0x1p31) * unit;
             }
     }
-    double z[ROWS][VECTORS * LANES];
+    Ints z[ROWS][VECTORS];
     LEVEL(draw)(z, noise, s, tile, block, b, vectors);
     for (int r = 0; r < tile->rows; r++)
         for (int v = 0; v < vectors; v++) {
-            const double *draws = z[r] + v * LANES;
-            Doubles low = LEVEL(root)(variance[r][v][0]) * LEVEL(doubles)(draws) * noise->scale;
-            Doubles high = LEVEL(root)(variance[r][v][1]) * LEVEL(doubles)(draws + half) * noise->scale;
+            Doubles low = LEVEL(root)(variance[r][v][0]) * LEVEL(low_wide)(z[r][v]) * noise->scale;
+            Doubles high = LEVEL(root)(variance[r][v][1]) * LEVEL(high_wide)(z[r][v]) * noise->scale;
             sum[r][v] += LEVEL(joined)(LEVEL(round)(low), LEVEL(round)(high));
         }
 }
 
-/* The array sums of a tile, noise included. */
-INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part, int block,
-                               const Batch *b, const int vectors, const int rows) {
+/* The array sums of a tile without noise. */
+INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Tile *tile, const Step *s, const Part *part, int block,
+                               const int vectors, const int rows) {
     const int64_t shift = part->negative ? (int64_t)s->room * 2 : 0;
     LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, shift, vectors, rows);
-    if (part->noise) LEVEL(disturb)(sum, s, tile, part, block, b, vectors);
 }
 
 /* The codes of sums below 2^24. The fused product and addition rounds the exact s * m / 2^k once, to a multiple of 1
@@ -124,6 +143,64 @@ INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part) {
     Floats zero = {0}, scaled = LEVEL(fused)(__builtin_convertvector(sum, Floats), zero + (float)part->factor, zero + magic);
     scaled = LEVEL(most)(scaled, zero + ((float)part->low + magic));
     return LEVEL(least)(scaled, zero + ((float)part->high + magic)) - magic;
+}
+
+INLINE TARGET Floats LEVEL(magnitude)(Floats a) { return (Floats)((Ints)a & INT32_MAX); }
+
+/* sum_i x_i^2 v_ij of a tile in floats. */
+INLINE TARGET void LEVEL(variances)(Floats sum[ROWS][VECTORS], const Tile *tile, const Part *part, int block,
+                                    const int vectors, const int rows) {
+    const int64_t block_size = (int64_t)part->pairs * BLOCK * 2;
+    const float *at = part->noise->variances + block * block_size;
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) sum[r][v] = (Floats){0};
+    for (int32_t p = 0; p < part->pairs; p++, at += BLOCK * 2)
+        for (int i = 0; i < 2; i++) {
+            Floats variances[VECTORS];
+            for (int v = 0; v < vectors; v++)
+                variances[v] = LEVEL(floats)(at + (v * LANES / BLOCK) * block_size + i * BLOCK + v * LANES % BLOCK);
+            for (int r = 0; r < rows; r++) {
+                const Floats square = tile->squares[r][part->offsets[p] + i] - (Floats){0};
+                for (int v = 0; v < vectors; v++) sum[r][v] = LEVEL(fused)(square, variances[v], sum[r][v]);
+            }
+        }
+}
+
+/* Settle the codes in doubt, from `column` on. */
+APART TARGET Floats LEVEL(settle)(Floats codes, Ints doubt, const Part *part, const float *squares, int column,
+                                  Ints sum, Ints z) {
+    const float *variances = part->noise->variances + (int64_t)(column / BLOCK) * part->pairs * BLOCK * 2;
+    for (int i = 0; i < LANES; i++)
+        if (doubt[i]) codes[i] = settled(part, squares, variances, column % BLOCK + i, sum[i], z[i]);
+    return codes;
+}
+
+/* The codes of sums with fresh noise: estimated in floats, and settled one by one where the estimate is too close to
+ * the middle between two. */
+TARGET static void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
+                                      int block, const Batch *b, const int vectors, const int rows) {
+    const Noise *noise = part->noise;
+    const Floats zero = {0}, magic = 0x1.8p23f - zero;
+    Ints sum[ROWS][VECTORS], z[ROWS][VECTORS];
+    Floats variance[ROWS][VECTORS];
+    LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, 0, vectors, rows);
+    LEVEL(variances)(variance, tile, part, block, vectors, rows);
+    LEVEL(draw)(z, noise, s, tile, block, b, vectors);
+    for (int r = 0; r < tile->rows; r++)
+        for (int v = 0; v < vectors; v++) {
+            const Floats draws = __builtin_convertvector(z[r][v], Floats);
+            const Floats sums = __builtin_convertvector(sum[r][v], Floats);
+            const Floats added = LEVEL(narrow_root)(variance[r][v]) * draws * noise->spread;
+            Floats code = LEVEL(fused)(sums, (float)part->factor - zero, added);
+            code = LEVEL(least)(LEVEL(most)(code, (float)part->low - zero), (float)part->high - zero);
+            codes[r][v] = code + magic - magic;
+            const Floats error = LEVEL(magnitude)(code - codes[r][v]) + LEVEL(magnitude)(added) * noise->error;
+            const Ints doubt = error >= noise->certain - zero;
+            if (LEVEL(any)(doubt)) {
+                const int column = block * BLOCK + v * LANES;
+                codes[r][v] = LEVEL(settle)(codes[r][v], doubt, part, tile->squares[r], column, sum[r][v], z[r][v]);
+            }
+        }
 }
 
 /* The largest whole doubles up to a, for magnitudes below 2^51. */
@@ -201,17 +278,19 @@ TARGET static void LEVEL(tally)(const Tally *tally, int sign, const int16_t *res
 
 /* The first `rows` of a tile of a PRODUCT in floats: `vectors` vectors of columns from block `block` on. */
 INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                  const int rows, const int tallied) {
+                                  const int rows, const int tallied, const int noisy) {
     const int column = block * BLOCK;
     Floats total[ROWS][VECTORS] = {{{0}}};
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
         Ints sum[ROWS][VECTORS], magnitudes = {0};
-        LEVEL(sums)(sum, s, tile, part, block, b, vectors, rows);
+        Floats noisy_codes[ROWS][VECTORS];
+        if (noisy) LEVEL(noisy_codes)(noisy_codes, s, tile, part, block, b, vectors, rows);
+        else LEVEL(sums)(sum, tile, s, part, block, vectors, rows);
         for (int v = 0; v < vectors; v++) {
             Floats multipliers = LEVEL(floats)(part->narrow + column + v * LANES);
             for (int r = 0; r < rows; r++) {
-                const Floats codes = LEVEL(codes)(sum[r][v], part);
+                const Floats codes = noisy ? noisy_codes[r][v] : LEVEL(codes)(sum[r][v], part);
                 if (tallied && r < tile->rows) magnitudes += LEVEL(magnitudes)(codes);
                 total[r][v] += codes * multipliers;
             }
@@ -228,15 +307,16 @@ INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, co
 
 /* The same in doubles; the codes still come from floats where the sums allow it. */
 INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                       const int rows, const int tallied) {
+                                       const int rows, const int tallied, const int noisy) {
     const int column = block * BLOCK, half = LANES / 2;
     Doubles total[ROWS][VECTORS][2] = {{{{0}}}};
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
         Ints sum[ROWS][VECTORS];
-        LEVEL(sums)(sum, s, tile, part, block, b, vectors, rows);
+        LEVEL(sums)(sum, tile, s, part, block, vectors, rows);
+        if (noisy && part->noise) LEVEL(disturb)(sum, s, tile, part, block, b, vectors);
         Doubles magnitudes = {0};
-        double z[ROWS][VECTORS * LANES];
+        Ints z[ROWS][VECTORS];
         if (part->converter) {
             memset(z, 0, sizeof z);
             if (part->converter->noise) LEVEL(draw)(z, part->converter->noise, s, tile, block, b, vectors);
@@ -246,10 +326,9 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
             for (int r = 0; r < rows; r++) {
                 Doubles low, high;
                 if (part->converter) {
-                    const double *draws = z[r] + v * LANES;
                     const int at = column + v * LANES;
-                    low = LEVEL(imperfect)(LEVEL(low_wide)(sum[r][v]), part, at, LEVEL(doubles)(draws));
-                    high = LEVEL(imperfect)(LEVEL(high_wide)(sum[r][v]), part, at + half, LEVEL(doubles)(draws + half));
+                    low = LEVEL(imperfect)(LEVEL(low_wide)(sum[r][v]), part, at, LEVEL(low_wide)(z[r][v]));
+                    high = LEVEL(imperfect)(LEVEL(high_wide)(sum[r][v]), part, at + half, LEVEL(high_wide)(z[r][v]));
                 } else if (FLOAT_IS_EXACT && part->narrow_sums) {
                     Floats codes = LEVEL(codes)(sum[r][v], part);
                     low = LEVEL(low_doubles)(codes), high = LEVEL(high_doubles)(codes);
@@ -274,21 +353,27 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
 }
 
 INLINE TARGET void LEVEL(tile_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                       const int rows, const int tallied) {
-    if (FLOAT_IS_EXACT && s->narrow) LEVEL(product)(s, tile, block, b, vectors, rows, tallied);
-    else LEVEL(wide_product)(s, tile, block, b, vectors, rows, tallied);
+                                       const int rows, const int tallied, const int noisy) {
+    if (FLOAT_IS_EXACT && s->narrow) LEVEL(product)(s, tile, block, b, vectors, rows, tallied, noisy);
+    else LEVEL(wide_product)(s, tile, block, b, vectors, rows, tallied, noisy);
 }
 
 /* A tile of one row, apart: inlined beside those of ROWS rows, it makes them slower by 2 to 3 %. */
 APART TARGET void LEVEL(row_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
-    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, 1, 0);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, 1, 0);
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, 1, 0, 0);
+    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, 1, 0, 0);
 }
 
 /* A tile of any rows whose codes are summed for an observer. */
 APART TARGET void LEVEL(tallied_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
-    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, 1);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, 1);
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, 1, 0);
+    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, 1, 0);
+}
+
+/* A tile of any rows whose sums have fresh noise. */
+APART TARGET void LEVEL(noisy_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, 0, 1);
+    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, 0, 1);
 }
 
 TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
@@ -299,10 +384,11 @@ TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first,
         for (int64_t index = 0; index < total; index += ROWS) {
             Tile tile;
             LEVEL(at)(&tile, s, b->scratch, image_bytes, 2, b, first, index, total);
-            if (b->tally) LEVEL(tallied_product)(s, &tile, block, b, full);
+            if (s->squares) LEVEL(noisy_product)(s, &tile, block, b, full);
+            else if (b->tally) LEVEL(tallied_product)(s, &tile, block, b, full);
             else if (tile.rows == 1) LEVEL(row_product)(s, &tile, block, b, full);
-            else if (full) LEVEL(tile_product)(s, &tile, block, b, VECTORS, ROWS, 0);
-            else LEVEL(tile_product)(s, &tile, block, b, BLOCK / LANES, ROWS, 0);
+            else if (full) LEVEL(tile_product)(s, &tile, block, b, VECTORS, ROWS, 0, 0);
+            else LEVEL(tile_product)(s, &tile, block, b, BLOCK / LANES, ROWS, 0, 0);
         }
     }
 }
@@ -462,11 +548,20 @@ RECTANGLE(real32)
 #undef RUN
 #undef RECTANGLE
 
+/* Put the squares of elements behind them: as floats where floats estimate noise. */
+TARGET static void LEVEL(square)(int16_t *x, int32_t room, int32_t narrow) {
+    int16_t *whole = x + room;
+    float *squares = (float *)whole;
+    for (int32_t n = 0; n < room; n++)
+        if (FLOAT_IS_EXACT && narrow) squares[n] = (float)(x[n] * x[n]);
+        else whole[n] = (int16_t)(x[n] * x[n]);
+}
+
 /* Perform a step; return whether it met a fault, which the caller then finds by itself. */
 TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
     if (s->kind == COPY) return copy(s, b);
     const int size = s->kind == PRODUCT ? 2 : 4;
-    const int64_t image_bytes = ((int64_t)s->room * size * (s->squares || s->signs ? 2 : 1) + 63) / 64 * 64;
+    const int64_t image_bytes = ((int64_t)s->room * size * (s->squares ? 3 : s->signs ? 2 : 1) + 63) / 64 * 64;
     int64_t group = s->kind == PRODUCT ? b->scratch_bytes / image_bytes : 1;
     group = group < 1 ? 1 : group > b->images ? b->images : group;
     for (int64_t first = 0; first < b->images; first += group) {
@@ -489,7 +584,7 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
             const int64_t length = (int16_t *)out - x;
             for (int sign = 0; b->tally && sign <= s->signs; sign++)
                 LEVEL(tally)(b->tally, sign, x + sign * s->room, x + sign * s->room + length);
-            for (int32_t n = 0; s->squares && n < s->room; n++) x[s->room + n] = (int16_t)(x[n] * x[n]);
+            if (s->squares) LEVEL(square)(x, s->room, s->narrow);
         }
         if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes);
         else if (s->kind != SOFTMAX && s->kind != LOOKUP) LEVEL(taps)(s, b, first, images, image_bytes);

@@ -31,6 +31,8 @@ INLINE TARGET Doubles LEVEL(high_wide)(Ints a) {
     return (Doubles)_mm256_cvtepi32_pd(_mm256_extracti128_si256((__m256i)a, 1));
 }
 INLINE TARGET Doubles LEVEL(root)(Doubles a) { return (Doubles)_mm256_sqrt_pd(a); }
+INLINE TARGET Floats LEVEL(narrow_root)(Floats a) { return (Floats)_mm256_sqrt_ps(a); }
+INLINE TARGET int LEVEL(any)(Ints lanes) { return _mm256_movemask_ps((__m256)lanes); }
 INLINE TARGET Ints LEVEL(joined)(Doubles low, Doubles high) {
     return (Ints)_mm256_set_m128i(_mm256_cvtpd_epi32(high), _mm256_cvtpd_epi32(low));
 }

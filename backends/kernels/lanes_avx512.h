@@ -29,6 +29,8 @@ INLINE TARGET Doubles LEVEL(high_wide)(Ints a) {
     return (Doubles)_mm512_cvtepi32_pd(_mm512_extracti32x8_epi32((__m512i)a, 1));
 }
 INLINE TARGET Doubles LEVEL(root)(Doubles a) { return (Doubles)_mm512_sqrt_pd(a); }
+INLINE TARGET Floats LEVEL(narrow_root)(Floats a) { return (Floats)_mm512_sqrt_ps(a); }
+INLINE TARGET int LEVEL(any)(Ints lanes) { return _mm512_movepi32_mask((__m512i)lanes); }
 INLINE TARGET Ints LEVEL(joined)(Doubles low, Doubles high) {
     return (Ints)_mm512_inserti32x8(_mm512_castsi256_si512(_mm512_cvtpd_epi32(low)), _mm512_cvtpd_epi32(high), 1);
 }

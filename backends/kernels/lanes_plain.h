@@ -31,6 +31,11 @@ static inline Doubles LEVEL(high_doubles)(Floats a) { return (Doubles){a[2], a[3
 static inline Doubles LEVEL(low_wide)(Ints a) { return (Doubles){a[0], a[1]}; }
 static inline Doubles LEVEL(high_wide)(Ints a) { return (Doubles){a[2], a[3]}; }
 static inline Doubles LEVEL(root)(Doubles a) { return (Doubles){__builtin_sqrt(a[0]), __builtin_sqrt(a[1])}; }
+static inline Floats LEVEL(narrow_root)(Floats a) {
+    for (int i = 0; i < LANES; i++) a[i] = __builtin_sqrtf(a[i]);
+    return a;
+}
+static inline int LEVEL(any)(Ints lanes) { return lanes[0] | lanes[1] | lanes[2] | lanes[3]; }
 static inline Ints LEVEL(joined)(Doubles low, Doubles high) {
     return (Ints){(int32_t)low[0], (int32_t)low[1], (int32_t)high[0], (int32_t)high[1]};
 }

@@ -9,6 +9,7 @@ from cimc.backends.plan.memory import Array
 from cimc.isa.table import LOOP_DEPTH
 
 BLOCK = 16
+FALL_BITS = 11
 KINDS = range(7)
 PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY, COPY = KINDS
 TYPES = {"i8": 0, "u8": 1, "i16": 2, "u16": 3, "i32": 4}
@@ -43,10 +44,14 @@ class NativeNoise(ctypes.Structure):
 
     _fields_ = (
         ("digits", _address),
+        ("variances", _address),
         ("normals", _address),
         ("count", _int32),
         ("bits", _int32),
         ("scale", _double),
+        ("spread", ctypes.c_float),
+        ("error", ctypes.c_float),
+        ("certain", ctypes.c_float),
         ("seed", ctypes.c_uint64),
         ("vector", ctypes.c_uint64),
         ("purpose", ctypes.c_uint64),

@@ -11,6 +11,7 @@ from cimc.backends.kernels.layout import WIDE, Rectangle, even_step, joined, rec
 from cimc.backends.kernels.library import (
     BLOCK,
     COPY,
+    FALL_BITS,
     LOOKUP,
     MAXIMUM,
     MULTIPLY,
@@ -48,6 +49,9 @@ SUM32_LIMIT = 1 << 31
 LARGEST_DIVIDE = 38
 """Up to this k, errors of an ADC stay below 2^51 in units of 2^-k, where adding 1.5 * 2^52 rounds."""
 
+LEAST_CERTAIN = 0.47
+"""Floats estimate a code with noise where at most 6 in 100 lie so near the middle between two that they do not tell."""
+
 
 class Unsuitable(Exception):
     """The instruction stays with numpy."""
@@ -72,7 +76,8 @@ class Lowered:
 
     @property
     def scratch(self) -> int:
-        size = 4 if self.step.kind != PRODUCT or self.step.squares or self.step.signs else 2
+        """Elements of 16 bits, magnitudes of those below 0 behind them or squares as floats, or floats."""
+        size = 6 if self.step.squares else 4 if self.step.kind != PRODUCT or self.step.signs else 2
         return -(-int(self.step.room) * size // 64) * 64
 
 
@@ -143,6 +148,7 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
         part.multipliers = result.pointer(_pad(table, columns), np.float64)
         part.narrow = result.pointer(_pad(table, columns), np.float32)
         step.narrow = bool(step.narrow and part.narrow_sums and not part.converter)
+    step.narrow = bool(step.narrow and (not step.squares or all(map(_is_estimated, parts))))
     step.parts = ctypes.addressof(parts)
     result.tallied = None if any(part.noise or part.converter for part in parts) else source
 
@@ -168,11 +174,13 @@ def _cycle(result: Lowered, read: Conversion, law: Fluctuation, offsets: Array, 
     """Return the address of the noise that a block's devices add to each product."""
     if not isinstance(law, Cycle) or limit**2 >= 1 << 15:
         raise Unsuitable
-    digits, bits = _digits(law.variances.astype(np.int64), limit**2)
+    variances = law.variances.astype(np.int64)
+    digits, bits = _digits(variances, limit**2)
     noise = _draws(result, read, law.purpose)
     noise.digits = result.pointer(np.stack([_pairs(offsets, digit.astype(np.int16))[1] for digit in digits]), np.int16)
     noise.count, noise.bits = len(digits), bits
     noise.scale = 2.0 ** -(NORMAL_BITS + law.unit_bits)
+    _estimate(result, noise, read, variances, offsets)
     result.step.squares = 1
     return ctypes.addressof(noise)
 
@@ -180,9 +188,9 @@ def _cycle(result: Lowered, read: Conversion, law: Fluctuation, offsets: Array, 
 def _draws(result: Lowered, read: Conversion, purpose: int) -> NativeNoise:
     """Return where the normal variables of a block's products are drawn."""
     assert read.noise
-    place, rows = read.noise.address, np.array(gaussian.table())
+    place, (start, fall) = read.noise.address, gaussian.cells()
     noise = NativeNoise(
-        normals=result.pointer(np.stack([rows[:, :-1], rows[:, :-1] - rows[:, 1:]], axis=-1), np.int32),
+        normals=result.pointer(start << FALL_BITS | fall, np.uint32),
         seed=place.seed,
         vector=place.occurrence << 32,
         purpose=in_phase(purpose, place.phase) | place.stream << 32,
@@ -215,6 +223,29 @@ def _converter(result: Lowered, read: Conversion, adc: NoisyConverter) -> int:
     return ctypes.addressof(converter)
 
 
+def _estimate(result: Lowered, noise: NativeNoise, read: Conversion, variances: Array, offsets: Array) -> None:
+    """Fill in how the codes of a block's sums are estimated in floats, where variances are exact there.
+
+    The variance sums products that are not negative, so each rounding adds at most 2^-24 to its relative error, as each
+    after it does to that of the noise; halves stand for the rounding of the noise itself and for the codes' own.
+    """
+    if variances.max(initial=0) >= FLOAT32_LIMIT:
+        return
+    pairs = _pairs(offsets, variances)[1]
+    noise.variances = result.pointer(pairs.swapaxes(2, 3), np.float32)
+    noise.spread = noise.scale * read.adc.factor
+    noise.error = (len(offsets) + 8) / FLOAT32_LIMIT
+    noise.certain = 0.5 - 0.5001 * read.adc.factor - 2 * (max(-read.adc.low, read.adc.high) + 4) / FLOAT32_LIMIT
+
+
+def _is_estimated(part: Part) -> bool:
+    """Return whether floats estimate a block's codes, and leave few of them in doubt."""
+    if not part.noise:
+        return False
+    noise = NativeNoise.from_address(part.noise)
+    return bool(noise.variances) and noise.certain >= LEAST_CERTAIN
+
+
 def _digits(variances: Array, largest_square: int) -> tuple[list[Array], int]:
     """Return the fewest digits of variances, and their bits, whose sums stay below 2^32."""
     for count in range(1, 6):
@@ -242,7 +273,7 @@ def _pairs(offsets: Array, matrix: Array) -> tuple[Array, Array]:
         starts.append(n)
         seconds.append(n + 1 if together else -1)
         n += 2 if together else 1
-    padded = np.zeros((rows + 1, _padded(columns)), np.int16)
+    padded = np.zeros((rows + 1, _padded(columns)), matrix.dtype)
     padded[:rows, :columns] = matrix
     pairs = np.stack([padded[starts], padded[seconds]], axis=-1).reshape(len(starts), -1, BLOCK, 2)
     return offsets[starts], pairs.transpose(1, 0, 2, 3)
@@ -415,7 +446,7 @@ def _rectangles(
             _require(limits[0] <= fill <= limits[1])
         step.source[n] = part.source
         room += part.size
-    step.room = room + SLACK
+    step.room = room + room % 2 + SLACK
     _require(room < 1 << 28)
     assert found[0]
     step.places = result.pointer(found[0].places, np.int32)

@@ -13,6 +13,9 @@
 
 typedef float real32_t;
 
+/* Of floats; and of the integer Gaussian, as gaussian.py has them. */
+enum { FLOAT_DIGITS = 23, FLOAT_BIAS = 127, CELL_BITS = 5, INTERPOLATION_BITS = 25 };
+
 static inline int bytes_of(int type) { return type == I32 ? 4 : type == I16 || type == U16 ? 2 : 1; }
 
 INLINE void store_lanes(uint8_t *out, int type, const int32_t *lanes, int count) {
@@ -25,7 +28,7 @@ INLINE void store_lanes(uint8_t *out, int type, const int32_t *lanes, int count)
 }
 
 /* Philox4x64-10 as in philox.py: the eight 32-bit words at a counter. */
-INLINE void philox(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t key, uint32_t words[8]) {
+INLINE void philox(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t key, uint32_t words[WORDS]) {
     uint64_t other = 0;
     for (int i = 0; i < 10; i++) {
         unsigned __int128 first = (unsigned __int128)0xD2E7470EE14C6C93u * a;
@@ -35,19 +38,7 @@ INLINE void philox(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t key,
         key += 0x9E3779B97F4A7C15u, other += 0xBB67AE8584CAA73Bu;
     }
     const uint64_t result[4] = {a, b, c, d};
-    for (int i = 0; i < 8; i++) words[i] = (uint32_t)(result[i / 2] >> (i % 2 * 32));
-}
-
-/* The integer Gaussian of gaussian.py. */
-INLINE double normal(const int32_t *cells, uint32_t word) {
-    uint32_t u = word & 0x7FFFFFFF, zeros;
-    u = u ? u : 1;
-    zeros = (uint32_t)__builtin_clz(u) - 1;
-    const uint32_t digits = u << zeros;
-    const int32_t *cell = cells + 2 * (zeros * 32 + (digits >> 25 & 31));
-    const int64_t fall = (int64_t)cell[1] * (digits & 0x1FFFFFF) + (1 << 24);
-    const int32_t magnitude = cell[0] - (int32_t)(fall >> 25), sign = -(int32_t)(word >> 31);
-    return (magnitude ^ sign) - sign;
+    for (int i = 0; i < WORDS; i++) words[i] = (uint32_t)(result[i / 2] >> (i % 2 * 32));
 }
 
 /* How far something is that moves on in each turn of the loops around. */
@@ -57,17 +48,29 @@ static inline int64_t way(const int64_t *moves, const Batch *b) {
     return total;
 }
 
-/* The variables of a vector's columns from `column` of the block on. */
-static void normals(const Noise *noise, int64_t sample, int64_t vector, int column, int columns, double *z) {
+/* Draw the words of a vector's columns from `column` of the block on, in whole blocks of Philox; return where they
+ * begin. */
+static const uint32_t *drawn(const Noise *noise, int64_t sample, int64_t vector, int column, int columns,
+                             uint32_t *words) {
     const int64_t start = noise->column + column, stop = start + columns;
-    for (int64_t block = start / 8; block * 8 < stop; block++) {
-        uint32_t words[8];
-        philox((uint64_t)block, noise->vector + (uint64_t)vector, (uint64_t)sample, noise->purpose, noise->seed, words);
-        for (int64_t i = 0; i < 8; i++) {
-            const int64_t at = block * 8 + i;
-            if (at >= start && at < stop) z[at - start] = normal(noise->normals, words[i]);
-        }
+    for (int64_t block = start / WORDS, n = 0; block * WORDS < stop; block++, n += WORDS)
+        philox((uint64_t)block, noise->vector + (uint64_t)vector, (uint64_t)sample, noise->purpose, noise->seed,
+               words + n);
+    return words + start % WORDS;
+}
+
+/* The code of a sum with its noise z, column `lane` of `variances`, in doubles operation by operation as in numpy. */
+APART float settled(const Part *part, const float *squares, const float *variances, int lane, int32_t sum,
+                    int32_t z) {
+    const double magic = 0x1.8p52;
+    double variance = 0;
+    for (int32_t p = 0; p < part->pairs; p++, variances += 2 * BLOCK) {
+        const float *x = squares + part->offsets[p];
+        variance += (double)x[0] * variances[lane] + (double)x[1] * variances[lane + BLOCK];
     }
+    const double noise = __builtin_sqrt(variance) * z * part->noise->scale + magic - magic;
+    const double code = (sum + noise) * part->factor + magic - magic;
+    return (float)(code < part->low ? part->low : code > part->high ? part->high : code);
 }
 
 /* The steps of few elements, in integers: SOFTMAX and LOOKUP. */

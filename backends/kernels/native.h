@@ -5,6 +5,8 @@
 #include <stdint.h>
 
 enum { BLOCK = 16 };  /* columns or channels are handled in blocks of this many; every table is padded to them */
+enum { WORDS = 8 };   /* random words that one block of Philox gives */
+enum { FALL_BITS = 11 }; /* of a cell of the integer Gaussian: by how much it falls */
 enum { DEPTH = 4 };   /* loops nest so deep */
 
 enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY, COPY, KINDS };
@@ -24,12 +26,17 @@ typedef struct {
     int64_t moves[DEPTH];     /* bytes by which it moves on in each turn of the loops around, the outermost first */
 } Source;
 
-/* Noise of each product: normal with the variance sum_i x_i^2 v_ij, which is summed digit by digit of v. */
+/* Noise of each product: normal with the variance sum_i x_i^2 v_ij, which is summed digit by digit of v. Where the
+ * epilogue is in float, floats estimate the code of the sum with its noise; what they leave in doubt is made again. */
 typedef struct {
     const int16_t *digits;      /* [count][columns / BLOCK][pairs][BLOCK][2]: digits of `bits` bits, lowest first */
-    const int32_t *normals;     /* the cells of gaussian.py: [CELLS][2], first entry and fall */
+    const float *variances;     /* [columns / BLOCK][pairs][2][BLOCK]: v in one piece, for estimates */
+    const uint32_t *normals;    /* [CELLS]: the cells of gaussian.py, first entry << FALL_BITS | fall */
     int32_t count, bits;
     double scale;               /* unit of the product of spread and normal variable */
+    float spread;               /* the same in codes */
+    float error;                /* of an estimate of the noise, relative to it */
+    float certain;              /* an estimate this near a whole number, its error added, rounds to the code */
     uint64_t seed, vector, purpose; /* key, and counter words 1 and 3 without the vector; draws.py has the table */
     int64_t column;             /* physical column of the block's first */
     int64_t moves[DEPTH];       /* what each turn of the loops around adds to `vector` */

@@ -33,7 +33,7 @@ static void print_fastest(const char *level, const char *what, int64_t (*work)(v
     printf("%s %s %.4g\n", level, what, most);
 }
 
-/* Multiply-adds, and square roots, of a level: as many chains as hide what one operation waits for, all in registers.
+/* Multiply-adds, square roots and normal variables of a level: as many chains as hide what one operation waits for.
  * The empty assembly keeps the compiler from doing equal work once. */
 #define LIMITS(name, flags, lanes)                                                                                     \
     flags static int64_t limit_dots_##name(void) {                                                                           \
@@ -56,6 +56,18 @@ static void print_fastest(const char *level, const char *what, int64_t (*work)(v
         }                                                                                                              \
         sink = (int32_t)sum[0];                                                                                        \
         return ((int64_t)1 << 21) * lanes / 2;                                                                         \
+    }                                                                                                                  \
+    flags static int64_t limit_normals_##name(void) {                                                                  \
+        static const uint32_t cells[31 << CELL_BITS];                                                                  \
+        const Noise noise = {.normals = cells};                                                                        \
+        Ints_##name sum = {0};                                                                                         \
+        uint32_t words[COLUMNS + 2 * WORDS];                                                                           \
+        for (int64_t i = 0; i < 1 << 15; i++) {                                                                        \
+            const uint32_t *own = drawn(&noise, 0, i, 0, COLUMNS, words);                                              \
+            for (int n = 0; n < COLUMNS; n += lanes) sum += normals_##name(cells, ints_##name(own + n));               \
+        }                                                                                                              \
+        sink = sum[0];                                                                                                 \
+        return (int64_t)COLUMNS << 15;                                                                                 \
     }
 
 #if defined(__x86_64__)
@@ -77,18 +89,6 @@ static int64_t words(void) {
     return 8 << 18;
 }
 
-/* Words and what the table makes of them. */
-static int64_t variables(void) {
-    static int32_t cells[31 * 32 * 2];
-    const Noise noise = {.normals = cells};
-    double z[COLUMNS];
-    for (int64_t i = 0; i < 1 << 15; i++) {
-        normals(&noise, 0, i, 0, COLUMNS, z);
-        sink = (int32_t)z[0];
-    }
-    return (int64_t)COLUMNS << 15;
-}
-
 static int64_t copied(int64_t size, int times) {
     static char *from, *to;
     if (!from) from = calloc(FAR, 1), to = calloc(FAR, 1);
@@ -101,17 +101,20 @@ static int64_t copied(int64_t size, int times) {
 static int64_t near(void) { return copied(1 << 15, 1 << 14); }
 static int64_t far(void) { return copied(FAR, 4); }
 
+#define PRINT_LIMITS(name)                                                                                   \
+    (print_fastest(#name, "dots", limit_dots_##name), print_fastest(#name, "roots", limit_roots_##name), \
+     print_fastest(#name, "normals", limit_normals_##name))
+
 int main(void) {
-    const int levels = cimc_levels();
 #if defined(__x86_64__)
-    if (levels > 1) print_fastest("avx2", "dots", limit_dots_avx2), print_fastest("avx2", "roots", limit_roots_avx2);
-    if (levels > 2) print_fastest("avx512", "dots", limit_dots_avx512), print_fastest("avx512", "roots", limit_roots_avx512);
-    if (levels > 3) print_fastest("vnni", "dots", limit_dots_vnni), print_fastest("vnni", "roots", limit_roots_vnni);
+    const int levels = cimc_levels();
+    if (levels > 1) PRINT_LIMITS(avx2);
+    if (levels > 2) PRINT_LIMITS(avx512);
+    if (levels > 3) PRINT_LIMITS(vnni);
 #else
-    if (levels > 0) print_fastest("plain", "dots", limit_dots_plain), print_fastest("plain", "roots", limit_roots_plain);
+    PRINT_LIMITS(plain);
 #endif
     print_fastest("any", "words", words);
-    print_fastest("any", "normals", variables);
     print_fastest("any", "near", near);
     print_fastest("any", "far", far);
     return 0;

@@ -59,8 +59,19 @@ def layers(draw):
     return shape, window, draw(st.integers(1, 70)), [b - a for a, b in zip([0, *cuts], [*cuts, rows], strict=True)]
 
 
-def product(new, layer, seed, gain=(40001, 24), shift=14, limits=(-127, 127), out_type="i8", **sections):
-    """A program of one `mvm` over a layer."""
+def product(
+    new,
+    layer,
+    seed,
+    gain=(40001, 24),
+    shift=14,
+    limits=(-127, 127),
+    out_type="i8",
+    scales=65535,
+    biases=1 << 22,
+    **sections,
+):
+    """A program of one `mvm` over a layer; `scales` and `biases` say how large those of its epilogue are."""
     shape, window, columns, blocks = layer
     rng = np.random.default_rng(seed)
     sketch = new(1 << 17, array=ARRAY, **sections).gain(*gain)
@@ -70,8 +81,8 @@ def product(new, layer, seed, gain=(40001, 24), shift=14, limits=(-127, 127), ou
         sketch.block(number, matrix.tolist(), (0, row, 5))
         row += rows
     tables = {
-        "scale": sketch.table(rng.integers(-65535, 65535, len(blocks) * columns).tolist(), "i32"),
-        "bias": sketch.table(rng.integers(-(1 << 22), 1 << 22, columns).tolist(), "i64"),
+        "scale": sketch.table(rng.integers(-scales, scales, len(blocks) * columns).tolist(), "i32"),
+        "bias": sketch.table(rng.integers(-biases, biases, columns).tolist(), "i64"),
     }
     vectors = window["out"][0] * window["out"][1]
     sketch.port("x", shape[1:], 0).port("y", (vectors, columns), 1 << 16, out_type, output=True)
@@ -295,3 +306,15 @@ def test_programming_resets_a_calibration_that_depends_on_the_images(new, ask):
     sketch.tensor(0, (1, 2), pitch=(0, 0, 0, 0))
     sketch.put("mvm", in_=0, out=1, block=0, blocks=2, shift=0, low=-127, high=127, **tables)
     ask(sketch, x=np.array([5]))
+
+
+@pytest.mark.parametrize("gain", [(60000, 20), (40001, 24), (65535, 20)])
+@pytest.mark.parametrize("largest", [3, 127])
+def test_codes_with_noise_that_floats_leave_in_doubt(new, gain, largest):
+    """Floats estimate codes where a unit of the sum is less than 0.06 of an LSB, doubles make the others."""
+    layer = (1, 9, 9, 8), {"kernel": (3, 3), "out": (7, 7), "dilation": (1, 1), "stride": (1, 1), "pad": (0, 0)}, 30
+    program = product(new, (*layer, [72]), 1, gain=gain, shift=10, biases=1 << 12, scales=255)
+    for kernels in COMPILED:
+        (run,) = Interpreter(program, executor=kernels, noise=CYCLE)._executor.runs
+        assert bool(run.lowered[0].step.narrow) == (gain[0] / 2 ** gain[1] < 0.06)
+    require_same(program, codes(2, (6, 9, 9, 8), -largest, largest), CYCLE)
