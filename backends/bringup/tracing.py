@@ -1,18 +1,20 @@
 """Traces of a run: what every retired instruction wrote, in text that a test bench can write as well."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
+from cimc.backends.bringup.metering import Meter, metered
 from cimc.backends.bringup.record import HEAD, SAMPLE, Head, Prefix
-from cimc.backends.bringup.walking import Slot, slots
+from cimc.backends.bringup.walking import Slot, has_bounds, slots
 from cimc.backends.bringup.watching import Wanted, Watch
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.origin import origin
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.steps import Step
 from cimc.backends.plan.walk import Plan, Walk
 from cimc.isa.encode import isa_hash
 from cimc.isa.manifest import target_hash
@@ -32,6 +34,7 @@ class Tracing:
         self.wanted = wanted
         self._machine = machine(program.meta)
         self._slots: list[Slot] = []
+        self._meters: Mapping[int, Sequence[Meter]] = {}
         self._interpreter: Interpreter | None = None
         self._refused: Trap | None = None
         try:
@@ -46,7 +49,20 @@ class Tracing:
     def _plan(self) -> None:
         walk = Walk(self.program, self._machine, self.noise, unrolled=True)
         self._slots = list(slots(walk, self.wanted.streams))
-        self._interpreter = Interpreter(self.program, noise=self.noise, planned=Plan(walk.steps, walk.state.largest))
+        steps = [step for step in walk.steps if isinstance(step, Step)]  # unrolled, it has no others
+        left_out = self._unmetered()
+        found = metered(self.program, steps, left_out)
+        self._meters = found.meters
+        self._interpreter = Interpreter(
+            found.program, noise=self.noise, planned=Plan(found.steps, walk.state.largest)
+        )
+
+    def _unmetered(self) -> frozenset[int]:
+        """Return the instructions whose clips are not counted apart: products are shown, no record is kept, or none clips."""
+        count = len(self.program.instructions)
+        if not has_bounds(self._machine):
+            return frozenset(range(count))
+        return self.wanted.vectors | {index for index in range(count) if not self.wanted.keeps(index)}
 
     def head(self, codes: Codes) -> Head:
         """Return the head of the trace of samples [N, *port.shape] by port."""
@@ -89,7 +105,7 @@ class Tracing:
 
     def _traced(self, codes: Codes, samples: range) -> list[list[str]]:
         """Return the lines of samples. Raises Trap where one of several meets a fault that data decide."""
-        watch = Watch(self._slots, self.wanted, self._machine, len(samples))
+        watch = Watch(self._slots, self.wanted, self._machine, len(samples), self._meters)
         if self._interpreter is None:
             assert self._refused
             watch.trap(self._refused)

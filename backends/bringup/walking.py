@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,11 @@ class Slot:
     @property
     def index(self) -> int:
         return self.prefix.index
+
+    @cached_property
+    def text(self) -> str:
+        """What the record says before any datum is known, written once for all samples."""
+        return str(self.prefix)
 
 
 def slots(walk: Walk, with_streams: bool = False) -> Iterator[Slot]:

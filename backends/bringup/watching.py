@@ -3,16 +3,19 @@
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import cycle
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.backends.bringup.metering import Meter
 from cimc.backends.bringup.record import UNCOUNTED, VECTOR
 from cimc.backends.bringup.vectors import digits_of, vector_lines
-from cimc.backends.bringup.walking import Slot, crc_of, has_bounds
+from cimc.backends.bringup.walking import Slot, has_bounds
 from cimc.backends.machine.facts import Machine
-from cimc.backends.machine.observer import Observer, Products
+from cimc.backends.machine.observer import Conversions, Observer, Products
 from cimc.backends.machine.traps import Trap
 from cimc.isa.program import Program
 
@@ -43,9 +46,19 @@ class Wanted:
 
 
 class Watch(Observer):
-    """Writes the records of `images` samples: `lines` has those of each. `trap` or `end` writes the last one."""
+    """Writes the records of `images` samples: `lines` has those of each. `trap` or `end` writes the last one.
 
-    def __init__(self, slots: Sequence[Slot], wanted: Wanted, machine: Machine, images: int) -> None:
+    `meters` are those of instructions whose clips are told by captures before them; of all others it asks for products.
+    """
+
+    def __init__(
+        self,
+        slots: Sequence[Slot],
+        wanted: Wanted,
+        machine: Machine,
+        images: int,
+        meters: Mapping[int, Sequence[Meter]] = MappingProxyType({}),
+    ) -> None:
         self.lines: list[list[str]] = [[] for _ in range(images)]
         self._slots = slots
         self._next = 0
@@ -53,11 +66,13 @@ class Watch(Observer):
         self._counts = has_bounds(machine)
         self._digits = digits_of(machine)
         self._calibrations = {slot.index for slot in slots if slot.prefix.space == "factor"}
+        self._meters = meters
+        self._clipped: list[Array] = []
         self._products: Products | None = None
 
     def vectors(self, index: int, count: int) -> Sequence[int]:
         needed = self._counts or index in self._wanted.vectors or index in self._calibrations
-        return range(count) if needed else ()
+        return range(count) if needed and index not in self._meters else ()
 
     def multiplied(self, index: int, products: Products) -> None:
         self._products = products
@@ -65,16 +80,31 @@ class Watch(Observer):
             self.wrote(index, products.factors.astype("<u2"))
 
     def wrote(self, index: int, values: Array) -> None:
-        slot, products, self._products = self._waiting(index), self._products, None
+        meters = self._meters.get(index, ())
+        if len(self._clipped) < len(meters):
+            self._clipped.append(meters[len(self._clipped)].clips(values))
+            return
+        slot, clipped, products = self._waiting(index), self._clipped, self._products
+        self._clipped, self._products = [], None
         if not self._wanted.keeps(index):
             return
-        clips = self._clips(products) if products and self._counts else [slot.clips]
+        if products and self._counts:
+            clipped = [_clips(each) for block in products.blocks for each in block.conversions]
+        if products and index in self._wanted.vectors:
+            self._add_vectors(slot, products, values)
+        self._add(slot, values, _told(clipped) if clipped else [slot.clips])
+
+    def _add(self, slot: Slot, values: Array, clips: Sequence[str]) -> None:
+        """Add a record to each sample's; what has one image is that of all."""
+        crcs = [zlib.crc32(image) for image in np.ascontiguousarray(values)]
+        for lines, crc, told in zip(self.lines, cycle(crcs), cycle(clips), strict=False):
+            lines.append(f"{slot.text} {crc:08x} {told}")
+
+    def _add_vectors(self, slot: Slot, products: Products, values: Array) -> None:
+        """Add the lines of all vectors of an instruction."""
         for n, lines in enumerate(self.lines):
-            values_of_one = values[n % len(values)]
-            if products and index in self._wanted.vectors:
-                written = None if products.factors is not None else values_of_one
-                lines += vector_lines(slot.prefix, products, n, written, self._digits)
-            lines.append(f"{slot.prefix} {crc_of(values_of_one)} {clips[n % len(clips)]}")
+            written = None if products.factors is not None else values[n % len(values)]
+            lines += vector_lines(slot.prefix, products, n, written, self._digits)
 
     def end(self, program: Program, outputs: Mapping[str, Array]) -> None:
         """Write what is left of a run that came to its end, with the CRC of all outputs [images, ...]."""
@@ -103,13 +133,18 @@ class Watch(Observer):
         while not is_met(slot := self._slots[self._next]):
             self._next += 1
             if self._wanted.keeps(slot.index):
+                line = f"{slot.text} {slot.crc} {slot.clips}"
                 for lines in self.lines:
-                    lines.append(f"{slot.prefix} {slot.crc} {slot.clips}")
+                    lines.append(line)
         self._next += 1
         return slot
 
-    def _clips(self, products: Products) -> list[str]:
-        """Return how many codes stand for lower and for higher ones, over all blocks and vectors, of each image."""
-        conversions = [each for block in products.blocks for each in block.conversions]
-        clips = [np.stack([(each.clipped == sign).sum(axis=(1, 2)) for each in conversions]) for sign in (-1, 1)]
-        return [f"{low:x} {high:x}" for low, high in zip(*(side.sum(axis=0).tolist() for side in clips), strict=True)]
+
+def _clips(conversions: Conversions) -> Array:
+    """Return how many codes stand for lower and for higher ones [2, images]."""
+    return np.stack([(conversions.clipped == sign).sum(axis=(1, 2)) for sign in (-1, 1)])
+
+
+def _told(clipped: Sequence[Array]) -> list[str]:
+    """Return what a record says of the clips of all conversions [2, images], image by image."""
+    return [f"{low:x} {high:x}" for low, high in sum(clipped).T.tolist()]
