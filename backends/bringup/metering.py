@@ -1,15 +1,18 @@
 """Clips counted at the speed of a run: the same products once more, by ADCs one code wider on both sides."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.backends.machine.traps import Trap
 from cimc.backends.plan.block_read import BlockRead, Conversion
-from cimc.backends.plan.products import Capture, Stream, stream_of
-from cimc.backends.plan.state import Write
+from cimc.backends.plan.digital import Affine
+from cimc.backends.plan.memory import Chunk
+from cimc.backends.plan.products import Capture, Mvm, Stream, stream_of
+from cimc.backends.plan.state import Effect, Write
 from cimc.backends.plan.steps import Step
 from cimc.isa.limits import CodeRange
 from cimc.isa.program import Program
@@ -36,13 +39,39 @@ class Meter:
         return cls(sign * (adc.low - 1), sign * (adc.high + 1))
 
     def clips(self, codes: Array) -> Array:
-        """Return how many of the codes [images, vectors, cols] stand for lower ones and for higher ones: [2, images]."""
-        return np.array([[np.count_nonzero(image == end) for image in codes] for end in (self.below, self.above)])
+        """Return how many of the codes [images, vectors, cols] stand for lower ones and for higher ones: [2, images].
+
+        Few images have any: the ends of an image are found sooner than its codes are counted.
+        """
+        flat = codes.reshape(len(codes), -1)
+        ends = flat.min(axis=1, initial=0), flat.max(axis=1, initial=0)
+        lowest, highest = ends if self.below < self.above else reversed(ends)
+        return np.stack([_counted(flat, lowest, self.below), _counted(flat, highest, self.above)])
+
+
+def _counted(codes: Array, ends: Array, end: int) -> Array:
+    """Return how many codes [images, n] are an end of the meter, where they are those of an image."""
+    counts = np.zeros(len(codes), np.int64)
+    for image in np.flatnonzero(ends == end):
+        counts[image] = np.count_nonzero(codes[image] == end)
+    return counts
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Makes of the codes of a wider ADC those of the ADC, where they lie."""
+
+    place: StreamState
+    codes: CodeRange
+
+    def __call__(self, chunk: Chunk) -> None:
+        found = chunk.view(self.place)
+        np.clip(found, *self.codes, out=found)
 
 
 @dataclass(frozen=True)
 class Metered:
-    """The steps of an unrolled run with a capture for each conversion before the step whose clips are counted.
+    """The steps of an unrolled run in which each conversion whose clips are counted is captured by a wider ADC first.
 
     `meters` are those of each instruction, in the order of the captures; `program` has room for the codes.
     """
@@ -53,19 +82,31 @@ class Metered:
 
 
 def metered(program: Program, steps: Iterable[Step], left_out: Collection[int]) -> Metered:
-    """Return the steps with captures before all products, but for those of some instructions."""
+    """Return the steps with meters at all products, but for those of some instructions."""
     base = end = -(-program.activation_bytes // ALIGNED) * ALIGNED
     meters: dict[int, tuple[Meter, ...]] = {}
     found: list[Step] = []
     for step in steps:
         stream = stream_of(step.action)
-        if stream and step.index not in left_out:
-            writes = list(_captures(stream, base))
-            meters[step.index] = tuple(Meter.of(each) for read in stream.reads for each in read.conversions)
-            found += [Step(step.index, write) for write in writes]
-            end = max(end, *(write.out.extent()[1] for write in writes))
-        found.append(step)
+        if stream is None or step.index in left_out:
+            found.append(step)
+            continue
+        captures = list(_captures(stream, base))
+        meters[step.index] = tuple(Meter.of(each) for read in stream.reads for each in read.conversions)
+        end = max(end, *(write.out.extent()[1] for write in captures))
+        found += [Step(step.index, action) for action in (*captures, *_behind(step.action, captures))]
     return Metered(tuple(found), meters, replace(program, activation_bytes=end) if meters else program)
+
+
+def _behind(action: Write | Effect | Trap, captures: Sequence[Write]) -> Sequence[Write | Effect | Trap]:
+    """Return what is left of an instruction behind its captures: all, or where one has its codes the epilogue alone."""
+    match action:
+        case Write(compute=Mvm() as mvm) if len(captures) == 1:
+            place = captures[0].out
+            (conversion,) = mvm.stream.reads[0].conversions
+            codes = conversion.phase.codes(CodeRange(conversion.adc.low, conversion.adc.high))
+            return Effect(Clip(place, codes)), replace(action, compute=Affine(place, mvm.epilogue))
+    return (action,)
 
 
 def _captures(stream: Stream, base: int) -> Iterator[Write]:

@@ -48,17 +48,15 @@ class Tracing:
 
     def _plan(self) -> None:
         walk = Walk(self.program, self._machine, self.noise, unrolled=True)
-        self._slots = list(slots(walk, self.wanted.streams))
+        self._slots = slots(walk, self.wanted.streams, self.wanted.vectors)
         steps = [step for step in walk.steps if isinstance(step, Step)]  # unrolled, it has no others
         left_out = self._unmetered()
         found = metered(self.program, steps, left_out)
         self._meters = found.meters
-        self._interpreter = Interpreter(
-            found.program, noise=self.noise, planned=Plan(found.steps, walk.state.largest)
-        )
+        self._interpreter = Interpreter(found.program, noise=self.noise, planned=Plan(found.steps, walk.state.largest))
 
     def _unmetered(self) -> frozenset[int]:
-        """Return the instructions whose clips are not counted apart: products are shown, no record is kept, or none clips."""
+        """Return the instructions without meters: their products are shown, they keep no record, or no ADC clips."""
         count = len(self.program.instructions)
         if not has_bounds(self._machine):
             return frozenset(range(count))

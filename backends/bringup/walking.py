@@ -1,15 +1,20 @@
 """The records of a run before any datum is known: control flow, addresses and devices are facts of the program."""
 
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.bringup.record import UNCOUNTED, Prefix
 from cimc.backends.machine.facts import Machine
+from cimc.backends.machine.observer import Conversions, Observer, Products
+from cimc.backends.plan.memory import Chunk
+from cimc.backends.plan.state import Effect
+from cimc.backends.plan.steps import Step
 from cimc.backends.plan.walk import Walk
 from cimc.isa.limits import ADC_BITS
 from cimc.isa.program import Instruction
@@ -41,11 +46,21 @@ class Slot:
         return str(self.prefix)
 
 
-def slots(walk: Walk, with_streams: bool = False) -> Iterator[Slot]:
-    """Yield a slot for each record of a run, in order, while the walk, unrolled, makes its plan.
+def slots(walk: Walk, with_streams: bool = False, shown: Collection[int] = ()) -> list[Slot]:
+    """Return a slot for each record of a run, in order, while the walk, unrolled, makes its plan.
 
-    The last is `end` or `trap`.
+    The last is `end` or `trap`. `shown` are instructions of which the run tells in any case.
     """
+    found = list(_slots(walk, with_streams))
+    told = {slot.index for slot in found if slot.waits} | set(shown)
+    return [replace(slot, waits=True) if _is_factor(slot) and slot.index in told else slot for slot in found]
+
+
+def _is_factor(slot: Slot) -> bool:
+    return slot.prefix.space == "factor"
+
+
+def _slots(walk: Walk, with_streams: bool) -> Iterator[Slot]:
     instructions = walk.state.program.instructions
     sequence = 0
     while not walk.is_over:
@@ -58,7 +73,7 @@ def slots(walk: Walk, with_streams: bool = False) -> Iterator[Slot]:
         one = instructions[index]
         for space, low, high, count, crc, waits in _facts(walk, one, with_streams):
             prefix = Prefix(sequence, index, turns, one.spec.opcode, space, low, high, count)
-            yield Slot(prefix, crc, waits, _selftest_clips(walk, one) if one.name == "selftest" else UNCOUNTED)
+            yield Slot(prefix, crc, waits, _clips(walk, one))
         sequence += 1
 
 
@@ -90,12 +105,49 @@ def _memory(out: StreamState) -> Facts:
     return ("act", low, max(end - 1, low), out.elements, "", True)
 
 
-def _selftest_clips(walk: Walk, one: Instruction) -> str:
+def _clips(walk: Walk, one: Instruction) -> str:
+    """Return the clips of an instruction that the walk has just taken, where they are known."""
     if not has_bounds(walk.state.machine):
         return UNCOUNTED
-    low, high = walk.state.machine.adc_range
-    code = walk.state.crossbar.unclipped_selftest(one["tile"], one["col"], one["value"])
-    return f"{int(code < low)} {int(code > high)}"
+    if one.name == "selftest":
+        low, high = walk.state.machine.adc_range
+        code = walk.state.crossbar.unclipped_selftest(one["tile"], one["col"], one["value"])
+        return f"{int(code < low)} {int(code > high)}"
+    return _calibration_clips(walk) if one.name == "calibrate" and _is_planned(walk) else UNCOUNTED
+
+
+def _is_planned(walk: Walk) -> bool:
+    """Return whether planning has done what the last instruction does."""
+    last = walk.steps[-1]
+    return isinstance(last, Step) and last.is_planned
+
+
+class _Clips(Observer):
+    """Counts the codes that stand for lower and for higher ones, in all products."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros(2, np.int64)
+
+    def vectors(self, index: int, count: int) -> Sequence[int]:
+        return range(count)
+
+    def multiplied(self, index: int, products: Products) -> None:
+        self.counts += sum(clips_of(each) for block in products.blocks for each in block.conversions)[:, 0]
+
+
+def clips_of(conversions: Conversions) -> NDArray[Any]:
+    """Return how many codes stand for lower and for higher ones [2, images]."""
+    return np.stack([(conversions.clipped == sign).sum(axis=(1, 2)) for sign in (-1, 1)])
+
+
+def _calibration_clips(walk: Walk) -> str:
+    """Return the clips of a calibration on constants, which is done once more for them."""
+    chunk, last = Chunk(1, 0, walk.state.program.constants), walk.steps[-1]
+    assert isinstance(last, Step) and isinstance(last.action, Effect)
+    chunk.observer = counted = _Clips()
+    last.action.apply(chunk)
+    low, high = counted.counts.tolist()
+    return f"{low:x} {high:x}"
 
 
 def has_bounds(machine: Machine) -> bool:
@@ -121,7 +173,10 @@ def _devices(walk: Walk, cells: Region) -> Facts:
 
 def _factors(walk: Walk, one: Instruction) -> Facts:
     columns = walk.state.crossbar.block(one["block"]).cols
-    return ("factor", one["block"], one["block"] + one["blocks"] - 1, one["blocks"] * columns, "", True)
+    blocks = range(one["block"], one["block"] + one["blocks"])
+    known = [walk.state.factors(block, columns) for block in blocks] if _is_planned(walk) else []
+    crc = crc_of(np.concatenate([each for each in known if each is not None]).astype("<u2")) if known else ""
+    return ("factor", blocks[0], blocks[-1], one["blocks"] * columns, crc, not known)
 
 
 def _stream_crc(state: StreamState) -> str:

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from cimc.backends.bringup.metering import Meter
 from cimc.backends.bringup.record import UNCOUNTED, VECTOR
 from cimc.backends.bringup.vectors import digits_of, vector_lines
-from cimc.backends.bringup.walking import Slot, has_bounds
+from cimc.backends.bringup.walking import Slot, clips_of, has_bounds
 from cimc.backends.machine.facts import Machine
-from cimc.backends.machine.observer import Conversions, Observer, Products
+from cimc.backends.machine.observer import Observer, Products
 from cimc.backends.machine.traps import Trap
 from cimc.isa.program import Program
 
@@ -65,14 +65,17 @@ class Watch(Observer):
         self._wanted = wanted
         self._counts = has_bounds(machine)
         self._digits = digits_of(machine)
-        self._calibrations = {slot.index for slot in slots if slot.prefix.space == "factor"}
+        self._calibrations = {slot.index for slot in slots if slot.prefix.space == "factor" and slot.waits}
+        self._planned = {slot.index for slot in slots if slot.prefix.space == "factor" and not slot.waits}
         self._meters = meters
         self._clipped: list[Array] = []
         self._products: Products | None = None
 
     def vectors(self, index: int, count: int) -> Sequence[int]:
+        if index in self._meters or index in self._planned:
+            return ()
         needed = self._counts or index in self._wanted.vectors or index in self._calibrations
-        return range(count) if needed and index not in self._meters else ()
+        return range(count) if needed else ()
 
     def multiplied(self, index: int, products: Products) -> None:
         self._products = products
@@ -89,7 +92,7 @@ class Watch(Observer):
         if not self._wanted.keeps(index):
             return
         if products and self._counts:
-            clipped = [_clips(each) for block in products.blocks for each in block.conversions]
+            clipped = [clips_of(each) for block in products.blocks for each in block.conversions]
         if products and index in self._wanted.vectors:
             self._add_vectors(slot, products, values)
         self._add(slot, values, _told(clipped) if clipped else [slot.clips])
@@ -107,14 +110,18 @@ class Watch(Observer):
             lines += vector_lines(slot.prefix, products, n, written, self._digits)
 
     def end(self, program: Program, outputs: Mapping[str, Array]) -> None:
-        """Write what is left of a run that came to its end, with the CRC of all outputs [images, ...]."""
+        """Write what is left of a run that came to its end, with the CRC of all outputs [images, ...].
+
+        All samples have as many records.
+        """
         slot = self._until(lambda slot: slot.prefix.space == "end")
+        kept = sum(not line.startswith(VECTOR) for line in self.lines[0])
+        text = str(replace(slot.prefix, count=kept))
         for n, lines in enumerate(self.lines):
             crc = 0
             for port in program.outputs:
                 crc = zlib.crc32(np.ascontiguousarray(outputs[port.name][n]).data, crc)
-            kept = sum(not line.startswith(VECTOR) for line in lines)
-            lines.append(f"{replace(slot.prefix, count=kept)} {crc:08x} {UNCOUNTED}")
+            lines.append(f"{text} {crc:08x} {UNCOUNTED}")
 
     def trap(self, trap: Trap) -> None:
         """Write what is left of a run of one sample up to the instruction that trapped."""
@@ -138,11 +145,6 @@ class Watch(Observer):
                     lines.append(line)
         self._next += 1
         return slot
-
-
-def _clips(conversions: Conversions) -> Array:
-    """Return how many codes stand for lower and for higher ones [2, images]."""
-    return np.stack([(conversions.clipped == sign).sum(axis=(1, 2)) for sign in (-1, 1)])
 
 
 def _told(clipped: Sequence[Array]) -> list[str]:

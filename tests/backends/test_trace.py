@@ -48,10 +48,15 @@ def file(program, codes=INPUTS, wanted=EVERYTHING, noise=None):
     return [*str(tracing.head({"x": codes})).split("\n"), *tracing.lines({"x": codes})]
 
 
+def _slots(program, wanted, noise):
+    walk = Walk(program, machine(program.meta), noise, unrolled=True)
+    return slots(walk, wanted.streams, wanted.vectors)
+
+
 def by_reference(program, codes, wanted=EVERYTHING, noise=None):
     """The lines of one sample as the reference interpreter's run gives them."""
     facts = machine(program.meta)
-    watch = Watch(list(slots(Walk(program, facts, noise, unrolled=True), wanted.streams)), wanted, facts, 1)
+    watch = Watch(_slots(program, wanted, noise), wanted, facts, 1)
     try:
         outputs = reference.run(program, {"x": codes.tolist()}, watch, noise)
         ports = {port.name: np.array([outputs[port.name]], np.int8) for port in program.outputs}
