@@ -1,6 +1,6 @@
-"""Clips counted at the speed of a run: the same products once more, by ADCs one code wider on both sides."""
+"""Clips counted at the speed of a run: products by ADCs one code wider on both sides, and their epilogue apart."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,7 @@ from cimc.isa.streams import StreamState
 from cimc.isa.table import ELEMENT_TYPES
 
 Array = NDArray[Any]
+Action = Write | Effect | Trap
 
 ALIGNED = 64
 """Bytes at whose multiples the room of the codes starts, behind the program's activation memory."""
@@ -27,102 +28,99 @@ ALIGNED = 64
 
 @dataclass(frozen=True)
 class Meter:
-    """What a conversion's codes are where its ADC has one more at both ends, which stand for all that is clipped."""
+    """Clips the codes of a wider ADC to `codes`, in a place of their own, and counts those outside.
 
-    below: int
-    above: int
+    `found` is told, for each conversion metered, how many were clipped below and above [2, images]. Codes have the
+    sign of their read phase: where it is negative, what is above them was clipped at the ADC's lowest code.
+    """
 
-    @classmethod
-    def of(cls, conversion: Conversion) -> "Meter":
-        """Return the meter of a conversion, whose codes count with the sign of its read phase."""
-        adc, sign = conversion.adc, conversion.phase.sign
-        return cls(sign * (adc.low - 1), sign * (adc.high + 1))
-
-    def clips(self, codes: Array) -> Array:
-        """Return how many of the codes [images, vectors, cols] stand for lower ones and for higher ones: [2, images].
-
-        Few images have any: the ends of an image are found sooner than its codes are counted.
-        """
-        flat = codes.reshape(len(codes), -1)
-        ends = flat.min(axis=1, initial=0), flat.max(axis=1, initial=0)
-        lowest, highest = ends if self.below < self.above else reversed(ends)
-        return np.stack([_counted(flat, lowest, self.below), _counted(flat, highest, self.above)])
-
-
-def _counted(codes: Array, ends: Array, end: int) -> Array:
-    """Return how many codes [images, n] are an end of the meter, where they are those of an image."""
-    counts = np.zeros(len(codes), np.int64)
-    for image in np.flatnonzero(ends == end):
-        counts[image] = np.count_nonzero(codes[image] == end)
-    return counts
-
-
-@dataclass(frozen=True)
-class Clip:
-    """Makes of the codes of a wider ADC those of the ADC, where they lie."""
-
-    place: StreamState
+    wide: StreamState
+    clipped: StreamState
     codes: CodeRange
+    is_negative: bool
+    found: list[Array]
 
     def __call__(self, chunk: Chunk) -> None:
-        found = chunk.view(self.place)
-        np.clip(found, *self.codes, out=found)
+        wide, clipped = (chunk.view(place).reshape(chunk.images, -1) for place in (self.wide, self.clipped))
+        np.copyto(clipped, wide, casting="unsafe")
+        below = _clip(wide, clipped, wide.min(axis=1), self.codes.low, np.less)
+        above = _clip(wide, clipped, wide.max(axis=1), self.codes.high, np.greater)
+        self.found.append(np.array((above, below) if self.is_negative else (below, above)))
+
+
+def _clip(wide: Array, clipped: Array, ends: Array, code: int, is_outside: np.ufunc) -> list[int]:
+    """Put `code` where one of the wide codes [images, n] lies outside of it, and return how many do, image by image.
+
+    `ends` [images] is of each image what lies farthest out: few have to be looked at.
+    """
+    counts = [0] * len(wide)
+    for image in np.flatnonzero(is_outside(ends, code)).tolist():
+        places = np.flatnonzero(is_outside(wide[image], code))
+        clipped[image, places] = code
+        counts[image] = len(places)
+    return counts
 
 
 @dataclass(frozen=True)
 class Metered:
     """The steps of an unrolled run in which each conversion whose clips are counted is captured by a wider ADC first.
 
-    `meters` are those of each instruction, in the order of the captures; `program` has room for the codes.
+    `meters` is how many conversions of each instruction are told; `program` has room for the codes.
     """
 
     steps: tuple[Step, ...]
-    meters: dict[int, tuple[Meter, ...]]
+    meters: dict[int, int]
     program: Program
 
 
-def metered(program: Program, steps: Iterable[Step], left_out: Collection[int]) -> Metered:
-    """Return the steps with meters at all products, but for those of some instructions."""
-    base = end = -(-program.activation_bytes // ALIGNED) * ALIGNED
-    meters: dict[int, tuple[Meter, ...]] = {}
-    found: list[Step] = []
+def metered(program: Program, steps: Iterable[Step], left_out: Collection[int], found: list[Array]) -> Metered:
+    """Return the steps with meters, which tell `found`, at all products but for those of some instructions."""
+    base = -(-program.activation_bytes // ALIGNED) * ALIGNED
+    meters: dict[int, int] = {}
+    actions: list[Step] = []
+    end = program.activation_bytes
     for step in steps:
         stream = stream_of(step.action)
         if stream is None or step.index in left_out:
-            found.append(step)
+            actions.append(step)
             continue
-        captures = list(_captures(stream, base))
-        meters[step.index] = tuple(Meter.of(each) for read in stream.reads for each in read.conversions)
-        end = max(end, *(write.out.extent()[1] for write in captures))
-        found += [Step(step.index, action) for action in (*captures, *_behind(step.action, captures))]
-    return Metered(tuple(found), meters, replace(program, activation_bytes=end) if meters else program)
+        captures = list(_captures(stream, base, found))
+        meters[step.index] = len(captures)
+        end = max(end, *(meter.clipped.extent()[1] for _, meter in captures))
+        told = [action for capture, meter in captures for action in (capture, Effect(meter))]
+        actions += [Step(step.index, action) for action in (*told, _left(step.action, captures[-1][1], len(captures)))]
+    return Metered(tuple(actions), meters, replace(program, activation_bytes=end))
 
 
-def _behind(action: Write | Effect | Trap, captures: Sequence[Write]) -> Sequence[Write | Effect | Trap]:
-    """Return what is left of an instruction behind its captures: all, or where one has its codes the epilogue alone."""
-    match action:
-        case Write(compute=Mvm() as mvm) if len(captures) == 1:
-            place = captures[0].out
-            (conversion,) = mvm.stream.reads[0].conversions
-            codes = conversion.phase.codes(CodeRange(conversion.adc.low, conversion.adc.high))
-            return Effect(Clip(place, codes)), replace(action, compute=Affine(place, mvm.epilogue))
-    return (action,)
+def _left(action: Action, last: Meter, count: int) -> Action:
+    """Return what is left of an instruction behind its meters: all, or the epilogue where one of them has the codes."""
+    if count == 1 and isinstance(action, Write) and isinstance(action.compute, Mvm):
+        return replace(action, compute=Affine(last.clipped, action.compute.epilogue))
+    return action
 
 
-def _captures(stream: Stream, base: int) -> Iterator[Write]:
-    """Yield a capture of each conversion by the wider ADC, all into the same place."""
+def _captures(stream: Stream, base: int, found: list[Array]) -> Iterator[tuple[Write, Meter]]:
+    """Yield a capture of each conversion by a wider ADC, and its meter: all have the same place."""
     for read in stream.reads:
         for each in read.conversions:
-            codes = CodeRange(each.adc.low - 1, each.adc.high + 1)
-            wider = replace(each, adc=replace(each.adc, low=codes.low, high=codes.high), codes=codes)
-            low, high = each.phase.codes(codes)
-            out = _room(stream, read, base, (low, high))
-            yield Write(out, Capture(replace(stream, reads=(replace(read, conversions=(wider,)),))), low, high)
+            yield _capture(stream, read, each, base, found)
 
 
-def _room(stream: Stream, read: BlockRead, base: int, ends: tuple[int, int]) -> StreamState:
+def _capture(stream: Stream, read: BlockRead, each: Conversion, base: int, found: list[Array]) -> tuple[Write, Meter]:
+    adc, sign = each.adc, each.phase.sign
+    codes = each.phase.codes(CodeRange(adc.low, adc.high))
+    wider = CodeRange(adc.low - 1, adc.high + 1)
+    conversion = replace(each, adc=replace(adc, low=wider.low, high=wider.high), codes=wider)
+    low, high = each.phase.codes(wider)
+    wide = _room(stream, read, base, low, high)
+    clipped = _room(stream, read, -(-wide.extent()[1] // ALIGNED) * ALIGNED, *codes)
+    compute = Capture(replace(stream, reads=(replace(read, conversions=(conversion,)),)))
+    return Write(wide, compute, low, high), Meter(wide, clipped, codes, sign < 0, found)
+
+
+def _room(stream: Stream, read: BlockRead, base: int, low: int, high: int) -> StreamState:
     """Return where the codes of a block lie, in the narrowest type that holds them."""
     vectors, columns = stream.source.vectors, read.columns
     shape, pitch = (1, 1, vectors, columns), (0, 0, columns, 1)
     states = (StreamState("act", type_name, base, shape, pitch) for type_name in ELEMENT_TYPES)
-    return next(state for state in states if state.lowest <= ends[0] and ends[1] <= state.highest)
+    return next(state for state in states if state.lowest <= low and high <= state.highest)

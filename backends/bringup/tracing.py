@@ -1,11 +1,11 @@
 """Traces of a run: what every retired instruction wrote, in text that a test bench can write as well."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.metering import Meter, metered
+from cimc.backends.bringup.metering import metered
 from cimc.backends.bringup.record import HEAD, SAMPLE, Head, Prefix
 from cimc.backends.bringup.walking import Slot, has_bounds, slots
 from cimc.backends.bringup.watching import Wanted, Watch
@@ -34,7 +34,8 @@ class Tracing:
         self.wanted = wanted
         self._machine = machine(program.meta)
         self._slots: list[Slot] = []
-        self._meters: Mapping[int, Sequence[Meter]] = {}
+        self._meters: Mapping[int, int] = {}
+        self._clipped: list[NDArray[Any]] = []
         self._interpreter: Interpreter | None = None
         self._refused: Trap | None = None
         try:
@@ -51,7 +52,7 @@ class Tracing:
         self._slots = slots(walk, self.wanted.streams, self.wanted.vectors)
         steps = [step for step in walk.steps if isinstance(step, Step)]  # unrolled, it has no others
         left_out = self._unmetered()
-        found = metered(self.program, steps, left_out)
+        found = metered(self.program, steps, left_out, self._clipped)
         self._meters = found.meters
         self._interpreter = Interpreter(found.program, noise=self.noise, planned=Plan(found.steps, walk.state.largest))
 
@@ -103,7 +104,7 @@ class Tracing:
 
     def _traced(self, codes: Codes, samples: range) -> list[list[str]]:
         """Return the lines of samples. Raises Trap where one of several meets a fault that data decide."""
-        watch = Watch(self._slots, self.wanted, self._machine, len(samples), self._meters)
+        watch = Watch(self._slots, self.wanted, self._machine, len(samples), self._meters, self._clipped)
         if self._interpreter is None:
             assert self._refused
             watch.trap(self._refused)

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.metering import Meter
 from cimc.backends.bringup.record import UNCOUNTED, VECTOR
 from cimc.backends.bringup.vectors import digits_of, vector_lines
 from cimc.backends.bringup.walking import Slot, clips_of, has_bounds
@@ -48,7 +47,8 @@ class Wanted:
 class Watch(Observer):
     """Writes the records of `images` samples: `lines` has those of each. `trap` or `end` writes the last one.
 
-    `meters` are those of instructions whose clips are told by captures before them; of all others it asks for products.
+    `meters` is how many conversions of an instruction meters count, whose clips they add to `clipped` in the course of
+    the run: of all other instructions it asks for products.
     """
 
     def __init__(
@@ -57,7 +57,8 @@ class Watch(Observer):
         wanted: Wanted,
         machine: Machine,
         images: int,
-        meters: Mapping[int, Sequence[Meter]] = MappingProxyType({}),
+        meters: Mapping[int, int] = MappingProxyType({}),
+        clipped: list[Array] | None = None,
     ) -> None:
         self.lines: list[list[str]] = [[] for _ in range(images)]
         self._slots = slots
@@ -68,7 +69,8 @@ class Watch(Observer):
         self._calibrations = {slot.index for slot in slots if slot.prefix.space == "factor" and slot.waits}
         self._planned = {slot.index for slot in slots if slot.prefix.space == "factor" and not slot.waits}
         self._meters = meters
-        self._clipped: list[Array] = []
+        self._clipped = [] if clipped is None else clipped
+        self._clipped.clear()
         self._products: Products | None = None
 
     def vectors(self, index: int, count: int) -> Sequence[int]:
@@ -83,12 +85,11 @@ class Watch(Observer):
             self.wrote(index, products.factors.astype("<u2"))
 
     def wrote(self, index: int, values: Array) -> None:
-        meters = self._meters.get(index, ())
-        if len(self._clipped) < len(meters):
-            self._clipped.append(meters[len(self._clipped)].clips(values))
-            return
-        slot, clipped, products = self._waiting(index), self._clipped, self._products
-        self._clipped, self._products = [], None
+        if len(self._clipped) < self._meters.get(index, 0):
+            return  # a capture that is no instruction's
+        slot, clipped, products = self._waiting(index), self._clipped[:], self._products
+        self._clipped.clear()
+        self._products = None
         if not self._wanted.keeps(index):
             return
         if products and self._counts:
