@@ -1,6 +1,6 @@
 """Clips counted at the speed of a run: products by ADCs one code wider on both sides, and their epilogue apart."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,23 +73,44 @@ class Metered:
     program: Program
 
 
-def metered(program: Program, steps: Iterable[Step], left_out: Collection[int], found: list[Array]) -> Metered:
-    """Return the steps with meters, which tell `found`, at all products but for those of some instructions."""
+def metered(program: Program, steps: Sequence[Step], left_out: Collection[int], found: list[Array]) -> Metered:
+    """Return the steps with meters, which tell `found`, at all products but for those of some instructions.
+
+    Without one are those that read inputs of both signs apart, too: a run tells their products.
+    """
     base = -(-program.activation_bytes // ALIGNED) * ALIGNED
-    meters: dict[int, int] = {}
+    meters = _conversions(steps, left_out)
     actions: list[Step] = []
     end = program.activation_bytes
     for step in steps:
-        stream = stream_of(step.action)
-        if stream is None or step.index in left_out:
+        stream = stream_of(step.action) if step.index in meters else None
+        if stream is None:
             actions.append(step)
             continue
         captures = list(_captures(stream, base, found))
-        meters[step.index] = len(captures)
         end = max(end, *(meter.clipped.extent()[1] for _, meter in captures))
         told = [action for capture, meter in captures for action in (capture, Effect(meter))]
         actions += [Step(step.index, action) for action in (*told, _left(step.action, captures[-1][1], len(captures)))]
     return Metered(tuple(actions), meters, replace(program, activation_bytes=end))
+
+
+def _conversions(steps: Sequence[Step], left_out: Collection[int]) -> dict[int, int]:
+    """Return how many conversions each instruction has that gets meters: in all turns of loops the same."""
+    counts: dict[int, set[int]] = {}
+    for step in steps:
+        stream = stream_of(step.action)
+        if stream and step.index not in left_out:
+            counts.setdefault(step.index, set()).add(_metered_conversions(stream))
+    return {index: max(found) for index, found in counts.items() if len(found) == 1 and max(found)}
+
+
+def _metered_conversions(stream: Stream) -> int:
+    """Return how many conversions a stream has, 0 where inputs of both signs are read apart.
+
+    There a capture of one phase alone would take all inputs for its own.
+    """
+    phases = [each.phase for read in stream.reads for each in read.conversions]
+    return len(phases) if len({phase.inputs for phase in phases}) == 1 else 0
 
 
 def _left(action: Action, last: Meter, count: int) -> Action:

@@ -114,6 +114,24 @@ def test_clips_are_counted_on_both_sides(new):
     assert [line.split()[-2:] for line in lines if " 31 " in line] == [["0", "1"], ["1", "0"], ["0", "0"]]
 
 
+@pytest.mark.parametrize("phases", [1, 2, 4])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("blocks", [1, 2])
+def test_meters_change_no_record(new, phases, sign, blocks):
+    """Clips on both sides, of one conversion and of several, of inputs of both signs and of one."""
+    sketch = new(read_phases=phases).port("x", (4,), 0).port("y", (2, 2), 64, output=True).gain(1 << 15, 17)
+    sketch.block(0, [[508, -508], [508, 12]]).block(1, [[-508, 2], [100, -508]], (1, 0, 0))
+    values = sign * np.array([127, 90, 1, 0, 120, 127, 0, 3, 0, 0, 1, 2])
+    sketch.data(0, values.tolist() if phases > 1 else np.where(values % 2, values, -values), (6 // blocks, 2 * blocks))
+    tables = {"scale": sketch.table([300, -500, 7, 9][: 2 * blocks], "i32"), "bias": sketch.table([777, 0], "i64")}
+    sketch.tensor(1, (6 // blocks, 2), 64)
+    sketch.put("mvm", in_=0, out=1, block=0, blocks=blocks, shift=9, low=-127, high=127, **tables)
+    program = sketch.program()
+    lines = traced(program, INPUTS[:1])
+    assert lines[1:] == by_reference(program, INPUTS[0])
+    assert any(line.split()[3] == "30" and line.split()[-2:] != ["0", "0"] for line in lines[1:])
+
+
 @pytest.mark.parametrize("space", ["const", "act"])
 def test_factors_are_told_where_no_code_can_clip(new, space):
     sketch = new(adc={"bits": 33}).port("x", (4,), 0).gain(1 << 15, 15).block(0, [[508, 1], [0, 0], [0, 2], [0, 3]])
