@@ -132,7 +132,9 @@ class _Clips(Observer):
         return range(count)
 
     def multiplied(self, index: int, products: Products) -> None:
-        self.counts += sum(clips_of(each) for block in products.blocks for each in block.conversions)[:, 0]
+        for block in products.blocks:
+            for each in block.conversions:
+                self.counts += clips_of(each)[:, 0]
 
 
 def clips_of(conversions: Conversions) -> NDArray[Any]:

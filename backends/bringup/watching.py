@@ -150,4 +150,4 @@ class Watch(Observer):
 
 def _told(clipped: Sequence[Array]) -> list[str]:
     """Return what a record says of the clips of all conversions [2, images], image by image."""
-    return [f"{low:x} {high:x}" for low, high in sum(clipped).T.tolist()]
+    return [f"{low:x} {high:x}" for low, high in np.sum(clipped, axis=0).T.tolist()]
