@@ -15,6 +15,7 @@ from cimc.backends.machine.rounding import half_even
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Walk
+from cimc.isa.phases import Phase
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region, blocks_streamed
 from cimc.isa.table import FACTOR_ONE
@@ -68,13 +69,19 @@ class Bench:
         for side, name in enumerate(("plus", "minus")):
             devices = np.concatenate([plane[side] for plane in self.planes]).astype("<u2")
             yield Memory(name, devices.ravel(), 16, f"{name} devices, row by row, block behind block")
-        conversions = [block.conversions[0] for block in blocks]
+        conversions = [each for block in blocks for each in block.conversions]
         for name in ("sums", "codes"):
-            found = np.stack([getattr(one, name)[0] for one in conversions], axis=1)
-            yield Memory(name, found.astype("<i8").ravel(), 64, f"{name} of each vector, block behind block")
+            found = np.stack([getattr(each, name)[0] for each in conversions], axis=1)
+            about = f"{name} of each vector, block behind block, read phase behind read phase"
+            yield Memory(name, found.astype("<i8").ravel(), 64, about)
         yield Memory("results", self.written.astype("<i8").ravel(), 64, "what is written, vector by vector")
         yield Memory("multipliers", self.multipliers.astype("<i8").ravel(), 64, "M with drift factors, block by block")
         yield Memory("offsets", self.offsets.astype("<i8").ravel(), 64, "B of each column")
+
+    @property
+    def _phases(self) -> list[Phase]:
+        """The read phases, the same for all blocks."""
+        return [each.phase for each in self.products.blocks[0].conversions]
 
     def module(self) -> str:
         """Return a SystemVerilog module `bench` that computes codes and results anew and counts what differs."""
@@ -82,6 +89,7 @@ class Bench:
         numbers = {
             "VECTORS": len(self.products.vectors),
             "BLOCKS": len(rows),
+            "PHASES": len(self._phases),
             "ROWS": sum(rows),
             "COLS": self.regions[0].cols,
             "ADC_LOW": self.facts.adc_range[0],
@@ -97,11 +105,14 @@ class Bench:
         lines += _chosen("first_row", starts)
         lines += _chosen("multiplier", [gain.multiplier for gain in self.gains])
         lines += _chosen("divide", [gain.divide for gain in self.gains])
+        lines += _chosen("inputs", [phase.inputs for phase in self._phases])
+        lines += _chosen("side", [phase.side for phase in self._phases])
+        lines += _chosen("sign", [phase.sign for phase in self._phases])
         return _MODULE.replace("PARAMETERS", "\n".join(lines))
 
 
 def _chosen(name: str, values: Sequence[int]) -> list[str]:
-    """Return a function of the block's number."""
+    """Return a function of the number of a block or a read phase."""
     cases = [f"      {number}: {name} = {value};" for number, value in enumerate(values)]
     return [f"  function automatic longint {name}(input longint t);", "    case (t)", *cases,
             f"      default: {name} = 0;", "    endcase", "  endfunction"]  # fmt: skip
@@ -114,11 +125,10 @@ def bench(program: Program, codes: Mapping[str, Array], index: int, noise: Noise
     """
     require_frozen(noise)
     one, facts, watch = program.instructions[index], machine(program.meta), _Once(index)
-    if one.name not in BENCHED or (noise and noise.has("adc")) or facts.read_phases > 1:
-        message = (
-            f"instruction {index}, {one.name}: a bench is for mvm and capture, one read phase, ADCs without errors"
+    if one.name not in BENCHED or (noise and noise.has("adc")):
+        raise Refusal(
+            "CIM0563", f"instruction {index}, {one.name}: a bench is for mvm and capture, ADCs without errors"
         )
-        raise Refusal("CIM0563", message)
     Interpreter(program, noise=noise).run({name: array[None] for name, array in codes.items()}, watch)
     walk = Walk(program, facts, noise)
     walk.to(index)
@@ -160,8 +170,8 @@ PARAMETERS
   logic [15:0] vectors[0:VECTORS*ROWS-1];
   logic [15:0] plus[0:ROWS*COLS-1];
   logic [15:0] minus[0:ROWS*COLS-1];
-  logic [63:0] sums[0:VECTORS*BLOCKS*COLS-1];
-  logic [63:0] codes[0:VECTORS*BLOCKS*COLS-1];
+  logic [63:0] sums[0:VECTORS*BLOCKS*PHASES*COLS-1];
+  logic [63:0] codes[0:VECTORS*BLOCKS*PHASES*COLS-1];
   logic [63:0] results[0:VECTORS*COLS-1];
   logic [63:0] multipliers[0:BLOCKS*COLS-1];
   logic [63:0] offsets[0:COLS-1];
@@ -179,7 +189,17 @@ PARAMETERS
     clamped = n < low ? low : n > high ? high : n;
   endfunction
 
-  longint sum, code, total, difference, wrong, at, x;
+  // What a read phase drives of an input: all of it, or its magnitude where it has the sign that is read.
+  function automatic longint driven(input longint x, input longint of_sign);
+    driven = of_sign == 0 ? x : x * of_sign > 0 ? x * of_sign : 0;
+  endfunction
+
+  // What a read phase meets of a pair: the difference, or one side.
+  function automatic longint conducted(input longint plus, input longint minus, input longint of_side);
+    conducted = of_side == 0 ? plus - minus : of_side > 0 ? plus : minus;
+  endfunction
+
+  longint sum, code, joined, total, wrong, at, x;
 
   initial begin
     $readmemh("vectors.hex", vectors);
@@ -197,20 +217,23 @@ PARAMETERS
       for (int j = 0; j < COLS; j++) begin
         total = IS_MVM != 0 ? $signed(offsets[j]) : 0;
         for (int t = 0; t < BLOCKS; t++) begin
-          sum = 0;
-          for (longint i = first_row(t); i < first_row(t + 1); i++) begin
-            x = $signed(vectors[v*ROWS+i]);
-            difference = longint'(plus[i*COLS+j]) - longint'(minus[i*COLS+j]);
-            sum = sum + x * difference;
+          joined = 0;
+          for (int p = 0; p < PHASES; p++) begin
+            sum = 0;
+            for (longint i = first_row(t); i < first_row(t + 1); i++) begin
+              x = driven($signed(vectors[v*ROWS+i]), inputs(p));
+              sum = sum + x * conducted(longint'(plus[i*COLS+j]), longint'(minus[i*COLS+j]), side(p));
+            end
+            code = clamped(rounded(sum * multiplier(t), divide(t), FLOOR != 0), ADC_LOW, ADC_HIGH);
+            at = ((v * BLOCKS + t) * PHASES + p) * COLS + j;
+            if (sum !== $signed(sums[at]) || code !== $signed(codes[at])) begin
+              $display("vector %0d block %0d phase %0d column %0d: sum %0d code %0d, wanted %0d %0d", v, t, p, j, sum,
+                       code, $signed(sums[at]), $signed(codes[at]));
+              wrong = wrong + 1;
+            end
+            joined = joined + sign(p) * code;
           end
-          code = clamped(rounded(sum * multiplier(t), divide(t), FLOOR != 0), ADC_LOW, ADC_HIGH);
-          at = (v * BLOCKS + t) * COLS + j;
-          if (sum !== $signed(sums[at]) || code !== $signed(codes[at])) begin
-            $display("vector %0d block %0d column %0d: sum %0d code %0d, wanted %0d %0d", v, t, j, sum, code,
-                     $signed(sums[at]), $signed(codes[at]));
-            wrong = wrong + 1;
-          end
-          total = total + (IS_MVM != 0 ? code * $signed(multipliers[t*COLS+j]) : code);
+          total = total + (IS_MVM != 0 ? joined * $signed(multipliers[t*COLS+j]) : joined);
         end
         if (IS_MVM != 0) total = clamped(rounded(total, SHIFT, 0), LOW, HIGH);
         if (total !== $signed(results[v*COLS+j])) begin
@@ -219,7 +242,7 @@ PARAMETERS
         end
       end
     end
-    $display("%0d of %0d numbers differ", wrong, VECTORS * COLS * (2 * BLOCKS + 1));
+    $display("%0d of %0d numbers differ", wrong, VECTORS * COLS * (2 * BLOCKS * PHASES + 1));
     $finish;
   end
 endmodule

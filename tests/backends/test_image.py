@@ -21,8 +21,18 @@ INSTRUCTION = 7
 
 @pytest.fixture
 def sketch(new):
+    """A program for a chip with one read phase."""
+    return drawn(new)
+
+
+def drawn(new, phases=1):
     """Two vectors through two blocks on two tiles, with ties, clips and drift factors other than 1."""
-    sketch = new(array={"unprogrammed": 9}).port("x", (2, 4), 0).port("y", (2, 2), 64, output=True).gain(40000, 22)
+    sketch = (
+        new(array={"unprogrammed": 9}, read_phases=phases)
+        .port("x", (2, 4), 0)
+        .port("y", (2, 2), 64, output=True)
+        .gain(40000, 22)
+    )
     sketch.block(0, [[508, -300], [-508, 12]], (0, 3, 5)).block(1, [[1, 2], [0, 4]], (1, 3, 1), zeros="skip")
     sketch.tensor(0, (2, 4)).tensor(1, (2, 2), 64).data(2, [100, 0, 0, 100], (1, 4))
     sums = sketch.table([400, 300, 5, 8], "i64")
@@ -113,14 +123,17 @@ def benched(sketch, folder: Path, noise=None) -> None:
 
 
 @pytest.mark.skipif(not shutil.which("iverilog"), reason="no Icarus Verilog here")
+@pytest.mark.parametrize("phases", [1, 2, 4])
 @pytest.mark.parametrize("noise", [None, NOISE], ids=["exact", "pcm"])
-def test_icarus_computes_the_same(sketch, tmp_path, noise):
-    benched(sketch, tmp_path, noise)
+def test_icarus_computes_the_same(new, tmp_path, noise, phases):
+    benched(drawn(new, phases), tmp_path, noise)
     ran(tmp_path, ["iverilog", "-g2012", "-o", "bench", "bench.sv"])
-    assert ran(tmp_path, ["vvp", "-n", "bench"]).splitlines()[-1] == "0 of 20 numbers differ"
-    codes = (tmp_path / "codes.hex").read_text()
-    (tmp_path / "codes.hex").write_text(codes.replace(codes.split()[3], "0000000000000055", 1))
-    assert ran(tmp_path, ["vvp", "-n", "bench"]).splitlines()[-1] != "0 of 20 numbers differ"
+    numbers = 2 * 2 * (2 * 2 * phases + 1)
+    assert ran(tmp_path, ["vvp", "-n", "bench"]).splitlines()[-1] == f"0 of {numbers} numbers differ"
+    codes = (tmp_path / "codes.hex").read_text().split("\n")
+    codes[-2] = "0000000000000055"  # of the last column of the last phase
+    (tmp_path / "codes.hex").write_text("\n".join(codes))
+    assert ran(tmp_path, ["vvp", "-n", "bench"]).splitlines()[-1] == f"1 of {numbers} numbers differ"
 
 
 @pytest.mark.nightly
