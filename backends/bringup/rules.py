@@ -101,11 +101,14 @@ def _drifted(author: Author) -> Author:
 
 
 def _wide(author: Author) -> Author:
-    """Sums of both signs as large as eight rows give, at the DAC's highest code and full conductance."""
-    array, dac = author.meta["target"]["array"], author.meta["target"]["dac"]
-    full, high = array["levels"] << array["fraction_bits"], (1 << dac["bits"] - 1) - 1
-    author.block(3, [[full, -full]] * 8, (0, 2, 4)).data(IN, [high] * 8 + [-high] * 8, (2, 8), "i16")
-    author.put("gain", tile=0, scope="all", multiplier=1 << 15, divide=15 + (8 * full * high).bit_length() - 7)
+    """Sums of both signs just beyond 2^18, at the DAC's highest code and full conductance, in the middle of the ADC."""
+    target = author.meta["target"]
+    array, high = target["array"], (1 << target["dac"]["bits"] - 1) - 1
+    full = array["levels"] << array["fraction_bits"]
+    rows = min((1 << 18) // (full * high) + 1, array["rows"] - 2)
+    author.block(3, [[full, -full]] * rows, (0, 2, 4)).data(IN, [high] * rows + [-high] * rows, (2, rows), "i16")
+    divide = 15 + (rows * full * high).bit_length() - min(target["adc"]["bits"], 8) + 1
+    author.put("gain", tile=0, scope="all", multiplier=1 << 15, divide=divide)
     return author.tensor(OUT, (2, 2), 512, type="i16").put("capture", in_=IN, out=OUT, block=3)
 
 
@@ -133,7 +136,7 @@ def _replaced(author: Author) -> Author:
     author.tensor(OUT, (4, 4), 512).put("move", in_=IN, out=OUT)
     for scope, shift in (("tile", 19), ("all", 21)):
         author.put("gain", tile=0, scope=scope, multiplier=40000, divide=shift)
-    single(author).put("selftest", tile=0, col=1, value=1000, out=OUT)
+    single(author).put("selftest", tile=0, col=1, value=100, out=OUT)
     return author.block(0, [[0, 9], [0, 0]], (0, 1, 2)).block(0, [[0, 0], [7, 0]], (0, 1, 2), zeros="skip")
 
 
