@@ -21,6 +21,7 @@ from cimc.backends.bringup.directed import (
     windowed,
 )
 from cimc.backends.bringup.rules import RULES
+from cimc.backends.bringup.spoiling import spoiled
 from cimc.backends.bringup.trapping import TRAPS
 from cimc.isa.author import Author
 from cimc.isa.coverage import boundary_values
@@ -49,6 +50,15 @@ def cases(target: Mapping[str, Any]) -> Iterator[Case]:
     for spec in TABLE:
         if spec.name in INSTRUCTIONS:
             yield from _fields(target, spec.name)
+            yield from _spoiled(target, spec.name)
+
+
+def _spoiled(target: Mapping[str, Any], name: str) -> Iterator[Case]:
+    """Yield the plain program of an instruction with an output that cannot take what is written, trap by trap."""
+    program = INSTRUCTIONS[name](begun(target)).program()
+    index = max(n for n, one in enumerate(program.instructions) if one.name == name)
+    for code, changed in spoiled(program, index):
+        yield Case(f"trap.{code}.{name}", changed, {"x": INPUT})
 
 
 def _fields(target: Mapping[str, Any], name: str) -> Iterator[Case]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from cimc.backends.bringup.directed import IN, MEMORY, OTHER, OUT, SHAPE, product, single, tables, vectors
+from cimc.backends.bringup.directed import IN, MEMORY, OTHER, OUT, SHAPE, product, single, tables, vectors, windowed
 from cimc.isa.author import Author
 from cimc.isa.table import LOOP_DEPTH
 
@@ -24,6 +24,12 @@ def _pooled(author: Author) -> Author:
 def _windowless(author: Author) -> Author:
     """A window over a tensor of two images."""
     return author.tensor(IN, (2, 3, 3, 1)).window(IN, (2, 2), (2, 2))
+
+
+def _window_as_matrix(author: Author) -> Author:
+    """A product of matrices, one of which is a window."""
+    facts = {"za": 0, "zb": 0, "m": 9000, "bias": 3, "shift": 16, "low": -90, "high": 90}
+    return windowed(author).put("matmul", a=IN, b=OTHER, out=OUT, **facts)
 
 
 def _lost_gain(author: Author) -> Author:
@@ -78,6 +84,7 @@ TRAPS: Mapping[str, Callable[[Author], Author]] = {
     "trap.CIM0503": lambda author: author.data(OUT, [1, 2], (2,)).put("fill", out=OUT, value=1),
     "trap.CIM0504": _pooled,
     "trap.CIM0504.window": _windowless,
+    "trap.CIM0504.matrix": _window_as_matrix,
     "trap.CIM0505": lambda author: author.tensor(OUT, (2,), 512).put("move", in_=IN, out=OUT),
     "trap.CIM0506": lambda author: author.tensor(OUT, (3, 6), 512, type="u8").put("move", in_=OTHER, out=OUT),
     "trap.CIM0507": _deeper,

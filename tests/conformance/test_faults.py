@@ -6,7 +6,16 @@ from conformance.traces import outsiders, plain
 
 from cimc.targets import load_target
 
-NIGHTLY = ("aon-cim-2r", "aon-cim-4b", "aon-cim-6b", "hermes-64", "hermes-64-2p", "hermes-64-4ptg", "hermes-64-tg", "ideal")
+NIGHTLY = (
+    "aon-cim-2r",
+    "aon-cim-4b",
+    "aon-cim-6b",
+    "hermes-64",
+    "hermes-64-2p",
+    "hermes-64-4ptg",
+    "hermes-64-tg",
+    "ideal",
+)
 
 
 def is_killed(fault, made, traces):
