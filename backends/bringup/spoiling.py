@@ -39,8 +39,8 @@ def spoiled(program: Program, index: int) -> Iterator[tuple[str, Program]]:
 
 
 def _tensor(number: int, state: StreamState) -> Instruction:
-    facts = {"space": state.space, "type": state.type, "base": state.base, "shape": state.shape, "pitch": state.pitch}
-    return instruction("tensor", stream=number, **facts)
+    where = {"base": state.base, "shape": state.shape, "pitch": state.pitch}
+    return instruction("tensor", stream=number, space=state.space, type=state.type, **where)
 
 
 def _inserted(program: Program, index: int, one: Instruction) -> Program:
