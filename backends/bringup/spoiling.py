@@ -39,8 +39,8 @@ def spoiled(program: Program, index: int) -> Iterator[tuple[str, Program]]:
 
 
 def _tensor(number: int, state: StreamState) -> Instruction:
-    where = {"base": state.base, "shape": state.shape, "pitch": state.pitch}
-    return instruction("tensor", stream=number, space=state.space, type=state.type, **where)
+    place: dict[str, int | tuple[int, ...]] = {"base": state.base, "shape": state.shape, "pitch": state.pitch}
+    return instruction("tensor", stream=number, space=state.space, type=state.type, **place)
 
 
 def _inserted(program: Program, index: int, one: Instruction) -> Program:
