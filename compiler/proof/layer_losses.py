@@ -3,6 +3,7 @@
 A ratio is the mean square of the float values by that of the error, in decibels. Accumulated: the whole program has
 run in integers, seen at this tensor. Sensitivity: this tensor alone is computed in codes, from float values rounded to
 the codes it reads, seen at the outputs of the float graph (of several outputs the mean share of noise).
+Minus infinity, which hides scores from a softmax, is no real number: codes say it by their lowest, and lose nothing.
 """
 
 import math
@@ -23,7 +24,7 @@ from cimc.driving.scoring import samples_of
 from cimc.evaluate import Evaluator, given_name, samples_at_once
 from cimc.ir.graph import Graph
 from cimc.ir.loop import ResultOp, StateOp, runs_of, scan_of
-from cimc.ir.nn import Computed
+from cimc.ir.nn import HIDDEN, Computed
 from cimc.ir.types import CodeType, code_of, is_quantised, shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.writes import writes_of
@@ -80,8 +81,9 @@ class _Sums:
     used: set[int] = field(default_factory=set)
 
     def add(self, real: Array, codes: Array) -> None:
-        """Take in float values and the codes that stand for them."""
-        exact = real.astype(np.float64)
+        """Take in float values and the codes that stand for them, but for those that stand for minus infinity."""
+        seen = real > HIDDEN
+        exact, codes = real[seen].astype(np.float64), codes[seen]
         error = np.abs(dequantised(codes, self.code) - exact)
         outside = np.abs(exact / self.code.scale.data + self.code.zero.data - _middle(self.code)) > _reach(self.code)
         self.count += exact.size
@@ -145,7 +147,8 @@ class Comparison:
         alone = _Alone(self, some)
         for op in self._compared:
             label, unit = op.label.data, "crossbar" if isinstance(op, MvmOp) else "digital"
-            yield sums[label].loss(self._layers.get(label, ""), label, unit, alone.sensitivity(op))
+            if sums[label].count:
+                yield sums[label].loss(self._layers.get(label, ""), label, unit, alone.sensitivity(op))
 
     def _accumulate(self, sums: Mapping[str, _Sums], inputs: Arrays, interpreter: Interpreter) -> None:
         floats = Evaluator(self.real, self.labels, batch=BATCH)
@@ -180,14 +183,23 @@ class _Alone:
         return Evaluator(self._real).run(self.inputs)
 
     @cached_property
+    def _operations(self) -> Mapping[str, Computed]:
+        compared = set(self.comparison.labels)
+        operations = (op for op in self.comparison.tile.module.ops if isinstance(op, Computed))
+        return {op.label.data: op for op in operations if op.label.data in compared}
+
+    @cached_property
+    def _floats(self) -> Arrays:
+        """The float value of every tensor outside of loops."""
+        return Evaluator(self._real, list(self._operations)).run(self.inputs)
+
+    @cached_property
     def _codes(self) -> Arrays:
         """The codes of every tensor, computed from float values that were rounded to the codes it reads."""
-        operations = {op.label.data: op for op in self.comparison.tile.module.ops if isinstance(op, Computed)}
-        labels = [label for label in self.comparison.labels if label in operations]
-        floats = Evaluator(self._real, labels).run(self.inputs)
+        labels = list(self._operations)
         fed = {
-            given_name(name): quantised(real.astype(np.float64), code_of(operations[name].out))
-            for name, real in floats.items()
+            given_name(name): quantised(real.astype(np.float64), code_of(self._operations[name].out))
+            for name, real in self._floats.items()
         }
         return Evaluator(self.comparison.tile, labels, given=labels).run({**self.inputs, **fed})
 
@@ -196,9 +208,10 @@ class _Alone:
         label = op.label.data
         if label not in self._codes:
             return None
-        fed = {given_name(label): dequantised(self._codes[label], code_of(op.out))}
+        real = self._floats[label]
+        fed = {given_name(label): np.where(real > HIDDEN, dequantised(self._codes[label], code_of(op.out)), real)}
         found = Evaluator(self._real, given=[label]).run({**self.inputs, **fed})
-        return decibels(1.0, float(np.mean([_noise(found[name], real) for name, real in self._outputs.items()])))
+        return decibels(1.0, float(np.mean([_noise(found[name], out) for name, out in self._outputs.items()])))
 
 
 def _noise(found: Array, real: Array) -> float:

@@ -74,6 +74,21 @@ def test_accumulated_is_what_the_program_computes(compiled: tuple[Path, Compilat
     assert losses(compiled, 0.1)["y"].float_accumulated_db == pytest.approx(output.decibels, abs=0.01)
 
 
+def test_what_hides_scores_from_a_softmax_loses_nothing(tmp_path: Path) -> None:
+    """Codes say minus infinity by their lowest: neither the constant nor the hidden scores are an error."""
+    nodes = [node("MatMul", "x w", "s"), node("Add", "s m", "a"), node("Softmax", "a", "y", axis=-1)]
+    mask = np.triu(np.full((6, 6), -1e9, np.float32), 1)
+    path = written(model(nodes, {"x": ("N", 6, 5)}, {"w": weights(5, 6), "m": mask}), tmp_path)
+    data = {"x": RNG.normal(0.0, 1.0, (16, 6, 5)).astype(np.float32)}
+    compilation = compile_model(path, Request(load_target("ideal"), data=lambda _: data))
+    found = [*Comparison(str(path), compilation).losses(data)]
+    assert {"s", "a", "y"} <= {one.tensor for one in found}
+    for one in found:
+        assert one.float_accumulated_db is None or one.float_accumulated_db > 20
+        assert one.float_sensitivity_db is None or one.float_sensitivity_db > 20
+        assert one.largest_error < 1.0
+
+
 def distance(decibels: float, top_1: float) -> FloatDistance:
     return FloatDistance("y", decibels, top_1, 1.0)
 
