@@ -244,11 +244,11 @@ def _fold(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
     first = {name: constant.value for name, constant in inputs.items()}
     facts.folded_bytes = require_foldable(node, facts.shapes, facts.types, facts.folded_bytes, prepared.stored)
     try:
-        values = _evaluated(node, first, prepared.opset)
+        values = evaluated(node, first, prepared.opset)
         others = values
         if any(not constant.free_of_batch for constant in inputs.values()):
             second = {name: constant.other for name, constant in inputs.items()}
-            others = _evaluated(node, second, prepared.opset)
+            others = evaluated(node, second, prepared.opset)
     except Exception as error:  # the reference evaluator raises whatever numpy does
         shapes = ", ".join(str(array.shape) for array in first.values())
         message = f"cannot be evaluated on constants of shapes {shapes}: {error}"
@@ -260,7 +260,8 @@ def _fold(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
     return None
 
 
-def _evaluated(node: Node, inputs: Mapping[str, Array], opset: int) -> list[Array]:
+def evaluated(node: Node, inputs: Mapping[str, Array], opset: int) -> list[Array]:
+    """Return the results of a node on known inputs, by name. Raises whatever numpy does."""
     if node.operator == "ConstantOfShape":  # one element, repeated without memory
         value = node.attributes.get("value")
         element = np.zeros(1, np.float32) if value is None else onnx.numpy_helper.to_array(value)

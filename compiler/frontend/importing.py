@@ -11,7 +11,7 @@ from cimc.diagnostics import Diagnostic, DiagnosticError
 from cimc.frontend.analysis import analyse
 from cimc.frontend.batch_axis import BatchAxis, per_sample
 from cimc.frontend.folding import Facts
-from cimc.frontend.indices import index_inputs
+from cimc.frontend.indices import index_inputs, with_own_indices
 from cimc.frontend.inlining import stands_for_others
 from cimc.frontend.lowering import GraphBuilder, Lowering
 from cimc.frontend.node import Node, node_of
@@ -96,7 +96,8 @@ def _imported(name: str, digest: str, prepared: Prepared) -> Imported:
     listed = live([node_of(proto) for proto in prepared.model.graph.node], _outputs(prepared))
     facts, nodes = analyse(prepared, listed)
     computed = [node for node in nodes if not _is_folded(node, facts)]
-    computed = live(with_normalisations(computed, facts), _outputs(prepared))
+    computed = with_own_indices(with_normalisations(computed, facts), facts, prepared.opset)
+    computed = live(computed, _outputs(prepared))
     builder = GraphBuilder(prepared.free, facts, _names(prepared, nodes))
     _add_inputs(builder, prepared, index_inputs(computed, facts))
     problems = [*_translate_all(builder, computed, _outputs(prepared)), *_add_outputs(builder, prepared)]

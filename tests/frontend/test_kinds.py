@@ -88,6 +88,29 @@ IDS = {
     "part": looked_up(
         node("Slice", "x zero three one", "s"), node("Cast", "s", "i", to=INT32), ids="i", zero=[0], three=[3]
     ),
+    "from the end, by choice": looked_up(
+        node("Cast", "x", "i", to=INT32),
+        node("Less", "i nought", "negative"),
+        node("Add", "i rows", "later"),
+        node("Where", "negative later i", "w"),
+        ids="w",
+        nought=np.int32(0),
+        rows=np.int32(20),
+    ),
+    "from the end, by products": looked_up(
+        node("Cast", "x", "i", to=INT32),
+        node("Add", "i rows", "later"),
+        node("Less", "x nought", "negative"),
+        node("Cast", "negative", "n", to=INT32),
+        node("Mul", "n later", "a"),
+        node("Not", "negative", "positive"),
+        node("Cast", "positive", "p", to=INT32),
+        node("Mul", "i p", "b"),
+        node("Add", "a b", "w"),
+        ids="w",
+        nought=np.float32(0),
+        rows=np.int32(20),
+    ),
     "masked": model(
         [
             node("Cast", "x", "i", to=INT32),
@@ -111,6 +134,12 @@ def test_token_ids_that_come_as_reals(case: str, tmp_path: Path) -> None:
     graph = assert_agrees(path, {"x": ids})
     (source,) = (op for op in graph.module.ops if isinstance(op, InputOp))
     assert source.integers is not None and int_values(source.integers) == (0, 19)
+
+
+def test_rows_of_other_indices_than_an_inputs_own_are_refused(tmp_path: Path) -> None:
+    proto = looked_up(node("Cast", "x", "i", to=INT32), node("Add", "i rows", "later"), ids="later", rows=np.int32(1))
+    (problem,) = check(written(proto, tmp_path))
+    assert problem.code == "CIM0104" and "computed indices of 20 rows" in problem.message
 
 
 def test_a_cast_to_what_wraps_is_refused(tmp_path: Path) -> None:
