@@ -101,10 +101,12 @@ def _shifts(w: Array) -> Array:
 
 
 def square_roots(values: Array) -> Array:
-    """Return the integer square roots of int64 values below ROOT_LIMIT; double is off by one at most."""
+    """Return the integer square roots of int64 values below ROOT_LIMIT.
+
+    Double gives the root of a square below that exactly, and rounds monotonically: one too many at most, none too few.
+    """
     root = np.sqrt(values.astype(np.float64)).astype(INT64)
     root -= root * root > values
-    root += (root + 1) * (root + 1) <= values
     return root
 
 

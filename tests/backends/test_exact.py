@@ -37,6 +37,18 @@ def sums_near_boundaries(gain, limit):
     return sums[np.abs(sums) < exact.FLOAT32_LIMIT]
 
 
+@DETERMINISTIC
+@given(
+    style=st.sampled_from(["nearest-even", "floor"]),
+    gain=st.builds(Gain, st.integers(1 << 15, (1 << 16) - 1), st.integers(14, 30)),
+    bound=st.integers(0, 1 << 16),
+)
+def test_no_sum_within_a_bound_has_a_higher_code(new, style, gain, bound):
+    facts = adc(new, 12, "full", style)
+    reached = max(map(abs, literal_codes(facts, gain, [-bound, bound])))
+    assert reached <= exact.highest_code(facts, gain, bound) <= reached + 1
+
+
 @settings(DETERMINISTIC, max_examples=200)
 @given(
     bits=st.integers(4, 10),
