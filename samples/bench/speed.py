@@ -1,12 +1,15 @@
-"""Measure the interpreter against onnxruntime's float32, one thread each: images per second, medians, ratios.
+"""Measure the interpreter against onnxruntime's float32 and int8, one thread each: images a second, medians, ratios.
 
-python samples/bench/speed.py [--models FOLDER] [--targets NAME ...] [--json FILE]
+python samples/bench/speed.py [--models FOLDER] [--large NAME ...] [--targets NAME ...] [--json FILE]
 python samples/bench/speed.py --device NAME [--models FOLDER] [--keep FOLDER] [--batches N ...]
 python samples/bench/speed.py --device NAME --programs FOLDER [--batches N ...]
 
-FOLDER holds the ONNX files and data/*.npz of MODELS; without it the sample model is measured. Inputs are codes for the
-interpreter and float32 for onnxruntime, both in memory. Both sides take turns within each repeat, so that other load on
-the machine falls on both; ratios within one run are what to compare.
+FOLDER holds the ONNX files and data/*.npz of MODELS; without it the sample model is measured. Where the int8 file of a
+network lies beside (sessions.py), both are measured, and "over the better" is relative to the faster of them. Large
+networks are those of zoo_models.py, for the target ideal. Inputs are codes for the interpreter and what onnxruntime
+takes, all in memory. All sides take turns within each repeat, so that other load on the machine falls on all, and
+seconds are the processor's own but for two threads; ratios within one run are what to compare. Results go to standard
+output as Markdown.
 
 With --device, a device is measured against the default path instead, once their bits were found equal. --keep writes
 programs and input codes to a folder; --programs reads them from there, and then needs numpy and torch alone.
@@ -30,6 +33,7 @@ from typing import Any
 
 import devices
 import numpy as np
+from sessions import Run, peers
 
 from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.machine import ports
@@ -40,13 +44,16 @@ from cimc.isa.container import load_program
 
 SAMPLES = Path(__file__).parent.parent
 BATCHES = (1, 32, 128)
+LARGE = ("squeezenet", "resnet50", "densenet121", "vgg19")
+LARGE_BATCHES = (1, 8)
 REPEATS = 5
 SECONDS = 0.1
 """Least time of one repeat; short runs are repeated within it."""
 DAY_S = 86400
 THREADED_IMAGES = 1024
 
-Run = Callable[[], Any]
+PEERS = ("float32", "int8")
+COLUMNS = ("model", "target", "batch", *PEERS, "exact", "over the better", "frozen / exact", "fresh / float32")
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,8 @@ class Model:
 
     def inputs(self, count: int) -> np.ndarray:
         """Return `count` float32 inputs in the model's shape, rows repeated where there are too few."""
-        rows = np.load(self.data)["x"].astype(np.float32)
+        arrays = np.load(self.data)
+        rows = arrays["x" if "x" in arrays else arrays.files[0]].astype(np.float32)
         return np.resize((rows + np.float32(self.offset)) * np.float32(self.scale), (count, *rows.shape[1:]))
 
 
@@ -81,31 +89,41 @@ def models(folder: Path | None) -> list[Model]:
     return [Model(folder / f"{name}.onnx", data / f"{c}.npz", data / f"{t}.npz", *rest) for name, c, t, *rest in MODELS]
 
 
+def large(names: list[str], folder: Path) -> Iterator[Model]:
+    """Yield the large networks of these names, laid into a folder."""
+    import zoo  # imports onnx
+
+    for name in names:
+        zoo.lay(name, folder, max(LARGE_BATCHES))
+        yield Model(*(folder / f"{name}{end}" for end in (".onnx", "_calib.npz", "_test.npz")))
+
+
 def compiled(model: Model, target: str) -> Any:
-    """Return the program of a model."""
+    """Return the program of a model, on as many tiles as it needs."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "program.cimb"
         feeding = ["--scale", repr(model.scale), "--offset", repr(model.offset)]
         command = ["cimc", "compile", str(model.path), "--calib", str(model.calibration), *feeding]
-        subprocess.run([*command, "--target", target, "-o", str(file), "--json"], check=True, stdout=subprocess.DEVNULL)
+        made = ["--target", target, "--tiles", "auto", "-o", str(file), "--json"]
+        subprocess.run([*command, *made], check=True, stdout=subprocess.DEVNULL)
         return load_program(file)
 
 
-def rates(runs: dict[str, Run], images: int) -> dict[str, float]:
-    """Return images per second: medians of runs that take turns."""
+def rates(runs: dict[str, Run], images: int, clock: Callable[[], float] = time.perf_counter) -> dict[str, float]:
+    """Return images per second of a clock: medians of runs that take turns."""
     loops = {}
     for name, run in runs.items():
         run()
-        start = time.perf_counter()
+        start = clock()
         run()
-        loops[name] = max(1, round(SECONDS / (time.perf_counter() - start)))
+        loops[name] = max(1, round(SECONDS / (clock() - start)))
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(REPEATS):
         for name, run in runs.items():
-            start = time.perf_counter()
+            start = clock()
             for _ in range(loops[name]):
                 run()
-            seconds[name].append((time.perf_counter() - start) / loops[name])
+            seconds[name].append((clock() - start) / loops[name])
     return {name: images / statistics.median(times) for name, times in seconds.items()}
 
 
@@ -122,28 +140,31 @@ def noises(profile: str) -> dict[str, Noise | None]:
     }
 
 
-def measured(model: Model, target: str, profile: str) -> list[dict[str, Any]]:
-    """Return one row per batch, and one for two threads."""
-    import onnxruntime
-
+def measured(model: Model, target: str, profile: str) -> Iterator[dict[str, Any]]:
+    """Yield one row per batch, and one for two threads."""
     program = compiled(model, target)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(model.path), options, providers=["CPUExecutionProvider"])
-    name, port = session.get_inputs()[0].name, program.inputs[0]
-    shape = [size if isinstance(size, int) else -1 for size in session.get_inputs()[0].shape]
-    x = model.inputs(THREADED_IMAGES).reshape(-1, *shape[1:])
-    codes = ports.quantise(port, x)
+    port, x = program.inputs[0], model.inputs(THREADED_IMAGES)
+    codes = ports.quantise(port, x.reshape(-1, *port.model_shape))
     interpreters = {k: Interpreter(program, noise=n) for k, n in noises(profile).items()}
-    rows = []
     for batch in BATCHES:
-        runs: dict[str, Run] = {"onnxruntime": lambda n=batch: session.run(None, {name: x[:n]})}
-        runs |= {k: runner(i, {port.name: codes[:batch]}) for k, i in interpreters.items()}
-        rows.append({"model": model.path.stem, "target": target, "batch": batch, "images_per_s": rates(runs, batch)})
+        ours = {k: runner(i, {port.name: codes[:batch]}) for k, i in interpreters.items()}
+        yield _row(model, target, batch, rates(peers(model.path, x, batch) | ours, batch, time.process_time))
     threads = {f"{n} threads": runner(Interpreter(program, threads=n), {port.name: codes}) for n in (1, 2)}
-    found = rates(threads, len(codes))
-    rows.append({"model": model.path.stem, "target": target, "batch": len(codes), "images_per_s": found})
-    return rows
+    yield _row(model, target, len(codes), rates(threads, len(codes)))
+
+
+def measured_large(model: Model, target: str) -> Iterator[dict[str, Any]]:
+    """Yield one row per batch, without noise."""
+    program = compiled(model, target)
+    port, x = program.inputs[0], model.inputs(max(LARGE_BATCHES))
+    codes, exact = ports.quantise(port, x.reshape(-1, *port.model_shape)), Interpreter(program)
+    for batch in LARGE_BATCHES:
+        runs = peers(model.path, x, batch) | {"exact": runner(exact, {port.name: codes[:batch]})}
+        yield _row(model, target, batch, rates(runs, batch, time.process_time))
+
+
+def _row(model: Model, target: str, batch: int, found: dict[str, float]) -> dict[str, Any]:
+    return {"model": model.path.stem, "target": target, "batch": batch, "images_per_s": found}
 
 
 def machine() -> dict[str, str]:
@@ -174,12 +195,33 @@ def _lines(path: str) -> list[str]:
 
 
 def table(row: dict[str, Any]) -> str:
-    """Return a row of the report: images per second, and the ratio to the first column (one thread in the last row)."""
+    """Return a row of a device's report: images per second, and the ratio to the first column."""
     found = row["images_per_s"]
     first = next(iter(found.values()))
     cells = [f"{name} {rate:9,.0f} ({rate / first:4.2f})" for name, rate in found.items()]
-    label = f"{row['model']:22} {row['target']:10} {row.get('noise', ''):12} {row['batch']:5}"
+    label = f"{row['model']:22} {row['target']:10} {row['noise']:12} {row['batch']:5}"
     return "  ".join([label, *cells])
+
+
+def line(row: dict[str, Any]) -> str:
+    """Return a row of COLUMNS; that of two threads has their ratio to one in words."""
+    found = row["images_per_s"]
+    cells = [row["model"], row["target"], str(row["batch"])]
+    if "2 threads" in found:
+        ratio = f"two threads {found['2 threads'] / found['1 threads']:.2f} times one"
+        return f"| {' | '.join([*cells, '-', '-', _figure(found['1 threads']), ratio, '-', '-'])} |"
+    cells += [_figure(found.get(name)) for name in (*PEERS, "exact")]
+    better = max(found.get(name, 0.0) for name in PEERS)
+    ratios = (found["exact"] / better, _ratio(found, "frozen noise", "exact"), _ratio(found, "cycle noise", "float32"))
+    return f"| {' | '.join([*cells, *(f'{ratio:.2f}' if ratio else '-' for ratio in ratios)])} |"
+
+
+def _ratio(found: dict[str, float], name: str, other: str) -> float | None:
+    return found[name] / found[other] if name in found else None
+
+
+def _figure(rate: float | None) -> str:
+    return "-" if rate is None else f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
 
 
 def rows_on_processor(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -187,6 +229,9 @@ def rows_on_processor(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for target in options.targets:
         for model in models(options.models):
             yield from measured(model, target, options.profile)
+    with tempfile.TemporaryDirectory() as folder:
+        for model in large(options.large, Path(folder)):
+            yield from measured_large(model, "ideal")
 
 
 def rows_on_device(options: argparse.Namespace) -> Iterator[dict[str, Any]]:
@@ -215,6 +260,7 @@ def programs(options: argparse.Namespace) -> Iterator[tuple[str, Any, devices.Co
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--models", type=Path, metavar="FOLDER")
+    parser.add_argument("--large", nargs="*", default=[], choices=LARGE, metavar="NAME", help=f"of {', '.join(LARGE)}")
     parser.add_argument("--targets", nargs="+", default=["aon-cim", "hermes-64"], metavar="NAME")
     parser.add_argument("--profile", default="pcm", metavar="NAME", help="noise profile (default pcm)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here as well")
@@ -230,9 +276,11 @@ def main() -> None:
         sys.exit(f"bench: {missing[0]} does not exist")
     facts = machine() | accelerator(options.device)
     print(", ".join(f"{name} {value}" for name, value in facts.items()))
+    if not options.device:
+        print(f"\n| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|")
     rows = []
     for row in rows_on_device(options) if options.device else rows_on_processor(options):
-        print(table(row), flush=True)
+        print(table(row) if options.device else line(row), flush=True)
         rows.append(row)
     if options.json:
         options.json.write_text(json.dumps({"machine": facts, "rows": rows}, indent=2) + "\n")
