@@ -5,6 +5,8 @@
 
 import argparse
 import json
+import os
+import re
 import subprocess
 import sys
 import time
@@ -65,18 +67,48 @@ def build(folder: Path, simulator: str) -> list[str]:
     return [str(folder / "verilated" / "Vsequencer")]
 
 
-def simulate(folder: Path, command: list[str], fault: int) -> None:
-    """Run one sample; write its trace, with the head of ours."""
+def plusargs(folder: Path, fault: int) -> list[str]:
+    """Return the sizes of the image, the place of the output, and a fault."""
     about = json.loads((folder / "manifest.json").read_text())
     words = {one["memory"]: one["words"] for one in about["memories"]}
     sizes = [f"+{name}={words[name]}" for name in ("code", "constants", "activations")]
     port = json.loads(about["program"])["outputs"][0]
     size = {"i8": 1, "u8": 1, "i16": 2, "u16": 2, "i32": 4, "i64": 8}[port["type"]] * port["shape"][0]
     place = [f"+output={port['base']}", f"+bytes={size}"]
-    subprocess.run([*command, *sizes, *place, f"+fault={fault}"], cwd=folder, check=True, capture_output=True)
+    return [*sizes, *place, f"+fault={fault}"]
+
+
+def simulate(folder: Path, command: list[str], fault: int) -> None:
+    """Run one sample; write its trace, with the head of ours."""
+    subprocess.run([*command, *plusargs(folder, fault)], cwd=folder, check=True, capture_output=True)
     head = (folder / "ours.trace").read_text().split("\n")[:HEAD_LINES]
     head = ["only -" if line.startswith("only ") else line for line in head]
     (folder / "chip.trace").write_text("\n".join(head) + "\n" + (folder / "chip.records").read_text())
+
+
+def lock_step(folder: Path, fault: int) -> str:
+    """Run one sample in Icarus beside the golden model (lockstep.py, by cocotb); return what differs first, or ""."""
+    from cocotb import config  # only this needs it
+
+    results = folder / "lockstep.xml"
+    results.unlink(missing_ok=True)
+    facts = {
+        "MODULE": "lockstep",
+        "TOPLEVEL": "sequencer",
+        "TOPLEVEL_LANG": "verilog",
+        "COCOTB_RESULTS_FILE": results.name,
+        "LIBPYTHON_LOC": config.find_libpython.find_libpython(),
+        "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path[1:]]),
+    }
+    library = ["-M", config.libs_dir, "-m", config.lib_name("vpi", "icarus")]
+    command = ["vvp", "-n", *library, "sequencer", *plusargs(folder, fault)]
+    done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, env={**os.environ, **facts})
+    if "<testcase" not in (text := results.read_text()):
+        raise SystemExit(done.stdout)
+    differs = re.search("AssertionError: (.*)", done.stdout)
+    if "<failure" in text and not differs:
+        raise SystemExit(done.stdout)
+    return differs[1] if differs else ""
 
 
 def main() -> int:
@@ -85,11 +117,18 @@ def main() -> int:
     parser.add_argument("--simulator", choices=("icarus", "verilator"), default="icarus")
     parser.add_argument("--fault", type=int, default=0)
     parser.add_argument("--noise")
+    parser.add_argument("--lock-step", action="store_true", help="hold each instruction against the golden model")
     parser.add_argument("--folder", type=Path, default=Path("cosim-run"))
     options = parser.parse_args()
     noise = ["--noise", options.noise, "--seed", "1", "--time", "1d"] if options.noise else []
     prepare(options.folder, noise)
+    if options.lock_step and (options.noise or options.simulator != "icarus"):
+        parser.error("--lock-step goes with icarus and without --noise")
     command = build(options.folder, options.simulator)
+    if options.lock_step:
+        differs = lock_step(options.folder, options.fault)
+        print(differs or "equal: each instruction wrote what the golden model did")
+        return bool(differs)
     started = time.perf_counter()
     simulate(options.folder, command, options.fault)
     print(f"{options.simulator}: one sample in {time.perf_counter() - started:.1f} s")

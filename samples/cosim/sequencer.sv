@@ -53,10 +53,13 @@ module sequencer;
   longint gain_multiplier, gain_divide;
 
   logic [255:0] word;
-  longint pc, clip_low, clip_high, records, previous;
+  logic [63:0] pc;
+  longint clip_low, clip_high, records, previous;
   logic [31:0] crc;
   int input_codes[0:4095];
   int fault, trace, words;
+  // Instructions done, one in each unit of time: what a bench in lock step waits for.
+  int retired;
 
   // Operands.
 
@@ -392,6 +395,8 @@ module sequencer;
     records = 0;
     previous = 0;
     word = code[0];
+    retired = 0;
+    #1;
     while (word[7:0] != OP_HALT) begin
       crc = 32'hffffffff;
       clip_low = 0;
@@ -412,6 +417,8 @@ module sequencer;
       endcase
       pc = pc + 1;
       word = code[pc];
+      retired = retired + 1;
+      #1;
     end
     crc = 32'hffffffff;
     do_halt();

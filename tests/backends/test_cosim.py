@@ -58,6 +58,28 @@ def test_the_trace_is_ours(simulator):
     assert (found.difference, found.equal) == (None, 17)
 
 
+@pytest.fixture(scope="module")
+def in_lock_step(tmp_path_factory):
+    """A function from a fault to what differs first between the sequencer and the golden model."""
+    pytest.importorskip("cocotb", reason="cocotb is not installed here: pip install '.[cosim]'")
+    if not shutil.which("iverilog"):
+        pytest.skip("iverilog is not installed here")
+    folder, cosim = tmp_path_factory.mktemp("lockstep"), script()
+    cosim.prepare(folder, [])
+    cosim.build(folder, "icarus")
+    return lambda fault: cosim.lock_step(folder, fault)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [(0, ""), (5, "instruction 16, layer node_conv2d, "), (11, "instruction 32, layer node_add_30, ")],
+)
+def test_in_lock_step_with_the_golden_model(in_lock_step, fault, told):
+    differs = in_lock_step(fault)
+    assert differs.startswith(told) and bool(differs) == bool(fault)
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("fault", FIRST)
 def test_a_broken_variant_is_named(simulator, fault):
