@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from cimc.driving.distances import FloatDistance
+from cimc.driving.outliers import KEEPS_ALL
 from cimc.isa.program import Program
 from cimc.proof.layer_losses import LayerLoss
 
@@ -28,9 +29,9 @@ def cure(program: Program, loss: LayerLoss) -> str:
     options = program.meta["options"]
     if options.get("calibration") == "synthetic":
         return "its ranges come from made-up data: compile with --calib DATA.npz"
-    if loss.beyond_share >= MUCH_BEYOND and "method=minmax" not in options["pipeline"]:
+    if loss.beyond_share >= MUCH_BEYOND and KEEPS_ALL not in options["pipeline"]:
         share = f"{100 * loss.beyond_share:.0f} % of its error lies on values beyond its calibrated range"
-        return f"{share}: compile with --set 'calibrate{{method=minmax}}', or with calibration data that reach as far"
+        return f"{share}: compile with --set 'calibrate{{{KEEPS_ALL}}}', or with calibration data that reach as far"
     if "budget=" in options["pipeline"]:
         return "compile with a smaller budget of mixed-precision"
     if "method=" not in options["pipeline"]:
