@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cimc.isa.author import Author
 from cimc.isa.fuzz import boundary_instructions, random_instructions
 from cimc.isa.lint import Finding, lint
 from cimc.isa.lint_rules import RULES
@@ -37,6 +38,17 @@ def test_any_instructions_are_judged_without_an_exception(seed: int, count: int)
 def test_boundaries_are_judged_without_an_exception() -> None:
     program = _program(*boundary_instructions(0), constants=bytes(999), conductances=bytes(99), activation_bytes=999)
     assert lint(program, 500)
+
+
+def test_codes_written_hundreds_of_times_are_kept_once() -> None:
+    """The linter tells 254 kinds of codes apart: one that comes again is no further kind."""
+    sketch = Author({}, 64).tensor(0, (4,)).tensor(1, (4,), 8).tensor(2, (4,), 16)
+    for _ in range(300):
+        sketch.put("fill", out=0, value=1)
+    sketch.put("fill", out=1, value=100)
+    sketch.put("lut", in_=1, out=2, table=sketch.table([0] * 10, "i8"), type="i8", first=0, entries=10)
+    (found,) = (one for one in lint(sketch.program()) if one.code == "CIM0446")
+    assert "its input was written with 100..100" in str(found)
 
 
 @given(st.integers(0, 2**32))
