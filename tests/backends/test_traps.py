@@ -73,6 +73,15 @@ def test_counts_differ(new, trapped):
     assert trapped(product(sketch, blocks=2)) == "CIM0505"
 
 
+def test_a_capture_has_a_code_for_each_column(new, trapped, written):
+    def capture(count):
+        sketch = plain(new).gain().block(0, [[1, 2], [3, 4]]).tensor(1, (count,), type="i32")
+        return sketch.put("capture", in_=0, out=1, block=0)
+
+    assert written(capture(2)) == [7, 10]
+    assert trapped(capture(1)) == trapped(capture(3)) == "CIM0505"
+
+
 @pytest.mark.parametrize("bias", [128, -129])
 def test_value_does_not_fit(new, trapped, bias):
     assert trapped(affine(plain(new, (0,)), bias=bias)) == "CIM0506"
