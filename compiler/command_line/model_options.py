@@ -127,7 +127,11 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--ranges-out", metavar="R.json", help="write the trained model's ranges, for --ranges")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="change a setting (docs/training.md)"
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE|PASS{OPTION=VALUE}",
+        help="change a setting (docs/training.md), or set options of a pass as for `cimc compile`",
     )
     parser.add_argument("--seed", metavar="N", help="of everything random (default 0): equal seeds give equal bytes")
     parser.add_argument(

@@ -1,6 +1,7 @@
 """cimc train."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,12 +25,13 @@ from cimc.driving.scoring import samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import to_onnx
 from cimc.ir.loop import ScanOp
-from cimc.passes.pipeline import DEFAULT, behind_stage
+from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
 
 if TYPE_CHECKING:
     from cimc.ir.graph import Graph
     from cimc.training.batches import Data
     from cimc.training.fit import Plan, Trained
+    from cimc.training.settings import Settings
 
 DISTANCES = ("distance, noise-free", "on chips")
 """Heads of the distances from the teacher in the table of candidates."""
@@ -58,15 +60,23 @@ def train_command(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace, checkpoint: Path) -> "Plan":
     from cimc.training.fit import Plan
-    from cimc.training.settings import changed
 
-    settings, noises, target = changed(options.set), noises_of(options), target_of_options(options)
-    request = Request(target, aimed_at(DEFAULT, target, noises[-1]))
+    noises, target = noises_of(options), target_of_options(options)
+    settings, pipeline = _settings(options.set)
+    request = Request(target, aimed_at(pipeline, target, noises[-1]))
     graph = compile_to_stage(Path(options.model), request, "graph")
     _require_writable(graph, Path(options.output))
     data = _data(options, graph_intakes(graph, stated_of(options)))
     bound = options.most_lost / 100.0
     return Plan(graph, request, data, settings, noises, noises[0].seed, bound, checkpoint, options.resume)
+
+
+def _settings(texts: Sequence[str]) -> "tuple[Settings, str]":
+    """Return the settings of training, and the pipeline: texts with a brace set options of passes."""
+    from cimc.training.settings import changed
+
+    passes = ",".join(text for text in texts if "{" in text)
+    return changed([text for text in texts if "{" not in text]), with_options(DEFAULT, passes) if passes else DEFAULT
 
 
 def _require_writable(graph: "Graph", output: Path) -> None:

@@ -18,7 +18,7 @@ from cimc.targets import load_target
 
 pytest.importorskip("jax", reason="the extra `train` is not installed")
 
-from cimc.command_line.training import _require_writable, _write
+from cimc.command_line.training import _require_writable, _settings, _write
 from cimc.training.batches import Data
 from cimc.training.fit import Plan, Trained
 from cimc.training.settings import Settings
@@ -48,3 +48,15 @@ def test_a_network_with_a_loop_is_refused_as_a_model_before_it_is_trained(tmp_pa
     plan = looped(tmp_path)
     with pytest.raises(CimcError, match=r"CIM0121.*IR text"):
         _require_writable(plan.graph, tmp_path / "t.onnx")
+
+
+def test_settings_with_braces_are_those_of_passes() -> None:
+    settings, pipeline = _settings(["steps=5", "calibrate{method=mse}"])
+    assert settings == Settings(steps=5)
+    assert "calibrate{method=mse}," in pipeline
+    assert _settings([]) == (Settings(), DEFAULT)
+
+
+def test_a_pass_that_is_not_there_is_named() -> None:
+    with pytest.raises(CimcError, match=r"(?s)CIM0305.*calibrate"):
+        _settings(["calibrat{method=mse}"])
