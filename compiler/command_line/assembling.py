@@ -7,18 +7,37 @@ from dataclasses import asdict
 
 from cimc.command_line.files import keep_inputs, payload_beside, write, writing
 from cimc.command_line.programs import program_of
-from cimc.isa.binary import to_parts
+from cimc.diagnostics import fail
+from cimc.isa.binary import program_digest, to_parts
 from cimc.isa.container import load_program, save_text
 from cimc.isa.disassemble import render
 from cimc.isa.errors import INVALID
+from cimc.isa.opening import STANDARD
+from cimc.isa.program import Program
 from cimc.isa.sections import SECTIONS
 
 
 def asm_command(options: argparse.Namespace) -> int:
     keep_inputs([options.output], [options.program, payload_beside(options.program)])
+    if options.json and options.output == STANDARD:
+        raise fail(
+            "CIM0003", "--json and the program would both be standard output", hint="write the program to a file"
+        )
     program = program_of(options)
     write(options.output, *to_parts(program))
+    if options.json:
+        print(json.dumps({"output": options.output, **_facts(program)}))
     return 0
+
+
+def _facts(program: Program) -> dict[str, object]:
+    """Return a program's hash, and what it has."""
+    return {
+        "program": program_digest(program),
+        "instructions": len(program.instructions),
+        "constant_bytes": len(program.constants),
+        "conductance_bytes": len(program.conductances),
+    }
 
 
 def objdump_command(options: argparse.Namespace) -> int:

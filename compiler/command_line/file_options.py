@@ -10,6 +10,7 @@ from cimc.isa.sections import SECTIONS
 def add_asm(parser: argparse.ArgumentParser) -> None:
     add_program(parser)
     parser.add_argument("-o", "--output", required=True, metavar="prog.cimb")
+    parser.add_argument("--json", action="store_true", help="print what was written, with the program's hash, as JSON")
 
 
 def add_objdump(parser: argparse.ArgumentParser) -> None:
