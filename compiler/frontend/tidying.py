@@ -19,7 +19,7 @@ HIDDEN = "cimc.hidden"
 
 
 def tidy(model: onnx.ModelProto) -> None:
-    """Name the graph, its nodes, the domain and the outputs' types where a file leaves out what follows, in place."""
+    """Name the graph, its nodes, domains and the outputs' types where a file leaves out what follows, in place."""
     model.ir_version = max(model.ir_version, CONSTANTS_APART)
     if not model.graph.name:
         model.graph.name = "model"
@@ -27,11 +27,18 @@ def tidy(model: onnx.ModelProto) -> None:
     for named in (*model.opset_import, *nodes_of(model.graph)):
         if named.domain in DOMAIN:
             named.domain = ""
+    for domain in sorted(_unlisted_domains(model)):
+        model.opset_import.add(domain=domain, version=1)
     for value in model.graph.output:  # the checker wants a type and a shape here; ours are inferred
         if not value.HasField("type"):
             value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
         if value.type.HasField("tensor_type"):
             value.type.tensor_type.shape.SetInParent()
+
+
+def _unlisted_domains(model: onnx.ModelProto) -> set[str]:
+    """Return the domains of others that nodes name and the file does not import: what is of them is refused by name."""
+    return {node.domain for node in nodes_of(model.graph)} - {entry.domain for entry in model.opset_import} - {""}
 
 
 def name_nodes(graph: onnx.GraphProto) -> None:

@@ -73,11 +73,14 @@ def test_scales_found_at_run_time_are_refused_for_that(tmp_path: Path) -> None:
     assert found[0].operator == "DynamicQuantizeLinear" and "quantize_static" in found[0].hint
 
 
+@pytest.mark.parametrize("imported", [True, False])
 @pytest.mark.parametrize("domain", ["onnx.brevitas", "qonnx.custom_op.general"])
-def test_nodes_of_brevitas_and_qonnx(domain: str, tmp_path: Path) -> None:
+def test_nodes_of_brevitas_and_qonnx(domain: str, imported: bool, tmp_path: Path) -> None:
+    """QONNX's own files may leave out the import of the domain."""
     quant = onnx.helper.make_node("Quant", ["x", "s", "b", "n"], ["y"], "q", domain=domain, signed=1, narrow=1)
     constants = {"s": np.float32(0.1), "b": np.float32(0), "n": np.float32(8)}
     proto = model([node("Relu", "y", "r"), quant], {"x": ("N", 6)}, constants, ("r",))
-    proto.opset_import.add(domain=domain, version=1)
+    if imported:
+        proto.opset_import.add(domain=domain, version=1)
     (problem,) = check(written(proto, tmp_path))
     assert (problem.code, problem.node) == ("CIM0103", "q") and "export_onnx_qcdq" in problem.hint
