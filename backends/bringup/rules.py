@@ -112,6 +112,16 @@ def _wide(author: Author) -> Author:
     return author.tensor(OUT, (2, 2), 512, type="i16").put("capture", in_=IN, out=OUT, block=3)
 
 
+def _ends(author: Author) -> Author:
+    """Codes of products that are the ADC's last ones without being clipped, beside one that is."""
+    target = author.meta["target"]
+    array, adc = target["array"], target["adc"]
+    full = array["levels"] << array["fraction_bits"]
+    high = min((1 << adc["bits"] - (adc["codes"] != "unsigned")) - 1, full - 1)
+    author.block(3, [[high, -high, high + 1]], (0, 2, 4)).gain().data(IN, [1, -1], (2, 1))
+    return author.tensor(OUT, (2, 3), 512, type="i16").put("capture", in_=IN, out=OUT, block=3)
+
+
 def _rooted(author: Author) -> Author:
     """A norm of small numbers whose root is irrational, to the last bit."""
     author.data(IN, [1, -1, 2], (1, 3)).tensor(OUT, (1, 3), 512, type="i32")
@@ -169,6 +179,7 @@ RULES: Mapping[str, Callable[[Author], Author]] = {
     "rule.backwards": _backwards,
     "rule.drift": _drifted,
     "rule.wide": _wide,
+    "rule.ends": _ends,
     "rule.quotients": _quotients,
     "rule.extremes": _extremes,
     "rule.root": _rooted,
