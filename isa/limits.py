@@ -55,6 +55,9 @@ ACCUMULATOR_LIMIT = 1 << ACCUMULATOR_BITS
 ROOT_LIMIT = 1 << ROOT_BITS
 """A LIMIT is the first magnitude refused, a HIGHEST or MOST the last value allowed."""
 
+WINDOW_MOST = (1 << 12) - 1
+"""Positions of a window along an axis: its kernel, its stride, and how far its elements lie apart."""
+
 PAIRS_MOST, SIGNIFICANCE_MOST = 2, 16
 """Device pairs of a cell, and how often the first counts for the second once."""
 

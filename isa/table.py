@@ -13,6 +13,7 @@ from cimc.isa.limits import (
     PLACE_BITS,
     ROOT_BITS,
     SHIFT_BITS,
+    WINDOW_MOST,
 )
 
 VERSION = 1
@@ -160,9 +161,9 @@ TABLE: tuple[Spec, ...] = (
         0x11,
         (
             _stream("stream", "stream changed"),
-            Field("kernel", 12, "kernel height, width", count=2),
-            Field("stride", 12, "stride down, across", count=2),
-            Field("dilation", 12, "dilation down, across", count=2),
+            Field("kernel", WINDOW_MOST.bit_length(), "kernel height, width", count=2),
+            Field("stride", WINDOW_MOST.bit_length(), "stride down, across", count=2),
+            Field("dilation", WINDOW_MOST.bit_length(), "dilation down, across", count=2),
             _signed("pad", 13, "padding above, left", count=2),
             Field("out", 20, "output height, width", count=2),
             _signed("fill", 17, "code read outside the tensor"),

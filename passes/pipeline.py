@@ -33,6 +33,7 @@ from cimc.passes.reuse import Reuse
 from cimc.passes.schedule import Schedule
 from cimc.passes.split import Split
 from cimc.passes.weight_mapping import WeightMapping
+from cimc.passes.windows import require_windows
 from cimc.targets import Target
 
 
@@ -121,6 +122,7 @@ PASSES = (
         MixedPrecision,
         "takes bits from codes that are there, while layers still have real weights",
         ("quantise",),
+        foresee=require_windows,
         keeps=Keeps.SIGNAL,
     ),
     Row(
