@@ -9,6 +9,8 @@ from cimc.isa.container import load_program
 
 TARGETS = ("aon-cim", "hermes-64", "hermes-64-4p")
 TRACED = tuple(model for model in MODELS if model.stem.startswith(("kws", "resnet8", "mnist_lstm64_fp32")))
+CHIPS = tuple(enumerate((0, 3600, 86400, 31536000, 3600)))
+"""Seeds, each with its time in seconds."""
 pytestmark = pytest.mark.nightly
 
 
@@ -36,7 +38,7 @@ def test_no_code_differs(traced, model, target):
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("model", TRACED, ids=lambda model: model.stem)
 def test_no_code_of_a_noisy_chip_differs(traced, model, target):
-    """Five seeds, and four times between them: the plain executor takes a minute a chip."""
+    """Five chips of the first target, one of each other: the plain executor takes half a minute for one."""
     program, codes = traced(model, target)
-    for seed, seconds in enumerate((0, 3600, 86400, 31536000, 3600)):
+    for seed, seconds in CHIPS if target == TARGETS[0] else CHIPS[3:4]:
         require_equal_chips(program, codes, "pcm", seed, seconds)
