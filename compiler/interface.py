@@ -53,6 +53,7 @@ def compile_model(
     tiles: int | str | None = None,
     unbatched: bool = False,
     shapes: Mapping[str, tuple[int, ...]] | None = None,
+    constants: Mapping[str, float] | None = None,
     preprocessing: Preprocessing | Mapping[str, Preprocessing] | None = None,
     noise: Noise | None = None,
     min_sqnr: float | None = None,
@@ -64,9 +65,10 @@ def compile_model(
     program carries (`program.meta["ranges"]`) instead. Without both, ranges come from made-up data, and a CimcWarning
     says so. `preprocessing` makes what the model takes of calibration and of all data to come, one for all inputs of
     real numbers or one by name: the program keeps it. `tiles` is a number in place of the target's own, or "auto".
-    `shapes` states sizes, batch included, that the model leaves open. With `noise` the range of the ADCs is chosen for
-    its devices at its time. Precision is raised until every output has `min_sqnr` dB, and the float model's top-1 on
-    `min_top1` percent of the calibration samples; a CimcWarning says where the program misses that. Raises CimcError.
+    `shapes` states sizes, batch included, that the model leaves open; `constants` what some inputs always are. With
+    `noise` the range of the ADCs is chosen for its devices at its time. Precision is raised until every output has
+    `min_sqnr` dB, and the float model's top-1 on `min_top1` percent of the calibration samples; a CimcWarning says
+    where the program misses that. Raises CimcError.
     """
     if calibration is not None and ranges is not None:
         raise fail("CIM0003", "calibration and ranges both give ranges", hint="use one of them")
@@ -80,6 +82,7 @@ def compile_model(
         data=None if calibration is None else calibrated(partial(_named, calibration), "calibration"),
         unbatched=unbatched,
         shapes=dict(shapes or {}),
+        constants=dict(constants or {}),
         preprocessing=_stated(preprocessing),
     )
     with _file_of(model) as path:

@@ -23,7 +23,7 @@ SAMPLES = Path(__file__).parent.parent / "samples"
 CLASSES = ["CimcError", "CimcWarning", "Noise", "Observer", "Preprocessing", "Program"]
 SIGNATURES = {
     "compile_model": "(model, *, target='aon-cim', calibration=None, ranges=None, pipeline=PIPELINE, tiles=None, "
-    "unbatched=False, shapes=None, preprocessing=None, noise=None, min_sqnr=None, min_top1=None)",
+    "unbatched=False, shapes=None, constants=None, preprocessing=None, noise=None, min_sqnr=None, min_top1=None)",
     "evaluate_accuracy": "(program, inputs, labels, *, noise=None, compensation='column', calibration=None, "
     "threads=None, executor='best', feed='raw')",
     "load_chip": "(path, program)",

@@ -48,6 +48,7 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
         observer=observer_of(options, pipeline),
         unbatched=getattr(options, "unbatched", False),
         shapes=dict(getattr(options, "shape", ())),
+        constants=dict(getattr(options, "constant", ())),
         start=getattr(options, "start", None),
         preprocessing=stated_of(options),
     )

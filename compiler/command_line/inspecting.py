@@ -14,7 +14,7 @@ from cimc.isa.errors import Code
 def check_command(options: argparse.Namespace) -> int:
     from cimc.frontend import check
 
-    problems = check(Path(options.model), options.unbatched, dict(options.shape))
+    problems = check(Path(options.model), options.unbatched, dict(options.shape), dict(options.constant))
     if problems:
         if options.json:
             print(json.dumps({"model": options.model, "problems": [asdict(one) for one in problems]}))

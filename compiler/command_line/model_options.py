@@ -1,6 +1,7 @@
 """Options of the commands that take a model or a graph."""
 
 import argparse
+import math
 
 from cimc.command_line.bound_options import add_bound_options
 from cimc.command_line.feeding_options import add_feeding_options
@@ -37,6 +38,29 @@ def _shape(text: str) -> tuple[str, tuple[int | None, ...]]:
     return name, tuple(None if part == "?" else int(part) for part in parts)
 
 
+def _constants(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--constant",
+        action="append",
+        default=[],
+        type=_constant,
+        metavar="INPUT=NUMBER",
+        help="what an input always is, such as a sample rate: it becomes a constant; may be repeated for other inputs",
+    )
+
+
+def _constant(text: str) -> tuple[str, float]:
+    """Return the name of an input and the number that it always is."""
+    name, _, number = text.rpartition("=")
+    try:
+        value = float(number)
+    except ValueError:
+        value = math.nan
+    if not name or not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of an input, =, and a number")
+    return name, value
+
+
 def _tiles(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tiles",
@@ -58,6 +82,7 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
     add_model_root(parser)
     _unbatched(parser)
     _shapes(parser)
+    _constants(parser)
     _tiles(parser)
     parser.add_argument("--calib", metavar="DATA.npz", help="inputs to calibrate ranges on")
     parser.add_argument("--ranges", metavar="FILE", help="ranges written by --write-ranges, instead of calibration")
@@ -173,4 +198,5 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     add_model_root(parser)
     _unbatched(parser)
     _shapes(parser)
+    _constants(parser)
     add_json(parser)

@@ -50,12 +50,16 @@ def run_float(path: Path, graph: Graph, inputs: Mapping[str, Array]) -> dict[str
 
 @dataclass(frozen=True)
 class FloatModel:
-    """A model ready to run: its inputs, their types, and how many samples one run takes where the file fixes that."""
+    """A model ready to run: its inputs and their types, `constants` that other inputs of the file always are.
+
+    `fixed` is how many samples one run takes, where the file says so.
+    """
 
     path: Path
     runtime: Runtime
     inputs: Mapping[str, InputOp]
     kinds: Mapping[str, Any]
+    constants: Mapping[str, Array]
     fixed: int | None
 
     @staticmethod
@@ -65,7 +69,7 @@ class FloatModel:
         stated = {value.name: value.type.tensor_type for value in _stated(path) if value.name in inputs}
         kinds = {name: _kind(path, tensor.elem_type) for name, tensor in stated.items()}
         sizes = [1 if _axis(op) < 0 else _size(stated[name], _axis(op)) for name, op in inputs.items()]
-        return FloatModel(path, runtime, inputs, kinds, next((size for size in sizes if size), None))
+        return FloatModel(path, runtime, inputs, kinds, graph.fixed, next((size for size in sizes if size), None))
 
     def typed(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return inputs [N, *per-sample shape] in the model's own types; whole ones rounded as a port rounds them."""
@@ -88,7 +92,7 @@ class FloatModel:
         for start in range(0, count, step):
             rows = np.minimum(np.arange(start, start + step), count - 1)
             feed = {name: _fed(samples[name][rows], _axis(op)) for name, op in self.inputs.items()}
-            found = self.runtime(list(places), feed, step)
+            found = self.runtime(list(places), {**feed, **self.constants}, step)
             ours = {name: _samples(array, places[name], step) for name, array in found.items()}
             yield {name: array[: count - start] for name, array in ours.items() if array is not None}
 

@@ -21,6 +21,7 @@ from cimc.frontend.preparation import REALS, WHOLE, Prepared, prepare, real_inpu
 from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers, require_exact
 from cimc.frontend.reading import ModelFile, read
 from cimc.frontend.remedies import unsupported
+from cimc.frontend.stated_constants import NO_CONSTANTS, Constants
 from cimc.frontend.stated_shapes import NOTHING_STATED, Shapes, option_for
 from cimc.frontend.tracing import Imported, traced
 from cimc.ir import build
@@ -32,28 +33,32 @@ INPUT_PROBLEMS = ("CIM0104", "CIM0105", "CIM0107", "CIM0109")
 """Codes of problems with a model's inputs, behind which its nodes can still be listed."""
 
 
-def load(path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED) -> Graph:
+def load(
+    path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED, constants: Constants = NO_CONSTANTS
+) -> Graph:
     """Return the graph of an ONNX file, as `load_traced` reads it."""
-    return load_traced(path, unbatched, shapes).graph
+    return load_traced(path, unbatched, shapes, constants).graph
 
 
-def load_traced(path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED) -> Imported:
+def load_traced(
+    path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED, constants: Constants = NO_CONSTANTS
+) -> Imported:
     """Return the graph of an ONNX file, which is only read, and where the file's tensors are in it.
 
     Raises CimcError with every problem of the model.
 
     No axis of an unbatched model is a batch: one run of it is one sample. A model whose batch is fixed at one may mix
     its only sample with itself: where that is all that is wrong with it, it is taken as unbatched. `shapes` are the
-    sizes of inputs that the file leaves open.
+    sizes of inputs that the file leaves open, `constants` what some inputs always are.
     """
     file = read(path)
-    prepared = _prepared(file, unbatched, shapes)
+    prepared = _prepared(file, unbatched, shapes, constants)
     try:
         return _imported(path.stem, file.digest, prepared)
     except DiagnosticError as error:
         if unbatched or not _mixes_one_sample(prepared, error):
             raise _told_of_open_axes(prepared, error) from None
-        return _as_one_sample(path, shapes, error)
+        return _as_one_sample(path, shapes, constants, error)
 
 
 def _mixes_one_sample(prepared: Prepared, error: DiagnosticError) -> bool:
@@ -83,10 +88,10 @@ def _open_axis(value: onnx.ValueInfoProto, axis: int | None, lost: Sequence[Diag
     return Diagnostic("CIM0105", message, hint=hint)
 
 
-def _as_one_sample(path: Path, shapes: Shapes, error: DiagnosticError) -> Imported:
+def _as_one_sample(path: Path, shapes: Shapes, constants: Constants, error: DiagnosticError) -> Imported:
     """Take a model as unbatched; where that helps nothing, `error` is what its user reads."""
     try:
-        return load_traced(path, True, shapes)
+        return load_traced(path, True, shapes, constants)
     except DiagnosticError as other:
         raise (error if _is_of_batch(other) else other) from None
 
@@ -104,13 +109,14 @@ def _imported(name: str, digest: str, prepared: Prepared) -> Imported:
     if problems:
         raise DiagnosticError(problems)
     _require_all(builder, computed, _outputs(prepared))
-    return Imported(Graph(ModuleOp(Region(builder.block)), builder.weights, name, digest), traced(builder))
+    graph = Graph(ModuleOp(Region(builder.block)), builder.weights, name, digest, prepared.constants)
+    return Imported(graph, traced(builder))
 
 
-def _prepared(file: ModelFile, unbatched: bool, shapes: Shapes) -> Prepared:
+def _prepared(file: ModelFile, unbatched: bool, shapes: Shapes, constants: Constants) -> Prepared:
     """Prepare a model; where its inputs cannot be taken, name the unsupported operators behind them too."""
     try:
-        return prepare(file, unbatched, shapes)
+        return prepare(file, unbatched, shapes, constants)
     except DiagnosticError as error:
         if any(problem.code not in INPUT_PROBLEMS for problem in error.diagnostics):
             raise
@@ -127,10 +133,12 @@ def _unsupported_behind_inputs(graph: onnx.GraphProto) -> Iterable[Diagnostic]:
                 yield unsupported(node)
 
 
-def check(path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED) -> list[Diagnostic]:
+def check(
+    path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED, constants: Constants = NO_CONSTANTS
+) -> list[Diagnostic]:
     """Return every problem that `load` would raise; empty for a model it takes."""
     try:
-        load(path, unbatched, shapes)
+        load(path, unbatched, shapes, constants)
     except DiagnosticError as error:
         return list(error.diagnostics)
     return []

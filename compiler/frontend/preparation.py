@@ -12,6 +12,7 @@ from cimc.frontend.conversion import converted, first_lines, opset_of
 from cimc.frontend.ordering import sort_nodes
 from cimc.frontend.qoperators import expand_quantised
 from cimc.frontend.reading import ModelFile
+from cimc.frontend.stated_constants import NO_CONSTANTS, Constants, state_constants
 from cimc.frontend.stated_shapes import NOTHING_STATED, Shapes, option_for, size_of, state_shapes
 from cimc.frontend.tidying import make_dense, name_nodes, tidy, without_deprecated
 from cimc.ir.weights import Array
@@ -32,7 +33,8 @@ class Prepared:
     """A checked model; `batch` is the size its shapes are inferred at, `free` says the file left it open.
 
     `axes` names the batch axis of each input; None where the model is taken as unbatched. `large` are the initialisers
-    whose data the protobuf does not hold, `stored` the bytes of the file and of its external data.
+    whose data the protobuf does not hold, `stored` the bytes of the file and of its external data. `constants` are the
+    inputs of the file that have become constants.
     """
 
     model: onnx.ModelProto
@@ -41,16 +43,22 @@ class Prepared:
     free: bool
     axes: Mapping[str, int | None]
     stored: int
+    constants: Mapping[str, Array]
 
     @property
     def opset(self) -> int:
         return opset_of(self.model)
 
 
-def prepare(file: ModelFile, unbatched: bool = False, shapes: Shapes = NOTHING_STATED) -> Prepared:
+def prepare(
+    file: ModelFile,
+    unbatched: bool = False,
+    shapes: Shapes = NOTHING_STATED,
+    constants: Constants = NO_CONSTANTS,
+) -> Prepared:
     """Return the prepared model; the file's own is changed. Raises CimcError with every bad input at once.
 
-    `shapes` are sizes of inputs that the file may leave open.
+    `shapes` are sizes of inputs that the file may leave open, `constants` what some inputs always are.
 
     Where some input has an open axis, each input's batch lies along its open axis, else along the first one.
     An unbatched model has none: a run of it is one sample.
@@ -60,6 +68,7 @@ def prepare(file: ModelFile, unbatched: bool = False, shapes: Shapes = NOTHING_S
     sort_nodes(model.graph)
     _check(model, file.large)
     make_dense(model)
+    fixed = state_constants(model.graph, constants)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     inputs = list(real_inputs(model.graph))
@@ -73,7 +82,7 @@ def prepare(file: ModelFile, unbatched: bool = False, shapes: Shapes = NOTHING_S
     model = converted(model)
     expand_quantised(model.graph)
     name_nodes(model.graph)
-    return Prepared(model, file.large, batch, free, axes, file.stored)
+    return Prepared(model, file.large, batch, free, axes, file.stored, fixed)
 
 
 def real_inputs(graph: onnx.GraphProto) -> Iterator[onnx.ValueInfoProto]:

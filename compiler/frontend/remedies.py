@@ -23,7 +23,8 @@ REMEDIES: Mapping[str, str] = {
     "GroupNormalization": "train with batch normalisation, which costs nothing in inference",
     "Loop": "export with a fixed number of steps, unrolled",
     "Scan": "export with a fixed number of steps, unrolled",
-    "If": "export the branch that inference takes: a condition must not depend on data or on the batch size",
+    "If": "export the branch that inference takes: a condition must not depend on data or on the batch size "
+    "(an input that always has one value is stated: --constant NAME=NUMBER)",
     "RandomNormalLike": "export in evaluation mode",
     "RandomUniformLike": "export in evaluation mode",
     "Bernoulli": "export in evaluation mode",

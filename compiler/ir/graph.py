@@ -1,7 +1,8 @@
 """The value that passes take and return: a module and the weights beside it."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +16,16 @@ from cimc.ir.weights import WeightStore
 
 @dataclass(frozen=True)
 class Graph:
-    """One model at one stage. `name` is the model's, for reports; `digest` the sha256 of its file and external data."""
+    """One model at one stage. `name` is the model's, for reports; `digest` the sha256 of its file and external data.
+
+    `fixed` are inputs of the file that are constants here: whoever runs the file itself is fed with them.
+    """
 
     module: ModuleOp
     weights: WeightStore
     name: str = "model"
     digest: str = ""
+    fixed: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     @property
     def operations(self) -> list[Operation]:

@@ -62,6 +62,7 @@ def request_of(program: Program) -> Request:
             Ranges.from_json(meta["ranges"]),
             unbatched=bool(meta["options"].get("unbatched")),
             shapes=_stated_shapes(meta["options"].get("shapes", {})),
+            constants=_stated_constants(meta["options"].get("constants", {})),
             preprocessing=stated_in(program),
         )
     except (AttributeError, KeyError, TypeError) as error:
@@ -82,6 +83,14 @@ def _stated_shapes(shapes: Any) -> dict[str, tuple[int | None, ...]]:
         if size is not None and type(size) is not int:
             raise TypeError(f"shapes that are whole numbers: {size!r}")
     return {str(name): tuple(shape) for name, shape in shapes.items()}
+
+
+def _stated_constants(constants: Any) -> dict[str, float]:
+    """Return the numbers that a program says inputs always are. Raises TypeError where they are none."""
+    for number in constants.values():
+        if type(number) not in (int, float):
+            raise TypeError(f"constants that are numbers: {number!r}")
+    return {str(name): number for name, number in constants.items()}
 
 
 def other_model(model: str, program: Program) -> Difference | None:
