@@ -53,5 +53,6 @@ def _sizes(value: onnx.ValueInfoProto) -> list[int | None]:
 def _array(value: onnx.ValueInfoProto, number: float) -> NDArray[Any]:
     """Return an input's array with one number everywhere, in its own type."""
     kind = onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
+    shape = [size or 0 for size in _sizes(value)]
     with np.errstate(all="ignore"):
-        return np.full(_sizes(value), np.asarray(number).astype(kind), kind)
+        return np.full(shape, np.asarray(number).astype(kind), kind)

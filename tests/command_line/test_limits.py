@@ -172,6 +172,7 @@ def changed(constant: str, value: object) -> Callable[[Path], object]:
     return lay_text("t.toml", head + found + tail)
 
 
+FAR = "kernel=[2, 1], stride=[1, 1], dilation=[4096, 1], pad=[0, 0], out=[4, 1], fill=0"
 ASSEMBLED, RUN, SHOWN = "asm p.asm -o p.cimb", "run p.asm --print --codes", "target show t.toml"
 LIMITS: dict[str, list[tuple[Callable[[Path], object], str, str]]] = {
     "PLACES": [
@@ -194,6 +195,7 @@ LIMITS: dict[str, list[tuple[Callable[[Path], object], str, str]]] = {
     "PAIRS": [(changed("array.pairs_per_weight", 3), SHOWN, "pairs_per_weight.* 3.*2")],
     "SIGNIFICANCE": [(changed("array.significance", 17), SHOWN, "significance.* 17.*16")],
     "CODES": [(changed("dac.codes", '"odd"'), SHOWN, "codes.*odd.*symmetric")],
+    "WINDOW": [(lay_text("p.asm", f".cimc 1\n    window s0, {FAR}\n"), ASSEMBLED, "dilation.*4096")],
     "ADC_CODES": [(changed("adc.codes", '"odd"'), SHOWN, "codes.*odd.*unsigned")],
 }
 BY_OTHERS = {
