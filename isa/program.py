@@ -25,10 +25,10 @@ class Instruction:
         return BY_NAME[self.name]
 
     def __getitem__(self, field_name: str) -> Any:
-        for spec_field, value in zip(self.spec.fields, self.operands, strict=True):
-            if spec_field.name == field_name:
-                return value
-        raise KeyError(f"{self.name} has no operand {field_name}")
+        places = self.spec.places
+        if field_name not in places:
+            raise KeyError(f"{self.name} has no operand {field_name}")
+        return self.operands[places[field_name]]
 
     def changed(self, **operands: "Operand | str") -> "Instruction":
         """Return the instruction with some operands replaced (`in_` for `in`). Raises IsaError CIM0403."""

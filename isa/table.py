@@ -82,8 +82,13 @@ class Spec:
     meaning: str
     traps: tuple[str, ...] = ()
 
+    @cached_property
+    def places(self) -> Mapping[str, int]:
+        """Where among the operands each one stands, by name."""
+        return {field.name: place for place, field in enumerate(self.fields)}
+
     def field(self, name: str) -> Field:
-        return next(f for f in self.fields if f.name == name)
+        return self.fields[self.places[name]]
 
 
 def _stream(name: str, meaning: str) -> Field:

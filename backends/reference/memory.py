@@ -80,7 +80,8 @@ class Memory:
             assert state.window
             return state.window.fill
         memory = self.activations if state.space == "act" else self.constants
-        return _decode(memory, state.address(*place), state.type, 1)[0]
+        (size, signed), start = ELEMENT_TYPES[state.type], state.address(*place)
+        return int.from_bytes(memory[start : start + size], "little", signed=signed)
 
 
 def _vector(state: StreamState, position: int) -> list[tuple[int, int, int, int] | None]:
@@ -97,18 +98,21 @@ def _patch(
 ) -> list[tuple[int, int, int, int] | None]:
     out = divmod(position, window.out[1])
     return [
-        _tap(shape, window, out, (i, j), d)
+        place
         for i in range(window.kernel[0])
         for j in range(window.kernel[1])
-        for d in range(shape[3])
+        for place in _tap(shape, window, out, (i, j))
     ]
 
 
 def _tap(
-    shape: tuple[int, int, int, int], window: Im2colWindow, out: tuple[int, int], tap: tuple[int, int], d: int
-) -> tuple[int, int, int, int] | None:
+    shape: tuple[int, int, int, int], window: Im2colWindow, out: tuple[int, int], tap: tuple[int, int]
+) -> list[tuple[int, int, int, int] | None]:
+    """Return the places of all channels of one tap."""
     row, column = (out[k] * window.stride[k] - window.pad[k] + tap[k] * window.dilation[k] for k in (0, 1))
-    return (0, row, column, d) if 0 <= row < shape[1] and 0 <= column < shape[2] else None
+    if 0 <= row < shape[1] and 0 <= column < shape[2]:
+        return [(0, row, column, d) for d in range(shape[3])]
+    return [None] * shape[3]
 
 
 def _decode(memory: bytes | bytearray, address: int, type_name: str, count: int) -> list[int]:

@@ -30,7 +30,7 @@ Codes = NDArray[np.int64]
 BATCH = 16
 REFERENCE_S = 10.0
 """Seconds that the literal reference may take in one verification, as `reference_s` estimates them."""
-CELL_S, MULTIPLY_S, ELEMENT_S = 5e-6, 150e-9, 5.5e-6
+CELL_S, MULTIPLY_S, ELEMENT_S = 20e-6, 100e-9, 22e-6
 """What the literal reference takes to programme a cell, to multiply, and to write an element."""
 
 

@@ -151,7 +151,7 @@ def test_the_literal_reference_s_time_is_made_of_what_it_does(
         (5.1, (1, False)),
         (5.0, (2, False)),
         (0.5, (20, False)),
-        (0.0, (1818181, False)),
+        (0.0, (454545, False)),
     ],
 )
 def test_the_reference_gets_as_many_samples_as_it_has_time(
