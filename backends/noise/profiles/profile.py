@@ -218,6 +218,8 @@ class _Reader:
             limit = LARGEST_EXPONENT if (form, number) == ("inverse-power", 1) else LARGEST_COEFFICIENT
             if abs(value) > limit:
                 self.problems.append(f"{path}.coefficients[{number}]: {value} is beyond {limit} in magnitude")
+        if form == "inverse-power" and coefficients[2] <= 0:
+            self.problems.append(f"{path}.coefficients[2]: {coefficients[2]} is what is divided by at least, above 0")
 
     def _clip(self, path: str, clip: Any) -> tuple[Decimal | None, Decimal | None]:
         if clip is None:
