@@ -24,6 +24,7 @@ from cimc.driving.driver import Request, warn_without_data
 from cimc.driving.driver import compile_model as compiled
 from cimc.driving.feeding import EVERY, RAW, Feeding
 from cimc.driving.scoring import Arrays, Scoring, chunks, compensated_for, labels_of, program_inputs, samples_of
+from cimc.frontend import Specialisation
 from cimc.isa.errors import CimcWarning
 from cimc.isa.preprocessing import Preprocessing
 from cimc.isa.program import Program
@@ -80,9 +81,7 @@ def compile_model(
         pipeline=pipeline,
         ranges=None if ranges is None else Ranges.from_json(ranges),
         data=None if calibration is None else calibrated(partial(_named, calibration), "calibration"),
-        unbatched=unbatched,
-        shapes=dict(shapes or {}),
-        constants=dict(constants or {}),
+        stated=Specialisation(unbatched, dict(shapes or {}), dict(constants or {})),
         preprocessing=_stated(preprocessing),
     )
     with _file_of(model) as path:

@@ -14,6 +14,7 @@ from cimc.command_line.files import keep_inputs, payload_beside, weights_beside,
 from cimc.command_line.float_checking import FloatCheckBeside
 from cimc.command_line.graph_files import read_graph, write_graph
 from cimc.command_line.observing import observer_of, stage_files
+from cimc.command_line.specialising import said_first, specialisation_of
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import load_arrays
 from cimc.driving.calibration import Calibration, calibration
@@ -46,9 +47,7 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
         ranges=read_ranges(options.ranges) if options.ranges else None,
         data=_calibration(options) if options.calib else None,
         observer=observer_of(options, pipeline),
-        unbatched=getattr(options, "unbatched", False),
-        shapes=dict(getattr(options, "shape", ())),
-        constants=dict(getattr(options, "constant", ())),
+        stated=specialisation_of(options),
         start=getattr(options, "start", None),
         preprocessing=stated_of(options),
     )
@@ -130,8 +129,7 @@ def _check_stages(options: argparse.Namespace) -> None:
     if order.index(options.compile_to) <= order.index(options.start):
         message = f"--from {options.start} does not lie before --compile-to {options.compile_to}"
         raise fail("CIM0003", message, hint=f"the stages in order: {', '.join(order)}")
-    if options.unbatched or options.shape:
-        option = "--unbatched" if options.unbatched else "--shape"
+    if option := said_first(options):
         raise fail("CIM0003", f"{option} says how a model is read, and --from reads none", hint="leave it out")
 
 

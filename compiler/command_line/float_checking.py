@@ -59,7 +59,6 @@ class FloatCheckBeside:
     def _check(self, data: Batch | None) -> Any:
         from cimc.proof.float_graph import check_float
 
-        given = self._given
-        imported = load_traced(self._path, given.unbatched, given.shapes, given.constants)
+        imported = load_traced(self._path, self._given.stated)
         found = synthetic_data(imported.graph) if data is None else data
         return check_float(self._path, imported, {name: array[:SAMPLES] for name, array in found.items()})

@@ -12,9 +12,10 @@ from cimc.isa.errors import Code
 
 
 def check_command(options: argparse.Namespace) -> int:
+    from cimc.command_line.specialising import specialisation_of
     from cimc.frontend import check
 
-    problems = check(Path(options.model), options.unbatched, dict(options.shape), dict(options.constant))
+    problems = check(Path(options.model), specialisation_of(options))
     if problems:
         if options.json:
             print(json.dumps({"model": options.model, "problems": [asdict(one) for one in problems]}))

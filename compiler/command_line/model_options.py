@@ -2,6 +2,8 @@
 
 import argparse
 import math
+from collections.abc import Callable
+from typing import Any
 
 from cimc.command_line.bound_options import add_bound_options
 from cimc.command_line.feeding_options import add_feeding_options
@@ -10,21 +12,25 @@ from cimc.command_line.numbers import count, percent
 from cimc.command_line.shared_options import add_json, add_model_root, add_target
 
 
-def _unbatched(parser: argparse.ArgumentParser) -> None:
+def _specialising(parser: argparse.ArgumentParser) -> None:
+    """Add what is said of a model file that it leaves open (specialising.py)."""
     parser.add_argument(
         "--unbatched", action="store_true", help="no axis of the model is a batch: one run of it is one sample"
     )
+    _repeatable(
+        parser, "--shape", _shape, "INPUT=1,3,48,192",
+        "sizes of an input that the file leaves open, ? where one stays open; may be repeated for other inputs",
+    )  # fmt: skip
+    _repeatable(
+        parser, "--constant", _constant, "INPUT=NUMBER",
+        "what an input always is, such as a sample rate: it becomes a constant; may be repeated for other inputs",
+    )  # fmt: skip
 
 
-def _shapes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--shape",
-        action="append",
-        default=[],
-        type=_shape,
-        metavar="INPUT=1,3,48,192",
-        help="sizes of an input that the file leaves open, ? where one stays open; may be repeated for other inputs",
-    )
+def _repeatable(
+    parser: argparse.ArgumentParser, option: str, type_: Callable[[str], Any], form: str, about: str
+) -> None:
+    parser.add_argument(option, action="append", default=[], type=type_, metavar=form, help=about)
 
 
 def _shape(text: str) -> tuple[str, tuple[int | None, ...]]:
@@ -36,17 +42,6 @@ def _shape(text: str) -> tuple[str, tuple[int | None, ...]]:
     if any(part != "?" and not 0 < int(part) < 1 << 31 for part in parts):
         raise argparse.ArgumentTypeError(f"{text!r}: a size is at least 1 and below 2^31")
     return name, tuple(None if part == "?" else int(part) for part in parts)
-
-
-def _constants(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--constant",
-        action="append",
-        default=[],
-        type=_constant,
-        metavar="INPUT=NUMBER",
-        help="what an input always is, such as a sample rate: it becomes a constant; may be repeated for other inputs",
-    )
 
 
 def _constant(text: str) -> tuple[str, float]:
@@ -80,9 +75,7 @@ def _compiling(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx", help="the trained model")
     add_target(parser, "; see `cimc target list`")
     add_model_root(parser)
-    _unbatched(parser)
-    _shapes(parser)
-    _constants(parser)
+    _specialising(parser)
     _tiles(parser)
     parser.add_argument("--calib", metavar="DATA.npz", help="inputs to calibrate ranges on")
     parser.add_argument("--ranges", metavar="FILE", help="ranges written by --write-ranges, instead of calibration")
@@ -196,7 +189,5 @@ def add_opt(parser: argparse.ArgumentParser) -> None:
 def add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx")
     add_model_root(parser)
-    _unbatched(parser)
-    _shapes(parser)
-    _constants(parser)
+    _specialising(parser)
     add_json(parser)

@@ -17,7 +17,7 @@ from cimc.driving.feeding import Feeding, Intake, Values, preprocessing_of, requ
 from cimc.driving.integer_inputs import warn_of_reals
 from cimc.driving.outliers import KEEPS_ALL, warn_of_outliers, without_outliers
 from cimc.evaluate import Batch
-from cimc.frontend import Constants, Shapes, load
+from cimc.frontend import AS_THE_FILE, Specialisation, load
 from cimc.ir.attributes import int_values
 from cimc.ir.dead_code import drop_weights
 from cimc.ir.facts import ACTIVATION_BYTES
@@ -54,8 +54,7 @@ Observer = Callable[[str, Graph, float], None]
 class Request:
     """What to compile for: target, pipeline text, and ranges or data (neither: seeded synthetic data).
 
-    No axis of an `unbatched` model is a batch: one run of it is one sample. `shapes` are the sizes of inputs that the
-    file leaves open, `constants` what inputs always are, by name. `start` is the stage of IR text that is compiled
+    `stated` is what the model file leaves open. `start` is the stage of IR text that is compiled
     (passes.pipeline.STAGES), None for a model; the pipeline is then what runs behind it. `preprocessing` is what is
     stated of each input, as in a Feeding; the ports of the program keep it, and `data` is given it with every input.
     `raised` are the bits of layers' inputs and weights that are more than the DAC's.
@@ -66,9 +65,7 @@ class Request:
     ranges: Ranges | None = None
     data: Callable[[list[Intake]], Batch] | None = None
     observer: Observer | None = None
-    unbatched: bool = False
-    shapes: Shapes = field(default_factory=dict)
-    constants: Constants = field(default_factory=dict)
+    stated: Specialisation = AS_THE_FILE
     start: str | None = None
     preprocessing: Mapping[str, Values] = field(default_factory=dict)
     raised: Mapping[str, tuple[int, int]] = field(default_factory=dict)
@@ -172,14 +169,9 @@ def program_meta(graph: Graph, request: Request, ranges: Ranges, synthetic: bool
     given = needs_data(request.pipeline) and (request.data is not None or request.ranges is not None)
     model = {"name": graph.name, "sha256": graph.digest}
     options = {"pipeline": request.pipeline, "calibration": "synthetic" if synthetic else "data" if given else "none"}
-    axes: dict[str, Any] = {"unbatched": True} if request.unbatched else {}
-    if request.shapes:
-        axes["shapes"] = {name: list(shape) for name, shape in request.shapes.items()}
-    if request.constants:
-        axes["constants"] = dict(request.constants)
     return {
         "model": {**model, "stage": request.start} if request.start else model,
-        "options": {**options, **axes},
+        "options": {**options, **request.stated.facts},
         "ranges": ranges.to_json(),
         "target": request.target.sections(),
     }
@@ -198,7 +190,7 @@ def _require_pipeline(request: Request, begun: bool) -> None:
 
 def _imported(path: Path, request: Request) -> Graph:
     started = time.perf_counter()
-    graph = load(path, request.unbatched, request.shapes, request.constants)
+    graph = load(path, request.stated)
     if request.observer:
         request.observer("import", graph, time.perf_counter() - started)
     return graph

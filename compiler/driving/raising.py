@@ -245,7 +245,7 @@ class _Trials:
         if request.data is None:
             message = "what is raised is measured on calibration data, and there are none"
             raise fail("CIM0003", message, hint="add --calib DATA.npz (calibration= in Python), or leave out the bound")
-        graph = load(path, request.unbatched, request.shapes, request.constants)
+        graph = load(path, request.stated)
         data = request.data(graph_intakes(graph, request.preprocessing))
         return _Trials(path, replace(request, data=lambda intakes: data), data, _outputs(graph, data))
 

@@ -1,6 +1,7 @@
 """ONNX model in, graph of `nn` operations out; every node that cannot be translated is reported at once."""
 
 from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
@@ -21,8 +22,8 @@ from cimc.frontend.preparation import REALS, WHOLE, Prepared, prepare, real_inpu
 from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers, require_exact
 from cimc.frontend.reading import ModelFile, read
 from cimc.frontend.remedies import unsupported
-from cimc.frontend.stated_constants import NO_CONSTANTS, Constants
-from cimc.frontend.stated_shapes import NOTHING_STATED, Shapes, option_for
+from cimc.frontend.specialisation import AS_THE_FILE, Specialisation
+from cimc.frontend.stated_shapes import option_for
 from cimc.frontend.tracing import Imported, traced
 from cimc.ir import build
 from cimc.ir.graph import Graph
@@ -33,32 +34,27 @@ INPUT_PROBLEMS = ("CIM0104", "CIM0105", "CIM0107", "CIM0109")
 """Codes of problems with a model's inputs, behind which its nodes can still be listed."""
 
 
-def load(
-    path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED, constants: Constants = NO_CONSTANTS
-) -> Graph:
+def load(path: Path, stated: Specialisation = AS_THE_FILE) -> Graph:
     """Return the graph of an ONNX file, as `load_traced` reads it."""
-    return load_traced(path, unbatched, shapes, constants).graph
+    return load_traced(path, stated).graph
 
 
-def load_traced(
-    path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED, constants: Constants = NO_CONSTANTS
-) -> Imported:
+def load_traced(path: Path, stated: Specialisation = AS_THE_FILE) -> Imported:
     """Return the graph of an ONNX file, which is only read, and where the file's tensors are in it.
 
     Raises CimcError with every problem of the model.
 
-    No axis of an unbatched model is a batch: one run of it is one sample. A model whose batch is fixed at one may mix
-    its only sample with itself: where that is all that is wrong with it, it is taken as unbatched. `shapes` are the
-    sizes of inputs that the file leaves open, `constants` what some inputs always are.
+    A model whose batch is fixed at one may mix its only sample with itself: where that is all that is wrong with it, it
+    is taken as unbatched.
     """
     file = read(path)
-    prepared = _prepared(file, unbatched, shapes, constants)
+    prepared = _prepared(file, stated)
     try:
         return _imported(path.stem, file.digest, prepared)
     except DiagnosticError as error:
-        if unbatched or not _mixes_one_sample(prepared, error):
+        if stated.unbatched or not _mixes_one_sample(prepared, error):
             raise _told_of_open_axes(prepared, error) from None
-        return _as_one_sample(path, shapes, constants, error)
+        return _as_one_sample(path, stated, error)
 
 
 def _mixes_one_sample(prepared: Prepared, error: DiagnosticError) -> bool:
@@ -88,10 +84,10 @@ def _open_axis(value: onnx.ValueInfoProto, axis: int | None, lost: Sequence[Diag
     return Diagnostic("CIM0105", message, hint=hint)
 
 
-def _as_one_sample(path: Path, shapes: Shapes, constants: Constants, error: DiagnosticError) -> Imported:
+def _as_one_sample(path: Path, stated: Specialisation, error: DiagnosticError) -> Imported:
     """Take a model as unbatched; where that helps nothing, `error` is what its user reads."""
     try:
-        return load_traced(path, True, shapes, constants)
+        return load_traced(path, replace(stated, unbatched=True))
     except DiagnosticError as other:
         raise (error if _is_of_batch(other) else other) from None
 
@@ -113,10 +109,10 @@ def _imported(name: str, digest: str, prepared: Prepared) -> Imported:
     return Imported(graph, traced(builder))
 
 
-def _prepared(file: ModelFile, unbatched: bool, shapes: Shapes, constants: Constants) -> Prepared:
+def _prepared(file: ModelFile, stated: Specialisation) -> Prepared:
     """Prepare a model; where its inputs cannot be taken, name the unsupported operators behind them too."""
     try:
-        return prepare(file, unbatched, shapes, constants)
+        return prepare(file, stated)
     except DiagnosticError as error:
         if any(problem.code not in INPUT_PROBLEMS for problem in error.diagnostics):
             raise
@@ -133,12 +129,10 @@ def _unsupported_behind_inputs(graph: onnx.GraphProto) -> Iterable[Diagnostic]:
                 yield unsupported(node)
 
 
-def check(
-    path: Path, unbatched: bool = False, shapes: Shapes = NOTHING_STATED, constants: Constants = NO_CONSTANTS
-) -> list[Diagnostic]:
+def check(path: Path, stated: Specialisation = AS_THE_FILE) -> list[Diagnostic]:
     """Return every problem that `load` would raise; empty for a model it takes."""
     try:
-        load(path, unbatched, shapes, constants)
+        load(path, stated)
     except DiagnosticError as error:
         return list(error.diagnostics)
     return []

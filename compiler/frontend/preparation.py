@@ -12,8 +12,9 @@ from cimc.frontend.conversion import converted, first_lines, opset_of
 from cimc.frontend.ordering import sort_nodes
 from cimc.frontend.qoperators import expand_quantised
 from cimc.frontend.reading import ModelFile
-from cimc.frontend.stated_constants import NO_CONSTANTS, Constants, state_constants
-from cimc.frontend.stated_shapes import NOTHING_STATED, Shapes, option_for, size_of, state_shapes
+from cimc.frontend.specialisation import AS_THE_FILE, Specialisation
+from cimc.frontend.stated_constants import state_constants
+from cimc.frontend.stated_shapes import option_for, size_of, state_shapes
 from cimc.frontend.tidying import make_dense, name_nodes, tidy, without_deprecated
 from cimc.ir.weights import Array
 
@@ -50,15 +51,8 @@ class Prepared:
         return opset_of(self.model)
 
 
-def prepare(
-    file: ModelFile,
-    unbatched: bool = False,
-    shapes: Shapes = NOTHING_STATED,
-    constants: Constants = NO_CONSTANTS,
-) -> Prepared:
+def prepare(file: ModelFile, stated: Specialisation = AS_THE_FILE) -> Prepared:
     """Return the prepared model; the file's own is changed. Raises CimcError with every bad input at once.
-
-    `shapes` are sizes of inputs that the file may leave open, `constants` what some inputs always are.
 
     Where some input has an open axis, each input's batch lies along its open axis, else along the first one.
     An unbatched model has none: a run of it is one sample.
@@ -68,16 +62,16 @@ def prepare(
     sort_nodes(model.graph)
     _check(model, file.large)
     make_dense(model)
-    fixed = state_constants(model.graph, constants)
+    state_shapes(list(real_inputs(model.graph)), stated.shapes)
+    fixed = state_constants(model.graph, stated.constants)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     inputs = list(real_inputs(model.graph))
-    state_shapes(inputs, shapes)
-    axes = {value.name: None if unbatched else _batch_axis(value) for value in inputs}
+    axes = {value.name: None if stated.unbatched else _batch_axis(value) for value in inputs}
     found = [diagnostic for value in inputs for diagnostic in _input_problems(value, axes[value.name])]
     if found:
         raise DiagnosticError(found)
-    batch, free = (1, False) if unbatched else _batch(inputs, axes)
+    batch, free = (1, False) if stated.unbatched else _batch(inputs, axes)
     _fix_batch(model.graph, inputs, axes, batch)
     model = converted(model)
     expand_quantised(model.graph)

@@ -1,7 +1,6 @@
 """Inputs that always have one value, which a user states: `--constant sr=16000`. They become constants of the model."""
 
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,6 @@ from cimc.frontend.stated_shapes import option_for, size_of
 
 Constants = Mapping[str, float]
 """Input -> the number that all its elements are."""
-NO_CONSTANTS: Constants = MappingProxyType({})
 
 
 def state_constants(graph: onnx.GraphProto, constants: Constants) -> dict[str, NDArray[Any]]:

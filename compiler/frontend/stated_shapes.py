@@ -1,7 +1,6 @@
 """Sizes that a file leaves open and a user states: `--shape input=1,3,48,192`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from types import MappingProxyType
 
 import onnx
 
@@ -10,7 +9,6 @@ from cimc.diagnostics import Diagnostic, DiagnosticError
 Shape = Sequence[int | None]
 Shapes = Mapping[str, Shape]
 """Input -> the size of each axis; None leaves one as the file has it."""
-NOTHING_STATED: Shapes = MappingProxyType({})
 
 
 def state_shapes(inputs: Sequence[onnx.ValueInfoProto], shapes: Shapes) -> None:

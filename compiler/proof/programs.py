@@ -12,6 +12,7 @@ from cimc.backends.emission.builder import Emission
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.driver import Compilation, Request, compile_model
 from cimc.driving.feeding import stated_in
+from cimc.frontend import Specialisation
 from cimc.isa.disassemble import render_instruction
 from cimc.isa.program import Program
 from cimc.passes.ranges import Ranges
@@ -60,9 +61,7 @@ def request_of(program: Program) -> Request:
             target_of(meta["target"]),
             meta["options"]["pipeline"],
             Ranges.from_json(meta["ranges"]),
-            unbatched=bool(meta["options"].get("unbatched")),
-            shapes=_stated_shapes(meta["options"].get("shapes", {})),
-            constants=_stated_constants(meta["options"].get("constants", {})),
+            stated=Specialisation.of(meta["options"]),
             preprocessing=stated_in(program),
         )
     except (AttributeError, KeyError, TypeError) as error:
@@ -75,22 +74,6 @@ def _origin(program: Program) -> tuple[Any, Any]:
         return program.meta["model"].get("name"), program.meta["options"].get("calibration")
     except (AttributeError, KeyError, TypeError) as error:
         raise _not_ours(error) from None
-
-
-def _stated_shapes(shapes: Any) -> dict[str, tuple[int | None, ...]]:
-    """Return the sizes of inputs that a program says were stated. Raises TypeError where they are none."""
-    for size in (size for shape in shapes.values() for size in shape):
-        if size is not None and type(size) is not int:
-            raise TypeError(f"shapes that are whole numbers: {size!r}")
-    return {str(name): tuple(shape) for name, shape in shapes.items()}
-
-
-def _stated_constants(constants: Any) -> dict[str, float]:
-    """Return the numbers that a program says inputs always are. Raises TypeError where they are none."""
-    for number in constants.values():
-        if type(number) not in (int, float):
-            raise TypeError(f"constants that are numbers: {number!r}")
-    return {str(name): number for name, number in constants.items()}
 
 
 def other_model(model: str, program: Program) -> Difference | None:

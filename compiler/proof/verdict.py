@@ -80,9 +80,7 @@ def recompiled(model: str, program: Program) -> tuple[Compilation | None, Differ
 
 def float_graph(model: str, program: Program, inputs: Mapping[str, NDArray[Any]]) -> FloatCheck:
     """Return how the model, imported as the program says, compares with the file; raises DiagnosticError as that."""
-    request = request_of(program)
-    imported = load_traced(Path(model), request.unbatched, request.shapes, request.constants)
-    return check_float(Path(model), imported, inputs)
+    return check_float(Path(model), load_traced(Path(model), request_of(program).stated), inputs)
 
 
 def float_distances(model: str, compilation: Compilation, inputs: Mapping[str, NDArray[Any]]) -> list[FloatDistance]:

@@ -21,7 +21,7 @@ from cimc.driving.distances import Bound, distances
 from cimc.driving.driver import Request, compile_model
 from cimc.driving.raising import raised
 from cimc.evaluate import Batch, evaluate, samples_at_once
-from cimc.frontend import load
+from cimc.frontend import Specialisation, load
 from cimc.ir.graph import Graph
 from cimc.targets import load_target
 
@@ -33,9 +33,9 @@ def main() -> None:
     options = read_options()
     warnings.simplefilter("ignore")
     calibration, scored = (arrays(path, options.limit) for path in (options.calibration, options.scored))
-    target, shapes = load_target(options.target), dict(options.shape)
-    request = Request(target, data=lambda _: calibration, unbatched=options.unbatched, shapes=shapes)
-    real = outputs(load(options.model, options.unbatched, shapes), scored)
+    target, stated = load_target(options.target), Specialisation(options.unbatched, dict(options.shape))
+    request = Request(target, data=lambda _: calibration, stated=stated)
+    real = outputs(load(options.model, stated), scored)
 
     started = time.perf_counter()
     plain = compile_model(options.model, request)

@@ -9,7 +9,7 @@ from frontend.onnx_models import model, node, weights, written
 from onnx import TensorProto, helper
 
 from cimc.command_line.main import main
-from cimc.frontend import check
+from cimc.frontend import Specialisation, check
 from cimc.isa.container import load_program
 
 IMAGE = ("N", 3, 6, 5)
@@ -39,7 +39,7 @@ def test_the_constant_decides_what_is_compiled_and_proved(rate: int, channels: i
 
 
 def test_an_input_that_decides_is_told_how_it_is_stated(tmp_path: Path) -> None:
-    (problem,) = check(written(at_rate(), tmp_path), unbatched=True, shapes={"x": (1, None, None, None)})
+    (problem,) = check(written(at_rate(), tmp_path), Specialisation(True, {"x": (1, None, None, None)}))
     assert (problem.operator, problem.code) == ("If", "CIM0103")
     assert "--constant" in problem.hint
 
@@ -52,7 +52,7 @@ def test_an_input_that_decides_is_told_how_it_is_stated(tmp_path: Path) -> None:
 def test_what_an_input_cannot_be_is_refused(
     rate: tuple[int | str, ...], stated: dict[str, float], said: str, tmp_path: Path
 ) -> None:
-    (problem,) = check(written(at_rate(rate), tmp_path), constants=stated)
+    (problem,) = check(written(at_rate(rate), tmp_path), Specialisation(constants=stated))
     assert problem.code == "CIM0003"
     assert said in problem.message
 
@@ -61,3 +61,14 @@ def test_what_an_input_cannot_be_is_refused(
 def test_words_that_are_no_constant_are_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(written(at_rate(), tmp_path)), "--constant", text]) == 2
     assert "is not the name of an input, =, and a number" in capsys.readouterr().err
+
+
+def test_open_sizes_are_stated_beside_the_constant(tmp_path: Path) -> None:
+    stated = Specialisation(shapes={"sr": (1,)}, constants={"sr": 16000.0})
+    assert check(written(at_rate(("N",)), tmp_path), stated) == []
+
+
+def test_text_at_a_stage_takes_no_constant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["compile", "t.mlir", "--from", "graph", "--constant", "sr=1", "-o", str(tmp_path / "p.asm")]
+    assert main(words) != 0
+    assert "--constant says how a model is read, and --from reads none" in capsys.readouterr().err

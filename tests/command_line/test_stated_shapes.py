@@ -10,7 +10,7 @@ import pytest
 from frontend.onnx_models import assert_agrees, model, node, weights, written
 
 from cimc.command_line.main import main
-from cimc.frontend import check, load
+from cimc.frontend import Specialisation, check, load
 from cimc.isa.container import load_program
 
 CONSTANTS = {"w": weights(4, 3, 3, 3)}
@@ -55,7 +55,7 @@ def test_two_inputs(tmp_path: Path) -> None:
     proto = model([node("Add", "a b", "y")], {"a": ("N", "T", 4), "b": ("N", "T", 4)})
     shapes = {"a": (None, 6, 4), "b": (None, 6, 4)}
     path = written(proto, tmp_path)
-    graph = load(path, shapes=shapes)
+    graph = load(path, Specialisation(shapes=shapes))
     assert [op.out.type.get_shape() for op in graph.module.ops if op.name == "nn.input"] == [(6, 4), (6, 4)]
     data = {"a": weights(3, 6, 4), "b": weights(3, 6, 4, seed=1)}
     assert compiled(path, "--shape", "a=?,6,4", "--shape", "b=?,6,4", data=data) == 0
@@ -97,7 +97,7 @@ def test_a_batch_along_a_later_axis_needs_no_option(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_file_contradicts(stated: Any, said: str, tmp_path: Path) -> None:
-    (problem,) = check(written(image("N", 3, "H", "W"), tmp_path), shapes=stated)
+    (problem,) = check(written(image("N", 3, "H", "W"), tmp_path), Specialisation(shapes=stated))
     assert problem.code == "CIM0003" and said in problem.message and problem.hint
 
 

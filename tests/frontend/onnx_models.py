@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cimc.driving.float_model import run_float
 from cimc.evaluate import evaluate
-from cimc.frontend import load
+from cimc.frontend import Specialisation, load
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp
@@ -99,11 +99,11 @@ def _sample(rng: np.random.Generator, op: InputOp, shape: tuple[int, ...], scale
 
 def assert_agrees(path: Path, inputs: Mapping[str, Array] | None = None, unbatched: bool = False) -> Graph:
     """Compare the imported and the canonical graph with onnxruntime; return the canonical graph."""
-    graph = load(path, unbatched)
+    graph = load(path, Specialisation(unbatched))
     inputs = inputs or samples(graph)
     want = run_float(path, graph, inputs)
     assert_equal(evaluate(graph, inputs), want)
-    graph = canonical(load(path, unbatched))
+    graph = canonical(load(path, Specialisation(unbatched)))
     assert_equal(evaluate(graph, inputs), want)
     source = print_graph(graph)
     assert print_graph(parse_graph(source)) == source

@@ -9,7 +9,7 @@ import pytest
 from frontend.onnx_models import assert_agrees, model, node, operations, weights, written
 from onnx import TensorProto, helper, numpy_helper
 
-from cimc.frontend import check, load
+from cimc.frontend import Specialisation, check, load
 
 IMAGE = {"x": ("N", 4, 6, 5)}
 
@@ -70,7 +70,7 @@ def test_a_condition_on_data_is_refused(tmp_path: Path) -> None:
         node("Greater", "m zero", "c"),
         choice("c", branch([node("Relu", "x", "o")], "o"), branch([node("Neg", "x", "o")], "o")),
     ]
-    found = check(written(model(nodes, {"x": (3,)}, {"zero": np.float32(0)}), tmp_path), unbatched=True)
+    found = check(written(model(nodes, {"x": (3,)}, {"zero": np.float32(0)}), tmp_path), Specialisation(unbatched=True))
     assert [(problem.operator, problem.code) for problem in found] == [("If", "CIM0103")]
     assert "must not depend on data" in found[0].hint
 
@@ -156,6 +156,6 @@ def test_several_images_of_each_sample(case: str, tmp_path: Path) -> None:
 
 def test_one_layer_on_many_images_is_called_after_its_node(tmp_path: Path) -> None:
     one, constants = IMAGES["conv"]
-    graph = load(written(model([one], {"x": (2, 4, 6, 5)}, constants), tmp_path), unbatched=True)
+    graph = load(written(model([one], {"x": (2, 4, 6, 5)}, constants), tmp_path), Specialisation(unbatched=True))
     convolutions = [op for op in graph.module.ops if op.name == "nn.conv"]
     assert [str(op.location) for op in convolutions] == ['loc("the_y")'] * 2

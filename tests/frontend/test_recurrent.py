@@ -10,7 +10,7 @@ from frontend.onnx_models import assert_agrees, canonical, model, node, weights,
 from frontend.recurrent_models import STATES, recurrent
 
 from cimc.evaluate import evaluate
-from cimc.frontend import load
+from cimc.frontend import Specialisation, load
 from cimc.ir import loop, nn
 from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcError
@@ -95,7 +95,7 @@ def test_lengths_may_be_an_input(operator: str, direction: str, tmp_path: Path) 
 @pytest.mark.parametrize("operator", STATES)
 def test_an_empty_sequence_keeps_its_initial_state(operator: str, tmp_path: Path) -> None:
     """onnxruntime clears the state instead; the standard says nothing of it."""
-    graph = load(written(recurrent(operator, rows=2, lengths=[0, 5]), tmp_path), unbatched=True)
+    graph = load(written(recurrent(operator, rows=2, lengths=[0, 5]), tmp_path), Specialisation(unbatched=True))
     rng = np.random.default_rng(0)
     given = {"x": rng.normal(size=(1, 5, 2, 4)), **{state: rng.normal(size=(1, 1, 2, 6)) for state in STATES[operator]}}
     found = evaluate(graph, {name: array.astype(np.float32) for name, array in given.items()})
@@ -119,7 +119,7 @@ def test_layout_1_is_layout_0_transposed(operator: str, unbatched: bool, tmp_pat
             given = {name: array[:, 0] for name, array in given.items()}
         elif not layout:
             given = {name: array.swapaxes(1, 2) for name, array in given.items()}
-        graph = canonical(load(written(proto, tmp_path), unbatched))
+        graph = canonical(load(written(proto, tmp_path), Specialisation(unbatched)))
         found[layout] = evaluate(graph, {name: array.astype(np.float32) for name, array in given.items()})
     for name, array in found[1].items():
         before = found[0][name]

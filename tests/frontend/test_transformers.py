@@ -10,7 +10,7 @@ from frontend.onnx_models import assert_agrees, canonical, model, node, operatio
 from onnx import TensorProto
 
 from cimc.evaluate import evaluate
-from cimc.frontend import load
+from cimc.frontend import Specialisation, load
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import Movement, SelectOp
@@ -227,7 +227,7 @@ UNBATCHED = {
 @pytest.mark.parametrize("name", UNBATCHED)
 def test_agrees_without_a_batch(name: str, tmp_path: Path) -> None:
     path = written(UNBATCHED[name], tmp_path)
-    assert_agrees(path, samples(load(path, unbatched=True), batch=1), unbatched=True)
+    assert_agrees(path, samples(load(path, Specialisation(unbatched=True)), batch=1), unbatched=True)
 
 
 def test_a_row_that_a_boolean_mask_hides_is_zero(tmp_path: Path) -> None:

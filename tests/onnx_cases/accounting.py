@@ -38,7 +38,7 @@ from cimc.driving.distances import Bound
 from cimc.driving.driver import Compilation, Request, compile_model
 from cimc.driving.raising import raised
 from cimc.evaluate import Evaluator, evaluate
-from cimc.frontend import load
+from cimc.frontend import Specialisation, load
 from cimc.ir.attributes import int_value
 from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp, OutputOp
@@ -146,7 +146,7 @@ def account(case: TestCase) -> Verdict:
 
 def _attempt(case: TestCase, form: Form, folder: Path) -> Verdict:
     path, inputs, wanted = _written(case, form, folder)
-    graph = load(path, form.unbatched)
+    graph = load(path, Specialisation(form.unbatched))
     feeds = {op.label.data: _to_samples(inputs[op.label.data], _axis(op)) for op in _ports(graph, InputOp)}
     if not feeds:
         raise fail("CIM0110", "no input is float")
@@ -155,7 +155,7 @@ def _attempt(case: TestCase, form: Form, folder: Path) -> Verdict:
     if not all(np.isfinite(array).all() for array in data.values()):
         raise fail("CIM0203", "the inputs are beyond float32")
     _check_float(case, graph, data, wanted)
-    request = Request(load_target("ideal"), data=lambda _: data, unbatched=form.unbatched)
+    request = Request(load_target("ideal"), data=lambda _: data, stated=Specialisation(form.unbatched))
     notes = ["with constants"] if form.frozen else []
     try:
         _check(graph, compile_model(path, request), data)

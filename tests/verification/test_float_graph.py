@@ -12,7 +12,7 @@ from onnx import TensorProto
 
 from cimc.command_line.main import main
 from cimc.diagnostics import DiagnosticError
-from cimc.frontend import load_traced
+from cimc.frontend import Specialisation, load_traced
 from cimc.frontend.elementary import scaled
 from cimc.frontend.lowering import Lowering
 from cimc.frontend.operators import OPERATORS
@@ -44,7 +44,7 @@ def quantised() -> onnx.ModelProto:
 
 def checked(proto: onnx.ModelProto, folder: Path, x: Any = X, unbatched: bool = False) -> FloatCheck:
     path = written(proto, folder)
-    return check_float(path, load_traced(path, unbatched), {"x": x})
+    return check_float(path, load_traced(path, Specialisation(unbatched)), {"x": x})
 
 
 @pytest.mark.parametrize("make", [layers, quantised])
