@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from cimc.inference.sessions import session
+
 Run = Callable[[], Any]
 
 
@@ -21,16 +23,12 @@ def peers(path: Path, x: np.ndarray, batch: int) -> dict[str, Run]:
 
 def runner(path: Path, x: np.ndarray, batch: int) -> Run:
     """Return what runs `batch` inputs, one after the other where the file was exported for one."""
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    port = session.get_inputs()[0]
+    network = session(str(path))
+    port = network.get_inputs()[0]
     first, *rest = (size if isinstance(size, int) else -1 for size in port.shape)
     given = fed(x[:batch], port.type).reshape(-1, *rest)
     parts = np.split(given, batch // max(first, 1)) if first > 0 else [given]
-    return lambda: [session.run(None, {port.name: part}) for part in parts]
+    return lambda: [network.run(None, {port.name: part}) for part in parts]
 
 
 def fed(x: np.ndarray, kind: str) -> np.ndarray:
