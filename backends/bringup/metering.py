@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from cimc.backends.machine.traps import Trap
 from cimc.backends.plan.block_read import BlockRead, Conversion
 from cimc.backends.plan.digital import Affine
-from cimc.backends.plan.memory import Chunk
+from cimc.backends.plan.memory import Chunk, aligned
 from cimc.backends.plan.products import Capture, Mvm, Stream, stream_of
 from cimc.backends.plan.state import Effect, Write
 from cimc.backends.plan.steps import Step
@@ -21,9 +21,6 @@ from cimc.isa.table import ELEMENT_TYPES
 
 Array = NDArray[Any]
 Action = Write | Effect | Trap
-
-ALIGNED = 64
-"""Bytes at whose multiples the room of the codes starts, behind the program's activation memory."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +75,7 @@ def metered(program: Program, steps: Sequence[Step], left_out: Collection[int], 
 
     Without one are those that read inputs of both signs apart, too: a run tells their products.
     """
-    base = -(-program.activation_bytes // ALIGNED) * ALIGNED
+    base = aligned(program.activation_bytes)
     meters = _conversions(steps, left_out)
     actions: list[Step] = []
     end = program.activation_bytes
@@ -134,7 +131,7 @@ def _capture(stream: Stream, read: BlockRead, each: Conversion, base: int, found
     conversion = replace(each, adc=replace(adc, low=wider.low, high=wider.high), codes=wider)
     low, high = each.phase.codes(wider)
     wide = _room(stream, read, base, low, high)
-    clipped = _room(stream, read, -(-wide.extent()[1] // ALIGNED) * ALIGNED, *codes)
+    clipped = _room(stream, read, aligned(wide.extent()[1]), *codes)
     compute = Capture(replace(stream, reads=(replace(read, conversions=(conversion,)),)))
     return Write(wide, compute, low, high), Meter(wide, clipped, codes, sign < 0, found)
 

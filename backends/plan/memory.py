@@ -20,13 +20,19 @@ from cimc.isa.streams import Im2colWindow, StreamState
 
 Array = NDArray[Any]
 ALIGNMENT = 64
+"""Bytes at whose multiples the memory of an image starts, as does what is laid behind it."""
+
+
+def aligned(size: int) -> int:
+    """Return the next multiple of ALIGNMENT, in bytes."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 class Chunk:
     """Up to `capacity` images in flight: `images` of them are in use. All images start with zeroed memory."""
 
     def __init__(self, capacity: int, activation_bytes: int, constants: bytes) -> None:
-        pitch = -(-max(activation_bytes, 1) // ALIGNMENT) * ALIGNMENT
+        pitch = aligned(max(activation_bytes, 1))
         checks.affordable("the activation memory of a chunk", capacity * pitch)
         self.images = capacity
         self.first_sample = 0
