@@ -122,7 +122,6 @@ PASSES = (
         MixedPrecision,
         "takes bits from codes that are there, while layers still have real weights",
         ("quantise",),
-        foresee=require_windows,
         keeps=Keeps.SIGNAL,
     ),
     Row(
@@ -135,6 +134,7 @@ PASSES = (
         Digital,
         "lowers what layers have left, when no value changes its codes any more",
         ("im2col",),
+        foresee=require_windows,
         keeps=Keeps.SIGNAL,
     ),
     Row(
