@@ -15,7 +15,7 @@ from cimc.backends.emission.emit import emit
 from cimc.diagnostics import fail
 from cimc.driving.feeding import Feeding, Intake, Values, preprocessing_of, require_inputs
 from cimc.driving.integer_inputs import warn_of_reals
-from cimc.driving.outliers import KEEPS_ALL, warn_of_outliers, without_outliers
+from cimc.driving.outliers import KEEPS_ALL, without_outliers
 from cimc.evaluate import Batch
 from cimc.frontend import AS_THE_FILE, Specialisation, load
 from cimc.ir.attributes import int_values
@@ -203,7 +203,6 @@ def _data(request: Request, graph: Graph) -> Batch:
     if request.data is None:
         return synthetic_data(graph)
     data = request.data(intakes)
-    warn_of_outliers(graph, data, kept=KEEPS_ALL in request.pipeline)
     warn_of_reals(graph, data)
     return data
 
@@ -225,8 +224,8 @@ def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:
     own_order = request.start is not None or not usual
     data = _data(request, graph)
     ranges = Ranges(inputs=_seen(request, graph, data))
-    if data and KEEPS_ALL not in request.pipeline:
-        data = without_outliers(graph, data)
+    if data and request.data is not None:
+        data = without_outliers(graph, data, keeps_all=KEEPS_ALL in request.pipeline)
     for one in parse_pipeline(request.pipeline, Setting(request.target, data, request.ranges, request.raised)):
         started = time.perf_counter()
         graph = _guarded(one, graph) if own_order else one(graph)

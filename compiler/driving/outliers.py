@@ -1,7 +1,6 @@
 """A few far values in calibration inputs: they would take the codes of all others, so they are clipped, and told."""
 
 import warnings
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,29 +20,22 @@ FAR = 10.0
 """How far few values must lie beyond all others to be told: three bits of eight are lost then."""
 
 
-def without_outliers(graph: Graph, data: Batch) -> Batch:
-    """Return calibration data whose far values are clipped to the reach of all others, input by input.
+def without_outliers(graph: Graph, data: Batch, keeps_all: bool = False) -> Batch:
+    """Return calibration data whose far values are clipped to the reach of all others, input by input; warn of them.
 
     Far are few values behind a gap: each at least FAR times the largest of the others. A long tail without a gap, as
-    of data that want a logarithm, is left as it is. Inputs of whole numbers and of codes are not touched.
+    of data that want a logarithm, is told and left as it is, as all are with `keeps_all`. Inputs of whole numbers and
+    of codes are not touched.
     """
-    return {**data, **{name: np.clip(data[name], -reach, reach) for name, reach in _reaches(graph, data).items()}}
-
-
-def warn_of_outliers(graph: Graph, data: Batch, kept: bool) -> None:
-    """Warn of every input of real numbers whose range a few values stretch to FAR times that of all others.
-
-    `kept` says that no far value will be clipped.
-    """
-    reaches = {} if kept else _reaches(graph, data)
+    found = dict(data)
     for name in _real_inputs(graph):
-        _warn(name, np.abs(data[name]).ravel(), name in reaches)
-
-
-def _reaches(graph: Graph, data: Batch) -> Mapping[str, float]:
-    """Return the largest |x| of all values that are not far, of each input that has far ones."""
-    found = {name: _below_gap(_largest(np.abs(data[name]).ravel())) for name in _real_inputs(graph)}
-    return {name: reach for name, reach in found.items() if reach is not None}
+        magnitudes = np.abs(data[name]).ravel()
+        largest = _largest(magnitudes)
+        reach = None if keeps_all else _below_gap(largest)
+        _warn(name, magnitudes, largest, reach is not None)
+        if reach is not None:
+            found[name] = np.clip(data[name], -reach, reach)
+    return found
 
 
 def _real_inputs(graph: Graph) -> list[str]:
@@ -64,8 +56,7 @@ def _below_gap(largest: Reals) -> float | None:
     return float(below[gaps[0]]) if gaps.size else None
 
 
-def _warn(name: str, magnitudes: Reals, clipped: bool) -> None:
-    largest = _largest(magnitudes)
+def _warn(name: str, magnitudes: Reals, largest: Reals, clipped: bool) -> None:
     if not largest.size or not 0.0 < FAR * largest[0] < largest[-1]:
         return
     others, highest = float(largest[0]), float(largest[-1])
@@ -73,7 +64,7 @@ def _warn(name: str, magnitudes: Reals, clipped: bool) -> None:
     found = f"{count} of {magnitudes.size} values of input {name!r} lie far beyond the others in calibration"
     share = f"1 code in {highest / others:.0f} {'would be' if clipped else 'is'} left"
     left = f"the others within {others:.4g}, to which {share}"
-    warnings.warn(CimcWarning(f"{found}: up to {highest:.4g}, {left}", _hint(clipped)), stacklevel=5)
+    warnings.warn(CimcWarning(f"{found}: up to {highest:.4g}, {left}", _hint(clipped)), stacklevel=4)
 
 
 def _hint(clipped: bool) -> str:
