@@ -10,6 +10,11 @@ from numpy.typing import NDArray
 from cimc.diagnostics import Diagnostic, DiagnosticError
 from cimc.frontend.stated_shapes import option_for, size_of
 
+WITHOUT_NUMBERS = frozenset(
+    getattr(onnx.TensorProto, name) for name in ("UNDEFINED", "STRING", "COMPLEX64", "COMPLEX128")
+)
+"""Element types none of which is a number of ours; what is no tensor is undefined."""
+
 Constants = Mapping[str, float]
 """Input -> the number that all its elements are."""
 
@@ -36,12 +41,14 @@ def _problems(inputs: Mapping[str, onnx.ValueInfoProto], name: str, number: floa
     if name not in inputs:
         message = f"--constant {name}: the model has no such input"
         yield Diagnostic("CIM0003", message, hint=f"it has {', '.join(inputs)}")
-    elif None in _sizes(inputs[name]):
-        hint = f"state its sizes too: {option_for(inputs[name], None)}"
+        return
+    value, kind = inputs[name], inputs[name].type.tensor_type.elem_type
+    if kind not in WITHOUT_NUMBERS and None in _sizes(value):
+        hint = f"state its sizes too: {option_for(value, None)}"
         yield Diagnostic("CIM0003", f"--constant {name}: the file leaves sizes of the input open", hint=hint)
-    elif not np.all(_array(inputs[name], number) == number):
-        kind = onnx.TensorProto.DataType.Name(inputs[name].type.tensor_type.elem_type)
-        yield Diagnostic("CIM0003", f"--constant {name}={number:g}: the input is {kind}", hint="state a number of it")
+    elif kind in WITHOUT_NUMBERS or not np.all(_array(value, number) == number):
+        message = f"--constant {name}={number:g}: the input is {onnx.TensorProto.DataType.Name(kind)}"
+        yield Diagnostic("CIM0003", message, hint="state a number of it")
 
 
 def _sizes(value: onnx.ValueInfoProto) -> list[int | None]:

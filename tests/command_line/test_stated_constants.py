@@ -57,6 +57,12 @@ def test_what_an_input_cannot_be_is_refused(
     assert said in problem.message
 
 
+def test_an_input_without_numbers_is_refused(tmp_path: Path) -> None:
+    proto = model([node("Identity", "x", "y")], {"x": IMAGE, "s": (1,)}, kinds={"s": TensorProto.STRING})
+    (problem,) = check(written(proto, tmp_path), Specialisation(constants={"s": 1.0}))
+    assert (problem.code, "STRING" in problem.message) == ("CIM0003", True)
+
+
 @pytest.mark.parametrize("text", ["sr", "=16000", "sr=", "sr=fast", "sr=nan"])
 def test_words_that_are_no_constant_are_refused(text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(written(at_rate(), tmp_path)), "--constant", text]) == 2
