@@ -7,6 +7,7 @@ signal; which scales make it least is found by gradients.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import jax
@@ -72,7 +73,7 @@ def groups_of(network: Network) -> Groups:
         if isinstance(op, nn.Layer):
             if not _takes_scales(op) or weights.count(op.weight.key.data) > 1:
                 groups.fix(op.x, op.out)
-            elif not _keeps_sign_alone(op):
+            elif not _is_homogeneous(op):
                 groups.fix(op.out)
         elif isinstance(op, nn.AddOp | nn.AvgPoolOp | nn.MaxPoolOp | nn.ReshapeOp) and _passes_scales(op):
             groups.join(op.out, *op.operands)
@@ -90,8 +91,8 @@ def _takes_scales(op: nn.Layer) -> bool:
     return bool(op.weight.dims[-2] == channels)
 
 
-def _keeps_sign_alone(op: Operation) -> bool:
-    """Return whether an operation's clamp, if there is one, is a ReLU: scales go through it."""
+def _is_homogeneous(op: Operation) -> bool:
+    """Return whether an operation's clamp, if there is one, is a ReLU: positive scales go through it."""
     clamp = op.clamp if isinstance(op, nn.Activated) else None
     if clamp is None:
         return True
@@ -101,7 +102,7 @@ def _keeps_sign_alone(op: Operation) -> bool:
 
 def _passes_scales(op: nn.Canonical) -> bool:
     last = {shape_of(operand)[-1] for operand in op.operands}
-    return _keeps_sign_alone(op) and last == {shape_of(op.out)[-1]}
+    return _is_homogeneous(op) and last == {shape_of(op.out)[-1]}
 
 
 class Flow(NamedTuple):
@@ -114,12 +115,16 @@ class Flow(NamedTuple):
 
 @dataclass(frozen=True)
 class Equaliser:
-    """A network and its groups; facts of the array, and the deviations of its devices."""
+    """A network; facts of the array, and the deviations of its devices."""
 
     network: Network
-    groups: Groups
     facts: ArrayFacts
     table: DeviceTable
+
+    @cached_property
+    def groups(self) -> Groups:
+        """Which values share scales."""
+        return groups_of(self.network)
 
     @property
     def layers(self) -> list[nn.Layer]:
@@ -131,7 +136,7 @@ class Equaliser:
         found: dict[str, Any] = dict(self.network.weights)
         for op in self.layers:
             made, read = self._scale(scales, op.out), self._scale(scales, op.x)
-            rows = read if op.is_depthwise else jnp.expand_dims(read, -1)
+            rows = read if op.is_depthwise else read[:, None]
             found[op.weight.key.data] = found[op.weight.key.data] / rows * made
             if op.bias is not None:
                 found[op.bias.key.data] = found[op.bias.key.data] * made
@@ -148,17 +153,16 @@ class Equaliser:
         return jnp.asarray(sum(shares, jnp.zeros(())))
 
     def flows(self, inputs: Mapping[str, Array]) -> dict[str, Flow]:
-        """Return what flows through the layers of the array, before any scales."""
+        """Return what flows through the layers of the array whose rows take scales, before any: others' noise stays."""
         values = self.network.values(self.network.weights, inputs)
         return {
             op.label.data: _flow(op, values[op.x], self.network.weights[op.weight.key.data])
             for op in self.layers
-            if op.label.data in self.facts.converters
+            if op.label.data in self.facts.converters and _takes_scales(op) and not op.is_depthwise
         }
 
     def _scaled(self, flow: Flow, op: nn.Layer, scales: Scales) -> Flow:
         made, read = self._scale(scales, op.out), self._scale(scales, op.x)
-        read = read if len(read) == len(flow.square) else jnp.ones_like(flow.square)
         return Flow(flow.square * read**2, flow.largest * read, flow.variance * made**2)
 
     def _share(self, flow: Flow, weight: Array) -> Array:
@@ -171,8 +175,9 @@ class Equaliser:
         return jnp.asarray(((devices + rounding).sum((0, 1)) / flow.variance).mean())
 
     def _scale(self, scales: Scales, value: SSAValue) -> Array:
+        """Return the scales [channels] of a value, a single 1 for one that keeps its own."""
         leader = self.groups.leader(value)
-        return jnp.exp(scales[leader]) if leader in scales else jnp.ones(shape_of(value)[-1])
+        return jnp.exp(scales[leader]) if leader in scales else jnp.ones(1)
 
 
 def equalised(equaliser: Equaliser, inputs: Mapping[str, Array], steps: int) -> dict[str, Any]:
@@ -199,8 +204,4 @@ def equalised(equaliser: Equaliser, inputs: Mapping[str, Array], steps: int) -> 
 def _flow(op: nn.Layer, x: Array, weight: Array) -> Flow:
     y = product(op, x, weight)
     channels = x.reshape(-1, x.shape[-1])
-    square, largest = jnp.square(channels).mean(0), jnp.abs(channels).max(0)
-    rows = weight.shape[-2]
-    if rows != len(square):
-        square, largest = jnp.full(rows, square.mean()), jnp.full(rows, largest.max())
-    return Flow(square, largest, y.reshape(-1, y.shape[-1]).var(0) + TINY)
+    return Flow(jnp.square(channels).mean(0), jnp.abs(channels).max(0), y.reshape(-1, y.shape[-1]).var(0) + TINY)

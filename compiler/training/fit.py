@@ -18,7 +18,7 @@ from cimc.training import checkpoint
 from cimc.training.array_facts import ArrayFacts, measured
 from cimc.training.batches import Data, split
 from cimc.training.chip import DeviceTable
-from cimc.training.equalise import Equaliser, equalised, groups_of
+from cimc.training.equalise import Equaliser, equalised
 from cimc.training.judging import Judge, Verdict, chosen
 from cimc.training.network import Network, Weights
 from cimc.training.optimise import Run, State, real, units_of
@@ -87,7 +87,7 @@ def _equalised(
     """Return the network that training begins with, its own teacher: scales are moved where settings say so."""
     if not settings.equalise:
         return came
-    equaliser = Equaliser(came, groups_of(came), measure(came.weights), table)
+    equaliser = Equaliser(came, measure(came.weights), table)
     return Network(came.with_weights(equalised(equaliser, data.first(MEASURED).inputs, settings.equalise)))
 
 

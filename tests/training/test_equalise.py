@@ -38,7 +38,7 @@ def separable() -> Graph:
 
 def equaliser(graph: Graph) -> tuple[Equaliser, dict[str, np.ndarray]]:
     data, network = samples(32, 6, 6, 3), Network(graph)
-    return Equaliser(network, groups_of(network), facts(graph, data), TABLE), data
+    return Equaliser(network, facts(graph, data), TABLE), data
 
 
 def outputs(network: Network, weights: dict[str, np.ndarray], data: dict[str, np.ndarray]) -> np.ndarray:
@@ -55,10 +55,14 @@ def test_the_function_stays_and_noise_falls() -> None:
     keys = {op.label.data: op.weight.key.data for op in network.layers}
     assert all(not np.array_equal(weights[key], network.weights[key]) for key in keys.values())
     moved = Network(network.with_weights(weights))
-    before, after = (
-        float(one.noise(one.flows(data), {})) for one in (made, Equaliser(moved, groups_of(moved), made.facts, TABLE))
-    )
+    before, after = (float(one.noise(one.flows(data), {})) for one in (made, Equaliser(moved, made.facts, TABLE)))
     assert after < 0.95 * before
+
+
+def test_layers_that_take_no_scales_stay_as_they_are() -> None:
+    made, data = equaliser(residual())
+    found = equalised(made, data, 3)
+    assert all(np.array_equal(found[key], weight) for key, weight in made.network.weights.items())
 
 
 def test_values_that_are_added_share_their_scales() -> None:
