@@ -35,6 +35,15 @@ def plan(folder: Path, **changes: Any) -> Plan:
     return replace(made, **changes)
 
 
+def small_run(settings: Settings) -> tuple[Run, Any]:
+    """Return a run on chips that lose three tenths and are noisy, and the units of its weights."""
+    data, network = samples(60, 12), Network(perceptron(12, 4))
+    found = facts(perceptron(12, 4), data)
+    targets = np.arange(509, dtype=np.float32)
+    table = DeviceTable(0.7 * targets, 5.0 + 0.05 * targets)
+    return Run(network, settings, Data(data), 5, [table], lambda weights: found), units_of(network, found)
+
+
 class Stopped(Exception):
     """The run was interrupted."""
 
@@ -45,12 +54,7 @@ def stop(done: int, loss: float) -> None:
 
 
 def test_a_run_repeats_itself_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    data, network = samples(60, 12), Network(perceptron(12, 4))
-    found = facts(perceptron(12, 4), data)
-    targets = np.arange(509, dtype=np.float32)
-    table = DeviceTable(0.7 * targets, 5.0 + 0.05 * targets)
-    run = Run(network, SETTINGS, Data(data), 5, [table], lambda weights: found)
-    units = units_of(network, found)
+    run, units = small_run(SETTINGS)
     states = [state for state, _ in run.steps(run.begin(units), units)]
     checkpoint.save(tmp_path / "kept.npz", states[3], "this run")
     restored = checkpoint.restored(tmp_path / "kept.npz", run.begin(units), "this run")
@@ -62,12 +66,7 @@ def test_a_run_repeats_itself_and_goes_on_where_it_stopped(tmp_path: Path) -> No
 
 
 def test_a_run_begins_at_the_mean_of_the_start_and_the_runs_before() -> None:
-    data, network = samples(60, 12), Network(perceptron(12, 4))
-    found = facts(perceptron(12, 4), data)
-    targets = np.arange(509, dtype=np.float32)
-    settings = replace(SETTINGS, runs=2, steps=2, average=0.5)
-    run = Run(network, settings, Data(data), 5, [DeviceTable(targets, 0.0 * targets)], lambda weights: found)
-    units = units_of(network, found)
+    run, units = small_run(replace(SETTINGS, runs=2, steps=2, average=0.5))
     begun = run.begin(units)
     first, between, third, last = [state for state, _ in run.steps(begun, units)]
     for key, start in begun.weights.items():
