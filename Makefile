@@ -78,7 +78,7 @@ manual: $(STAMP)  ## regenerate docs/isa.md, docs/operators.md, docs/cost-valida
 	@mv build/operators.md docs/operators.md
 	@$(BIN)/python -m cimc.backends.cost.validation.page > build/cost-validation.md
 	@mv build/cost-validation.md docs/cost-validation.md
-	@$(BIN)/python -m cimc.backends.bringup.known_answers > build/known-answers.json
+	@$(BIN)/python -m cimc.bringup.known_answers > build/known-answers.json
 	@mv build/known-answers.json docs/known-answers.json
 
 bench: $(STAMP)  ## measure compile time, memory and start-up; BENCH_ARGS="MODEL.onnx CALIB.npz" for another model

@@ -32,7 +32,6 @@ BACKENDS = {
         "cost",
         "interpreter",
         "silicon",
-        "bringup",
     )
 }
 GROUND = {
@@ -80,16 +79,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends.interpreter": CHIP | {"backends.plan", "backends.kernels", "backends.torch_device"},
     "backends.cost": MACHINE | {"targets", "diagnostics"},
     "backends.silicon": CHIP | {"backends.plan", "backends.interpreter"},
-    "backends.bringup": CHIP | {"backends.plan", "backends.interpreter", "backends.reference"},
     "cimc": MACHINE | {"targets", "backends.noise", "backends.interpreter", "driving", "interface"},
     "interface": GROUND | BACKENDS - {"backends.reference"} | {"driving", "proof"},
+    "bringup": CHIP | {"backends.plan", "backends.interpreter", "backends.reference"},
     "driving": GROUND | BACKENDS - {"backends.reference"},
     "training": GROUND | BACKENDS - {"backends.reference"} | {"driving"},
     "proof": GROUND | BACKENDS | {"driving"},
     "provenance": GROUND | BACKENDS | {"driving", "proof"},
     "report": GROUND | BACKENDS - {"backends.reference"} | {"driving"},
     "sweep": GROUND | BACKENDS | {"cimc", "driving"},
-    "command_line": GROUND | BACKENDS | {"cimc", "driving", "proof", "provenance", "report", "sweep", "training"},
+    "command_line": GROUND
+    | BACKENDS
+    | {"cimc", "bringup", "driving", "proof", "provenance", "report", "sweep", "training"},
     "__main__": {"command_line"},
 }
 """Which rooms a room may import; every room may import itself. A loose file of compiler/ or backends/ is a room."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from command_line.files import FILES, IMAGES
 
-from cimc.backends.bringup.files import read_image
+from cimc.bringup.files import read_image
 from cimc.command_line import main
 from cimc.isa.errors import CimcError
 

@@ -4,8 +4,8 @@ import argparse
 import io
 from pathlib import Path
 
-from cimc.backends.bringup.conformance import Case, cases
-from cimc.backends.bringup.tracing import Tracing
+from cimc.bringup.conformance import Case, cases
+from cimc.bringup.tracing import Tracing
 from cimc.command_line.files import writing
 from cimc.driving.arrays import to_npz
 from cimc.driving.tables import tabulate, terminal_width

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
-from cimc.backends.bringup.stepping import Stepper
+from cimc.bringup.stepping import Stepper
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.parsing import hint_for

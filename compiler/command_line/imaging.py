@@ -7,11 +7,11 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.bench import bench
-from cimc.backends.bringup.files import image_files
-from cimc.backends.bringup.image import data, memories
 from cimc.backends.machine.origin import origin
 from cimc.backends.noise.sources import Noise
+from cimc.bringup.bench import bench
+from cimc.bringup.files import image_files
+from cimc.bringup.image import data, memories
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.files import keep_inputs, writing
 from cimc.command_line.noise_options import noise_of

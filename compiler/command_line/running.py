@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.resuming import resumed, tensor_codes
 from cimc.backends.interpreter import BEST, Interpreter
 from cimc.backends.kernels.library import library
 from cimc.backends.machine import ports
@@ -17,6 +16,7 @@ from cimc.backends.machine.origin import origin
 from cimc.backends.noise.sources import Noise
 from cimc.backends.silicon.adc_codes import adc_codes
 from cimc.backends.silicon.bands import ORIGIN, layer_codes
+from cimc.bringup.resuming import resumed, tensor_codes
 from cimc.command_line.compensation_options import calibration_codes, compensate
 from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write

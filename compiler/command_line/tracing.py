@@ -9,11 +9,11 @@ from typing import Any, TextIO
 
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.difference import Comparison, compare
-from cimc.backends.bringup.explaining import Explainer, parts_that_differ
-from cimc.backends.bringup.tracing import Tracing
-from cimc.backends.bringup.watching import Wanted
 from cimc.backends.machine import ports
+from cimc.bringup.difference import Comparison, compare
+from cimc.bringup.explaining import Explainer, parts_that_differ
+from cimc.bringup.tracing import Tracing
+from cimc.bringup.watching import Wanted
 from cimc.command_line.compensation_options import compensate
 from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.files import keep_inputs, write

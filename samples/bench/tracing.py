@@ -7,10 +7,10 @@ import sys
 import time
 from collections.abc import Callable
 
-from cimc.backends.bringup.record import SAMPLE
-from cimc.backends.bringup.tracing import Tracing
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
+from cimc.bringup.record import SAMPLE
+from cimc.bringup.tracing import Tracing
 from cimc.driving.arrays import load_arrays
 from cimc.driving.feeding import Feeding
 from cimc.driving.scoring import program_inputs

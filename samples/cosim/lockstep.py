@@ -9,8 +9,8 @@ import numpy as np
 from cocotb.handle import SimHandleBase
 from cocotb.triggers import Edge
 
-from cimc.backends.bringup.stepping import Stepper
 from cimc.backends.machine import ports
+from cimc.bringup.stepping import Stepper
 from cimc.driving.arrays import load_arrays
 from cimc.driving.feeding import Feeding
 from cimc.driving.scoring import program_inputs

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from command_line.files import SAMPLES
 
-from cimc.backends.bringup.difference import compare
-from cimc.backends.bringup.record import record_of
+from cimc.bringup.difference import compare
+from cimc.bringup.record import record_of
 from cimc.isa.container import load_program
 
 FIRST = {

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cimc.backends.bringup.bench import bench
-from cimc.backends.bringup.files import FORMS, image_files, read_image
-from cimc.backends.bringup.image import data, memories
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
+from cimc.bringup.bench import bench
+from cimc.bringup.files import FORMS, image_files, read_image
+from cimc.bringup.image import data, memories
 
 X = {"x": np.array([[3, -127, 7, 1], [0, 90, -2, 5]], np.int8)}
 INSTRUCTION = 7

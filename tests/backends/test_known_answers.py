@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from outsider import noise as outsiders
 
-from cimc.backends.bringup.known_answers import text
+from cimc.bringup.known_answers import text
 
 FILE = Path(__file__).parents[2] / "docs" / "known-answers.json"
 ANSWERS = json.loads(FILE.read_text())

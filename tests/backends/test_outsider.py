@@ -14,11 +14,11 @@ from outsider.noise import load as load_noise
 from outsider.program import instruction_set, load
 
 import cimc
-from cimc.backends.bringup.record import SAMPLE
-from cimc.backends.bringup.tracing import Tracing
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles import built_in_names, load_profile
 from cimc.backends.noise.sources import Noise
+from cimc.bringup.record import SAMPLE
+from cimc.bringup.tracing import Tracing
 from cimc.isa.binary import to_parts
 from cimc.isa.errors import IsaError
 from cimc.isa.table import TABLE

@@ -5,10 +5,10 @@ import pytest
 from command_line.files import SAMPLES
 
 import cimc
-from cimc.backends.bringup.resuming import resumed, tensor_codes
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.machine.traps import Refusal
+from cimc.bringup.resuming import resumed, tensor_codes
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cimc.backends.bringup.stepping import Stepper
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.traps import Refusal, Trap
+from cimc.bringup.stepping import Stepper
 from cimc.isa.program import Layer
 
 X = {"x": np.array([1, -2, 3, 100], np.int8)}

@@ -5,18 +5,18 @@ import zlib
 import numpy as np
 import pytest
 
-from cimc.backends.bringup.difference import compare
-from cimc.backends.bringup.explaining import Explainer
-from cimc.backends.bringup.record import FIRST, SAMPLE, record_of
-from cimc.backends.bringup.tracing import EVERYTHING, Tracing
-from cimc.backends.bringup.walking import crc_of, slots
-from cimc.backends.bringup.watching import Wanted, Watch
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Walk
 from cimc.backends.reference import instructions as reference
+from cimc.bringup.difference import compare
+from cimc.bringup.explaining import Explainer
+from cimc.bringup.record import FIRST, SAMPLE, record_of
+from cimc.bringup.tracing import EVERYTHING, Tracing
+from cimc.bringup.walking import crc_of, slots
+from cimc.bringup.watching import Wanted, Watch
 
 INPUTS = np.array([[3, -5, 7, 1], [-127, 127, 0, -1], [1, 2, 3, 4]], np.int8)
 
@@ -217,7 +217,7 @@ def test_long_traces_are_compared_in_parts(products, monkeypatch):
         other = f"{lines[at]}0" if lines[at].startswith(SAMPLE) else lines[at].replace("1", "2", 1).replace("0", "1", 1)
         changed, found = [*lines[:at], other, *lines[at + 1 :]], set()
         for part in (1, 2, 5, 1000):
-            monkeypatch.setattr("cimc.backends.bringup.difference.PART", part)
+            monkeypatch.setattr("cimc.bringup.difference.PART", part)
             found.add(str(compare(lines, changed)))
         assert len(found) == 1 and "difference=None" not in found.pop(), lines[at]
 

@@ -3,7 +3,7 @@
 import pytest
 from conformance.traces import ours, outsiders, plain
 
-from cimc.backends.bringup.conformance import EXCLUDED, INSTRUCTIONS, cases
+from cimc.bringup.conformance import EXCLUDED, INSTRUCTIONS, cases
 from cimc.command_line import main
 from cimc.isa.container import save_program
 from cimc.isa.coverage import covered

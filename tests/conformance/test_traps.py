@@ -3,9 +3,9 @@
 import pytest
 from conformance.traces import ours
 
-from cimc.backends.bringup.conformance import cases
-from cimc.backends.bringup.spoiling import SIGNLESS
-from cimc.backends.bringup.trapping import TRAPS
+from cimc.bringup.conformance import cases
+from cimc.bringup.spoiling import SIGNLESS
+from cimc.bringup.trapping import TRAPS
 from cimc.isa.faults import ALWAYS, traps_of
 from cimc.isa.table import TABLE
 from cimc.targets import load_target

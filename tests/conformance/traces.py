@@ -8,11 +8,11 @@ from typing import Any
 from outsider.executor import Executor
 from outsider.program import Program, load
 
-from cimc.backends.bringup.conformance import INSTRUCTIONS, Case, cases
-from cimc.backends.bringup.record import SAMPLE
-from cimc.backends.bringup.rules import RULES
-from cimc.backends.bringup.tracing import Tracing
-from cimc.backends.bringup.trapping import TRAPS
+from cimc.bringup.conformance import INSTRUCTIONS, Case, cases
+from cimc.bringup.record import SAMPLE
+from cimc.bringup.rules import RULES
+from cimc.bringup.tracing import Tracing
+from cimc.bringup.trapping import TRAPS
 from cimc.isa.binary import to_parts
 
 

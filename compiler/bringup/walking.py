@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.record import UNCOUNTED, Prefix
 from cimc.backends.machine.facts import Machine
 from cimc.backends.machine.observer import Conversions, Observer, Products
 from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.state import Effect
 from cimc.backends.plan.steps import Step
 from cimc.backends.plan.walk import Walk
+from cimc.bringup.record import UNCOUNTED, Prefix
 from cimc.isa.limits import ADC_BITS
 from cimc.isa.program import Instruction
 from cimc.isa.region import Region, region

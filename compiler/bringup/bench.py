@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.image import BOTH, Memory, require_frozen
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import Gain, Machine, machine
 from cimc.backends.machine.observer import Observer, Products
@@ -15,6 +14,7 @@ from cimc.backends.machine.rounding import half_even
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Walk
+from cimc.bringup.image import BOTH, Memory, require_frozen
 from cimc.isa.phases import Phase
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region, blocks_streamed

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.image import Memory
 from cimc.backends.machine.traps import Refusal
+from cimc.bringup.image import Memory
 from cimc.isa import manifest
 from cimc.isa.encode import decode_all
 from cimc.isa.layers import check_layers

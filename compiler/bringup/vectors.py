@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.record import VECTOR, Prefix, damaged, dotted
 from cimc.backends.machine.facts import Machine
 from cimc.backends.machine.observer import Products
+from cimc.bringup.record import VECTOR, Prefix, damaged, dotted
 
 Array = NDArray[Any]
 

@@ -1,4 +1,4 @@
-"""Known answers of the noise machine, for those who build another: `python -m cimc.backends.bringup.known_answers`."""
+"""Known answers of the noise machine, for those who build another: `python -m cimc.bringup.known_answers`."""
 
 import json
 from collections.abc import Iterator

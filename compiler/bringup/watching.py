@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.record import UNCOUNTED, VECTOR
-from cimc.backends.bringup.vectors import digits_of, vector_lines
-from cimc.backends.bringup.walking import Slot, clips_of, has_bounds
 from cimc.backends.machine.facts import Machine
 from cimc.backends.machine.observer import Observer, Products
 from cimc.backends.machine.traps import Trap
+from cimc.bringup.record import UNCOUNTED, VECTOR
+from cimc.bringup.vectors import digits_of, vector_lines
+from cimc.bringup.walking import Slot, clips_of, has_bounds
 from cimc.isa.program import Program
 
 Array = NDArray[Any]

@@ -5,10 +5,6 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.metering import metered
-from cimc.backends.bringup.record import HEAD, SAMPLE, Head, Prefix
-from cimc.backends.bringup.walking import Slot, has_bounds, slots
-from cimc.backends.bringup.watching import Wanted, Watch
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.origin import origin
@@ -16,6 +12,10 @@ from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.steps import Step
 from cimc.backends.plan.walk import Plan, Walk
+from cimc.bringup.metering import metered
+from cimc.bringup.record import HEAD, SAMPLE, Head, Prefix
+from cimc.bringup.walking import Slot, has_bounds, slots
+from cimc.bringup.watching import Wanted, Watch
 from cimc.isa.encode import isa_hash
 from cimc.isa.manifest import target_hash
 from cimc.isa.program import Program

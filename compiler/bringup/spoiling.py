@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from cimc.backends.bringup.directed import MEMORY
+from cimc.bringup.directed import MEMORY
 from cimc.isa.program import Instruction, Program, instruction
 from cimc.isa.streams import StreamState, follow
 from cimc.isa.writes import output_of

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain, islice, zip_longest
 
-from cimc.backends.bringup.record import HEAD, LINE, SAMPLE, VECTOR, Head, Prefix, damaged, head_of, record_of
 from cimc.backends.machine.traps import Refusal
+from cimc.bringup.record import HEAD, LINE, SAMPLE, VECTOR, Head, Prefix, damaged, head_of, record_of
 
 DECIDING = ("program", "target", "isa")
 """Words of a head that must be the same in both traces."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from cimc.backends.bringup.directed import IN, OTHER, OUT, SHAPE, calibrated, product, single, tables, windowed
+from cimc.bringup.directed import IN, OTHER, OUT, SHAPE, calibrated, product, single, tables, windowed
 from cimc.isa.author import Author
 from cimc.isa.table import ELEMENT_TYPES, LOOP_DEPTH
 

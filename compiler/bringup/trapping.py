@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from cimc.backends.bringup.directed import IN, MEMORY, OTHER, OUT, SHAPE, product, single, tables, vectors, windowed
+from cimc.bringup.directed import IN, MEMORY, OTHER, OUT, SHAPE, product, single, tables, vectors, windowed
 from cimc.isa.author import Author
 from cimc.isa.table import LOOP_DEPTH
 

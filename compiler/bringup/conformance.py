@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from cimc.backends.bringup.directed import (
+from cimc.bringup.directed import (
     IN,
     INPUT,
     OTHER,
@@ -20,9 +20,9 @@ from cimc.backends.bringup.directed import (
     vectors,
     windowed,
 )
-from cimc.backends.bringup.rules import RULES
-from cimc.backends.bringup.spoiling import spoiled
-from cimc.backends.bringup.trapping import TRAPS
+from cimc.bringup.rules import RULES
+from cimc.bringup.spoiling import spoiled
+from cimc.bringup.trapping import TRAPS
 from cimc.isa.author import Author
 from cimc.isa.coverage import boundary_values
 from cimc.isa.program import Instruction, Program

@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import zip_longest
 
-from cimc.backends.bringup.difference import Difference, Entry, entries
-from cimc.backends.bringup.record import SAMPLE, Record, record_of
-from cimc.backends.bringup.tracing import Codes, Tracing
-from cimc.backends.bringup.vectors import FIELDS, Vector, digits_of, vector_of
-from cimc.backends.bringup.watching import Wanted
 from cimc.backends.machine.facts import Machine, machine
 from cimc.backends.noise.sources import Noise
+from cimc.bringup.difference import Difference, Entry, entries
+from cimc.bringup.record import SAMPLE, Record, record_of
+from cimc.bringup.tracing import Codes, Tracing
+from cimc.bringup.vectors import FIELDS, Vector, digits_of, vector_of
+from cimc.bringup.watching import Wanted
 from cimc.isa.disassemble import render_instruction
 from cimc.isa.program import Program
 from cimc.isa.streams import StreamState
