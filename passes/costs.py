@@ -17,7 +17,7 @@ from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.packing import Block, blocks_of
 from cimc.targets import Target
-from cimc.targets.prices import phase_energy, phase_time
+from cimc.targets.prices import in_picojoules, phase_energy, phase_time
 
 PICO = 1e-3
 """nJ in a pJ."""
@@ -43,7 +43,8 @@ def digital_cost(target: Target, multiplies: int) -> Cost:
     """Return the cost of multiplications in the digital unit."""
     constants = target.constants
     cycles = math.ceil(multiplies / constants["digital.lanes"])
-    return Cost(cycles * constants["digital.cycle"], multiplies * constants["energy.multiply"] * PICO)
+    each = float(in_picojoules(target, "energy.multiply").value)
+    return Cost(cycles * constants["digital.cycle"], multiplies * each * PICO)
 
 
 def array_cost(

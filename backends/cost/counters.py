@@ -57,6 +57,8 @@ class Counters:
     """sum of |code of the ADC| over conversions"""
     programmed: int = 0
     """cells programmed, once"""
+    rows_programmed: int = 0
+    """rows of the blocks programmed, once: the cells of a row take their pulses together"""
     cal_products: int = 0
     """products of drift calibration, once"""
 
@@ -87,7 +89,7 @@ _VALUES = attrgetter(*NAMES)
 NOTHING = Counters()
 DATA = ("row_on", "pulse", "charge", "adc_mag")
 """Counters that data decide: known only of a run that was counted."""
-ONCE = ("programmed", "cal_products")
+ONCE = ("programmed", "rows_programmed", "cal_products")
 ARRAY = ("products", "phases", "conversions", "serial_phases", "cells", "macs", "row_slots", *DATA)
 """Counters of what arrays do."""
 

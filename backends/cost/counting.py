@@ -148,7 +148,7 @@ def phases_of(target: Machine, cols: int) -> int:
 
 def _program(state: _Counting, i: Instruction) -> Counters:
     state.blocks[i["block"]], state.used[i["block"]] = region(i), _used(i, state.conductances)
-    return Counters(programmed=i["rows"] * i["cols"])
+    return Counters(programmed=i["rows"] * i["cols"], rows_programmed=i["rows"])
 
 
 def _used(i: Instruction, conductances: bytes) -> int:
@@ -158,7 +158,7 @@ def _used(i: Instruction, conductances: bytes) -> int:
 
 
 def _pattern(_: _Counting, i: Instruction) -> Counters:
-    return Counters(programmed=i["rows"] * i["cols"])
+    return Counters(programmed=i["rows"] * i["cols"], rows_programmed=i["rows"])
 
 
 def _calibrate(state: _Counting, i: Instruction) -> Counters:

@@ -49,8 +49,10 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "requant": ("requant",),
     "memory": ("act_read", "act_write", "const_read"),
     "control": ("issued",),
+    "leak": (),
 }
-"""Component -> the counters that it pays for; the array pays by phase."""
+"""Component -> the counters that it pays for; the array pays by phase, leaking tiles by time."""
+LEAK = "energy.leak"
 
 FITTED = ("act_read", "act_write", "const_read")
 """Counters whose prices are what published figures leave once the array is taken out: no part of a bottom-up sum."""
@@ -136,6 +138,11 @@ class Estimate:
     @cached_property
     def array_ns(self) -> Interval:
         return self._summed(lambda charge: charge.array_ns)
+
+    @property
+    def power_mw(self) -> Interval | None:
+        """The mean power while samples follow one another (pJ a ns), None where they may take no time."""
+        return self.energy_pj / self.time_ns if self.time_ns.low else None
 
     @cached_property
     def counters(self) -> Counters:
@@ -225,7 +232,14 @@ def charge(pricing: Pricing, counters: Counters, bits: int | None = None) -> Cha
     energy = {name: priced(pricing, counters, paid) for name, paid in COMPONENTS.items()}
     energy["array"] = array_energy(pricing, counters, bits)
     phases = phase_time(pricing.target, bits).times(counters.serial_phases)
-    return Charge(counters, energy, phases, _digital_time(pricing.target, counters))
+    digital = _digital_time(pricing.target, counters)
+    energy["leak"] = leaked(pricing.target, phases + digital)
+    return Charge(counters, energy, phases, digital)
+
+
+def leaked(target: Target, time_ns: Interval) -> Interval:
+    """Return the energy in pJ that all tiles take in a time whatever they do: mW times ns."""
+    return price(target, LEAK).times(target.tiles or 0) * time_ns
 
 
 def priced(pricing: Pricing, counters: Counters, paid: Sequence[str]) -> Interval:

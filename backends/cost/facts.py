@@ -6,22 +6,23 @@ from fractions import Fraction
 from typing import Any
 
 from cimc.backends.cost.advice import advice
-from cimc.backends.cost.counters import DATA, NAMES, Counters, total
-from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, EACH, Charge, Estimate, Pricing, charge
+from cimc.backends.cost.counters import DATA, NAMES, ONCE, Counters, total
+from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, EACH, LEAK, Charge, Estimate, Pricing, charge
+from cimc.backends.cost.once import PROGRAMMING, once, samples_worth
 from cimc.backends.cost.rows import rows
 from cimc.backends.cost.waterfall import efficiency, peak, waterfall
 from cimc.isa.program import Program
-from cimc.targets.prices import PUBLISHED, Interval, constant, summed
+from cimc.targets.prices import PUBLISHED, TECH_SCALE, Interval, area, constant, summed
 from cimc.targets.schema import CONSTANTS
 from cimc.targets.target import Target
 
-FORMAT = "cimc-cost 2"
+FORMAT = "cimc-cost 3"
 WIDTH_TOLD = 0.9
 """Constants are named until they make up this share of the bounds' width."""
 PHASES = ("timing.phase", "timing.phase_6", "timing.phase_4", "digital.cycle")
 ARRAY = ("energy.array_power", "energy.product_fixed", "energy.idle_rows")
-NEVER = ("wires", "idle tiles", "programming")
-"""What no target of ours has a price for yet."""
+NEVER = "wires"
+"""What no target can price: no figure with a source was found."""
 
 
 def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
@@ -30,6 +31,9 @@ def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
         **summary(estimate),
+        "power_mw": _known(estimate.power_mw),
+        "area_mm2": _known(area(estimate.target)),
+        "once": _once(estimate),
         "components_pj": {name: bounded(estimate.component(name)) for name in COMPONENTS},
         "counters": shown(counted, estimate),
         "driven": driven(estimate, counted),
@@ -38,12 +42,33 @@ def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
             | ({"advice": lines[fall.name]} if fall.name in lines else {})
             for fall in waterfall(estimate)
         ],
-        "not_modelled": [*estimate.missing, *NEVER],
+        "not_modelled": not_modelled(estimate),
         "bounds_from": [{"name": key, "share": share} for key, share in widening(estimate)],
-        "constants": [_constant(estimate.target, key) for key in used(estimate.pricing)],
+        "constants": [_constant(estimate.target, key) for key in (*used(estimate.pricing), *PROGRAMMING)],
         "by": by,
         "rows": [_row(name, charges, estimate) for name, charges in rows(estimate, program, by).items()],
     }
+
+
+def not_modelled(estimate: Estimate) -> list[str]:
+    """Return what a total leaves out because its target has no price for it."""
+    leak = [] if LEAK in estimate.target.constants else ["idle tiles"]
+    return [*estimate.missing, NEVER, *leak, *([] if once(estimate).energy_pj else ["programming"])]
+
+
+def _once(estimate: Estimate) -> dict[str, Any]:
+    """Return what is done and paid before the first sample; None where it has no price."""
+    paid, worth = once(estimate), samples_worth(estimate)
+    return {
+        **{name: _plain(getattr(estimate.counters, name)) for name in ONCE},
+        "energy_pj": _known(paid.energy_pj),
+        "time_ns": _known(paid.time_ns),
+        "samples_worth": None if worth is None else float(worth),
+    }
+
+
+def _known(interval: Interval | None) -> dict[str, float] | None:
+    return bounded(interval) if interval else None
 
 
 def summary(estimate: Estimate) -> dict[str, Any]:
@@ -87,7 +112,7 @@ def _plain(number: int | Fraction) -> int | float:
 def used(pricing: Pricing) -> tuple[str, ...]:
     """Return the constants that a total may depend on, whether the target has them or not."""
     array = ARRAY if pricing.basis == PUBLISHED else tuple(CONVERTERS_AND_CELLS.values())
-    return (*PHASES, *array, *EACH.values())
+    return (*PHASES, *array, *EACH.values(), TECH_SCALE, LEAK)
 
 
 def widening(estimate: Estimate) -> list[tuple[str, float]]:

@@ -47,7 +47,7 @@ def _component(estimate: Estimate, program: Program, index: int) -> Parts:
     """Yield what each component takes: the array by its phases, the digital unit by its cycles."""
     charge = estimate.charges[index]
     for name, paid in COMPONENTS.items():
-        done = charge.counters.only(paid or ARRAY)
+        done = charge.counters.only(ARRAY if name == "array" else paid)
         array = charge.array_ns if name == "array" else Interval()
         digital = charge.digital_ns if name == "digital" else Interval()
         yield name, Charge(done, {name: charge.energy[name]}, array, digital)

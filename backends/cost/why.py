@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from cimc.backends.cost.counters import Counters
-from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, Estimate, driven_share, priced
-from cimc.targets.prices import BOTTOM_UP, PICOJOULE, Interval, phase_time, price
+from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, LEAK, Estimate, driven_share, priced
+from cimc.targets.prices import BOTTOM_UP, PICOJOULE, TECH_SCALE, Interval, is_scaled, phase_time, price
 from cimc.targets.schema import CONSTANTS
 
 
@@ -31,7 +31,9 @@ def terms(estimate: Estimate, what: str) -> list[Term]:
 
 
 def _of(estimate: Estimate, component: str) -> Iterator[Term]:
-    if component != "array":
+    if component == "leak":
+        yield from _leak(estimate)
+    elif component != "array":
         yield from _each(estimate, COMPONENTS[component])
     elif estimate.pricing.basis == BOTTOM_UP:
         yield from _each(estimate, tuple(CONVERTERS_AND_CELLS))
@@ -45,6 +47,12 @@ def _each(estimate: Estimate, counters: tuple[str, ...]) -> Iterator[Term]:
     for name in counters:
         if key := estimate.pricing.each(name):
             yield _term(estimate, name, getattr(work, name), key, priced(estimate.pricing, work, (name,)))
+
+
+def _leak(estimate: Estimate) -> Iterator[Term]:
+    if LEAK in estimate.target.constants:
+        tiles, time = estimate.target.tiles, float(estimate.time_ns.value)
+        yield _term(estimate, f"ns of {tiles} tiles", Fraction(time), LEAK, estimate.component("leak"))
 
 
 def _phases(estimate: Estimate, work: Counters, bits: int) -> Iterator[Term]:
@@ -61,4 +69,5 @@ def _phases(estimate: Estimate, work: Counters, bits: int) -> Iterator[Term]:
 
 def _term(estimate: Estimate, counter: str, count: int | Fraction, key: str, energy: Interval) -> Term:
     value, source = float(estimate.target.constants[key]), estimate.target.sources[key]
-    return Term(counter, float(count), key, value, CONSTANTS[key].unit, source, energy)
+    name = f"{key} x {TECH_SCALE}" if is_scaled(estimate.target, key) else key
+    return Term(counter, float(count), name, value, CONSTANTS[key].unit, source, energy)

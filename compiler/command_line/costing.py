@@ -18,7 +18,7 @@ from cimc.command_line.files import csv_text
 from cimc.command_line.pricing import check_lines, peak_lines, why_lines
 from cimc.diagnostics import fail
 from cimc.driving.feeding import feeding_facts
-from cimc.driving.measures import measure
+from cimc.driving.measures import beside_lines, measure
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.binary import program_digest
 from cimc.isa.container import load_program
@@ -82,6 +82,7 @@ def _text(found: Facts, name: str) -> Iterator[str]:
     for component, part in found["components_pj"].items():
         if part["value"]:
             yield f"    {component:8} {measure(part, 1e6, 'uJ')}"
+    yield from (f"  {line}" for line in beside_lines(found))
     yield from _driven(found)
     yield ""
     yield from _waterfall(found)

@@ -31,7 +31,7 @@ def add_cost(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--why",
         metavar="ENERGY",
-        choices=("energy", "array", "digital", "requant", "memory", "control"),
+        choices=("energy", "array", "digital", "requant", "memory", "control", "leak"),
         help="the terms of the energy, or of one component's: counter x price, largest first",
     )
     parser.add_argument(

@@ -1,6 +1,7 @@
 """What `cimc cost` says beside a program's own costs: peaks, the terms of a sum, and the validation."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 
 from cimc.backends.cost.estimate import Estimate
 from cimc.backends.cost.facts import bounded
@@ -12,6 +13,7 @@ from cimc.driving.measures import measure
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.targets import load_target
 from cimc.targets.macro import Macro, load_macro, macro_names
+from cimc.targets.prices import area
 
 
 def peak_lines(name: str) -> Iterator[str]:
@@ -28,6 +30,9 @@ def peak_lines(name: str) -> Iterator[str]:
     tiles = "a tile" if target.tiles is None else f"{target.tiles} tile{'s' * (target.tiles > 1)}"
     figures = f"{measure(rate, 1e3, 'TOPS')}, {measure(efficiency, 1, 'TOPS/W')}"
     yield f"  peak of {tiles}, every row and ADC at work  {figures}"
+    if taken := area(target):
+        density = bounded(peak_rate(target).times(Fraction(1, 1000)) / taken)
+        yield f"  area {measure(bounded(taken), 1, 'mm2')}, {measure(density, 1, 'TOPS/mm2')}"
 
 
 def _macro_lines(macro: Macro) -> Iterator[str]:

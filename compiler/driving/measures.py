@@ -1,6 +1,6 @@
 """Measures with bounds as people read them: to the digits that the bounds leave."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from math import floor, log10
 from typing import Any
 
@@ -22,6 +22,27 @@ def _places(value: float, width: float) -> int:
     """Return the decimal places that show two digits of a width, and no more than four of a value."""
     most = MOST_DIGITS - 1 - (floor(log10(abs(value))) if value else 0)
     return max(min(1 - floor(log10(width)), most), 0)
+
+
+def beside_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what a program takes beside time and energy of a sample: power, area, and what is paid once."""
+    if found["power_mw"]:
+        yield f"power   {measure(found['power_mw'], 1, 'mW')}, samples one after another"
+    if found["area_mm2"]:
+        yield f"area    {measure(found['area_mm2'], 1, 'mm2')}, all tiles"
+    yield f"once    {_once(found['once'])}"
+
+
+def _once(once: Mapping[str, Any]) -> str:
+    """Return what is done before the first sample, and what it takes where that is priced."""
+    parts = [f"{once['programmed']} cells programmed", f"{once['cal_products']} products of drift calibration"]
+    if once["energy_pj"]:
+        parts.append(measure(once["energy_pj"], 1e6, "uJ"))
+    if once["time_ns"]:
+        parts.append(measure(once["time_ns"], 1e6, "ms"))
+    if once["samples_worth"] is not None:
+        parts.append(f"as much energy as {once['samples_worth']:.4g} samples")
+    return ", ".join(parts)
 
 
 def one_line(summary: Mapping[str, Any]) -> str:

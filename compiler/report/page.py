@@ -12,7 +12,7 @@ from cimc.backends.cost.schedule import Schedule
 from cimc.backends.silicon.diagnosis import Deviations, Diagnosis
 from cimc.backends.silicon.telemetry import LayerUse
 from cimc.driving.intervals import LEVEL
-from cimc.driving.measures import measure, one_line
+from cimc.driving.measures import beside_lines, measure, one_line
 from cimc.isa.program import Program
 from cimc.report.curves import scores_over_time
 from cimc.report.drawings import MOST_OFF, Plan, bars, conductances, deviations, floor_plan, memory_over_time, timeline
@@ -87,7 +87,9 @@ def _summary(told: Told) -> Markup:
     basis = f"{told.cost['basis']} prices, " + (
         f"mean of {told.cost['samples']} samples" if told.cost["samples"] else "one sample"
     )
-    return joined(element("p", one_line(told.cost), class_="big"), element("p", basis, class_="faint"))
+    beside = (element("li", line) for line in beside_lines(told.cost))
+    said = element("p", one_line(told.cost), class_="big"), element("ul", *beside), element("p", basis, class_="faint")
+    return joined(*said)
 
 
 def _waterfall(told: Told) -> Markup | None:

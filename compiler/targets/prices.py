@@ -22,6 +22,9 @@ SMALLER = {"aJ": Fraction(1, 10**6)}
 """pJ in one of a smaller unit."""
 PICOJOULE = 1000
 """pJ in a nJ, and in a W times a ns."""
+TECH_SCALE = "digital.tech_scale"
+SCALED = ("energy.multiply", "energy.add", "energy.table", "energy.divide", "energy.requant")
+"""Prices of the digital unit: stated for one node, they are paid at another, TECH_SCALE times as much."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,10 @@ class Interval:
     def __mul__(self, other: "Interval") -> "Interval":
         """Return the product of two intervals, neither of them below 0."""
         return Interval(self.value * other.value, self.low * other.low, self.high * other.high)
+
+    def __truediv__(self, other: "Interval") -> "Interval":
+        """Return the quotient of two intervals, the first not below 0 and the other above it."""
+        return Interval(self.value / other.value, self.low / other.high, self.high / other.low)
 
     def times(self, factor: int | Fraction) -> "Interval":
         """Return the interval times a known number, 0 or more."""
@@ -76,8 +83,20 @@ def price(target: Target, key: str) -> Interval:
 
 
 def in_picojoules(target: Target, key: str) -> Interval:
-    """Return the price of one thing in pJ, whatever the unit of the constant."""
-    return price(target, key).times(SMALLER.get(CONSTANTS[key].unit, 1))
+    """Return the price of one thing in pJ, whatever the unit of the constant and the node that it is stated for."""
+    stated = price(target, key).times(SMALLER.get(CONSTANTS[key].unit, 1))
+    return stated * price(target, TECH_SCALE) if is_scaled(target, key) else stated
+
+
+def is_scaled(target: Target, key: str) -> bool:
+    """Return whether a price is stated for another node than the target's."""
+    return key in SCALED and TECH_SCALE in target.constants
+
+
+def area(target: Target) -> Interval | None:
+    """Return the mm2 of all tiles, None where the area of one, or their number, is not known."""
+    each = constant(target, "area.tile")
+    return each.times(target.tiles) if each and target.tiles else None
 
 
 def phase_time(target: Target, bits: int | None = None) -> Interval:

@@ -79,6 +79,7 @@ CONSTANTS: Mapping[str, Constant] = {
     "digital.depthwise": Constant("capability", bool),
     "digital.lanes": Constant("multiplications per cycle", int, 1, 1 << 20),
     "digital.cycle": Constant("ns", float),
+    "digital.tech_scale": Constant("energy here over that stated", float, optional=True),
     "memory.activation_bytes": Constant("bytes", int, 1, float(1 << 36)),
     "memory.constant_bytes": Constant("bytes", int, 1, float(1 << 36)),
     "timing.phase": Constant("ns", float),
@@ -96,6 +97,11 @@ CONSTANTS: Mapping[str, Constant] = {
     "energy.act_byte_write": Constant("pJ", float, optional=True),
     "energy.const_byte": Constant("pJ", float, optional=True),
     "energy.instruction": Constant("pJ", float, optional=True),
+    "energy.leak": Constant("mW a tile", float, optional=True),
+    "programming.pulses": Constant("pulses a cell", float, optional=True),
+    "programming.pulse_energy": Constant("pJ", float, optional=True),
+    "programming.pulse_time": Constant("ns", float, optional=True),
+    "area.tile": Constant("mm2", float, optional=True),
     "bottom_up.conversion": Constant("pJ", float, optional=True),
     "bottom_up.charge": Constant("aJ", float, optional=True),
 }
@@ -105,4 +111,11 @@ CONSTANTS: Mapping[str, Constant] = {
 def misfits(values: Mapping[str, object]) -> list[str]:
     """Return what is wrong with constants that go by themselves and not together."""
     problem = unsigned_problem(values["read_phases"], values["adc.codes"])
-    return [f"adc.codes: {problem}"] if problem else []
+    return [*([f"adc.codes: {problem}"] if problem else []), *_endless_leak(values)]
+
+
+def _endless_leak(values: Mapping[str, object]) -> list[str]:
+    """Return what is wrong with a power of each of tiles that nobody has counted."""
+    if values["array.tiles"] != "unbounded" or not values.get("energy.leak"):
+        return []
+    return ["energy.leak: how many tiles leak is not known where array.tiles is unbounded, state their number"]

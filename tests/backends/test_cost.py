@@ -1,6 +1,7 @@
 """What a program takes: sums to the last digit, prices by their counters, bounds that hold."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -14,14 +15,27 @@ from cimc.backends.cost.counters import NAMES, total
 from cimc.backends.cost.estimate import COMPONENTS, EACH, Pricing, charge, estimate
 from cimc.backends.cost.facts import FORMAT, facts, widening
 from cimc.backends.cost.observed import DataCounting
+from cimc.backends.cost.once import once, samples_worth
 from cimc.backends.cost.rows import GROUPS, rows
 from cimc.backends.cost.waterfall import OPERATIONS, efficiency, peak, waterfall
 from cimc.backends.cost.why import terms
 from cimc.backends.interpreter import Interpreter
 from cimc.isa.errors import CimcError
 from cimc.isa.program import Layer, Port, Program
+from cimc.passes.costs import digital_cost
 from cimc.targets import load_target
-from cimc.targets.prices import BASES, BOTTOM_UP, Interval, constant, exact, phase_energy, phase_time, row_share, summed
+from cimc.targets.prices import (
+    BASES,
+    BOTTOM_UP,
+    Interval,
+    area,
+    constant,
+    exact,
+    phase_energy,
+    phase_time,
+    row_share,
+    summed,
+)
 
 TARGET = load_target("aon-cim")
 SCHEMA = Draft202012Validator(json.loads((Path(__file__).parents[2] / "docs" / "cost.schema.json").read_text()))
@@ -109,7 +123,8 @@ def test_advice_is_silent_where_nothing_is_lost(program):
 def test_json_is_as_its_schema_says(driven, by):
     data = DataCounting(driven)
     Interpreter(driven).run({"x": np.ones((2, 8), np.int8)}, data)
-    for cost in (estimate(driven), estimate(driven, data), estimate(driven, basis=BOTTOM_UP)):
+    dear = estimate(priced_so(driven, OPTIONAL))
+    for cost in (dear, estimate(driven), estimate(driven, data), estimate(driven, basis=BOTTOM_UP)):
         told = json.loads(json.dumps({"program": "0" * 64, "feeding": None, **facts(cost, driven, by)}))
         SCHEMA.validate(told)
         assert not SCHEMA.is_valid(told | {"more": 1}) and not SCHEMA.is_valid(told | {"energy_pj": 1.0})
@@ -125,7 +140,72 @@ def test_what_has_no_price_is_named(program):
     assert {one["name"] for one in facts(estimate(program), program, "layer")["constants"] if "value" not in one} == {
         "energy.divide",
         "energy.instruction",
+        *OPTIONAL,
     }
+
+
+OPTIONAL = {
+    "digital.tech_scale": 0.5,
+    "energy.leak": 0.25,
+    "programming.pulses": 8.0,
+    "programming.pulse_energy": 3.0,
+    "programming.pulse_time": 100.0,
+}
+"""Prices that no target of ours has."""
+
+
+def priced_so(program: Program, prices: Mapping[str, float]) -> Program:
+    """Return the program on a chip of the same prices and these."""
+    return replace(program, meta={"target": TARGET.with_constants(prices).sections()})
+
+
+def test_programming_is_paid_once_by_cells_and_by_rows(program):
+    found = estimate(priced_so(program, {"programming.pulses": 8.0, "programming.pulse_energy": 3.0}))
+    assert (found.counters.programmed, found.counters.rows_programmed) == (4 * 5, 4)
+    assert once(found).energy_pj.value == 4 * 5 * 8 * 3 and once(found).time_ns is None
+    assert samples_worth(found) == once(found).energy_pj.value / found.energy_pj.value
+    assert found.energy_pj == estimate(program).energy_pj, "no part of a sample's energy"
+    timed = estimate(priced_so(program, {"programming.pulses": 8.0, "programming.pulse_time": 100.0}))
+    assert once(timed).time_ns.value == 4 * 8 * 100 and once(timed).energy_pj is None
+    assert samples_worth(timed) is None
+
+
+def test_leaking_tiles_take_power_all_the_time(program):
+    before, found = estimate(program), estimate(priced_so(program, {"energy.leak": 0.25}))
+    assert found.energy_pj.value == before.energy_pj.value + found.time_ns.value / 4
+    assert found.power_mw.value == before.power_mw.value + Fraction(1, 4)
+    assert waterfall(found)[-1].name == "leak" and waterfall(found)[-1].left == efficiency(found).value
+
+
+def test_leaking_tiles_have_a_number():
+    with pytest.raises(CimcError, match=r"energy\.leak: how many tiles leak.*array\.tiles"):
+        TARGET.with_constants({"energy.leak": 0.25, "array.tiles": "unbounded"})
+
+
+def test_power_is_energy_over_time(program):
+    found = estimate(program)
+    assert found.power_mw.value == found.energy_pj.value / found.time_ns.value
+    assert found.power_mw.low <= found.power_mw.value <= found.power_mw.high
+
+
+def test_the_digital_unit_is_priced_at_its_node(program):
+    """The array is not, and one constant stands for the node of all its prices."""
+    before, found = estimate(program), estimate(priced_so(program, {"digital.tech_scale": 0.5}))
+    for name in ("digital", "requant"):
+        assert found.component(name).value == before.component(name).value / 2
+    assert found.component("array") == before.component("array")
+    assert digital_cost(found.target, 12).energy_nj == digital_cost(before.target, 12).energy_nj / 2
+
+
+def test_what_has_a_price_is_modelled(program):
+    told = facts(estimate(priced_so(program, OPTIONAL)), program, "layer")
+    assert told["not_modelled"] == ["issued", "wires"]
+    assert facts(estimate(program), program, "layer")["not_modelled"][1:] == ["wires", "idle tiles", "programming"]
+
+
+def test_the_area_is_that_of_all_tiles():
+    assert area(load_target("hermes-64")).value == 64 * Fraction("0.634")
+    assert area(load_target("hermes-64").with_tiles(None)) is None and area(TARGET) is None
 
 
 def test_constants_that_widen_the_bounds_come_first_and_make_up_most(program):
@@ -167,7 +247,7 @@ def test_an_array_without_a_price_has_no_peak_to_fall_from(program):
 
 @pytest.mark.parametrize("by", GROUPS)
 def test_rows_sum_up_to_the_program_to_the_last_digit(program, by):
-    found = estimate(program)
+    found = estimate(priced_so(program, {"energy.leak": 0.25}))
     charges = [one for row in rows(found, program, by).values() for one in row]
     assert summed(one.energy_pj for one in charges) == found.energy_pj
     assert summed(one.time_ns for one in charges) == found.time_ns
@@ -268,6 +348,7 @@ def test_a_basis_that_the_target_has_no_price_on_is_refused_by_both_names(progra
 @pytest.mark.parametrize("basis", BASES)
 @pytest.mark.parametrize("what", ["energy", *COMPONENTS])
 def test_the_terms_of_an_energy_sum_up_to_it(driven, what, basis):
+    driven = priced_so(driven, {"energy.leak": 0.25, "digital.tech_scale": 0.5})
     found = estimate(driven, counted(driven, [[3, 0, 0, 1] * 2]), basis)
     wanted = found.energy_pj if what == "energy" else found.component(what)
     assert summed(term.energy for term in terms(found, what)) == wanted

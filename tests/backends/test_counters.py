@@ -18,6 +18,7 @@ from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import draws
 from cimc.backends.reference import instructions
 from cimc.backends.reference.instructions import Reference
+from cimc.isa.region import region
 from cimc.isa.streams import define, with_window
 
 SEEN = (
@@ -31,6 +32,7 @@ SEEN = (
     "act_write",
     "requant",
     "programmed",
+    "rows_programmed",
 )
 
 
@@ -65,7 +67,8 @@ class BruteForce(Reference):
 
     def written_cell(self, *place):
         self._write_of(*place)
-        self.note(programmed=1)
+        first = place[2] == region(self.code.instructions[self.index]).col
+        self.note(programmed=1, rows_programmed=int(first))
 
     def read(self, vectors, blocks, read_phases, calibrating=False):
         found = self._read_of(vectors, blocks, read_phases, calibrating)

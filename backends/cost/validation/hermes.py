@@ -2,12 +2,11 @@
 
 from cimc.backends.cost.validation.row import CALIBRATED, PREDICTED, Point, Row
 from cimc.backends.cost.waterfall import OPERATIONS, peak, peak_rate
+from cimc.targets.prices import Interval, area
 from cimc.targets.target import Target, load_target
 
 CHIP = "abstract of Nature Electronics 6, 2023: verified"
 CORE = "JSSC 2022, by others: secondary"
-CORE_AREA = 0.634
-"""mm2 of a core [D]: 1.008 TOPS over 1.59 TOPS/mm2."""
 
 
 def rows() -> tuple[Row, ...]:
@@ -16,12 +15,12 @@ def rows() -> tuple[Row, ...]:
     core = OPERATIONS * target.rows * target.columns / 10.5
     overhead = 1.076
     products = [Point("TOPS/W of the chip", 9.76, OPERATIONS * target.rows * target.columns / (core * overhead))]
-    area = [Point("mm2 of 64 cores", 63.1 / 1.55, int(target.constants["array.tiles"]) * CORE_AREA)]
+    cores = float((area(target) or Interval()).value)
     return (
         Row("HERMES-64", "one phase", CHIP, CALIBRATED, one, most=0.005, fitted=2),
         Row("HERMES-64", "four phases", CHIP, PREDICTED, four, most=0.03),
         Row("HERMES-64", "core to chip, 7.6 % for what cores share", CORE, CALIBRATED, products, most=0.01, fitted=1),
-        Row("HERMES-64", "area", CORE, PREDICTED, area, most=0.01),
+        Row("HERMES-64", "area", CORE, PREDICTED, [Point("mm2 of 64 cores", 63.1 / 1.55, cores)], most=0.01),
     )
 
 
