@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from cimc.backends.cost.advice import advice
-from cimc.backends.cost.counters import NAMES, total
-from cimc.backends.cost.estimate import COMPONENTS, EACH, Pricing, charge, estimate
+from cimc.backends.cost.counters import NAMES, ONCE, Counters, total
+from cimc.backends.cost.estimate import COMPONENTS, EACH, Charge, Pricing, charge, estimate
 from cimc.backends.cost.facts import FORMAT, facts, widening
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.cost.once import once, samples_worth
@@ -83,6 +85,37 @@ def test_a_price_pays_for_its_counter_and_nothing_else(program, counter):
     work = total(one.counters for one in estimate(program).charges)
     more = charge(Pricing(dearer), work).energy_pj.value - charge(Pricing(TARGET), work).energy_pj.value
     assert more == getattr(work, counter) * (exact(before + 0.5) - exact(before))
+
+
+LEAKING = [Pricing(load_target(name).with_constants({"energy.leak": 0.25})) for name in ("aon-cim", "hermes-64-4p")]
+AMOUNTS = st.integers(0, 10**6)
+GROWING = [name for name in NAMES if name not in (*ONCE, "conversions", "row_on")]
+"""What costs more the more there is: conversions alone, without a phase, only show that results need no cycle more."""
+
+
+@settings(derandomize=True, deadline=None, max_examples=60)
+@given(st.data())
+@pytest.mark.parametrize("pricing", LEAKING)
+def test_more_of_anything_never_costs_less(pricing, data):
+    done = Counters(conversions=1, phases=1, **{key: data.draw(AMOUNTS) for key in ("serial_phases", *EACH)})
+    done = replace(done, row_slots=data.draw(st.integers(0, pricing.target.rows)))
+    grown, by, bits = data.draw(st.sampled_from(GROWING)), data.draw(AMOUNTS), data.draw(st.integers(2, 8))
+    more = replace(done, **{grown: getattr(done, grown) + by})
+    assert never_less(charge(pricing, done, bits), charge(pricing, more, bits))
+    assert never_less(charge(pricing, done, bits), charge(pricing, done, data.draw(st.integers(bits, 8))))
+
+
+def never_less(one: Charge, other: Charge) -> bool:
+    """Return whether no end of the other charge's energy and time lies below the one's."""
+    pairs = ((one.energy_pj, other.energy_pj), (one.time_ns, other.time_ns))
+    return all(getattr(a, end) <= getattr(b, end) for a, b in pairs for end in ("value", "low", "high"))
+
+
+@given(driven=st.integers(0, 1024), more=st.integers(0, 1024))
+def test_more_rows_driven_never_cost_less(driven, more):
+    pricing = Pricing(TARGET, counted=True)
+    few, many = (charge(pricing, Counters(phases=1, row_on=rows)) for rows in sorted((driven, more)))
+    assert never_less(few, many)
 
 
 def test_sums_over_instructions_are_the_total_to_the_last_digit(program):

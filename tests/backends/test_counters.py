@@ -18,6 +18,7 @@ from cimc.backends.machine.traps import Trap
 from cimc.backends.noise import draws
 from cimc.backends.reference import instructions
 from cimc.backends.reference.instructions import Reference
+from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.region import region
 from cimc.isa.streams import define, with_window
 
@@ -157,6 +158,15 @@ def test_the_reference_sums_for_an_observer_as_the_fast_executors_do(new):
     Reference(program, counting).run({"x": codes.ravel().tolist()})
     told = [total(counting.means(index).values()) for index in range(len(program.instructions))]
     assert told == counted_by(program, codes, "numpy") and any(told)
+
+
+def test_text_and_binary_of_a_program_are_counted_alike(new, tmp_path):
+    sketch = new().gain().block(0, [[1, -2], [3, 0]]).tensor(0, (1, 1, 3, 2)).tensor(1, (1, 1, 3, 2), 32)
+    program = sketch.put("capture", in_=0, out=1, block=0).program()
+    for save, name in ((save_text, "p.asm"), (save_binary, "p.cimb")):
+        save(program, tmp_path / name)
+        assert count(load_program(tmp_path / name)) == count(program)
+    assert total(count(program)).conversions == 3 * 2
 
 
 def put(sketch, name, elements, **operands):

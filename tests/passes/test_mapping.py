@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from targets.stages import SAME, WINDOW, chip, emitted, layers, lowered, normal, perceptron, residual
 
+from cimc.backends.cost.counters import Counters, total
+from cimc.backends.cost.counting import count
+from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.noise.profiles.profile import load_profile
@@ -81,6 +84,26 @@ def test_copies_and_packing_change_no_bit() -> None:
     plain = proved(lowered(residual(), DATA, target=MANY), DATA, MANY)
     for options in ({"replicate": "tiles=-1"}, {"replicate": "tiles=5"}, {"place": "pack=tile"}):
         assert np.array_equal(plain, proved(lowered(residual(), DATA, target=MANY, **options), DATA, MANY))
+
+
+COUNTED = ("conversions", "macs", "cells", "row_slots", "row_on", "pulse", "charge", "adc_mag")
+"""What arrays do for a network, wherever its blocks lie and however often."""
+
+
+def test_copies_and_packing_change_no_counter_of_the_array() -> None:
+    plain = counted(emitted(lowered(residual(), DATA, target=MANY), MANY).program)
+    assert plain.conversions and plain.adc_mag
+    for options in ({"replicate": "tiles=-1"}, {"replicate": "tiles=5"}, {"place": "pack=tile"}):
+        found = counted(emitted(lowered(residual(), DATA, target=MANY, **options), MANY).program)
+        assert found.only(COUNTED) == plain.only(COUNTED)
+
+
+def counted(program: Program) -> Counters:
+    """Return what a program does for the one output, in the mean of the samples of DATA."""
+    counting = DataCounting(program)
+    Interpreter(program).run({port.name: ports.quantise(port, DATA[port.name]) for port in program.inputs}, counting)
+    data = (counting.means(index).values() for index in range(len(program.instructions)))
+    return total([*count(program), *(one for means in data for one in means)])
 
 
 WINDOWS = [

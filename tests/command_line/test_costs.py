@@ -1,0 +1,46 @@
+"""cimc cost tells the same numbers as text, JSON, CSV and in the page of `cimc report`."""
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from command_line.files import lay
+
+from cimc.command_line import main
+
+
+@pytest.fixture
+def told(folder, capsys):
+    """What is told of the sample: the JSON object, the rows of the CSV, the text, and the page."""
+    lay("digits.cimb", folder)
+    capsys.readouterr()
+    texts = []
+    for how in (["--json"], ["--csv"], []):
+        assert main(["cost", "digits.cimb", *how]) == 0
+        texts.append(capsys.readouterr().out)
+    assert main(["report", "digits.cimb", "-o", "r.html"]) == 0
+    page = (folder / "r.html").read_text()
+    return json.loads(texts[0]), list(csv.DictReader(io.StringIO(texts[1]))), texts[2], page
+
+
+def test_every_layer_has_the_same_numbers_everywhere(told):
+    found, lines, text, page = told
+    assert len(found["rows"]) == len(lines) == 7
+    for row, line in zip(found["rows"], lines, strict=True):
+        energy, time = row["energy_pj"]["value"], row["time_ns"]["value"]
+        assert (line["name"], line["energy_pj"], line["time_ns"]) == (row["name"], str(energy), str(time))
+        assert all(line[name] == str(row[name]) for name in found["counters"])
+        cells = [f'data-value="{number}"' for number in (energy / 1e3, 100 * row["share"], time / 1e3, row["phases"])]
+        assert re.search(rf"<td>{row['name']}</td><td[^>]*{cells[0]}.*?{cells[1]}.*?{cells[2]}.*?{cells[3]}", page)
+        assert re.search(rf"{row['name']} +{energy / 1e3:.2f} +{100 * row['share']:.2f} +{time / 1e3:.2f} ", text)
+    energies = sum(row["energy_pj"]["value"] for row in found["rows"])
+    assert energies == pytest.approx(found["energy_pj"]["value"], rel=1e-15)
+
+
+def test_what_stands_beside_the_total_is_the_same_in_text_and_page(told):
+    found, _, text, page = told
+    beside = [line.strip() for line in text.splitlines() if line.startswith(("  power", "  once"))]
+    assert len(beside) == 2 and f"{found['once']['programmed']} cells" in beside[1]
+    assert all(f"<li>{line}</li>" in page for line in beside)
