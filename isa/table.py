@@ -1,7 +1,7 @@
 """The instruction set as one table: every other file of this package derives from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from cimc.isa.limits import (
@@ -72,7 +72,10 @@ class Field:
 class Spec:
     """One instruction: its opcode, its operands from bit 8 upwards in this order, what it does, and what may trap.
 
-    `traps` are the codes beside those that its operands alone bring about (isa/faults.py).
+    `traps` are the codes beside those that its operands alone bring about (isa/faults.py). `counts` says by counter
+    (docs/cost.md) how much work it is, as a sum of products of numbers, operands and facts of streams and blocks:
+    `in.elements * multiplier`; `per.position` is 1 for that member of `per`, and 0 for others. What streams through
+    arrays, and the bytes of streams, follow from the operands; `type.size` and `i32` are bytes of an element.
     """
 
     name: str
@@ -81,11 +84,12 @@ class Spec:
     summary: str
     meaning: str
     traps: tuple[str, ...] = ()
+    counts: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @cached_property
     def places(self) -> Mapping[str, int]:
         """Where among the operands each one stands, by name."""
-        return {field.name: place for place, field in enumerate(self.fields)}
+        return {one.name: place for place, one in enumerate(self.fields)}
 
     def field(self, name: str) -> Field:
         return self.fields[self.places[name]]
@@ -226,6 +230,7 @@ TABLE: tuple[Spec, ...] = (
             "CIM0510",
             "CIM0516",
         ),
+        counts={"programmed": "rows * cols", "rows_programmed": "rows"},
     ),
     Spec(
         "pattern",
@@ -238,6 +243,7 @@ TABLE: tuple[Spec, ...] = (
             "CIM0510",
             "CIM0516",
         ),
+        counts={"programmed": "rows * cols", "rows_programmed": "rows"},
     ),
     Spec(
         "verify",
@@ -295,6 +301,7 @@ TABLE: tuple[Spec, ...] = (
             "CIM0514",
             "CIM0533",
         ),
+        counts={"cal_products": "in.vectors * blocks"},
     ),
     Spec(
         "mvm",
@@ -320,6 +327,13 @@ TABLE: tuple[Spec, ...] = (
             "CIM0515",
             "CIM0533",
         ),
+        # sums of blocks behind the first are scaled and added
+        counts={
+            "dig_mul": "out.elements * blocks - out.elements",
+            "dig_add": "out.elements * blocks - out.elements",
+            "requant": "out.elements",
+            "const_read": "i32 * block.cols * blocks + i64 * block.cols",
+        },
     ),
     Spec(
         "capture",
@@ -367,6 +381,12 @@ TABLE: tuple[Spec, ...] = (
             "CIM0504",
             "CIM0515",
         ),
+        counts={
+            "dig_mul": "in.elements * multiplier",
+            "dig_add": "in.elements * multiplier",
+            "requant": "out.elements",
+            "const_read": "i8 * in.length * multiplier + i32 * in.channels * multiplier + i64 * in.channels * multiplier",
+        },
     ),
     Spec(
         "poolmax",
@@ -375,6 +395,7 @@ TABLE: tuple[Spec, ...] = (
         "maximum pooling",
         "`in` is a window over C channels: output channel c is clamp(max over taps of x[tap, c], low, high).",
         traps=("CIM0504",),
+        counts={"dig_add": "in.elements"},
     ),
     Spec(
         "poolsum",
@@ -393,6 +414,11 @@ TABLE: tuple[Spec, ...] = (
             "CIM0504",
             "CIM0515",
         ),
+        counts={
+            "dig_add": "in.elements",
+            "requant": "out.elements",
+            "const_read": "i32 * per.all + i64 * per.all + i32 * per.position * in.vectors + i64 * per.position * in.vectors",
+        },
     ),
     Spec(
         "affine",
@@ -404,6 +430,7 @@ TABLE: tuple[Spec, ...] = (
             "CIM0509",
             "CIM0515",
         ),
+        counts={"requant": "out.elements", "const_read": "i32 * period + i64 * period"},
     ),
     Spec(
         "add",
@@ -420,6 +447,7 @@ TABLE: tuple[Spec, ...] = (
         "weighted sum of two tensors",
         "clamp(round((a_n * ma + b_n * mb + B) / 2^shift), low, high), element by element.",
         traps=("CIM0515",),
+        counts={"dig_mul": "2 * out.elements", "dig_add": "out.elements", "requant": "out.elements"},
     ),
     Spec(
         "mul",
@@ -437,6 +465,7 @@ TABLE: tuple[Spec, ...] = (
         "product of two tensors",
         "clamp(round(((a_n - za) * (b_n - zb) * m + B) / 2^shift), low, high), element by element.",
         traps=("CIM0515",),
+        counts={"dig_mul": "out.elements", "dig_add": "2 * out.elements", "requant": "out.elements"},
     ),
     Spec(
         "lut",
@@ -455,6 +484,7 @@ TABLE: tuple[Spec, ...] = (
             "CIM0509",
             "CIM0518",
         ),
+        counts={"dig_table": "in.elements", "const_read": "in.elements * type.size"},
     ),
     Spec(
         "softmax",
@@ -473,6 +503,14 @@ TABLE: tuple[Spec, ...] = (
         "For each vector: e_i = table[min(max(x) - x_i, entries - 1)]; y_i = clamp(round(e_i * numerator / sum(e)) + zero, low, high), "
         "the quotient rounded half to even.",
         traps=("CIM0509",),
+        # largest element and differences, exponentials, their sum, and a scaled quotient each
+        counts={
+            "dig_add": "3 * in.elements",
+            "dig_table": "in.elements",
+            "dig_mul": "in.elements",
+            "dig_div": "in.elements",
+            "const_read": "i32 * in.elements",
+        },
     ),
     Spec(
         "move",
@@ -509,6 +547,11 @@ TABLE: tuple[Spec, ...] = (
             "CIM0504",
             "CIM0515",
         ),
+        counts={
+            "dig_mul": "out.elements * a.channels",
+            "dig_add": "out.elements * a.channels",
+            "requant": "out.elements",
+        },
     ),
     Spec(
         "norm",
@@ -534,6 +577,14 @@ TABLE: tuple[Spec, ...] = (
         f"largest integer with W * 4^t < 2^{ROOT_BITS}, R = floor(sqrt(W * 4^t)); h_i = round((n * u_i - s) * 2^({NORM_BITS} + f + t) / R), "
         "y_i = clamp(round((h_i * M_i + B_i) / 2^shift), low, high). M and B have n entries.",
         traps=("CIM0515",),
+        # sum and sum of squares, one root a vector; for each element a difference, a quotient and a requantisation
+        counts={
+            "dig_mul": "2 * in.elements",
+            "dig_add": "3 * in.elements",
+            "dig_div": "in.elements + in.vectors",
+            "requant": "in.elements",
+            "const_read": "i64 + i32 * in.length + i64 * in.length",
+        },
     ),
     Spec(
         "embed",
@@ -553,6 +604,7 @@ TABLE: tuple[Spec, ...] = (
             "CIM0509",
             "CIM0518",
         ),
+        counts={"dig_table": "in.elements", "const_read": "out.elements * type.size"},
     ),
     Spec(
         "select",
@@ -566,6 +618,7 @@ TABLE: tuple[Spec, ...] = (
         ),
         "choose between two tensors",
         "a_n where c_n differs from `zero`, b_n elsewhere, element by element; the element types may differ if every value fits.",
+        counts={"dig_add": "out.elements"},
     ),
     Spec(
         "pick",
@@ -583,6 +636,8 @@ TABLE: tuple[Spec, ...] = (
             "CIM0509",
             "CIM0518",
         ),
+        # only the vectors picked are read
+        counts={"act_read": "out.elements * in.size", "const_read": "i32 * entries"},
     ),
     Spec(
         "argmax",
@@ -595,6 +650,7 @@ TABLE: tuple[Spec, ...] = (
         ),
         "place of the largest element of each vector",
         "For each vector of `in`, writes the place, counted from 0, of its largest or smallest element; of equal ones the first or the last.",
+        counts={"dig_add": "in.elements"},
     ),
     Spec(
         "div",
@@ -613,6 +669,12 @@ TABLE: tuple[Spec, ...] = (
         f"clamp(round((a_n - za) * m / ((b_n - zb) * 2^shift)) + zero, low, high), element by element, |(a_n - za) * m| < 2^{ACCUMULATOR_BITS}. "
         "Where b_n is zb, the result is `high`, `low` or clamp(zero) as (a_n - za) * m is above, below or at zero.",
         traps=("CIM0515",),
+        counts={
+            "dig_mul": "out.elements",
+            "dig_add": "2 * out.elements",
+            "dig_div": "out.elements",
+            "requant": "out.elements",
+        },
     ),
 )
 

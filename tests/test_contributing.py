@@ -25,7 +25,7 @@ EDIT = re.compile(r"^--- (\S+)(?: before (.+))?\n", re.MULTILINE)
 SOURCE = re.compile(rf"`((?:{'|'.join(FOLDERS)})/[\w/-]+\.\w+)`")
 
 MOST = {
-    "negate": 6,
+    "negate": 4,
     "trilu": 2,
     "square": 5,
     "tile_square": 7,
@@ -34,7 +34,7 @@ MOST = {
     "jump": 3,
     "hum": 3,
 }
-"""Example -> the most files of the four folders that it may touch; of an instruction's, one counts and one tries it."""
+"""Example -> the most files of the four folders that it may touch."""
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
 from math import ceil, prod
-from typing import Any
 
 import numpy as np
 
@@ -17,15 +17,15 @@ from cimc.isa.limits import converters
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region, region
 from cimc.isa.streams import StreamState, advanced, define, with_window
-from cimc.isa.table import ELEMENT_TYPES
+from cimc.isa.table import ELEMENT_TYPES, Field
+from cimc.isa.writes import inputs_of, output_of
 
-MULTIPLIER, OFFSET, EXPONENTIAL, NUMBER = ELEMENT_TYPES["i32"][0], ELEMENT_TYPES["i64"][0], 4, 4
-"""Bytes of the entries of an instruction's tables."""
 ISSUED = Counters(issued=1)
 
 
 def works(program: Program) -> tuple[Work, ...]:
-    """Return what every instruction does for one sample. Raises Trap on a fault of the static facts."""
+    """Return what every instruction does for one sample. Raises Trap on a fault of operands and of the static facts."""
+    checks.operands(program)
     counting = _Counting(program)
     counting.body(0, 1)
     return timed(program, tuple(map(Work, counting.counts, counting.tiles)))
@@ -80,13 +80,12 @@ class _Counting:
 
     def _counted(self, index: int, i: Instruction) -> Work:
         try:
-            if i.name in COUNTERS:
-                tiles = self.on_tiles(i)
-                return Work(COUNTERS[i.name](self, i) + total(tiles.values()), tiles)
             self._changed(i)
+            tiles = self.on_tiles(i)
+            stated = {name: self._sum(i, formula) for name, formula in i.spec.counts.items()}
+            return Work(Counters(**stated) + self.moved(i) + total(tiles.values()), tiles)
         except Trap as trap:
             raise trap.at(index, self.locations) from None
-        return Work()
 
     def on_tiles(self, i: Instruction) -> dict[int, Counters]:
         """Return what the arrays do for the vectors of `in` and consecutive blocks, tile by tile."""
@@ -107,6 +106,8 @@ class _Counting:
                 self.streams[i["stream"]] = with_window(self.stream(i["stream"]), i)
             case "advance":
                 self.streams[i["stream"]] = advanced(self.stream(i["stream"]), i)
+            case "program":
+                self.blocks[i["block"]], self.used[i["block"]] = region(i), _used(i, self.conductances)
 
     def stream(self, number: int) -> StreamState:
         return checks.defined(self.streams, number)
@@ -116,16 +117,64 @@ class _Counting:
             raise Trap("CIM0511", f"block b{number} has not been programmed", "a `program` instruction comes first")
         return self.blocks[number]
 
-    def moved(self, i: Instruction, *read: str, tables: int = 0) -> Counters:
-        """Return the bytes of the streams named, of `out`, and of an instruction's tables."""
-        streams = [self.stream(i[name]) for name in read]
-        spaces = [(state.space, inside(state) * state.size) for state in streams]
-        out = self.stream(i["out"])
+    def moved(self, i: Instruction) -> Counters:
+        """Return the bytes of the stream written and of those read for it, unless the table counts what is read."""
+        number = output_of(i)
+        if number is None:
+            return NOTHING
+        out, read = self.stream(number), () if "act_read" in i.spec.counts else inputs_of(i)
+        spaces = [(state.space, inside(state) * state.size) for state in map(self.stream, read)]
         return Counters(
             act_read=sum(size for space, size in spaces if space == "act"),
-            const_read=tables + sum(size for space, size in spaces if space == "const"),
+            const_read=sum(size for space, size in spaces if space == "const"),
             act_write=out.elements * out.size,
         )
+
+    def _sum(self, i: Instruction, formula: str) -> int:
+        """Return what a formula of the table of instructions comes to."""
+        return sum(sign * prod(self._factor(i, name) for name in names) for sign, names in terms(formula))
+
+    def _factor(self, i: Instruction, name: str) -> int:
+        """Return a factor of a formula: a number, the bytes of an element type, an operand, or a fact of one."""
+        operand, _, fact = name.partition(".")
+        if name.isdecimal():
+            return int(name)
+        if name in ELEMENT_TYPES:
+            return ELEMENT_TYPES[name][0]
+        found: int = i[operand]
+        return self._fact(i.spec.field(operand), found, fact) if fact else found
+
+    def _fact(self, operand: Field, value: int, fact: str) -> int:
+        """Return a fact of what an operand of this value names: a stream, a block, an element type, or a member."""
+        if operand.prefix == "s":
+            return STREAM_FACTS[fact](self.stream(value))
+        if operand.prefix == "b":
+            return BLOCK_FACTS[fact](self.block(value))
+        if operand.names == tuple(ELEMENT_TYPES) and fact == "size":
+            return ELEMENT_TYPES[operand.names[value]][0]
+        return int(operand.names[value] == fact)
+
+
+STREAM_FACTS: Mapping[str, Callable[[StreamState], int]] = {
+    "elements": lambda state: state.elements,
+    "vectors": lambda state: state.vectors,
+    "length": lambda state: state.length,
+    "channels": lambda state: state.shape[3],
+    "size": lambda state: state.size,
+}
+"""What formulas of the table may say of a stream."""
+BLOCK_FACTS: Mapping[str, Callable[[Region], int]] = {
+    "rows": lambda cells: cells.rows,
+    "cols": lambda cells: cells.cols,
+}
+"""What formulas of the table may say of a block."""
+
+
+@cache
+def terms(formula: str) -> tuple[tuple[int, tuple[str, ...]], ...]:
+    """Return the terms of a formula, each a sign and the names of its factors."""
+    parts = formula.replace(" - ", " + -").split(" + ")
+    return tuple((-1 if part.startswith("-") else 1, tuple(part.removeprefix("-").split(" * "))) for part in parts)
 
 
 def inside(state: StreamState) -> int:
@@ -146,23 +195,12 @@ def phases_of(target: Machine, cols: int) -> int:
     return ceil(cols / converters(target.columns, target.multiplexing))
 
 
-def _program(state: _Counting, i: Instruction) -> Counters:
-    state.blocks[i["block"]], state.used[i["block"]] = region(i), _used(i, state.conductances)
-    return Counters(programmed=i["rows"] * i["cols"], rows_programmed=i["rows"])
-
-
 def _used(i: Instruction, conductances: bytes) -> int:
     """Return the cells of a block that hold weights: of one of diagonals, those that are programmed at all."""
+    start, size = i["data"], 2 * i["rows"] * i["cols"]
+    checks.inside(start, start + size, len(conductances), "the conductance section")
     held = targets(conductances, i)
     return held.size if i.choice("zeros") == "program" else int(np.count_nonzero(held))
-
-
-def _pattern(_: _Counting, i: Instruction) -> Counters:
-    return Counters(programmed=i["rows"] * i["cols"], rows_programmed=i["rows"])
-
-
-def _calibrate(state: _Counting, i: Instruction) -> Counters:
-    return Counters(cal_products=state.stream(i["in"]).vectors * i["blocks"])
 
 
 def _products(target: Machine, block: Region, used: int, reads: int) -> Counters:
@@ -170,133 +208,3 @@ def _products(target: Machine, block: Region, used: int, reads: int) -> Counters
     phases, cells = reads * phases_of(target, block.cols), block.rows * block.cols
     slots, conversions = block.rows * phases, reads * block.cols
     return Counters(products=1, phases=phases, conversions=conversions, cells=cells, macs=used, row_slots=slots)
-
-
-def _mvm(state: _Counting, i: Instruction) -> Counters:
-    out, blocks = state.stream(i["out"]).elements, i["blocks"]
-    cols = state.block(i["block"]).cols
-    joined = Counters(dig_mul=out * (blocks - 1), dig_add=out * (blocks - 1), requant=out)
-    tables = cols * (blocks * MULTIPLIER + OFFSET)
-    return state.moved(i, "in", tables=tables) + joined
-
-
-def _capture(state: _Counting, i: Instruction) -> Counters:
-    return state.moved(i, "in")
-
-
-def _written(state: _Counting, i: Instruction) -> Counters:
-    return state.moved(i)
-
-
-def _depthwise(state: _Counting, i: Instruction) -> Counters:
-    source = state.stream(i["in"])
-    macs, outputs = source.elements * i["multiplier"], source.shape[3] * i["multiplier"]
-    tables = source.length * i["multiplier"] + outputs * (MULTIPLIER + OFFSET)
-    return state.moved(i, "in", tables=tables) + Counters(
-        dig_mul=macs, dig_add=macs, requant=state.stream(i["out"]).elements
-    )
-
-
-def _poolmax(state: _Counting, i: Instruction) -> Counters:
-    return state.moved(i, "in") + Counters(dig_add=state.stream(i["in"]).elements)
-
-
-def _poolsum(state: _Counting, i: Instruction) -> Counters:
-    source = state.stream(i["in"])
-    entries = source.vectors if i.choice("per") == "position" else 1
-    summed = Counters(dig_add=source.elements, requant=state.stream(i["out"]).elements)
-    return state.moved(i, "in", tables=entries * (MULTIPLIER + OFFSET)) + summed
-
-
-def _affine(state: _Counting, i: Instruction) -> Counters:
-    tables = i["period"] * (MULTIPLIER + OFFSET)
-    return state.moved(i, "in", tables=tables) + Counters(requant=state.stream(i["out"]).elements)
-
-
-def _elementwise(mul: int, add: int, div: int = 0, requant: int = 1) -> Callable[[_Counting, Instruction], Counters]:
-    def counted(state: _Counting, i: Instruction) -> Counters:
-        each = Counters(dig_mul=mul, dig_add=add, dig_div=div, requant=requant)
-        return state.moved(i, "a", "b") + each.times(state.stream(i["out"]).elements)
-
-    return counted
-
-
-def _lut(state: _Counting, i: Instruction) -> Counters:
-    elements, size = state.stream(i["in"]).elements, ELEMENT_TYPES[i.choice("type")][0]
-    return state.moved(i, "in", tables=elements * size) + Counters(dig_table=elements)
-
-
-def _softmax(state: _Counting, i: Instruction) -> Counters:
-    """Largest element and differences, exponentials, their sum, and a scaled quotient each."""
-    elements = state.stream(i["in"]).elements
-    each = Counters(dig_add=3, dig_table=1, dig_mul=1, dig_div=1)
-    return state.moved(i, "in", tables=elements * EXPONENTIAL) + each.times(elements)
-
-
-def _copied(state: _Counting, i: Instruction) -> Counters:
-    return state.moved(i, "in")
-
-
-def _matmul(state: _Counting, i: Instruction) -> Counters:
-    out = state.stream(i["out"]).elements
-    macs = out * state.stream(i["a"]).shape[3]
-    return state.moved(i, "a", "b") + Counters(dig_mul=macs, dig_add=macs, requant=out)
-
-
-def _norm(state: _Counting, i: Instruction) -> Counters:
-    """Sum and sum of squares, one root a vector; for each element a difference, a quotient and a requantisation."""
-    source = state.stream(i["in"])
-    each = Counters(dig_mul=2, dig_add=3, dig_div=1, requant=1)
-    tables = OFFSET + source.length * (MULTIPLIER + OFFSET)
-    return state.moved(i, "in", tables=tables) + each.times(source.elements) + Counters(dig_div=source.vectors)
-
-
-def _embed(state: _Counting, i: Instruction) -> Counters:
-    rows, size = state.stream(i["in"]).elements, ELEMENT_TYPES[i.choice("type")][0]
-    read = state.stream(i["out"]).elements * size
-    return state.moved(i, "in", tables=read) + Counters(dig_table=rows)
-
-
-def _select(state: _Counting, i: Instruction) -> Counters:
-    return state.moved(i, "c", "a", "b") + Counters(dig_add=state.stream(i["out"]).elements)
-
-
-def _pick(state: _Counting, i: Instruction) -> Counters:
-    """Only the vectors picked are read."""
-    out = state.stream(i["out"])
-    read = out.elements * state.stream(i["in"]).size
-    return Counters(act_read=read, act_write=out.elements * out.size, const_read=i["entries"] * NUMBER)
-
-
-def _argmax(state: _Counting, i: Instruction) -> Counters:
-    return state.moved(i, "in") + Counters(dig_add=state.stream(i["in"]).elements)
-
-
-COUNTERS: Mapping[str, Callable[[Any, Instruction], Counters]] = {
-    "program": _program,
-    "pattern": _pattern,
-    "verify": _written,
-    "readcell": _written,
-    "calibrate": _calibrate,
-    "mvm": _mvm,
-    "capture": _capture,
-    "selftest": _written,
-    "depthwise": _depthwise,
-    "poolmax": _poolmax,
-    "poolsum": _poolsum,
-    "affine": _affine,
-    "add": _elementwise(mul=2, add=1),
-    "mul": _elementwise(mul=1, add=2),
-    "lut": _lut,
-    "softmax": _softmax,
-    "move": _copied,
-    "fill": _written,
-    "matmul": _matmul,
-    "norm": _norm,
-    "embed": _embed,
-    "select": _select,
-    "pick": _pick,
-    "argmax": _argmax,
-    "div": _elementwise(mul=1, add=2, div=1),
-}
-"""Instruction -> what it is counted as; those that are not here move no data."""

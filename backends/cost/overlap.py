@@ -31,7 +31,7 @@ def timed(program: Program, works: Sequence[Work]) -> tuple[Work, ...]:
         tiles = Counter[int]()
         for index in group:
             tiles.update({tile: done.phases for tile, done in works[index].tiles.items()})
-        busiest = max(tiles, key=lambda tile: (tiles[tile], -tile))
+        busiest = max(tiles, key=lambda tile: (tiles[tile], -tile), default=0)  # behind the end nothing is done
         for index in group:
             found[index] = _on_time(works[index], busiest)
     return tuple(found)

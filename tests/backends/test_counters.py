@@ -10,8 +10,8 @@ from backends.test_random_programs import sketches  # noqa: TID251, the tests of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cimc.backends.cost.counters import DATA, Counters, total
-from cimc.backends.cost.counting import count, inside
+from cimc.backends.cost.counters import DATA, NAMES, Counters, total
+from cimc.backends.cost.counting import BLOCK_FACTS, STREAM_FACTS, count, inside, terms
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.machine.traps import Trap
@@ -21,6 +21,7 @@ from cimc.backends.reference.instructions import Reference
 from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.region import region
 from cimc.isa.streams import define, with_window
+from cimc.isa.table import ELEMENT_TYPES, TABLE
 
 SEEN = (
     "issued",
@@ -216,6 +217,40 @@ def test_turns_of_a_loop_count_alike(new):
     counts = count(sketch.program())
     assert [each.issued for each in counts] == [1, 1, 1, 10**6, 10**9, 10**9, 10**9, 10**6, 1]
     assert total(counts) == Counters(issued=4 + 2 * 10**6 + 3 * 10**9, act_read=6 * 10**9, act_write=6 * 10**9)
+
+
+def test_operands_that_are_wrong_by_themselves_trap_as_in_a_run(new):
+    with pytest.raises(Trap, match="CIM0507"):
+        count(new().put("loop", count=0).put("endloop").program())
+
+
+def test_a_block_whose_data_lie_outside_traps_as_in_a_run(new):
+    with pytest.raises(Trap, match="CIM0501"):
+        count(new().block(0, [[1]], data=2).program())
+
+
+def test_products_behind_the_end_count_nothing(new):
+    sketch = new().block(0, [[1]]).tensor(0, (1,)).tensor(1, (1,), 8).put("halt").put("capture", in_=0, out=1, block=0)
+    assert count(sketch.program())[-2] == Counters()
+
+
+@pytest.mark.parametrize("spec", TABLE, ids=lambda spec: spec.name)
+def test_what_an_instruction_counts_is_said_of_counters_and_operands_that_there_are(spec):
+    facts = {**{name: {""} for name in ELEMENT_TYPES}, **{one.name: facts_of(one) for one in spec.fields}}
+    factors = {name for formula in spec.counts.values() for _, names in terms(formula) for name in names}
+    assert set(spec.counts) <= set(NAMES) - set(DATA)
+    assert all(name.isdecimal() or is_fact(name, facts) for name in factors)
+
+
+def facts_of(one):
+    """Return what formulas may say of an operand."""
+    named = {"s": STREAM_FACTS, "b": BLOCK_FACTS}.get(one.prefix, one.names or [""])
+    return {*named, *(["size"] if one.names == tuple(ELEMENT_TYPES) else [])}
+
+
+def is_fact(name, facts):
+    operand, _, fact = name.partition(".")
+    return fact in facts.get(operand, set())
 
 
 def test_what_a_turn_changes_for_the_next_is_counted_turn_by_turn(new):

@@ -3,18 +3,22 @@
 import pytest
 from conformance.traces import ours, outsiders, plain
 
-from cimc.bringup.conformance import EXCLUDED, INSTRUCTIONS, cases
+from cimc.bringup.conformance import EXCLUDED, Case, cases
+from cimc.bringup.directed import INPUT, begun
+from cimc.bringup.plain import by_names
 from cimc.command_line import main
 from cimc.isa.container import save_program
 from cimc.isa.coverage import covered
-from cimc.isa.table import TABLE
+from cimc.isa.table import BY_NAME, TABLE
 from cimc.targets import load_target
 
 TARGETS = ("aon-cim", "hermes-64", "hermes-64-2p", "hermes-64-4p", "hermes-64-tg", "ideal")
 
 
-def test_every_instruction_has_a_plain_program():
-    assert set(INSTRUCTIONS) == {spec.name for spec in TABLE}
+@pytest.mark.parametrize("name", ["affine", "argmax", "capture", "poolmax", "poolsum", "readcell", "selftest"])
+def test_operands_by_their_names_find_streams_that_fit(name):
+    case = Case(name, by_names(BY_NAME[name], begun(load_target("aon-cim").sections())).program(), {"x": INPUT})
+    assert ours(case)[-1].split()[4] == "end"
 
 
 def test_the_command_says_what_programs_cover(tmp_path, capsys):

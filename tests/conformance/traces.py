@@ -8,7 +8,8 @@ from typing import Any
 from outsider.executor import Executor
 from outsider.program import Program, load
 
-from cimc.bringup.conformance import INSTRUCTIONS, Case, cases
+from cimc.bringup.conformance import Case, cases
+from cimc.bringup.plain import INSTRUCTIONS
 from cimc.bringup.record import SAMPLE
 from cimc.bringup.rules import RULES
 from cimc.bringup.tracing import Tracing
