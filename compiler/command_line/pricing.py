@@ -7,7 +7,7 @@ from cimc.backends.cost.estimate import Estimate
 from cimc.backends.cost.facts import bounded
 from cimc.backends.cost.validation.page import TABLE, all_rows, cells
 from cimc.backends.cost.validation.row import FAILS
-from cimc.backends.cost.waterfall import peak, peak_rate
+from cimc.backends.cost.waterfall import peak, peak_rate, per
 from cimc.backends.cost.why import terms
 from cimc.driving.measures import measure
 from cimc.driving.tables import tabulate, terminal_width
@@ -37,10 +37,10 @@ def peak_lines(name: str) -> Iterator[str]:
 
 def _macro_lines(macro: Macro) -> Iterator[str]:
     yield f"{macro.name}: {macro.summary}; priced only, nothing compiles for it"
-    done, operations = macro.full(), macro.operations
-    time, energy = float(macro.time_ns(done)), float(macro.energy_pj(done))
-    rate = f"{operations * macro.constants['array.macros'] / time / 1e3:.4g} TOPS" if time else "no time is published"
-    yield f"  peak, every row at work  {rate}, {operations / energy:.4g} TOPS/W"
+    done, all_macros = macro.full(), macro.operations * int(macro.constants["array.macros"])
+    rate, efficiency = per(all_macros, macro.time_ns(done)), per(macro.operations, macro.energy_pj(done))
+    fast = measure(bounded(rate), 1e3, "TOPS") if rate.value else "no time is published"
+    yield f"  peak, every row at work  {fast}, {measure(bounded(efficiency), 1, 'TOPS/W')}"
 
 
 def why_lines(estimate: Estimate, what: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.isa.documents import toml_value
 from cimc.tagged import TaggedText
-from cimc.targets.prices import exact
+from cimc.targets.prices import Interval, constant, summed
 from cimc.targets.schema import Constant, stated_values
 
 FOLDER = Path(__file__).parent / "macros"
@@ -37,23 +37,25 @@ Done = Mapping[str, Fraction]
 
 @dataclass(frozen=True)
 class Macro:
-    """A chip by the tags of its constants; `done` of a product at its peak: every row at work."""
+    """A chip by its constants, each with its tag, and bounds where it states them."""
 
     name: str
     summary: str
     constants: Mapping[str, Any]
+    sources: Mapping[str, str]
+    bounds: Mapping[str, tuple[float, float]]
 
     @property
     def operations(self) -> int:
         """Multiplications and additions of one product on one macro."""
         return 2 * int(self.constants["array.rows"] * self.constants["array.outputs"])
 
-    def energy_pj(self, done: Done) -> Fraction:
+    def energy_pj(self, done: Done) -> Interval:
         """Return the energy of a product."""
         return self._spent("energy", done)
 
-    def time_ns(self, done: Done) -> Fraction:
-        """Return the time of a product."""
+    def time_ns(self, done: Done) -> Interval:
+        """Return the time of a product, nothing where none is published."""
         return self._spent("timing", done)
 
     def full(self) -> Done:
@@ -65,11 +67,9 @@ class Macro:
             "step": FEWEST_STEPS,
         }
 
-    def _spent(self, section: str, done: Done) -> Fraction:
-        prices = {
-            key.partition(".")[2]: value for key, value in self.constants.items() if key.startswith(f"{section}.")
-        }
-        return sum((exact(value) * done.get(name, 0) for name, value in prices.items()), Fraction(0))
+    def _spent(self, section: str, done: Done) -> Interval:
+        paid = ((constant(self, f"{section}.{name}"), count) for name, count in done.items())
+        return summed(price.times(count) for price, count in paid if price)
 
 
 FEWEST_STEPS = Fraction(3)
@@ -91,7 +91,8 @@ def parse_macro(source: str, file: str) -> Macro:
     """Return the macro of a TOML text. Raises CimcError CIM0301 with every problem."""
     text = TaggedText(toml_value(source, file))
     values = stated_values(text, CONSTANTS)
+    bounds = {key: pair for key in values if (pair := text.bounds(key))}
     text.check_names("macro", CONSTANTS)
     if text.problems:
         raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in text.problems])
-    return Macro(text.name, text.summary, values)
+    return Macro(text.name, text.summary, values, {key: text.entries[key]["source"] for key in values}, bounds)

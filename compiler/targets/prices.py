@@ -1,9 +1,9 @@
 """Prices of a target: what a counted thing costs, how sure that is, and what has no price."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, Protocol
 
 from cimc.targets.schema import CONSTANTS
 from cimc.targets.target import Target
@@ -64,7 +64,18 @@ def exact(number: Any) -> Fraction:
     return Fraction(str(number))
 
 
-def constant(target: Target, key: str) -> Interval | None:
+class Priced(Protocol):
+    """A chip by path of its constants: values, tags, and the bounds of those that state them."""
+
+    @property
+    def constants(self) -> Mapping[str, Any]: ...
+    @property
+    def sources(self) -> Mapping[str, str]: ...
+    @property
+    def bounds(self) -> Mapping[str, tuple[float, float]]: ...
+
+
+def constant(target: Priced, key: str) -> Interval | None:
     """Return a constant with its bounds, its own or what its source is trusted for; None where there is none."""
     if key not in target.constants:
         return None

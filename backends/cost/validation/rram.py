@@ -55,8 +55,8 @@ def _neurram(macro: Macro) -> tuple[Row, ...]:
     done = [pulses(*setting) for setting in SETTINGS]
     spent = [macro.operations / efficiency for _, efficiency in SETTINGS.values()]
     operations = int(macro.constants["array.macros"]) * macro.operations
-    times = [operations / float(macro.time_ns(one)) / 1000 for one in done]
-    energies = [macro.operations / float(macro.energy_pj(one)) for one in done]
+    times = [operations / float(macro.time_ns(one).value) / 1000 for one in done]
+    energies = [macro.operations / float(macro.energy_pj(one).value) for one in done]
     prices = ("integrate", "step", "input_bit")
     others = left_out([[float(one[name]) for name in prices] for one in done], spent)
     labels = [f"{out}/{into} bits, {phases} trains" for out, into, phases in SETTINGS]
@@ -96,7 +96,7 @@ def _four(macro: Macro) -> tuple[Row, ...]:
 def _power(macro: Macro, source: str, most: float, most_left_out: float) -> tuple[Row, Row]:
     measured = MILLIWATTS[macro.name]
     time = float(macro.constants["timing.phase"])
-    ours = [float(macro.energy_pj({"fixed": Fraction(1), "row": Fraction(n)})) / time for n in measured]
+    ours = [float(macro.energy_pj({"fixed": Fraction(1), "row": Fraction(n)}).value) / time for n in measured]
     others = left_out([[1.0, float(n)] for n in measured], list(measured.values()))
     labels, published = [f"{n} rows" for n in measured], list(measured.values())
     return (
@@ -106,8 +106,8 @@ def _power(macro: Macro, source: str, most: float, most_left_out: float) -> tupl
 
 
 def _tops(macro: Macro) -> float:
-    return macro.operations / float(macro.time_ns(macro.full())) / 1000
+    return macro.operations / float(macro.time_ns(macro.full()).value) / 1000
 
 
 def _full_pj(macro: Macro) -> float:
-    return float(macro.energy_pj(macro.full()))
+    return float(macro.energy_pj(macro.full()).value)
