@@ -7,7 +7,7 @@ import numpy as np
 
 from cimc.backends.kernels.library import LEVELS, Batch, Library
 from cimc.backends.kernels.runs import Rounds, Run, batch, cut, most_scratch
-from cimc.backends.kernels.tally import tally
+from cimc.backends.kernels.tally import counting
 from cimc.backends.plan.executor import NumpyExecutor, perform_one, tell
 from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.moving import through
@@ -87,17 +87,17 @@ class KernelExecutor(NumpyExecutor):
                 perform_one(step, chunk, self._program.locations)
 
     def _tells(self, run: Run, number: int, chunk: Chunk, native: Batch) -> bool:
-        """Perform one step, and tell the observer its sums; return False where it is left to numpy."""
+        """Perform one step, and tell the observer what is counted of it; return False where it is left to numpy."""
         assert chunk.observer
         step = run.steps[number]
-        sums = tally(step, run.lowered[number], chunk)
-        if sums is None:
+        counted = counting(step, run.lowered[number], chunk)
+        if counted is None:
             return not is_probed(step.action, chunk.observer) and self._performs(run, number, native)
-        native.tally = ctypes.addressof(sums.native)
+        native.tally = ctypes.addressof(counted.native)
         performed = self._performs(run, number, native)
         native.tally = None
         if performed:
-            sums.tell(chunk)
+            counted.tell(chunk)
         return performed
 
     def _performs(self, run: Run, number: int, native: Batch) -> bool:

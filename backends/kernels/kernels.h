@@ -136,13 +136,16 @@ INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Tile *tile, const 
     LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, shift, vectors, rows);
 }
 
-/* The codes of sums below 2^24. The fused product and addition rounds the exact s * m / 2^k once, to a multiple of 1
+/* Codes are clipped to those of an ADC that has `wider` more on both sides: with one, clips are seen before they are
+ * made (`counted`).
+ *
+ * The codes of sums below 2^24. The fused product and addition rounds the exact s * m / 2^k once, to a multiple of 1
  * wherever it matters: with 1.5 * 2^23 added, floats of magnitude below 2^22 are whole, and the others clip. */
-INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part) {
+INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part, const int wider) {
     const float magic = 0x1.8p23f;
     Floats zero = {0}, scaled = LEVEL(fused)(__builtin_convertvector(sum, Floats), zero + (float)part->factor, zero + magic);
-    scaled = LEVEL(most)(scaled, zero + ((float)part->low + magic));
-    return LEVEL(least)(scaled, zero + ((float)part->high + magic)) - magic;
+    scaled = LEVEL(most)(scaled, zero + ((float)part->low - (float)wider + magic));
+    return LEVEL(least)(scaled, zero + ((float)part->high + (float)wider + magic)) - magic;
 }
 
 INLINE TARGET Floats LEVEL(magnitude)(Floats a) { return (Floats)((Ints)a & INT32_MAX); }
@@ -168,19 +171,20 @@ INLINE TARGET void LEVEL(variances)(Floats sum[ROWS][VECTORS], const Tile *tile,
 
 /* Settle the codes in doubt, from `column` on. */
 APART TARGET Floats LEVEL(settle)(Floats codes, Ints doubt, const Part *part, const float *squares, int column,
-                                  Ints sum, Ints z) {
+                                  Ints sum, Ints z, int wider) {
     const float *variances = part->noise->variances + (int64_t)(column / BLOCK) * part->pairs * BLOCK * 2;
     for (int i = 0; i < LANES; i++)
-        if (doubt[i]) codes[i] = settled(part, squares, variances, column % BLOCK + i, sum[i], z[i]);
+        if (doubt[i]) codes[i] = settled(part, squares, variances, column % BLOCK + i, sum[i], z[i], wider);
     return codes;
 }
 
 /* The codes of sums with fresh noise: estimated in floats, and settled one by one where the estimate is too close to
  * the middle between two. */
 TARGET static void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
-                                      int block, const Batch *b, const int vectors, const int rows) {
+                                      int block, const Batch *b, const int vectors, const int rows, const int wider) {
     const Noise *noise = part->noise;
     const Floats zero = {0}, magic = 0x1.8p23f - zero;
+    const Floats lowest = (float)part->low - (float)wider - zero, highest = (float)part->high + (float)wider - zero;
     Ints sum[ROWS][VECTORS], z[ROWS][VECTORS];
     Floats variance[ROWS][VECTORS];
     LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, 0, vectors, rows);
@@ -192,13 +196,14 @@ TARGET static void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s
             const Floats sums = __builtin_convertvector(sum[r][v], Floats);
             const Floats added = LEVEL(narrow_root)(variance[r][v]) * draws * noise->spread;
             Floats code = LEVEL(fused)(sums, (float)part->factor - zero, added);
-            code = LEVEL(least)(LEVEL(most)(code, (float)part->low - zero), (float)part->high - zero);
+            code = LEVEL(least)(LEVEL(most)(code, lowest), highest);
             codes[r][v] = code + magic - magic;
             const Floats error = LEVEL(magnitude)(code - codes[r][v]) + LEVEL(magnitude)(added) * noise->error;
             const Ints doubt = error >= noise->certain - zero;
             if (LEVEL(any)(doubt)) {
                 const int column = block * BLOCK + v * LANES;
-                codes[r][v] = LEVEL(settle)(codes[r][v], doubt, part, tile->squares[r], column, sum[r][v], z[r][v]);
+                codes[r][v] =
+                    LEVEL(settle)(codes[r][v], doubt, part, tile->squares[r], column, sum[r][v], z[r][v], wider);
             }
         }
 }
@@ -211,14 +216,14 @@ INLINE TARGET Doubles LEVEL(whole)(Doubles a) {
 }
 
 /* The same for any sum in 32 bits, as doubles: the product has at most 47 digits. */
-INLINE TARGET Doubles LEVEL(wide_codes)(Doubles sum, const Part *part) {
-    Doubles code = LEVEL(clip)(sum * part->factor, part->low, part->high);
+INLINE TARGET Doubles LEVEL(wide_codes)(Doubles sum, const Part *part, const int wider) {
+    Doubles code = LEVEL(clip)(sum * part->factor, part->low - wider, part->high + wider);
     return part->floor ? LEVEL(whole)(code) : LEVEL(round)(code);
 }
 
 /* The codes that imperfect ADCs give for sums, operation by operation as NoisyConverter.rounded; z draws the outputs'
  * noise. Every product is a whole number below 2^53. */
-INLINE TARGET Doubles LEVEL(imperfect)(Doubles sum, const Part *part, int column, Doubles z) {
+INLINE TARGET Doubles LEVEL(imperfect)(Doubles sum, const Part *part, int column, Doubles z, const int wider) {
     const Converter *adc = part->converter;
     const double square = adc->high * adc->high;
     Doubles product = sum * LEVEL(doubles)(adc->multipliers + column);
@@ -228,7 +233,32 @@ INLINE TARGET Doubles LEVEL(imperfect)(Doubles sum, const Part *part, int column
     error += LEVEL(whole)(LEVEL(doubles)(adc->bows + column) * (square - code * code) / square);
     error = LEVEL(clip)(error, -adc->largest, adc->largest);
     product = (product + LEVEL(whole)(error * adc->error_unit + 0.5)) * adc->unit;
-    return LEVEL(clip)(part->floor ? LEVEL(whole)(product) : LEVEL(round)(product), part->low, part->high);
+    product = part->floor ? LEVEL(whole)(product) : LEVEL(round)(product);
+    return LEVEL(clip)(product, part->low - wider, part->high + wider);
+}
+
+/* Count the codes of an image that an ADC does not have: some of these do not. */
+APART TARGET void LEVEL(count)(int64_t clips[2], Floats codes, const Part *part) {
+    for (int i = 0; i < LANES; i++) clips[0] += codes[i] < part->low, clips[1] += codes[i] > part->high;
+}
+APART TARGET void LEVEL(wide_count)(int64_t clips[2], Doubles codes, const Part *part) {
+    for (int i = 0; i < LANES / 2; i++) clips[0] += codes[i] < part->low, clips[1] += codes[i] > part->high;
+}
+
+/* Clip codes of row r of a tile that are one wider than the ADC's, and count those that are clipped; NULL: none. */
+INLINE TARGET Floats LEVEL(counted)(Floats codes, const Part *part, int64_t *clips) {
+    const Floats zero = {0};
+    const Floats clipped = LEVEL(least)(LEVEL(most)(codes, zero + (float)part->low), zero + (float)part->high);
+    if (clips && LEVEL(any)((Ints)(codes != clipped))) LEVEL(count)(clips, codes, part);
+    return clipped;
+}
+INLINE TARGET Doubles LEVEL(wide_counted)(Doubles codes, const Part *part, int64_t *clips) {
+    const Doubles clipped = LEVEL(clip)(codes, part->low, part->high);
+    if (clips && LEVEL(any)((Ints)(codes != clipped))) LEVEL(wide_count)(clips, codes, part);
+    return clipped;
+}
+INLINE int64_t *LEVEL(clips)(const Tile *tile, int r, const Batch *b) {
+    return r < tile->rows ? b->tally->clips[tile->image[r]] : NULL;
 }
 
 /* Clip, round and store results held as floats; below 2^22, the float's own bits hold the rounded integer. */
@@ -278,24 +308,25 @@ TARGET static void LEVEL(tally)(const Tally *tally, int sign, const int16_t *res
 
 /* The first `rows` of a tile of a PRODUCT in floats: `vectors` vectors of columns from block `block` on. */
 INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                  const int rows, const int tallied, const int noisy) {
-    const int column = block * BLOCK;
+                                  const int rows, const enum Told told, const int noisy) {
+    const int column = block * BLOCK, wider = told == CLIPS;
     Floats total[ROWS][VECTORS] = {{{0}}};
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
         Ints sum[ROWS][VECTORS], magnitudes = {0};
         Floats noisy_codes[ROWS][VECTORS];
-        if (noisy) LEVEL(noisy_codes)(noisy_codes, s, tile, part, block, b, vectors, rows);
+        if (noisy) LEVEL(noisy_codes)(noisy_codes, s, tile, part, block, b, vectors, rows, wider);
         else LEVEL(sums)(sum, tile, s, part, block, vectors, rows);
         for (int v = 0; v < vectors; v++) {
             Floats multipliers = LEVEL(floats)(part->narrow + column + v * LANES);
             for (int r = 0; r < rows; r++) {
-                const Floats codes = noisy ? noisy_codes[r][v] : LEVEL(codes)(sum[r][v], part);
-                if (tallied && r < tile->rows) magnitudes += LEVEL(magnitudes)(codes);
+                Floats codes = noisy ? noisy_codes[r][v] : LEVEL(codes)(sum[r][v], part, wider);
+                if (told == CLIPS) codes = LEVEL(counted)(codes, part, LEVEL(clips)(tile, r, b));
+                if (told == SUMS && r < tile->rows) magnitudes += LEVEL(magnitudes)(codes);
                 total[r][v] += codes * multipliers;
             }
         }
-        if (tallied) b->tally->codes[t] += LEVEL(lanes_sum)(magnitudes);
+        if (told == SUMS) b->tally->codes[t] += LEVEL(lanes_sum)(magnitudes);
     }
     for (int v = 0; v < vectors; v++) {
         const int at = column + v * LANES;
@@ -307,8 +338,8 @@ INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, co
 
 /* The same in doubles; the codes still come from floats where the sums allow it. */
 INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                       const int rows, const int tallied, const int noisy) {
-    const int column = block * BLOCK, half = LANES / 2;
+                                       const int rows, const enum Told told, const int noisy) {
+    const int column = block * BLOCK, half = LANES / 2, wider = told == CLIPS;
     Doubles total[ROWS][VECTORS][2] = {{{{0}}}};
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
@@ -327,21 +358,26 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
                 Doubles low, high;
                 if (part->converter) {
                     const int at = column + v * LANES;
-                    low = LEVEL(imperfect)(LEVEL(low_wide)(sum[r][v]), part, at, LEVEL(low_wide)(z[r][v]));
-                    high = LEVEL(imperfect)(LEVEL(high_wide)(sum[r][v]), part, at + half, LEVEL(high_wide)(z[r][v]));
+                    low = LEVEL(imperfect)(LEVEL(low_wide)(sum[r][v]), part, at, LEVEL(low_wide)(z[r][v]), wider);
+                    high = LEVEL(imperfect)(LEVEL(high_wide)(sum[r][v]), part, at + half, LEVEL(high_wide)(z[r][v]),
+                                            wider);
                 } else if (FLOAT_IS_EXACT && part->narrow_sums) {
-                    Floats codes = LEVEL(codes)(sum[r][v], part);
+                    Floats codes = LEVEL(codes)(sum[r][v], part, wider);
                     low = LEVEL(low_doubles)(codes), high = LEVEL(high_doubles)(codes);
                 } else {
-                    low = LEVEL(wide_codes)(LEVEL(low_wide)(sum[r][v]), part);
-                    high = LEVEL(wide_codes)(LEVEL(high_wide)(sum[r][v]), part);
+                    low = LEVEL(wide_codes)(LEVEL(low_wide)(sum[r][v]), part, wider);
+                    high = LEVEL(wide_codes)(LEVEL(high_wide)(sum[r][v]), part, wider);
                 }
-                if (tallied && r < tile->rows) magnitudes += LEVEL(wide_magnitudes)(low, high);
+                if (told == CLIPS) {
+                    int64_t *clips = LEVEL(clips)(tile, r, b);
+                    low = LEVEL(wide_counted)(low, part, clips), high = LEVEL(wide_counted)(high, part, clips);
+                }
+                if (told == SUMS && r < tile->rows) magnitudes += LEVEL(wide_magnitudes)(low, high);
                 total[r][v][0] += low * LEVEL(doubles)(multipliers);
                 total[r][v][1] += high * LEVEL(doubles)(multipliers + half);
             }
         }
-        for (int i = 0; tallied && i < half; i++) b->tally->codes[t] += (int64_t)magnitudes[i];
+        for (int i = 0; told == SUMS && i < half; i++) b->tally->codes[t] += (int64_t)magnitudes[i];
     }
     for (int v = 0; v < vectors; v++) {
         const int at = column + v * LANES;
@@ -353,27 +389,37 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
 }
 
 INLINE TARGET void LEVEL(tile_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                       const int rows, const int tallied, const int noisy) {
-    if (FLOAT_IS_EXACT && s->narrow) LEVEL(product)(s, tile, block, b, vectors, rows, tallied, noisy);
-    else LEVEL(wide_product)(s, tile, block, b, vectors, rows, tallied, noisy);
+                                       const int rows, const enum Told told, const int noisy) {
+    if (FLOAT_IS_EXACT && s->narrow) LEVEL(product)(s, tile, block, b, vectors, rows, told, noisy);
+    else LEVEL(wide_product)(s, tile, block, b, vectors, rows, told, noisy);
 }
 
 /* A tile of one row, apart: inlined beside those of ROWS rows, it makes them slower by 2 to 3 %. */
 APART TARGET void LEVEL(row_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
-    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, 1, 0, 0);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, 1, 0, 0);
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, 1, NOTHING, 0);
+    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, 1, NOTHING, 0);
 }
 
 /* A tile of any rows whose codes are summed for an observer. */
 APART TARGET void LEVEL(tallied_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
-    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, 1, 0);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, 1, 0);
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, SUMS, 0);
+    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, SUMS, 0);
+}
+
+/* A tile of any rows whose clips are counted for an observer, and the same where sums have fresh noise. */
+APART TARGET void LEVEL(counted_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, CLIPS, 0);
+    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, CLIPS, 0);
+}
+APART TARGET void LEVEL(counted_noisy_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, CLIPS, 1);
+    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, CLIPS, 1);
 }
 
 /* A tile of any rows whose sums have fresh noise. */
 APART TARGET void LEVEL(noisy_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
-    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, 0, 1);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, 0, 1);
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 1);
+    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, NOTHING, 1);
 }
 
 TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
@@ -384,11 +430,13 @@ TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first,
         for (int64_t index = 0; index < total; index += ROWS) {
             Tile tile;
             LEVEL(at)(&tile, s, b->scratch, image_bytes, 2, b, first, index, total);
-            if (s->squares) LEVEL(noisy_product)(s, &tile, block, b, full);
+            if (b->tally && b->tally->clips && s->squares) LEVEL(counted_noisy_product)(s, &tile, block, b, full);
+            else if (b->tally && b->tally->clips) LEVEL(counted_product)(s, &tile, block, b, full);
+            else if (s->squares) LEVEL(noisy_product)(s, &tile, block, b, full);
             else if (b->tally) LEVEL(tallied_product)(s, &tile, block, b, full);
             else if (tile.rows == 1) LEVEL(row_product)(s, &tile, block, b, full);
-            else if (full) LEVEL(tile_product)(s, &tile, block, b, VECTORS, ROWS, 0, 0);
-            else LEVEL(tile_product)(s, &tile, block, b, BLOCK / LANES, ROWS, 0, 0);
+            else if (full) LEVEL(tile_product)(s, &tile, block, b, VECTORS, ROWS, NOTHING, 0);
+            else LEVEL(tile_product)(s, &tile, block, b, BLOCK / LANES, ROWS, NOTHING, 0);
         }
     }
 }
@@ -582,7 +630,7 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
                 x[n] = x[n] < 0 ? 0 : x[n];
             }
             const int64_t length = (int16_t *)out - x;
-            for (int sign = 0; b->tally && sign <= s->signs; sign++)
+            for (int sign = 0; b->tally && !b->tally->clips && sign <= s->signs; sign++)
                 LEVEL(tally)(b->tally, sign, x + sign * s->room, x + sign * s->room + length);
             if (s->squares) LEVEL(square)(x, s->room, s->narrow);
         }

@@ -133,13 +133,14 @@ class NativeStep(ctypes.Structure):
 
 
 class NativeTally(ctypes.Structure):
-    """Sums over all images that a product takes, for an observer."""
+    """What a product is asked for by an observer: sums over all images, or clips of each."""
 
     _fields_ = (
         ("driven", _address),
         ("pulse", _address),
         ("codes", _address),
         ("period", _int64),
+        ("clips", _address),
     )
 
 

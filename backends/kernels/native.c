@@ -59,10 +59,13 @@ static const uint32_t *drawn(const Noise *noise, int64_t sample, int64_t vector,
     return words + start % WORDS;
 }
 
+/* What is told of a product besides its results: nothing, or what a Tally asks for. */
+enum Told { NOTHING, SUMS, CLIPS };
+
 /* The code of a sum with its noise z, column `lane` of `variances`, in doubles operation by operation as in numpy. */
 APART float settled(const Part *part, const float *squares, const float *variances, int lane, int32_t sum,
-                    int32_t z) {
-    const double magic = 0x1.8p52;
+                    int32_t z, int wider) {
+    const double magic = 0x1.8p52, lowest = part->low - wider, highest = part->high + wider;
     double variance = 0;
     for (int32_t p = 0; p < part->pairs; p++, variances += 2 * BLOCK) {
         const float *x = squares + part->offsets[p];
@@ -70,7 +73,7 @@ APART float settled(const Part *part, const float *squares, const float *varianc
     }
     const double noise = __builtin_sqrt(variance) * z * part->noise->scale + magic - magic;
     const double code = (sum + noise) * part->factor + magic - magic;
-    return (float)(code < part->low ? part->low : code > part->high ? part->high : code);
+    return (float)(code < lowest ? lowest : code > highest ? highest : code);
 }
 
 /* The steps of few elements, in integers: SOFTMAX and LOOKUP. */

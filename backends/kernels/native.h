@@ -94,12 +94,14 @@ typedef struct {
     int64_t out_moves[DEPTH];
 } Step;
 
-/* Sums over all images, for an observer: of elements of the rectangle [period], and of the codes of each part. */
+/* What a product is asked for by an observer: sums over all images, of elements of the rectangle [period] and of the
+ * codes of each part; or clips alone, image by image. */
 typedef struct {
     int32_t *driven;  /* how often an element was not 0 */
     int32_t *pulse;   /* the sum of its magnitude */
     int64_t *codes;   /* the sum of the magnitudes of the ADC's codes */
     int64_t period;   /* elements that lie so far apart are summed together; divides those of the rectangle */
+    int64_t (*clips)[2]; /* how many codes of an image lay below and above those of the ADCs; NULL: sums are asked for */
 } Tally;
 
 /* The images in flight: their memories lie `pitch` bytes apart; `scratch` has room for the step that needs most. */
@@ -111,7 +113,7 @@ typedef struct {
     uint8_t *scratch;
     int64_t scratch_bytes;
     int64_t *turns;  /* [DEPTH]: the turn of each loop around */
-    const Tally *tally; /* of the product being made; NULL: nothing is summed */
+    const Tally *tally; /* of the product being made; NULL: nothing is asked for */
 } Batch;
 
 #endif

@@ -1,4 +1,4 @@
-"""Sums that the library makes of a product's inputs and codes while it runs, for an observer."""
+"""What the library counts of a product while it runs, for an observer: sums of inputs and codes, or clips."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from cimc.backends.kernels.layout import Rectangle
 from cimc.backends.kernels.library import NativeTally, address
 from cimc.backends.kernels.lowering import Lowered
 from cimc.backends.plan.memory import Array, Chunk
-from cimc.backends.plan.observing import block_sums
+from cimc.backends.plan.observing import block_sums, no_clips
 from cimc.backends.plan.products import Stream, stream_of
 from cimc.backends.plan.steps import Step
 
@@ -43,13 +43,36 @@ class Tally:
         return rows.astype(np.int64).reshape(*rows.shape[:2], -1)
 
 
-def tally(step: Step, lowered: Lowered, chunk: Chunk) -> Tally | None:
-    """Return sums of 0 for what the chunk's observer wants summed, None where it does not or the library cannot."""
-    stream, rectangle = stream_of(step.action), lowered.tallied
-    if chunk.observer is None or stream is None or not chunk.observer.wants_sums(stream.index):
+@dataclass(frozen=True)
+class Clips:
+    """How often the ADCs of a product stood for lower and for higher values, image by image: `counts` [images, 2]."""
+
+    index: int
+    counts: Array
+    native: NativeTally
+
+    def tell(self, chunk: Chunk) -> None:
+        """Tell the chunk's observer."""
+        assert chunk.observer
+        chunk.observer.clipped(self.index, self.counts)
+
+
+def counting(step: Step, lowered: Lowered, chunk: Chunk) -> Tally | Clips | None:
+    """Return counts of 0 for what an observer wants of a product, None where it does not or the library cannot."""
+    stream = stream_of(step.action)
+    if chunk.observer is None or stream is None:
         return None
-    if rectangle is None:
+    if chunk.observer.wants_sums(stream.index):
+        return _tally(stream, lowered, chunk) if lowered.tallied else None
+    if not chunk.observer.wants_clips(stream.index):
         return None
+    counts = no_clips(chunk.images)
+    return Clips(stream.index, counts, NativeTally(clips=address(counts)))
+
+
+def _tally(stream: Stream, lowered: Lowered, chunk: Chunk) -> Tally | None:
+    rectangle = lowered.tallied
+    assert rectangle
     elements = np.zeros((2, 1 + lowered.step.signs, rectangle.uses.shape[1], rectangle.channels), np.int32)
     period = elements[0, 0].size
     if chunk.images * rectangle.size > MOST_SUMMED * period:

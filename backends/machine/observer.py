@@ -117,6 +117,13 @@ class Observer:
     def summed(self, index: int, blocks: Sequence[BlockSums]) -> None:
         """A matrix-vector instruction has done this with all vectors of all images; it is told before its `wrote`."""
 
+    def wants_clips(self, index: int) -> bool:
+        """Return whether to tell `clipped` how often ADCs clipped in a product, in place of `multiplied`."""
+        return False
+
+    def clipped(self, index: int, counts: Array) -> None:
+        """ADCs stood for lower and for higher values this often [images, 2], over all vectors; told as `summed` is."""
+
 
 @dataclass(frozen=True)
 class Writes(Observer):

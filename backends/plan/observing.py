@@ -93,6 +93,39 @@ class Tally:
         self.chunk.observer.summed(self.index, self.blocks)
 
 
+@dataclass
+class Clips:
+    """Counts what ADCs clip in all of an instruction's vectors, in place of a Probe: `counts` [images, 2]."""
+
+    observer: Observer
+    index: int
+    counts: Array
+
+    def begin(self, read: BlockRead, vectors: Array) -> None:
+        """Inputs are not looked at."""
+
+    def meet(self, sums: Array) -> None:
+        """Neither are array sums."""
+
+    def take(self, read: Conversion, driven: Array, unclipped: Array) -> None:
+        """Count in a read phase of a block: codes before they are clipped."""
+        codes = unclipped.reshape(len(self.counts), -1)
+        self.counts += np.stack([(codes < read.adc.low).sum(axis=1), (codes > read.adc.high).sum(axis=1)], axis=1)
+
+    def show(self, epilogue: Epilogue | None = None, factors: Array | None = None) -> None:
+        """Tell the observer."""
+        self.observer.clipped(self.index, self.counts)
+
+
+Gathering = Probe | Tally | Clips
+"""What gathers what an observer wants of an instruction's products."""
+
+
+def no_clips(images: int) -> Array:
+    """Return counts of clips, image by image, none so far."""
+    return np.zeros((images, 2), np.int64)
+
+
 def block_sums(reads: Sequence[BlockRead], driven: Array, pulse: Array, codes: Sequence[int]) -> list[BlockSums]:
     """Return the sums of blocks, from those of each row of a vector [signs, length].
 

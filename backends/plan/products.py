@@ -12,7 +12,7 @@ from cimc.backends.plan.block_read import BlockRead, Conversion
 from cimc.backends.plan.exact import Epilogue, Rounding, epilogue, half_even
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.moving import Occasion
-from cimc.backends.plan.observing import Probe, Tally
+from cimc.backends.plan.observing import Clips, Gathering, Probe, Tally, no_clips
 from cimc.backends.plan.state import Builder, Effect, PlanState, Write, rounding
 from cimc.isa.limits import FACTOR_HIGHEST
 from cimc.isa.phases import joined_range
@@ -31,17 +31,19 @@ class Stream:
     low: int
     high: int
 
-    def probe(self, chunk: Chunk) -> Probe | Tally | None:
+    def probe(self, chunk: Chunk) -> Gathering | None:
         """Return what gathers the products that the chunk's observer wants to see, None where it wants none."""
         if chunk.observer is None:
             return None
         if chunk.observer.wants_sums(self.index):
             return Tally(chunk, self.index, max(-self.low, self.high))
+        if chunk.observer.wants_clips(self.index):
+            return Clips(chunk.observer, self.index, no_clips(chunk.images))
         count = self.source.vectors
         chosen = chunk.observer.vectors(self.index, count)
         return Probe(chunk.observer, self.index, chunk.images, count, chosen) if len(chosen) else None
 
-    def codes(self, chunk: Chunk, probe: Probe | Tally | None, occasion: Occasion) -> list[Array]:
+    def codes(self, chunk: Chunk, probe: Gathering | None, occasion: Occasion) -> list[Array]:
         """Return the ADC codes [images * vectors, cols] of each block, in buffers of their own."""
         dtype = self.reads[0].dtype
         vectors = chunk.vectors(self.source, dtype)
@@ -49,7 +51,7 @@ class Stream:
         flat = vectors.reshape(-1, self.source.length)
         return [self._of_block(t, flat, chunk, occasion, probe) for t in range(len(self.reads))]
 
-    def _of_block(self, t: int, vectors: Array, chunk: Chunk, occasion: Occasion, probe: Probe | Tally | None) -> Array:
+    def _of_block(self, t: int, vectors: Array, chunk: Chunk, occasion: Occasion, probe: Gathering | None) -> Array:
         """Return the codes of the products of block t, in buffers of its own."""
         read, found = self.reads[t], []
         inputs = vectors[:, read.rows]
@@ -74,7 +76,7 @@ class Stream:
             raise Trap("CIM0513", f"an input outside the DAC's range {low} to {high} is streamed to the array")
 
 
-def _converted(read: Conversion, inputs: Array, out: Array, occasion: Occasion, probe: Probe | Tally | None) -> Array:
+def _converted(read: Conversion, inputs: Array, out: Array, occasion: Occasion, probe: Gathering | None) -> Array:
     """Return the ADC's codes of one read phase."""
     driven = read.driven(inputs)
     sums = read.sums(driven, out, occasion)
@@ -250,11 +252,13 @@ def calibrate(state: PlanState, i: Instruction, index: int) -> Effect:
 
 
 def is_probed(step: Write | Effect | Trap, observer: Observer) -> bool:
-    """Return whether an observer wants to see products of what a step does, or their sums."""
+    """Return whether an observer wants to see products of what a step does, or their sums or clips."""
     stream = stream_of(step)
     if stream is None:
         return False
-    return observer.wants_sums(stream.index) or len(observer.vectors(stream.index, stream.source.vectors)) > 0
+    index = stream.index
+    is_counted = observer.wants_sums(index) or observer.wants_clips(index)
+    return is_counted or len(observer.vectors(index, stream.source.vectors)) > 0
 
 
 def stream_of(step: Write | Effect | Trap) -> Stream | None:

@@ -16,9 +16,12 @@ def show(
     accumulators: Sequence[int] | None = None,
     factors: Sequence[Sequence[int]] | None = None,
 ) -> None:
-    """Tell an observer what the vectors it chooses gave in blocks numbered from `first` on, or the sums of all."""
+    """Tell an observer what the vectors it chooses gave in blocks numbered from `first` on, or sums or clips of all."""
     if observer.wants_sums(index):
         observer.summed(index, [_sums(first + t, read) for t, read in enumerate(reads)])
+        return
+    if observer.wants_clips(index):
+        observer.clipped(index, np.array([[_clips(reads, -1), _clips(reads, 1)]], np.int64))
         return
     count = len(reads[0].inputs)
     chosen = observer.vectors(index, count)
@@ -36,9 +39,18 @@ def _products(number: int, read: BlockRead, chosen: Sequence[int]) -> BlockProdu
 
 
 def _conversions(read: Conversion, chosen: Sequence[int]) -> Conversions:
+    return Conversions(read.phase, *(_rows(rows, chosen) for rows in (read.sums, read.codes, _clipped(read))))
+
+
+def _clipped(read: Conversion) -> list[list[int]]:
+    """Return -1 where the ADC's lowest code stands for a lower one, 1 likewise above, else 0."""
     low, high = read.crossbar.machine.adc_range
-    clipped = [[(code > high) - (code < low) for code in codes] for codes in read.unclipped]
-    return Conversions(read.phase, *(_rows(rows, chosen) for rows in (read.sums, read.codes, clipped)))
+    return [[(code > high) - (code < low) for code in codes] for codes in read.unclipped]
+
+
+def _clips(reads: Sequence[BlockRead], side: int) -> int:
+    """Return how many codes of blocks were clipped on one side, -1 or 1."""
+    return sum(row.count(side) for read in reads for each in read.conversions for row in _clipped(each))
 
 
 def _rows(rows: Sequence[Sequence[int]], chosen: Sequence[int]) -> np.ndarray[tuple[int, ...], np.dtype[np.int64]]:

@@ -10,11 +10,9 @@ from cimc.backends.machine.facts import machine
 from cimc.backends.machine.origin import origin
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
-from cimc.backends.plan.steps import Step
 from cimc.backends.plan.walk import Plan, Walk
-from cimc.bringup.metering import metered
 from cimc.bringup.record import HEAD, SAMPLE, Head, Prefix
-from cimc.bringup.walking import Slot, has_bounds, slots
+from cimc.bringup.walking import Slot, slots
 from cimc.bringup.watching import Wanted, Watch
 from cimc.isa.encode import isa_hash
 from cimc.isa.manifest import target_hash
@@ -34,8 +32,6 @@ class Tracing:
         self.wanted = wanted
         self._machine = machine(program.meta)
         self._slots: list[Slot] = []
-        self._meters: Mapping[int, int] = {}
-        self._clipped: list[NDArray[Any]] = []
         self._interpreter: Interpreter | None = None
         self._refused: Trap | None = None
         try:
@@ -50,18 +46,8 @@ class Tracing:
     def _plan(self) -> None:
         walk = Walk(self.program, self._machine, self.noise, unrolled=True)
         self._slots = slots(walk, self.wanted.streams, self.wanted.vectors)
-        steps = [step for step in walk.steps if isinstance(step, Step)]  # unrolled, it has no others
-        left_out = self._unmetered()
-        found = metered(self.program, steps, left_out, self._clipped)
-        self._meters = found.meters
-        self._interpreter = Interpreter(found.program, noise=self.noise, planned=Plan(found.steps, walk.state.largest))
-
-    def _unmetered(self) -> frozenset[int]:
-        """Return the instructions without meters: their products are shown, they keep no record, or no ADC clips."""
-        count = len(self.program.instructions)
-        if not has_bounds(self._machine):
-            return frozenset(range(count))
-        return self.wanted.vectors | {index for index in range(count) if not self.wanted.keeps(index)}
+        planned = Plan(tuple(walk.steps), walk.state.largest)
+        self._interpreter = Interpreter(self.program, noise=self.noise, planned=planned)
 
     def head(self, codes: Codes) -> Head:
         """Return the head of the trace of samples [N, *port.shape] by port."""
@@ -104,7 +90,7 @@ class Tracing:
 
     def _traced(self, codes: Codes, samples: range) -> list[list[str]]:
         """Return the lines of samples. Raises Trap where one of several meets a fault that data decide."""
-        watch = Watch(self._slots, self.wanted, self._machine, len(samples), self._meters, self._clipped)
+        watch = Watch(self._slots, self.wanted, self._machine, len(samples))
         if self._interpreter is None:
             assert self._refused
             watch.trap(self._refused)

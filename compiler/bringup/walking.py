@@ -1,7 +1,7 @@
 """The records of a run before any datum is known: control flow, addresses and devices are facts of the program."""
 
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.machine.facts import Machine
-from cimc.backends.machine.observer import Conversions, Observer, Products
+from cimc.backends.machine.observer import Observer, Products
 from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.state import Effect
 from cimc.backends.plan.steps import Step
@@ -123,23 +123,20 @@ def _is_planned(walk: Walk) -> bool:
 
 
 class _Clips(Observer):
-    """Counts the codes that stand for lower and for higher ones, in all products."""
+    """Keeps how often ADCs clipped in a product."""
 
-    def __init__(self) -> None:
-        self.counts = np.zeros(2, np.int64)
+    def wants_clips(self, index: int) -> bool:
+        return True
 
-    def vectors(self, index: int, count: int) -> Sequence[int]:
-        return range(count)
-
-    def multiplied(self, index: int, products: Products) -> None:
-        for block in products.blocks:
-            for each in block.conversions:
-                self.counts += clips_of(each)[:, 0]
+    def clipped(self, index: int, counts: NDArray[Any]) -> None:
+        self.counts = counts
 
 
-def clips_of(conversions: Conversions) -> NDArray[Any]:
-    """Return how many codes stand for lower and for higher ones [2, images]."""
-    return np.stack([(conversions.clipped == sign).sum(axis=(1, 2)) for sign in (-1, 1)])
+def clips_of(products: Products) -> NDArray[Any]:
+    """Return how often codes stand for lower and for higher ones [images, 2], of products of all vectors."""
+    clipped = [each.clipped for block in products.blocks for each in block.conversions]
+    counts: NDArray[Any] = np.sum([[(each == sign).sum(axis=(1, 2)) for sign in (-1, 1)] for each in clipped], axis=0)
+    return counts.T
 
 
 def _calibration_clips(walk: Walk) -> str:
@@ -148,7 +145,7 @@ def _calibration_clips(walk: Walk) -> str:
     assert isinstance(last, Step) and isinstance(last.action, Effect)
     chunk.observer = counted = _Clips()
     last.action.apply(chunk)
-    low, high = counted.counts.tolist()
+    ((low, high),) = counted.counts.tolist()
     return f"{low:x} {high:x}"
 
 

@@ -4,7 +4,6 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -45,21 +44,9 @@ class Wanted:
 
 
 class Watch(Observer):
-    """Writes the records of `images` samples: `lines` has those of each. `trap` or `end` writes the last one.
+    """Writes the records of `images` samples: `lines` has those of each. `trap` or `end` writes the last one."""
 
-    `meters` is how many conversions of an instruction meters count, whose clips they add to `clipped` in the course of
-    the run: of all other instructions it asks for products.
-    """
-
-    def __init__(
-        self,
-        slots: Sequence[Slot],
-        wanted: Wanted,
-        machine: Machine,
-        images: int,
-        meters: Mapping[int, int] = MappingProxyType({}),
-        clipped: list[Array] | None = None,
-    ) -> None:
+    def __init__(self, slots: Sequence[Slot], wanted: Wanted, machine: Machine, images: int) -> None:
         self.lines: list[list[str]] = [[] for _ in range(images)]
         self._slots = slots
         self._next = 0
@@ -68,16 +55,21 @@ class Watch(Observer):
         self._digits = digits_of(machine)
         self._calibrations = {slot.index for slot in slots if slot.prefix.space == "factor" and slot.waits}
         self._planned = {slot.index for slot in slots if slot.prefix.space == "factor" and not slot.waits}
-        self._meters = meters
-        self._clipped = [] if clipped is None else clipped
-        self._clipped.clear()
+        self._clips: list[str] = []
         self._products: Products | None = None
 
+    def wants_clips(self, index: int) -> bool:
+        return self._counts and self._wanted.keeps(index) and not self._shows(index) and index not in self._planned
+
+    def clipped(self, index: int, counts: Array) -> None:
+        self._clips = _told(counts)
+
     def vectors(self, index: int, count: int) -> Sequence[int]:
-        if index in self._meters or index in self._planned:
-            return ()
-        needed = self._counts or index in self._wanted.vectors or index in self._calibrations
-        return range(count) if needed else ()
+        return range(count) if self._shows(index) and index not in self._planned else ()
+
+    def _shows(self, index: int) -> bool:
+        """Return whether products of an instruction are asked for: its vectors are written, or its factors told."""
+        return index in self._wanted.vectors or index in self._calibrations
 
     def multiplied(self, index: int, products: Products) -> None:
         self._products = products
@@ -85,18 +77,15 @@ class Watch(Observer):
             self.wrote(index, products.factors.astype("<u2"))
 
     def wrote(self, index: int, values: Array) -> None:
-        if len(self._clipped) < self._meters.get(index, 0):
-            return  # a capture that is no instruction's
-        slot, clipped, products = self._waiting(index), self._clipped[:], self._products
-        self._clipped.clear()
-        self._products = None
+        slot, clips, products = self._waiting(index), self._clips, self._products
+        self._clips, self._products = [], None
         if not self._wanted.keeps(index):
             return
         if products and self._counts:
-            clipped = [clips_of(each) for block in products.blocks for each in block.conversions]
+            clips = _told(clips_of(products))
         if products and index in self._wanted.vectors:
             self._add_vectors(slot, products, values)
-        self._add(slot, values, _told(clipped) if clipped else [slot.clips])
+        self._add(slot, values, clips or [slot.clips])
 
     def _add(self, slot: Slot, values: Array, clips: Sequence[str]) -> None:
         """Add a record to each sample's; what has one image is that of all."""
@@ -148,6 +137,6 @@ class Watch(Observer):
         return slot
 
 
-def _told(clipped: Sequence[Array]) -> list[str]:
-    """Return what a record says of the clips of all conversions [2, images], image by image."""
-    return [f"{low:x} {high:x}" for low, high in np.sum(clipped, axis=0).T.tolist()]
+def _told(counts: Array) -> list[str]:
+    """Return what a record says of clips [images, 2], image by image."""
+    return [f"{low:x} {high:x}" for low, high in counts.tolist()]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter, on_processor
+from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
@@ -101,6 +102,47 @@ def test_sums_for_an_observer_are_numpys(new, layer, seed):
     assert len(wanted) == 1
     for kernels in COMPILED:
         assert summed(program, images, kernels, 4) == wanted
+
+
+class Clips(Observer):
+    """Keeps what each image clips, and what is written."""
+
+    def __init__(self):
+        self.counts, self.codes = [], []
+
+    def wants_clips(self, index):
+        return True
+
+    def clipped(self, index, counts):
+        self.counts += counts.tolist()
+
+    def wrote(self, index, values):
+        self.codes += values.tolist()
+
+
+def clipped(program, images, executor, chunk, noise):
+    seen = Clips()
+    Interpreter(program, executor=executor, chunk=chunk, noise=noise).run({"x": images}, seen, first=40)
+    return seen.counts, seen.codes
+
+
+@settings(derandomize=True, deadline=None, max_examples=15)
+@given(
+    layers(),
+    st.sampled_from([None, CYCLE, OUTPUT, CONVERTERS]),
+    st.sampled_from([14, 40]),
+    st.sampled_from(["nearest-even", "floor"]),
+    st.sampled_from([1, 2]),
+)
+def test_clips_of_each_image_are_numpys(new, layer, noise, shift, rounding, phases):
+    """Many codes clip: with an epilogue in float and in double, ADCs of both roundings, noise of every kind."""
+    program = product(new, layer, 4, (40001, 22), shift, adc={"rounding": rounding}, read_phases=phases)
+    images = codes(5, (5, *layer[0][1:]))
+    images[1] //= 16
+    wanted = clipped(program, images, "numpy", 2, noise)
+    assert len(wanted[0]) == 5
+    for kernels in COMPILED:
+        assert clipped(program, images, kernels, 4, noise) == wanted, kernels
 
 
 @settings(derandomize=True, deadline=None, max_examples=15)

@@ -117,7 +117,7 @@ def test_clips_are_counted_on_both_sides(new):
 @pytest.mark.parametrize("phases", [1, 2, 4])
 @pytest.mark.parametrize("sign", [1, -1])
 @pytest.mark.parametrize("blocks", [1, 2])
-def test_meters_change_no_record(new, phases, sign, blocks):
+def test_clips_of_all_conversions_are_one_record(new, phases, sign, blocks):
     """Clips on both sides, of one conversion and of several, of inputs of both signs and of one."""
     sketch = new(read_phases=phases).port("x", (4,), 0).port("y", (2, 2), 64, output=True).gain(1 << 15, 17)
     sketch.block(0, [[508, -508], [508, 12]]).block(1, [[-508, 2], [100, -508]], (1, 0, 0))
