@@ -8,9 +8,10 @@ from typing import Any
 from cimc.backends.cost.advice import advice
 from cimc.backends.cost.counters import DATA, NAMES, ONCE, Counters, total
 from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, EACH, LEAK, Charge, Estimate, Pricing, charge
+from cimc.backends.cost.layout import NOWHERE, Layout, layouts
 from cimc.backends.cost.once import PROGRAMMING, once, samples_worth
 from cimc.backends.cost.rows import rows
-from cimc.backends.cost.waterfall import efficiency, peak, waterfall
+from cimc.backends.cost.waterfall import efficiency, peak, use, waterfall
 from cimc.isa.program import Program
 from cimc.targets.prices import PUBLISHED, TECH_SCALE, Interval, area, constant, summed
 from cimc.targets.schema import CONSTANTS
@@ -28,6 +29,7 @@ NEVER = "wires"
 def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
     """Return everything that is known of a program's cost, for one sample: ns, pJ, TOPS/W; bounds beside values."""
     counted, lines = estimate.counters, advice(estimate, program)
+    placed = layouts(program) if by == "layer" else None
     return {
         "format": FORMAT,
         **summary(estimate),
@@ -46,7 +48,7 @@ def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
         "bounds_from": [{"name": key, "share": share} for key, share in widening(estimate)],
         "constants": [_constant(estimate.target, key) for key in (*used(estimate.pricing), *PROGRAMMING)],
         "by": by,
-        "rows": [_row(name, charges, estimate) for name, charges in rows(estimate, program, by).items()],
+        "rows": [_row(*pair, estimate, placed) for pair in rows(estimate, program, by).items()],
     }
 
 
@@ -141,17 +143,27 @@ def bounded(interval: Interval) -> dict[str, float]:
     return {"value": float(interval.value), "low": float(interval.low), "high": float(interval.high)}
 
 
-def _row(name: str, charges: Iterable[Charge], estimate: Estimate) -> dict[str, Any]:
+def _row(
+    name: str, charges: Iterable[Charge], estimate: Estimate, placed: Mapping[str, Layout] | None
+) -> dict[str, Any]:
+    """Return what a row takes; a layer's also where it lies, `placed` being the layers on arrays."""
     charges, whole = list(charges), estimate.energy_pj.value
-    energy = summed(one.energy_pj for one in charges)
+    energy, done = summed(one.energy_pj for one in charges), total(one.counters for one in charges)
+    used = use(estimate.target, done)
     return {
         "name": name,
         "time_ns": bounded(summed(one.time_ns for one in charges)),
         "energy_pj": bounded(energy),
         "share": float(energy.value / whole) if whole else 0.0,
+        **({} if placed is None else _lies(placed.get(name, NOWHERE))),
+        "use": None if used is None else float(used),
         "components_pj": {c: float(summed(one.energy.get(c, Interval()) for one in charges).value) for c in COMPONENTS},
-        **shown(total(one.counters for one in charges), estimate),
+        **shown(done, estimate),
     }
+
+
+def _lies(layout: Layout) -> dict[str, Any]:
+    return {"matrix": layout.matrix, "tiles": layout.tiles}
 
 
 def _constant(target: Target, key: str) -> dict[str, Any]:

@@ -24,8 +24,13 @@ def rows(estimate: Estimate, program: Program, by: str) -> dict[str, list[Charge
     return found
 
 
+def layer_row(program: Program, index: int) -> str:
+    """Return the row that an instruction belongs to where rows are layers."""
+    return ", ".join(program.locations[index])
+
+
 def _layer(estimate: Estimate, program: Program, index: int) -> Parts:
-    yield ", ".join(program.locations[index]), estimate.charges[index]
+    yield layer_row(program, index), estimate.charges[index]
 
 
 def _instruction(estimate: Estimate, program: Program, index: int) -> Parts:

@@ -48,6 +48,12 @@ def per(operations: int, spent: Interval) -> Interval:
     return Interval(*(Fraction(operations) / one for one in (spent.value, spent.high, spent.low)))
 
 
+def use(target: Target, counted: Counters) -> Fraction | None:
+    """Return the share of a tile's rows and ADCs that phases use as they go, None where there are none."""
+    whole = counted.phases * target.rows * target.converters
+    return Fraction(counted.cells * _reads(target), whole) if whole else None
+
+
 def efficiency(estimate: Estimate) -> Interval:
     """Return the network's operations per pJ of the whole program (TOPS/W, chip), low to high."""
     return per(OPERATIONS * estimate.counters.macs, estimate.energy_pj)

@@ -36,6 +36,10 @@ COUNTED = {
 """Counters that the table for people shows, and how it calls them."""
 
 
+PLACES = ("matrix", "tiles", "use %")
+"""Where a layer lies, and what its phases use of rows and ADCs; other rows have the last alone."""
+
+
 def cost_command(options: argparse.Namespace) -> int:
     if options.check:
         lines, sound = check_lines()
@@ -115,12 +119,22 @@ def _waterfall(found: Facts) -> Iterator[str]:
 
 def _table(found: Facts) -> list[str]:
     """Return one line for each layer or instruction that takes energy or time, dearest first."""
-    rows = [[found["by"], "energy nJ", "share %", "time us", *COUNTED.values()]]
+    places = PLACES if found["by"] == "layer" else PLACES[-1:]
+    rows = [[found["by"], "energy nJ", "share %", "time us", *places, *COUNTED.values()]]
     dear = [row for row in found["rows"] if row["energy_pj"]["value"] or row["time_ns"]["value"]]
     for row in sorted(dear, key=lambda row: -float(row["energy_pj"]["value"])):
         measures = (row["energy_pj"]["value"] / 1e3, 100 * row["share"], row["time_ns"]["value"] / 1e3)
-        rows.append([row["name"], *(f"{one:.2f}" for one in measures), *(str(row[name]) for name in COUNTED)])
+        counts = (str(row[name]) for name in COUNTED)
+        rows.append([row["name"], *(f"{one:.2f}" for one in measures), *_place(row), *counts])
     return tabulate(rows, terminal_width())
+
+
+def _place(row: Facts) -> Iterator[str]:
+    """Yield where a layer lies and how full the phases of a row are, blank where there are none."""
+    if "matrix" in row:
+        yield row["matrix"]
+        yield str(row["tiles"] or "")
+    yield "" if row["use"] is None else f"{100 * row['use']:.2f}"
 
 
 def _csv(rows: Sequence[Facts]) -> str:

@@ -20,7 +20,8 @@ from cimc.report.markup import Markup, element, joined, table
 
 Facts = Mapping[str, Any]
 
-LAYER_COUNTERS = ("phases", "conversions", "cells", "dig_mul", "requant", "act_read", "act_write", "const_read")
+LAYER_COUNTERS = ("products", "phases", "conversions", "cells", "dig_mul", "requant")
+LAYER_BYTES = ("act_read", "act_write", "const_read")
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:"
 """The page may ask for nothing, whatever the names in it say."""
 LOSSES = ("float_accumulated_db", "float_sensitivity_db", "largest_error", "mean_error", "clips")
@@ -104,12 +105,19 @@ def _waterfall(told: Told) -> Markup | None:
 
 
 def _layers(told: Told) -> Markup:
-    rows = [
-        [row["name"], row["energy_pj"]["value"] / 1e3, 100 * row["share"], row["time_ns"]["value"] / 1e3]
-        + [row[name] for name in LAYER_COUNTERS]
-        for row in told.cost["rows"]
+    paid = [name for name, part in told.cost["components_pj"].items() if part["value"]]
+    heads = ["layer", "energy nJ", "share %", "time us", "matrix", "tiles", "use %", *(f"{name} nJ" for name in paid)]
+    rows = [_layer(row, paid) for row in told.cost["rows"]]
+    return table([*heads, *LAYER_COUNTERS, *LAYER_BYTES], rows, sortable=True)
+
+
+def _layer(row: Facts, paid: Sequence[str]) -> list[object]:
+    measures = (row["energy_pj"]["value"] / 1e3, 100 * row["share"], row["time_ns"]["value"] / 1e3)
+    components = (row["components_pj"][name] / 1e3 for name in paid)
+    return [
+        *(row["name"], *measures, row["matrix"], row["tiles"], _percent(row["use"]), *components),
+        *(row[name] for name in (*LAYER_COUNTERS, *LAYER_BYTES)),
     ]
-    return table(["layer", "energy nJ", "share %", "time us", *LAYER_COUNTERS], rows, sortable=True)
 
 
 def _energy(told: Told) -> Markup:

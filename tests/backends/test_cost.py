@@ -19,7 +19,7 @@ from cimc.backends.cost.facts import FORMAT, facts, widening
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.cost.once import once, samples_worth
 from cimc.backends.cost.rows import GROUPS, rows
-from cimc.backends.cost.waterfall import OPERATIONS, efficiency, peak, waterfall
+from cimc.backends.cost.waterfall import OPERATIONS, efficiency, peak, use, waterfall
 from cimc.backends.cost.why import terms
 from cimc.backends.interpreter import Interpreter
 from cimc.isa.errors import CimcError
@@ -301,6 +301,21 @@ def copies(new, *tiles: int, layer: tuple[str, ...] = ("layer",)) -> Program:
     program = sketch.program()
     located = tuple(layer if one.name == "mvm" else () for one in program.instructions)
     return replace(program, locations=located, meta={"target": {**TARGET.sections(), "array": TILES}})
+
+
+def test_a_layer_is_told_where_it_lies(new):
+    """Two copies of a block in tiles of their own."""
+    program = copies(new, 0, 1, layer=("a",))
+    (row,) = (one for one in facts(estimate(program), program, "layer")["rows"] if one["name"] == "a")
+    assert (row["matrix"], row["tiles"], row["use"]) == ("2 of 4x5", 2, 4 * 5 / (1024 * 128))
+    blank = next(one for one in facts(estimate(program), program, "layer")["rows"] if one["name"] != "a")
+    assert (blank["matrix"], blank["tiles"], blank["use"]) == ("", 0, None)
+    assert "matrix" not in facts(estimate(program), program, "tile")["rows"][0]
+
+
+def test_the_use_of_phases_is_what_the_waterfall_says(program):
+    found = {fall.name: fall.factor for fall in waterfall(estimate(program))}
+    assert use(TARGET, estimate(program).counters) == found["rows"] * found["converters"]
 
 
 TILES = {**TARGET.sections()["array"], "tiles": 2}

@@ -34,7 +34,8 @@ def test_every_layer_has_the_same_numbers_everywhere(told):
         assert all(line[name] == str(row[name]) for name in found["counters"])
         cells = [f'data-value="{number}"' for number in (energy / 1e3, 100 * row["share"], time / 1e3, row["phases"])]
         assert re.search(rf"<td>{row['name']}</td><td[^>]*{cells[0]}.*?{cells[1]}.*?{cells[2]}.*?{cells[3]}", page)
-        assert re.search(rf"{row['name']} +{energy / 1e3:.2f} +{100 * row['share']:.2f} +{time / 1e3:.2f} ", text)
+        measures = f"{energy / 1e3:.2f} +{100 * row['share']:.2f} +{time / 1e3:.2f} +{row['matrix']} "
+        assert re.search(rf"{row['name']} +{measures}", text)
     energies = sum(row["energy_pj"]["value"] for row in found["rows"])
     assert energies == pytest.approx(found["energy_pj"]["value"], rel=1e-15)
 
