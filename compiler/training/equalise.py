@@ -29,7 +29,6 @@ RATE = 0.02
 """Adam's, of the logarithms of scales."""
 LARGEST = 4.0
 """How far the logarithm of a scale may go: weights stay numbers that float32 knows well."""
-DAC_STEPS = 255.0
 
 TINY = 1e-30
 """Taken for a column without weights or signal."""
@@ -146,7 +145,7 @@ class Equaliser:
         """Return noise over signal: the mean over the columns of each layer on the array, summed over layers."""
         weights = self.weights(scales)
         shares = [
-            self._share(self._scaled(flows[op.label.data], op, scales), weights[op.weight.key.data])
+            self._share(self._scaled(flows[op.label.data], op, scales), weights[op.weight.key.data], self._steps(op))
             for op in self.layers
             if op.label.data in flows
         ]
@@ -165,13 +164,17 @@ class Equaliser:
         made, read = self._scale(scales, op.out), self._scale(scales, op.x)
         return Flow(flow.square * read**2, flow.largest * read, flow.variance * made**2)
 
-    def _share(self, flow: Flow, weight: Array) -> Array:
+    def _steps(self, op: nn.Layer) -> float:
+        """Return how many codes of a layer's DACs the largest input that they take is worth."""
+        return self.facts.reach[op.label.data] / float(self.facts.converters[op.label.data].scale)
+
+    def _share(self, flow: Flow, weight: Array, steps: float) -> Array:
         flat = weight.reshape(-1, *weight.shape[-2:])
         largest = jnp.abs(flat).max((0, 1)) + TINY
         known = jnp.asarray(self.table.deviation)
         deviation = jnp.interp(jnp.abs(flat) / largest * self.facts.full, jnp.arange(len(known)), known)
         devices = jnp.square(deviation / self.facts.full * largest) * flow.square[:, None]
-        rounding = jnp.square(flow.largest.max() / DAC_STEPS * flat) / 12.0
+        rounding = jnp.square(flow.largest.max() / steps * flat) / 12.0
         return jnp.asarray(((devices + rounding).sum((0, 1)) / flow.variance).mean())
 
     def _scale(self, scales: Scales, value: SSAValue) -> Array:

@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 from evaluate.graphs import GraphBuilder
-from targets.stages import SAME, WINDOW, normal, residual
-from training.networks import facts, samples
+from targets.stages import SAME, WINDOW, chip, normal, residual
+from training.networks import SMALL, facts, samples
 
 from cimc.ir import nn
 from cimc.ir.graph import Graph
+from cimc.targets import Target
 
 jax = pytest.importorskip("jax", reason="the extra `train` is not installed")
 
@@ -36,9 +37,9 @@ def separable() -> Graph:
     return b.graph()
 
 
-def equaliser(graph: Graph) -> tuple[Equaliser, dict[str, np.ndarray]]:
+def equaliser(graph: Graph, target: Target = SMALL) -> tuple[Equaliser, dict[str, np.ndarray]]:
     data, network = samples(32, 6, 6, 3), Network(graph)
-    return Equaliser(network, facts(graph, data), TABLE), data
+    return Equaliser(network, facts(graph, data, target), TABLE), data
 
 
 def outputs(network: Network, weights: dict[str, np.ndarray], data: dict[str, np.ndarray]) -> np.ndarray:
@@ -57,6 +58,12 @@ def test_the_function_stays_and_noise_falls() -> None:
     moved = Network(network.with_weights(weights))
     before, after = (float(one.noise(one.flows(data), {})) for one in (made, Equaliser(moved, made.facts, TABLE)))
     assert after < 0.95 * before
+
+
+def test_what_dacs_round_away_follows_from_their_bits() -> None:
+    fine, coarse = (equaliser(separable(), chip(array__tiles=30, dac__bits=bits)) for bits in (8, 4))
+    before, after = (float(made.noise(made.flows(data), {})) for made, data in (fine, coarse))
+    assert after > 1.2 * before
 
 
 def test_layers_that_take_no_scales_stay_as_they_are() -> None:
