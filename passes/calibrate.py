@@ -44,6 +44,7 @@ class Calibrate:
 
     `method` is minmax, percentile, mse or entropy (passes/histogram.py). With `room`, codes of more bits than the DAC
     has reach so many times as far as the largest |x| of the data: their last bit is worth less than what clips.
+    `reach` multiplies what is found for the values that it names.
     """
 
     name: ClassVar[str] = "calibrate"
@@ -54,6 +55,7 @@ class Calibrate:
     inputs: str = "auto"
     room: float = 0.0
     target: Target | None = field(default=None, repr=False)
+    reach: Mapping[str, float] = field(default_factory=dict, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
         if self.method not in RULES:
@@ -130,6 +132,7 @@ class Calibrate:
         found |= {op.label.data: _hidden(found[op.label.data]) for op in computed if op.can_hide}
         inputs = [op for op in computed if isinstance(op, InputOp)]
         found |= {op.label.data: self._range_of_input(op) for op in inputs}
+        found |= {label: _scaled(found[label], factor) for label, factor in self.reach.items()}
         return found, {op.label.data: self._wide(op, bounds[op.label.data]) for op in computed if self._has_room(op)}
 
     def _has_room(self, op: Canonical) -> bool:
@@ -213,6 +216,10 @@ def _magnitudes(array: NDArray[Any]) -> NDArray[Any]:
 def _bins(magnitudes: NDArray[np.float32], largest: float) -> NDArray[np.int64]:
     """Return the bin of each |x| in a histogram up to `largest`."""
     return np.asarray(np.minimum((magnitudes * np.float32(BINS / largest)).astype(np.int64), BINS - 1))
+
+
+def _scaled(bounds: tuple[float, float], factor: float) -> tuple[float, float]:
+    return rounded(bounds[0] * factor), rounded(bounds[1] * factor)
 
 
 def _last_bin(magnitude: np.float32, largest: float) -> float:

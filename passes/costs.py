@@ -68,12 +68,13 @@ def array_cost(
     return Cost((longest or vectors) * slowest * phase, vectors * phases.total() * energy)
 
 
-def layer_cost(target: Target, op: MvmOp, copies: int | None = None) -> Cost:
-    """Return the cost of a placed layer on the crossbar, with the copies it has or with as many as said."""
+def layer_cost(target: Target, op: MvmOp, copies: int | None = None, bits: int | None = None) -> Cost:
+    """Return the cost of a placed layer on the crossbar, with its copies and bits of codes or as many as said."""
     tiles, blocks = int_values(op.blocks)[::3], list(blocks_of(op))
     runs = runs_of(op)
     longest = longest_part(op, copies or op.copies) * runs
-    return array_cost(target, zip(tiles, blocks, strict=False), vectors_of(op) * runs, longest, code_of(op.x).bits.data)
+    width = bits or code_of(op.x).bits.data
+    return array_cost(target, zip(tiles, blocks, strict=False), vectors_of(op) * runs, longest, width)
 
 
 def lines_of(op: MvmOp) -> int:

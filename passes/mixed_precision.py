@@ -24,8 +24,10 @@ from cimc.targets import Target
 
 FULL = 8
 """Bits of weights, and as a layer's bits are told of inputs too, that nothing has lowered or raised."""
-LADDER = (6, 4)
-"""Bits that are tried, in order: each rung adds 12 dB of rounding noise; targets have converters of 6 and 4 bits."""
+LADDER = (6, 4, 3, 2)
+"""Bits that are tried, in order: two of them add 12 dB of rounding noise; targets have converters of 6 and 4 bits."""
+LEAST = 4
+"""Bits below which nothing is lowered unless that is asked for."""
 SAMPLES = 64
 """Samples that outputs are compared on: every rung of every knob takes one run over them."""
 LEAST_NOISE = 1e-12
@@ -57,11 +59,11 @@ class Rung:
 
 @dataclass(frozen=True)
 class MixedPrecision:
-    """Lower inputs and weights of the crossbar's layers to 6 and 4 bits while the outputs stay within `budget`.
+    """Lower inputs and weights of the crossbar's layers to 6, 4 ... `least` bits while outputs stay within `budget`.
 
     `budget` is the loss, in dB, of the outputs' signal-to-noise ratio against the float model, on the first 64 samples
     of the calibration data, compared with 8 bits everywhere; 0 changes nothing. The ADC is not part of it. `lower` is
-    both, weights or activations. Stored `ranges` win over data.
+    both, weights or activations. Stored `ranges` win over `layer_bits`, which name layers, and these over data.
     """
 
     name: ClassVar[str] = "mixed-precision"
@@ -70,15 +72,16 @@ class MixedPrecision:
     ranges: Ranges | None = field(default=None, repr=False)
     budget: float = 0.0
     lower: str = "both"
+    least: int = LEAST
+    layer_bits: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
         if self.lower not in ("both", "weights", "activations"):
             hint = "it lowers both, weights or activations"
             raise fail("CIM0305", f"mixed-precision cannot lower {self.lower!r}", hint=hint)
-        if self.ranges is not None:
-            choice = _stored(graph, self.ranges.bits)
-        else:
-            choice = self._found(graph) if self.budget > 0.0 else {}
+        choice = _stored(graph, self.layer_bits if self.ranges is None else self.ranges.bits)
+        if not choice and self.ranges is None and self.budget > 0.0:
+            choice = self._found(graph)
         if choice:
             _apply(graph, choice)
             _mark(graph, choice)
@@ -88,7 +91,7 @@ class MixedPrecision:
         kept = set(graph.weights.keys())
         meter = _Meter(graph, {name: array[:SAMPLES] for name, array in self.data.items()})
         allowed = meter.noise({}) * 10.0 ** (self.budget / 10.0)
-        steps = _chosen(_costs(meter, self._knobs(graph)), allowed - meter.noise({}))
+        steps = _chosen(_costs(meter, self._knobs(graph), self.least), allowed - meter.noise({}))
         while steps and meter.noise(_choice(steps)) > allowed:
             steps.remove(_dearest(steps))
         graph.weights.keep(kept)
@@ -138,11 +141,11 @@ class _Meter:
         return sum(float(np.square(found[name] - wanted[name]).mean()) / self._signal[name] for name in wanted)
 
 
-def _costs(meter: _Meter, knobs: Mapping[Knob, int]) -> dict[Knob, list[Rung]]:
-    """Return the steps of every knob, in order, each with the noise that it adds to the step before."""
+def _costs(meter: _Meter, knobs: Mapping[Knob, int], least: int) -> dict[Knob, list[Rung]]:
+    """Return the steps of every knob down to `least` bits, in order, each with the noise it adds to the one before."""
     found = {}
     for knob, full in sorted(knobs.items()):
-        rungs = [bits for bits in LADDER if bits < full]
+        rungs = [bits for bits in LADDER if least <= bits < full]
         noise = [0.0, *np.maximum.accumulate([meter.added({knob: bits}) for bits in rungs])] if rungs else [0.0]
         found[knob] = [Rung(knob, bits, float(b - a)) for bits, a, b in zip(rungs, noise, noise[1:], strict=False)]
     return found

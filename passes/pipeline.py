@@ -49,13 +49,15 @@ class Pass(Protocol):
 class Setting:
     """What a pipeline is built for: the chip, the calibration data, and stored ranges if there are any.
 
-    `raised`: label of a layer -> bits of its input and of its weights, where they are more than the DAC's.
+    `layer_bits`: label of a layer -> bits of its input and of its weights, where they were raised or lowered.
+    `reach`: label of a value -> the factor by which its range differs from what calibration finds.
     """
 
     target: Target
     data: Batch = field(default_factory=dict, repr=False)
     ranges: Ranges | None = None
-    raised: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    layer_bits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    reach: Mapping[str, float] = field(default_factory=dict)
 
 
 class Keeps(Enum):
@@ -170,7 +172,7 @@ STAGES: Mapping[str, str] = {
 }
 """Stage -> the pass of the default pipeline after which it is reached."""
 
-SETTING_FIELDS = ("target", "data", "ranges", "raised")
+SETTING_FIELDS = tuple(one.name for one in fields(Setting))
 """Fields of passes that come from the setting, never from text."""
 
 

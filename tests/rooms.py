@@ -84,13 +84,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bringup": CHIP | {"backends.plan", "backends.interpreter", "backends.reference"},
     "driving": GROUND | BACKENDS - {"backends.reference"},
     "training": GROUND | BACKENDS - {"backends.reference"} | {"driving"},
+    "tuning": GROUND | BACKENDS - {"backends.reference"} | {"driving"},
     "proof": GROUND | BACKENDS | {"driving"},
     "provenance": GROUND | BACKENDS | {"driving", "proof"},
     "report": GROUND | BACKENDS - {"backends.reference"} | {"driving"},
     "sweep": GROUND | BACKENDS | {"cimc", "driving"},
     "command_line": GROUND
     | BACKENDS
-    | {"cimc", "bringup", "driving", "proof", "provenance", "report", "sweep", "training"},
+    | {"cimc", "bringup", "driving", "proof", "provenance", "report", "sweep", "training", "tuning"},
     "__main__": {"command_line"},
 }
 """Which rooms a room may import; every room may import itself. A loose file of compiler/ or backends/ is a room."""

@@ -29,6 +29,12 @@ COMMANDS = (
         "model_options.add_train",
         "training.train_command",
     ),
+    Command(
+        "tune",
+        "choose a model's ranges, or bits within a budget, by what noisy chips make of calibration data",
+        "model_options.add_tune",
+        "tuning.tune_command",
+    ),
     Command("run", "run a program on inputs", "running_options.add_run", "running.run_command"),
     Command(
         "verify",

@@ -7,8 +7,8 @@ from typing import Any
 
 from cimc.command_line.bound_options import add_bound_options
 from cimc.command_line.feeding_options import add_feeding_options
-from cimc.command_line.noise_options import add_aim_options, add_training_noise_options
-from cimc.command_line.numbers import count, percent
+from cimc.command_line.noise_options import add_aim_options, add_training_noise_options, add_tuning_noise_options
+from cimc.command_line.numbers import count, percent, whole
 from cimc.command_line.shared_options import add_json, add_model_root, add_target
 
 
@@ -162,6 +162,47 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", action="store_true", help="go on with the run that was stopped")
     add_training_noise_options(parser)
     add_feeding_options(parser, codes=False)
+
+
+def add_tune(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL.onnx", help="the trained model")
+    parser.add_argument(
+        "--calib", required=True, metavar="D.npz", help="inputs, without labels: most give ranges, the rest judges"
+    )
+    add_target(parser)
+    _tiles(parser)
+    add_model_root(parser)
+    parser.add_argument("-o", "--output", required=True, metavar="R.json", help="what was chosen, for --ranges")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PASS{OPTION=VALUE}", help="options that are not to be chosen"
+    )
+    parser.add_argument(
+        "--within",
+        type=_share,
+        metavar="UNIT=SHARE",
+        help="choose bits in place of ranges: the array takes this share of its ns or nJ, the weights of their bytes",
+    )
+    parser.add_argument(
+        "--by", choices=("greedy", "tpe", "exhaustive"), default="greedy", help="how bits are looked for (greedy)"
+    )
+    parser.add_argument(
+        "--trials", type=count, default=30, metavar="N", help="choices that optuna asks for (default 30)"
+    )
+    parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of the search and of what is kept back")
+    add_tuning_noise_options(parser)
+    add_feeding_options(parser, codes=False)
+
+
+def _share(text: str) -> tuple[str, float]:
+    """Return a unit of costs and the share that is granted, above 0 and at most 1."""
+    unit, _, number = text.partition("=")
+    try:
+        share = float(number)
+    except ValueError:
+        share = math.nan
+    if unit not in ("ns", "nJ", "bytes") or not 0.0 < share <= 1.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not ns, nJ or bytes, =, and a share above 0 and at most 1")
+    return unit, share
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:

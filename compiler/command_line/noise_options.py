@@ -31,6 +31,21 @@ def add_aim_options(parser: argparse.ArgumentParser) -> None:
     group.set_defaults(seed=None, sources=None, sample_offset=None, chip=None)
 
 
+def add_tuning_noise_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say on what chips choices are judged."""
+    group = parser.add_argument_group("noise")
+    group.add_argument(
+        "--noise", metavar="PROFILE[,KEY=VALUE...]", help=f"judge on chips with this noise ({PROFILES}; default: none)"
+    )
+    group.add_argument("--time", metavar="T", help="time since the first read: 1h, 1d, 30d (default 0s)")
+    group.add_argument("--sources", metavar="A,B,...", help=f"what is noisy (default: {', '.join(DEFAULTS)})")
+    group.add_argument("--chips", type=chips(1), default=4, metavar="M", help="chips that judge (default 4)")
+    group.add_argument(
+        "--compensation", choices=("column", "refit"), default="column", help="drift factors, or a refit"
+    )
+    group.set_defaults(sample_offset=None, chip=None)
+
+
 def add_training_noise_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that say on what chips a network is trained."""
     group = parser.add_argument_group("noise")

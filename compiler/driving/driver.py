@@ -57,7 +57,7 @@ class Request:
     `stated` is what the model file leaves open. `start` is the stage of IR text that is compiled
     (passes.pipeline.STAGES), None for a model; the pipeline is then what runs behind it. `preprocessing` is what is
     stated of each input, as in a Feeding; the ports of the program keep it, and `data` is given it with every input.
-    `raised` are the bits of layers' inputs and weights that are more than the DAC's.
+    `layer_bits` and `reach` are chosen beside the pipeline: passes.pipeline.Setting.
     """
 
     target: Target
@@ -68,7 +68,8 @@ class Request:
     stated: Specialisation = AS_THE_FILE
     start: str | None = None
     preprocessing: Mapping[str, Values] = field(default_factory=dict)
-    raised: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    layer_bits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    reach: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -226,7 +227,9 @@ def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:
     ranges = Ranges(inputs=_seen(request, graph, data))
     if data and request.data is not None:
         data = without_outliers(graph, data, keeps_all=KEEPS_ALL in request.pipeline)
-    for one in parse_pipeline(request.pipeline, Setting(request.target, data, request.ranges, request.raised)):
+    for one in parse_pipeline(
+        request.pipeline, Setting(request.target, data, request.ranges, request.layer_bits, request.reach)
+    ):
         started = time.perf_counter()
         graph = _guarded(one, graph) if own_order else one(graph)
         drop_weights(graph)

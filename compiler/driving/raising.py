@@ -82,7 +82,7 @@ class Choice:
         pipeline = request.pipeline
         for step in self.every:
             pipeline = step.on(pipeline)
-        return replace(request, pipeline=pipeline, raised=bits_of(self.slices))
+        return replace(request, pipeline=pipeline, layer_bits=bits_of(self.slices))
 
     def lines(self) -> list[str]:
         """Return what is raised, in words."""
@@ -263,14 +263,14 @@ class _Trials:
         target, compilation = self.given.target, compile_model(self.path, after.choice.on(self.given))
         costs = costs_before = _costs(compilation, target)
         if after is not before:
-            with _quiet():
+            with quiet():
                 costs_before = _costs(compile_model(self.path, replace(self.given, observer=None)), target)
         return Raised(compilation, before, after, costs_before, costs, refused)
 
     def _behind(self, name: str, choice: Choice) -> Graph:
         request = choice.on(replace(self.given, observer=None))
         rest = behind_pass(up_to_pass(request.pipeline, name), CALIBRATE)
-        with _quiet():
+        with quiet():
             return run_pipeline(self._calibrated(request).copy(), replace(request, pipeline=rest))
 
     def _calibrated(self, request: Request) -> Graph:
@@ -281,7 +281,7 @@ class _Trials:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Leave warnings to the program that is kept."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", CimcWarning)

@@ -1,0 +1,205 @@
+"""Bits that are chosen: what layers read, or their weights, in fewer bits, until a share of the cost is met.
+
+What a choice costs follows from the target's prices and adds up over what is lowered; what it loses is measured, on the
+ADCs as they then are and on chips.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+from math import prod
+from typing import Any
+
+from cimc.diagnostics import fail
+from cimc.ir.graph import Graph
+from cimc.ir.nn import Layer
+from cimc.ir.types import code_of
+from cimc.ir.xbar import MvmOp
+from cimc.passes.costs import Cost, layer_cost
+from cimc.passes.mixed_precision import FULL, LADDER, Knob
+from cimc.passes.shared_codes import same_codes
+from cimc.targets import Target
+from cimc.tuning.judging import Choice, Judge
+from cimc.tuning.study import begun
+
+UNITS: Mapping[str, Callable[[Cost], float]] = {"ns": lambda cost: cost.time_ns, "nJ": lambda cost: cost.energy_nj}
+"""What the array takes for a sample, which the bits of inputs decide; `bytes` are those of the weights."""
+BYTES = "bytes"
+MOST = 5000
+"""Choices that an exhaustive search goes through at most."""
+ASKED = 50
+"""How often a study is asked for each choice that is compiled: those that cost too much are told so for nothing."""
+
+Levels = Mapping[Knob, int]
+"""Bits of everything that can be lowered."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """What can be lowered: the cost of each knob at each of its bits, the layers it is for, and the cost of the rest.
+
+    `limit` is the share of the cost at full bits that is granted.
+    """
+
+    unit: str
+    prices: Mapping[Knob, Mapping[int, float]]
+    layers: Mapping[Knob, Sequence[str]]
+    rest: float
+    limit: float
+
+    @property
+    def full(self) -> Levels:
+        return {knob: max(prices) for knob, prices in self.prices.items()}
+
+    @property
+    def lowest(self) -> Levels:
+        return {knob: min(prices) for knob, prices in self.prices.items()}
+
+    def share(self, levels: Levels) -> float:
+        """Return what levels cost, as a share of the cost at full bits."""
+        return self._cost(levels) / (self._cost(self.full) or 1.0)
+
+    def fits(self, levels: Levels) -> bool:
+        return self.share(levels) <= self.limit
+
+    def choice(self, levels: Levels) -> Choice:
+        """Return levels as the bits of layers, those at full bits left out."""
+        found: dict[str, tuple[int, int]] = {}
+        for knob, bits in levels.items():
+            if bits < max(self.prices[knob]):
+                pair = (FULL, bits) if knob.weights else (bits, FULL)
+                found |= dict.fromkeys(self.layers[knob], pair)
+        return Choice(bits=found)
+
+    def _cost(self, levels: Levels) -> float:
+        return self.rest + sum(self.prices[knob][bits] for knob, bits in levels.items())
+
+
+@dataclass
+class Measured:
+    """Levels that were tried, and the noise of each: nothing is compiled twice."""
+
+    judge: Judge
+    scale: Scale
+    powers: dict[tuple[int, ...], float] = field(default_factory=dict)
+
+    def power(self, levels: Levels) -> float:
+        key = tuple(levels[knob] for knob in self.scale.prices)
+        if key not in self.powers:
+            self.powers[key] = self.judge.power(self.scale.choice(levels))
+        return self.powers[key]
+
+
+def scale_of(judge: Judge, unit: str, limit: float) -> Scale:
+    """Return what can be lowered within a share of the cost. Raises CimcError CIM0003 where no bits meet it."""
+    compiled = judge.compiled(Choice()).graph
+    products = {op.label.data: op for op in compiled.operations if isinstance(op, MvmOp)}
+    layers = _weights(judge.graph) if unit == BYTES else _inputs(judge.graph)
+    target = judge.request.target
+    prices = {knob: _prices(target, unit, [products[one] for one in labels]) for knob, labels in layers.items()}
+    counted = {label for labels in layers.values() for label in labels}
+    rest = sum(_cost(target, unit, op, None) for label, op in products.items() if label not in counted)
+    scale = Scale(unit, prices, layers, rest, limit)
+    if not scale.fits(scale.lowest):
+        least = f"{100 * scale.share(scale.lowest):.1f} % of the {unit} that all bits take"
+        raise fail(
+            "CIM0003", f"the fewest bits still take {least}", hint=f"ask for that much, or more: --within {unit}="
+        )
+    return scale
+
+
+def greedy(found: Measured) -> Levels:
+    """Return levels that fit: what is lowered next adds the least noise, measured alone, for what it saves."""
+    scale, levels = found.scale, dict(found.scale.full)
+    while not scale.fits(levels):
+        knob = min((one for one in levels if _next(scale, levels, one)), key=lambda one: _worth(found, levels, one))
+        levels[knob] = _next(scale, levels, knob)
+    return levels
+
+
+def by_study(found: Measured, trials: int, seed: int, told: Callable[[int], None] = lambda done: None) -> Levels:
+    """Return the best of so many levels that a study of optuna asks for; it begins with the lowest."""
+    scale, study = found.scale, begun(seed)
+    study.enqueue_trial({_name(knob): bits for knob, bits in scale.lowest.items()})
+    best = scale.lowest
+    for _ in range(ASKED * trials):
+        trial = study.ask()
+        levels = _suggested(trial, scale)
+        study.tell(trial, found.power(levels) if scale.fits(levels) else _refusal(scale, levels))
+        if scale.fits(levels) and found.power(levels) < found.power(best):
+            best = levels
+        told(len(found.powers))
+        if len(found.powers) >= trials:
+            break
+    return best
+
+
+def exhaustive(found: Measured, told: Callable[[int], None] = lambda done: None) -> Levels:
+    """Return the best of all levels that fit. Raises CimcError CIM0003 where they are too many."""
+    scale = found.scale
+    count = prod(len(prices) for prices in scale.prices.values())
+    if count > MOST:
+        raise fail("CIM0003", f"{count} choices are too many to try all of them, {MOST} is the most", hint="--by tpe")
+    every = (dict(zip(scale.prices, bits, strict=True)) for bits in product(*scale.prices.values()))
+    best = scale.lowest
+    for number, levels in enumerate(one for one in every if scale.fits(one)):
+        best = min(best, levels, key=found.power)
+        told(number + 1)
+    return best
+
+
+def _inputs(graph: Graph) -> dict[Knob, list[str]]:
+    """Return the values that layers read and the layers that read each, those left out whose codes are tied."""
+    found: dict[Knob, list[str]] = {}
+    for layer in _layers(graph):
+        for root in same_codes(layer)[:1]:
+            found.setdefault(Knob(root.label.data, False), []).append(layer.label.data)
+    return found
+
+
+def _weights(graph: Graph) -> dict[Knob, list[str]]:
+    return {Knob(layer.label.data, True): [layer.label.data] for layer in _layers(graph)}
+
+
+def _layers(graph: Graph) -> list[Layer]:
+    return [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
+
+
+def _prices(target: Target, unit: str, products: Sequence[MvmOp]) -> dict[int, float]:
+    """Return the cost of layers at full bits and at each of the fewer ones that cost less than the one before."""
+    full = FULL if unit == BYTES else min(code_of(op.x).bits.data for op in products)
+    found: dict[int, float] = {}
+    for bits in (full, *(rung for rung in LADDER if rung < full)):
+        cost = sum(_cost(target, unit, op, bits) for op in products)
+        if cost < min(found.values(), default=float("inf")):
+            found[bits] = cost
+    return found
+
+
+def _cost(target: Target, unit: str, op: MvmOp, bits: int | None) -> float:
+    return prod(op.matrix) * (bits or FULL) / 8 if unit == BYTES else UNITS[unit](layer_cost(target, op, bits=bits))
+
+
+def _next(scale: Scale, levels: Levels, knob: Knob) -> int:
+    """Return the next fewer bits of a knob, 0 where there are none."""
+    return max((bits for bits in scale.prices[knob] if bits < levels[knob]), default=0)
+
+
+def _worth(found: Measured, levels: Levels, knob: Knob) -> float:
+    """Return the noise that a knob's next step adds, measured with all else at full bits, for what it saves."""
+    full, prices, fewer = found.scale.full, found.scale.prices[knob], _next(found.scale, levels, knob)
+    before, after = (found.power({**full, knob: bits}) for bits in (levels[knob], fewer))
+    return (after - before) / (prices[levels[knob]] - prices[fewer])
+
+
+def _suggested(trial: Any, scale: Scale) -> Levels:
+    return {knob: trial.suggest_categorical(_name(knob), list(prices)) for knob, prices in scale.prices.items()}
+
+
+def _refusal(scale: Scale, levels: Levels) -> float:
+    """Return what a study is told of levels that cost too much: worse than any noise, and the more the worse."""
+    return 1e6 * scale.share(levels) / scale.limit
+
+
+def _name(knob: Knob) -> str:
+    return knob.label
