@@ -31,7 +31,7 @@ COMMANDS = (
     ),
     Command(
         "tune",
-        "choose a model's ranges, or bits within a budget, by what noisy chips make of calibration data",
+        "choose ranges, or bits within a budget, by calibration",
         "model_options.add_tune",
         "tuning.tune_command",
     ),

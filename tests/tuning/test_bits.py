@@ -1,0 +1,75 @@
+"""Bits that are searched for: what they cost, that they fit, and that searches find what there is."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from targets.stages import chip, perceptron
+from tuning.networks import DATA, judge
+
+from cimc.driving.driver import Request
+from cimc.isa.errors import CimcError
+from cimc.passes.mixed_precision import Knob
+from cimc.passes.pipeline import DEFAULT, behind_stage
+from cimc.tuning.bits import Measured, by_study, exhaustive, greedy, scale_of
+from cimc.tuning.judging import Choice, Judge
+
+
+@dataclass(frozen=True)
+class Remembering(Judge):
+    """A judge that is asked the same again and again."""
+
+    known: dict[Any, float] = field(default_factory=dict)
+
+    def power(self, choice: Choice) -> float:
+        key = tuple(sorted(choice.bits.items()))
+        if key not in self.known:
+            self.known[key] = super().power(choice)
+        return self.known[key]
+
+
+def deep() -> Remembering:
+    """Return the judge of four layers, without noise."""
+    request = Request(chip(), behind_stage(DEFAULT, "graph"), start="graph")
+    given, held = {"x": DATA["x"][:40]}, {"x": DATA["x"][40:]}
+    return Remembering(perceptron(12, 16, 9, 7, 5), request, given, held, None)
+
+
+def test_the_array_takes_the_time_of_its_codes() -> None:
+    scale = scale_of(judge(), "ns", 1.0)
+    assert [dict(prices) for prices in scale.prices.values()] == [{8: 130.0, 6: 34.0, 4: 10.0}] * 3
+    assert scale.share(scale.lowest) == pytest.approx(10.0 / 130.0)
+
+
+def test_weights_take_bytes_down_to_two_bits() -> None:
+    scale = scale_of(judge(), "bytes", 1.0)
+    assert scale.prices[Knob("d0", True)] == {8: 192.0, 6: 144.0, 4: 96.0, 3: 72.0, 2: 48.0}
+    levels = {**scale.full, Knob("d1", True): 2}
+    assert scale.choice(levels).bits == {"d1": (8, 2)}
+    assert judge().compiled(scale.choice(levels)).ranges.bits == {"d1": (8, 2)}
+
+
+@pytest.mark.parametrize("unit", ["ns", "bytes"])
+def test_greedy_fits_and_loses_less_than_the_fewest_bits(unit: str) -> None:
+    found = Measured(judge(noise=None), scale_of(judge(noise=None), unit, 0.5))
+    levels = greedy(found)
+    assert found.scale.fits(levels)
+    assert found.power(found.scale.full) < found.power(levels) < found.power(found.scale.lowest)
+
+
+@pytest.mark.nightly
+def test_a_study_finds_the_best_of_all_in_nine_of_ten_seeds() -> None:
+    """Four layers with three choices each: of 81, those that fit half of the array's time."""
+    asked = deep()
+    scale = scale_of(asked, "ns", 0.5)
+    every = Measured(asked, scale)
+    best = every.power(exhaustive(every))
+    found = [Measured(asked, scale) for _ in range(10)]
+    reached = [one.power(by_study(one, 40, seed)) for seed, one in enumerate(found)]
+    assert sum(power <= 1.001 * best for power in reached) >= 9
+    assert every.power(greedy(every)) >= best
+
+
+def test_what_no_bits_can_meet_is_refused() -> None:
+    with pytest.raises(CimcError, match=r"7\.7 % of the ns"):
+        scale_of(judge(), "ns", 0.05)

@@ -1,0 +1,64 @@
+"""Ranges that are searched for: nothing gets worse, and what is written makes the program that was judged."""
+
+from dataclasses import replace
+
+import pytest
+from tuning.networks import DATA, judge
+
+from cimc.driving.driver import compile_graph
+from cimc.isa.binary import program_digest
+from cimc.passes.ranges import Ranges
+from cimc.tuning.judging import Choice
+from cimc.tuning.ranges import options_text, searched, steps_of, values_read
+
+pytest.importorskip("optuna", reason="the extra `search` is not installed")
+
+
+def test_each_step_is_at_least_as_good_as_the_one_before() -> None:
+    told: list[int] = []
+    made = judge(chips=1)
+    found = searched(made, 3, 0, told.append)
+    first, *others = [power for _, _, power in found.steps]
+    assert others == sorted(others, reverse=True)
+    assert others[0] <= first
+    assert told == list(range(1, steps_of(made, 3) + 1))
+    assert searched(made, 3, 0).steps == found.steps, "a seed gives the same choice"
+
+
+def test_the_search_begins_with_what_the_compiler_does_by_itself() -> None:
+    assert options_text(searched(judge(noise=None), 1, 0).steps[0][1]) == ["calibrate{percentile=99.9900}"]
+
+
+def test_the_values_that_layers_read_have_ranges_of_their_own() -> None:
+    assert values_read(judge().graph) == ["x", "d0", "d1"]
+
+
+def test_factors_of_one_change_nothing_and_others_do() -> None:
+    one, two, three = (judge().compiled(choice) for choice in (Choice(), at(1.0), at(0.84)))
+    assert program_digest(two.emission.program) == program_digest(one.emission.program)
+    assert three.ranges.activations["d0"][1] == pytest.approx(0.84 * one.ranges.activations["d0"][1], rel=1e-3)
+
+
+def at(factor: float) -> Choice:
+    return Choice(reach={"d0": factor})
+
+
+def test_the_ranges_make_the_program_that_was_judged() -> None:
+    made = judge()
+    compiled = made.compiled(Choice({"column-ranges": {"deviations": "2.50"}}, {"d0": 0.84}))
+    stored = Ranges.from_json(compiled.ranges.to_json())
+    again = compile_graph(made.graph.copy(), replace(made.request, ranges=stored, data=None))
+    for name in ("instructions", "constants", "conductances"):
+        assert getattr(again.emission.program, name) == getattr(compiled.emission.program, name)
+
+
+def test_options_that_the_user_gave_stand() -> None:
+    given = replace(judge().request, pipeline="calibrate{percentile=99.5},column-ranges{device_sigma=7.0}")
+    chosen = Choice({"calibrate": {"percentile": "99.9"}, "column-ranges": {"deviations": "3.00"}}).on(given)
+    assert chosen.pipeline == "calibrate{percentile=99.5},column-ranges{device_sigma=7.0 deviations=3.00}"
+
+
+def test_chips_and_data_that_judge_are_not_those_that_give_ranges() -> None:
+    made = judge()
+    assert made.power(Choice()) == made.power(Choice())
+    assert made.exact["out"].shape[0] == len(DATA["x"]) - len(made.given["x"])
