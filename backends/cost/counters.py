@@ -29,6 +29,8 @@ class Counters:
     """rows x columns for each product: cells that a product passes"""
     macs: int = 0
     """multiply-accumulates of the network: cells, those left out that a block of diagonals never programs"""
+    conductance: int = 0
+    """sum of G+ + G- over the cells of each product, in 2^-fraction_bits levels: what charge is for inputs of code 1"""
     row_slots: int = 0
     """rows that could be driven: rows x phases for each product"""
     act_read: int = 0
@@ -90,7 +92,7 @@ NOTHING = Counters()
 DATA = ("row_on", "pulse", "charge", "adc_mag")
 """Counters that data decide: known only of a run that was counted."""
 ONCE = ("programmed", "rows_programmed", "cal_products")
-ARRAY = ("products", "phases", "conversions", "serial_phases", "cells", "macs", "row_slots", *DATA)
+ARRAY = ("products", "phases", "conversions", "serial_phases", "cells", "macs", "conductance", "row_slots", *DATA)
 """Counters of what arrays do."""
 
 

@@ -1,11 +1,12 @@
 """Counts what a program does, instruction by instruction, without running it: loops are multiplied, not unrolled."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from math import ceil, prod
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cimc.backends.cost.counters import NOTHING, Counters, Work, total
 from cimc.backends.cost.overlap import blocks_read, timed
@@ -45,7 +46,7 @@ class _Counting:
         self.machine = machine(program.meta)
         self.streams: dict[int, StreamState] = {}
         self.blocks: dict[int, Region] = {}
-        self.used: dict[int, int] = {}
+        self.held: dict[int, Held] = {}
         self.conductances = program.conductances
         self.counts = [NOTHING] * len(program.instructions)
         self.tiles: list[dict[int, Counters]] = [{} for _ in program.instructions]
@@ -93,7 +94,7 @@ class _Counting:
         for number in blocks_read(i):
             cells, source = self.block(number), self.stream(i["in"])
             reads = len(self.machine.phases(source))
-            products = _products(self.machine, cells, self.used[number], reads).times(source.vectors)
+            products = _products(self.machine, cells, self.held[number], reads).times(source.vectors)
             done[cells.tile] = done.get(cells.tile, Counters()) + products
         return done
 
@@ -107,7 +108,7 @@ class _Counting:
             case "advance":
                 self.streams[i["stream"]] = advanced(self.stream(i["stream"]), i)
             case "program":
-                self.blocks[i["block"]], self.used[i["block"]] = region(i), _used(i, self.conductances)
+                self.blocks[i["block"]], self.held[i["block"]] = region(i), held(i, self.conductances, self.machine)
 
     def stream(self, number: int) -> StreamState:
         return checks.defined(self.streams, number)
@@ -195,16 +196,37 @@ def phases_of(target: Machine, cols: int) -> int:
     return ceil(cols / converters(target.columns, target.multiplexing))
 
 
-def _used(i: Instruction, conductances: bytes) -> int:
-    """Return the cells of a block that hold weights: of one of diagonals, those that are programmed at all."""
+@dataclass(frozen=True)
+class Held:
+    """What the cells of a block hold, without noise."""
+
+    used: int
+    """Cells that hold weights: of a block of diagonals, those that are programmed at all."""
+    rows: NDArray[np.int64]
+    """G+ + G- of each row: targets, and what devices conduct that are never programmed."""
+
+
+def held(i: Instruction, conductances: bytes, machine: Machine) -> Held:
+    """Return what a `program` instruction leaves in its block."""
     start, size = i["data"], 2 * i["rows"] * i["cols"]
     checks.inside(start, start + size, len(conductances), "the conductance section")
-    held = targets(conductances, i)
-    return held.size if i.choice("zeros") == "program" else int(np.count_nonzero(held))
+    cells = targets(conductances, i)
+    rows = np.abs(cells.astype(np.int32)).sum(axis=1, dtype=np.int64)
+    if i.choice("zeros") == "program":
+        return Held(cells.size, rows)
+    used = np.count_nonzero(cells, axis=1)
+    return Held(int(used.sum()), rows + machine.unprogrammed * (2 * cells.shape[1] - used))
 
 
-def _products(target: Machine, block: Region, used: int, reads: int) -> Counters:
-    """Return what the array does for one vector, in so many read phases, through a block with so many cells in use."""
-    phases, cells = reads * phases_of(target, block.cols), block.rows * block.cols
-    slots, conversions = block.rows * phases, reads * block.cols
-    return Counters(products=1, phases=phases, conversions=conversions, cells=cells, macs=used, row_slots=slots)
+def _products(target: Machine, block: Region, held: Held, reads: int) -> Counters:
+    """Return what the array does for one vector, in so many read phases, through a block that holds these cells."""
+    phases = reads * phases_of(target, block.cols)
+    return Counters(
+        products=1,
+        phases=phases,
+        conversions=reads * block.cols,
+        cells=block.rows * block.cols,
+        macs=held.used,
+        conductance=int(held.rows.sum()),
+        row_slots=block.rows * phases,
+    )

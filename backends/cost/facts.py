@@ -97,13 +97,14 @@ def shown(counters: Counters, estimate: Estimate) -> dict[str, int | float]:
 
 
 def driven(estimate: Estimate, counted: Counters) -> dict[str, float]:
-    """Return what data made of the arrays by the most that there could be: rows driven, pulse time; or nothing."""
+    """Return what data made of the arrays by the most that there could be, or nothing."""
     if not estimate.pricing.counted or not counted.row_slots:
         return {}
-    full = counted.row_slots * estimate.target.dac_range.high
+    longest = estimate.target.dac_range.high
     return {
         "rows driven": float(counted.row_on / Fraction(counted.row_slots)),
-        "pulses": float(counted.pulse / Fraction(full)),
+        "pulses": float(counted.pulse / Fraction(counted.row_slots * longest)),
+        "charge": float(counted.charge / Fraction(max(counted.conductance, 1) * longest)),
     }
 
 

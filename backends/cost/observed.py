@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.cost.counters import NOTHING, Counters
-from cimc.backends.cost.counting import phases_of
+from cimc.backends.cost.counting import held, phases_of
 from cimc.backends.cost.overlap import READING
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.observer import BlockSums, Observer
-from cimc.isa.conductances import targets
-from cimc.isa.program import Instruction, Program
+from cimc.isa.program import Program
 from cimc.isa.region import region
 
 Array = NDArray[Any]
@@ -47,7 +46,8 @@ class DataCounting(Observer):
         self._machine, self._code = machine(program.meta), program.instructions
         programmed = [one for one in program.instructions if one.name == "program"]
         self._regions = {one["block"]: region(one) for one in programmed}
-        self._conducts = {one["block"]: self._conductance(program, one) for one in programmed}
+        held_by = {one["block"]: held(one, program.conductances, self._machine) for one in programmed}
+        self._conducts: dict[int, list[int]] = {block: cells.rows.tolist() for block, cells in held_by.items()}
 
     def begin(self, samples: range) -> None:
         self.samples += len(samples)
@@ -79,10 +79,3 @@ class DataCounting(Observer):
             charge=sum(on * each for on, each in zip(rows, self._conducts[block], strict=True)),
             adc_mag=taken.codes,
         )
-
-    def _conductance(self, program: Program, one: Instruction) -> list[int]:
-        """Return G+ + G- of each row of a block: targets, and what devices conduct that are never programmed."""
-        pairs = np.abs(targets(program.conductances, one).astype(np.int64))
-        left = 2 * (pairs == 0).sum(axis=1) + (pairs != 0).sum(axis=1) if one.choice("zeros") == "skip" else 0
-        whole: list[int] = (pairs.sum(axis=1) + self._machine.unprogrammed * left).tolist()
-        return whole

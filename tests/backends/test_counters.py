@@ -29,6 +29,7 @@ SEEN = (
     "phases",
     "conversions",
     "cells",
+    "conductance",
     "row_slots",
     "act_read",
     "act_write",
@@ -77,6 +78,7 @@ class BruteForce(Reference):
         for block in [] if calibrating else found:
             for codes, inputs in zip(block.codes, block.inputs, strict=True):
                 self.note(products=1, cells=block.cells.rows * len(codes), charge=self.conducted(block.cells, inputs))
+                self.note(conductance=self.conducted(block.cells, [1] * block.cells.rows))
             for each in block.conversions:
                 self.converted(each, block)
         return found
