@@ -15,7 +15,7 @@ from rooms import sources
 
 import cimc
 from cimc.command_line import main
-from cimc.command_line.commands import build_parser
+from cimc.command_line.commands import BY_NAME
 from cimc.isa.errors import CimcError, CimcWarning
 from cimc.passes.pipeline import DEFAULT
 
@@ -99,7 +99,7 @@ def test_no_public_name_hides_a_module() -> None:
 
 @pytest.mark.parametrize(("command", "rest"), OPTIONS)
 def test_defaults_are_the_command_lines(command: str, rest: str) -> None:
-    options = vars(build_parser().parse_args([command, *rest.split()]))
+    options = vars(BY_NAME[command].parser().parse_args(rest.split()))
     parameters = inspect.signature(getattr(cimc, FUNCTIONS[command])).parameters
     for option, name in OPTIONS[command, rest].items():
         assert parameters[name].default == options[option], option

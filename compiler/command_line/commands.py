@@ -1,26 +1,52 @@
 """Every command of the command line, as one table.
 
-Options and commands are imported where they are asked for: `cimc --help` needs the table alone.
+Options and commands are imported where they are asked for, argparse among them: `cimc --help` needs the table alone.
 """
 
-import argparse
-from collections.abc import Collection
 from importlib import import_module
-from typing import Any, NamedTuple
 
-from cimc import __version__
-from cimc.command_line.parsing import Parser
+TYPE_CHECKING = False
+"""What type checkers take as true; `typing` itself would take as long as all of `cimc --help`."""
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from cimc.command_line.parsing import Parser
 
 
-class Command(NamedTuple):
+class Command:
     """A command: its name, what it is for, and the functions of this package that add its options and that run it."""
 
-    name: str
-    summary: str
-    options: str
-    run: str
+    def __init__(self, name: str, summary: str, options: str, run: str) -> None:
+        self.name = name
+        self.summary = summary
+        self.options = options
+        self.run = run
+
+    def parser(self) -> "Parser":
+        """Return the parser of what stands behind the command; what runs it is then in `options.run`."""
+        from cimc.command_line.forms import FORMS, OPTION
+        from cimc.command_line.parsing import Parser
+
+        parser = Parser(prog=f"{PROGRAM} {self.name}", description=self.summary)
+        parser.add_argument(
+            "--budget",
+            action="append",
+            metavar="NAME=NUMBER",
+            help="grant files of others more or less than usual, such as nodes=200000 or model_bytes=3GiB",
+        )
+        parser.add_argument(
+            OPTION,
+            choices=FORMS,
+            default=FORMS[0],
+            help="errors and warnings as text (default), or one JSON object a line",
+        )
+        parser.set_defaults(run=lambda options: function(self.run)(options))
+        function(self.options)(parser)
+        return parser
 
 
+PROGRAM = "cimc"
 COMMANDS = (
     Command("compile", "compile an ONNX model to a program", "model_options.add_compile", "compiling.compile_command"),
     Command(
@@ -177,44 +203,10 @@ COMMANDS = (
     ),
 )
 
-
-NAMES = tuple(command.name for command in COMMANDS)
-
-
-def build_parser(wanted: Collection[str] = NAMES) -> argparse.ArgumentParser:
-    """Return the parser of `cimc`, with the options of the wanted commands; the chosen command is in `options.run`."""
-    parser = Parser(
-        prog="cimc",
-        description="Compile trained ONNX models to programs for analog compute-in-memory tiles, run and verify them.",
-    )
-    parser.add_argument("--version", action="version", version=f"cimc {__version__}")
-    parser.set_defaults(run=None)
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for command in COMMANDS:
-        found = commands.add_parser(command.name, help=command.summary, description=command.summary)
-        if command.name in wanted:
-            _complete(found, command)
-    return parser
+BY_NAME = {command.name: command for command in COMMANDS}
 
 
-def _complete(parser: argparse.ArgumentParser, command: Command) -> None:
-    """Add what every command has, and a command's own options."""
-    from cimc.command_line.forms import FORMS, OPTION
-
-    parser.add_argument(
-        "--budget",
-        action="append",
-        metavar="NAME=NUMBER",
-        help="grant files of others more or less than usual, such as nodes=200000 or model_bytes=3GiB",
-    )
-    parser.add_argument(
-        OPTION, choices=FORMS, default=FORMS[0], help="errors and warnings as text (default), or one JSON object a line"
-    )
-    parser.set_defaults(run=lambda options: function(command.run)(options))
-    function(command.options)(parser)
-
-
-def function(place: str) -> Any:
+def function(place: str) -> "Any":
     """Return the function MODULE.NAME of this package."""
     module, _, name = place.partition(".")
     return getattr(import_module(f"cimc.command_line.{module}"), name)

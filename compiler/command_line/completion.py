@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Iterator, Mapping
 
-from cimc.command_line.commands import build_parser
+from cimc.command_line.commands import COMMANDS
 
 
 def completion_command(options: argparse.Namespace) -> int:
@@ -12,8 +12,7 @@ def completion_command(options: argparse.Namespace) -> int:
 
 
 def _commands() -> Mapping[str, argparse.ArgumentParser]:
-    action = next(one for one in build_parser()._actions if isinstance(one, argparse._SubParsersAction))
-    return action.choices
+    return {command.name: command.parser() for command in COMMANDS}
 
 
 def _bash() -> Iterator[str]:

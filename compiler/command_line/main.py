@@ -1,24 +1,23 @@
-"""Entry point: parse, run one command, turn every failure into a coded message and an exit status.
+"""Entry point: choose a command, run it, turn every failure into a coded message and an exit status.
 
-What parsing does not need is imported where it is used: `cimc --help` stays fast.
+What choosing does not need is imported where it is used: `cimc --help` stays fast.
 """
 
-import argparse
-import contextlib
 import gc
 import os
 import sys
-import warnings
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Sequence
 
-from cimc.command_line.commands import build_parser
+from cimc.command_line.commands import BY_NAME, PROGRAM, Command
 from cimc.command_line.progress import clear_line
 from cimc.command_line.streams import attend, discard_output
-from cimc.isa.errors import INTERRUPTED, USAGE, CimcError, CimcWarning
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import argparse
+
     from cimc.command_line.forms import Form
+    from cimc.isa.errors import CimcError
 
 NEW_OBJECTS = 50_000
 """So many objects are made before garbage is looked for: operations refer to each other, and all are looked through."""
@@ -33,9 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         attend()
     given = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        with _warnings_on_stderr(given):
-            return _printed(given)
+        return _printed(given)
     except KeyboardInterrupt:
+        from cimc.isa.errors import INTERRUPTED
+
         return INTERRUPTED
     except BrokenPipeError:
         discard_output()  # the reader has what it wanted
@@ -56,51 +56,73 @@ def _printed(arguments: Sequence[str]) -> int:
 
 
 def _run(arguments: Sequence[str]) -> int:
-    parser = build_parser([argument for argument in arguments if not argument.startswith("-")][:1])
-    options, surplus = parser.parse_known_args(arguments)
-    if surplus:
-        parser.error(f"there is no place for {' '.join(surplus)}")
-    if options.run is None:
-        parser.print_help()
-        return USAGE
+    """Do what the arguments say: options of `cimc` itself come first, then a command. Raises CimcError CIM0003."""
+    own = next((place for place, one in enumerate(arguments) if not _is_option(one)), len(arguments))
+    if own:
+        return _told(arguments[:own])
+    if not arguments:
+        return _undecided()
+    return _performed(_command(arguments[0]), arguments[1:])
+
+
+def _is_option(argument: str) -> bool:
+    return argument.startswith("--") or (argument[:1] == "-" and argument[1:2].isalpha())
+
+
+def _told(options: Sequence[str]) -> int:
+    """Print what the first option asks for, if there are all."""
+    from cimc.command_line.overview import overview, version
+
+    answers = {"-h": overview, "--help": overview, "--version": version}
+    for option in options:
+        if option not in answers:
+            from cimc.command_line.parsing import hint_for, refusal
+
+            raise refusal(PROGRAM, f"there is no option {option}", hint_for(option, answers))
+    print(answers[options[0]]())
+    return 0
+
+
+def _undecided() -> int:
+    """Print what there is to choose from."""
+    from cimc.command_line.overview import overview
+    from cimc.isa.errors import USAGE
+
+    print(overview())
+    return USAGE
+
+
+def _command(name: str) -> Command:
+    """Return the command of a name. Raises CimcError CIM0003."""
+    if name not in BY_NAME:
+        from cimc.command_line.parsing import not_among, refusal
+
+        raise refusal(PROGRAM, *not_among("command", name, BY_NAME))
+    return BY_NAME[name]
+
+
+def _performed(command: Command, arguments: Sequence[str]) -> int:
+    """Run a command on the arguments behind it. Raises CimcError."""
     from cimc.command_line.kinds import require_kinds
+    from cimc.command_line.parsing import refusal
+    from cimc.command_line.warned import warnings_on_stderr
 
-    _apply_policy(options)
-    require_kinds(options)
-    return int(options.run(options) or 0)
+    options, surplus = command.parser().parse_known_args(arguments)
+    if surplus:
+        raise refusal(PROGRAM, f"there is no place for {' '.join(surplus)}")
+    with warnings_on_stderr(_form(arguments)):
+        _apply_policy(options)
+        require_kinds(options)
+        return int(options.run(options) or 0)
 
 
-def _apply_policy(options: argparse.Namespace) -> None:
+def _apply_policy(options: "argparse.Namespace") -> None:
     """Set what this process grants to files of others. Raises OverBudget CIM0007."""
     from cimc.isa.budgets import set_budgets
     from cimc.isa.opening import set_root
 
     set_budgets(getattr(options, "budget", None) or ())
     set_root(getattr(options, "model_root", None))
-
-
-@contextlib.contextmanager
-def _warnings_on_stderr(arguments: Sequence[str]) -> Iterator[None]:
-    """Print every warning of ours, as errors are printed; Python shows those of other packages."""
-
-    def show(
-        message: Warning | str,
-        category: type[Warning],
-        filename: str,
-        lineno: int,
-        file: TextIO | None = None,
-        line: str | None = None,
-    ) -> None:
-        clear_line()
-        if isinstance(message, CimcWarning):
-            print(_form(arguments).warning(message), file=sys.stderr)
-        else:
-            print(warnings.formatwarning(message, category, filename, lineno, line), file=file or sys.stderr, end="")
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("always", CimcWarning)
-        warnings.showwarning = show
-        yield
 
 
 def _form(arguments: Sequence[str]) -> "Form":
@@ -111,6 +133,8 @@ def _form(arguments: Sequence[str]) -> "Form":
 
 def _report(error: Exception, arguments: Sequence[str]) -> int:
     """Print an error and return its exit status."""
+    from cimc.isa.errors import CimcError
+
     known = _of_file(error) if isinstance(error, OSError) else _of_memory(error)
     if not isinstance(known, CimcError):
         known = _internal(error)
@@ -129,7 +153,7 @@ def _of_memory(error: Exception) -> Exception:
     return OverBudget("CIM0006", f"out of memory: {asked}", "give the process more memory, or the command less data")
 
 
-def _of_file(error: OSError) -> CimcError:
+def _of_file(error: OSError) -> "CimcError":
     """Return the error for a file that could not be read: those that are written report for themselves."""
     from cimc.diagnostics import fail
 
@@ -137,14 +161,16 @@ def _of_file(error: OSError) -> CimcError:
     return fail("CIM0001", f"cannot read{name}: {error.strerror or error}", hint="check the path and its permissions")
 
 
-def _internal(error: Exception) -> CimcError:
+def _internal(error: Exception) -> "CimcError":
     """Return the error for a bug of ours, whose traceback is written to a file."""
+    import contextlib
     import traceback
 
+    from cimc.command_line.overview import version
     from cimc.diagnostics import fail
 
     trace = "".join(traceback.format_exception(error))
-    content = f"cimc {_version()}\narguments: {sys.argv[1:]!r}\npython: {sys.version}\n\n{trace}"
+    content = f"{version()}\narguments: {sys.argv[1:]!r}\npython: {sys.version}\n\n{trace}"
     name = f"cimc-bug-{os.getpid()}.txt"
     written = ""
     with contextlib.suppress(OSError):
@@ -152,9 +178,3 @@ def _internal(error: Exception) -> CimcError:
             file.write(content)
         written = f"; the details are in {name}, please send it with the report"
     return fail("CIM0901", f"internal error: {type(error).__name__}: {error}{written}")
-
-
-def _version() -> str:
-    from cimc import __version__
-
-    return __version__

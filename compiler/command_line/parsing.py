@@ -14,6 +14,19 @@ def hint_for(word: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"did you mean {begun[0]}?" if begun else did_you_mean(word, words, otherwise)
 
 
+def not_among(what: str, word: str, known: Iterable[str]) -> tuple[str, str]:
+    """Return the message and the hint for a word that is none of those known."""
+    words = list(known)
+    return f"there is no {what} {word!r}", hint_for(word, words, f"one of {', '.join(words)}")
+
+
+def refusal(program: str, message: str, hint: str = "") -> Exception:
+    """Return the error CIM0003 of a program; where nothing better is known, its hint is the program's help."""
+    from cimc.diagnostics import fail
+
+    return fail("CIM0003", f"{program}: {message}", hint=hint or f"`{program} --help` shows what there is")
+
+
 class Parser(argparse.ArgumentParser):
     """A parser that raises CIM0003 where argparse would print its usage and leave."""
 
@@ -24,17 +37,17 @@ class Parser(argparse.ArgumentParser):
         """Parse as argparse does. A misspelt option is told before the one that is missing because of it."""
         for option in self._options_in(args):
             if option not in self._option_string_actions:
-                hint = hint_for(option, self._option_string_actions, self._help())
-                raise self._refusal(f"there is no option {option}", hint)
+                hint = hint_for(option, self._option_string_actions)
+                raise refusal(self.prog, f"there is no option {option}", hint)
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        raise self._refusal(message.removeprefix("argument "), self._help())
+        raise refusal(self.prog, message.removeprefix("argument "))
 
     def _options_in(self, arguments: Sequence[str]) -> Iterable[str]:
-        """Yield the names of the options given to this parser itself; those behind a command are the command's."""
+        """Yield the names of the options given."""
         for argument in arguments:
-            if argument == "--" or (self._subparsers and not argument.startswith("-")):
+            if argument == "--":
                 return
             if argument.startswith("--"):
                 yield argument.partition("=")[0]
@@ -44,14 +57,6 @@ class Parser(argparse.ArgumentParser):
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is None or value in action.choices:
             return
-        what, known = str(action.metavar or action.dest).lower(), list(map(str, action.choices))
-        hint = hint_for(str(value), known, f"one of {', '.join(known)}")
-        raise self._refusal(f"there is no {what} {value!r}", hint)
-
-    def _refusal(self, message: str, hint: str) -> Exception:
-        from cimc.diagnostics import fail
-
-        return fail("CIM0003", f"{self.prog}: {message}", hint=hint)
-
-    def _help(self) -> str:
-        return f"`{self.prog} --help` shows what there is"
+        raise refusal(
+            self.prog, *not_among(str(action.metavar or action.dest).lower(), str(value), map(str, action.choices))
+        )

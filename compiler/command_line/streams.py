@@ -3,9 +3,11 @@
 import io
 import os
 import sys
-from typing import TYPE_CHECKING, TextIO
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from _typeshed import ReadableBuffer
 
 INPUT, OUTPUT, MESSAGES = range(3)
@@ -65,7 +67,7 @@ def _open(descriptor: int, flags: int) -> None:
         os.close(opened)
 
 
-def _text(raw: io.FileIO, old: TextIO | None) -> io.TextIOWrapper:
+def _text(raw: io.FileIO, old: "TextIO | None") -> io.TextIOWrapper:
     """Return a stream of text over a file, which encodes as the old one did and writes line by line where it did."""
     encoding, errors = (old.encoding, old.errors) if old else ("utf-8", "backslashreplace")
     by_line = raw.fileno() == MESSAGES or raw.isatty()

@@ -1,12 +1,12 @@
 """The one layout of tables for people: columns in line, two blanks between them, no wider than the terminal."""
 
 import re
-import shutil
 import sys
 import textwrap
 from collections.abc import Sequence
 from itertools import zip_longest
 
+from cimc.driving.terminal import columns
 from cimc.isa.names import shown
 
 INDENT = GAP = "  "
@@ -18,7 +18,7 @@ LEAST = 11
 
 def terminal_width() -> int | None:
     """Return the characters in a line of the terminal behind stdout; None for a pipe or a file."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    return columns() if sys.stdout.isatty() else None
 
 
 def tabulate(rows: Sequence[Sequence[str]], width: int | None = None) -> list[str]:
