@@ -81,7 +81,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "backends.silicon": CHIP | {"backends.plan", "backends.interpreter"},
     "cimc": MACHINE | {"targets", "backends.noise", "backends.interpreter", "driving", "interface"},
     "interface": GROUND | BACKENDS - {"backends.reference"} | {"driving", "proof"},
-    "bringup": CHIP | {"backends.plan", "backends.interpreter", "backends.reference"},
+    "bringup": CHIP | {"backends.plan", "backends.kernels", "backends.interpreter", "backends.reference"},
     "driving": GROUND | BACKENDS - {"backends.reference"},
     "training": GROUND | BACKENDS - {"backends.reference"} | {"driving"},
     "tuning": GROUND | BACKENDS - {"backends.reference"} | {"driving"},

@@ -191,6 +191,19 @@ class Library:
         at = steps.address + first * ctypes.sizeof(_address)
         return first + self._run(at, last - first, ctypes.addressof(batch), level)
 
+    @cached_property
+    def _crcs(self) -> Callable[..., int]:
+        function = self._loaded.cimc_crcs
+        function.argtypes = (_address, _int64, _int64, _int64, _address)
+        return function
+
+    def crcs(self, images: Array) -> list[int] | None:
+        """Return the CRC-32 of each image [images, ...], each dense, None where this processor is slow at it."""
+        count, found = len(images), (ctypes.c_uint32 * len(images))()
+        size = images[:1].nbytes
+        made = self._crcs(address(images), images.strides[0], count, size, ctypes.addressof(found))
+        return list(found) if made else None
+
     def turns(self, steps: "NativeSteps", batch: Batch, loop: tuple[int, int], level: int) -> tuple[int, int]:
         """Perform the turns of a loop of (depth, count) from where it is; return turn and step of a fault, or count."""
         done = ctypes.c_int(0)

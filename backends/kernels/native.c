@@ -142,6 +142,8 @@ static int copy(const Step *s, const Batch *b) {
 #undef DOT
 #endif
 
+#include "checksum.h"
+
 typedef int (*Perform)(const Step *, const Batch *);
 
 /* The levels from the plainest on, and how many of them this processor has. */

@@ -36,9 +36,9 @@ class Executor(Protocol):
         """
 
 
-def images_in_cache(largest: int) -> int:
+def images_in_cache(largest: float) -> int:
     """Return how many images keep a plan's longest stream, of `largest` elements each, in the processor's caches."""
-    return min(max(CHUNK_ELEMENTS // largest, 1), MOST_IMAGES)
+    return min(max(int(CHUNK_ELEMENTS / largest), 1), MOST_IMAGES)
 
 
 class NumpyExecutor:

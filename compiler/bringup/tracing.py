@@ -10,6 +10,7 @@ from cimc.backends.machine.facts import machine
 from cimc.backends.machine.origin import origin
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.executor import images_in_cache
 from cimc.backends.plan.walk import Plan, Walk
 from cimc.bringup.record import HEAD, SAMPLE, Head, Prefix
 from cimc.bringup.walking import Slot, slots
@@ -21,6 +22,8 @@ from cimc.isa.program import Program
 Codes = Mapping[str, NDArray[Any]]
 
 EVERYTHING = Wanted()
+SHARERS = 4
+"""Times as many samples are in flight as suit a plain run's caches: they share what a record costs once."""
 
 
 class Tracing:
@@ -46,8 +49,8 @@ class Tracing:
     def _plan(self) -> None:
         walk = Walk(self.program, self._machine, self.noise, unrolled=True)
         self._slots = slots(walk, self.wanted.streams, self.wanted.vectors)
-        planned = Plan(tuple(walk.steps), walk.state.largest)
-        self._interpreter = Interpreter(self.program, noise=self.noise, planned=planned)
+        planned, chunk = Plan(tuple(walk.steps), walk.state.largest), images_in_cache(walk.state.largest / SHARERS)
+        self._interpreter = Interpreter(self.program, noise=self.noise, planned=planned, chunk=chunk)
 
     def head(self, codes: Codes) -> Head:
         """Return the head of the trace of samples [N, *port.shape] by port."""

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.backends.kernels.checksums import crcs
 from cimc.backends.machine.facts import Machine
 from cimc.backends.machine.observer import Observer, Products
 from cimc.backends.machine.traps import Trap
@@ -89,9 +90,9 @@ class Watch(Observer):
 
     def _add(self, slot: Slot, values: Array, clips: Sequence[str]) -> None:
         """Add a record to each sample's; what has one image is that of all."""
-        crcs = [zlib.crc32(image) for image in np.ascontiguousarray(values)]
-        for lines, crc, told in zip(self.lines, cycle(crcs), cycle(clips), strict=False):
-            lines.append(f"{slot.text} {crc:08x} {told}")
+        text = slot.text
+        for lines, crc, told in zip(self.lines, cycle(crcs(values)), cycle(clips), strict=False):
+            lines.append(f"{text} {crc:08x} {told}")
 
     def _add_vectors(self, slot: Slot, products: Products, values: Array) -> None:
         """Add the lines of all vectors of an instruction."""

@@ -1,5 +1,6 @@
 """The compiled kernels, at every level of this processor: the bits of numpy, on one thread and on several."""
 
+import zlib
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter, on_processor
+from cimc.backends.kernels.checksums import crcs
 from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import load_profile
@@ -360,3 +362,15 @@ def test_codes_with_noise_that_floats_leave_in_doubt(new, gain, largest):
         (run,) = Interpreter(program, executor=kernels, noise=CYCLE)._executor.runs
         assert bool(run.lowered[0].step.narrow) == (gain[0] / 2 ** gain[1] < 0.06)
     require_same(program, codes(2, (6, 9, 9, 8), -largest, largest), CYCLE)
+
+
+@pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 63, 64, 65, 128, 200, 1000])
+def test_checksums_are_those_of_zlib(length):
+    memory = codes(length, (5, 1100))
+    for dense in (memory[:, 3 : 3 + length], memory[::2, :length]):
+        assert crcs(dense) == [zlib.crc32(image.tobytes()) for image in dense]
+
+
+def test_checksums_of_what_lies_apart():
+    values = codes(1, (3, 7, 9)).astype(np.int16)[:, :, ::-2]
+    assert crcs(values) == [zlib.crc32(image.tobytes()) for image in values]
