@@ -87,7 +87,6 @@ def _text(found: Facts, name: str) -> Iterator[str]:
         if part["value"]:
             yield f"    {component:8} {measure(part, 1e6, 'uJ')}"
     yield from (f"  {line}" for line in beside_lines(found))
-    yield from _driven(found)
     yield ""
     yield from _waterfall(found)
     yield ""
@@ -95,13 +94,6 @@ def _text(found: Facts, name: str) -> Iterator[str]:
     yield ""
     yield f"  not modelled, as {found['target']} has no price for it: {', '.join(found['not_modelled'])}"
     yield from _why_wide(found)
-
-
-def _driven(found: Facts) -> Iterator[str]:
-    """Yield what the data counted made of the rows, as shares of every row at full input."""
-    if found["samples"]:
-        shares = " %, ".join(f"{name} {100 * share:.1f}" for name, share in found["driven"].items())
-        yield f"  data    {shares} % of all that rows could do"
 
 
 def _waterfall(found: Facts) -> Iterator[str]:

@@ -25,12 +25,15 @@ def _places(value: float, width: float) -> int:
 
 
 def beside_lines(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what a program takes beside time and energy of a sample: power, area, and what is paid once."""
+    """Yield what there is beside time and energy of a sample: power, area, what is paid once, what data drove."""
     if found["power_mw"]:
         yield f"power   {measure(found['power_mw'], 1, 'mW')}, samples one after another"
     if found["area_mm2"]:
         yield f"area    {measure(found['area_mm2'], 1, 'mm2')}, all tiles"
     yield f"once    {_once(found['once'])}"
+    if found["driven"]:
+        shares = " %, ".join(f"{name} {100 * share:.1f}" for name, share in found["driven"].items())
+        yield f"data    {shares} % of all that could be"
 
 
 def _once(once: Mapping[str, Any]) -> str:

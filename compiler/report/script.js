@@ -6,9 +6,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
     heads.forEach((other) => other.removeAttribute("aria-sort"));
     head.setAttribute("aria-sort", down ? "descending" : "ascending");
     const key = (row) => row.cells[column].dataset.value;
-    const order = (a, b) => key(a) === undefined
-      ? a.cells[column].textContent.localeCompare(b.cells[column].textContent)
-      : key(a) - key(b);
+    const text = (row) => row.cells[column].textContent;
+    const order = (a, b) => key(a) === undefined && key(b) === undefined
+      ? text(a).localeCompare(text(b))
+      : (key(a) ?? -Infinity) - (key(b) ?? -Infinity);
     const rows = [...table.tBodies[0].rows].sort((a, b) => (down ? order(b, a) : order(a, b)));
     table.tBodies[0].append(...rows);
   }));

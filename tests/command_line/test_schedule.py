@@ -164,10 +164,14 @@ ACTS = """<script>
 const said = [];
 addEventListener("error", (event) => said.push(event.message));
 document.querySelector("table.sortable th:nth-child(2) button").click();
+const layers = document.querySelector("table.sortable");
+const energies = [...layers.querySelectorAll("td:nth-child(2)")].map((cell) => Number(cell.dataset.value));
+layers.querySelector("th:nth-child(7) button").click();
+const uses = [...layers.querySelectorAll("td:nth-child(7)")].map((cell) => cell.dataset.value ?? "none");
 document.querySelector("button[data-zoom='2']").click();
-const energies = [...document.querySelectorAll("table.sortable")][0].querySelectorAll("td:nth-child(2)");
 document.title = JSON.stringify({
-  energies: [...energies].map((cell) => Number(cell.dataset.value)),
+  energies: energies,
+  uses: uses,
   width: document.querySelector("button[data-zoom='2']").parentElement.querySelector("svg").style.width,
   asked: performance.getEntriesByType("resource").map((one) => one.name).filter((name) => !name.startsWith("data:")),
   said: said,
@@ -184,6 +188,8 @@ def test_a_browser_sorts_zooms_and_asks_for_nothing(program, folder):
     shown = subprocess.run(["chromium", *options, page.as_uri()], capture_output=True, text=True, timeout=60).stdout
     found = json.loads(re.search(r"<title>(\{.*?\})</title>", shown)[1])
     assert found["energies"] == sorted(found["energies"], reverse=True) and len(found["energies"]) == 7
+    assert found["uses"][4:] == ["none"] * 3, "rows without a number come last"
+    assert list(map(float, found["uses"][:4])) == sorted(map(float, found["uses"][:4]), reverse=True)
     assert (found["width"], found["asked"], found["said"]) == ("200%", [], [])
 
 
