@@ -29,6 +29,8 @@ TAP_BITS = 8
 """Of the taps that the depthwise unit reads."""
 WEIGHT_HIGH = (1 << (TAP_BITS - 1)) - 1
 """The largest weight of the depthwise unit: symmetric."""
+ZEROS = ("program", "skip")
+"""What the option `zeros` may say."""
 WAYS = ("auto", "digital", "array", "channels")
 """What the option `depthwise` may say."""
 
@@ -40,17 +42,23 @@ class Im2col:
     `depthwise` is digital, array (as many channels as a tile holds in one block-diagonal matrix), channels (a matrix
     for each), or auto: array where energy times delay is less there, or the target has no depthwise unit, and the cells
     are free; else digital. `tap_bits` are those of the digital unit's taps: of more than 8, layers run twice there, on
-    the high and on the low digits of their taps.
+    the high and on the low digits of their taps. With zeros=skip devices that have nothing to conduct are not
+    programmed: both sides of a weight that is zero, and the other side of one that is not.
     """
 
     name: ClassVar[str] = "im2col"
     target: Target
     depthwise: str = "auto"
     tap_bits: int = TAP_BITS
+    zeros: str = ZEROS[0]
 
     def __call__(self, graph: Graph) -> Graph:
-        if self.depthwise not in WAYS:
-            raise fail("CIM0305", f"im2col{{depthwise}} is {self.depthwise!r}", hint=f"it can be {', '.join(WAYS)}")
+        for name, found, known in (("depthwise", self.depthwise, WAYS), ("zeros", self.zeros, ZEROS)):
+            if found not in known:
+                raise fail("CIM0305", f"im2col{{{name}}} is {found!r}", hint=f"it can be {', '.join(known)}")
+        for op in graph.operations:
+            if isinstance(op, Layer) and self.zeros == "skip":
+                SKIP_ZEROS.note(op, True)
         ways = self._ways(graph)
         layers = [op for op in graph.operations if isinstance(op, Layer) and ways.get(op) != "digital"]
         sliced = fit_digits(graph, layers, self.target)

@@ -46,8 +46,11 @@ class Moments:
         return np.square(self.deviation / self.factor) + np.square(self.mean / self.factor - self.targets)
 
 
-def moments(machine: Machine, noise: Noise) -> Moments:
-    """Return the moments of a machine's cells at the time of `noise`, of its sources those of devices."""
+def moments(machine: Machine, noise: Noise, skips: bool = False) -> Moments:
+    """Return the moments of a machine's cells at the time of `noise`, of its sources those of devices.
+
+    With `skips`, devices with target zero are not programmed.
+    """
     full = machine.full_conductance
     targets = np.unique(np.linspace(0, full, min(full + 1, MOST_TARGETS)).round().astype(np.int64))
     cells = Region(0, 0, 0, len(targets), DRAWS)
@@ -55,7 +58,7 @@ def moments(machine: Machine, noise: Noise) -> Moments:
     pairs = [DeviceState.fresh(cells.rows, cells.cols, pair) for pair in range(machine.pairs)]
     sides = np.zeros((2, cells.rows, cells.cols), np.int64)
     sides[0] = targets[:, None]
-    devices.write(pairs, cells, sides, np.ones(sides.shape, bool))
+    devices.write(pairs, cells, sides, sides != 0 if skips else np.ones(sides.shape, bool))
     plus, minus = devices.conductances(pairs, cells, noise.time_s)
     found = (plus - minus).astype(np.float64)
     return Moments(targets.astype(np.float64), found.mean(axis=1), found.std(axis=1))

@@ -34,7 +34,7 @@ class Converters(NamedTuple):
 class ArrayFacts:
     """Of every layer on the array, by label: converters, and where its rows are cut; of the chip: its codes.
 
-    `reach` is the largest |input| of every layer, the digital ones included.
+    `reach` is the largest |input| of every layer, the digital ones included. `skips`: zeros are not programmed.
     """
 
     converters: Mapping[str, Converters]
@@ -42,6 +42,7 @@ class ArrayFacts:
     reach: Mapping[str, float]
     full: int
     adc: tuple[int, int]
+    skips: bool = False
 
 
 def measured(graph: Graph, request: Request) -> ArrayFacts:
@@ -55,6 +56,7 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
         {op.label.data: _reach(op) for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)},
         target.full_conductance,
         (target.adc_range[0], target.adc_range[1]),
+        any(op.skip_zeros is not None for op in layers if op.diagonal is None),
     )
 
 

@@ -21,7 +21,8 @@ from cimc.training.chip import DeviceTable
 from cimc.training.equalise import Equaliser, equalised
 from cimc.training.judging import Judge, Verdict, chosen
 from cimc.training.network import Network, Weights
-from cimc.training.optimise import Run, State, real, units_of
+from cimc.training.optimise import Run, State, of_columns, real, units_of
+from cimc.training.pruning import pruned
 from cimc.training.settings import Settings
 
 AT_ONCE = 256
@@ -68,15 +69,18 @@ def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
     def measure(weights: Weights) -> ArrayFacts:
         return measured(came.with_weights(weights), request)
 
-    tables = _tables(plan)
+    tables = _tables(plan, measure(came.weights).skips)
     network = _equalised(came, plan.settings, given, tables[0], measure)
-    run = Run(network, plan.settings, given, plan.seed, tables, measure)
-    units = units_of(network, measure(network.weights))
+    facts = measure(network.weights)
+    units = units_of(network, facts)
+    begun = pruned(network, facts, units, plan.settings.prune)
+    units = of_columns(network, begun, units) if plan.settings.learn == "columns" else units
+    run = Run(network, plan.settings, given, plan.seed, tables, measure, begun)
     state = _through(run, plan, units, progress)
     judge = Judge(network, request, plan.settings, plan.noises, held, given, _taught(network, held))
-    candidates = {"start": dict(came.weights), **_candidates(network, real(state.done, units), plan.settings)}
+    candidates = {"start": dict(came.weights), **_candidates(begun, real(state.done, units), plan.settings)}
     verdicts = [judge.verdict(name, weights) for name, weights in candidates.items()]
-    best = chosen(verdicts, plan.bound, held.count)
+    best = chosen(verdicts, plan.bound, held.count, must_gain=not plan.settings.prune)
     graph = network.with_weights(candidates[best.name]) if best else None
     return Trained(graph, best, verdicts, held.count)
 
@@ -91,9 +95,9 @@ def _equalised(
     return Network(came.with_weights(equalised(equaliser, data.first(MEASURED).inputs, settings.equalise)))
 
 
-def _tables(plan: Plan) -> list[DeviceTable]:
+def _tables(plan: Plan, skips: bool) -> list[DeviceTable]:
     chip = machine({"target": plan.request.target.sections()})
-    return [DeviceTable.of(moments(chip, noise), plan.settings.noise) for noise in plan.noises]
+    return [DeviceTable.of(moments(chip, noise, skips), plan.settings.noise) for noise in plan.noises]
 
 
 def _through(run: Run, plan: Plan, units: Weights, progress: Callable[[int, float], None]) -> State:
@@ -116,13 +120,13 @@ def _facts(plan: Plan) -> dict[str, Any]:
     return {**facts, "settings": asdict(plan.settings), "noise": chips, "seed": plan.seed}
 
 
-def _candidates(network: Network, total: Weights, settings: Settings) -> dict[str, dict[str, Any]]:
+def _candidates(begun: Weights, total: Weights, settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the mean of all runs, and means of it and of where they began: those keep more without noise."""
-    begun = network.weights
     trained = {key: np.asarray(value) / np.float32(settings.runs) for key, value in total.items()}
-    equalised = {"equalised": dict(begun)} if settings.equalise else {}
+    name = "pruned" if settings.prune else "equalised"
+    made = {name: dict(begun)} if settings.prune or settings.equalise else {}
     return {
-        **equalised,
+        **made,
         "trained": trained,
         "mean, one part trained": _mixed(begun, trained, 0.25),
         "mean": _mixed(begun, trained, 0.5),

@@ -105,13 +105,13 @@ class Judge:
         return float((outputs.argmax(axis=1) == self.taught.argmax(axis=1)).mean())
 
 
-def chosen(verdicts: Sequence[Verdict], bound: float, count: int) -> Verdict | None:
+def chosen(verdicts: Sequence[Verdict], bound: float, count: int, must_gain: bool = True) -> Verdict | None:
     """Return the candidate that is nearest to the teacher on chips, None where that is the first: the start.
 
-    Candidates may agree with the teacher, without noise, in at most the share `bound` fewer of `count` samples than the
-    start does, one sample always granted.
+    Without `must_gain` it may be farther than the start. Candidates may agree with the teacher, without noise, in at
+    most the share `bound` fewer of `count` samples than the start does, one sample always granted.
     """
     start, *others = verdicts
     least = start.clean_agreement - max(bound, 1.0 / count) - 1e-9
-    kept = [one for one in others if one.clean_agreement >= least and one.noisy < start.noisy]
+    kept = [one for one in others if one.clean_agreement >= least and (one.noisy < start.noisy or not must_gain)]
     return min(kept, key=lambda one: one.noisy, default=None)

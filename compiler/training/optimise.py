@@ -39,9 +39,9 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """Training, in one run or several; times are those of `tables`.
+    """Training, in one run or several, from the weights `begun` with; times are those of `tables`.
 
-    `measure` asks the compiler for the facts of some weights.
+    `measure` asks the compiler for the facts of some weights. The network's own weights are the teacher's.
     """
 
     network: Network
@@ -50,6 +50,7 @@ class Run:
     seed: int
     tables: Sequence[DeviceTable]
     measure: Callable[[Weights], ArrayFacts]
+    begun: Weights
 
     def begin(self, units: Weights) -> State:
         """Return the state of the first step: weights in units of their columns."""
@@ -80,7 +81,13 @@ class Run:
             yield state, float(loss)
 
     def _start(self, units: Weights) -> dict[str, Array]:
-        return {key: jnp.asarray(array / units[key]) for key, array in self.network.weights.items()}
+        return {key: jnp.asarray(in_units(array, units[key])) for key, array in self.begun.items()}
+
+    def _kept(self, weights: Weights) -> Any:
+        """Return weights of which those that pruning has left out are zero."""
+        if not self.settings.prune or self.settings.learn == "columns":
+            return weights
+        return {key: jnp.where(self.begun[key] == 0.0, 0.0, value) for key, value in weights.items()}
 
     def _behind_run(self, state: State, units: Weights, runs: int) -> State:
         """Return the state from which the next of the runs begins: the mean of the start and the `runs` behind it."""
@@ -110,7 +117,7 @@ class Run:
 
         found, gradient = jax.value_and_grad(loss)(state.weights)
         updates, optimiser = self._adam.update(gradient, state.optimiser)
-        weights = optax.apply_updates(state.weights, updates)
+        weights = self._kept(optax.apply_updates(state.weights, updates))
         kept = self.settings.average
         average = jax.tree.map(lambda old, new: kept * old + (1.0 - kept) * new, state.average, weights)
         return State(state.step + 1, weights, average, optimiser, state.done), found
@@ -124,6 +131,16 @@ def _rate(settings: Settings, step: Array) -> Array:
 def real(weights: Weights, units: Weights) -> dict[str, Any]:
     """Return weights in units of their columns as what they are."""
     return {key: value * units[key] for key, value in weights.items()}
+
+
+def in_units(array: Any, unit: Any) -> Any:
+    """Return weights in units of their columns: for a unit that is the weight itself, the factor of each column."""
+    return np.ones(array.shape[-1], np.float32) if np.ndim(unit) > 1 else array / unit
+
+
+def of_columns(network: Network, begun: Weights, units: Weights) -> dict[str, Any]:
+    """Return units that are the weights themselves: what is learnt is then a factor of each column, and its bias."""
+    return {**units, **{op.weight.key.data: begun[op.weight.key.data] for op in network.layers}}
 
 
 def units_of(network: Network, facts: ArrayFacts) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from cimc.isa.names import did_you_mean
 
 MODES = ("column", "refit")
 OBJECTIVES = ("classes", "values")
+LEARNT = ("all", "columns")
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Settings:
     the second with `flip` 1, disturbed by up to `jitter` standard deviations, and offset by `offset` of them, the same
     along the whole first axis. Weights are averaged with the factor `average` a step. `runs` runs of `steps` steps
     follow each other, each from the mean of where the first began and the runs before; their mean is what was trained.
+    The share `prune` of the array's weights, the smallest of all in units of their column's mean |w|, is zero and stays
+    so. `learn` is all, or columns: of each a factor and its bias, so that devices stay as they are.
     Facts of the compiler are measured anew every `measure` steps. The share `hold` of the data is kept back, and
     `chips` chips judge on it.
     """
@@ -47,6 +50,8 @@ class Settings:
     jitter: float = 0.0
     offset: float = 0.0
     average: float = 0.99
+    prune: float = 0.0
+    learn: str = "all"
     measure: int = 100
     hold: float = 0.3
     chips: int = 4
@@ -66,7 +71,7 @@ BOUNDS = {
     "equalise": (0, 10**5), "runs": (1, 1000), "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0),
     "noise": (0.0, 100.0), "feature": (0.0, 1e6), "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0),
     "shift": (0, 10**4), "across": (0, 10**4), "flip": (0, 1), "jitter": (0.0, 100.0), "offset": (0.0, 100.0),
-    "average": (0.0, 0.999999), "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
+    "average": (0.0, 0.999999), "prune": (0.0, 0.99), "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
 }  # fmt: skip
 """The least and the most that a number may be."""
 
@@ -98,8 +103,8 @@ def _value(name: str, text: str) -> Any:
 
 
 def _choice(name: str, text: str) -> str:
-    known, found = (MODES, text.split(",")) if name == "modes" else (OBJECTIVES, [text])
-    if not set(found) <= set(known):
+    known = {"modes": MODES, "objective": OBJECTIVES, "learn": LEARNT}[name]
+    if not set(text.split(",") if name == "modes" else [text]) <= set(known):
         raise fail("CIM0003", f"setting {name} is {text!r}", hint=f"it can be {' or '.join(known)}")
     return text
 

@@ -48,6 +48,14 @@ def test_averaged_pairs_halve_the_variance_and_correcting_ones_more() -> None:
     assert corrected < 0.7 * averaged
 
 
+def test_devices_that_are_not_programmed_add_no_noise() -> None:
+    noise = Noise(load_profile("pcm"), time_s=DAY)
+    both, one = moments(chip(), noise), moments(chip(), noise, skips=True)
+    assert both.deviation[0] > 1.0
+    assert one.deviation[0] == one.mean[0] == 0.0
+    assert (one.variance[1:] < both.variance[1:]).mean() > 0.9
+
+
 def test_wires_and_converters_are_not_of_devices() -> None:
     noise = Noise(load_profile("pcm"), time_s=DAY)
     everything = replace(noise, sources=noise.sources | {"ir_drop", "dac", "adc", "output", "cycle"})

@@ -13,6 +13,7 @@ from cimc.ir.attributes import int_value, int_values
 from cimc.ir.build import Window
 from cimc.ir.graph import Graph
 from cimc.ir.types import code_of
+from cimc.isa.errors import CimcError
 
 CASES = {
     "plain": (Window((3, 3)), 4, 6, 1),
@@ -26,6 +27,7 @@ CASES = {
     "depthwise": (Window((3, 3), stride=(2, 2), pads=(1, 1, 1, 1)), 4, 4, 4),
     "depthwise with multiplier": (Window((3, 3), pads=(1, 1, 1, 1)), 4, 8, 4),
 }
+OPTIONS: list[dict[str, str]] = [{}, {"im2col": "zeros=skip"}]
 DEPTHWISE = [name for name in CASES if "depthwise" in name]
 
 
@@ -155,3 +157,11 @@ def test_padding_counts_as_zero_whatever_the_codes(sided: str) -> None:
     options = {"calibrate": "inputs=full", "quantise": f"one_sided={sided}"}
     lower = lowered(graph, {"x": x}, "im2col", **options)
     assert_near(lower, x, unrolled("groups", x, weight), 0.02)
+
+
+def test_devices_without_a_target_are_programmed_unless_they_are_to_be_skipped() -> None:
+    graph, data = convolution("plain")[0], {"x": normal(4, 7, 8, 4)}
+    said = [layers(lowered(graph.copy(), data, "im2col", **options))[0].skip_zeros for options in OPTIONS]
+    assert [one is not None for one in said] == [False, True]
+    with pytest.raises(CimcError, match=r"CIM0305.*im2col\{zeros\} is 'never'"):
+        lowered(graph, data, "im2col", im2col="zeros=never")

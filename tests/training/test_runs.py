@@ -23,7 +23,8 @@ from cimc.training import checkpoint  # noqa: E402
 from cimc.training.chip import DeviceTable  # noqa: E402
 from cimc.training.fit import Plan, train  # noqa: E402
 from cimc.training.network import Network  # noqa: E402
-from cimc.training.optimise import Run, units_of  # noqa: E402
+from cimc.training.optimise import Run, of_columns, real, units_of  # noqa: E402
+from cimc.training.pruning import pruned  # noqa: E402
 
 SETTINGS = Settings(steps=6, batch=8, rate=0.02, modes="column", measure=2, chips=1, feature=0.5)
 
@@ -41,7 +42,10 @@ def small_run(settings: Settings) -> tuple[Run, Any]:
     found = facts(perceptron(12, 4), data)
     targets = np.arange(509, dtype=np.float32)
     table = DeviceTable(0.7 * targets, 5.0 + 0.05 * targets)
-    return Run(network, settings, Data(data), 5, [table], lambda weights: found), units_of(network, found)
+    units = units_of(network, found)
+    begun = pruned(network, found, units, settings.prune)
+    units = of_columns(network, begun, units) if settings.learn == "columns" else units
+    return Run(network, settings, Data(data), 5, [table], lambda weights: found, begun), units
 
 
 class Stopped(Exception):
@@ -76,6 +80,30 @@ def test_a_run_begins_at_the_mean_of_the_start_and_the_runs_before() -> None:
         np.testing.assert_allclose(between.weights[key], (start + average) / 2.0, rtol=1e-6)
         assert np.array_equal(third.done[key], average)
         assert not np.array_equal(last.done[key], average)
+
+
+def test_what_is_pruned_stays_zero_and_the_rest_learns() -> None:
+    run, units = small_run(replace(SETTINGS, prune=0.5, steps=3))
+    *_, last = [state for state, _ in run.steps(run.begin(units), units)]
+    zeros = 0
+    for op in run.network.layers:
+        key = op.weight.key.data
+        begun, learnt = np.asarray(run.begun[key]), np.asarray(last.average[key])
+        zeros += (begun == 0.0).sum()
+        assert ((learnt == 0.0) == (begun == 0.0)).all()
+        assert not np.array_equal(learnt, begun / units[key])
+    assert zeros == sum(run.network.weights[op.weight.key.data].size for op in run.network.layers) // 2
+
+
+def test_columns_alone_learn_a_factor_and_a_bias() -> None:
+    run, units = small_run(replace(SETTINGS, learn="columns", steps=3))
+    *_, last = [state for state, _ in run.steps(run.begin(units), units)]
+    weights = real(last.weights, units)
+    for op in run.network.layers:
+        key = op.weight.key.data
+        factors = np.asarray(weights[key]) / run.network.weights[key]
+        np.testing.assert_allclose(factors, np.broadcast_to(factors[:1], factors.shape), rtol=1e-5)
+        assert (np.abs(factors - 1.0) > 1e-6).all()
 
 
 @pytest.mark.nightly
@@ -129,6 +157,14 @@ def test_the_nearest_candidate_wins_unless_it_costs_too_much_without_noise(
 ) -> None:
     found = chosen(verdicts, 0.02, 1000)
     assert (found.name if found else None) == expected
+
+
+def test_what_is_pruned_may_be_farther_than_the_start() -> None:
+    verdicts = [verdict("start", 1.0, 0.99), verdict("pruned", 3.0, 0.98), verdict("trained", 2.0, 0.98)]
+    found = chosen(verdicts, 0.02, 1000, must_gain=False)
+    assert chosen(verdicts, 0.02, 1000) is None
+    assert found is not None
+    assert found.name == "trained"
 
 
 def test_one_sample_may_always_be_lost() -> None:
