@@ -1,7 +1,6 @@
 """What `cimc cost` says beside a program's own costs: peaks, the terms of a sum, and the validation."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 from cimc.backends.cost.estimate import Estimate
 from cimc.backends.cost.facts import bounded
@@ -30,9 +29,9 @@ def peak_lines(name: str) -> Iterator[str]:
     tiles = "a tile" if target.tiles is None else f"{target.tiles} tile{'s' * (target.tiles > 1)}"
     figures = f"{measure(rate, 1e3, 'TOPS')}, {measure(efficiency, 1, 'TOPS/W')}"
     yield f"  peak of {tiles}, every row and ADC at work  {figures}"
-    if taken := area(target):
-        density = bounded(peak_rate(target).times(Fraction(1, 1000)) / taken)
-        yield f"  area {measure(bounded(taken), 1, 'mm2')}, {measure(density, 1, 'TOPS/mm2')}"
+    if (taken := area(target)) and taken.low:
+        density = bounded(peak_rate(target) / taken)
+        yield f"  area {measure(bounded(taken), 1, 'mm2')}, {measure(density, 1e3, 'TOPS/mm2')}"
 
 
 def _macro_lines(macro: Macro) -> Iterator[str]:

@@ -61,6 +61,12 @@ def test_a_macro_has_a_peak(name):
     assert " TOPS/W (" in "".join(peak_lines(name))
 
 
+def test_a_chip_of_known_area_has_a_density():
+    """63.12 TOPS in 64 tiles of 0.634 mm2; none where a tile may take no room."""
+    assert "1.56 TOPS/mm2" in "".join(peak_lines("hermes-64"))
+    assert "mm2" not in "".join(peak_lines("hermes-64,area.tile=0"))
+
+
 def test_macros_are_refused_by_name_and_with_every_problem():
     with pytest.raises(CimcError, match=r"(?s)CIM0302.*no macro named 'rram'.*neurram"):
         load_macro("rram")
