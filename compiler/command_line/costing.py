@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.command_line.feeding_options import feeding_of, inputs_of
 from cimc.command_line.files import csv_text
-from cimc.command_line.pricing import check_lines, peak_lines, why_lines
+from cimc.command_line.pricing import check_facts, check_lines, peak_facts, peak_lines, why_facts, why_lines
 from cimc.diagnostics import fail
 from cimc.driving.feeding import feeding_facts
 from cimc.driving.measures import beside_lines, measure
@@ -41,16 +41,29 @@ PLACES = ("matrix", "tiles", "use %")
 
 
 def cost_command(options: argparse.Namespace) -> int:
+    _require_csv_of_rows(options)
     if options.check:
-        lines, sound = check_lines()
-        print("\n".join(lines))
-        return 0 if sound else FAILED
+        checked = check_facts()
+        _tell(options, checked, check_lines())
+        return 0 if checked["sound"] else FAILED
     if options.peak:
-        print("\n".join(peak_lines(options.peak)))
+        found = peak_facts(options.peak)
+        _tell(options, found, peak_lines(found))
         return 0
     if not options.program:
         raise fail("CIM0003", "no program to cost was named", hint="name one, or use --peak TARGET or --check")
     return _cost_of_program(options)
+
+
+def _require_csv_of_rows(options: argparse.Namespace) -> None:
+    """Raise CimcError CIM0003 where --csv is asked for what has no rows of counters."""
+    other = next((f"--{name}" for name in ("check", "peak", "why") if getattr(options, name)), None)
+    if options.csv and other:
+        raise fail("CIM0003", f"--csv writes the rows of a program's costs, {other} has none", hint="use --json")
+
+
+def _tell(options: argparse.Namespace, found: Facts, lines: Iterable[str]) -> None:
+    print(json.dumps(found, indent=1) if options.json else "\n".join(lines))
 
 
 def _cost_of_program(options: argparse.Namespace) -> int:
@@ -58,7 +71,7 @@ def _cost_of_program(options: argparse.Namespace) -> int:
     data = counted(program, ports.codes_of(program, inputs_of(program, options))) if options.input else None
     cost = estimate(program, data, options.basis)
     if options.why:
-        print("\n".join(why_lines(cost, options.why)))
+        _tell(options, why_facts(cost, options.why), why_lines(cost, options.why))
         return 0
     found = facts(cost, program, options.by)
     if options.json:

@@ -1,6 +1,9 @@
 """What `cimc cost` says beside a program's own costs: peaks, the terms of a sum, and the validation."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from fractions import Fraction
+from typing import Any
 
 from cimc.backends.cost.estimate import Estimate
 from cimc.backends.cost.facts import bounded
@@ -10,36 +13,68 @@ from cimc.backends.cost.waterfall import peak, peak_rate, per
 from cimc.backends.cost.why import terms
 from cimc.driving.measures import measure
 from cimc.driving.tables import tabulate, terminal_width
-from cimc.targets import load_target
+from cimc.targets import Target, load_target
 from cimc.targets.macro import Macro, load_macro, macro_names
-from cimc.targets.prices import area
+from cimc.targets.prices import Interval, area
+
+PEAK, WHY, CHECK = "cimc-peak 1", "cimc-why 1", "cimc-check 1"
+"""Formats of what is told as JSON."""
+TERA = Fraction(1, 1000)
+"""TOPS in an operation per ns."""
 
 
-def peak_lines(name: str) -> Iterator[str]:
-    """Yield what a target or a macro does at its peak. Raises CimcError CIM0301, CIM0302."""
-    if name in macro_names():
-        yield from _macro_lines(load_macro(name))
-        return
-    target = load_target(name)
-    yield f"{target.name}: {target.summary}"
-    rate, efficiency = bounded(peak_rate(target)), bounded(peak(target))
-    if not efficiency["value"]:
+def peak_facts(name: str) -> dict[str, Any]:
+    """Return what a target or a macro does at its peak, None for what has no price. Raises CimcError CIM0301, CIM0302."""
+    return _macro_facts(load_macro(name)) if name in macro_names() else _target_facts(load_target(name))
+
+
+def _target_facts(target: Target) -> dict[str, Any]:
+    taken = area(target)
+    density = peak_rate(target).times(TERA) / taken if taken and taken.low else None
+    chip = {"name": target.name, "summary": target.summary, "compiles": True, "tiles": target.tiles}
+    room = {"area_mm2": taken and bounded(taken), "tops_per_mm2": density and bounded(density)}
+    return {"format": PEAK, **chip, **_peaks(peak_rate(target), peak(target)), **room}
+
+
+def _macro_facts(macro: Macro) -> dict[str, Any]:
+    done, macros = macro.full(), int(macro.constants["array.macros"])
+    rate, efficiency = per(macro.operations * macros, macro.time_ns(done)), per(macro.operations, macro.energy_pj(done))
+    chip = {"name": macro.name, "summary": macro.summary, "compiles": False, "tiles": macros}
+    return {"format": PEAK, **chip, **_peaks(rate, efficiency), "area_mm2": None, "tops_per_mm2": None}
+
+
+def _peaks(rate: Interval, efficiency: Interval) -> dict[str, Any]:
+    """Return operations per ns and per pJ as TOPS and TOPS/W, None for either that is not known."""
+    known = {"peak_tops": rate.times(TERA), "peak_tops_per_w": efficiency}
+    return {name: bounded(interval) if interval.value else None for name, interval in known.items()}
+
+
+def peak_lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is known of a peak."""
+    yield f"{found['name']}: {found['summary']}" + (
+        "" if found["compiles"] else "; priced only, nothing compiles for it"
+    )
+    if not found["peak_tops_per_w"]:
         yield "  no phase of the array has a price"
         return
-    tiles = "a tile" if target.tiles is None else f"{target.tiles} tile{'s' * (target.tiles > 1)}"
-    figures = f"{measure(rate, 1e3, 'TOPS')}, {measure(efficiency, 1, 'TOPS/W')}"
-    yield f"  peak of {tiles}, every row and ADC at work  {figures}"
-    if (taken := area(target)) and taken.low:
-        density = bounded(peak_rate(target) / taken)
-        yield f"  area {measure(bounded(taken), 1, 'mm2')}, {measure(density, 1e3, 'TOPS/mm2')}"
+    rate = measure(found["peak_tops"], 1, "TOPS") if found["peak_tops"] else "no time is published"
+    yield f"  peak {_whose(found)}  {rate}, {measure(found['peak_tops_per_w'], 1, 'TOPS/W')}"
+    if found["tops_per_mm2"]:
+        yield f"  area {measure(found['area_mm2'], 1, 'mm2')}, {measure(found['tops_per_mm2'], 1, 'TOPS/mm2')}"
 
 
-def _macro_lines(macro: Macro) -> Iterator[str]:
-    yield f"{macro.name}: {macro.summary}; priced only, nothing compiles for it"
-    done, all_macros = macro.full(), macro.operations * int(macro.constants["array.macros"])
-    rate, efficiency = per(all_macros, macro.time_ns(done)), per(macro.operations, macro.energy_pj(done))
-    fast = measure(bounded(rate), 1e3, "TOPS") if rate.value else "no time is published"
-    yield f"  peak, every row at work  {fast}, {measure(bounded(efficiency), 1, 'TOPS/W')}"
+def _whose(found: Mapping[str, Any]) -> str:
+    if not found["compiles"]:
+        return "with every row at work"
+    number = found["tiles"]
+    tiles = "a tile" if number is None else f"{number} tile{'s' * (number > 1)}"
+    return f"of {tiles}, every row and ADC at work"
+
+
+def why_facts(estimate: Estimate, what: str) -> dict[str, Any]:
+    """Return the terms of an energy, largest first."""
+    found = [asdict(term) | {"energy_pj": bounded(term.energy)} for term in terms(estimate, what)]
+    return {"format": WHY, "energy": what, "terms": [{k: v for k, v in one.items() if k != "energy"} for one in found]}
 
 
 def why_lines(estimate: Estimate, what: str) -> list[str]:
@@ -59,7 +94,13 @@ def why_lines(estimate: Estimate, what: str) -> list[str]:
     return tabulate([heads, *rows], terminal_width())
 
 
-def check_lines() -> tuple[list[str], bool]:
-    """Return the rows of the validation as a table, and whether each is as it should be."""
+def check_facts() -> dict[str, Any]:
+    """Return the rows of the validation with every figure; `sound` says whether each is as it should be."""
     rows = all_rows()
-    return tabulate([TABLE, *map(cells, rows)], terminal_width()), all(row.verdict != FAILS for row in rows)
+    sound = all(row.verdict != FAILS for row in rows)
+    return {"format": CHECK, "sound": sound, "rows": [asdict(row) | {"verdict": row.verdict} for row in rows]}
+
+
+def check_lines() -> list[str]:
+    """Return the rows of the validation as a table."""
+    return tabulate([TABLE, *map(cells, all_rows())], terminal_width())

@@ -1,5 +1,6 @@
 """The cost model beside published chips: every row as it should be, and the page as it is generated."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from cimc.backends.cost.validation.fit import fitted, left_out
 from cimc.backends.cost.validation.page import all_rows, page
 from cimc.backends.cost.validation.row import CALIBRATED, EXPECTED, FAILS, OK, REPORTED, Point, Row
-from cimc.command_line.pricing import peak_lines
+from cimc.command_line.pricing import check_facts, peak_facts, peak_lines
 from cimc.isa.errors import CimcError
 from cimc.targets.macro import load_macro, macro_names, parse_macro
 
@@ -58,13 +59,27 @@ def test_a_macro_has_a_peak(name):
     macro = load_macro(name)
     energy = macro.energy_pj(macro.full())
     assert 0 < energy.low < energy.value < energy.high
-    assert " TOPS/W (" in "".join(peak_lines(name))
+    assert " TOPS/W (" in "".join(peak_lines(peak_facts(name)))
+
+
+def test_a_peak_is_told_as_numbers():
+    found = peak_facts("hermes-64")
+    assert found["peak_tops"]["value"] == pytest.approx(63.1, rel=0.005)
+    assert found["peak_tops_per_w"]["value"] == pytest.approx(9.76, rel=0.005)
+    assert found["tops_per_mm2"]["value"] == found["peak_tops"]["value"] / found["area_mm2"]["value"]
+    assert (peak_facts("p-8t")["peak_tops"], peak_facts("ideal")["peak_tops_per_w"]) == (None, None)
+
+
+def test_the_check_is_told_with_every_figure():
+    found = json.loads(json.dumps(check_facts()))
+    assert found["sound"] and [row["verdict"] for row in found["rows"]] == [row.verdict for row in ROWS]
+    assert found["rows"][0]["points"][0] == {"label": "8 bits", "published": 2.02, "ours": ROWS[0].points[0].ours}
 
 
 def test_a_chip_of_known_area_has_a_density():
     """63.12 TOPS in 64 tiles of 0.634 mm2; none where a tile may take no room."""
-    assert "1.56 TOPS/mm2" in "".join(peak_lines("hermes-64"))
-    assert "mm2" not in "".join(peak_lines("hermes-64,area.tile=0"))
+    assert "1.56 TOPS/mm2" in "".join(peak_lines(peak_facts("hermes-64")))
+    assert "mm2" not in "".join(peak_lines(peak_facts("hermes-64,area.tile=0")))
 
 
 def test_macros_are_refused_by_name_and_with_every_problem():

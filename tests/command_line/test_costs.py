@@ -40,6 +40,15 @@ def test_every_layer_has_the_same_numbers_everywhere(told):
     assert energies == pytest.approx(found["energy_pj"]["value"], rel=1e-15)
 
 
+def test_the_terms_of_an_energy_are_told_as_numbers(told, capsys):
+    found, *_ = told
+    assert main(["cost", "digits.cimb", "--why", "energy", "--json"]) == 0
+    terms = json.loads(capsys.readouterr().out)["terms"]
+    assert sum(term["energy_pj"]["value"] for term in terms) == pytest.approx(found["energy_pj"]["value"], rel=1e-15)
+    assert main(["cost", "digits.cimb", "--why", "energy", "--csv"]) == 2
+    assert "--csv writes the rows of a program's costs, --why has none" in capsys.readouterr().err
+
+
 def test_what_stands_beside_the_total_is_the_same_in_text_and_page(told):
     found, _, text, page = told
     beside = [line.strip() for line in text.splitlines() if line.startswith(("  power", "  once"))]
