@@ -24,7 +24,7 @@ TERA = Fraction(1, 1000)
 
 
 def peak_facts(name: str) -> dict[str, Any]:
-    """Return what a target or a macro does at its peak, None for what has no price. Raises CimcError CIM0301, CIM0302."""
+    """Return what a target or a macro does at its peak, None where there is no price. Raises CIM0301, CIM0302."""
     return _macro_facts(load_macro(name)) if name in macro_names() else _target_facts(load_target(name))
 
 
@@ -51,9 +51,8 @@ def _peaks(rate: Interval, efficiency: Interval) -> dict[str, Any]:
 
 def peak_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is known of a peak."""
-    yield f"{found['name']}: {found['summary']}" + (
-        "" if found["compiles"] else "; priced only, nothing compiles for it"
-    )
+    apart = "" if found["compiles"] else "; priced only, nothing compiles for it"
+    yield f"{found['name']}: {found['summary']}{apart}"
     if not found["peak_tops_per_w"]:
         yield "  no phase of the array has a price"
         return
