@@ -29,7 +29,8 @@ def words_of(memory: Memory, width: int | None) -> tuple[Array, int]:
     """
     if memory.bits != 8 or width is None:
         raw = memory.words if memory.bits > 64 else np.ascontiguousarray(memory.words).view(np.uint8)
-        return raw.reshape(len(memory.words), -1)[:, : memory.bits // 8], memory.bits
+        count = len(memory.words)
+        return raw.reshape(count, raw.size // max(count, 1))[:, : memory.bits // 8], memory.bits
     size = width // 8
     padded = np.zeros(-(-len(memory.words) // size) * size, np.uint8)
     padded[: len(memory.words)] = memory.words

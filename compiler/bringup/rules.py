@@ -44,6 +44,14 @@ def _halves(author: Author) -> Author:
     return author.put("affine", in_=IN, out=OUT, period=1, shift=1, low=-5, high=5, **unit)
 
 
+def _epilogues(author: Author) -> Author:
+    """The same in the epilogues of a sum and of a product, whose codes are their sums."""
+    author.block(3, [[1]], (0, 2, 4)).gain().data(IN, [1, 3, 5, 7, -1, -3, -5, -7], (8, 1)).tensor(OUT, (8,), 512)
+    author.put("add", a=IN, b=IN, out=OUT, ma=1, mb=0, bias=0, shift=1, low=-3, high=3)
+    unit = {"scale": author.table([1], "i32"), "bias": author.table([0], "i64")}
+    return author.put("mvm", in_=IN, out=OUT, block=3, blocks=1, shift=1, low=-3, high=3, **unit)
+
+
 def _quotients(author: Author) -> Author:
     """Quotients of both signs between integers, and at halves."""
     author.data(IN, [7, -7, 5, -5, 3, -3, 1, -1], (8,)).data(OTHER, [4, 4, -4, -4, 2, 2, 0, 0], (8,))
@@ -174,6 +182,7 @@ def _phases(author: Author) -> Author:
 RULES: Mapping[str, Callable[[Author], Author]] = {
     "rule.ties": _ties,
     "rule.halves": _halves,
+    "rule.epilogues": _epilogues,
     "rule.loops": _deep,
     "rule.types": _types,
     "rule.backwards": _backwards,

@@ -5,12 +5,15 @@
 
 import argparse
 import json
+import math
 import os
 import re
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 HERE = Path(__file__).resolve().parent
 SAMPLES = HERE.parent
@@ -33,8 +36,14 @@ def prepare(folder: Path, noise: list[str]) -> None:
     program, data = str(folder / "digits.cimb"), ["--input", str(SAMPLES / "digits_test.npz")]
     cimc("compile", str(SAMPLES / "digits.onnx"), "--calib", str(SAMPLES / "digits_calib.npz"), *SCALE, "-o", program)
     cimc("image", program, *data, *noise, "-o", str(folder))
+    (folder / "runs.txt").write_text(listed(folder) + "\n")
     only = ["--only", all_but_programming(program)] if noise else []
     cimc("trace", program, *data, *noise, *only, "-o", str(folder / "ours.trace"))
+    write_package(folder)
+
+
+def write_package(folder: Path) -> None:
+    """Write the package of the instruction set, which the sequencer imports."""
     package = subprocess.run(
         [sys.executable, "-m", "cimc.isa.headers", "--sv"], capture_output=True, text=True, check=True
     )
@@ -47,11 +56,12 @@ def all_but_programming(program: str) -> str:
     return ",".join(number for number, _, name, *_ in lines if name != "program")
 
 
-def build(folder: Path, simulator: str) -> list[str]:
-    """Build the simulation; return the command that runs it."""
+def build(folder: Path, simulator: str, parameters: Mapping[str, int] = MappingProxyType({})) -> list[str]:
+    """Build the simulation of a tile with these parameters; return the command that runs it."""
     sources = [str(folder / "cimc_isa.sv"), str(HERE / "sequencer.sv")]
     if simulator == "icarus":
-        subprocess.run(["iverilog", "-g2012", "-o", str(folder / "sequencer"), *sources], check=True)
+        sized = [f"-Psequencer.{name}={value}" for name, value in parameters.items()]
+        subprocess.run(["iverilog", "-g2012", *sized, "-o", str(folder / "sequencer"), *sources], check=True)
         return ["vvp", "-n", str(folder / "sequencer")]
     options = [
         "--binary",
@@ -62,28 +72,29 @@ def build(folder: Path, simulator: str) -> list[str]:
         "sequencer",
         "--Mdir",
         str(folder / "verilated"),
+        *(f"-G{name}={value}" for name, value in parameters.items()),
     ]
     subprocess.run(["verilator", *options, *sources], check=True, capture_output=True)
     return [str(folder / "verilated" / "Vsequencer")]
 
 
-def plusargs(folder: Path, fault: int) -> list[str]:
-    """Return the sizes of the image, the place of the output, and a fault."""
+def listed(folder: Path) -> str:
+    """Return the line of runs.txt for the image in this folder: its sizes, and the place of the output."""
     about = json.loads((folder / "manifest.json").read_text())
     words = {one["memory"]: one["words"] for one in about["memories"]}
-    sizes = [f"+{name}={words[name]}" for name in ("code", "constants", "activations")]
+    sizes = [words.get(name, 0) for name in ("code", "constants", "activations")]
     port = json.loads(about["program"])["outputs"][0]
-    size = {"i8": 1, "u8": 1, "i16": 2, "u16": 2, "i32": 4, "i64": 8}[port["type"]] * port["shape"][0]
-    place = [f"+output={port['base']}", f"+bytes={size}"]
-    return [*sizes, *place, f"+fault={fault}"]
+    size = {"i8": 1, "u8": 1, "i16": 2, "u16": 2, "i32": 4, "i64": 8}[port["type"]] * math.prod(port["shape"])
+    return " ".join(str(one) for one in (".", *sizes, port["base"], size))
 
 
 def simulate(folder: Path, command: list[str], fault: int) -> None:
     """Run one sample; write its trace, with the head of ours."""
-    subprocess.run([*command, *plusargs(folder, fault)], cwd=folder, check=True, capture_output=True)
+    subprocess.run([*command, f"+fault={fault}"], cwd=folder, check=True, capture_output=True)
     head = (folder / "ours.trace").read_text().split("\n")[:HEAD_LINES]
     head = ["only -" if line.startswith("only ") else line for line in head]
-    (folder / "chip.trace").write_text("\n".join(head) + "\n" + (folder / "chip.records").read_text())
+    _, records = (folder / "chip.records").read_text().split("\n", 1)
+    (folder / "chip.trace").write_text("\n".join(head) + "\n" + records)
 
 
 def lock_step(folder: Path, fault: int) -> str:
@@ -100,7 +111,7 @@ def lock_step(folder: Path, fault: int) -> str:
         "PYTHONPATH": str(HERE),
     }
     library = ["-M", config.libs_dir, "-m", config.lib_name("vpi", "icarus")]
-    command = ["vvp", "-n", *library, "sequencer", *plusargs(folder, fault)]
+    command = ["vvp", "-n", *library, "sequencer", f"+fault={fault}"]
     done = subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, env={**os.environ, **facts})
     differs = re.search("AssertionError: (.*)", done.stdout)
     if not differs and " PASS=1 " not in done.stdout:

@@ -1,16 +1,19 @@
-// A sequencer, a crossbar tile with its ADCs and a digital unit for the instructions of the sample network.
+// A sequencer, a crossbar tile with its ADCs and a digital unit for the instructions of the sample network, and some
+// that directed programs need beside them: move, capture, selftest, pattern.
 //
-// Loads an image that `cimc image` wrote into the current folder, runs one sample, and writes chip.records: the records
-// that `cimc trace` writes. Sizes and a fault come as plusargs: +code= +constants= +activations= (words), +fault=N.
-module sequencer;
+// runs.txt in the current folder lists what to run, one line each: the folder of an image that `cimc image` wrote, the
+// words of its code, constants and activations, the address and the bytes of its output. Of each run on one sample,
+// chip.records has a line `run FOLDER FAULT`, then the records that `cimc trace` writes. +fault=N switches a fault on;
+// with +last=M, each run is done again with every fault from N to M.
+module sequencer #(
+    parameter int TILES = 1,
+    parameter int ROWS = 1024,
+    parameter int COLUMNS = 512,
+    parameter longint ADC_HIGH = 127
+);
   import cimc_isa::*;
 
-  localparam int ROWS = 1024;
-  localparam int COLUMNS = 512;
-  localparam longint DAC_HIGH = 127;
-  localparam longint ADC_HIGH = 127;
-
-  // Faults that +fault=N switches on.
+  // Faults.
   localparam int ADC_HALF_UP = 1;
   localparam int ADC_FLOORS = 2;
   localparam int LOWEST_CODE_KEPT = 3;
@@ -39,7 +42,7 @@ module sequencer;
   logic [7:0] activations[0:65535];
   logic [15:0] plus[0:ROWS*COLUMNS-1];
   logic [15:0] minus[0:ROWS*COLUMNS-1];
-  // Plus less minus of every cell.
+  // Plus less minus of every cell that a block holds.
   int difference[0:ROWS*COLUMNS-1];
 
   // Streams: axis n of stream s is entry 4 s + n, direction n of a window entry 2 s + n.
@@ -54,10 +57,13 @@ module sequencer;
 
   logic [255:0] word;
   logic [63:0] pc;
-  longint clip_low, clip_high, records, previous;
+  longint clip_low, clip_high, records;
   logic [31:0] crc;
   int input_codes[0:4095];
-  int fault, trace, words;
+  longint moved[0:4095];
+  int fault, first, last, trace, list;
+  int code_words, constant_words, activation_words, output_address, output_bytes;
+  reg [8*32-1:0] folder, name;
   // Instructions done, one in each unit of time: what a bench in lock step waits for.
   int retired;
 
@@ -188,48 +194,64 @@ module sequencer;
 
   // The tile.
 
+  // Records what cells hold: the image has it.
+  task automatic record_cells(input longint row, input longint col, input longint rows, input longint cols);
+    longint cell_at;
+    for (longint i = 0; i < rows; i++)
+      for (longint j = 0; j < cols; j++) begin
+        cell_at = (row + i) * COLUMNS + col + j;
+        for (int k = 0; k < 2; k++) crc = crc_of(crc, plus[cell_at][8*k+:8]);
+        for (int k = 0; k < 2; k++) crc = crc_of(crc, minus[cell_at][8*k+:8]);
+        difference[cell_at] = int'(plus[cell_at]) - int'(minus[cell_at]);
+      end
+    record(TILE, row * COLUMNS + col, cell_at, rows * cols, 0);
+  endtask
+
+  task automatic do_pattern;
+    record_cells(operand(PATTERN_ROW_LOW, PATTERN_ROW_BITS, 0, 0), operand(PATTERN_COL_LOW, PATTERN_COL_BITS, 0, 0),
+                 operand(PATTERN_ROWS_LOW, PATTERN_ROWS_BITS, 0, 0), operand(PATTERN_COLS_LOW, PATTERN_COLS_BITS, 0, 0));
+  endtask
+
   task automatic do_program;
     int b;
-    longint cell_at;
     b = int'(operand(PROGRAM_BLOCK_LOW, PROGRAM_BLOCK_BITS, 0, 0));
     block_row[b] = operand(PROGRAM_ROW_LOW, PROGRAM_ROW_BITS, 0, 0);
     block_col[b] = operand(PROGRAM_COL_LOW, PROGRAM_COL_BITS, 0, 0);
     block_rows[b] = operand(PROGRAM_ROWS_LOW, PROGRAM_ROWS_BITS, 0, 0);
     block_cols[b] = operand(PROGRAM_COLS_LOW, PROGRAM_COLS_BITS, 0, 0);
     for (longint j = 0; j < block_cols[b]; j++) factors[64*b+j] = FACTOR_ONE;
-    for (longint i = 0; i < block_rows[b]; i++)
-      for (longint j = 0; j < block_cols[b]; j++) begin
-        cell_at = (block_row[b] + i) * COLUMNS + block_col[b] + j;
-        for (int k = 0; k < 2; k++) crc = crc_of(crc, plus[cell_at][8*k+:8]);
-        for (int k = 0; k < 2; k++) crc = crc_of(crc, minus[cell_at][8*k+:8]);
-      end
-    record(TILE, block_row[b] * COLUMNS + block_col[b], cell_at, block_rows[b] * block_cols[b], 0);
+    record_cells(block_row[b], block_col[b], block_rows[b], block_cols[b]);
   endtask
 
   task automatic do_gain;
     gain_multiplier = operand(GAIN_MULTIPLIER_LOW, GAIN_MULTIPLIER_BITS, 0, 0);
     gain_divide = operand(GAIN_DIVIDE_LOW, GAIN_DIVIDE_BITS, 0, 0);
     crc = crc_of(crc_of(crc_of(crc, gain_multiplier[7:0]), gain_multiplier[15:8]), gain_divide[7:0]);
-    record(GAIN, 0, 0, 1, 0);
+    record(GAIN, 0, operand(GAIN_SCOPE_LOW, GAIN_SCOPE_BITS, 0, 0) == GAIN_SCOPE_IS_ALL ? TILES - 1 : 0, 1, 0);
   endtask
 
-  // The code of column j of block b for the input codes: array sum, then ADC.
-  function automatic longint converted(input int b, input longint j);
+  // The ADC's code of an array sum before it is clipped.
+  function automatic longint coded(input longint sum);
+    coded = rounded(sum * gain_multiplier, gain_divide - (fault == SHIFT_ONE_LESS ? 1 : 0),
+                    int'(fault == ADC_HALF_UP), int'(fault == ADC_FLOORS));
+  endfunction
+
+  // The same of column j of block b, for the input codes from `first` on.
+  function automatic longint converted(input int b, input longint j, input longint first);
     longint sum;
     int at, rows;
     sum = 0;
     rows = int'(block_rows[b]);
     at = int'((block_row[b] + (fault == ROW_OFF_BY_ONE ? -1 : 0)) * COLUMNS + block_col[b] + j);
     for (int i = 0; i < rows; i++) begin
-      sum = sum + input_codes[i] * difference[at];
+      sum = sum + input_codes[first+i] * difference[at];
       at = at + COLUMNS;
     end
-    converted = rounded(sum * gain_multiplier, gain_divide - (fault == SHIFT_ONE_LESS ? 1 : 0),
-                        int'(fault == ADC_HALF_UP), int'(fault == ADC_FLOORS));
+    converted = coded(fault == PAIR_SWAPPED ? -sum : sum);
   endfunction
 
   function automatic longint clipped(input longint n);
-    if (fault == SATURATION_LOST) clipped = ((n + 128) & 255) - 128;
+    if (fault == SATURATION_LOST) clipped = ((n + ADC_HIGH + 1) & (2 * ADC_HIGH + 1)) - ADC_HIGH - 1;
     else clipped = clamped(n, fault == LOWEST_CODE_KEPT ? -ADC_HIGH - 1 : -ADC_HIGH, ADC_HIGH);
   endfunction
 
@@ -242,58 +264,124 @@ module sequencer;
     if (n > ADC_HIGH) clip_high = clip_high + 1;
   endtask
 
-  task automatic do_calibrate;
-    int s, b;
+  // Drift factors of block b, whose inputs begin at `first` and whose reference sums lie at `reference`.
+  task automatic calibrate_block(input int s, input int b, input longint first, input longint reference, input int apart);
     longint raw, found, wanted;
     longint sums[0:63];
-    s = int'(operand(CALIBRATE_IN_LOW, CALIBRATE_IN_BITS, 0, 0));
-    b = int'(operand(CALIBRATE_BLOCK_LOW, CALIBRATE_BLOCK_BITS, 0, 0));
     for (longint j = 0; j < block_cols[b]; j++) sums[j] = 0;
     for (longint v = 0; v < vectors_of(s); v++) begin
       fetch(s, v);
       for (longint j = 0; j < block_cols[b]; j++) begin
-        raw = converted(b, j);
+        raw = converted(b, j, first);
         count_clips(raw);
         found = clipped(raw);
-        sums[j] = sums[j] + (found < 0 ? -found : found);
+        sums[apart!=0?j : 0] = sums[apart!=0?j : 0] + (found < 0 ? -found : found);
       end
     end
     for (longint j = 0; j < block_cols[b]; j++) begin
-      wanted = loaded(1, operand(CALIBRATE_REFERENCE_LOW, CALIBRATE_REFERENCE_BITS, 0, 0) + 8 * j, 5);
-      found = sums[j] == 0 ? longint'(FACTOR_ONE) : clamped(quotient(wanted * FACTOR_ONE, sums[j]), 1, 65535);
+      wanted = loaded(1, reference + (apart != 0 ? 8 * j : 0), 5);
+      found = sums[apart!=0?j : 0];
+      found = found == 0 ? longint'(FACTOR_ONE) : clamped(quotient(wanted * FACTOR_ONE, found), 1, 65535);
       factors[64*b+j] = found;
       crc = crc_of(crc_of(crc, found[7:0]), found[15:8]);
     end
-    record(FACTOR, b, b, block_cols[b], 1);
   endtask
 
+  task automatic do_calibrate;
+    int s, b, blocks, apart;
+    longint first, reference;
+    s = int'(operand(CALIBRATE_IN_LOW, CALIBRATE_IN_BITS, 0, 0));
+    b = int'(operand(CALIBRATE_BLOCK_LOW, CALIBRATE_BLOCK_BITS, 0, 0));
+    blocks = int'(operand(CALIBRATE_BLOCKS_LOW, CALIBRATE_BLOCKS_BITS, 0, 0));
+    reference = operand(CALIBRATE_REFERENCE_LOW, CALIBRATE_REFERENCE_BITS, 0, 0);
+    apart = int'(operand(CALIBRATE_PER_LOW, CALIBRATE_PER_BITS, 0, 0) == CALIBRATE_PER_IS_COLUMN);
+    first = 0;
+    for (int t = b; t < b + blocks; t++) begin
+      calibrate_block(s, t, first, reference, apart);
+      first = first + block_rows[t];
+      reference = reference + 8 * (apart != 0 ? block_cols[t] : 1);
+    end
+    record(FACTOR, b, b + blocks - 1, blocks * block_cols[b], 1);
+  endtask
+
+  // What block b adds to column j of a product: code times scale, drift factor included.
+  function automatic longint scaled(input int b, input longint j, input longint code, input longint scale);
+    scaled = clipped(code) * rounded(loaded(1, scale + 4 * j, 4) * factors[64*b+j], 14, 0, 0);
+  endfunction
+
   task automatic do_mvm;
-    int s, o, b;
-    longint raw, total, scale, shift, low, high;
+    int s, o, b, blocks;
+    longint raw, first, total, added, previous, scale, shift, low, high;
     s = int'(operand(MVM_IN_LOW, MVM_IN_BITS, 0, 0));
     o = int'(operand(MVM_OUT_LOW, MVM_OUT_BITS, 0, 0));
     b = int'(operand(MVM_BLOCK_LOW, MVM_BLOCK_BITS, 0, 0));
+    blocks = int'(operand(MVM_BLOCKS_LOW, MVM_BLOCKS_BITS, 0, 0));
+    scale = operand(MVM_SCALE_LOW, MVM_SCALE_BITS, 0, 0);
     shift = operand(MVM_SHIFT_LOW, MVM_SHIFT_BITS, 0, 0);
     low = operand(MVM_LOW_LOW, MVM_LOW_BITS, 1, 0);
     high = operand(MVM_HIGH_LOW, MVM_HIGH_BITS, 1, 0);
     for (longint v = 0; v < vectors_of(s); v++) begin
       fetch(s, v);
       for (longint j = 0; j < block_cols[b]; j++) begin
-        raw = converted(b, j);
-        count_clips(raw);
-        scale = loaded(1, operand(MVM_SCALE_LOW, MVM_SCALE_BITS, 0, 0) + 4 * j, 4);
-        scale = rounded(scale * factors[64*b+j], 14, 0, 0);
-        total = clipped(raw) * scale;
+        first = 0;
+        added = 0;
+        for (int t = 0; t < blocks; t++) begin
+          raw = converted(b + t, j, first);
+          count_clips(raw);
+          added = added + scaled(b + t, j, raw, scale + 4 * t * block_cols[b]);
+          first = first + block_rows[b+t];
+        end
+        total = added;
         if (fault != BIAS_LOST) total = total + loaded(1, operand(MVM_BIAS_LOW, MVM_BIAS_BITS, 0, 0) + 8 * j, 5);
         if (fault == STALE_ACCUMULATOR && j != 0) total = total + previous;
-        previous = clipped(raw) * scale;
+        previous = added;
         store(o, v * block_cols[b] + j, requantised(total, shift, low, high));
       end
     end
     record_stream(o, 1);
   endtask
 
+  task automatic do_capture;
+    int s, o, b;
+    longint raw;
+    s = int'(operand(CAPTURE_IN_LOW, CAPTURE_IN_BITS, 0, 0));
+    o = int'(operand(CAPTURE_OUT_LOW, CAPTURE_OUT_BITS, 0, 0));
+    b = int'(operand(CAPTURE_BLOCK_LOW, CAPTURE_BLOCK_BITS, 0, 0));
+    for (longint v = 0; v < vectors_of(s); v++) begin
+      fetch(s, v);
+      for (longint j = 0; j < block_cols[b]; j++) begin
+        raw = converted(b, j, 0);
+        count_clips(raw);
+        store(o, v * block_cols[b] + j, clipped(raw));
+      end
+    end
+    record_stream(o, 1);
+  endtask
+
+  task automatic do_selftest;
+    int o;
+    longint raw;
+    o = int'(operand(SELFTEST_OUT_LOW, SELFTEST_OUT_BITS, 0, 0));
+    raw = coded(operand(SELFTEST_VALUE_LOW, SELFTEST_VALUE_BITS, 1, 0));
+    count_clips(raw);
+    store(o, 0, clipped(raw));
+    record_stream(o, 1);
+  endtask
+
   // The digital unit.
+
+  // All is read before anything is written.
+  task automatic do_move;
+    int s, o;
+    longint length, count;
+    s = int'(operand(MOVE_IN_LOW, MOVE_IN_BITS, 0, 0));
+    o = int'(operand(MOVE_OUT_LOW, MOVE_OUT_BITS, 0, 0));
+    length = length_of(s);
+    count = vectors_of(s) * length;
+    for (longint n = 0; n < count; n++) moved[n] = element_of(s, n / length, n % length);
+    for (longint n = 0; n < count; n++) store(o, n, moved[n]);
+    record_stream(o, 0);
+  endtask
 
   function automatic longint requantised(input longint total, input longint shift, input longint low, input longint high);
     longint value;
@@ -369,34 +457,34 @@ module sequencer;
     end
   endtask
 
-  // `halt` records the output, which the test bench is told the place of: +output= (address), +bytes=.
+  // `halt` records the output.
   task automatic do_halt;
-    int address, size;
-    if (!$value$plusargs("output=%d", address)) address = 0;
-    if (!$value$plusargs("bytes=%d", size)) size = 0;
-    for (int n = 0; n < size; n++) crc = crc_of(crc, activations[address+n]);
+    for (int n = 0; n < output_bytes; n++) crc = crc_of(crc, activations[output_address+n]);
     record(HALTED, 0, 0, records, 0);
   endtask
 
-  initial begin
-    if (!$value$plusargs("fault=%d", fault)) fault = 0;
-    if (!$value$plusargs("code=%d", words)) words = 1;
-    $readmemh("code.hex", code, 0, words - 1);
-    if (!$value$plusargs("constants=%d", words)) words = 1;
-    $readmemh("constants.hex", constants, 0, words - 1);
-    if (!$value$plusargs("activations=%d", words)) words = 1;
-    $readmemh("activations.hex", activations, 0, words - 1);
-    $readmemh("tile0_plus.hex", plus);
-    $readmemh("tile0_minus.hex", minus);
-    for (int n = 0; n < ROWS * COLUMNS; n++)
-      difference[n] = fault == PAIR_SWAPPED ? int'(minus[n]) - int'(plus[n]) : int'(plus[n]) - int'(minus[n]);
-    trace = $fopen("chip.records", "w");
+  // A run, from the start to `halt`.
+
+  task automatic load;
+    $sformat(name, "%0s/code.hex", folder);
+    $readmemh(name, code, 0, code_words - 1);
+    if (constant_words != 0) begin
+      $sformat(name, "%0s/constants.hex", folder);
+      $readmemh(name, constants, 0, constant_words - 1);
+    end
+    $sformat(name, "%0s/tile0_plus.hex", folder);
+    $readmemh(name, plus);
+    $sformat(name, "%0s/tile0_minus.hex", folder);
+    $readmemh(name, minus);
+  endtask
+
+  task run;
+    $sformat(name, "%0s/activations.hex", folder);
+    $readmemh(name, activations, 0, activation_words - 1);
+    $fwrite(trace, "run %0s %0d\n", folder, fault);
     pc = 0;
     records = 0;
-    previous = 0;
     word = code[0];
-    retired = 0;
-    #1;
     while (word[7:0] != OP_HALT) begin
       crc = 32'hffffffff;
       clip_low = 0;
@@ -408,6 +496,10 @@ module sequencer;
         OP_WINDOW: do_window();
         OP_CALIBRATE: do_calibrate();
         OP_MVM: do_mvm();
+        OP_CAPTURE: do_capture();
+        OP_SELFTEST: do_selftest();
+        OP_PATTERN: do_pattern();
+        OP_MOVE: do_move();
         OP_POOLMAX: do_poolmax();
         OP_ADD: do_add();
         default: begin
@@ -422,6 +514,20 @@ module sequencer;
     end
     crc = 32'hffffffff;
     do_halt();
+  endtask
+
+  initial begin
+    if (!$value$plusargs("fault=%d", first)) first = 0;
+    if (!$value$plusargs("last=%d", last)) last = first;
+    trace = $fopen("chip.records", "w");
+    list = $fopen("runs.txt", "r");
+    retired = 0;
+    #1;
+    while ($fscanf(list, "%s %d %d %d %d %d", folder, code_words, constant_words, activation_words, output_address,
+                   output_bytes) == 6) begin
+      load();
+      for (fault = first; fault <= last; fault = fault + 1) run();
+    end
     $fclose(trace);
     $finish;
   end

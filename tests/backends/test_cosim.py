@@ -1,11 +1,10 @@
 """The sample network in SystemVerilog: its trace equals ours, and each broken variant is named by layer."""
 
-import importlib.util
 import shutil
 from pathlib import Path
 
 import pytest
-from command_line.files import SAMPLES
+from conformance.rtl import script
 
 from cimc.bringup.difference import compare
 from cimc.bringup.record import record_of
@@ -26,13 +25,6 @@ FIRST = {
 """Fault -> the instruction and the layer where its trace first differs from ours on this sample."""
 UNSEEN = (1, 3, 4, 8, 12)
 """Faults that this sample of a trained network does not show: no sum is a tie, no code leaves its range."""
-
-
-def script():
-    spec = importlib.util.spec_from_file_location("cosim", SAMPLES / "cosim" / "cosim.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 @pytest.fixture(scope="module", params=["icarus", pytest.param("verilator", marks=pytest.mark.nightly)])

@@ -55,6 +55,11 @@ def test_an_image_reads_back_as_the_program(sketch, tmp_path, form, width):
     assert read_image(written(program, tmp_path, form, width)) == program
 
 
+def test_a_program_without_constants_has_an_image(new, tmp_path):
+    program = new().port("x", (2, 4), 0).tensor(0, (2, 4)).program()
+    assert read_image(written(program, tmp_path)) == program
+
+
 def test_a_changed_image_is_refused(sketch, tmp_path):
     folder = written(sketch.program(), tmp_path)
     (folder / "constants.hex").write_bytes(b"00\n")

@@ -7,7 +7,9 @@ from conformance.traces import outsiders, plain
 from cimc.targets import load_target
 
 NIGHTLY = (
+    "aon-cim-2p",
     "aon-cim-2r",
+    "aon-cim-2s",
     "aon-cim-4b",
     "aon-cim-6b",
     "hermes-64",
