@@ -2,7 +2,7 @@
 
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from cimc.backends.interpreter import BEST
 from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
+from cimc.backends.silicon.bands import layer_codes
 from cimc.backends.silicon.compensation_mode import MODES
 from cimc.diagnostics import fail
 from cimc.driving.aiming import aimed_at
@@ -26,6 +27,7 @@ from cimc.driving.feeding import EVERY, RAW, Feeding
 from cimc.driving.scoring import Arrays, Scoring, chunks, compensated_for, labels_of, program_inputs, samples_of
 from cimc.frontend import Specialisation
 from cimc.isa.errors import CimcWarning
+from cimc.isa.names import did_you_mean
 from cimc.isa.preprocessing import Preprocessing
 from cimc.isa.program import Program
 from cimc.passes.pipeline import DEFAULT
@@ -100,20 +102,33 @@ def run(
     threads: int | None = None,
     executor: str = BEST,
     feed: str = RAW,
-) -> dict[str, NDArray[np.float32]]:
-    """Return the outputs [N, *shape of a sample] by name, real values.
+    layers: Sequence[str] = (),
+) -> dict[str, NDArray[Any]]:
+    """Return the outputs [N, *shape of a sample] by name, real values, and the codes of some layers by theirs.
 
     `inputs` is an array [N, *shape of a sample], or one for each input by name; `feed` says what it holds: "raw" data,
     preprocessed where the program says how, what the float "model" takes, or the "codes" of the ports. With `noise` the
     chip is disturbed; `compensation` is "none", "block", "column" or "refit", which fits the noisy chip on
-    `calibration`, inputs without labels. `threads` is all cores where nothing is said. Raises CimcError.
+    `calibration`, inputs without labels. `threads` is all cores where nothing is said. `layers` are names of layers on
+    the crossbar, of which all codes [N, vectors, columns] are given. Raises CimcError.
     """
     real = program_inputs(program, _named(inputs), Feeding(kind=feed), "inputs")
     codes = _calibration(program, noise, compensation, calibration, feed)
     chip = compensated_for(program, noise, compensation, codes)
     parts = [found for _, found in chunks(chip, real, noise, threads, executor)]
     joined = {port.name: np.concatenate([part[port.name] for part in parts]) for port in program.outputs}
-    return {port.name: ports.dequantise(port, joined[port.name]) for port in program.outputs}
+    outputs = {port.name: ports.dequantise(port, joined[port.name]) for port in program.outputs}
+    return {**outputs, **(_layers(chip, layers, real, noise) if layers else {})}
+
+
+def _layers(program: Program, names: Sequence[str], real: "Arrays", noise: Noise | None) -> Mapping[str, NDArray[Any]]:
+    """Return the codes of layers on the crossbar by name. Raises CimcError CIM0003 where there is none of a name."""
+    found = layer_codes(program, ports.codes_of(program, real), noise)
+    for name in names:
+        if name not in found:
+            known = f"on the crossbar are {', '.join(found)}"
+            raise fail("CIM0003", f"there is no layer {name!r} on the crossbar", hint=did_you_mean(name, found, known))
+    return {name: found[name] for name in names}
 
 
 def evaluate_accuracy(

@@ -58,6 +58,9 @@ ROOT_LIMIT = 1 << ROOT_BITS
 WINDOW_MOST = (1 << 12) - 1
 """Positions of a window along an axis: its kernel, its stride, and how far its elements lie apart."""
 
+VALUE_MOST = (1 << 16) - 1
+"""The highest value of a device, in 2^-F levels: those that are programmed, and are written raw, have 16 bits."""
+
 PAIRS_MOST, SIGNIFICANCE_MOST = 2, 16
 """Device pairs of a cell, and how often the first counts for the second once."""
 

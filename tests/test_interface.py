@@ -31,7 +31,7 @@ SIGNATURES = {
     "load_program": "(path)",
     "load_target": "(name)",
     "run": "(program, inputs, *, noise=None, compensation='column', calibration=None, threads=None, executor='best', "
-    "feed='raw')",
+    "feed='raw', layers=())",
     "save_program": "(program, path)",
     "verify": "(model, program, inputs, *, reference_samples=None, feed='raw')",
     "Author": "(target, activation_bytes=0)",
@@ -134,9 +134,10 @@ def test_results_are_those_of_the_commands(
     given = data("digits_test.npz")
     noise = cimc.Noise(cimc.load_profile("pcm"), seed=7, time_s=86400)
     noisy = ["--noise", "pcm", "--seed", "7", "--time", "1d"]
-    assert main(["run", path, "--input", test, *scale, "-o", out, *noisy]) == 0
-    (found,) = cimc.run(program, given["x"], noise=noise).values()
-    assert np.array_equal(found, next(iter(np.load(out).values())))
+    assert main(["run", path, "--input", test, *scale, "-o", out, *noisy, "--layers"]) == 0
+    layer = next(one.name for one in program.layers)
+    (found, codes), written = cimc.run(program, given["x"], noise=noise, layers=[layer]).values(), np.load(out)
+    assert np.array_equal(found, next(iter(written.values()))) and np.array_equal(codes, written[layer])
     capsys.readouterr()
     assert main(["eval", path, "--data", test, *scale, *noisy, "--json"]) == 0
     accuracy = cimc.evaluate_accuracy(program, given["x"], given["y"], noise=noise)
@@ -180,6 +181,7 @@ def test_inputs_outside_the_ranges_are_a_warning(program: cimc.Program) -> None:
         (lambda p, x: cimc.run(p, x, compensation="colum"), "CIM0003.*'colum'"),
         (lambda p, x: cimc.run(p, x, compensation="refit"), "CIM0003.*noisy chip"),
         (lambda p, x: cimc.run(p, x, executor="gpu"), "CIM0540"),
+        (lambda p, x: cimc.run(p, x, layers=["conf"]), "CIM0003.*no layer 'conf'"),
         (lambda p, x: cimc.evaluate_accuracy(p, x, [1, 2]), "CIM0202"),
         (lambda p, x: cimc.compile_model(SAMPLES / "digits.onnx", target="aon"), "CIM0302"),
         (lambda p, x: cimc.compile_model(SAMPLES / "digits.onnx", calibration=x, ranges={}), "CIM0003"),

@@ -88,9 +88,9 @@ def test_the_walls_stand(importer: str):
 
 def test_backends_has_few_rooms_floors_and_arrows():
     graph = arrows("backends")
-    assert len(graph) <= 11
+    assert len(graph) <= 10
     assert max(floors(graph).values()) <= 6
-    assert sum(map(len, graph.values())) <= 25
+    assert sum(map(len, graph.values())) <= 20
 
 
 def test_no_import_cycle_between_files():

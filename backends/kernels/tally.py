@@ -9,7 +9,7 @@ from cimc.backends.kernels.library import NativeTally, address
 from cimc.backends.kernels.lowering import Lowered
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.observing import block_sums, no_clips
-from cimc.backends.plan.products import Stream, stream_of
+from cimc.backends.plan.products import Stream, streamed_by
 from cimc.backends.plan.steps import Step
 
 MOST_SUMMED = (1 << 16) - 1
@@ -59,7 +59,7 @@ class Clips:
 
 def counting(step: Step, lowered: Lowered, chunk: Chunk) -> Tally | Clips | None:
     """Return counts of 0 for what an observer wants of a product, None where it does not or the library cannot."""
-    stream = stream_of(step.action)
+    stream = streamed_by(step.action)
     if chunk.observer is None or stream is None:
         return None
     if chunk.observer.wants_sums(stream.index):

@@ -253,7 +253,7 @@ def calibrate(state: PlanState, i: Instruction, index: int) -> Effect:
 
 def is_probed(step: Write | Effect | Trap, observer: Observer) -> bool:
     """Return whether an observer wants to see products of what a step does, or their sums or clips."""
-    stream = stream_of(step)
+    stream = streamed_by(step)
     if stream is None:
         return False
     index = stream.index
@@ -261,7 +261,7 @@ def is_probed(step: Write | Effect | Trap, observer: Observer) -> bool:
     return is_counted or len(observer.vectors(index, stream.source.vectors)) > 0
 
 
-def stream_of(step: Write | Effect | Trap) -> Stream | None:
+def streamed_by(step: Write | Effect | Trap) -> Stream | None:
     """Return the vectors that a step streams through blocks, None where it streams none."""
     compute = step.compute if isinstance(step, Write) else None
     return compute.stream if isinstance(compute, (Mvm, CalibratedMvm, Capture)) else None

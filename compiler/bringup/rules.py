@@ -6,6 +6,7 @@ import numpy as np
 
 from cimc.bringup.directed import IN, OTHER, OUT, SHAPE, calibrated, product, single, tables, windowed
 from cimc.isa.author import Author
+from cimc.isa.limits import PLACES_MOST
 from cimc.isa.table import ELEMENT_TYPES, LOOP_DEPTH
 
 
@@ -161,7 +162,7 @@ def _replaced(author: Author) -> Author:
 def _tiles(author: Author) -> Author:
     """A gain for a tile alone, the last one where they are counted, and a product over blocks of two tiles."""
     tiles = author.meta["target"]["array"]["tiles"]
-    tile = tiles - 1 if isinstance(tiles, int) else (1 << 16) - 1
+    tile = tiles - 1 if isinstance(tiles, int) else PLACES_MOST
     author.block(1, [[5, -90], [64, 1]], (tile, 9, 0)).put("gain", tile=tile, scope="tile", multiplier=50000, divide=18)
     return product(author)
 

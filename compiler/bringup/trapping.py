@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 
 from cimc.bringup.directed import IN, MEMORY, OTHER, OUT, SHAPE, product, single, tables, vectors, windowed
 from cimc.isa.author import Author
+from cimc.isa.limits import ACCUMULATOR_LIMIT, SUM_LIMIT
 from cimc.isa.table import LOOP_DEPTH
 
 UNUSED = 9
@@ -47,7 +48,7 @@ def _outside_dac(author: Author) -> Author:
 def _accumulated(author: Author) -> Author:
     """A sum of the digital unit that reaches 2^52 by its offset alone."""
     author.data(IN, [1], (1,)).tensor(OUT, (1,), 512)
-    bias = author.table([(1 << 52) - 1], "i64")
+    bias = author.table([ACCUMULATOR_LIMIT - 1], "i64")
     return author.put(
         "affine", in_=IN, out=OUT, period=1, scale=author.table([1], "i32"), bias=bias, shift=50, low=0, high=9
     )
@@ -75,7 +76,7 @@ def _unnamed(author: Author) -> Author:
 
 
 def _vast(author: Author) -> Author:
-    return single(author).put("selftest", tile=0, col=1, value=(1 << 32), out=OUT)
+    return single(author).put("selftest", tile=0, col=1, value=SUM_LIMIT, out=OUT)
 
 
 TRAPS: Mapping[str, Callable[[Author], Author]] = {

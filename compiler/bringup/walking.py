@@ -16,14 +16,14 @@ from cimc.backends.plan.state import Effect
 from cimc.backends.plan.steps import Step
 from cimc.backends.plan.walk import Walk
 from cimc.bringup.record import UNCOUNTED, Prefix
-from cimc.isa.limits import ADC_BITS
+from cimc.isa.limits import ADC_BITS, PLACES_MOST
 from cimc.isa.program import Instruction
 from cimc.isa.region import Region, region
 from cimc.isa.streams import StreamState
 from cimc.isa.table import ELEMENT_TYPES
 from cimc.isa.writes import output_of
 
-PLACES = 1 << 16
+PLACES = PLACES_MOST + 1
 """Tiles that a field can name: those of a target that has as many as needed."""
 
 

@@ -33,7 +33,7 @@ SAMPLES = 64
 
 
 @dataclass(frozen=True)
-class Step:
+class Raise:
     """One thing to raise, in words, and the option of a pass that does it."""
 
     text: str
@@ -45,12 +45,12 @@ class Step:
         return with_unset(pipeline, self.stem, self.options)
 
 
-ROOM = Step("codes of 16 bits reach twice as far as the data", "calibrate", {"room": "2.0"})
+ROOM = Raise("codes of 16 bits reach twice as far as the data", "calibrate", {"room": "2.0"})
 """Taken with whatever is raised: its use is on unseen data, where trials on calibration data cannot see it. Only where
 the bound is met without it, and not with it, it stays away."""
 FREE = (
-    Step("16 bits for all that the digital unit reads", "quantise", {"digital_bits": "16"}),
-    Step("16-bit taps of depthwise layers, which run twice", "im2col", {"tap_bits": "16"}),
+    Raise("16 bits for all that the digital unit reads", "quantise", {"digital_bits": "16"}),
+    Raise("16-bit taps of depthwise layers, which run twice", "im2col", {"tap_bits": "16"}),
 )
 """What costs no array time, in the order in which it is tried."""
 
@@ -68,12 +68,12 @@ COSTS = (
 class Choice:
     """What is raised: options of passes, and slices of single layers; with `room`, wide codes get some as well."""
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Raise, ...] = ()
     slices: tuple[Slice, ...] = ()
     room: bool = True
 
     @property
-    def every(self) -> tuple[Step, ...]:
+    def every(self) -> tuple[Raise, ...]:
         """The steps, and room where anything is raised."""
         return (*self.steps, ROOM) if self.room and (self.steps or self.slices) else self.steps
 

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cimc.isa.limits import ADC_BITS, ADC_CODES, CODES, FRACTION_BITS, PAIRS_MOST, PLACES_MOST, SIGNIFICANCE_MOST
+from cimc.isa.limits import (
+    ADC_BITS,
+    ADC_CODES,
+    CODES,
+    FRACTION_BITS,
+    PAIRS_MOST,
+    PLACES_MOST,
+    SIGNIFICANCE_MOST,
+    VALUE_MOST,
+)
 from cimc.isa.phases import READ_PHASES, unsigned_problem
 from cimc.tagged import TaggedText
 
@@ -66,7 +75,7 @@ CONSTANTS: Mapping[str, Constant] = {
     "array.second_pair": Constant("what it is programmed to", str, choices=("copy", "rest")),
     "array.levels": Constant("levels per polarity", int, 1, 255),
     "array.fraction_bits": Constant("bits below a level", int, 0, FRACTION_BITS),
-    "array.unprogrammed": Constant("2^-fraction_bits levels", int, 0, 65535),
+    "array.unprogrammed": Constant("2^-fraction_bits levels", int, 0, VALUE_MOST),
     "array.g_max": Constant("uS", float),
     "array.g_min": Constant("uS", float),
     "dac.bits": Constant("bits", int, 2, 8),
