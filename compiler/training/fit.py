@@ -22,7 +22,7 @@ from cimc.training.equalise import Equaliser, equalised
 from cimc.training.judging import Judge, Verdict, chosen
 from cimc.training.network import Network, Weights
 from cimc.training.optimise import Run, State, of_columns, real, units_of
-from cimc.training.pruning import pruned
+from cimc.training.pruning import kept
 from cimc.training.settings import Settings
 
 AT_ONCE = 256
@@ -73,14 +73,13 @@ def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
     network = _equalised(came, plan.settings, given, tables[0], measure)
     facts = measure(network.weights)
     units = units_of(network, facts)
-    begun = pruned(network, facts, units, plan.settings.prune)
-    units = of_columns(network, begun, units) if plan.settings.learn == "columns" else units
-    run = Run(network, plan.settings, given, plan.seed, tables, measure, begun)
+    run = Run(network, plan.settings, given, plan.seed, tables, measure, kept(network, facts, units, plan.settings))
+    units = of_columns(network, run.begun, units) if plan.settings.learn == "columns" else units
     state = _through(run, plan, units, progress)
     judge = Judge(network, request, plan.settings, plan.noises, held, given, _taught(network, held))
-    candidates = {"start": dict(came.weights), **_candidates(begun, real(state.done, units), plan.settings)}
+    candidates = {"start": dict(came.weights), **_candidates(run.begun, real(state.done, units), plan.settings)}
     verdicts = [judge.verdict(name, weights) for name, weights in candidates.items()]
-    best = chosen(verdicts, plan.bound, held.count, must_gain=not plan.settings.prune)
+    best = chosen(verdicts, plan.bound, held.count, must_gain=not plan.settings.prunes)
     graph = network.with_weights(candidates[best.name]) if best else None
     return Trained(graph, best, verdicts, held.count)
 
@@ -123,8 +122,8 @@ def _facts(plan: Plan) -> dict[str, Any]:
 def _candidates(begun: Weights, total: Weights, settings: Settings) -> dict[str, dict[str, Any]]:
     """Return the mean of all runs, and means of it and of where they began: those keep more without noise."""
     trained = {key: np.asarray(value) / np.float32(settings.runs) for key, value in total.items()}
-    name = "pruned" if settings.prune else "equalised"
-    made = {name: dict(begun)} if settings.prune or settings.equalise else {}
+    name = "pruned" if settings.prunes else "equalised"
+    made = {name: dict(begun)} if settings.prunes or settings.equalise else {}
     return {
         **made,
         "trained": trained,

@@ -16,6 +16,7 @@ from cimc.training.batches import Data, batch
 from cimc.training.chip import DeviceTable
 from cimc.training.network import Network, Weights
 from cimc.training.objective import Objective
+from cimc.training.pruning import Masks, masked
 from cimc.training.settings import Settings
 
 WARM_UP = 30
@@ -39,9 +40,10 @@ class State(NamedTuple):
 
 @dataclass(frozen=True)
 class Run:
-    """Training, in one run or several, from the weights `begun` with; times are those of `tables`.
+    """Training, in one run or several; times are those of `tables`.
 
-    `measure` asks the compiler for the facts of some weights. The network's own weights are the teacher's.
+    `measure` asks the compiler for the facts of some weights. The network's own weights are the teacher's; of them the
+    student has those that the masks `kept` leave.
     """
 
     network: Network
@@ -50,7 +52,7 @@ class Run:
     seed: int
     tables: Sequence[DeviceTable]
     measure: Callable[[Weights], ArrayFacts]
-    begun: Weights
+    kept: Masks
 
     def begin(self, units: Weights) -> State:
         """Return the state of the first step: weights in units of their columns."""
@@ -83,11 +85,14 @@ class Run:
     def _start(self, units: Weights) -> dict[str, Array]:
         return {key: jnp.asarray(in_units(array, units[key])) for key, array in self.begun.items()}
 
-    def _kept(self, weights: Weights) -> Any:
+    @property
+    def begun(self) -> dict[str, Any]:
+        """The weights that the student begins with."""
+        return masked(self.network.weights, self.kept)
+
+    def _left(self, weights: Weights) -> Any:
         """Return weights of which those that pruning has left out are zero."""
-        if not self.settings.prune or self.settings.learn == "columns":
-            return weights
-        return {key: jnp.where(self.begun[key] == 0.0, 0.0, value) for key, value in weights.items()}
+        return {key: _masked(value, self.kept.get(key)) for key, value in weights.items()}
 
     def _behind_run(self, state: State, units: Weights, runs: int) -> State:
         """Return the state from which the next of the runs begins: the mean of the start and the `runs` behind it."""
@@ -117,7 +122,7 @@ class Run:
 
         found, gradient = jax.value_and_grad(loss)(state.weights)
         updates, optimiser = self._adam.update(gradient, state.optimiser)
-        weights = self._kept(optax.apply_updates(state.weights, updates))
+        weights = self._left(optax.apply_updates(state.weights, updates))
         kept = self.settings.average
         average = jax.tree.map(lambda old, new: kept * old + (1.0 - kept) * new, state.average, weights)
         return State(state.step + 1, weights, average, optimiser, state.done), found
@@ -131,6 +136,11 @@ def _rate(settings: Settings, step: Array) -> Array:
 def real(weights: Weights, units: Weights) -> dict[str, Any]:
     """Return weights in units of their columns as what they are."""
     return {key: value * units[key] for key, value in weights.items()}
+
+
+def _masked(value: Array, mask: Any) -> Array:
+    """Return weights without those that a mask leaves out; factors of columns have no cells to leave out."""
+    return value if mask is None or mask.shape != value.shape else jnp.where(mask, value, 0.0)
 
 
 def in_units(array: Any, unit: Any) -> Any:

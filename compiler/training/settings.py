@@ -27,7 +27,8 @@ class Settings:
     along the whole first axis. Weights are averaged with the factor `average` a step. `runs` runs of `steps` steps
     follow each other, each from the mean of where the first began and the runs before; their mean is what was trained.
     The share `prune` of the array's weights, the smallest of all in units of their column's mean |w|, is zero and stays
-    so. `learn` is all, or columns: of each a factor and its bias, so that devices stay as they are.
+    so, and so does the share `prune_columns` of columns, with the rows that read them (pruning.py). `learn` is all, or
+    columns: of each a factor and its bias.
     Facts of the compiler are measured anew every `measure` steps. The share `hold` of the data is kept back, and
     `chips` chips judge on it.
     """
@@ -51,10 +52,16 @@ class Settings:
     offset: float = 0.0
     average: float = 0.99
     prune: float = 0.0
+    prune_columns: float = 0.0
     learn: str = "all"
     measure: int = 100
     hold: float = 0.3
     chips: int = 4
+
+    @property
+    def prunes(self) -> bool:
+        """Whether anything is pruned."""
+        return max(self.prune, self.prune_columns) > 0.0
 
     @property
     def all_steps(self) -> int:
@@ -71,7 +78,8 @@ BOUNDS = {
     "equalise": (0, 10**5), "runs": (1, 1000), "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0),
     "noise": (0.0, 100.0), "feature": (0.0, 1e6), "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0),
     "shift": (0, 10**4), "across": (0, 10**4), "flip": (0, 1), "jitter": (0.0, 100.0), "offset": (0.0, 100.0),
-    "average": (0.0, 0.999999), "prune": (0.0, 0.99), "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
+    "average": (0.0, 0.999999), "prune": (0.0, 0.99), "prune_columns": (0.0, 0.99),
+    "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
 }  # fmt: skip
 """The least and the most that a number may be."""
 

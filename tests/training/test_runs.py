@@ -24,7 +24,7 @@ from cimc.training.chip import DeviceTable  # noqa: E402
 from cimc.training.fit import Plan, train  # noqa: E402
 from cimc.training.network import Network  # noqa: E402
 from cimc.training.optimise import Run, of_columns, real, units_of  # noqa: E402
-from cimc.training.pruning import pruned  # noqa: E402
+from cimc.training.pruning import kept  # noqa: E402
 
 SETTINGS = Settings(steps=6, batch=8, rate=0.02, modes="column", measure=2, chips=1, feature=0.5)
 
@@ -43,9 +43,8 @@ def small_run(settings: Settings) -> tuple[Run, Any]:
     targets = np.arange(509, dtype=np.float32)
     table = DeviceTable(0.7 * targets, 5.0 + 0.05 * targets)
     units = units_of(network, found)
-    begun = pruned(network, found, units, settings.prune)
-    units = of_columns(network, begun, units) if settings.learn == "columns" else units
-    return Run(network, settings, Data(data), 5, [table], lambda weights: found, begun), units
+    run = Run(network, settings, Data(data), 5, [table], lambda weights: found, kept(network, found, units, settings))
+    return run, of_columns(network, run.begun, units) if settings.learn == "columns" else units
 
 
 class Stopped(Exception):
@@ -93,6 +92,16 @@ def test_what_is_pruned_stays_zero_and_the_rest_learns() -> None:
         assert ((learnt == 0.0) == (begun == 0.0)).all()
         assert not np.array_equal(learnt, begun / units[key])
     assert zeros == sum(run.network.weights[op.weight.key.data].size for op in run.network.layers) // 2
+
+
+def test_of_pruned_columns_nothing_is_left() -> None:
+    network, data = Network(perceptron(12, 6, 4)), samples(60, 12)
+    found = facts(perceptron(12, 6, 4), data)
+    masks = kept(network, found, units_of(network, found), Settings(prune_columns=0.5))
+    assert sorted(masks) == ["bias", "weight", "weight.1"]
+    assert masks["bias"].sum() == 3
+    assert (masks["weight"] == masks["bias"]).all()
+    assert (masks["weight.1"] == masks["bias"][:, None]).all()
 
 
 def test_columns_alone_learn_a_factor_and_a_bias() -> None:
