@@ -103,17 +103,17 @@ def _zero(graph: Graph, course: Course) -> Mask:
 
 def _shrink(graph: Graph, course: Course, kept: Mask) -> None:
     """Leave out channels; the layer itself comes last, since its columns say how many there were."""
-    for op in course.readers:
-        _cut(graph, op, "weight", course.rows(op, kept), -2)
+    for reader in course.readers:
+        _cut(graph, reader, "weight", course.rows(reader, kept), -2)
     for op in (course.layer, *course.carriers):
         *rest, last = shape_of(op.out)
         shape = (*rest, last // course.channels * int(kept.sum()))
         Rewriter.replace_value_with_new_type(op.out, float_tensor(shape))
         if isinstance(op, ConvOp) and op.is_depthwise:
             op.properties["group"] = integer(int(kept.sum()))
-    for op in course.made[::-1]:
+    for made in course.made[::-1]:
         for name in ("weight", "bias", "steps"):
-            _cut(graph, op, name, kept, -1)
+            _cut(graph, made, name, kept, -1)
 
 
 def _cut(graph: Graph, op: Layer, name: str, kept: Mask, axis: int) -> None:
