@@ -20,7 +20,7 @@ from cimc.backends.silicon.compensation_mode import MODES
 from cimc.diagnostics import fail
 from cimc.driving.aiming import aimed_at
 from cimc.driving.calibration import calibration as calibrated
-from cimc.driving.distances import Bound, shortfalls
+from cimc.driving.distances import Bound
 from cimc.driving.driver import Request, warn_without_data
 from cimc.driving.driver import compile_model as compiled
 from cimc.driving.feeding import EVERY, RAW, Feeding
@@ -177,7 +177,7 @@ def _within(path: Path, request: Request, bound: Bound) -> Program:
     from cimc.driving.raising import raised
 
     found = raised(path, request, bound)
-    for missed in shortfalls(found.after.distances, bound):
+    for missed in found.missed(bound):
         warnings.warn(CimcWarning(missed), stacklevel=3)
     return found.compilation.emission.program
 

@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import Operation, SSAValue
 
+from cimc.diagnostics import fail
 from cimc.ir import build, functions, nn
 from cimc.ir.attributes import float_value, float_values
 from cimc.ir.dead_code import drop_unused
 from cimc.ir.graph import Graph, Labels, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.types import shape_of
+from cimc.passes.magnitudes import divide_magnitudes
 
 Reals = NDArray[np.float64]
 Expression = Callable[[Reals], Reals]
@@ -30,19 +32,29 @@ KNOWN: Mapping[str, tuple[tuple[float, ...], ...]] = {
     "swish": ((1.0,), (1.702,)),
 }
 """Function -> the parameters tried; 1.702 makes the quick Gelu."""
+MAGNITUDES = ("squares", "quotient")
 
 
 @dataclass(frozen=True)
 class FuseFunctions:
-    """A product or sum of expressions in one value that is a known function, up to a factor, becomes that function."""
+    """A product or sum of expressions in one value that is a known function, up to a factor, becomes that function.
+
+    `magnitudes`: of "squares", as the model has them, or of a "quotient", which keeps small ones (magnitudes.py).
+    """
 
     name: ClassVar[str] = "fuse-functions"
+    magnitudes: str = "squares"
 
     def __call__(self, graph: Graph) -> Graph:
+        if self.magnitudes not in MAGNITUDES:
+            message = f"fuse-functions{{magnitudes}} is {self.magnitudes!r}"
+            raise fail("CIM0305", message, hint=f"magnitudes: {', '.join(MAGNITUDES)}")
         for op in reversed(graph.operations):
             if isinstance(op, nn.MulOp | nn.AddOp) and op.parent is not None and op.clamp is None and any(op.out.uses):
                 _fuse(graph, op)
                 drop_unused(graph)
+        if self.magnitudes == "quotient":
+            divide_magnitudes(graph)
         return graph
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from cimc.command_line.files import keep_inputs, payload_beside, write, writing
 from cimc.command_line.programs import program_of
 from cimc.diagnostics import fail
+from cimc.driving.provenance import program_text
 from cimc.isa.binary import program_digest, to_parts
 from cimc.isa.container import load_program, save_text
 from cimc.isa.disassemble import render
@@ -60,10 +61,13 @@ def objdump_command(options: argparse.Namespace) -> int:
 def lint_command(options: argparse.Namespace) -> int:
     from cimc.isa.lint import lint
 
-    findings = lint(program_of(options))
+    program = program_of(options)
+    findings = lint(program)
     if options.json:
-        print(json.dumps({"program": options.program, "findings": [asdict(finding) for finding in findings]}))
+        facts = {"file": options.program, "program": program_digest(program)}
+        print(json.dumps({**facts, "findings": [asdict(finding) for finding in findings]}))
     else:
         print("".join(f"{finding}\n" for finding in findings), end="")
-    print(f"{options.program}: {len(findings)} finding{'' if len(findings) == 1 else 's'}", file=sys.stderr)
+    count = f"{len(findings)} finding{'' if len(findings) == 1 else 's'}"
+    print(f"{options.program}, {program_text(program)}: {count}", file=sys.stderr)
     return INVALID if findings else 0

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from cimc.command_line.bound_options import bound_of
 from cimc.diagnostics import fail
-from cimc.driving.distances import shortfalls
 from cimc.driving.driver import Compilation, Request, compile_model
 from cimc.isa.errors import FAILED
 
@@ -48,7 +47,7 @@ def print_lines(found: "Raised | None") -> None:
 
 def judged(found: "Raised | None", options: argparse.Namespace) -> int:
     """Return the status of a compile, and say on which outputs a bound is missed."""
-    missed = list(shortfalls(found.after.distances, bound_of(options))) if found else []
+    missed = found.missed(bound_of(options)) if found else []
     for one in missed:
         print(f"FAILED: {one}", file=sys.stderr if options.json else sys.stdout)
     return FAILED if missed else 0

@@ -14,7 +14,7 @@ from cimc.command_line.feeding_options import feeding_of, inputs_of
 from cimc.command_line.files import csv_text, keep_inputs, require_suffix, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
-from cimc.driving.provenance import run_facts
+from cimc.driving.provenance import chip_text, run_facts, run_text
 from cimc.driving.scoring import samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
@@ -43,6 +43,7 @@ def compare_command(options: argparse.Namespace) -> int:
     chip = Interpreter(compensate(program, options, noise), noise=noise)
     losses = _losses(Comparison(options.model, compilation), inputs, chip)
     print("\n".join(_table(losses)))
+    print(run_text(program, feeding_of(options), chip_text(noise, options.compensation)))
     if options.output:
         write(options.output, _report(options, program, noise, losses, samples_of(inputs)).encode())
     return 0

@@ -19,6 +19,7 @@ from cimc.command_line.pricing import check_facts, check_lines, peak_facts, peak
 from cimc.diagnostics import fail
 from cimc.driving.feeding import feeding_facts
 from cimc.driving.measures import beside_lines, measure
+from cimc.driving.provenance import program_text
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.binary import program_digest
 from cimc.isa.container import load_program
@@ -80,7 +81,7 @@ def _cost_of_program(options: argparse.Namespace) -> int:
     elif options.csv:
         sys.stdout.write(_csv(found["rows"]))
     else:
-        print("\n".join(_text(found, options.program)))
+        print("\n".join(_text(found, f"{options.program}, {program_text(program)},")))
     return 0
 
 

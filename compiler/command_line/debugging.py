@@ -8,10 +8,12 @@ import numpy as np
 
 from cimc.bringup.stepping import Stepper
 from cimc.command_line.compensation_options import compensate
+from cimc.command_line.feeding_options import feeding_of
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.parsing import hint_for
 from cimc.command_line.tracing import sample_codes
 from cimc.diagnostics import fail
+from cimc.driving.provenance import chip_text, run_text
 from cimc.isa.container import load_program
 from cimc.isa.disassemble import render_instruction
 from cimc.isa.opening import open_regular
@@ -26,6 +28,7 @@ def debug_command(options: argparse.Namespace) -> int:
     program = load_program(options.program)
     codes = {name: array[0] for name, array in sample_codes(program, options).items()}
     noise = noise_of(options)
+    print(run_text(program, feeding_of(options), chip_text(noise, options.compensation)))
     stepper = Stepper(compensate(program, options, noise), codes, noise)
     if not options.commands:
         _play(stepper, sys.stdin)

@@ -29,6 +29,8 @@ from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays, to_npz
 from cimc.driving.chip_files import chip_arrays, load_chip
 from cimc.driving.durations import seconds, written
+from cimc.driving.provenance import SHORT, program_text
+from cimc.isa.binary import program_digest
 from cimc.isa.errors import FAILED
 from cimc.isa.program import Program
 
@@ -45,8 +47,9 @@ def diagnose_command(options: argparse.Namespace) -> int:
     judge = _judge(chip, options)
     equations = _equations(program, options, Noise.of_chip(chip)) if options.measured else None
     found = diagnosis(program, chip, judge, equations)
-    facts = _facts(found, judge)
-    print(json.dumps(facts) if options.json else "\n".join(_told(found, judge)))
+    facts = {"program": program_digest(program), "chip": chip.digest, **_facts(found, judge)}
+    which = f"{program_text(program)}; measured chip {chip.digest[:SHORT]}"
+    print(json.dumps(facts) if options.json else "\n".join([which, *_told(found, judge)]))
     if options.output:
         write(options.output, _verdicts(found, facts, Path(options.output).suffix).encode())
     return FAILED if any(found.faults.values()) else 0
@@ -142,8 +145,10 @@ def twin_command(options: argparse.Namespace) -> int:
     chip = found.chip if profile is None else replace(found.chip, profile=profile, sources=frozenset(DEFAULTS))
     write(options.output, to_npz(chip_arrays(chip)))
     if options.json:
-        print(json.dumps({"columns": [asdict(one) for one in found.columns]}))
+        facts = {"program": program_digest(program), "chip": chip.digest}
+        print(json.dumps({**facts, "columns": [asdict(one) for one in found.columns]}))
         return 0
+    print(f"{program_text(program)}; chip {chip.digest[:SHORT]}")
     print("\n".join(_identified(found.columns)))
     print(snapping_text(chip))
     return 0

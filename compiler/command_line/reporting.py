@@ -24,8 +24,9 @@ from cimc.command_line.files import csv_text, keep_inputs, require_suffix, write
 from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
+from cimc.driving.feeding import feeding_text
 from cimc.driving.json_files import read_json
-from cimc.driving.provenance import chip_text, run_facts, run_text
+from cimc.driving.provenance import chip_text, program_text, run_facts, run_text
 from cimc.driving.scoring import cores, samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.container import load_program
@@ -70,7 +71,9 @@ def _page(options: argparse.Namespace) -> int:
     noise = noise_of(options)
     use = [] if codes is None else list(_observed(program, codes, options, noise).layers())
     name, costs = Path(options.program).name, facts(cost, program, "layer")
-    told = Told(name, program, costs, schedule(cost, program), use, scores, losses, _diagnosed(program, noise))
+    ran = [feeding_text(program, feeding_of(options)), *chip_text(noise, options.compensation)] if codes else []
+    origin = "; ".join([program_text(program), *ran])
+    told = Told(name, origin, program, costs, schedule(cost, program), use, scores, losses, _diagnosed(program, noise))
     write(options.output, page(told).encode())
     return 0
 

@@ -8,6 +8,7 @@ from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.schedule import Schedule, schedule
 from cimc.command_line.files import keep_inputs, write
 from cimc.diagnostics import fail
+from cimc.driving.provenance import program_text
 from cimc.isa.container import load_program
 from cimc.report.page import schedule_page
 from cimc.report.trace_events import perfetto_trace
@@ -30,10 +31,11 @@ def schedule_command(options: argparse.Namespace) -> int:
     program = load_program(options.program)
     found = schedule(estimate(program), program)
     try:
-        written = WRITERS[kind](found, Path(options.program).stem)
+        written = WRITERS[kind](found, f"{Path(options.program).stem}, {program_text(program)}")
     except ImportError as error:
         hint = "install the extra `trace`, or write .html"
         raise fail("CIM0004", f"{kind} needs {error.name}, which is not installed", hint=hint) from None
     write(options.output, written)
-    print(f"{len(found.slices)} slices on {len(found.tracks)} tracks, {found.length / 1e6:g} us")
+    length = f"{found.length / 1e6:g} us"
+    print(f"{program_text(program)}: {len(found.slices)} slices on {len(found.tracks)} tracks, {length}")
     return 0

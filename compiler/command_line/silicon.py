@@ -20,7 +20,7 @@ from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays, to_npz
-from cimc.driving.provenance import run_facts
+from cimc.driving.provenance import SHORT, run_facts
 from cimc.driving.scoring import compensated_for
 from cimc.isa.container import load_program
 from cimc.isa.documents import json_value
@@ -86,13 +86,14 @@ def check_command(options: argparse.Namespace) -> int:
         judged_so = [{**asdict(one), "inside": one.inside} for one in verdicts]
         print(json.dumps({"ok": not wrong, **facts, "layers": len(known), "verdicts": judged_so}))
         return FAILED if wrong else 0
+    which = f"program {facts['origin']['program'][:SHORT]}"
     for one in wrong:
         print(f"  {one}")
     if wrong:
-        print(f"FAILED: {wrong[0].name} is the first layer outside its band")
+        print(f"FAILED: {wrong[0].name} is the first layer outside its band, {which}")
         return FAILED
     share = f"{100 * facts['confidence']:g} % of chips of {facts['noise']['profile']}"
-    print(f"ok: {len(present)} of {len(known)} layers measured, all within the bands that {share} meet")
+    print(f"ok: {which}, {len(present)} of {len(known)} layers measured, all within the bands that {share} meet")
     return 0
 
 

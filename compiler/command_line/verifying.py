@@ -15,6 +15,7 @@ from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.distances import FloatDistance, shortfalls
 from cimc.driving.driver import Compilation
 from cimc.driving.durations import spoken
+from cimc.driving.provenance import program_text
 from cimc.driving.scoring import samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import selftest
@@ -49,7 +50,7 @@ def verify_command(options: argparse.Namespace) -> int:
         print(f"FAILED: {options.program} is not what {options.model} compiles to\n  {difference}")
         return FAILED
     parts = f"{len(program.constants)} bytes of constants, {len(program.conductances)} bytes of conductances"
-    print(f"program: {len(program.instructions)} instructions, {parts} equal a fresh compile")
+    print(f"{program_text(program)}: {len(program.instructions)} instructions, {parts} equal a fresh compile")
     inputs = inputs_of(program, options)
     return _prove(options, compilation, inputs)
 

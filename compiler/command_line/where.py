@@ -7,6 +7,7 @@ from pathlib import Path
 from cimc.command_line.files import csv_text, keep_inputs, require_suffix, write
 from cimc.command_line.noise_options import noise_of
 from cimc.diagnostics import fail
+from cimc.driving.provenance import chip_text, program_text
 from cimc.isa.container import load_program
 from cimc.isa.program import Program
 from cimc.proof.programs import Difference, other_model
@@ -33,6 +34,7 @@ def where_command(options: argparse.Namespace) -> int:
     noise = noise_of(options)
     chip = Chip(program, noise) if noise else None
     answers = Answers(places(Path(options.model), program), program, _us_per_unit(program), chip)
+    print("; ".join([program_text(program), *(chip_text(noise, "none")[:1] if noise else [])]))
     if options.weight:
         print("\n".join(answers.weight(options.weight)))
     if asked:

@@ -13,6 +13,7 @@ from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.facts import facts
 from cimc.diagnostics import fail
 from cimc.driving.json_files import read_json
+from cimc.isa.binary import program_digest
 from cimc.isa.container import load_program
 from cimc.isa.program import Program
 from cimc.targets import built_in_names, load_target
@@ -102,6 +103,7 @@ def program_facts(program: Program) -> dict[str, Any]:
     """Return what a program is made of: target, mapping, instructions, data by hash, counters, costs, making."""
     cost = facts(estimate(program), program, "layer")
     return {
+        "program": program_digest(program),
         "target": program.meta["target"],
         "mapping": dict(_mapping(program)),
         "instructions": {"all": len(program.instructions), **Counter(one.name for one in program.instructions)},

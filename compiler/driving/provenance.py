@@ -37,9 +37,14 @@ def noise_facts(noise: Noise) -> Mapping[str, Any]:
     }
 
 
+def program_text(program: Program) -> str:
+    """Return which program it is, in words."""
+    return f"program {program_digest(program)[:SHORT]}"
+
+
 def run_text(program: Program, feeding: Feeding, chips: Iterable[str]) -> str:
     """Return program, feeding and chips in one line."""
-    return "; ".join([f"program {program_digest(program)[:SHORT]}", feeding_text(program, feeding), *chips])
+    return "; ".join([program_text(program), feeding_text(program, feeding), *chips])
 
 
 def chip_text(noise: Noise | None, compensation: str) -> list[str]:

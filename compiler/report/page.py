@@ -31,9 +31,13 @@ MOST_TILES = 16
 
 @dataclass(frozen=True)
 class Told:
-    """What a page tells of: a program by its name, its costs, its schedule, and what runs have shown of it, if any."""
+    """What a page tells of: a program by its name, its costs, its schedule, and what runs have shown of it, if any.
+
+    `origin` says in a line which program, how it was fed, and which chip it ran on.
+    """
 
     name: str
+    origin: str
     program: Program
     cost: Facts
     schedule: Schedule
@@ -89,8 +93,8 @@ def _summary(told: Told) -> Markup:
         f"mean of {told.cost['samples']} samples" if told.cost["samples"] else "one sample"
     )
     beside = (element("li", line) for line in beside_lines(told.cost))
-    said = element("p", one_line(told.cost), class_="big"), element("ul", *beside), element("p", basis, class_="faint")
-    return joined(*said)
+    faint = (element("p", line, class_="faint") for line in (basis, told.origin))
+    return joined(element("p", one_line(told.cost), class_="big"), element("ul", *beside), *faint)
 
 
 def _waterfall(told: Told) -> Markup | None:

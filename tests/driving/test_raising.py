@@ -1,6 +1,7 @@
 """What is raised so that outputs meet a bound, and that programs which meet it keep their bytes."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 REQUEST = Request(load_target("ideal"), data=lambda _: {"x": X})
+FEW = Request(load_target("ideal"), data=lambda _: {"x": X[: raising.FEW]})
+"""Samples that are not parted: ranges see what trials are compared on."""
 
 
 def test_what_meets_the_bound_is_left_alone(path: Path) -> None:
@@ -115,17 +118,49 @@ def test_trials_calibrate_once_and_once_more_with_room(layer: Path, monkeypatch:
         return compile_to_pass(path, request, name)
 
     monkeypatch.setattr(raising, "compile_to_pass", counted)
-    found = raised(layer, REQUEST, Bound(decibels=45.0))
-    assert found.after.choice.slices and found.after.meets(Bound(decibels=45.0))
+    found = raised(layer, REQUEST, Bound(decibels=48.0))
+    assert found.after.choice.slices and found.after.meets(Bound(decibels=48.0))
     assert asked == ["calibrate", "calibrate"]
 
 
 @pytest.mark.parametrize("bound", [Bound(decibels=25.0), Bound(decibels=45.0)])
 def test_trials_measure_what_the_whole_compile_gives(path: Path, layer: Path, bound: Bound) -> None:
     for file in (path, layer):
-        found = raised(file, REQUEST, bound)
-        real = evaluate(load(file), {"x": X})
-        assert tuple(distances(evaluate(found.compilation.graph, {"x": X}), real)) == found.after.distances
+        found = raised(file, FEW, bound)
+        few = {"x": X[: raising.FEW]}
+        real = evaluate(load(file), few)
+        assert tuple(distances(evaluate(found.compilation.graph, few), real)) == found.after.distances
+        assert found.whole == found.after
+
+
+def test_samples_held_back_show_what_ranges_have_not_seen(layer: Path) -> None:
+    """Every fourth sample is four times as large: clipped in trials, not by ranges that have seen all."""
+    large = X * np.where(np.arange(len(X)) % 4 == 3, 4.0, 1.0).astype(np.float32)[:, None]
+    found = raised(layer, Request(REQUEST.target, data=lambda _: {"x": large}), Bound(decibels=30.0))
+    assert found.before.least < 15.0 and found.whole.least > 30.0
+
+
+def test_a_program_that_meets_a_bound_only_on_samples_held_back_misses_it(layer: Path) -> None:
+    found = raised(layer, REQUEST, Bound(decibels=30.0))
+    poor = replace(found, whole=Trial(found.after.choice, (FloatDistance("y", 29.0, 1.0, 0.1),)))
+    assert found.missed(Bound(decibels=30.0)) == []
+    assert poor.missed(Bound(decibels=30.0)) == ["output 'y' has 29.0 dB, --min-sqnr asks for 30"]
+
+
+def test_magnitudes_of_complex_numbers_keep_small_values(tmp_path: Path) -> None:
+    """Of 1 to 1,000: a square of 16 bits holds nothing of the smallest, a quotient does."""
+    nodes = [
+        *(node("Mul", f"{part} {part}", f"{part}{part}") for part in "ab"),
+        node("Add", "aa bb", "squares"),
+        node("Sqrt", "squares", "length"),
+        node("Sqrt", "length", "y"),
+    ]
+    path = written(model(nodes, {"a": ("N", 6), "b": ("N", 6)}), tmp_path)
+    length, angle = 10.0 ** RNG.uniform(-3.0, 0.0, (32, 6)), RNG.uniform(0.0, 6.28, (32, 6))
+    data = {"a": (length * np.cos(angle)).astype(np.float32), "b": (length * np.sin(angle)).astype(np.float32)}
+    found = raised(path, Request(REQUEST.target, data=lambda _: data), Bound(decibels=40.0))
+    assert found.after.choice.steps == FREE[:2]
+    assert found.before.least < 25.0 and found.after.least > 60.0
 
 
 def test_an_option_of_the_user_stands(path: Path) -> None:
