@@ -274,8 +274,9 @@ class _Trials:
         graph = load(path, request.stated)
         data = request.data(graph_intakes(graph, request.preprocessing))
         seen, held = _parted(data)
-        given, parted = (replace(request, data=lambda intakes, part=part: part) for part in (data, seen))
-        return _Trials(path, given, replace(parted, observer=None), data, held, graph)
+        given = replace(request, data=lambda intakes: data)
+        parted = replace(request, data=lambda intakes: seen, observer=None)
+        return _Trials(path, given, parted, data, held, graph)
 
     @cached_property
     def real(self) -> Mapping[str, Any]:
