@@ -66,7 +66,7 @@ class Tally:
 
     def begin(self, read: BlockRead, vectors: Array) -> None:
         """Begin with a block and its inputs [images * vectors, rows]."""
-        rows = column_sums(np.abs(vectors, out=self._buffer(vectors)), self.largest)
+        rows = column_sums(self._magnitudes(vectors), self.largest)
         self.blocks.append(BlockSums(read.number, rows, []))
 
     def meet(self, sums: Array) -> None:
@@ -82,6 +82,10 @@ class Tally:
         block.conversions.append(
             ConversionSums(read.phase, int(np.count_nonzero(on)), int(rows.sum()), int(codes.sum()))
         )
+
+    def _magnitudes(self, values: Array) -> Array:
+        """Return |values|: themselves where none is negative, which takes a third of the time to see."""
+        return np.abs(values, out=self._buffer(values)) if values.min(initial=0) < 0 else values
 
     def _buffer(self, values: Array) -> Array:
         """Return an array of the shape of values, in a buffer of the chunk: new memory takes longer than sums."""
