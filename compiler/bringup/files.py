@@ -38,7 +38,7 @@ def words_of(memory: Memory, width: int | None) -> tuple[Array, int]:
 
 
 def _readmemh(words: Array) -> bytes:
-    return b"".join(bytes(word[::-1]).hex().encode() + b"\n" for word in words)
+    return words[:, ::-1].tobytes().hex("\n", words.shape[1]).encode() + b"\n" if words.size else b""
 
 
 def _raw(words: Array) -> bytes:

@@ -36,11 +36,13 @@ def outsiders(program, codes, faults=frozenset(), chip=None, seconds=0):
 
 
 def require_equal_chips(program, codes, profile, seed, seconds):
-    """A chip of this profile, seed and time does the same in the outsider's executor and in ours."""
+    """A chip of this profile, seed and time does the same in the outsider's executor and in ours; return the trace."""
     array = program.meta["target"]["array"]
     chip = Chip(load_noise(profile, array["levels"] << array["fraction_bits"]), seed)
     noise = Noise(load_profile(profile), seed, seconds, frozenset({"programming", "drift", "read"}))
-    assert outsiders(program, codes, chip=chip, seconds=seconds) == ours(program, codes, noise)
+    found = outsiders(program, codes, chip=chip, seconds=seconds)
+    assert found == ours(program, codes, noise)
+    return found
 
 
 def test_the_page_gives_every_instruction():

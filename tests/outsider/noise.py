@@ -52,6 +52,7 @@ def rounded(value: int, bits: int) -> int:
     return value + (1 << bits >> 1) >> bits
 
 
+@cache
 def log2(ratio: Fraction) -> int:
     """floor(2^20 log2(ratio)): the integer part by halving, each further bit by squaring."""
     whole = 0
