@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 RANGE = ("uS", "g_max")
 """Units of what lies within the conductance range: absolute, or relative to the range."""
 
-PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT, POLARITY = range(1, 13)
+PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT, POLARITY, FORMING = range(
+    1, 14
+)
 """What a random word is for. Part of its address (draws.py), so a number once given stays."""
 
 
@@ -86,6 +88,11 @@ SOURCES: tuple[Source, ...] = (
         "stuck",
         "devices at zero or at full conductance, whatever they are asked for",
         numbers={"stuck.low": Scalar("1", "0", high="1"), "stuck.high": Scalar("1", "0", high="1")},
+    ),
+    Source(
+        "forming",
+        "the value that a device is left at, where forming decides it and not what was asked for: a share of the range",
+        numbers={"forming.mean": Scalar("1", "0", high="1"), "forming.sigma": Scalar("1", "0", high="1")},
     ),
     Source(
         "ir_drop",

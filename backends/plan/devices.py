@@ -30,7 +30,7 @@ from cimc.backends.noise.fixed_point import (
     shared,
 )
 from cimc.backends.noise.sources import Noise
-from cimc.backends.noise.table import DAC, DRIFT, POLARITY, PROGRAMMING, READ, REDRAW, STUCK
+from cimc.backends.noise.table import DAC, DRIFT, FORMING, POLARITY, PROGRAMMING, READ, REDRAW, STUCK
 from cimc.backends.noise.wires import wires
 from cimc.backends.plan.exact import half_even
 from cimc.backends.plan.wires import attenuated
@@ -116,12 +116,22 @@ class Devices:
 
     def left(self, part: DeviceState, cells: Region, targets: Array) -> Array:
         """Return the values, in fine units, that programming to targets [2, rows, cols] leaves devices at."""
-        value = targets.astype(np.int64) << FINE_BITS
+        value = self._formed(part, cells, targets)
         if self.noise.has("programming"):
             sigma = np.array(self.programming)[targets]
             z = self._by_writes(PROGRAMMING, cells, part)
             value = np.clip(value + rounded(sigma * z, NORMAL_BITS), 0, self.ceiling)
         return value
+
+    def _formed(self, part: DeviceState, cells: Region, targets: Array) -> Array:
+        """Return the values at which forming leaves devices with a target, where a profile says that it decides."""
+        asked = targets.astype(np.int64) << FINE_BITS
+        mean, sigma = (scaled(self.numbers[f"forming.{name}"], READ_BITS) for name in ("mean", "sigma"))
+        if not mean or not self.noise.has("forming"):
+            return asked
+        middle, deviation = (rounded(self.full * one, READ_BITS) for one in (mean, sigma))
+        drawn = middle + rounded(deviation * self._normals(FORMING, cells, part.pair, 0), NORMAL_BITS)
+        return np.where(targets > 0, np.clip(drawn, 0, self.full), asked)
 
     def programmed(self, pairs: Sequence[DeviceState], cells: Region) -> Array:
         """Return programmed values, the mean over a cell's pairs, as conductance codes."""

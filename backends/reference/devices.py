@@ -25,7 +25,7 @@ from cimc.backends.noise.fixed_point import (
     shared,
 )
 from cimc.backends.noise.sources import Noise
-from cimc.backends.noise.table import DAC, DRIFT, POLARITY, PROGRAMMING, READ, REDRAW, STUCK
+from cimc.backends.noise.table import DAC, DRIFT, FORMING, POLARITY, PROGRAMMING, READ, REDRAW, STUCK
 
 Cell = tuple[int, int, int, str]
 """One side of a cell: tile, row, column, polarity. It has as many devices as the machine has pairs."""
@@ -73,11 +73,19 @@ class Devices:
 
     def left(self, place: Place, target: int, writes: int) -> int:
         """Return the value, in fine units, that programming to a target leaves a device at."""
-        value = target << FINE_BITS
+        value = self._formed(place, target)
         if self.noise.has("programming"):
             z = self._normal(PROGRAMMING, place, writes)
             value = clamp(value + rounded(self.programming[target] * z, NORMAL_BITS), 0, self.ceiling)
         return value
+
+    def _formed(self, place: Place, target: int) -> int:
+        """Return the value at which forming leaves a device with a target, where a profile says that it decides."""
+        mean, sigma = (scaled(self.numbers[f"forming.{name}"], READ_BITS) for name in ("mean", "sigma"))
+        if not target or not mean or not self.noise.has("forming"):
+            return target << FINE_BITS
+        middle, deviation = (rounded(self.full * one, READ_BITS) for one in (mean, sigma))
+        return clamp(middle + rounded(deviation * self._normal(FORMING, place, 0), NORMAL_BITS), 0, self.full)
 
     def first(self, target: int) -> int:
         """Return the target of the first pair where the second takes what it leaves open."""

@@ -133,7 +133,7 @@ def test_a_shard_agrees_with_the_whole(new):
 @pytest.mark.parametrize("source", NAMES)
 def test_every_source_and_seed_makes_a_difference(new, source):
     program, x = network(new), images()
-    profile = load_profile("pcm,stuck.low=0.2,wire.resistance=500,polarity.sigma=0.2")
+    profile = load_profile("pcm,stuck.low=0.2,wire.resistance=500,polarity.sigma=0.2,forming.mean=0.5,forming.sigma=0.2")
     results = [Interpreter(program).run({"x": x})["y"]]
     results += [
         Interpreter(program, noise=Noise(profile, seed, 3600, frozenset({source}))).run({"x": x})["y"]
@@ -169,6 +169,34 @@ def test_programming_twice_draws_twice(new):
         return Interpreter(sketch.program(), noise=noise).run({})["y"].item()
 
     assert len({left_at(times) for times in (1, 2, 3)}) == 3
+
+
+FORMING = "generic,forming.mean=0.5,forming.sigma=0.3"
+
+
+@pytest.mark.parametrize("sources", [frozenset({"forming"}), EVERYTHING], ids=["alone", "all"])
+@pytest.mark.parametrize("array", [{}, {"pairs_per_weight": 2, "second_pair": "rest"}], ids=["one", "rest"])
+def test_both_interpreters_agree_on_random_devices(new, array, sources):
+    program = network(new, "skip", array=array)
+    require_same(program, images(2), Noise(load_profile(FORMING), 3, 3600, sources))
+
+
+def test_forming_decides_what_is_programmed_and_leaves_the_rest_alone(new):
+    def left_at(target, times=1, seed=3):
+        sketch = new().gain()
+        for _ in range(times):
+            sketch.block(0, [[target]], zeros="skip")
+        sketch.tensor(0, (1,), type="i32").put("readcell", tile=0, row=0, col=0, polarity="plus", out=0)
+        sketch.port("y", (1,), 0, "i32", output=True)
+        noise = Noise(load_profile(FORMING), seed, 0, frozenset({"forming"}))
+        return Interpreter(sketch.program(), noise=noise).run({})["y"].item()
+
+    assert left_at(400) == left_at(7) == left_at(400, times=3)
+    assert left_at(0) == 0
+    formed = [left_at(508, seed=seed) for seed in range(40)]
+    assert len(set(formed)) > 30
+    assert np.mean(formed) == pytest.approx(254, abs=60)
+    assert np.std(formed) == pytest.approx(0.3 * 508, rel=0.3)
 
 
 def test_an_unused_device_stays_silent(new):
