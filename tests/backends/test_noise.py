@@ -133,7 +133,9 @@ def test_a_shard_agrees_with_the_whole(new):
 @pytest.mark.parametrize("source", NAMES)
 def test_every_source_and_seed_makes_a_difference(new, source):
     program, x = network(new), images()
-    profile = load_profile("pcm,stuck.low=0.2,wire.resistance=500,polarity.sigma=0.2,forming.mean=0.5,forming.sigma=0.2")
+    profile = load_profile(
+        "pcm,stuck.low=0.2,wire.resistance=500,polarity.sigma=0.2,forming.mean=0.5,forming.sigma=0.2"
+    )
     results = [Interpreter(program).run({"x": x})["y"]]
     results += [
         Interpreter(program, noise=Noise(profile, seed, 3600, frozenset({source}))).run({"x": x})["y"]
