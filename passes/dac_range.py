@@ -11,7 +11,7 @@ from cimc.ir.nn import Computed, InputOp, Layer, RecodeOp, SoftmaxOp
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.passes.casts import align
 from cimc.passes.code_types import bounds, code_type
-from cimc.passes.mixed_precision import FULL, raised_bits
+from cimc.passes.layer_bits import FULL, raised_bits
 from cimc.passes.shared_codes import followers, root_of, same_codes
 from cimc.passes.slices import Digits, digits_of
 from cimc.targets import Target

@@ -19,7 +19,7 @@ from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_digits, fit_inputs
-from cimc.passes.mixed_precision import FULL, raised_bits
+from cimc.passes.layer_bits import FULL, raised_bits
 from cimc.passes.requantise import clamp_of, multipliers_and_offsets
 from cimc.passes.slices import Digits, digits_of, in_slices
 from cimc.passes.taps import fine_taps, run_of_taps

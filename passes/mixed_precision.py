@@ -7,7 +7,6 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import Operation
 from xdsl.rewriter import Rewriter
 
 from cimc.diagnostics import fail
@@ -18,12 +17,11 @@ from cimc.ir.loop import ScanOp, retype_results
 from cimc.ir.nn import Canonical, Computed, InputOp, Layer
 from cimc.ir.types import CodeType, code_of, code_tensor, float_tensor, shape_of
 from cimc.passes.code_types import bounds, input_type, narrowed
+from cimc.passes.layer_bits import FULL, is_raised
 from cimc.passes.ranges import Ranges
 from cimc.passes.shared_codes import followers, same_codes
 from cimc.targets import Target
 
-FULL = 8
-"""Bits of weights, and as a layer's bits are told of inputs too, that nothing has lowered or raised."""
 LADDER = (6, 4, 3, 2)
 """Bits that are tried, in order: two of them add 12 dB of rounding noise; targets have converters of 6 and 4 bits."""
 LEAST = 4
@@ -213,20 +211,6 @@ def _mark(graph: Graph, choice: Choice) -> None:
         weights = Knob(layer.label.data, True)
         if weights in choice or (group and Knob(group[0].label.data, False) in choice):
             BITS.note(layer, (code_of(layer.x).bits.data, choice.get(weights, FULL)))
-
-
-def is_raised(bits: tuple[int, int]) -> bool:
-    """Return whether bits of a layer's input and of its weights are raised: what lowers leaves one of them below FULL.
-
-    An input that is not in slices counts as FULL, whatever the DAC takes.
-    """
-    return min(bits) >= FULL < max(bits)
-
-
-def raised_bits(layer: Operation) -> tuple[int, int]:
-    """Return the bits that a layer's input and its weights were raised to, FULL where they were not."""
-    bits = BITS.get(layer)
-    return bits if bits and is_raised(bits) else (FULL, FULL)
 
 
 def with_bits(code: CodeType, bits: int, is_input: bool) -> CodeType:

@@ -44,7 +44,7 @@ from cimc.passes.code_types import (
     with_value,
 )
 from cimc.passes.fixed_codes import fixed_code, passes_fixed
-from cimc.passes.mixed_precision import FULL, is_raised, raised_bits
+from cimc.passes.layer_bits import FULL, is_raised, raised_bits
 from cimc.passes.ranges import Ranges
 from cimc.passes.shared_codes import root_of
 from cimc.targets import Target

@@ -26,8 +26,8 @@ from cimc.frontend import load
 from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcWarning
 from cimc.passes.calibrate import Calibrate
+from cimc.passes.layer_bits import FULL
 from cimc.passes.magnitudes import has_magnitudes
-from cimc.passes.mixed_precision import FULL
 from cimc.passes.pipeline import behind_pass, up_to_pass, with_unset
 from cimc.targets import Target
 

@@ -12,7 +12,7 @@ from cimc.ir.xbar import MvmOp
 from cimc.passes.column_ranges import DeviceError, Statistics, measured
 from cimc.passes.costs import vectors_of
 from cimc.passes.gains import full_scale
-from cimc.passes.mixed_precision import FULL
+from cimc.passes.layer_bits import FULL
 from cimc.passes.packing import blocks_of
 from cimc.passes.slices import digits_of
 from cimc.targets import Target

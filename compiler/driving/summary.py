@@ -22,7 +22,7 @@ from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.isa.binary import program_digest
 from cimc.passes.costs import Cost, depthwise_price, layer_cost, vectors_of
-from cimc.passes.mixed_precision import FULL
+from cimc.passes.layer_bits import FULL
 from cimc.targets import Target
 
 SHOWN_LAYERS = 12

@@ -16,7 +16,8 @@ from cimc.ir.nn import Layer
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.costs import Cost, layer_cost
-from cimc.passes.mixed_precision import FULL, LADDER, Knob
+from cimc.passes.layer_bits import FULL
+from cimc.passes.mixed_precision import LADDER, Knob
 from cimc.passes.shared_codes import same_codes
 from cimc.targets import Target
 from cimc.tuning.judging import Choice, Judge
