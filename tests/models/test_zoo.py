@@ -4,6 +4,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from time import process_time
 from types import ModuleType
 
 import numpy as np
@@ -11,10 +12,14 @@ import onnx
 import pytest
 from command_line.test_cases import run
 
+from cimc.backends.cost.estimate import estimate
+from cimc.backends.cost.facts import facts
 from cimc.isa.container import load_program
+from cimc.isa.program import Program
 
 SAMPLES = Path(__file__).resolve().parents[2] / "samples" / "bench"
 MOST_INSTRUCTIONS = 5000
+MOST_SECONDS_OF_COST = 2
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +39,14 @@ def ok(command: str, *arguments: str) -> str:
     return output
 
 
+def require_cost_at_once(program: Program) -> None:
+    """Fail where what a program costs takes long to find, in the processor's own time."""
+    start = process_time()
+    found = facts(estimate(program), program, "layer")
+    assert process_time() - start < MOST_SECONDS_OF_COST
+    assert len(found["rows"]) > 10
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("target", ["hermes-64", "ideal"])
 @pytest.mark.parametrize("name", ["shufflenet", "squeezenet", "inception_v2", "resnet50"])
@@ -43,7 +56,9 @@ def test_a_network_of_the_zoo(name: str, target: str, zoo: ModuleType, tmp_path:
     onnx.save(made, model)
     np.savez(data, **{made.graph.input[0].name: zoo.images(2, seed=7)})
     ok("compile", model, "--calib", data, "--target", target, "--tiles", "auto", "-o", program)
-    assert len(load_program(program).instructions) < MOST_INSTRUCTIONS
+    loaded = load_program(program)
+    assert len(loaded.instructions) < MOST_INSTRUCTIONS
+    require_cost_at_once(loaded)
     ok("run", program, "--input", data, "-o", str(tmp_path / "y.npz"))
     output = ok("verify", model, program, "--input", data, "--limit", "1")
     assert "ok: every tensor equal, 1 samples on integer graph and interpreter, 1 on the reference in part" in output
