@@ -20,23 +20,42 @@ _CONSTANTS = {
 }
 
 
+_C_OPERAND = """\
+/* Entry `number` of an operand of an instruction's word (32 bytes), by what its names _LOW, _BITS and _SIGNED say. */
+static inline int64_t cimc_operand(const uint8_t *word, int low, int bits, int is_signed, int number) {
+    uint64_t raw = 0;
+    for (int n = 0, at = low + number * bits; n < bits; n++, at++) raw |= (uint64_t)(word[at / 8] >> at % 8 & 1) << n;
+    return (int64_t)(is_signed && raw >> (bits - 1) ? raw - ((uint64_t)1 << bits) : raw);
+}"""
+_SV_OPERAND = """\
+  // Entry `number` of an operand of an instruction's word, by what its names _LOW, _BITS and _SIGNED say.
+  function automatic longint operand(input logic [255:0] word, input int low, input int bits, input int is_signed,
+                                     input int number);
+    longint raw;
+    raw = longint'((word >> (low + number * bits)) & ((256'd1 << bits) - 256'd1));
+    operand = is_signed != 0 && ((raw >> (bits - 1)) & 1) != 0 ? raw - (64'sd1 <<< bits) : raw;
+  endfunction"""
+
+
 def c_header() -> str:
-    """Return a C header: constants, opcodes, and for each operand its lowest bit, width, count and sign."""
+    """Return a C header: constants, opcodes, of each operand its lowest bit, width, count and sign, what takes one."""
     lines = [
         f"/* {_ORIGIN} */",
         "#ifndef CIMC_ISA_H",
         "#define CIMC_ISA_H",
+        "",
+        "#include <stdint.h>",
         "",
         f'#define CIMC_ISA_HASH "{isa_hash()}"',
     ]
     lines += [f"#define CIMC_{name} {value}" for name, value in _CONSTANTS.items()]
     lines += ["", *(f"#define CIMC_OP_{spec.name.upper()} 0x{spec.opcode:02x}" for spec in TABLE), ""]
     lines += [f"#define CIMC_{name} {value}" for name, value in _positions()]
-    return "\n".join((*lines, "", "#endif", ""))
+    return "\n".join((*lines, "", _C_OPERAND, "", "#endif", ""))
 
 
 def systemverilog_package() -> str:
-    """Return a SystemVerilog package: constants, opcodes, and the position of each operand, all as flat parameters."""
+    """Return a SystemVerilog package: constants, opcodes, positions of operands as flat parameters, what takes one."""
     opcode = f"logic [{OPCODE_BITS - 1}:0]"
     lines = [f"// {_ORIGIN}", "package cimc_isa;", "", f"  localparam logic [255:0] ISA_HASH = 256'h{isa_hash()};"]
     lines += [f"  localparam int {name} = {value};" for name, value in _CONSTANTS.items()]
@@ -46,7 +65,7 @@ def systemverilog_package() -> str:
         "",
     ]
     lines += [f"  localparam int {name} = {value};" for name, value in _positions()]
-    return "\n".join((*lines, "", "endpackage", ""))
+    return "\n".join((*lines, "", _SV_OPERAND, "", "endpackage", ""))
 
 
 def _positions() -> Iterator[tuple[str, int]]:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.machine.ports import DTYPES
+from cimc.backends.machine.ports import DTYPES, port_stream
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.sources import Noise
 from cimc.backends.reference.instructions import Reference
@@ -81,7 +81,7 @@ class Stepper:
         return self.until(lambda: self.tensor(tensor).tobytes() != before)
 
     def tensor(self, name: str) -> Array:
-        """Return what lies now where the layer of this tensor writes it, as that stream's shape [a, b, c, d].
+        """Return what lies now where an input or the layer of this tensor is, as that stream's shape [a, b, c, d].
 
         Of a tensor that several instructions write, what the first of them writes. Raises Refusal CIM0565.
         """
@@ -100,9 +100,9 @@ class Stepper:
 
     @cached_property
     def tensors(self) -> Mapping[str, StreamState]:
-        """The stream of each tensor that the program's table of layers names."""
+        """The stream of each input, and of each tensor that the program's table of layers names."""
         streams, writes = streams_written(self.program), writes_of(self.program)
-        found: dict[str, StreamState] = {}
+        found = {port.name: port_stream(port) for port in self.program.inputs}
         for index, write in writes.items():
             found.setdefault(write.tensor, streams[index])
         return found

@@ -67,14 +67,6 @@ module sequencer #(
   // Instructions done, one in each unit of time: what a bench in lock step waits for.
   int retired;
 
-  // Operands.
-
-  function automatic longint operand(input int low, input int bits, input int is_signed, input int number);
-    longint raw;
-    raw = longint'((word >> (low + number * bits)) & ((256'd1 << bits) - 256'd1));
-    operand = is_signed != 0 && ((raw >> (bits - 1)) & 1) != 0 ? raw - (64'sd1 <<< bits) : raw;
-  endfunction
-
   // Numbers.
 
   function automatic longint rounded(input longint n, input longint k, input int half_up, input int down);
@@ -208,26 +200,26 @@ module sequencer #(
   endtask
 
   task automatic do_pattern;
-    record_cells(operand(PATTERN_ROW_LOW, PATTERN_ROW_BITS, 0, 0), operand(PATTERN_COL_LOW, PATTERN_COL_BITS, 0, 0),
-                 operand(PATTERN_ROWS_LOW, PATTERN_ROWS_BITS, 0, 0), operand(PATTERN_COLS_LOW, PATTERN_COLS_BITS, 0, 0));
+    record_cells(operand(word, PATTERN_ROW_LOW, PATTERN_ROW_BITS, 0, 0), operand(word, PATTERN_COL_LOW, PATTERN_COL_BITS, 0, 0),
+                 operand(word, PATTERN_ROWS_LOW, PATTERN_ROWS_BITS, 0, 0), operand(word, PATTERN_COLS_LOW, PATTERN_COLS_BITS, 0, 0));
   endtask
 
   task automatic do_program;
     int b;
-    b = int'(operand(PROGRAM_BLOCK_LOW, PROGRAM_BLOCK_BITS, 0, 0));
-    block_row[b] = operand(PROGRAM_ROW_LOW, PROGRAM_ROW_BITS, 0, 0);
-    block_col[b] = operand(PROGRAM_COL_LOW, PROGRAM_COL_BITS, 0, 0);
-    block_rows[b] = operand(PROGRAM_ROWS_LOW, PROGRAM_ROWS_BITS, 0, 0);
-    block_cols[b] = operand(PROGRAM_COLS_LOW, PROGRAM_COLS_BITS, 0, 0);
+    b = int'(operand(word, PROGRAM_BLOCK_LOW, PROGRAM_BLOCK_BITS, 0, 0));
+    block_row[b] = operand(word, PROGRAM_ROW_LOW, PROGRAM_ROW_BITS, 0, 0);
+    block_col[b] = operand(word, PROGRAM_COL_LOW, PROGRAM_COL_BITS, 0, 0);
+    block_rows[b] = operand(word, PROGRAM_ROWS_LOW, PROGRAM_ROWS_BITS, 0, 0);
+    block_cols[b] = operand(word, PROGRAM_COLS_LOW, PROGRAM_COLS_BITS, 0, 0);
     for (longint j = 0; j < block_cols[b]; j++) factors[64*b+j] = FACTOR_ONE;
     record_cells(block_row[b], block_col[b], block_rows[b], block_cols[b]);
   endtask
 
   task automatic do_gain;
-    gain_multiplier = operand(GAIN_MULTIPLIER_LOW, GAIN_MULTIPLIER_BITS, 0, 0);
-    gain_divide = operand(GAIN_DIVIDE_LOW, GAIN_DIVIDE_BITS, 0, 0);
+    gain_multiplier = operand(word, GAIN_MULTIPLIER_LOW, GAIN_MULTIPLIER_BITS, 0, 0);
+    gain_divide = operand(word, GAIN_DIVIDE_LOW, GAIN_DIVIDE_BITS, 0, 0);
     crc = crc_of(crc_of(crc_of(crc, gain_multiplier[7:0]), gain_multiplier[15:8]), gain_divide[7:0]);
-    record(GAIN, 0, operand(GAIN_SCOPE_LOW, GAIN_SCOPE_BITS, 0, 0) == GAIN_SCOPE_IS_ALL ? TILES - 1 : 0, 1, 0);
+    record(GAIN, 0, operand(word, GAIN_SCOPE_LOW, GAIN_SCOPE_BITS, 0, 0) == GAIN_SCOPE_IS_ALL ? TILES - 1 : 0, 1, 0);
   endtask
 
   // The ADC's code of an array sum before it is clipped.
@@ -290,11 +282,11 @@ module sequencer #(
   task automatic do_calibrate;
     int s, b, blocks, apart;
     longint first, reference;
-    s = int'(operand(CALIBRATE_IN_LOW, CALIBRATE_IN_BITS, 0, 0));
-    b = int'(operand(CALIBRATE_BLOCK_LOW, CALIBRATE_BLOCK_BITS, 0, 0));
-    blocks = int'(operand(CALIBRATE_BLOCKS_LOW, CALIBRATE_BLOCKS_BITS, 0, 0));
-    reference = operand(CALIBRATE_REFERENCE_LOW, CALIBRATE_REFERENCE_BITS, 0, 0);
-    apart = int'(operand(CALIBRATE_PER_LOW, CALIBRATE_PER_BITS, 0, 0) == CALIBRATE_PER_IS_COLUMN);
+    s = int'(operand(word, CALIBRATE_IN_LOW, CALIBRATE_IN_BITS, 0, 0));
+    b = int'(operand(word, CALIBRATE_BLOCK_LOW, CALIBRATE_BLOCK_BITS, 0, 0));
+    blocks = int'(operand(word, CALIBRATE_BLOCKS_LOW, CALIBRATE_BLOCKS_BITS, 0, 0));
+    reference = operand(word, CALIBRATE_REFERENCE_LOW, CALIBRATE_REFERENCE_BITS, 0, 0);
+    apart = int'(operand(word, CALIBRATE_PER_LOW, CALIBRATE_PER_BITS, 0, 0) == CALIBRATE_PER_IS_COLUMN);
     first = 0;
     for (int t = b; t < b + blocks; t++) begin
       calibrate_block(s, t, first, reference, apart);
@@ -312,14 +304,14 @@ module sequencer #(
   task automatic do_mvm;
     int s, o, b, blocks;
     longint raw, first, total, added, previous, scale, shift, low, high;
-    s = int'(operand(MVM_IN_LOW, MVM_IN_BITS, 0, 0));
-    o = int'(operand(MVM_OUT_LOW, MVM_OUT_BITS, 0, 0));
-    b = int'(operand(MVM_BLOCK_LOW, MVM_BLOCK_BITS, 0, 0));
-    blocks = int'(operand(MVM_BLOCKS_LOW, MVM_BLOCKS_BITS, 0, 0));
-    scale = operand(MVM_SCALE_LOW, MVM_SCALE_BITS, 0, 0);
-    shift = operand(MVM_SHIFT_LOW, MVM_SHIFT_BITS, 0, 0);
-    low = operand(MVM_LOW_LOW, MVM_LOW_BITS, 1, 0);
-    high = operand(MVM_HIGH_LOW, MVM_HIGH_BITS, 1, 0);
+    s = int'(operand(word, MVM_IN_LOW, MVM_IN_BITS, 0, 0));
+    o = int'(operand(word, MVM_OUT_LOW, MVM_OUT_BITS, 0, 0));
+    b = int'(operand(word, MVM_BLOCK_LOW, MVM_BLOCK_BITS, 0, 0));
+    blocks = int'(operand(word, MVM_BLOCKS_LOW, MVM_BLOCKS_BITS, 0, 0));
+    scale = operand(word, MVM_SCALE_LOW, MVM_SCALE_BITS, 0, 0);
+    shift = operand(word, MVM_SHIFT_LOW, MVM_SHIFT_BITS, 0, 0);
+    low = operand(word, MVM_LOW_LOW, MVM_LOW_BITS, 1, 0);
+    high = operand(word, MVM_HIGH_LOW, MVM_HIGH_BITS, 1, 0);
     for (longint v = 0; v < vectors_of(s); v++) begin
       fetch(s, v);
       for (longint j = 0; j < block_cols[b]; j++) begin
@@ -332,7 +324,7 @@ module sequencer #(
           first = first + block_rows[b+t];
         end
         total = added;
-        if (fault != BIAS_LOST) total = total + loaded(1, operand(MVM_BIAS_LOW, MVM_BIAS_BITS, 0, 0) + 8 * j, 5);
+        if (fault != BIAS_LOST) total = total + loaded(1, operand(word, MVM_BIAS_LOW, MVM_BIAS_BITS, 0, 0) + 8 * j, 5);
         if (fault == STALE_ACCUMULATOR && j != 0) total = total + previous;
         previous = added;
         store(o, v * block_cols[b] + j, requantised(total, shift, low, high));
@@ -344,9 +336,9 @@ module sequencer #(
   task automatic do_capture;
     int s, o, b;
     longint raw;
-    s = int'(operand(CAPTURE_IN_LOW, CAPTURE_IN_BITS, 0, 0));
-    o = int'(operand(CAPTURE_OUT_LOW, CAPTURE_OUT_BITS, 0, 0));
-    b = int'(operand(CAPTURE_BLOCK_LOW, CAPTURE_BLOCK_BITS, 0, 0));
+    s = int'(operand(word, CAPTURE_IN_LOW, CAPTURE_IN_BITS, 0, 0));
+    o = int'(operand(word, CAPTURE_OUT_LOW, CAPTURE_OUT_BITS, 0, 0));
+    b = int'(operand(word, CAPTURE_BLOCK_LOW, CAPTURE_BLOCK_BITS, 0, 0));
     for (longint v = 0; v < vectors_of(s); v++) begin
       fetch(s, v);
       for (longint j = 0; j < block_cols[b]; j++) begin
@@ -361,8 +353,8 @@ module sequencer #(
   task automatic do_selftest;
     int o;
     longint raw;
-    o = int'(operand(SELFTEST_OUT_LOW, SELFTEST_OUT_BITS, 0, 0));
-    raw = coded(operand(SELFTEST_VALUE_LOW, SELFTEST_VALUE_BITS, 1, 0));
+    o = int'(operand(word, SELFTEST_OUT_LOW, SELFTEST_OUT_BITS, 0, 0));
+    raw = coded(operand(word, SELFTEST_VALUE_LOW, SELFTEST_VALUE_BITS, 1, 0));
     count_clips(raw);
     store(o, 0, clipped(raw));
     record_stream(o, 1);
@@ -374,8 +366,8 @@ module sequencer #(
   task automatic do_move;
     int s, o;
     longint length, count;
-    s = int'(operand(MOVE_IN_LOW, MOVE_IN_BITS, 0, 0));
-    o = int'(operand(MOVE_OUT_LOW, MOVE_OUT_BITS, 0, 0));
+    s = int'(operand(word, MOVE_IN_LOW, MOVE_IN_BITS, 0, 0));
+    o = int'(operand(word, MOVE_OUT_LOW, MOVE_OUT_BITS, 0, 0));
     length = length_of(s);
     count = vectors_of(s) * length;
     for (longint n = 0; n < count; n++) moved[n] = element_of(s, n / length, n % length);
@@ -392,10 +384,10 @@ module sequencer #(
   task automatic do_poolmax;
     int s, o;
     longint channels, taps, most, low, high;
-    s = int'(operand(POOLMAX_IN_LOW, POOLMAX_IN_BITS, 0, 0));
-    o = int'(operand(POOLMAX_OUT_LOW, POOLMAX_OUT_BITS, 0, 0));
-    low = operand(POOLMAX_LOW_LOW, POOLMAX_LOW_BITS, 1, 0);
-    high = operand(POOLMAX_HIGH_LOW, POOLMAX_HIGH_BITS, 1, 0);
+    s = int'(operand(word, POOLMAX_IN_LOW, POOLMAX_IN_BITS, 0, 0));
+    o = int'(operand(word, POOLMAX_OUT_LOW, POOLMAX_OUT_BITS, 0, 0));
+    low = operand(word, POOLMAX_LOW_LOW, POOLMAX_LOW_BITS, 1, 0);
+    high = operand(word, POOLMAX_HIGH_LOW, POOLMAX_HIGH_BITS, 1, 0);
     channels = shape[4*s+3];
     taps = kernel[2*s] * kernel[2*s+1] - (fault == LAST_TAP_MISSED ? 1 : 0);
     for (longint v = 0; v < vectors_of(s); v++)
@@ -411,15 +403,15 @@ module sequencer #(
   task automatic do_add;
     int a, b, o;
     longint ma, mb, bias, shift, low, high, length;
-    a = int'(operand(ADD_A_LOW, ADD_A_BITS, 0, 0));
-    b = int'(operand(ADD_B_LOW, ADD_B_BITS, 0, 0));
-    o = int'(operand(ADD_OUT_LOW, ADD_OUT_BITS, 0, 0));
-    ma = operand(fault == OPERANDS_SWAPPED ? ADD_MB_LOW : ADD_MA_LOW, ADD_MA_BITS, 1, 0);
-    mb = operand(fault == OPERANDS_SWAPPED ? ADD_MA_LOW : ADD_MB_LOW, ADD_MB_BITS, 1, 0);
-    bias = operand(ADD_BIAS_LOW, ADD_BIAS_BITS, 1, 0);
-    shift = operand(ADD_SHIFT_LOW, ADD_SHIFT_BITS, 0, 0);
-    low = operand(ADD_LOW_LOW, ADD_LOW_BITS, 1, 0);
-    high = operand(ADD_HIGH_LOW, ADD_HIGH_BITS, 1, 0);
+    a = int'(operand(word, ADD_A_LOW, ADD_A_BITS, 0, 0));
+    b = int'(operand(word, ADD_B_LOW, ADD_B_BITS, 0, 0));
+    o = int'(operand(word, ADD_OUT_LOW, ADD_OUT_BITS, 0, 0));
+    ma = operand(word, fault == OPERANDS_SWAPPED ? ADD_MB_LOW : ADD_MA_LOW, ADD_MA_BITS, 1, 0);
+    mb = operand(word, fault == OPERANDS_SWAPPED ? ADD_MA_LOW : ADD_MB_LOW, ADD_MB_BITS, 1, 0);
+    bias = operand(word, ADD_BIAS_LOW, ADD_BIAS_BITS, 1, 0);
+    shift = operand(word, ADD_SHIFT_LOW, ADD_SHIFT_BITS, 0, 0);
+    low = operand(word, ADD_LOW_LOW, ADD_LOW_BITS, 1, 0);
+    high = operand(word, ADD_HIGH_LOW, ADD_HIGH_BITS, 1, 0);
     length = length_of(a);
     for (longint v = 0; v < vectors_of(a); v++)
       for (longint n = 0; n < length; n++)
@@ -432,28 +424,28 @@ module sequencer #(
 
   task automatic do_tensor;
     int s;
-    s = int'(operand(TENSOR_STREAM_LOW, TENSOR_STREAM_BITS, 0, 0));
-    space[s] = operand(TENSOR_SPACE_LOW, TENSOR_SPACE_BITS, 0, 0);
-    kind[s] = operand(TENSOR_TYPE_LOW, TENSOR_TYPE_BITS, 0, 0);
-    base[s] = operand(TENSOR_BASE_LOW, TENSOR_BASE_BITS, 0, 0);
+    s = int'(operand(word, TENSOR_STREAM_LOW, TENSOR_STREAM_BITS, 0, 0));
+    space[s] = operand(word, TENSOR_SPACE_LOW, TENSOR_SPACE_BITS, 0, 0);
+    kind[s] = operand(word, TENSOR_TYPE_LOW, TENSOR_TYPE_BITS, 0, 0);
+    base[s] = operand(word, TENSOR_BASE_LOW, TENSOR_BASE_BITS, 0, 0);
     windowed[s] = 0;
     for (int n = 0; n < 4; n++) begin
-      shape[4*s+n] = operand(TENSOR_SHAPE_LOW, TENSOR_SHAPE_BITS, 0, n);
-      pitch[4*s+n] = operand(TENSOR_PITCH_LOW, TENSOR_PITCH_BITS, 1, n);
+      shape[4*s+n] = operand(word, TENSOR_SHAPE_LOW, TENSOR_SHAPE_BITS, 0, n);
+      pitch[4*s+n] = operand(word, TENSOR_PITCH_LOW, TENSOR_PITCH_BITS, 1, n);
     end
   endtask
 
   task automatic do_window;
     int s;
-    s = int'(operand(WINDOW_STREAM_LOW, WINDOW_STREAM_BITS, 0, 0));
+    s = int'(operand(word, WINDOW_STREAM_LOW, WINDOW_STREAM_BITS, 0, 0));
     windowed[s] = 1;
-    filling[s] = operand(WINDOW_FILL_LOW, WINDOW_FILL_BITS, 1, 0);
+    filling[s] = operand(word, WINDOW_FILL_LOW, WINDOW_FILL_BITS, 1, 0);
     for (int n = 0; n < 2; n++) begin
-      kernel[2*s+n] = operand(WINDOW_KERNEL_LOW, WINDOW_KERNEL_BITS, 0, n);
-      stride[2*s+n] = operand(WINDOW_STRIDE_LOW, WINDOW_STRIDE_BITS, 0, n);
-      dilation[2*s+n] = operand(WINDOW_DILATION_LOW, WINDOW_DILATION_BITS, 0, n);
-      pad[2*s+n] = operand(WINDOW_PAD_LOW, WINDOW_PAD_BITS, 1, n);
-      outs[2*s+n] = operand(WINDOW_OUT_LOW, WINDOW_OUT_BITS, 0, n);
+      kernel[2*s+n] = operand(word, WINDOW_KERNEL_LOW, WINDOW_KERNEL_BITS, 0, n);
+      stride[2*s+n] = operand(word, WINDOW_STRIDE_LOW, WINDOW_STRIDE_BITS, 0, n);
+      dilation[2*s+n] = operand(word, WINDOW_DILATION_LOW, WINDOW_DILATION_BITS, 0, n);
+      pad[2*s+n] = operand(word, WINDOW_PAD_LOW, WINDOW_PAD_BITS, 1, n);
+      outs[2*s+n] = operand(word, WINDOW_OUT_LOW, WINDOW_OUT_BITS, 0, n);
     end
   endtask
 

@@ -76,3 +76,7 @@ def test_faults(program, new):
     with pytest.raises(Trap, match="CIM0502"):
         stepper.step()
     assert stepper.index == 0
+
+
+def test_inputs_are_among_the_tensors(program):
+    assert Stepper(program, X).tensor("x").ravel().tolist() == X["x"].tolist()

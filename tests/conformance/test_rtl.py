@@ -1,6 +1,7 @@
 """The sequencer of samples/cosim executes the directed programs that it can, which kill each broken variant of it."""
 
 import shutil
+import subprocess
 
 import pytest
 from conformance import faults
@@ -54,6 +55,15 @@ def test_the_targets_it_serves():
 def test_directed_programs_kill_its_faults(built, target):
     sections = load_target(target).sections()
     require_killed(sections, built(sections))
+
+
+@pytest.mark.skipif(not shutil.which("verilator"), reason="verilator is not installed here")
+def test_verilator_takes_the_sequencer(tmp_path):
+    """What it says of the programs is asked by night: it builds for a minute."""
+    cosim = script()
+    cosim.write_package(tmp_path)
+    sources = [str(tmp_path / "cimc_isa.sv"), str(cosim.HERE / "sequencer.sv")]
+    subprocess.run(["verilator", "--lint-only", "--timing", "-Wno-lint", *sources], check=True, capture_output=True)
 
 
 @pytest.mark.nightly
