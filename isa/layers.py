@@ -6,9 +6,6 @@ from typing import Any
 from cimc.isa.errors import IsaError
 from cimc.isa.program import Layer, Program
 
-READING = ("program", "calibrate", "mvm", "capture")
-"""Instructions on the blocks of a layer: each belongs to one."""
-
 HINT = "a program runs without its table too: remove every .layer line, and its layers have no names"
 
 
@@ -38,7 +35,7 @@ def check_layers(program: Program) -> None:
     _check_unique("name", (layer.name for layer in program.layers))
     _check_unique("tensor", (layer.tensor for layer in program.layers if layer.tensor))
     for index, (one, location) in enumerate(zip(program.instructions, program.locations, strict=True)):
-        if program.layer_at(index) is None and (location or one.name in READING):
+        if program.layer_at(index) is None and (location or one.name == "program" or one.spec.streams_blocks):
             found = " ".join(map(repr, location)) or "nothing"
             raise _wrong(f"instruction {index}, {one.name}, belongs to {found:.80}, wanted the name of a layer")
     used = set(program.locations)

@@ -34,6 +34,6 @@ def region(instruction: Instruction) -> Region:
 
 def blocks_streamed(one: Instruction) -> range:
     """Return the numbers of the blocks that an instruction streams vectors through, none for any other."""
-    if one.name not in ("mvm", "calibrate", "capture"):
+    if not one.spec.streams_blocks:
         return range(0)
-    return range(one["block"], one["block"] + (1 if one.name == "capture" else one["blocks"]))
+    return range(one["block"], one["block"] + (one["blocks"] if "blocks" in one.spec.places else 1))

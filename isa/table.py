@@ -91,6 +91,16 @@ class Spec:
         """Where among the operands each one stands, by name."""
         return {one.name: place for place, one in enumerate(self.fields)}
 
+    @cached_property
+    def streams_blocks(self) -> bool:
+        """Whether it streams vectors through blocks."""
+        return {"in", "block"} <= self.places.keys()
+
+    @cached_property
+    def is_product(self) -> bool:
+        """Whether it streams a sample's vectors through blocks: what calibrates does so too, but writes no stream."""
+        return self.streams_blocks and any(one.is_written for one in self.fields)
+
     def field(self, name: str) -> Field:
         return self.fields[self.places[name]]
 

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from cimc.backends.cost.counters import NOTHING, Counters
 from cimc.backends.cost.counting import held, phases_of
-from cimc.backends.cost.overlap import READING
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.observer import BlockSums, Observer
 from cimc.isa.program import Program
@@ -56,7 +55,7 @@ class DataCounting(Observer):
         return False
 
     def wants_sums(self, index: int) -> bool:
-        return self._code[index].name in READING
+        return self._code[index].spec.is_product
 
     def summed(self, index: int, blocks: Sequence[BlockSums]) -> None:
         for block in blocks:

@@ -13,15 +13,13 @@ from cimc.backends.cost.counters import Counters, Work
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import blocks_streamed
 
-READING = ("mvm", "capture")
-"""What streams the vectors of a sample through blocks."""
 BETWEEN = ("tensor", "window", "advance")
 """What may stand between the products of one layer: it takes no time on an array."""
 
 
 def blocks_read(i: Instruction) -> range:
     """Return the blocks that an instruction streams vectors through, calibration apart."""
-    return blocks_streamed(i) if i.name in READING else range(0)
+    return blocks_streamed(i) if i.spec.is_product else range(0)
 
 
 def timed(program: Program, works: Sequence[Work]) -> tuple[Work, ...]:
@@ -41,7 +39,7 @@ def together(program: Program) -> Iterator[list[int]]:
     """Yield the instructions whose products run at the same time, those of one layer that follow one another."""
     group: list[int] = []
     for index, i in enumerate(program.instructions):
-        product = i.name in READING
+        product = i.spec.is_product
         if group and not (i.name in BETWEEN or (product and _same_layer(program, group[0], index))):
             yield group
             group = []

@@ -28,7 +28,6 @@ from cimc.isa.region import Region, blocks_streamed, region
 Array = NDArray[Any]
 Arrays = Mapping[str, Array]
 BATCH = 64
-READING = ("mvm", "capture")
 
 
 @dataclass(frozen=True)
@@ -141,7 +140,7 @@ class Telemetry:
             if one.name == "program":
                 cells[one["block"]] = region(one)
                 shares[one["block"]] = self._conductance_share(one)
-            elif one.name in READING and index in counters:
+            elif one.spec.is_product and index in counters:
                 only = mixed(self._exact, self._noisy, self._with_calibration(index))
                 blocks = tuple(_block(one, t, cells, counters[index]) for t in range(len(counters[index].clips)))
                 yield LayerUse(
@@ -172,7 +171,7 @@ class Telemetry:
         exact = self._interpreter(self._exact, chunk=BATCH)
         noisy = self._interpreter(self._noisy, chunk=BATCH, noise=self.noise)
         seen: dict[int, list[Array]] = {}
-        reading = {index for index, one in enumerate(self.program.instructions) if one.name in READING}
+        reading = {index for index, one in enumerate(self.program.instructions) if one.spec.is_product}
         use = _Comparison(machine(self.program.meta), reading, seen, accumulated)
         count = len(next(iter(self.inputs.values()))) if self.inputs else 1
         for first in range(0, count, BATCH):

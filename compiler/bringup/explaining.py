@@ -17,8 +17,6 @@ from cimc.isa.program import Program
 from cimc.isa.streams import StreamState
 from cimc.isa.writes import TensorWrite, streams_written, writes_of
 
-MULTIPLYING = ("mvm", "capture", "calibrate")
-"""Instructions whose vectors a trace can hold."""
 SHOWN = 12
 """Numbers of a vector that are shown."""
 
@@ -71,7 +69,7 @@ class Explainer:
         """Yield what the vectors of both sides say, or which of them are missing."""
         if ours and theirs and ours.vectors and theirs.vectors:
             yield from self._vectors(index, ours.vectors, theirs.vectors)
-        elif self.program.instructions[index].name in MULTIPLYING:
+        elif self.program.instructions[index].spec.streams_blocks:
             missing = (
                 "give --input, what both ran on" if theirs and theirs.vectors else "write its vectors there as well"
             )

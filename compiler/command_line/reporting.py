@@ -104,7 +104,7 @@ def _telemetry(options: argparse.Namespace, kind: str) -> int:
     real = inputs_of(program, options)
     noise = noise_of(options)
     telemetry = _observed(program, ports.codes_of(program, real), options, noise)
-    progress = Progress("layers", sum(one.name in ("mvm", "capture") for one in program.instructions))
+    progress = Progress("layers", sum(one.spec.is_product for one in program.instructions))
     layers = []
     for layer in telemetry.layers():
         layers.append(layer)

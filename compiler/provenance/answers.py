@@ -10,6 +10,7 @@ import numpy as np
 from cimc.backends.machine.facts import machine
 from cimc.diagnostics import fail
 from cimc.isa.program import Program
+from cimc.isa.region import blocks_streamed
 from cimc.provenance.cells import COLUMNS, NOWHERE, Places
 from cimc.provenance.chip import Chip
 from cimc.provenance.coding import EMPTY, OFFSET
@@ -139,12 +140,7 @@ class Answers:
         return f"instruction {', '.join(map(str, found))}"
 
     def _reading(self, block: int) -> str:
-        reading = [
-            i
-            for i, one in enumerate(self.program.instructions)
-            if one.name in ("mvm", "capture", "calibrate")
-            and one["block"] <= block < one["block"] + (one["blocks"] if one.name != "capture" else 1)
-        ]
+        reading = [i for i, one in enumerate(self.program.instructions) if block in blocks_streamed(one)]
         return ", ".join(map(str, reading))
 
     def _joined(self, rows: np.ndarray) -> Iterator[str]:
