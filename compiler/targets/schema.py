@@ -120,7 +120,14 @@ CONSTANTS: Mapping[str, Constant] = {
 def misfits(values: Mapping[str, object]) -> list[str]:
     """Return what is wrong with constants that go by themselves and not together."""
     problem = unsigned_problem(values["read_phases"], values["adc.codes"])
-    return [*([f"adc.codes: {problem}"] if problem else []), *_endless_leak(values)]
+    return [*([f"adc.codes: {problem}"] if problem else []), *_endless_leak(values), *_timeless_power(values)]
+
+
+def _timeless_power(values: Mapping[str, object]) -> list[str]:
+    """Return what is wrong with a power that lasts no time."""
+    if values["timing.phase"] != 0 or not values["energy.array_power"]:
+        return []
+    return ["timing.phase is 0 ns and energy.array_power is not 0 W: power needs a time, state one"]
 
 
 def _endless_leak(values: Mapping[str, object]) -> list[str]:

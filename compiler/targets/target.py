@@ -195,22 +195,19 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
     values = stated_values(text, CONSTANTS)
     bounds = {key: pair for key in values if (pair := text.bounds(key))}
     text.check_names("target", CONSTANTS)
-    text.problems += [] if text.problems else _contradictions(values, TaggedText(variants.get(variant, {})).entries)
+    text.problems += [] if text.problems else _untimed(values, TaggedText(variants.get(variant, {})).entries)
     text.problems += misfits(values)
     if text.problems:
         raise DiagnosticError([Diagnostic("CIM0301", f"{file}: {problem}") for problem in text.problems])
     return Target(text.name, text.summary, values, {key: text.entries[key]["source"] for key in values}, bounds)
 
 
-def _contradictions(values: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
-    """Return what constants say against one another: prices of a chip that could not be."""
-    problems = []
-    if not values["timing.phase"] and values["energy.array_power"]:
-        problems.append("timing.phase is 0 ns and energy.array_power is not 0 W: power needs a time, state one")
-    if "dac.bits" in variant and "timing.phase" not in variant and values["timing.phase"]:
-        bits = values["dac.bits"]
-        problems.append(f"timing.phase is that of other input codes: a variant of dac.bits = {bits} states its own")
-    return problems
+def _untimed(values: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with a variant of other input codes that does not say how long their phase is."""
+    if "dac.bits" not in variant or "timing.phase" in variant or not values["timing.phase"]:
+        return []
+    bits = values["dac.bits"]
+    return [f"timing.phase is that of other input codes: a variant of dac.bits = {bits} states its own"]
 
 
 def target_of(sections: Mapping[str, Any]) -> Target:

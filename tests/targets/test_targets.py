@@ -114,6 +114,16 @@ def test_a_price_that_cannot_be_is_refused_with_its_path(key: str, entry: str, s
     assert said in found
 
 
+def test_a_power_without_a_time_is_refused_wherever_it_is_stated() -> None:
+    said = r"timing\.phase is 0 ns and energy\.array_power is not 0 W"
+    with pytest.raises(CimcError, match=said):
+        load_target("aon-cim,timing.phase=0")
+    sections = load_target("aon-cim").sections()
+    sections["timing"]["phase"] = 0.0
+    with pytest.raises(CimcError, match=said):
+        target_of(sections)
+
+
 def test_a_variant_of_other_bits_states_the_time_of_its_phase() -> None:
     text = GOOD + '[variants.5b]\ndac.bits = { value = 5, unit = "bits", source = "derived" }\n'
     with pytest.raises(CimcError, match=r"timing\.phase is that of other input codes.*dac\.bits = 5"):
