@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
 
@@ -129,9 +130,11 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=Path("cosim-run"))
     options = parser.parse_args()
     noise = ["--noise", options.noise, "--seed", "1", "--time", "1d"] if options.noise else []
-    prepare(options.folder, noise)
     if options.lock_step and (options.noise or options.simulator != "icarus"):
         parser.error("--lock-step goes with icarus and without --noise")
+    if options.lock_step and find_spec("cocotb") is None:
+        parser.error("--lock-step needs cocotb, which is not installed here: pip install '.[cosim]'")
+    prepare(options.folder, noise)
     command = build(options.folder, options.simulator)
     if options.lock_step:
         differs = lock_step(options.folder, options.fault)

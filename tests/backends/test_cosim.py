@@ -1,5 +1,6 @@
 """The sample network in SystemVerilog: its trace equals ours, and each broken variant is named by layer."""
 
+import importlib.util
 import shutil
 from pathlib import Path
 
@@ -60,6 +61,14 @@ def in_lock_step(tmp_path_factory):
     cosim.prepare(folder, [])
     cosim.build(folder, "icarus")
     return lambda fault: cosim.lock_step(folder, fault)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cocotb") is not None, reason="cocotb is installed here")
+def test_without_cocotb_lock_step_says_what_to_install(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["cosim.py", "--lock-step"])
+    with pytest.raises(SystemExit, match="2"):
+        script().main()
+    assert "pip install '.[cosim]'" in capsys.readouterr().err
 
 
 @pytest.mark.nightly
