@@ -94,7 +94,7 @@ def _drift_factors(targets: Array, cells: Array, at: Converters, key: Array) -> 
     active = jax.random.uniform(rows, shape) < ACTIVE
     vectors = jnp.rint(jax.random.uniform(values, shape, targets.dtype) * (at.high - at.low) + at.low) * active
     new, now = (jnp.abs(vectors @ matrix).sum(axis=0) for matrix in (targets, cells))
-    return jnp.where(now > 0.0, new / jnp.maximum(now, 1e-9), 1.0)
+    return jnp.where((new > 0.0) & (now > 0.0), new / jnp.maximum(now, 1e-9), 1.0)
 
 
 def through(x: Array, rounded: Array) -> Array:

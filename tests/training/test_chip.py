@@ -164,3 +164,14 @@ def test_zero_targets_are_devices_too() -> None:
     (block, _) = jax.jit(partial(one.cells, network.layers[0]))(weight, jax.random.key(1))
     assert float(np.asarray(block.weight)[1:12].std()) > 0.001
     assert not np.asarray(block.weight)[12:].any()
+
+
+def test_a_column_without_weights_stays_finite() -> None:
+    """Devices of zeros conduct noise, of which no drift factor can be found."""
+    graph = perceptron(40, 10, 4)
+    network, made = Network(graph), noisy(facts(graph, samples(100, 40)))
+    op = network.layers[0]
+    weight = network.weights[op.weight.key.data] * (np.arange(10) != 3)
+    for cells in made.cells(op, weight, jax.random.key(0)):
+        assert np.isfinite(cells.weight).all()
+        assert (np.asarray(cells.step) > 0.0).all()
