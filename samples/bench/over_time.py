@@ -40,7 +40,7 @@ def drawn(curves: dict[str, list[dict[str, Any]]]) -> Figure:
     axes.set_xscale("log")
     axes.set_xticks([row["seconds"] for row in rows], [row["time"] for row in rows])
     axes.minorticks_off()
-    axes.set(xlabel="time since the first read", ylabel="top-1 accuracy (%), mean of 20 chips and its 95 % interval")
+    axes.set(xlabel="time since the first read", ylabel="top-1 accuracy (%)", title="mean of 20 chips, 95 % interval")
     axes.grid(axis="y", color="0.9")
     axes.legend(frameon=False)
     return figure
