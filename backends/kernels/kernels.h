@@ -180,7 +180,7 @@ APART TARGET Floats LEVEL(settle)(Floats codes, Ints doubt, const Part *part, co
 
 /* The codes of sums with fresh noise: estimated in floats, and settled one by one where the estimate is too close to
  * the middle between two. */
-TARGET static void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
+INLINE TARGET void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
                                       int block, const Batch *b, const int vectors, const int rows, const int wider) {
     const Noise *noise = part->noise;
     const Floats zero = {0}, magic = 0x1.8p23f - zero;
