@@ -192,6 +192,7 @@ LIMITS: dict[str, list[tuple[Callable[[Path], object], str, str]]] = {
     "SUM": [(saved(product(32767, 5)), RUN, "CIM0514")],
     "ACCUMULATOR": [(saved(affine(1, limits.ACCUMULATOR_LIMIT)), RUN, "CIM0515")],
     "ROOT": [(saved(root()), RUN, "CIM0515.*under the root")],
+    "VALUE": [(changed("array.unprogrammed", 65536), SHOWN, "unprogrammed.* 65536.*65535")],
     "PAIRS": [(changed("array.pairs_per_weight", 3), SHOWN, "pairs_per_weight.* 3.*2")],
     "SIGNIFICANCE": [(changed("array.significance", 17), SHOWN, "significance.* 17.*16")],
     "CODES": [(changed("dac.codes", '"odd"'), SHOWN, "codes.*odd.*symmetric")],
