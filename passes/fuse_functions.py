@@ -39,7 +39,8 @@ MAGNITUDES = ("squares", "quotient")
 class FuseFunctions:
     """A product or sum of expressions in one value that is a known function, up to a factor, becomes that function.
 
-    `magnitudes`: of "squares", as the model has them, or of a "quotient", which keeps small ones (magnitudes.py).
+    `magnitudes`, roots of a sum of two squares, are of "squares", as the model has them, or of a "quotient", which
+    keeps small ones (magnitudes.py).
     """
 
     name: ClassVar[str] = "fuse-functions"

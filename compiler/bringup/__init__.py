@@ -1,1 +1,1 @@
-"""What meets a chip in the laboratory: traces of a run and how two of them differ."""
+"""What meets a chip in the laboratory: traces, images, conformance programs, known answers, a stepper."""

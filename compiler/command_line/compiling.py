@@ -18,7 +18,14 @@ from cimc.command_line.specialising import said_first, specialisation_of
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.driving.arrays import load_arrays
 from cimc.driving.calibration import Calibration, calibration
-from cimc.driving.driver import Compilation, Request, compile_to_stage, run_pipeline, warn_without_data
+from cimc.driving.driver import (
+    Compilation,
+    Request,
+    calibration_data,
+    compile_to_stage,
+    run_pipeline,
+    warn_without_data,
+)
 from cimc.driving.from_text import compile_text, require_stage
 from cimc.driving.json_files import read_json
 from cimc.driving.tables import terminal_width
@@ -41,16 +48,19 @@ def request_of(options: argparse.Namespace, pipeline: str) -> Request:
     """Return what the options ask for; calibration arrays are read once the model's inputs are known."""
     if options.calib and options.ranges:
         raise fail("CIM0003", "--calib and --ranges both give ranges", hint="use one of them")
-    return Request(
+    if options.ranges and getattr(options, "check_passes", False):
+        message = "--check-passes runs the graph behind every pass on data, and --ranges gives none"
+        raise fail("CIM0003", message, hint="give --calib DATA.npz in place of --ranges")
+    request = Request(
         target=target_of_options(options),
         pipeline=pipeline,
         ranges=read_ranges(options.ranges) if options.ranges else None,
         data=_calibration(options) if options.calib else None,
-        observer=observer_of(options, pipeline),
         stated=specialisation_of(options),
         start=getattr(options, "start", None),
         preprocessing=stated_of(options),
     )
+    return replace(request, observer=observer_of(options, pipeline, partial(calibration_data, request)))
 
 
 def _calibration(options: argparse.Namespace) -> Calibration:

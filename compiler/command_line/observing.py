@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,8 +11,9 @@ from cimc.command_line.graph_files import write_graph
 from cimc.command_line.parsing import hint_for
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
-from cimc.driving.driver import Observer, synthetic_data
+from cimc.driving.driver import Observer
 from cimc.driving.pass_checks import PassChecks
+from cimc.evaluate import Batch
 from cimc.ir.graph import Graph
 from cimc.ir.short import print_short
 from cimc.ir.text import print_graph
@@ -21,17 +23,17 @@ STAGE_OF = {last or "import": stage for stage, last in STAGES.items() if stage !
 """Stage of the IR by what was run last before it."""
 
 
-def observer_of(options: argparse.Namespace, pipeline: str) -> Observer:
+def observer_of(options: argparse.Namespace, pipeline: str, data: Callable[[Graph], Batch]) -> Observer:
     """Return what `--print-ir-after`, `--generic`, `--timing`, `--dump-stages` and `--check-passes` want, or progress.
 
-    Raises CimcError.
+    `data` makes samples for an imported graph, on which passes are checked. Raises CimcError.
     """
     printer = _Printer.of(options)
     watchers: list[Observer] = [printer if printer.prints else _Steps(pipeline)]
     if getattr(options, "dump_stages", None):
         watchers.append(_Dump(Path(options.dump_stages)))
     if getattr(options, "check_passes", False):
-        watchers.append(PassChecks(synthetic_data))
+        watchers.append(PassChecks(data))
 
     def watch(name: str, graph: Graph, seconds: float) -> None:
         for watcher in watchers:

@@ -71,8 +71,9 @@ def _page(options: argparse.Namespace) -> int:
     noise = noise_of(options)
     use = [] if codes is None else list(_observed(program, codes, options, noise).layers())
     name, costs = Path(options.program).name, facts(cost, program, "layer")
-    ran = [feeding_text(program, feeding_of(options)), *chip_text(noise, options.compensation)] if codes else []
-    origin = "; ".join([program_text(program), *ran])
+    fed = [feeding_text(program, feeding_of(options))] if codes else []
+    chip = chip_text(noise, options.compensation) if codes or noise else []
+    origin = "; ".join([program_text(program), *fed, *chip])
     told = Told(name, origin, program, costs, schedule(cost, program), use, scores, losses, _diagnosed(program, noise))
     write(options.output, page(told).encode())
     return 0

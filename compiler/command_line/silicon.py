@@ -143,9 +143,10 @@ def _band(name: str, exact: NDArray[Any], low: NDArray[Any], high: NDArray[Any])
 
 def _is_told(facts: Mapping[str, Any]) -> bool:
     """Say whether the facts of a file of bands are those that its readers need."""
-    wanted, origin_facts = facts["origin"], {"program", "inputs"}
+    wanted = facts["origin"]
     told = isinstance(facts["confidence"], float) and isinstance(facts["noise"]["profile"], str)
-    return bool(facts["format"] == FORMAT and told and isinstance(wanted, dict) and origin_facts <= set(wanted))
+    placed = isinstance(wanted, dict) and all(isinstance(wanted.get(name), str) for name in ("program", "inputs"))
+    return bool(facts["format"] == FORMAT and told and placed)
 
 
 def _shaped(band: Band, array: NDArray[Any], path: str) -> NDArray[Any]:

@@ -198,14 +198,18 @@ def _imported(path: Path, request: Request) -> Graph:
 
 
 def _data(request: Request, graph: Graph) -> Batch:
-    intakes = graph_intakes(graph, request.preprocessing)
+    graph_intakes(graph, request.preprocessing)  # what is stated of inputs that are not there is refused here
     if request.ranges is not None or not needs_data(request.pipeline):
         return {}
-    if request.data is None:
-        return synthetic_data(graph)
-    data = request.data(intakes)
-    warn_of_reals(graph, data)
+    data = calibration_data(request, graph)
+    if request.data is not None:
+        warn_of_reals(graph, data)
     return data
+
+
+def calibration_data(request: Request, graph: Graph) -> Batch:
+    """Return real inputs for an imported graph: the request's, or made-up ones where it has none."""
+    return request.data(graph_intakes(graph, request.preprocessing)) if request.data else synthetic_data(graph)
 
 
 def _seen(request: Request, graph: Graph, data: Batch) -> dict[str, Seen]:

@@ -19,6 +19,7 @@ import numpy as np
 from cimc.diagnostics import fail
 from cimc.driving.distances import Bound, FloatDistance, distances, shortfalls
 from cimc.driving.driver import Compilation, Request, compile_model, compile_to_pass, graph_intakes, run_pipeline
+from cimc.driving.scoring import samples_of
 from cimc.driving.slicing import Slice, bits_of, slices
 from cimc.driving.summary import summarise
 from cimc.evaluate import Batch, evaluate, samples_at_once
@@ -140,14 +141,16 @@ class Trial:
 class Raised:
     """What a search has found: the program, what nothing raised gives and costs, and what the program does.
 
-    `whole` is what the program itself does on calibration data, all of which its ranges have seen. `refused` has every
-    slice there is, where even that misses the bound.
+    `whole` is what the program itself does on calibration data, all of which its ranges have seen; `held_back` are the
+    samples that those of trials have not, 0 where there were too few to part. `refused` has every slice there is, where
+    even that misses the bound.
     """
 
     compilation: Compilation
     before: Trial
     after: Trial
     whole: Trial
+    held_back: int
     costs_before: Mapping[str, Any]
     costs_after: Mapping[str, Any]
     refused: Trial | None = None
@@ -163,6 +166,7 @@ class Raised:
             "layers": {label: list(bits) for label, bits in bits_of(self.after.choice.slices).items()},
             "before": {"outputs": self.before.facts(), **self.costs_before},
             "after": {"outputs": self.after.facts(), **self.costs_after},
+            "held_back": self.held_back,
             "whole": {"outputs": self.whole.facts()},
             **({"slices_refused": self.refused.facts()} if self.refused else {}),
         }
@@ -171,8 +175,9 @@ class Raised:
         """Return the same for people."""
         before, after, lines = self.costs_before, self.costs_after, self.after.choice.lines()
         quality = _change(_decibels(self.before), _decibels(self.after))
+        held = f"{self.held_back} samples held back" if self.held_back else "calibration data, too few to hold any back"
         return [
-            f"least quality            {quality} dB on samples held back",
+            f"least quality            {quality} dB on {held}",
             f"  of the whole program   {_decibels(self.whole)} dB on calibration data",
             *(f"raised                   {line}" for line in lines),
             *(f"{name:24} {_change(before[key], after[key])} {unit}" for name, key, unit in COSTS if lines),
@@ -301,7 +306,8 @@ class _Trials:
         if after is not before:
             with quiet():
                 costs_before = _costs(compile_model(self.path, replace(self.given, observer=None)), target)
-        return Raised(compilation, before, after, whole, costs_before, costs, refused)
+        held_back = 0 if self.held is self.all else samples_of(self.held)
+        return Raised(compilation, before, after, whole, held_back, costs_before, costs, refused)
 
     def _behind(self, name: str, choice: Choice) -> Graph:
         request = choice.on(self.parted)

@@ -41,6 +41,7 @@ DAMAGES: dict[str, dict[str, Any]] = {
     "no chips": facts(noise=5),
     "confidence in words": facts(confidence="high"),
     "origin without inputs": facts(origin={"program": "p"}),
+    "a program that is a number": facts(origin={"program": 3, "inputs": "i"}),
     "facts that are a list": {"facts": np.array("[]")},
 }
 

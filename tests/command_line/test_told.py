@@ -34,7 +34,8 @@ CHIPS = {
     "run": [f"run digits.asm {INPUT} {ON} -o y.npz", f"run digits.asm {INPUT} {ON} --print"],
     "compare": [f"compare digits.onnx digits.asm {INPUT} {ON}"],
     "eval": [f"eval digits.asm --data digits_test.npz --limit 8 {ON}"],
-    "report": [f"report digits.asm {INPUT} {ON} -o r.{form}" for form in ("html", "json", "csv")],
+    "report": [f"report digits.asm {INPUT} {ON} -o r.{form}" for form in ("html", "json", "csv")]
+    + [f"report digits.asm {ON} -o r.html"],
     "bands": [BANDS],
     "chip": [CHIP],
     "where": [f"where digits.asm conv1.weight[0,0,0,0] --model digits.onnx {ON}"],

@@ -1,6 +1,7 @@
 """Directed programs on the sequencer of samples/cosim: which it executes, their images, and its traces of them."""
 
 import importlib.util
+import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,8 +22,9 @@ from cimc.bringup.image import Memory, data, memories
 from cimc.isa.program import Instruction
 from cimc.isa.region import Region, region
 
-INSTRUCTIONS = {"gain", "program", "pattern", "tensor", "window", "calibrate", "mvm", "capture", "selftest", "poolmax"}
-KNOWN = INSTRUCTIONS | {"add", "move", "halt"}
+SEQUENCER = Path(__file__).parents[2] / "samples" / "cosim" / "sequencer.sv"
+KNOWN = {name.lower() for name in re.findall(r"\bOP_(\w+)", SEQUENCER.read_text())}
+"""Instructions that the sequencer names: a new one is tried at once."""
 MOST_COLUMNS = 64
 """Columns of a block for which the sequencer has drift factors."""
 MOST_BLOCKS = 256

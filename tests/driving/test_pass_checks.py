@@ -110,6 +110,15 @@ def test_passes_between_codes_and_schedule_keep_bits() -> None:
     assert {"calibrate", "split", "column-ranges", "compensation", "replicate", "place", "schedule"} <= kept
 
 
+def test_passes_are_checked_on_the_data_that_ranges_come_from(tmp_path: Path) -> None:
+    """On made-up data of other ranges, codes would clip and a sound pass would be called broken."""
+    command = ["compile", str(SAMPLES / "digits.onnx"), "--check-passes", "--no-float-check"]
+    data = ["--calib", str(SAMPLES / "digits_calib.npz"), "--scale", "0.0625"]
+    ranges = str(tmp_path / "r.json")
+    assert main([*command, *data, "-o", str(tmp_path / "p.asm"), "--write-ranges", ranges]) == 0
+    assert main([*command, "--scale", "0.0625", "--ranges", ranges, "-o", str(tmp_path / "p.asm")]) == 2
+
+
 def test_the_command_line_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     called = PassChecks.__call__

@@ -130,7 +130,8 @@ def test_trials_measure_what_the_whole_compile_gives(path: Path, layer: Path, bo
         few = {"x": X[: raising.FEW]}
         real = evaluate(load(file), few)
         assert tuple(distances(evaluate(found.compilation.graph, few), real)) == found.after.distances
-        assert found.whole == found.after
+        assert found.whole == found.after and found.held_back == 0
+        assert "too few to hold any back" in found.lines()[0]
 
 
 def test_samples_held_back_show_what_ranges_have_not_seen(layer: Path) -> None:
@@ -138,6 +139,7 @@ def test_samples_held_back_show_what_ranges_have_not_seen(layer: Path) -> None:
     large = X * np.where(np.arange(len(X)) % 4 == 3, 4.0, 1.0).astype(np.float32)[:, None]
     found = raised(layer, Request(REQUEST.target, data=lambda _: {"x": large}), Bound(decibels=30.0))
     assert found.before.least < 15.0 and found.whole.least > 30.0
+    assert found.held_back == 8 and "dB on 8 samples held back" in found.lines()[0]
 
 
 def test_a_program_that_meets_a_bound_only_on_samples_held_back_misses_it(layer: Path) -> None:
