@@ -1,10 +1,12 @@
 """Channels of a layer: where they go, and how those that are always zero leave the network with all that reads them."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from xdsl.dialects.builtin import StringAttr
 from xdsl.ir import SSAValue
 from xdsl.rewriter import Rewriter
 
@@ -43,19 +45,14 @@ class _Elsewhere(Exception):
     """A channel goes where it cannot be followed."""
 
 
-def courses(graph: Graph) -> Iterator[Course]:
-    """Yield the course of every layer whose channels layers alone read, and which a zero passes as a zero."""
+def courses(graph: Graph) -> list[Course]:
+    """Return the course of every layer whose channels layers alone read, and which a zero passes as a zero.
+
+    Weights that layers outside a course have too cannot lose anything by their name: there is no course then.
+    """
     layers = [op for op in graph.operations if isinstance(op, Layer)]
-    names = [op.weight.key.data for op in layers]
-    for layer in layers:
-        if _is_whole(layer) and scan_of(layer) is None and names.count(layer.weight.key.data) == 1:
-            carriers, readers = list[Canonical](), list[Layer]()
-            try:
-                _follow(layer.out, int(layer.weight.dims[-1]), carriers, readers)
-            except _Elsewhere:
-                continue
-            if _keeps_zero(layer) and all(map(_keeps_zero, carriers)):
-                yield Course(layer, tuple(carriers), tuple(readers))
+    owners = Counter(layer.weight.key for layer in layers)
+    return [course for layer in layers for course in _from(layer) if _is_alone(course, owners)]
 
 
 def drop_zero_channels(graph: Graph) -> None:
@@ -64,6 +61,27 @@ def drop_zero_channels(graph: Graph) -> None:
         kept = ~_zero(graph, course)
         if kept.any() and not kept.all():
             _shrink(graph, course, kept)
+
+
+def _from(layer: Layer) -> Iterator[Course]:
+    """Yield the course of a layer where it has one."""
+    if not _is_whole(layer) or scan_of(layer) is not None:
+        return
+    carriers, readers = list[Canonical](), list[Layer]()
+    try:
+        _follow(layer.out, int(layer.weight.dims[-1]), carriers, readers)
+    except _Elsewhere:
+        return
+    if _keeps_zero(layer) and all(map(_keeps_zero, carriers)):
+        yield Course(layer, tuple(carriers), tuple(readers))
+
+
+def _is_alone(course: Course, owners: Mapping[StringAttr, int]) -> bool:
+    """Return whether each layer of a course has weights of its own, which readers may share among themselves."""
+    read = Counter(op.weight.key for op in course.readers)
+    return all(owners[op.weight.key] == 1 for op in course.made) and all(
+        owners[key] == count for key, count in read.items()
+    )
 
 
 def _follow(value: SSAValue, channels: int, carriers: list[Canonical], readers: list[Layer]) -> None:

@@ -78,3 +78,60 @@ def test_what_an_output_shows_stays() -> None:
     b.output(b.op(nn.ConvOp, [b.input((4, 4, 2))], (4, 4, 6), weight=zeroed(1, 1, 2, 6, seed=1), group=1, **WINDOW))
     graph = b.graph()
     assert shapes(dropped(graph)) == shapes(graph)
+
+
+def neighbours() -> Graph:
+    """Return three dense layers, of which the first two have six channels each and two zero ones among them."""
+    b = GraphBuilder()
+    x = b.input((12,))
+    for number, rows in enumerate((12, 6)):
+        constants = {"weight": zeroed(rows, 6, seed=number), "bias": zeroed(6, seed=number + 4)}
+        x = b.op(nn.DenseOp, [x], (6,), label=f"d{number}", **constants, **RELU)
+    b.output(b.op(nn.DenseOp, [x], (5,), label="scores", weight=normal(6, 5, seed=2)))
+    return b.graph()
+
+
+def test_zero_channels_of_neighbouring_layers_all_leave() -> None:
+    graph, x = neighbours(), {"x": normal(4, 12, seed=6)}
+    found = dropped(graph)
+    assert shapes(found) == {"x": (12,), "d0": (4,), "d1": (4,), "scores": (5,)}
+    for name, wanted in evaluate(graph, x).items():
+        np.testing.assert_allclose(evaluate(found, x)[name], wanted, rtol=1e-5, atol=1e-5)
+
+
+def sharing(apart: bool, depthwise: bool = False) -> Graph:
+    """Return two stems, each read by a dense layer; the readers, or depthwise layers between, share their weights.
+
+    With `apart` the two have stems of their own, else both read the first.
+    """
+    b = GraphBuilder()
+    stems = [
+        b.op(nn.ConvOp, [b.input((4, 4, 3), label=f"x{number}")], (4, 4, 6), label=f"stem{number}",
+             weight=normal(3, 3, 3, 6, seed=number), group=1, **SAME, **RELU)
+        for number in range(2 if apart else 1)
+    ]  # fmt: skip
+    for number in range(2):
+        value = stems[number if apart else 0]
+        if depthwise:
+            value = b.op(nn.ConvOp, [value], (4, 4, 6), label=f"depth{number}", weight=normal(3, 3, 1, 6, seed=3),
+                         group=6, **SAME)  # fmt: skip
+        kernel = normal(1, 1, 6, 5, seed=4 + depthwise * number)
+        b.output(
+            b.op(nn.ConvOp, [value], (4, 4, 5), label=f"y{number}", weight=kernel, group=1, **WINDOW), f"o{number}"
+        )
+    return b.graph()
+
+
+@pytest.mark.parametrize(
+    ("graph", "wanted"),
+    [
+        (sharing(apart=True), set()),
+        (sharing(apart=False), {"stem0"}),
+        (sharing(apart=True, depthwise=True), set()),
+        (sharing(apart=False, depthwise=True), set()),
+    ],
+    ids=["readers", "readers of one", "carriers", "carriers of one"],
+)
+def test_weights_that_others_have_too_are_not_followed(graph: Graph, wanted: set[str]) -> None:
+    """Columns are pruned by the names of weights: what one course loses, all that share them lose."""
+    assert {course.layer.label.data for course in courses(graph)} == wanted
