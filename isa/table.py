@@ -240,7 +240,7 @@ TABLE: tuple[Spec, ...] = (
             "CIM0510",
             "CIM0516",
         ),
-        counts={"programmed": "rows * cols", "rows_programmed": "rows"},
+        counts={"programmed": "block.programmed", "rows_programmed": "block.programmed_rows"},
     ),
     Spec(
         "pattern",

@@ -58,9 +58,9 @@ class Counters:
     adc_mag: Number = 0
     """sum of |code of the ADC| over conversions"""
     programmed: int = 0
-    """cells programmed, once"""
+    """cells programmed, once: those with a target alone where zeros are skipped"""
     rows_programmed: int = 0
-    """rows of the blocks programmed, once: the cells of a row take their pulses together"""
+    """rows that they lie in, once: the cells of a row take their pulses together"""
     cal_products: int = 0
     """products of drift calibration, once"""
 

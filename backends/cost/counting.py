@@ -150,7 +150,7 @@ class _Counting:
         if operand.prefix == "s":
             return STREAM_FACTS[fact](self.stream(value))
         if operand.prefix == "b":
-            return BLOCK_FACTS[fact](self.block(value))
+            return BLOCK_FACTS[fact](self.block(value), self.held[value])
         if operand.names == tuple(ELEMENT_TYPES) and fact == "size":
             return ELEMENT_TYPES[operand.names[value]][0]
         return int(operand.names[value] == fact)
@@ -164,9 +164,11 @@ STREAM_FACTS: Mapping[str, Callable[[StreamState], int]] = {
     "size": lambda state: state.size,
 }
 """What formulas of the table may say of a stream."""
-BLOCK_FACTS: Mapping[str, Callable[[Region], int]] = {
-    "rows": lambda cells: cells.rows,
-    "cols": lambda cells: cells.cols,
+BLOCK_FACTS: Mapping[str, Callable[[Region, "Held"], int]] = {
+    "rows": lambda cells, _: cells.rows,
+    "cols": lambda cells, _: cells.cols,
+    "programmed": lambda _, held: held.programmed,
+    "programmed_rows": lambda _, held: held.programmed_rows,
 }
 """What formulas of the table may say of a block."""
 
@@ -200,8 +202,10 @@ def phases_of(target: Machine, cols: int) -> int:
 class Held:
     """What the cells of a block hold, without noise."""
 
-    used: int
-    """Cells that hold weights: of a block of diagonals, those that are programmed at all."""
+    programmed: int
+    """Cells that are programmed: all, or those with a target alone where zeros are skipped."""
+    programmed_rows: int
+    """Rows in which any cell is."""
     rows: NDArray[np.int64]
     """G+ + G- of each row: targets, and what devices conduct that are never programmed."""
 
@@ -213,9 +217,10 @@ def held(i: Instruction, conductances: bytes, machine: Machine) -> Held:
     cells = targets(conductances, i)
     rows = np.abs(cells.astype(np.int32)).sum(axis=1, dtype=np.int64)
     if i.choice("zeros") == "program":
-        return Held(cells.size, rows)
-    used = np.count_nonzero(cells, axis=1)
-    return Held(int(used.sum()), rows + machine.unprogrammed * (2 * cells.shape[1] - used))
+        return Held(cells.size, len(cells), rows)
+    programmed = np.count_nonzero(cells, axis=1)
+    blank = machine.unprogrammed * (2 * cells.shape[1] - programmed)
+    return Held(int(programmed.sum()), int(np.count_nonzero(programmed)), rows + blank)
 
 
 def _products(target: Machine, block: Region, held: Held, reads: int) -> Counters:
@@ -226,7 +231,7 @@ def _products(target: Machine, block: Region, held: Held, reads: int) -> Counter
         phases=phases,
         conversions=reads * block.cols,
         cells=block.rows * block.cols,
-        macs=held.used,
+        macs=held.programmed,
         conductance=int(held.rows.sum()),
         row_slots=block.rows * phases,
     )

@@ -22,6 +22,7 @@ from cimc.backends.cost.rows import GROUPS, rows
 from cimc.backends.cost.waterfall import OPERATIONS, efficiency, peak, use, waterfall
 from cimc.backends.cost.why import terms
 from cimc.backends.interpreter import Interpreter
+from cimc.isa.author import Author
 from cimc.isa.errors import CimcError
 from cimc.isa.program import Layer, Port, Program
 from cimc.passes.costs import digital_cost
@@ -46,7 +47,18 @@ SCHEMA = Draft202012Validator(json.loads((Path(__file__).parents[2] / "docs" / "
 @pytest.fixture
 def program(new) -> Program:
     """Two products of a block of 4 x 5, and a sum of their results, on a chip with prices."""
-    sketch = new().gain().block(0, [[1] * 5] * 4)
+    return multiplied(new().gain().block(0, [[1] * 5] * 4))
+
+
+@pytest.fixture
+def sparse(new) -> Program:
+    """The same with targets in 3 of the 20 cells, in 2 rows, which alone are programmed."""
+    targets = [[1, 0, 0, 0, -1], [0] * 5, [0, 1, 0, 0, 0], [0] * 5]
+    return multiplied(new().gain().block(0, targets, zeros="skip"))
+
+
+def multiplied(sketch: Author) -> Program:
+    """Return the program of two products of the block, and a sum of their results."""
     tables = {"scale": sketch.table([1] * 5, "i32"), "bias": sketch.table([0] * 5, "i64")}
     rounding = {"shift": 0, "low": -128, "high": 127}
     sketch.tensor(0, (1, 1, 2, 4)).tensor(1, (1, 1, 2, 5), 16).tensor(2, (1, 1, 2, 5), 32)
@@ -201,6 +213,12 @@ def test_programming_is_paid_once_by_cells_and_by_rows(program):
     timed = estimate(priced_so(program, {"programming.pulses": 8.0, "programming.pulse_time": 100.0}))
     assert once(timed).time_ns.value == 4 * 8 * 100 and once(timed).energy_pj is None
     assert samples_worth(timed) is None
+
+
+def test_cells_that_are_skipped_take_no_pulses(sparse):
+    found = estimate(priced_so(sparse, OPTIONAL))
+    assert (found.counters.programmed, found.counters.rows_programmed) == (3, 2)
+    assert once(found).energy_pj.value == 3 * 8 * 3 and once(found).time_ns.value == 2 * 8 * 100
 
 
 def test_leaking_tiles_take_power_all_the_time(program):

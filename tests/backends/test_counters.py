@@ -19,7 +19,6 @@ from cimc.backends.noise import draws
 from cimc.backends.reference import instructions
 from cimc.backends.reference.instructions import Reference
 from cimc.isa.container import load_program, save_binary, save_text
-from cimc.isa.region import region
 from cimc.isa.streams import define, with_window
 from cimc.isa.table import ELEMENT_TYPES, TABLE
 
@@ -49,12 +48,14 @@ class BruteForce(Reference):
         self.crossbar.read, self._read_of = self.read, self.crossbar.read
         self.crossbar.write, self._write_of = self.written_cell, self.crossbar.write
         self.within = False
+        self.rows = set()
+        """Rows of the instruction at hand in which a cell was programmed."""
 
     def note(self, **counts):
         self.seen[self.index].update(counts if self.within else {})
 
     def step(self):
-        self.within = True
+        self.within, self.rows = True, set()
         super().step()
         self.note(issued=1)
         self.within = False
@@ -68,10 +69,11 @@ class BruteForce(Reference):
         super()._write(out, values)
         self.note(act_write=out.size * len(values))
 
-    def written_cell(self, *place):
-        self._write_of(*place)
-        first = place[2] == region(self.code.instructions[self.index]).col
-        self.note(programmed=1, rows_programmed=int(first))
+    def written_cell(self, tile, row, col, targets):
+        self._write_of(tile, row, col, targets)
+        if targets:
+            self.note(programmed=1, rows_programmed=int(row not in self.rows))
+            self.rows.add(row)
 
     def read(self, vectors, blocks, read_phases, calibrating=False):
         found = self._read_of(vectors, blocks, read_phases, calibrating)
