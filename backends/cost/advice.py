@@ -6,6 +6,7 @@ from fractions import Fraction
 from cimc.backends.cost.counters import Counters, total
 from cimc.backends.cost.estimate import Estimate
 from cimc.backends.cost.rows import rows
+from cimc.backends.cost.waterfall import UNPROGRAMMED
 from cimc.isa.program import Program
 from cimc.targets.prices import summed
 from cimc.targets.target import Target
@@ -47,7 +48,7 @@ def _converters(target: Target, layers: Layers) -> Mapping[str, Fraction]:
     return {name: Fraction(one.row_slots * target.converters - one.cells * reads) for name, one in layers.items()}
 
 
-def _diagonals(_: Target, layers: Layers) -> Mapping[str, Fraction]:
+def _unprogrammed(_: Target, layers: Layers) -> Mapping[str, Fraction]:
     return {name: Fraction(one.cells - one.macs) for name, one in layers.items()}
 
 
@@ -58,8 +59,8 @@ def _mean(number: float, of: int) -> str:
 ARRAY_STEPS: Mapping[str, tuple[Callable[[Target, Layers], Mapping[str, Fraction]], Callable[[Counters], str]]] = {
     "rows": (_rows, lambda one: f"{_mean(one.row_slots, one.phases)} rows, one for each weight of a column"),
     "converters": (_converters, lambda one: f"{_mean(one.conversions, one.products)} columns, one an output channel"),
-    "diagonals": (
-        _diagonals,
+    UNPROGRAMMED: (
+        _unprogrammed,
         lambda one: f"weights in {float(100 * one.macs) / one.cells:.1f} % of the cells of its blocks",
     ),
 }

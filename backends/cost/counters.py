@@ -28,7 +28,7 @@ class Counters:
     cells: int = 0
     """rows x columns for each product: cells that a product passes"""
     macs: int = 0
-    """multiply-accumulates of the network: cells, those left out that a block of diagonals never programs"""
+    """multiply-accumulates of the network: cells, those left out that are skipped and never programmed"""
     conductance: int = 0
     """sum of G+ + G- over the cells of each product, in 2^-fraction_bits levels: what charge is for inputs of code 1"""
     row_slots: int = 0

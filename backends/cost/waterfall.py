@@ -12,6 +12,9 @@ from cimc.targets.target import Target
 OPERATIONS = 2
 """A multiply-accumulate is two operations, as the field counts."""
 
+UNPROGRAMMED = "unprogrammed cells"
+"""The step for cells that `program ... zeros=skip` leaves alone."""
+
 
 @dataclass(frozen=True)
 class Fall:
@@ -87,7 +90,8 @@ def _factors(estimate: Estimate, counted: Counters) -> Iterator[tuple[str, Fract
         f"{float(columns * converters):.0f} of {converters} ADCs in a mean phase, by rows{skipped}",
     )
     if counted.macs != counted.cells:
-        yield "diagonals", Fraction(counted.macs, counted.cells), "cells beside the diagonals of blocks hold no weight"
+        blank = "cells hold no weight: those beside diagonals, and zeros that are skipped"
+        yield UNPROGRAMMED, Fraction(counted.macs, counted.cells), blank
     yield from _phases(estimate, counted)
     spent = estimate.component("array").value
     for name in COMPONENTS:

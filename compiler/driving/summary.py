@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from xdsl.ir import Operation
 
-from cimc.backends.cost.estimate import estimate
+from cimc.backends.cost.estimate import Estimate, estimate
 from cimc.backends.cost.facts import summary
 from cimc.backends.noise.converters import common_range
 from cimc.driving.driver import Compilation
@@ -21,6 +21,7 @@ from cimc.ir.loop import runs_of
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.isa.binary import program_digest
+from cimc.isa.program import Program
 from cimc.passes.costs import Cost, depthwise_price, layer_cost, vectors_of
 from cimc.passes.layer_bits import FULL
 from cimc.targets import Target
@@ -51,7 +52,7 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
         "crossbar_weights": sum(math.prod(op.matrix) for op in layers),
         "adc": common_range(program),
         "most_layers_in_a_tile": max(tenants.values(), default=0),
-        "devices": sum(_devices(compilation, op, target) for op in layers if op.shares is None),
+        "devices": _devices(program, cost) * int(target.constants["array.pairs_per_weight"]),
         "conversions": sum(_conversions(op) for op in layers),
         "array_us": round(float(cost.array_ns.value) / 1e3, 3),
         "array_uj": round(float(cost.component("array").value) / 1e6, 3),
@@ -170,12 +171,11 @@ def _depthwise_lines(prices: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _devices(compilation: Compilation, op: MvmOp, target: Target) -> int:
-    """Return how many devices are programmed for a layer: both sides of each cell, or those with a target alone."""
-    assert op.conductance is not None
-    levels = compilation.graph.weights.get(op.conductance)
-    cells = 2 * levels.size if op.skip_zeros is None else int(np.count_nonzero(levels))
-    return cells * op.copies * int(target.constants["array.pairs_per_weight"])
+def _devices(program: Program, cost: Estimate) -> int:
+    """Return the devices of a pair that are programmed: both sides of each cell, or the one with a target alone."""
+    charged = zip(program.instructions, cost.charges, strict=True)
+    writes = ((one.counters.programmed, i.choice("zeros")) for i, one in charged if i.name == "program")
+    return sum(cells if zeros == "skip" else 2 * cells for cells, zeros in writes)
 
 
 def _conversions(op: MvmOp) -> int:

@@ -157,6 +157,16 @@ def test_advice_names_the_layer_that_loses_most_at_each_step(program):
     assert found["rows"].endswith("the tallest block has 4") and "5 columns" in found["converters"]
 
 
+def test_cells_that_are_skipped_are_a_step_of_their_own(program, sparse):
+    """Zeros are skipped, and there are no diagonals."""
+    (fall,) = (fall for fall in waterfall(estimate(sparse)) if fall.name == "unprogrammed cells")
+    assert fall.factor == Fraction(3, 4 * 5) and "zeros that are skipped" in fall.fact
+    assert advice(estimate(sparse), sparse)[fall.name].endswith("weights in 15.0 % of the cells of its blocks")
+    assert fall.name not in {other.name for other in waterfall(estimate(program))} | set(
+        advice(estimate(program), program)
+    )
+
+
 def test_advice_is_silent_where_nothing_is_lost(program):
     kept = [index for index, one in enumerate(program.instructions) if one.name != "add"]
     parts = {"instructions": program.instructions, "locations": program.locations}
