@@ -8,7 +8,7 @@ import pytest
 
 from cimc.backends.cost.validation.fit import fitted, left_out
 from cimc.backends.cost.validation.page import all_rows, page
-from cimc.backends.cost.validation.row import CALIBRATED, EXPECTED, FAILS, OK, REPORTED, Point, Row
+from cimc.backends.cost.validation.row import CALIBRATED, EXPECTED, FAILS, OK, REPORTED, RULE, Point, Row
 from cimc.command_line.pricing import check_facts, peak_facts, peak_lines
 from cimc.isa.errors import CimcError
 from cimc.targets.macro import load_macro, macro_names, parse_macro
@@ -52,6 +52,14 @@ def test_a_fit_finds_the_prices_and_leaves_one_out():
     spent = [3.0 + 0.5 * rows for _, rows in done]
     assert fitted(done, spent) == pytest.approx([3.0, 0.5])
     assert left_out(done, spent) == pytest.approx(spent)
+
+
+@pytest.mark.parametrize("name", macro_names())
+def test_the_energy_of_a_macro_is_held_against_what_is_published(name):
+    """By a row that asks its prices: a rule asks none."""
+    macro = load_macro(name)
+    peak = macro.operations / float(macro.energy_pj(macro.full()).value)
+    assert peak in {point.ours for row in ROWS if row.kind != RULE for point in row.points}
 
 
 @pytest.mark.parametrize("name", macro_names())

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-CALIBRATED, PREDICTED = "calibrated", "predicted"
-"""Whether the constants of a row were fitted to its own figures; a fit proves nothing by itself."""
+CALIBRATED, PREDICTED, RULE = "calibrated", "predicted", "rule"
+"""Whether the constants of a row were fitted to its own figures, which proves nothing by itself, have not seen them, or
+take no part: published figures beside others that were scaled or added up."""
 OK, FAILS, EXPECTED, REPORTED = "ok", "FAILS", "expected failure", "reported"
 
 

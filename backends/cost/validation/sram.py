@@ -3,7 +3,7 @@
 from fractions import Fraction
 from math import sqrt
 
-from cimc.backends.cost.validation.row import CALIBRATED, PREDICTED, Point, Row
+from cimc.backends.cost.validation.row import CALIBRATED, PREDICTED, RULE, Point, Row
 from cimc.targets.macro import Macro, load_macro
 
 P_8T = "abstracts of arXiv 2211.16008 and JSSC 2023: verified"
@@ -27,10 +27,14 @@ def rows() -> tuple[Row, ...]:
 
 
 def _by_voltage(sram: Macro) -> tuple[Row, ...]:
-    """Return the rows of two macros at two voltages: what columns take makes up TOPS/W, and follows the square."""
-    operations = 2 * int(sram.constants["array.rows"])
-    split = [Point(f"{volts} V", PER_W[volts], operations / sum(each)) for volts, each in COLUMN.items()]
+    """Return the rows of two macros at two voltages.
+
+    Prices are those of the lower one: for the other there are rules alone, that what columns take makes up TOPS/W, and
+    follows the square.
+    """
     (low, before), (high, after) = COLUMN.items()
+    priced = [Point(f"TOPS/W at {low} V", PER_W[low], sram.operations / float(sram.energy_pj(sram.full()).value))]
+    split = [Point(f"TOPS/W at {high} V", PER_W[high], 2 * int(sram.constants["array.rows"]) / sum(after))]
     named = zip(("ADC", "cells"), before, after, strict=True)
     square = [Point(f"{name} at {high} V", dear, cheap * (high / low) ** 2) for name, cheap, dear in named]
     peak = [Point("TOPS at 0.85 V", 0.874, sram.operations / float(sram.time_ns(sram.full()).value) / 1000)]
@@ -38,9 +42,10 @@ def _by_voltage(sram: Macro) -> tuple[Row, ...]:
     unmarked = "no pass mark: which of its supplies changed is not known to us"
     return (
         Row("65 nm SRAM", "TOPS", NM_65, CALIBRATED, peak, most=0.01, fitted=1),
-        Row("65 nm SRAM", "TOPS/W from what ADC and cells of a column take", NM_65, PREDICTED, split, most=0.01),
-        Row("65 nm SRAM", "pJ of a column by the square of the voltage", NM_65, PREDICTED, square, most=0.1),
-        Row("22 nm SRAM", "TOPS/W by the square of the voltage", NM_22, PREDICTED, other, note=unmarked),
+        Row("65 nm SRAM", "TOPS/W", NM_65, PREDICTED, priced, most=0.01),
+        Row("65 nm SRAM", "TOPS/W from what ADC and cells of a column take", NM_65, RULE, split, most=0.01),
+        Row("65 nm SRAM", "pJ of a column by the square of the voltage", NM_65, RULE, square, most=0.1),
+        Row("22 nm SRAM", "TOPS/W by the square of the voltage", NM_22, RULE, other, note=unmarked),
     )
 
 
