@@ -2,8 +2,8 @@
 
 Array: one product reads a block in ceil(columns / ADCs) phases, each of the time and energy that the target's
 prices give it (compiler/targets/prices.py). Tiles work at the same time, blocks of one tile one after another.
-Digital unit: digital.lanes multiplications each digital.cycle, energy.multiply each. This is what passes choose by;
-`backends/cost` counts everything else as well, over the program.
+Digital unit: digital.lanes multiplications each digital.cycle, energy.multiply each, times digital.tech_scale where the
+target states it. This is what passes choose by; `backends/cost` counts everything else as well, over the program.
 """
 
 import math

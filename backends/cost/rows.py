@@ -10,8 +10,8 @@ from cimc.targets.prices import Interval, phase_time
 
 Parts = Iterator[tuple[str, Charge]]
 
-BESIDE = "digital unit, memory"
-"""The row of what no tile does."""
+BESIDE = "beside the arrays"
+"""The row of what no array does: the digital unit, memory, control, and what all tiles leak."""
 
 
 def rows(estimate: Estimate, program: Program, by: str) -> dict[str, list[Charge]]:

@@ -6,13 +6,16 @@ from fractions import Fraction
 
 from cimc.backends.cost.counters import Counters
 from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, LEAK, Estimate, driven_share, priced
-from cimc.targets.prices import BOTTOM_UP, PICOJOULE, TECH_SCALE, Interval, is_scaled, phase_time, price
+from cimc.targets.prices import BOTTOM_UP, PICOJOULE, TECH_SCALE, Interval, at_node, is_scaled, phase_time, price
 from cimc.targets.schema import CONSTANTS
 
 
 @dataclass(frozen=True)
 class Term:
-    """So many of a counter, paid by a constant of the target, take an energy in pJ."""
+    """So many of a counter, paid by a constant of the target, take an energy in pJ.
+
+    `value` is the price as it is paid at the target's node, in the constant's unit.
+    """
 
     counter: str
     count: float
@@ -68,6 +71,6 @@ def _phases(estimate: Estimate, work: Counters, bits: int) -> Iterator[Term]:
 
 
 def _term(estimate: Estimate, counter: str, count: int | Fraction, key: str, energy: Interval) -> Term:
-    value, source = float(estimate.target.constants[key]), estimate.target.sources[key]
+    value, source = float(at_node(estimate.target, key).value), estimate.target.sources[key]
     name = f"{key} x {TECH_SCALE}" if is_scaled(estimate.target, key) else key
     return Term(counter, float(count), name, value, CONSTANTS[key].unit, source, energy)

@@ -95,7 +95,12 @@ def price(target: Target, key: str) -> Interval:
 
 def in_picojoules(target: Target, key: str) -> Interval:
     """Return the price of one thing in pJ, whatever the unit of the constant and the node that it is stated for."""
-    stated = price(target, key).times(SMALLER.get(CONSTANTS[key].unit, 1))
+    return at_node(target, key).times(SMALLER.get(CONSTANTS[key].unit, 1))
+
+
+def at_node(target: Target, key: str) -> Interval:
+    """Return a price as it is paid at the target's node, in the constant's own unit."""
+    stated = price(target, key)
     return stated * price(target, TECH_SCALE) if is_scaled(target, key) else stated
 
 

@@ -238,6 +238,13 @@ def test_leaking_tiles_take_power_all_the_time(program):
     assert waterfall(found)[-1].name == "leak" and waterfall(found)[-1].left == efficiency(found).value
 
 
+def test_what_all_tiles_leak_is_told_beside_the_arrays(program):
+    found = estimate(priced_so(program, {"energy.leak": 0.25}))
+    told = rows(found, program, "tile")
+    assert summed(one.energy["leak"] for one in told["beside the arrays"]) == found.component("leak")
+    assert not any("leak" in one.energy for one in told["tile 0"])
+
+
 def test_leaking_tiles_have_a_number():
     with pytest.raises(CimcError, match=r"energy\.leak: how many tiles leak.*array\.tiles"):
         TARGET.with_constants({"energy.leak": 0.25, "array.tiles": "unbounded"})
@@ -419,6 +426,13 @@ def test_a_basis_that_the_target_has_no_price_on_is_refused_by_both_names(progra
     sections = {key: value for key, value in TARGET.sections().items() if key != "bottom_up"}
     with pytest.raises(CimcError, match=r"bottom_up\.conversion.*energy\.array_power"):
         estimate(replace(program, meta={"target": sections}), basis=BOTTOM_UP)
+
+
+@pytest.mark.parametrize("what", ["digital", "requant", "memory"])
+def test_the_price_of_a_term_times_its_count_is_its_energy(program, what):
+    """Prices of the digital unit as they are paid at the target's node, not as their source has them."""
+    for term in terms(estimate(priced_so(program, {"digital.tech_scale": 0.5})), what):
+        assert term.unit == "pJ" and term.count * term.value == pytest.approx(float(term.energy.value)), term.price
 
 
 @pytest.mark.parametrize("basis", BASES)
