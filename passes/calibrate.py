@@ -60,9 +60,7 @@ class Calibrate:
     def __call__(self, graph: Graph) -> Graph:
         if self.method not in RULES:
             raise fail("CIM0305", f"calibrate has no method {self.method!r}", hint=f"methods: {', '.join(RULES)}")
-        fixed = fixed_operations(graph)
-        computed = [op for op in graph.operations if isinstance(op, Canonical)]
-        computed = [op for op in computed if op not in fixed or self._is_replaced(op)]
+        computed = self.chosen(graph)
         if not self.ranges:
             self._require_rows(graph)
         found, wide = self._stored(computed) if self.ranges else self._measured(graph, computed)
@@ -71,6 +69,12 @@ class Calibrate:
             if op.label.data in wide:
                 _note(WIDE_RANGE, op, wide)
         return graph
+
+    def chosen(self, graph: Graph) -> list[Canonical]:
+        """Return the operations whose codes the model does not fix, or not for this target's DAC."""
+        fixed = fixed_operations(graph)
+        computed = (op for op in graph.operations if isinstance(op, Canonical))
+        return [op for op in computed if op not in fixed or self._is_replaced(op)]
 
     def _is_replaced(self, op: Computed) -> bool:
         """Return whether the target's DAC may need other codes for a value than those that the model fixes."""

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from cimc.ir.graph import Graph
 from cimc.ir.nn import Canonical, Layer
+from cimc.passes.calibrate import Calibrate
 from cimc.passes.shared_codes import same_codes
 from cimc.tuning.judging import Choice, Judge
 from cimc.tuning.study import begun
@@ -56,13 +56,15 @@ def searched(judge: Judge, trials: int, seed: int, progress: Progress = lambda d
 
 def steps_of(judge: Judge, trials: int) -> int:
     """Return how many programs a search compiles."""
-    return trials + len(FACTORS) * len(values_read(judge.graph))
+    return trials + len(FACTORS) * len(values_read(judge))
 
 
-def values_read(graph: Graph) -> list[str]:
+def values_read(judge: Judge) -> list[str]:
     """Return the labels of the values that layers read and whose range is a matter of choice, in order."""
-    found = dict.fromkeys(root for op in graph.operations if isinstance(op, Layer) for root in _roots(op))
-    return [root.label.data for root in found if root.known_range is None and root.known_values is None]
+    layers = (op for op in judge.graph.operations if isinstance(op, Layer))
+    found = dict.fromkeys(root for layer in layers for root in _roots(layer))
+    chosen = set(Calibrate(target=judge.request.target).chosen(judge.graph))
+    return [op.label.data for op in found if op in chosen and op.known_range is None and op.known_values is None]
 
 
 def _roots(layer: Layer) -> Iterator[Canonical]:
@@ -80,7 +82,7 @@ def _suggested(trial: Any) -> Choice:
 
 def _refined(judge: Judge, choice: Choice, power: float, progress: Progress) -> tuple[Choice, float]:
     """Return the choice with the factors that lower the noise, each value's tried with those taken before it."""
-    trials = [(label, factor) for label in values_read(judge.graph) for factor in FACTORS]
+    trials = [(label, factor) for label in values_read(judge) for factor in FACTORS]
     for number, (label, factor) in enumerate(trials):
         tried = replace(choice, reach={**choice.reach, label: factor})
         found = judge.power(tried)

@@ -3,9 +3,13 @@
 from dataclasses import replace
 
 import pytest
+from evaluate.graphs import S8, GraphBuilder, codes
+from targets.stages import normal
 from tuning.networks import DATA, judge
 
 from cimc.driving.driver import compile_graph
+from cimc.ir import nn
+from cimc.ir.types import CodeType
 from cimc.isa.binary import program_digest
 from cimc.passes.ranges import Ranges
 from cimc.tuning.judging import Choice
@@ -30,7 +34,19 @@ def test_the_search_begins_with_what_the_compiler_does_by_itself() -> None:
 
 
 def test_the_values_that_layers_read_have_ranges_of_their_own() -> None:
-    assert values_read(judge().graph) == ["x", "d0", "d1"]
+    assert values_read(judge()) == ["x", "d0", "d1"]
+
+
+@pytest.mark.parametrize(("code", "wanted"), [(S8, ["d0"]), (codes(0, 255, 128), ["codes", "d0"])], ids=["s8", "u8"])
+def test_codes_that_the_model_fixes_have_no_range_unless_the_dac_has_others(code: CodeType, wanted: list[str]) -> None:
+    b = GraphBuilder()
+    x = b.op(nn.QuantiseOp, [b.input((12,))], (12,), label="codes")
+    b.ops[-1].properties["code"] = code
+    x = b.op(nn.DenseOp, [x], (9,), label="d0", weight=normal(12, 9, seed=1))
+    b.output(b.op(nn.DenseOp, [x], (5,), label="d1", weight=normal(9, 5, seed=2)))
+    made = replace(judge(noise=None), graph=b.graph())
+    assert values_read(made) == wanted
+    made.compiled(Choice(reach=dict.fromkeys(wanted, 0.84)))
 
 
 def test_factors_of_one_change_nothing_and_others_do() -> None:
