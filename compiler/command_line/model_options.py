@@ -183,10 +183,10 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
         help="choose bits in place of ranges: the array takes this share of its ns or nJ, the weights of their bytes",
     )
     parser.add_argument(
-        "--by", choices=("greedy", "tpe", "exhaustive"), default="greedy", help="how bits are looked for (greedy)"
+        "--by", choices=("greedy", "tpe", "exhaustive"), help="with --within: how bits are looked for (default greedy)"
     )
     parser.add_argument(
-        "--trials", type=count, default=30, metavar="N", help="choices that optuna asks for (default 30)"
+        "--trials", type=count, metavar="N", help="choices that optuna asks for, of bits with --by tpe (default 30)"
     )
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of the search and of what is kept back")
     add_tuning_noise_options(parser)

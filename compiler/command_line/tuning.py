@@ -26,11 +26,14 @@ if TYPE_CHECKING:
     from cimc.tuning.bits import Levels, Measured
     from cimc.tuning.judging import Choice, Judge
 
+TRIALS = 30
+"""Choices that optuna asks for where nothing else is said."""
 FEWEST = 8
 """Samples of which some can give ranges and some can judge them."""
 
 
 def tune_command(options: argparse.Namespace) -> int:
+    options = _settled(options)
     if options.within is None or options.by == "tpe":
         require_packages("cimc tune", "search", "optuna")
     keep_inputs([options.output], [options.model, options.calib, options.target])
@@ -39,6 +42,17 @@ def tune_command(options: argparse.Namespace) -> int:
     write_ranges(options.output, judge.compiled(choice, data).ranges)
     print(f"wrote {options.output}")
     return 0
+
+
+def _settled(options: argparse.Namespace) -> argparse.Namespace:
+    """Return options with --by and --trials filled in. Raises CimcError CIM0003 where no search asks for them."""
+    by = options.by or "greedy"
+    if options.within is None and options.by is not None:
+        raise fail("CIM0003", "--by says how bits are looked for, but there is no --within", hint="add --within ns=0.5")
+    if options.within is not None and options.trials is not None and by != "tpe":
+        message = f"--trials counts what optuna asks for, and bits are looked for by {by}"
+        raise fail("CIM0003", message, hint="add --by tpe, or leave out --trials")
+    return argparse.Namespace(**{**vars(options), "by": by, "trials": options.trials or TRIALS})
 
 
 def _judge(options: argparse.Namespace) -> "tuple[Judge, Batch]":
@@ -99,15 +113,17 @@ def _bits(options: argparse.Namespace, judge: "Judge") -> "Choice":
 
 
 def _levels(options: argparse.Namespace, found: "Measured") -> "Levels":
-    from cimc.tuning.bits import by_study, exhaustive, greedy
+    from cimc.tuning.bits import by_study, exhaustive, fitting, greedy
 
-    if options.by == "greedy":
-        return greedy(found)
-    progress = Progress("tuning", options.trials)
     if options.by == "tpe":
+        progress = Progress("tuning", options.trials)
         levels = by_study(found, options.trials, options.seed, progress.at)
+    elif options.by == "exhaustive":
+        every = fitting(found.scale)
+        progress = Progress("tuning", len(every))
+        levels = exhaustive(found, every, progress.at)
     else:
-        levels = exhaustive(found, progress.at)
+        return greedy(found)
     progress.done()
     return levels
 

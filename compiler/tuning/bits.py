@@ -4,7 +4,7 @@ What a choice costs follows from the target's prices and adds up over what is lo
 ADCs as they then are and on chips.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 from math import prod
@@ -17,7 +17,8 @@ from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.costs import Cost, layer_cost
 from cimc.passes.layer_bits import FULL
-from cimc.passes.mixed_precision import LADDER, Knob
+from cimc.passes.mixed_precision import LADDER, Knob, MixedPrecision
+from cimc.passes.pipeline import Setting, parse_pipeline
 from cimc.passes.shared_codes import same_codes
 from cimc.targets import Target
 from cimc.tuning.judging import Choice, Judge
@@ -92,10 +93,15 @@ class Measured:
 
 
 def scale_of(judge: Judge, unit: str, limit: float) -> Scale:
-    """Return what can be lowered within a share of the cost. Raises CimcError CIM0003 where no bits meet it."""
+    """Return what can be lowered within a share of the cost.
+
+    Raises CimcError CIM0003 where no bits meet it, a layer has no product of its own, or bits are lowered otherwise.
+    """
+    _require_no_budget(judge)
     compiled = judge.compiled(Choice()).graph
     products = {op.label.data: op for op in compiled.operations if isinstance(op, MvmOp)}
     layers = _weights(judge.graph) if unit == BYTES else _inputs(judge.graph)
+    _require_products(layers, products)
     target = judge.request.target
     prices = {knob: _prices(target, unit, [products[one] for one in labels]) for knob, labels in layers.items()}
     counted = {label for labels in layers.values() for label in labels}
@@ -135,18 +141,39 @@ def by_study(found: Measured, trials: int, seed: int, told: Callable[[int], None
     return best
 
 
-def exhaustive(found: Measured, told: Callable[[int], None] = lambda done: None) -> Levels:
-    """Return the best of all levels that fit. Raises CimcError CIM0003 where they are too many."""
-    scale = found.scale
+def fitting(scale: Scale) -> list[Levels]:
+    """Return all levels that fit. Raises CimcError CIM0003 where there are too many to look at."""
     count = prod(len(prices) for prices in scale.prices.values())
     if count > MOST:
         raise fail("CIM0003", f"{count} choices are too many to try all of them, {MOST} is the most", hint="--by tpe")
     every = (dict(zip(scale.prices, bits, strict=True)) for bits in product(*scale.prices.values()))
-    best = scale.lowest
-    for number, levels in enumerate(one for one in every if scale.fits(one)):
+    return [levels for levels in every if scale.fits(levels)]
+
+
+def exhaustive(found: Measured, every: Sequence[Levels], told: Callable[[int], None] = lambda done: None) -> Levels:
+    """Return the best of levels that all are tried."""
+    best = found.scale.lowest
+    for number, levels in enumerate(every):
         best = min(best, levels, key=found.power)
         told(number + 1)
     return best
+
+
+def _require_no_budget(judge: Judge) -> None:
+    """Refuse a pipeline that lowers bits by itself: what all bits take would be what those take."""
+    passes = parse_pipeline(judge.request.pipeline, Setting(judge.request.target))
+    for one in passes:
+        if isinstance(one, MixedPrecision) and one.budget > 0.0:
+            found = f"mixed-precision{{budget={one.budget:g}}} chooses bits, and so does --within"
+            raise fail("CIM0003", found, hint="leave out one of them")
+
+
+def _require_products(layers: Mapping[Knob, Sequence[str]], products: Container[str]) -> None:
+    """Refuse layers that are not one product on the array, as slices of weights are several: no bits have a price."""
+    for label in (label for labels in layers.values() for label in labels):
+        if label not in products:
+            found = f"layer {label!r} is no product of its own on the array: its bits have no price"
+            raise fail("CIM0003", found, hint="tune a float model, its weights mapped as differences (the default)")
 
 
 def _inputs(graph: Graph) -> dict[Knob, list[str]]:

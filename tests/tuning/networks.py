@@ -15,7 +15,7 @@ NOISE = Noise(load_profile("pcm"), time_s=86400)
 
 
 def judge(**changes: Any) -> Judge:
-    """Return the judge of a perceptron of four layers on a chip of one tile."""
+    """Return the judge of a perceptron of three layers on a chip of one tile."""
     request = Request(chip(), behind_stage(DEFAULT, "graph"), start="graph")
     given, held = {"x": DATA["x"][:40]}, {"x": DATA["x"][40:]}
     return Judge(perceptron(12, 16, 9, 5), request, given, held, **{"noise": NOISE, "chips": 2, **changes})

@@ -1,6 +1,6 @@
 """Bits that are searched for: what they cost, that they fit, and that searches find what there is."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -10,8 +10,8 @@ from tuning.networks import DATA, judge
 from cimc.driving.driver import Request
 from cimc.isa.errors import CimcError
 from cimc.passes.mixed_precision import Knob
-from cimc.passes.pipeline import DEFAULT, behind_stage
-from cimc.tuning.bits import Measured, by_study, exhaustive, greedy, scale_of
+from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
+from cimc.tuning.bits import Measured, by_study, exhaustive, fitting, greedy, scale_of
 from cimc.tuning.judging import Choice, Judge
 
 
@@ -57,13 +57,26 @@ def test_greedy_fits_and_loses_less_than_the_fewest_bits(unit: str) -> None:
     assert found.power(found.scale.full) < found.power(levels) < found.power(found.scale.lowest)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.5])
+def test_all_levels_that_fit_are_tried_and_counted(share: float) -> None:
+    """Three values with the prices 130, 34 and 10 of 390: 27 choices."""
+    asked = judge(noise=None)
+    found, told = Measured(asked, scale_of(asked, "ns", share)), list[int]()
+    every = fitting(found.scale)
+    assert len(every) == {0.3: 8, 0.5: 17}[share]
+    best = exhaustive(found, every, told.append)
+    assert told == list(range(1, len(every) + 1))
+    assert found.power(best) == min(map(found.power, every))
+
+
 @pytest.mark.nightly
 def test_a_study_finds_the_best_of_all_in_nine_of_ten_seeds() -> None:
     """Four layers with three choices each: of 81, those that fit half of the array's time."""
+    pytest.importorskip("optuna", reason="the extra `search` is not installed")
     asked = deep()
     scale = scale_of(asked, "ns", 0.5)
     every = Measured(asked, scale)
-    best = every.power(exhaustive(every))
+    best = every.power(exhaustive(every, fitting(scale)))
     found = [Measured(asked, scale) for _ in range(10)]
     reached = [one.power(by_study(one, 40, seed)) for seed, one in enumerate(found)]
     assert sum(power <= 1.001 * best for power in reached) >= 9
@@ -73,3 +86,21 @@ def test_a_study_finds_the_best_of_all_in_nine_of_ten_seeds() -> None:
 def test_what_no_bits_can_meet_is_refused() -> None:
     with pytest.raises(CimcError, match=r"7\.7 % of the ns"):
         scale_of(judge(), "ns", 0.05)
+
+
+@pytest.mark.parametrize("weights", ["sliced", "offset"])
+@pytest.mark.parametrize("unit", ["ns", "bytes"])
+def test_layers_that_are_several_products_are_refused(weights: str, unit: str) -> None:
+    with pytest.raises(CimcError, match=r"CIM0003.*'d0' is no product of its own"):
+        scale_of(changed(f"weight-mapping{{weights={weights}}}"), unit, 0.5)
+
+
+def test_bits_that_are_lowered_otherwise_are_refused() -> None:
+    with pytest.raises(CimcError, match=r"CIM0003.*mixed-precision\{budget=3\} chooses bits"):
+        scale_of(changed("mixed-precision{budget=3.0}"), "ns", 0.5)
+
+
+def changed(options: str) -> Judge:
+    """Return the judge of a pipeline in which a pass has options."""
+    made = judge(noise=None)
+    return replace(made, request=replace(made.request, pipeline=with_options(made.request.pipeline, options)))

@@ -1,13 +1,16 @@
 """Ranges that are searched for: nothing gets worse, and what is written makes the program that was judged."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from evaluate.graphs import S8, GraphBuilder, codes
 from targets.stages import normal
 from tuning.networks import DATA, judge
 
+from cimc.backends.noise.sources import Noise
 from cimc.driving.driver import compile_graph
+from cimc.driving.scoring import Scoring
 from cimc.ir import nn
 from cimc.ir.types import CodeType
 from cimc.isa.binary import program_digest
@@ -74,7 +77,23 @@ def test_options_that_the_user_gave_stand() -> None:
     assert chosen.pipeline == "calibrate{percentile=99.5},column-ranges{device_sigma=7.0 deviations=3.00}"
 
 
-def test_chips_and_data_that_judge_are_not_those_that_give_ranges() -> None:
+def test_data_that_judge_give_no_ranges() -> None:
+    made = judge()
+    other = replace(made, held={"x": 3.0 * made.held["x"]})
+    assert other.compiled(Choice()).ranges == made.compiled(Choice()).ranges
+    assert other.power(Choice()) != made.power(Choice())
+    assert made.exact["out"].shape[0] == len(DATA["x"]) - len(made.given["x"])
+
+
+def test_chips_that_judge_are_drawn_by_seeds_that_others_leave(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[int] = []
+    on_chip = Scoring.on_chip
+
+    def noting(scoring: Scoring, noise: Noise, compensation: str) -> Any:
+        drawn.append(noise.seed)
+        return on_chip(scoring, noise, compensation)
+
+    monkeypatch.setattr(Scoring, "on_chip", noting)
     made = judge()
     assert made.power(Choice()) == made.power(Choice())
-    assert made.exact["out"].shape[0] == len(DATA["x"]) - len(made.given["x"])
+    assert drawn == [2000, 2001] * 2, "tests draw chips from 0 on, training from 1000"
