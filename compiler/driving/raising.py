@@ -20,7 +20,7 @@ from cimc.diagnostics import fail
 from cimc.driving.distances import Bound, FloatDistance, distances, shortfalls
 from cimc.driving.driver import Compilation, Request, compile_model, compile_to_pass, graph_intakes, run_pipeline
 from cimc.driving.scoring import samples_of
-from cimc.driving.slicing import Slice, bits_of, slices
+from cimc.driving.slicing import Slice, bits_of, slices, worst_adc
 from cimc.driving.summary import summarise
 from cimc.evaluate import Batch, evaluate, samples_at_once
 from cimc.frontend import load
@@ -142,8 +142,8 @@ class Raised:
     """What a search has found: the program, what nothing raised gives and costs, and what the program does.
 
     `whole` is what the program itself does on calibration data, all of which its ranges have seen; `held_back` are the
-    samples that those of trials have not, 0 where there were too few to part. `refused` has every slice there is, where
-    even that misses the bound.
+    samples that those of trials have not, 0 where there were too few to part. Where the bound is missed, `refused` has
+    every slice there is, and `adc` the layer that its ADC costs most, with the dB that it leaves.
     """
 
     compilation: Compilation
@@ -154,6 +154,7 @@ class Raised:
     costs_before: Mapping[str, Any]
     costs_after: Mapping[str, Any]
     refused: Trial | None = None
+    adc: tuple[str, float] | None = None
 
     def missed(self, bound: Bound) -> list[str]:
         """Return a sentence for each output that misses a bound: on samples held back, or else on calibration data."""
@@ -169,6 +170,7 @@ class Raised:
             "held_back": self.held_back,
             "whole": {"outputs": self.whole.facts()},
             **({"slices_refused": self.refused.facts()} if self.refused else {}),
+            **({"adc": {"layer": self.adc[0], "leaves_db": round(self.adc[1], 2)}} if self.adc else {}),
         }
 
     def lines(self) -> list[str]:
@@ -186,6 +188,7 @@ class Raised:
                 if self.refused
                 else []
             ),
+            *([f"what its ADC leaves      {self.adc[1]:.1f} dB of layer {self.adc[0]!r}, alone"] if self.adc else []),
         ]
 
 
@@ -207,7 +210,7 @@ def raised(path: Path, request: Request, bound: Bound) -> Raised:
         after, refused = _sliced(trials, after, bound)
     if after.meets(bound):
         after = _dropped(trials, after, bound)
-    return trials.finished(before, after, refused)
+    return trials.finished(before, after, refused, None if after.meets(bound) else trials.worst_adc(after.choice))
 
 
 def _free(trials: "_Trials", found: Trial, bound: Bound) -> Trial:
@@ -297,7 +300,11 @@ class _Trials:
         """Return what is worth slicing where a choice is taken."""
         return slices(self._behind("column-ranges", choice), self.held, self.given.target)
 
-    def finished(self, before: Trial, after: Trial, refused: Trial | None) -> Raised:
+    def worst_adc(self, choice: Choice) -> tuple[str, float] | None:
+        """Return the layer that its ADC costs most where a choice is taken, and the dB it leaves."""
+        return worst_adc(self._behind("column-ranges", choice), self.held, self.given.target)
+
+    def finished(self, before: Trial, after: Trial, refused: Trial | None, adc: tuple[str, float] | None) -> Raised:
         """Return the program of a choice, with what it costs and what nothing raised does."""
         target, compilation = self.given.target, compile_model(self.path, after.choice.on(self.given))
         real, exact = (_outputs(graph, self.all) for graph in (self.imported, compilation.graph))
@@ -307,7 +314,7 @@ class _Trials:
             with quiet():
                 costs_before = _costs(compile_model(self.path, replace(self.given, observer=None)), target)
         held_back = 0 if self.held is self.all else samples_of(self.held)
-        return Raised(compilation, before, after, whole, held_back, costs_before, costs, refused)
+        return Raised(compilation, before, after, whole, held_back, costs_before, costs, refused, adc)
 
     def _behind(self, name: str, choice: Choice) -> Graph:
         request = choice.on(self.parted)

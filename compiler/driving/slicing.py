@@ -45,6 +45,18 @@ def slices(graph: Graph, data: Batch, target: Target) -> list[Slice]:
     return sorted(every, key=lambda one: (-one.noise / one.phases, one.label, one.bits))
 
 
+def worst_adc(graph: Graph, data: Batch, target: Target) -> tuple[str, float] | None:
+    """Return the layer of a graph behind column-ranges that its ADC's rounding costs most, and the dB it leaves it.
+
+    None where the ADC never rounds. Slices change nothing of it: both slices are read with the same gain.
+    """
+    layers = [op for op in graph.operations if isinstance(op, MvmOp) and op.diagonal is None]
+    found = measured(graph, layers, data, target, False)
+    shares = {op.label.data: _adc_share(graph, op, found[op.label.data], target) for op in layers}
+    worst = max(shares, key=lambda label: shares[label], default=None)
+    return (worst, -10.0 * math.log10(shares[worst])) if worst is not None and shares[worst] else None
+
+
 def bits_of(chosen: Sequence[Slice]) -> Bits:
     """Return the bits of every layer of which something is in slices: the most that was chosen."""
     found = {one.label: [FULL, FULL] for one in chosen}

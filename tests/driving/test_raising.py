@@ -74,6 +74,16 @@ def test_a_bound_that_all_slices_miss_leaves_none_of_them(layer: Path) -> None:
     assert f"all there are give {found.refused.least:.1f} dB" in "\n".join(found.lines())
 
 
+def test_what_the_adc_leaves_is_told_where_the_bound_is_missed(layer: Path) -> None:
+    """One layer alone: what its ADC leaves is more than what the program reaches, and what slices cannot pass."""
+    found = raised(layer, replace(REQUEST, target=load_target("hermes-64")), Bound(decibels=200.0))
+    assert found.adc is not None
+    label, decibels = found.adc
+    assert label == "y" and found.after.least - 3.0 < decibels < 60.0
+    assert f"{decibels:.1f} dB of layer 'y'" in found.lines()[-1]
+    assert raised(layer, REQUEST, Bound(decibels=200.0)).adc is None
+
+
 def test_top_1_decides_where_it_alone_is_asked_for(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The step that reaches the samples asked for stays, though it has fewer dB than the program before it."""
 
