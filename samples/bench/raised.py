@@ -51,7 +51,7 @@ def main() -> None:
         [f"{one['array_us']}" for one in summaries],
         [f"{between - started:.1f}", f"{ended - between:.1f}"],
     ]
-    what = "; ".join([*found.after.choice.lines(), *(line for line in found.lines() if line.startswith("not raised"))])
+    what = "; ".join([*found.after.choice.lines(), *(line for line in found.lines() if line.startswith(("not raised", "what its ADC")))])
     cells = [options.model.stem, options.target, *map(", ".join, pairs), what or "-"]
     print(f"| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|\n| {' | '.join(cells)} |")
 
