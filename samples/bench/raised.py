@@ -27,6 +27,8 @@ from cimc.targets import load_target
 
 COLUMNS = ("model", "target", "dB", "calibration dB", "array products", "array us", "compile s", "raised")
 """What is not `raised` is given without the option and with it."""
+LIMITS = ("not raised", "what its ADC")
+"""How lines begin that say why no more was raised."""
 
 
 def main() -> None:
@@ -51,7 +53,8 @@ def main() -> None:
         [f"{one['array_us']}" for one in summaries],
         [f"{between - started:.1f}", f"{ended - between:.1f}"],
     ]
-    what = "; ".join([*found.after.choice.lines(), *(line for line in found.lines() if line.startswith(("not raised", "what its ADC")))])
+    limits = (line for line in found.lines() if line.startswith(LIMITS))
+    what = "; ".join([*found.after.choice.lines(), *limits])
     cells = [options.model.stem, options.target, *map(", ".join, pairs), what or "-"]
     print(f"| {' | '.join(COLUMNS)} |\n{'| --- ' * len(COLUMNS)}|\n| {' | '.join(cells)} |")
 
