@@ -28,7 +28,7 @@ UNSEEN = (1, 3, 4, 8, 12)
 """Faults that this sample of a trained network does not show: no sum is a tie, no code leaves its range."""
 
 
-@pytest.fixture(scope="module", params=["icarus", pytest.param("verilator", marks=pytest.mark.nightly)])
+@pytest.fixture(scope="module", params=["icarus", "verilator"])
 def simulator(request, tmp_path_factory):
     """A function from a fault to the comparison of its trace with ours, and the program."""
     name = {"icarus": "iverilog", "verilator": "verilator"}[request.param]
