@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cimc.diagnostics import fail
 from cimc.ir.dead_code import drop_unused, drop_weights
 from cimc.ir.graph import Graph
 from cimc.passes.channels import drop_zero_channels
+from cimc.passes.choices import require_choice
 
 CHANNELS = ("keep", "drop")
 """What the option `channels` may say."""
@@ -23,9 +23,7 @@ class DeadCode:
     channels: str = CHANNELS[0]
 
     def __call__(self, graph: Graph) -> Graph:
-        if self.channels not in CHANNELS:
-            message = f"dead-code{{channels}} is {self.channels!r}"
-            raise fail("CIM0305", message, hint=f"it can be {', '.join(CHANNELS)}")
+        require_choice(self.name, "channels", self.channels, CHANNELS)
         drop_unused(graph)
         if self.channels == "drop":
             drop_zero_channels(graph)

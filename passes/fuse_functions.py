@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import Operation, SSAValue
 
-from cimc.diagnostics import fail
 from cimc.ir import build, functions, nn
 from cimc.ir.attributes import float_value, float_values
 from cimc.ir.dead_code import drop_unused
 from cimc.ir.graph import Graph, Labels, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.types import shape_of
+from cimc.passes.choices import require_choice
 from cimc.passes.magnitudes import divide_magnitudes
 
 Reals = NDArray[np.float64]
@@ -47,9 +47,7 @@ class FuseFunctions:
     magnitudes: str = "squares"
 
     def __call__(self, graph: Graph) -> Graph:
-        if self.magnitudes not in MAGNITUDES:
-            message = f"fuse-functions{{magnitudes}} is {self.magnitudes!r}"
-            raise fail("CIM0305", message, hint=f"magnitudes: {', '.join(MAGNITUDES)}")
+        require_choice(self.name, "magnitudes", self.magnitudes, MAGNITUDES)
         for op in reversed(graph.operations):
             if isinstance(op, nn.MulOp | nn.AddOp) and op.parent is not None and op.clamp is None and any(op.out.uses):
                 _fuse(graph, op)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.ir import Operation
 
-from cimc.diagnostics import fail
 from cimc.ir.attributes import Ints, int_value, int_values, integer, text
 from cimc.ir.facts import SKIP_ZEROS
 from cimc.ir.graph import Graph
@@ -17,6 +16,7 @@ from cimc.ir.location import replace
 from cimc.ir.nn import ConvOp, DenseOp, Layer
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
+from cimc.passes.choices import require_choice
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_digits, fit_inputs
 from cimc.passes.layer_bits import FULL, raised_bits
@@ -53,9 +53,8 @@ class Im2col:
     zeros: str = ZEROS[0]
 
     def __call__(self, graph: Graph) -> Graph:
-        for name, found, known in (("depthwise", self.depthwise, WAYS), ("zeros", self.zeros, ZEROS)):
-            if found not in known:
-                raise fail("CIM0305", f"im2col{{{name}}} is {found!r}", hint=f"it can be {', '.join(known)}")
+        require_choice(self.name, "depthwise", self.depthwise, WAYS)
+        require_choice(self.name, "zeros", self.zeros, ZEROS)
         for op in graph.operations:
             if isinstance(op, Layer) and self.zeros == "skip":
                 SKIP_ZEROS.note(op, True)

@@ -12,6 +12,7 @@ from cimc.ir.location import names_of
 from cimc.ir.nn import Computed, ConvOp, Layer
 from cimc.ir.xbar import MvmOp
 from cimc.isa.limits import PLACES_MOST
+from cimc.passes.choices import require_choice
 from cimc.passes.packing import ENDS, WAYS, Block, blocks_in, blocks_of, gains_of, pack, pack_layers, tiles_of
 from cimc.passes.split import balanced_cuts
 from cimc.targets import Target
@@ -48,9 +49,8 @@ class Place:
     near: str = "adc"
 
     def __call__(self, graph: Graph) -> Graph:
-        for option, found, known in (("pack", self.pack, WAYS), ("near", self.near, ENDS)):
-            if found not in known:
-                raise fail("CIM0305", f"place{{{option}}} is {found!r}", hint=f"it can be {' or '.join(known)}")
+        require_choice(self.name, "pack", self.pack, WAYS)
+        require_choice(self.name, "near", self.near, ENDS)
         layers = [op for op in graph.operations if isinstance(op, MvmOp)]
         owners = [op for op in layers if op.shares is None]
         copies = [op.copies for op in owners]

@@ -5,11 +5,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from cimc.diagnostics import fail
 from cimc.ir.attributes import int_values, text
 from cimc.ir.facts import GAIN, PEAKS
 from cimc.ir.graph import Graph
 from cimc.ir.xbar import MvmOp
+from cimc.passes.choices import require_choice
 
 WAYS = ("none", "equal")
 
@@ -25,8 +25,7 @@ class Reuse:
     weights: str = "none"
 
     def __call__(self, graph: Graph) -> Graph:
-        if self.weights not in WAYS:
-            raise fail("CIM0305", f"reuse{{weights}} is {self.weights!r}", hint=f"it can be {' or '.join(WAYS)}")
+        require_choice(self.name, "weights", self.weights, WAYS)
         if self.weights == "equal":
             families: dict[object, list[MvmOp]] = {}
             for op in graph.operations:

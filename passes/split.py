@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cimc.diagnostics import fail
 from cimc.ir.attributes import ints
 from cimc.ir.graph import Graph
 from cimc.ir.xbar import MvmOp
+from cimc.passes.choices import require_choice
 from cimc.targets import Target
 
 
@@ -23,9 +23,8 @@ class Split:
     columns: str = "balanced"
 
     def __call__(self, graph: Graph) -> Graph:
-        for option, way in (("rows", self.rows), ("columns", self.columns)):
-            if way not in CUTS:
-                raise fail("CIM0305", f"split{{{option}}} is {way!r}", hint=f"it can be {' or '.join(CUTS)}")
+        require_choice(self.name, "rows", self.rows, CUTS)
+        require_choice(self.name, "columns", self.columns, CUTS)
         for op in graph.operations:
             if isinstance(op, MvmOp):
                 _, rows, cols = op.matrix

@@ -21,6 +21,7 @@ from cimc.ir.facts import SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
+from cimc.passes.choices import require_choice
 
 WEIGHT_LEVELS = 127
 """Levels of a weight's magnitude in 8-bit symmetric codes."""
@@ -42,15 +43,12 @@ class WeightMapping:
     slices: int = 2
 
     def __call__(self, graph: Graph) -> Graph:
-        rewrite = WAYS.get(self.weights)
-        if rewrite is None:
-            hint = f"it can be {', '.join(WAYS)}"
-            raise fail("CIM0305", f"weight-mapping{{weights}} is {self.weights!r}", hint=hint)
+        require_choice(self.name, "weights", self.weights, WAYS)
         if not 1 <= self.slices <= WEIGHT_BITS:
             raise fail("CIM0305", f"weight-mapping{{slices}} is {self.slices}", hint=f"1 to {WEIGHT_BITS} are possible")
         for op in graph.operations:
             if isinstance(op, nn.Layer) and not op.is_depthwise:
-                rewrite(graph, op, self.slices)
+                WAYS[self.weights](graph, op, self.slices)
         return graph
 
 
