@@ -24,7 +24,15 @@ from cimc.driving.distances import Bound
 from cimc.driving.driver import Request, warn_without_data
 from cimc.driving.driver import compile_model as compiled
 from cimc.driving.feeding import EVERY, RAW, Feeding
-from cimc.driving.scoring import Arrays, Scoring, chunks, compensated_for, labels_of, program_inputs, samples_of
+from cimc.driving.scoring import (
+    Arrays,
+    Scoring,
+    compensated_for,
+    labels_of,
+    program_inputs,
+    real_outputs,
+    samples_of,
+)
 from cimc.frontend import Specialisation
 from cimc.isa.errors import CimcWarning
 from cimc.isa.names import did_you_mean
@@ -115,9 +123,7 @@ def run(
     real = program_inputs(program, _named(inputs), Feeding(kind=feed), "inputs")
     codes = _calibration(program, noise, compensation, calibration, feed)
     chip = compensated_for(program, noise, compensation, codes)
-    parts = [found for _, found in chunks(chip, real, noise, threads, executor)]
-    joined = {port.name: np.concatenate([part[port.name] for part in parts]) for port in program.outputs}
-    outputs = {port.name: ports.dequantise(port, joined[port.name]) for port in program.outputs}
+    outputs = real_outputs(chip, real, noise, threads, executor)
     return {**outputs, **(_layers(chip, layers, real, noise) if layers else {})}
 
 

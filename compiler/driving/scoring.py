@@ -109,6 +109,20 @@ def chunks(
         yield batch, interpreter.run(quantised, first=first)
 
 
+def real_outputs(
+    program: Program,
+    inputs: Arrays,
+    noise: Noise | None,
+    threads: int | None = None,
+    executor: str = BEST,
+    planned: Plan | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Return the outputs [N, *shape of a sample] by name, real values, run some samples at a time."""
+    parts = [codes for _, codes in chunks(program, inputs, noise, threads, executor, planned)]
+    joined = {port.name: np.concatenate([part[port.name] for part in parts]) for port in program.outputs}
+    return {port.name: ports.dequantise(port, joined[port.name]) for port in program.outputs}
+
+
 def samples_of(inputs: Arrays) -> int:
     """Return the number of samples; a program without inputs has one."""
     return len(next(iter(inputs.values()), range(1)))

@@ -15,7 +15,7 @@ from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan
 from cimc.driving.driver import Request, compile_graph
-from cimc.driving.scoring import Scoring, chunks
+from cimc.driving.scoring import Scoring, real_outputs
 from cimc.isa.program import Program
 from cimc.passes.pipeline import behind_stage
 from cimc.training.batches import Data
@@ -82,10 +82,8 @@ class Judge:
         return ports.codes_of(program, self.calibration.first(REFIT_SAMPLES).inputs)
 
     def _outputs(self, program: Program, planned: Plan | None = None, noise: Noise | None = None) -> Array:
-        port = program.outputs[0]
-        batches = chunks(program, self.held.inputs, noise, 1, planned=planned)
-        found = [ports.dequantise(port, codes[port.name]) for _, codes in batches]
-        return np.concatenate(found).reshape(self.held.count, -1)
+        found = real_outputs(program, self.held.inputs, noise, 1, planned=planned)
+        return found[program.outputs[0].name].reshape(self.held.count, -1)
 
     def _distance(self, outputs: Array) -> float:
         if self.settings.objective == "values":
