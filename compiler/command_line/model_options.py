@@ -47,13 +47,18 @@ def _shape(text: str) -> tuple[str, tuple[int | None, ...]]:
 def _constant(text: str) -> tuple[str, float]:
     """Return the name of an input and the number that it always is."""
     name, _, number = text.rpartition("=")
-    try:
-        value = float(number)
-    except ValueError:
-        value = math.nan
+    value = _number(number)
     if not name or not math.isfinite(value):
         raise argparse.ArgumentTypeError(f"{text!r} is not the name of an input, =, and a number")
     return name, value
+
+
+def _number(text: str) -> float:
+    """Return the number that a text is, NaN where it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _tiles(parser: argparse.ArgumentParser) -> None:
@@ -196,10 +201,7 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
 def _share(text: str) -> tuple[str, float]:
     """Return a unit of costs and the share that is granted, above 0 and at most 1."""
     unit, _, number = text.partition("=")
-    try:
-        share = float(number)
-    except ValueError:
-        share = math.nan
+    share = _number(number)
     if unit not in ("ns", "nJ", "bytes") or not 0.0 < share <= 1.0:
         raise argparse.ArgumentTypeError(f"{text!r} is not ns, nJ or bytes, =, and a share above 0 and at most 1")
     return unit, share

@@ -20,7 +20,7 @@ from cimc.command_line.noise_options import noise_of
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.arrays import load_arrays, to_npz
-from cimc.driving.provenance import SHORT, run_facts
+from cimc.driving.provenance import digest_text, run_facts
 from cimc.driving.scoring import compensated_for
 from cimc.isa.container import load_program
 from cimc.isa.documents import json_value
@@ -86,7 +86,7 @@ def check_command(options: argparse.Namespace) -> int:
         judged_so = [{**asdict(one), "inside": one.inside} for one in verdicts]
         print(json.dumps({"ok": not wrong, **facts, "layers": len(known), "verdicts": judged_so}))
         return FAILED if wrong else 0
-    which = f"program {facts['origin']['program'][:SHORT]}"
+    which = digest_text(facts["origin"]["program"])
     for one in wrong:
         print(f"  {one}")
     if wrong:

@@ -37,9 +37,14 @@ def noise_facts(noise: Noise) -> Mapping[str, Any]:
     }
 
 
+def digest_text(digest: str) -> str:
+    """Return which program has a hash, in words."""
+    return f"program {digest[:SHORT]}"
+
+
 def program_text(program: Program) -> str:
     """Return which program it is, in words."""
-    return f"program {program_digest(program)[:SHORT]}"
+    return digest_text(program_digest(program))
 
 
 def run_text(program: Program, feeding: Feeding, chips: Iterable[str]) -> str:

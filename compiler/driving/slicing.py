@@ -39,9 +39,7 @@ class Slice:
 
 def slices(graph: Graph, data: Batch, target: Target) -> list[Slice]:
     """Return the slices of a graph behind column-ranges that are worth having, most noise for its array time first."""
-    layers = [op for op in graph.operations if isinstance(op, MvmOp) and op.diagonal is None]
-    found = measured(graph, layers, data, target, False)
-    every = [one for op in layers for one in _slices_of(graph, op, found[op.label.data], target)]
+    every = [one for op, found in _measured(graph, data, target) for one in _slices_of(graph, op, found, target)]
     return sorted(every, key=lambda one: (-one.noise / one.phases, one.label, one.bits))
 
 
@@ -50,9 +48,7 @@ def worst_adc(graph: Graph, data: Batch, target: Target) -> tuple[str, float] | 
 
     None where the ADC never rounds. Slices change nothing of it: both slices are read with the same gain.
     """
-    layers = [op for op in graph.operations if isinstance(op, MvmOp) and op.diagonal is None]
-    found = measured(graph, layers, data, target, False)
-    shares = {op.label.data: _adc_share(graph, op, found[op.label.data], target) for op in layers}
+    shares = {op.label.data: _adc_share(graph, op, found, target) for op, found in _measured(graph, data, target)}
     worst = max(shares, key=lambda label: shares[label], default=None)
     return (worst, -10.0 * math.log10(shares[worst])) if worst is not None and shares[worst] else None
 
@@ -63,6 +59,13 @@ def bits_of(chosen: Sequence[Slice]) -> Bits:
     for one in chosen:
         found[one.label][one.weights] = max(found[one.label][one.weights], one.bits)
     return {label: (inputs, weights) for label, (inputs, weights) in found.items()}
+
+
+def _measured(graph: Graph, data: Batch, target: Target) -> Iterator[tuple[MvmOp, Statistics]]:
+    """Yield the layers that slices may be of, and what the data make of the sums of each."""
+    layers = [op for op in graph.operations if isinstance(op, MvmOp) and op.diagonal is None]
+    found = measured(graph, layers, data, target, False)
+    yield from ((op, found[op.label.data]) for op in layers)
 
 
 def _slices_of(graph: Graph, op: MvmOp, found: Statistics, target: Target) -> Iterator[Slice]:

@@ -127,7 +127,7 @@ def greedy(found: Measured) -> Levels:
 def by_study(found: Measured, trials: int, seed: int, told: Callable[[int], None] = lambda done: None) -> Levels:
     """Return the best of so many levels that a study of optuna asks for; it begins with the lowest."""
     scale, study = found.scale, begun(seed)
-    study.enqueue_trial({_name(knob): bits for knob, bits in scale.lowest.items()})
+    study.enqueue_trial({knob.label: bits for knob, bits in scale.lowest.items()})
     best = scale.lowest
     for _ in range(ASKED * trials):
         trial = study.ask()
@@ -221,13 +221,9 @@ def _worth(found: Measured, levels: Levels, knob: Knob) -> float:
 
 
 def _suggested(trial: Any, scale: Scale) -> Levels:
-    return {knob: trial.suggest_categorical(_name(knob), list(prices)) for knob, prices in scale.prices.items()}
+    return {knob: trial.suggest_categorical(knob.label, list(prices)) for knob, prices in scale.prices.items()}
 
 
 def _refusal(scale: Scale, levels: Levels) -> float:
     """Return what a study is told of levels that cost too much: worse than any noise, and the more the worse."""
     return 1e6 * scale.share(levels) / scale.limit
-
-
-def _name(knob: Knob) -> str:
-    return knob.label

@@ -1,12 +1,12 @@
 """Ranges that are chosen: how much of the data a range leaves out, column by column and value by value."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from cimc.ir.nn import Canonical, Layer
+from cimc.ir.nn import Layer
 from cimc.passes.calibrate import Calibrate
 from cimc.passes.shared_codes import same_codes
 from cimc.tuning.judging import Choice, Judge
@@ -62,13 +62,9 @@ def steps_of(judge: Judge, trials: int) -> int:
 def values_read(judge: Judge) -> list[str]:
     """Return the labels of the values that layers read and whose range is a matter of choice, in order."""
     layers = (op for op in judge.graph.operations if isinstance(op, Layer))
-    found = dict.fromkeys(root for layer in layers for root in _roots(layer))
+    found = dict.fromkeys(root for layer in layers for root in same_codes(layer)[:1])
     chosen = set(Calibrate(target=judge.request.target).chosen(judge.graph))
     return [op.label.data for op in found if op in chosen and op.known_range is None and op.known_values is None]
-
-
-def _roots(layer: Layer) -> Iterator[Canonical]:
-    yield from same_codes(layer)[:1]
 
 
 def _suggested(trial: Any) -> Choice:
