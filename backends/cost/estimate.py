@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache, cached_property, partial
 from math import ceil
@@ -11,6 +11,7 @@ from typing import Any
 from cimc.backends.cost.counters import DATA, Counters, Work, total
 from cimc.backends.cost.counting import works
 from cimc.backends.cost.observed import DataCounting
+from cimc.backends.cost.pipelined import added
 from cimc.diagnostics import fail
 from cimc.isa.program import Program
 from cimc.targets.prices import (
@@ -96,6 +97,8 @@ class Charge:
     energy: Mapping[str, Interval]
     array_ns: Interval = field(default_factory=Interval)
     digital_ns: Interval = field(default_factory=Interval)
+    added_ns: Interval = field(default_factory=Interval)
+    """What the digital unit's time adds to the arrays': all of it where both take turns."""
 
     @cached_property
     def energy_pj(self) -> Interval:
@@ -103,8 +106,8 @@ class Charge:
 
     @cached_property
     def time_ns(self) -> Interval:
-        """Array and digital unit take turns: layers run one after the other."""
-        return self.array_ns + self.digital_ns
+        """Layers run one after the other."""
+        return self.array_ns + self.added_ns
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,28 @@ def estimate(program: Program, data: DataCounting | None = None, basis: str = PU
         done = tuple(work.with_data(data.means(index)) for index, work in enumerate(done))
     bits = tuple(input_bits(program, pricing.target))
     charges = tuple(map(cache(partial(charge, pricing)), (work.counters for work in done), bits))
+    if overlaps(pricing.target):
+        charges = _overlapped(program, done, charges, pricing.target)
     return Estimate(pricing, done, bits, charges, data.samples if data else 0)
+
+
+def overlaps(target: Target) -> bool:
+    """Return whether arrays and digital unit work at the same time."""
+    return bool(target.constants.get("timing.overlap", False))
+
+
+def _overlapped(
+    program: Program, done: Sequence[Work], charges: Sequence[Charge], target: Target
+) -> tuple[Charge, ...]:
+    """Return the charges of a target on which digital work passes beside that of the arrays."""
+    longer = added(program, done, [one.array_ns for one in charges], [one.digital_ns for one in charges])
+    return tuple(_lasting(one, more, target) for one, more in zip(charges, longer, strict=True))
+
+
+def _lasting(charge: Charge, added_ns: Interval, target: Target) -> Charge:
+    """Return a charge to whose time digital work adds so much: tiles leak as long as that takes."""
+    leak = leaked(target, charge.array_ns + added_ns)
+    return replace(charge, added_ns=added_ns, energy={**charge.energy, "leak": leak})
 
 
 def _target(program: Program) -> Target:
@@ -234,7 +258,7 @@ def charge(pricing: Pricing, counters: Counters, bits: int | None = None) -> Cha
     phases = phase_time(pricing.target, bits).times(counters.serial_phases)
     digital = _digital_time(pricing.target, counters)
     energy["leak"] = leaked(pricing.target, phases + digital)
-    return Charge(counters, energy, phases, digital)
+    return Charge(counters, energy, phases, digital, digital)
 
 
 def leaked(target: Target, time_ns: Interval) -> Interval:

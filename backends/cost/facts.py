@@ -7,7 +7,17 @@ from typing import Any
 
 from cimc.backends.cost.advice import advice
 from cimc.backends.cost.counters import DATA, NAMES, ONCE, Counters, total
-from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, EACH, LEAK, Charge, Estimate, Pricing, charge
+from cimc.backends.cost.estimate import (
+    COMPONENTS,
+    CONVERTERS_AND_CELLS,
+    EACH,
+    LEAK,
+    Charge,
+    Estimate,
+    Pricing,
+    charge,
+    overlaps,
+)
 from cimc.backends.cost.layout import NOWHERE, Layout, layouts
 from cimc.backends.cost.once import PROGRAMMING, once, samples_worth
 from cimc.backends.cost.rows import rows
@@ -17,7 +27,7 @@ from cimc.targets.prices import PUBLISHED, TECH_SCALE, Interval, area, constant,
 from cimc.targets.schema import CONSTANTS
 from cimc.targets.target import Target
 
-FORMAT = "cimc-cost 3"
+FORMAT = "cimc-cost 4"
 WIDTH_TOLD = 0.9
 """Constants are named until they make up this share of the bounds' width."""
 PHASES = ("timing.phase", "timing.phase_6", "timing.phase_4", "digital.cycle")
@@ -33,6 +43,7 @@ def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
     return {
         "format": FORMAT,
         **summary(estimate),
+        "overlap": overlaps(estimate.target),
         "power_mw": _known(estimate.power_mw),
         "area_mm2": _known(area(estimate.target)),
         "once": _once(estimate),

@@ -54,8 +54,8 @@ def _component(estimate: Estimate, program: Program, index: int) -> Parts:
     for name, paid in COMPONENTS.items():
         done = charge.counters.only(ARRAY if name == "array" else paid)
         array = charge.array_ns if name == "array" else Interval()
-        digital = charge.digital_ns if name == "digital" else Interval()
-        yield name, Charge(done, {name: charge.energy[name]}, array, digital)
+        digital = (charge.digital_ns, charge.added_ns) if name == "digital" else ()
+        yield name, Charge(done, {name: charge.energy[name]}, array, *digital)
     yield "once", Charge(_rest(charge.counters), {})
 
 

@@ -1,7 +1,8 @@
 """When everything happens, by the time model of the estimate: slices on tracks that end when the estimate says.
 
 Products of one layer begin together, each tile at its own blocks one after another; then the digital unit works for
-each instruction. What a loop does in all turns is one slice. Times are whole picoseconds.
+each instruction, or beside them where the target overlaps both: its slices end when the layer does. What a loop does in
+all turns is one slice. Times are whole picoseconds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,8 +10,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from cimc.backends.cost.counters import Counters, total
-from cimc.backends.cost.estimate import Estimate
+from cimc.backends.cost.estimate import Estimate, overlaps
 from cimc.backends.cost.overlap import together
+from cimc.backends.cost.pipelined import stages
 from cimc.isa.program import Program
 from cimc.targets.prices import phase_time
 
@@ -56,7 +58,7 @@ class Schedule:
 def schedule(estimate: Estimate, program: Program) -> Schedule:
     """Return the schedule of a program for one sample."""
     made = _Scheduling(estimate, program)
-    for group in _groups(program):
+    for group in stages(program) if overlaps(estimate.target) else _groups(program):
         made.take(group)
     return Schedule(tuple(sorted(made.slices, key=lambda one: one.start)), made.now(Fraction(0)))
 
@@ -81,16 +83,17 @@ class _Scheduling:
         return int((self.elapsed + later) * PER_NS)
 
     def take(self, group: Sequence[int]) -> None:
-        """Let one instruction, or the products that run at the same time, pass."""
-        started = self.elapsed
+        """Let the instructions pass that run at the same time: one, the products of a layer, or all of its work."""
+        charges = [self.estimate.charges[index] for index in group]
+        lasts = sum((one.time_ns.value for one in charges), Fraction(0))
+        later = lasts - sum((one.digital_ns.value for one in charges), Fraction(0))
         self._arrays(group)
-        self.elapsed += sum((self.estimate.charges[index].array_ns.value for index in group), Fraction(0))
-        for index in group:
-            charge = self.estimate.charges[index]
-            self._put(DIGITAL, index, charge.digital_ns.value, charge.counters)
-            self.elapsed += charge.digital_ns.value
-        if self.elapsed > started:
-            self._memory(group, started)
+        for index, charge in zip(group, charges, strict=True):
+            self._put(DIGITAL, index, charge.digital_ns.value, charge.counters, later)
+            later += charge.digital_ns.value
+        if lasts:
+            self._memory(group, lasts)
+        self.elapsed += lasts
 
     def _arrays(self, group: Sequence[int]) -> None:
         """Put the phases of each tile behind one another."""
@@ -103,11 +106,11 @@ class _Scheduling:
                 self._put(f"tile {tile} ADCs", index, each * done.phases, done.only(CONVERTED), at)
                 busy[tile] = at + each * done.phases
 
-    def _memory(self, group: Sequence[int], started: Fraction) -> None:
+    def _memory(self, group: Sequence[int], lasts: Fraction) -> None:
         """Put the bytes that a group moves over the time that it takes."""
         moved = total(self.estimate.charges[index].counters for index in group)
         if moved.act_read or moved.act_write or moved.const_read:
-            self._put(MEMORY, group[0], self.elapsed - started, moved, started - self.elapsed)
+            self._put(MEMORY, group[0], lasts, moved)
 
     def _put(self, track: str, index: int, length: Fraction, done: Counters, later: Fraction = Fraction(0)) -> None:
         if length:

@@ -95,7 +95,8 @@ def counted(program: Program, codes: Mapping[str, NDArray[Any]]) -> DataCounting
 def _text(found: Facts, name: str) -> Iterator[str]:
     mean = f"the mean of {found['samples']} samples" if found["samples"] else "one sample"
     yield f"{name} on {found['target']}, {mean}; prices {found['basis']}, bounds in brackets"
-    yield f"  time    {measure(found['time_ns'], 1e3, 'us')}, array and digital unit one after the other"
+    turns = "at the same time" if found["overlap"] else "one after the other"
+    yield f"  time    {measure(found['time_ns'], 1e3, 'us')}, array and digital unit {turns}"
     yield f"  energy  {measure(found['energy_pj'], 1e6, 'uJ')}"
     for component, part in found["components_pj"].items():
         if part["value"]:

@@ -35,6 +35,11 @@ class Interval:
     low: Fraction = Fraction(0)
     high: Fraction = Fraction(0)
 
+    @property
+    def ends(self) -> tuple[Fraction, Fraction, Fraction]:
+        """The value, the lower bound and the upper bound."""
+        return self.value, self.low, self.high
+
     def __add__(self, other: "Interval") -> "Interval":
         return Interval(self.value + other.value, self.low + other.low, self.high + other.high)
 

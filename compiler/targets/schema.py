@@ -94,6 +94,7 @@ CONSTANTS: Mapping[str, Constant] = {
     "timing.phase": Constant("ns", float),
     "timing.phase_6": Constant("ns", float, optional=True),
     "timing.phase_4": Constant("ns", float, optional=True),
+    "timing.overlap": Constant("capability", bool, optional=True),
     "energy.product_fixed": Constant("nJ", float),
     "energy.array_power": Constant("W", float),
     "energy.multiply": Constant("pJ", float),

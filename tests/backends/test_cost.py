@@ -18,7 +18,9 @@ from cimc.backends.cost.estimate import COMPONENTS, EACH, Charge, Pricing, charg
 from cimc.backends.cost.facts import FORMAT, facts, widening
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.cost.once import once, samples_worth
+from cimc.backends.cost.pipelined import stages
 from cimc.backends.cost.rows import GROUPS, rows
+from cimc.backends.cost.schedule import DIGITAL, MEMORY, schedule
 from cimc.backends.cost.waterfall import OPERATIONS, efficiency, peak, use, waterfall
 from cimc.backends.cost.why import terms
 from cimc.backends.interpreter import Interpreter
@@ -179,7 +181,13 @@ def test_json_is_as_its_schema_says(driven, by):
     data = DataCounting(driven)
     Interpreter(driven).run({"x": np.ones((2, 8), np.int8)}, data)
     dear = estimate(priced_so(driven, OPTIONAL))
-    for cost in (dear, estimate(driven), estimate(driven, data), estimate(driven, basis=BOTTOM_UP)):
+    for cost in (
+        dear,
+        estimate(overlapping(driven, 4.0)),
+        estimate(driven),
+        estimate(driven, data),
+        estimate(driven, basis=BOTTOM_UP),
+    ):
         told = json.loads(json.dumps({"program": "0" * 64, "feeding": None, **facts(cost, driven, by)}))
         SCHEMA.validate(told)
         assert not SCHEMA.is_valid(told | {"more": 1}) and not SCHEMA.is_valid(told | {"energy_pj": 1.0})
@@ -313,9 +321,12 @@ def test_an_array_without_a_price_has_no_peak_to_fall_from(program):
     assert waterfall(found) == ()
 
 
+@pytest.mark.parametrize(
+    "changed", [lambda one: priced_so(one, {"energy.leak": 0.25}), lambda one: overlapping(one, 4.0)]
+)
 @pytest.mark.parametrize("by", GROUPS)
-def test_rows_sum_up_to_the_program_to_the_last_digit(program, by):
-    found = estimate(priced_so(program, {"energy.leak": 0.25}))
+def test_rows_sum_up_to_the_program_to_the_last_digit(program, by, changed):
+    found = estimate(changed(program))
     charges = [one for row in rows(found, program, by).values() for one in row]
     assert summed(one.energy_pj for one in charges) == found.energy_pj
     assert summed(one.time_ns for one in charges) == found.time_ns
@@ -442,3 +453,45 @@ def test_the_terms_of_an_energy_sum_up_to_it(driven, what, basis):
     found = estimate(driven, counted(driven, [[3, 0, 0, 1] * 2]), basis)
     wanted = found.energy_pj if what == "energy" else found.component(what)
     assert summed(term.energy for term in terms(found, what)) == wanted
+
+
+def overlapping(program: Program, cycle: float) -> Program:
+    """The program on a chip of one lane, which works beside its arrays."""
+    return priced_so(program, {"timing.overlap": True, "digital.lanes": 1, "digital.cycle": cycle, "energy.leak": 0.25})
+
+
+@pytest.mark.parametrize("cycle", [0.25, 4.0, 400.0])
+def test_a_layer_lasts_as_long_as_its_busier_unit_and_a_fill(program, cycle):
+    """Two products, the first of which is the fill, and the digital work behind them."""
+    found = estimate(overlapping(program, cycle))
+    array, digital = (sum(getattr(one, name).value for one in found.charges) for name in ("array_ns", "digital_ns"))
+    assert (array, digital > array) == (2 * 130, cycle > 4)
+    assert found.time_ns.value == min(array + digital, max(array, digital) + 130)
+    assert found.component("leak").value == found.time_ns.value / 4
+    assert found.time_ns.low <= found.time_ns.value <= found.time_ns.high
+
+
+def test_turns_of_a_loop_wait_for_each_other(new):
+    """Each turn has one product and the work behind it: the one vector is the fill, so that nothing overlaps."""
+    sketch = new().gain().block(0, [[1] * 5] * 4)
+    tables = {"scale": sketch.table([1] * 5, "i32"), "bias": sketch.table([0] * 5, "i64")}
+    rounding = {"shift": 0, "low": -128, "high": 127}
+    sketch.tensor(0, (1, 1, 1, 4)).tensor(1, (1, 1, 1, 5), 64).put("loop", count=7)
+    sketch.put("mvm", in_=0, out=1, block=0, blocks=1, **tables, **rounding)
+    sketch.put("add", a=1, b=1, out=1, ma=1, mb=1, bias=0, **rounding)
+    program = overlapping(sketch.put("endloop").program(), 4.0)
+    turns = [one.name for one in program.instructions]
+    assert [list(map(turns.__getitem__, stage)) for stage in stages(program)][1][0] == "loop"
+    found = estimate(program)
+    assert found.array_ns.value == 7 * 130
+    assert found.time_ns.value == found.array_ns.value + sum(one.digital_ns.value for one in found.charges)
+
+
+@pytest.mark.parametrize("cycle", [0.25, 400.0])
+def test_a_schedule_of_units_that_overlap_adds_up_to_the_time(program, cycle):
+    found = estimate(overlapping(program, cycle))
+    planned = schedule(found, overlapping(program, cycle))
+    assert planned.length == found.time_ns.value * 1000 == max(one.end for one in planned.slices)
+    starts = {one.track: one.start for one in planned.slices}
+    assert 0 == starts["tile 0"] < 130_000 <= starts[DIGITAL]
+    assert sum(one.length for one in planned.slices if one.track == MEMORY) == planned.length
