@@ -34,7 +34,7 @@ class Chunk:
     def __init__(self, capacity: int, activation_bytes: int, constants: bytes) -> None:
         pitch = aligned(max(activation_bytes, 1))
         checks.affordable("the activation memory of a chunk", capacity * pitch)
-        self.images = capacity
+        self.capacity = self.images = capacity
         self.first_sample = 0
         self.memories: Mapping[str, Array] = {
             "act": np.zeros((capacity, pitch), np.uint8),
@@ -43,6 +43,7 @@ class Chunk:
         self.factors: dict[int, Array] = {}
         self.turns = array("q", STILL)
         self._buffers: dict[str, Array] = {}
+        self._views: dict[StreamState, Array] = {}
         self.observer: Observer | None = None
 
     def start(self, samples: range, observer: Observer | None = None) -> None:
@@ -74,24 +75,31 @@ class Chunk:
 
     def view(self, state: StreamState) -> Array:
         """Return the tensor [images, *shape] as it lies in memory, windows ignored."""
-        return self._part(state, tuple(range(count) for count in state.shape))
+        if isinstance(state, Moving):
+            return self._part(state, _whole(state))
+        if state not in self._views:
+            self._views[state] = self._everywhere(state, _whole(state))
+        return self._views[state][: self.images]
 
     def touched(self, state: StreamState) -> Array:
         """Return the part of the tensor that the stream may touch."""
         return self._part(state, state.touched())
 
     def _part(self, state: StreamState, axes: tuple[range, ...]) -> Array:
+        return self._everywhere(state, axes)[: self.images]
+
+    def _everywhere(self, state: StreamState, axes: tuple[range, ...]) -> Array:
+        """Return a part of a tensor in the memories of all images, in use or not."""
         memory = self.memories[state.space]
         first = tuple(axis.start for axis in axes)
-        counts = tuple(len(axis) for axis in axes)
-        if not all(counts):
-            return np.empty((self.images, *counts), DTYPES[state.type])
+        shape = (self.capacity, *(len(axis) for axis in axes))
+        if not all(shape):
+            return np.empty(shape, DTYPES[state.type])
         strides = (memory.strides[0], *(pitch * state.size for pitch in state.pitch))
         base = state.base + (way(state.steps, self.turns) if isinstance(state, Moving) else 0)
         offset = base + state.size * sum(i * pitch for i, pitch in zip(first, state.pitch, strict=True))
-        images = self.images if state.space == "act" else 1
-        part = np.ndarray((images, *counts), DTYPES[state.type], memory, offset, strides)
-        return part if state.space == "act" else np.broadcast_to(part, (self.images, *counts))
+        part = np.ndarray((len(memory), *shape[1:]), DTYPES[state.type], memory, offset, strides)
+        return np.broadcast_to(part, shape) if state.space == "const" else part
 
     def vectors(self, state: StreamState, dtype: DTypeLike, name: str = "vectors") -> Array:
         """Return the stream's vectors [images, vectors, length], contiguous and in `dtype`; buffers go by the name."""
@@ -143,6 +151,10 @@ class Chunk:
             _line(state, offsets), (range(1), range(1), range(1), range(int(offsets[-1] - offsets[0]) + 1))
         )
         target[:, 0, 0, 0, offsets - offsets[0]] = values.reshape(self.images, -1)[:, order]
+
+
+def _whole(state: StreamState) -> tuple[range, ...]:
+    return tuple(range(count) for count in state.shape)
 
 
 def span(window: Im2colWindow, axis: int) -> int:
