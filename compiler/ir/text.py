@@ -12,9 +12,10 @@ from io import StringIO
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import BytesAttr, ModuleOp, StringAttr, UnknownLoc
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue, TypeAttribute
 from xdsl.printer import Printer
 from xdsl.utils.lexer import Position
+from xdsl.utils.mlir_lexer import MLIRTokenKind
 
 from cimc.ir.attributes import text
 from cimc.ir.graph import Graph
@@ -31,6 +32,8 @@ _NAME = re.compile(r"[A-Za-z_$.-][\w$.-]*", re.ASCII)
 """Labels that can name a result; numbers name results without a label."""
 _NOT_OURS = frozenset({"affine_map", "affine_set", "dense", "dense_resource", "opaque", "strided"})
 """Attributes that xDSL's parser knows and that cost most of what a text can cost."""
+_NO_TYPES = frozenset({"complex", "memref", "tuple", "vector"})
+"""Types that xDSL's parser knows, and with functions the only ones in which types can nest."""
 WIDE = 60
 """Columns behind which a sparse text puts the next attribute on a line of its own."""
 
@@ -189,6 +192,12 @@ class _Parser(RememberingParser):
                 f"no operation has an attribute {word}: weights stand in #{InlineWeight.name} or beside the text"
             )
         return super()._parse_optional_builtin_parametrized_attr()
+
+    def _parse_optional_builtin_type(self) -> TypeAttribute | None:
+        token = self._current_token
+        if token.text in _NO_TYPES or token.kind == MLIRTokenKind.L_PAREN:
+            self.raise_error("no value has this type: values are tensors")
+        return super()._parse_optional_builtin_type()
 
     def _take_name(self, op: Operation) -> None:
         """Note the name of an operation's result, and drop it: equal graphs must print as equal text."""

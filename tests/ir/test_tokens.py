@@ -78,6 +78,8 @@ HOSTILE = {
     "types": ('"nn.output"() : (', lambda i: "i8,", "i8) -> ()"),
     "distinct types": ('"nn.output"() {a = [', lambda i: f"i{i + 1},", "i8]} : () -> ()"),
     "tuples": ('"nn.output"() : () -> ' + "tuple<" * 90, lambda i: "i8,", "i8" + ">" * 90),
+    "functions": ('"nn.output"() : () -> ' + "(() -> " * 90 + "(", lambda i: "i8,", "i8) -> ()" + ")" * 90),
+    "types of attributes": ('"nn.output"() {a = ' + "vector<2x" * 90, lambda i: "i8,", "i8" + ">" * 90 + "}"),
     "sizes": ('"nn.output"() : () -> tensor<', lambda i: "1x", "i8>"),
     "elements": ('"nn.output"() {a = dense<[', lambda i: "1,", "1]> : tensor<9xi8>} : () -> ()"),
     "numbers of an array": ('"nn.output"() {a = array<i8: ', lambda i: "1,", "1>} : () -> ()"),
