@@ -13,7 +13,7 @@ from cimc.backends.kernels.layout import even_step, rectangle
 from cimc.backends.kernels.library import COPY, SUM
 from cimc.backends.reference.memory import Memory
 from cimc.isa.author import Author
-from cimc.isa.streams import Im2colWindow, StreamState
+from cimc.isa.streams import Im2colWindow, Shape, StreamState
 
 pytestmark = pytest.mark.skipif(not on_processor()[1:], reason="the kernels were not built")
 COMPILED = on_processor()[1:]
@@ -155,3 +155,65 @@ def test_sums_of_2_to_the_31_are_no_32_bit_sums(new, written):  # type: ignore[n
     sketch = new(4096, array=wide, dac={"bits": 8, "codes": "full"}, adc={"bits": 33}).gain()
     sketch.block(0, [[-16384]] * rows).data(0, [-128] * rows, (rows,)).tensor(1, (1,), type="i64")
     assert written(sketch.put("capture", in_=0, out=1, block=0)) == [2**31]
+
+
+@pytest.mark.parametrize("value", [2**15 - 1, 2**15, 2**16 - 1])
+def test_devices_of_16_bits_are_no_weights_of_the_kernels(new, written, value):  # type: ignore[no-untyped-def]
+    """Raw values reach 2^16 - 1, weights 2^15 - 1."""
+    sketch = new(adc={"bits": 33}, array={"levels": 2**16 - 1, "fraction_bits": 0}).gain()
+    sketch.block(0, [[0]]).data(0, [127, -127], (2, 1)).tensor(1, (2,), type="i64")
+    sketch.put("pattern", tile=0, row=0, col=0, rows=1, cols=1, plus=value, minus=0)
+    assert written(sketch.put("capture", in_=0, out=1, block=0)) == [127 * value, -127 * value]
+
+
+@pytest.mark.parametrize(
+    ("window", "first", "size"),
+    [
+        (Im2colWindow((1, 1), (2, 3), (1, 1), (0, 0), (3, 2), 0), (0, 0), (3, 2)),
+        (Im2colWindow((1, 1), (2, 3), (1, 1), (1, 0), (3, 2), 0), (1, 0), (5, 2)),
+        (Im2colWindow((1, 1), (2, 3), (1, 1), (0, 1), (3, 2), 0), (0, 1), (3, 4)),
+        (Im2colWindow((2, 1), (2, 3), (1, 1), (0, 0), (2, 2), 0), (0, 0), (4, 2)),
+        (Im2colWindow((1, 1), (2, 3), (1, 1), (0, 0), (4, 2), 0), (0, 0), (7, 2)),
+    ],
+)
+def test_a_kernel_of_one_place_leaves_out_what_it_strides_over(
+    window: Im2colWindow, first: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """Not where it reads padding, which strides as well."""
+    state = StreamState("const", "i8", 64, (1, 5, 6, 2), (60, 12, 2, 1), window)
+    found = rectangle(state, np.frombuffer(BYTES, np.uint8))
+    assert found and (found.source.first[0], found.source.first[1]) == first and tuple(found.source.size) == size
+    assert held(state) == read(state)
+
+
+@pytest.mark.parametrize(
+    ("shape", "pitch", "columns", "step"),
+    [
+        ((1, 1, 1, 1), (9, 9, 9, 9), 1, 2),
+        ((1, 1, 3, 4), (12, 12, 4, 1), 4, 8),
+        ((1, 1, 3, 4), (12, 12, 4, 1), 2, 4),
+        ((1, 1, 3, 4), (0, 0, 7, 1), 4, 14),
+        ((1, 1, 3, 4), (0, 0, -4, 1), 4, -8),
+        ((1, 1, 3, 4), (0, 0, 3, 1), 4, None),
+        ((1, 1, 3, 4), (0, 0, 7, 1), 2, None),
+        ((1, 1, 3, 4), (0, 0, 7, 2), 4, None),
+        ((1, 1, 1, 4), (0, 0, 0, 3), 1, 6),
+        ((1, 1, 1, 4), (0, 0, 0, 0), 1, None),
+        ((1, 2, 3, 4), (0, 50, 7, 1), 4, None),
+    ],
+)
+def test_results_with_gaps_between_vectors_are_evenly_spaced(
+    shape: Shape, pitch: Shape, columns: int, step: int | None
+) -> None:
+    assert even_step(StreamState("act", "i16", 0, shape, pitch), columns) == step
+
+
+@pytest.mark.parametrize(
+    ("shape", "pitch", "cells"),
+    [((1, 1, 128, 4), (512, 512, 4, 1), 16), ((1, 1, 7, 4), (28, 28, 4, 1), 7), ((1, 1, 128, 64), (0, 0, 64, 1), 1)],
+)
+def test_cells_that_are_each_one_vector_are_told_apart_no_further_than_the_kernels_need(
+    shape: Shape, pitch: Shape, cells: int
+) -> None:
+    found = rectangle(StreamState("const", "i8", 0, shape, pitch), np.zeros(1, np.uint8))
+    assert found and found.uses.tolist() == [[1.0] * cells]
