@@ -97,7 +97,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
         "passes/digital/strided.py": f"tests/passes/test_strided.py {PASSES} tests/passes/test_digital.py",
         "passes/code_types.py": "tests/passes/test_code_types.py tests/passes/test_quantise.py",
         "passes/quantise.py": f"{PASSES} {QUANTISED} tests/passes/test_slices.py {STATES}",
-        "passes/layout/forward.py": f"{PASSES} tests/passes/test_canonical.py",
+        "passes/layout/forward.py": f"{PASSES} tests/passes/test_canonical.py tests/passes/test_natures.py",
         "passes/packing.py": f"{PASSES} tests/passes/test_place.py",
     },
     "kernels' lowering": {

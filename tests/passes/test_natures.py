@@ -274,6 +274,15 @@ def test_transposes_pass_what_works_in_other_orders(case: str) -> None:
     np.testing.assert_allclose(evaluate(graph, DATA)["out"], before, rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.parametrize(("shape", "left"), [((24,), ["add", "reshape"]), ((1, 24), ["reshape", "reshape", "add"])])
+def test_views_pass_what_joins_them_where_they_are_alike(shape: tuple[int, ...], left: list[str]) -> None:
+    b = GraphBuilder()
+    x = b.input(SHAPE)
+    views = [b.op(nn.ReshapeOp, [x], one, label=f"view{n}") for n, one in enumerate(((24,), shape))]
+    b.output(b.op(nn.AddOp, views, shape, label="sum"))
+    assert names(through(b.graph(), Layout()))[1:-1] == [f"nn.{name}" for name in left]
+
+
 def with_zero(value: float) -> Part:
     def part(b: GraphBuilder, x: SSAValue) -> SSAValue:
         return b.op(nn.PadOp, [x], (2, 3, 5), label="padded", before=[0, 0, 0], after=[0, 0, 1], value=value)
