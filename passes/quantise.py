@@ -10,7 +10,7 @@ from xdsl.rewriter import Rewriter
 from cimc.diagnostics import fail
 from cimc.ir.attributes import float_value, float_values, floats
 from cimc.ir.facts import BITS, RANGE, WIDE_RANGE
-from cimc.ir.functions import compares
+from cimc.ir.functions import LARGEST, compares
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.loop import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
@@ -24,6 +24,7 @@ from cimc.ir.nn import (
     InputOp,
     Layer,
     MatMulOp,
+    MaxPoolOp,
     PadOp,
     QuantiseOp,
     RecodeOp,
@@ -195,10 +196,10 @@ def _round_number(op: UnaryOp) -> None:
     A number so near zero that it would become zero stays itself: zeros are exact in all codes and differ from it. Whole
     numbers, and codes that the model fixes, are exact too.
     """
-    scale, (number,) = code_of(op.x).scale.data, float_values(op.parameters)
+    scale, (number, *others) = code_of(op.x).scale.data, float_values(op.parameters)
     steps = round(number / scale)
     if scale != 1.0 and steps:
-        op.properties["parameters"] = floats((steps * scale,))
+        op.properties["parameters"] = floats((steps * scale, *others))
 
 
 def _quantise(op: Canonical, code: CodeType) -> None:
@@ -210,7 +211,7 @@ def _quantise(op: Canonical, code: CodeType) -> None:
     elif isinstance(op, SelectOp):
         _align_parts(op, (op.a, op.b), code)
     elif isinstance(op, PadOp):
-        code = with_value(code_of(op.x), float_value(op.value))
+        code = _padded(op)
         if code != code_of(op.x):
             align(op, op.x, code)
     elif op.NATURE.keeps_codes:
@@ -218,6 +219,22 @@ def _quantise(op: Canonical, code: CodeType) -> None:
     elif isinstance(op, RecodeOp) and code_of(op.x) != op.source:
         align(op, op.x, op.source)
     _set_type(op, code)
+
+
+def _padded(op: PadOp) -> CodeType:
+    """Return the operand's codes, with one for the padding; in what only maxima read, the lowest stands for less.
+
+    Raises CimcError CIM0304 where the padding leaves no codes to the data.
+    """
+    code, value = code_of(op.x), float_value(op.value)
+    if value < 0.0 and all(isinstance(user, MaxPoolOp) for user in readers(op.out)):
+        return code
+    if abs(value) > LARGEST:
+        hint = "pad with a number of the data's size; only in what maxima read does any low one do"
+        raise fail(
+            "CIM0304", f"the padding of value {op.label.data!r} is {value:.3g}, no code is so far out", hint=hint
+        )
+    return with_value(code, value)
 
 
 def _settle(op: QuantiseOp) -> Operation:

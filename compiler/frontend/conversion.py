@@ -34,8 +34,6 @@ def converted(model: onnx.ModelProto) -> onnx.ModelProto:
     problems = list(_lost(model.graph, opset))
     if problems:
         raise DiagnosticError(problems)
-    older = opset < COORDINATES_STATED
-    resizes = {node.output[0] for node in nodes_of(model.graph) if older and node.op_type in ("Resize", "Upsample")}
     try:
         made = onnx.version_converter.convert_version(model, OPSET)
     except Exception as error:  # the converter raises whatever its C++ does
@@ -43,7 +41,7 @@ def converted(model: onnx.ModelProto) -> onnx.ModelProto:
         message = f"opset {opset} cannot be converted to {OPSET}: {said}"
         raise fail("CIM0108", message, hint=f"export the model with opset {OPSET}") from None
     for node in nodes_of(made.graph):
-        if node.op_type == "Resize" and node.output[0] in resizes:
+        if node.op_type == "Resize" and opset < COORDINATES_STATED:
             _state_coordinates(node)
     return made
 

@@ -57,7 +57,7 @@ def pad(at: Lowering) -> SSAValue:
     x, mode = at.activation(0), at.node.text("mode", "constant")
     if mode != "constant":
         return _repeated_edges(at, x, mode)
-    value = float(at.reals(2).reshape(-1)[0]) if at.node.has(2) else 0.0
+    value = float(at.bounded(2).reshape(-1)[0]) if at.node.has(2) else 0.0
     before, after = _pads(at, len(shape_of(x)))
     if min((*before, *after), default=0) < 0:
         x = _cropped(at, x, before, after)

@@ -22,7 +22,7 @@ class Function:
     `attributes` are the attributes of the ONNX operator that give the parameters, with their defaults; without any,
     parameters are the operator's further inputs. The power of p1 x + p2 is p0. `whole`: every result is an
     integer, which codes of scale 1 hold exactly. `steep`: the slope varies so much that an operand of the digital unit
-    gets 12-bit codes.
+    gets 12-bit codes. `jumps`: results jump where an operand is this much above a whole number.
     """
 
     operator: str
@@ -30,6 +30,7 @@ class Function:
     attributes: Mapping[str, float] = field(default_factory=dict)
     whole: bool = False
     steep: bool = False
+    jumps: float | None = None
 
 
 def _sigmoid(x: Reals, p: Parameters) -> Reals:
@@ -68,7 +69,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "asinh": Function("Asinh", lambda x, p: np.arcsinh(x)),
     "atanh": Function("Atanh", lambda x, p: np.arctanh(x), steep=True),
     "at_least": Function("GreaterOrEqual", lambda x, p: (x >= p[0]) * 1.0, whole=True, steep=True),
-    "ceil": Function("Ceil", lambda x, p: np.ceil(x), whole=True, steep=True),
+    "ceil": Function("Ceil", lambda x, p: np.ceil(x), whole=True, steep=True, jumps=0.0),
     "celu": Function("Celu", lambda x, p: _exponential(x, p[0], p[0]), {"alpha": 1.0}),
     "cos": Function("Cos", lambda x, p: np.cos(x), steep=True),
     "cosh": Function("Cosh", lambda x, p: np.cosh(x), steep=True),
@@ -76,7 +77,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "equals": Function("Equal", lambda x, p: (x == p[0]) * 1.0, whole=True, steep=True),
     "erf": Function("Erf", lambda x, p: _erf(x)),
     "exp": Function("Exp", lambda x, p: np.exp(x), steep=True),
-    "floor": Function("Floor", lambda x, p: np.floor(x), whole=True, steep=True),
+    "floor": Function("Floor", lambda x, p: np.floor(x), whole=True, steep=True, jumps=0.0),
     "gelu": Function("", lambda x, p: 0.5 * x * (1.0 + _erf(x / math.sqrt(2.0)))),
     "gelu_tanh": Function("", _gelu_tanh),
     "greater": Function("Greater", lambda x, p: (x > p[0]) * 1.0, whole=True, steep=True),
@@ -91,7 +92,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "at_most": Function("LessOrEqual", lambda x, p: (x <= p[0]) * 1.0, whole=True, steep=True),
     "power": Function("", lambda x, p: np.power(p[1] * x + p[2], p[0]), steep=True),
     "reciprocal": Function("Reciprocal", lambda x, p: 1.0 / x, steep=True),
-    "round": Function("Round", lambda x, p: np.rint(x), whole=True, steep=True),
+    "round": Function("Round", lambda x, p: np.rint(x), whole=True, steep=True, jumps=0.5),
     "selu": Function("Selu", lambda x, p: p[1] * _exponential(x, p[0], 1.0), SELU),
     "shrink": Function("Shrink", _shrink, {"lambd": 0.5, "bias": 0.0}, steep=True),
     "sigmoid": Function("Sigmoid", _sigmoid),
@@ -113,12 +114,24 @@ FUNCTIONS: Mapping[str, Function] = {
 
 
 def compares(name: str) -> bool:
-    """Say whether a function compares its operand with a number."""
-    return FUNCTIONS[name].operator in COMPARISONS
+    """Say whether a function compares its operand with a number, its first parameter."""
+    return FUNCTIONS[name].operator in (*COMPARISONS, "Shrink", "ThresholdedRelu")
 
 
 COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
 """Operators above whose ONNX results are truth values; as codes they are 1 and 0."""
+
+
+def of_codes(name: str, steps: Reals, scale: float, parameters: Parameters) -> Reals:
+    """Return the function's values for codes, which are so many steps above their zero point.
+
+    Where results jump, what is rounded to a code of this scale counts as what it was: the floor of 1 is 1 on all codes.
+    """
+    x, jumps = steps * scale, FUNCTIONS[name].jumps
+    if jumps is not None:
+        jump = np.rint(x - jumps) + jumps
+        x = np.where(np.rint(jump / scale) == steps, jump, x)
+    return apply(name, x, parameters)
 
 
 def apply(name: str, x: Reals, parameters: Parameters) -> Reals:

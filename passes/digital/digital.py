@@ -150,9 +150,8 @@ def _tap_counts(op: nn.AvgPoolOp) -> NDArray[np.float64]:
 
 def _unary(graph: Graph, op: nn.UnaryOp) -> Made:
     x, y = code_of(op.x), code_of(op.out)
-    codes = np.arange(x.low.data, x.high.data + 1)
-    real = np.asarray((codes - x.zero.data) * x.scale.data, np.float64)
-    values = functions.apply(op.function.data, real, float_values(op.parameters))
+    steps = np.arange(x.low.data, x.high.data + 1, dtype=np.float64) - x.zero.data
+    values = functions.of_codes(op.function.data, steps, x.scale.data, float_values(op.parameters))
     table = quantised(values, y).astype(y.dtype)
     return _made(xbar.LutOp, op, table=graph.weights.add(f"{op.label.data}.table", table), first=integer(x.low.data))
 

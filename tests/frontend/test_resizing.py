@@ -76,6 +76,15 @@ def test_coordinates_before_opset_11(kind: tuple[str, int], mode: str, scales: l
     assert_agrees(written(older(*kind, mode, scales, ("N", 2, 5, 6)), tmp_path))
 
 
+@pytest.mark.parametrize("kind", [("Upsample", 7), ("Upsample", 9), ("Resize", 10)])
+def test_coordinates_of_a_resize_inside(kind: tuple[str, int], tmp_path: Path) -> None:
+    """ONNX's converter gives the results of an Upsample other names, where they are no outputs of the model."""
+    proto = older(*kind, "linear", [1.0, 1.0, 1.5, 2.0], ("N", 2, 5, 6))
+    proto.graph.node[0].output[0] = "inside"
+    proto.graph.node.append(node("Transpose", "inside", "y", perm=[0, 2, 3, 1]))
+    assert_agrees(written(proto, tmp_path))
+
+
 @pytest.mark.parametrize(("mode", "rank"), [("nearest", 3), ("linear", 3), ("nearest", 5), ("linear", 5)])
 def test_other_ranks_before_opset_11(mode: str, rank: int, tmp_path: Path) -> None:
     shape, scales = ("N", 2, 3, 4, 5)[:rank], [1.0, 1.0, 1.5, 2.0, 1.7][:rank]

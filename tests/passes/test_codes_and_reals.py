@@ -50,6 +50,46 @@ def test_comparison_with_a_number_on_no_code(operator: str, number: Any, data: A
     assert np.array_equal(found, want)
 
 
+@pytest.mark.parametrize("operator", ["Floor", "Ceil", "Round"])
+@pytest.mark.parametrize("data", [WHOLE, QUARTERS], ids=["whole", "quarters"])
+@pytest.mark.parametrize("reach", [2.0, 1.7, 11.3])
+def test_what_is_whole_stays_whole_on_codes_that_are_not(
+    operator: str, data: Array, reach: float, tmp_path: Path
+) -> None:
+    """Where results jump, 1 is no code: it counts as 1 all the same."""
+    x = data.copy()
+    x[0, 0, 0, 0] = reach
+    found, want = both(model([node(operator, "x", "y")], IMAGE), {"x": x}, tmp_path)
+    assert np.array_equal(found, want)
+
+
+@pytest.mark.parametrize("number", [0.25, 0.5, 1.0])
+@pytest.mark.parametrize("operator", ["ThresholdedRelu", "Shrink"])
+def test_functions_that_compare(operator: str, number: float, tmp_path: Path) -> None:
+    how = {"alpha": number} if operator == "ThresholdedRelu" else {"lambd": number}
+    found, want = both(model([node(operator, "x", "y", **how)], IMAGE), {"x": QUARTERS}, tmp_path)
+    assert decibels(found, want) > 40.0
+
+
+@pytest.mark.parametrize("value", [-2.5, -1e9, -3.4028235e38, -np.inf])
+def test_padding_that_only_maxima_read(value: float, tmp_path: Path) -> None:
+    """It is below all data: the lowest code does."""
+    nodes = [node("Pad", "x p v", "a"), node("MaxPool", "a", "y", kernel_shape=[2, 2])]
+    constants = {"p": [0, 0, 1, 1, 0, 0, 1, 1], "v": np.float32(value)}
+    found, want = both(model(nodes, IMAGE, constants), {"x": UNIFORM}, tmp_path)
+    assert decibels(found, want) > 40.0
+
+
+@pytest.mark.parametrize("value", [3e38, -np.inf])
+def test_padding_beyond_all_codes(value: float, tmp_path: Path) -> None:
+    nodes = [node("Pad", "x p v", "a"), node("Relu", "a", "y")]
+    constants = {"p": [0, 0, 1, 1, 0, 0, 1, 1], "v": np.float32(value)}
+    with pytest.raises(DiagnosticError) as raised:
+        both(model(nodes, IMAGE, constants), {"x": UNIFORM}, tmp_path)
+    (problem,) = raised.value.diagnostics
+    assert problem.code == "CIM0304" and "'a'" in problem.message and problem.hint
+
+
 GIVEN = [node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z", "d")]
 
 
