@@ -114,6 +114,8 @@ def _kind(path: Path, element: int) -> Any:
 
 def _size(tensor: Any, axis: int) -> int | None:
     """Return the size that a file states for an axis; None for an open one."""
+    if not tensor.HasField("shape"):
+        return None
     dim = tensor.shape.dim[axis]
     return int(dim.dim_value) if dim.HasField("dim_value") and dim.dim_value > 0 else None
 

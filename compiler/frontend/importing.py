@@ -18,7 +18,7 @@ from cimc.frontend.lowering import GraphBuilder, Lowering
 from cimc.frontend.node import Node, node_of
 from cimc.frontend.operators import OPERATORS
 from cimc.frontend.patterns import with_normalisations
-from cimc.frontend.preparation import REALS, WHOLE, Prepared, prepare, real_inputs
+from cimc.frontend.preparation import WHOLE, Prepared, prepare, real_inputs
 from cimc.frontend.quantisation import DYNAMIC, INTEGERS, integers, require_exact
 from cimc.frontend.reading import ModelFile, read
 from cimc.frontend.remedies import unsupported
@@ -172,8 +172,8 @@ def _names(prepared: Prepared, nodes: Iterable[Node]) -> set[str]:
 def _add_inputs(builder: GraphBuilder, prepared: Prepared, indices: Container[str]) -> None:
     for value in real_inputs(prepared.model.graph):
         kind = value.type.tensor_type.elem_type
-        whole = kind in WHOLE or (kind in REALS and value.name in indices)
-        _add_input(builder, value.name, whole, integers(kind) if kind in INTEGERS else None)
+        whole = kind in WHOLE or value.name in indices
+        _add_input(builder, value.name, whole, integers(kind) if kind in INTEGERS and not whole else None)
 
 
 def _add_input(builder: GraphBuilder, name: str, whole: bool = False, code: CodeType | None = None) -> None:
@@ -210,24 +210,36 @@ def _require_all(builder: GraphBuilder, nodes: Iterable[Node], outputs: Iterable
 
 
 def _translate_all(builder: GraphBuilder, nodes: Sequence[Node], outputs: Iterable[str]) -> list[Diagnostic]:
-    """Translate node after node; a refused one leaves values of its shapes, so that the rest is still checked."""
+    """Translate node after node; a refused one leaves values of its shapes, so that the rest is still checked.
+
+    Behind an unknown operator that loses the batch its place is not known: what follows is no problem of its own.
+    """
     problems: list[Diagnostic] = []
+    unknown: set[str] = set()
     read = {name for node in nodes for name in (*node.inputs, *_captured(node))} | set(outputs)
     for node in nodes:
         known = all(name in builder.values or name in builder.facts.constants for name in node.inputs if name)
         try:
             problem = builder.facts.problems.get(node.label)
-            unknown = node.operator not in OPERATORS and (problem is None or problem.code == "CIM0102")
-            if unknown or node.operator in DYNAMIC:
+            if _is_unknown(node, problem):
                 raise DiagnosticError([unsupported(node)])
             if problem is not None:
                 raise DiagnosticError([problem])
             if known:
                 _translate(Lowering(node, builder), read)
         except DiagnosticError as error:
-            problems.extend(error.diagnostics)
+            behind = unknown.intersection(node.inputs)
+            if behind or (problem is not None and _is_unknown(node, problem)):
+                unknown.update(node.outputs)
+            problems.extend(found for found in error.diagnostics if not (behind and found.code == "CIM0109"))
             _stand_in(builder, node)
     return problems
+
+
+def _is_unknown(node: Node, problem: Diagnostic | None) -> bool:
+    """Say whether no translation exists of an operator; where the batch was lost in it, this is the reason to tell."""
+    told = problem is not None and problem.code not in ("CIM0102", "CIM0109")
+    return node.operator in DYNAMIC or (node.operator not in OPERATORS and not told)
 
 
 def _stand_in(builder: GraphBuilder, node: Node) -> None:

@@ -10,19 +10,36 @@ from cimc.frontend.folding import Facts, evaluated
 from cimc.frontend.node import Node
 from cimc.ir.weights import Array
 
-MOVES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"})
+MOVES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators behind which an index is still the input's own number."""
 NUMBERWISE = frozenset(
-    {"Add", "Cast", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Mod", "Mul", "Not", "Sub", "Where"}
+    {
+        *(
+            "Add",
+            "Cast",
+            "Greater",
+            "GreaterOrEqual",
+            "Identity",
+            "Less",
+            "LessOrEqual",
+            "Mod",
+            "Mul",
+            "Not",
+            "Sub",
+            "Where",
+        ),
+        *("Ceil", "Clip", "Floor", "Max", "Min", "Relu", "Round"),
+    }
 )
-"""Operators that compute each index by itself: those with which exporters count negative indices from the end."""
+"""Operators that compute each index by itself: those with which exporters count negative indices from the end, make
+numbers whole, and keep them within the rows that there are."""
 
 
 def index_inputs(nodes: Iterable[Node], facts: Facts) -> set[str]:
     """Return the tensors without a maker, a model's inputs, whose numbers are rows of a constant: they are whole."""
     listed = list(nodes)
     makers = {name: node for node in listed for name in node.outputs}
-    return {_source(node.inputs[1], makers) for node in _lookups(listed, facts)} - makers.keys()
+    return {_source(node.inputs[1], makers, facts) for node in _lookups(listed, facts)} - makers.keys()
 
 
 def _lookups(nodes: Iterable[Node], facts: Facts) -> Iterator[Node]:
@@ -32,11 +49,15 @@ def _lookups(nodes: Iterable[Node], facts: Facts) -> Iterator[Node]:
             yield node
 
 
-def _source(name: str, makers: Mapping[str, Node]) -> str:
+def _source(name: str, makers: Mapping[str, Node], facts: Facts) -> str:
     """Return the tensor that another one is, moved."""
-    while name in makers and makers[name].operator in MOVES:
+    while name in makers and _moves(makers[name], facts):
         name = makers[name].inputs[0]
     return name
+
+
+def _moves(node: Node, facts: Facts) -> bool:
+    return node.operator in MOVES or (node.operator == "Gather" and not facts.is_computed(node.inputs[1]))
 
 
 def with_own_indices(nodes: Sequence[Node], facts: Facts, opset: int) -> list[Node]:

@@ -9,6 +9,7 @@ import onnx
 from onnx import helper
 
 from cimc.frontend.folding import Constant, Facts
+from cimc.frontend.lowering import MOST_IMAGES
 from cimc.frontend.node import Node
 from cimc.frontend.operators import OPERATORS
 from cimc.frontend.ordering import sort_nodes
@@ -36,8 +37,6 @@ BY_THEMSELVES = frozenset({"GroupNormalization", "InstanceNormalization"})
 """Of these, operators that take many images at once where there is no batch."""
 OPAQUE = DYNAMIC | {"Bernoulli"}
 """Operators whose definitions help nobody: what they consist of is refused under another name."""
-MOST_IMAGES = 64
-"""Images of one sample: each gets operations of its own."""
 
 
 def stands_for_others(operator: str) -> bool:

@@ -22,6 +22,9 @@ from cimc.ir.weights import Array, WeightStore
 Reals = NDArray[np.float64]
 Constant = TypeVar("Constant", bound=Array)
 
+MOST_IMAGES = 64
+"""Images of one sample: each gets operations of its own."""
+
 
 @dataclass
 class GraphBuilder:
@@ -154,7 +157,8 @@ class Lowering:
         if not _is_finite(array):
             bad = np.argwhere(~np.isfinite(array))
             where = tuple(int(i) for i in bad[0])
-            raise self.refuse("CIM0106", f"constant '{name}' is {array[where]} at {where}, {len(bad)} such values")
+            message = f"constant '{name}' is {array[where]} at {where}, {len(bad)} such values"
+            raise self.refuse("CIM0106", message, hint="codes stand for finite numbers: export the model without it")
         return array
 
     def integers(self, index: int) -> tuple[int, ...]:
@@ -185,7 +189,8 @@ class Lowering:
             return x
         if shape[0] == 1 and batch is None:
             return self.reshaped(x, shape[1:], "image")
-        raise self.refuse("CIM0109", f"the first axis of '{name}', of shape {shape}, is not the batch")
+        hint = f"a sample has at most {MOST_IMAGES} images; make that axis the batch"
+        raise self.refuse("CIM0109", f"the first axis of '{name}', of shape {shape}, is not the batch", hint=hint)
 
     def from_image(self, y: SSAValue) -> SSAValue:
         """Return the result of an `image` under the shape that the rest of the model expects."""

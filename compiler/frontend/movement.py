@@ -48,8 +48,10 @@ def concat(at: Lowering) -> SSAValue:
     """Any axis but the batch; some part is computed, and those without elements are left out."""
     places = [index for index in range(len(at.node.inputs)) if not at.is_empty(index)]
     parts = [at.operand(index) for index in places]
+    if len(parts) == 1:
+        return parts[0]
     axis = at.axis(at.node.integer("axis", 0), next(index for index in places if not at.is_constant(index)))
-    return at.add(build.concat(parts, axis, at.label)) if len(parts) > 1 else parts[0]
+    return at.add(build.concat(parts, axis, at.label))
 
 
 def pad(at: Lowering) -> SSAValue:
@@ -155,7 +157,8 @@ def _rows_of_table(at: Lowering) -> SSAValue:
     source = whole_input(x)
     if source is None or not 2 <= len(table) <= LARGEST_TABLE:
         limit = f"an input of whole numbers, moved only, and 2 to {LARGEST_TABLE} rows"
-        raise at.refuse("CIM0104", f"computed indices of {len(table)} rows; what is needed is {limit}")
+        hint = "compute the indices outside, and let them be an input of the model"
+        raise at.refuse("CIM0104", f"computed indices of {len(table)} rows; what is needed is {limit}", hint=hint)
     bound(source, len(table) - 1)
     rows = at.weight(table.reshape(len(table), -1), at.node.inputs[0])
     return at.reshaped(at.add(build.embed(x, rows, at.label)), at.result_shape(), "shaped")

@@ -60,9 +60,9 @@ def prepare(file: ModelFile, stated: Specialisation = AS_THE_FILE) -> Prepared:
     model = file.model
     tidy(model)
     sort_nodes(model.graph)
+    state_shapes(list(real_inputs(model.graph)), stated.shapes)
     _check(model, file.large)
     make_dense(model)
-    state_shapes(list(real_inputs(model.graph)), stated.shapes)
     fixed = state_constants(model.graph, stated.constants)
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
@@ -113,9 +113,6 @@ def _input_problems(value: onnx.ValueInfoProto, batch: int | None) -> Iterator[D
         hint = "export the float model; cimc quantises it"
         fed = ", ".join(map(onnx.TensorProto.DataType.Name, FED))
         yield Diagnostic("CIM0104", f"{name} is {kind}, only {fed} can be fed", hint=hint)
-        return
-    if not tensor.HasField("shape"):
-        yield Diagnostic("CIM0105", f"{name} has no shape")
         return
     shape = [size_of(dim) for dim in tensor.shape.dim]
     shown = tuple("?" if size is None else size for size in shape)

@@ -39,6 +39,9 @@ REMEDIES: Mapping[str, str] = {
 """Operator -> the next step for whoever wants its model compiled."""
 
 
+OPTIMISED = (
+    "it was written for onnxruntime alone: give cimc the model as it was exported, before onnxruntime optimised it"
+)
 GENERAL = "docs/operators.md lists what there is; replace the node, or cut the model before it"
 STATIC = "quantise with fixed scales: onnxruntime.quantization.quantize_static, or give cimc the float model"
 
@@ -52,5 +55,5 @@ def unsupported(node: Node) -> Diagnostic:
         "no lowering exists for this operator",
         node.name,
         node.operator,
-        REMEDIES.get(node.operator, GENERAL),
+        REMEDIES.get(node.operator, OPTIMISED if node.operator.startswith("com.microsoft.") else GENERAL),
     )

@@ -15,7 +15,7 @@ from cimc.driving.float_session import Runtime, onnxruntime_of, reference_of
 from cimc.evaluate import Evaluator, given_name
 from cimc.frontend import Imported, Traced
 from cimc.ir.nn import UNBOUNDED
-from cimc.proof.agreement import TOLERANCE, TOLERANCE_OF_A_NODE, Element, furthest, largest
+from cimc.proof.agreement import SHORT, TOLERANCE, TOLERANCE_OF_A_NODE, Element, furthest, largest
 from cimc.proof.file_nodes import FileNodes
 
 Array = NDArray[Any]
@@ -92,6 +92,14 @@ class _Arrow:
         return list(dict.fromkeys(one.label for one in self.shared.values()))
 
     @cached_property
+    def _alike(self) -> dict[str, list[str]]:
+        """The tensors of the file that are one value here, by its label."""
+        found: dict[str, list[str]] = {}
+        for name, one in self.shared.items():
+            found.setdefault(one.label, []).append(name)
+        return found
+
+    @cached_property
     def _node_by_node(self) -> Evaluator:
         """Every value computed from what others computed of those that it reads."""
         return Evaluator(self.imported.graph, self.labels, batch=1, given=self.labels)
@@ -136,9 +144,14 @@ class _Arrow:
         for name in tensors:
             one = self.shared[name]
             read = partial(self._read, name, theirs, inputs)
-            element = furthest(ours[one.label], theirs[name], one.step, tolerance, read)
+            element = furthest(ours[one.label], theirs[name], one.step, max(tolerance, self._grain(one, theirs)), read)
             if element is not None:
                 yield name, element
+
+    def _grain(self, value: Traced, theirs: Arrays) -> float:
+        """Return what tensors of 16 bits allow that are the same value: a cast makes what they hold no finer."""
+        kinds = {theirs[name].dtype.name for name in self._alike[value.label] if name in theirs}
+        return max((SHORT.get(kind, 0.0) for kind in kinds), default=0.0)
 
     def _read(self, tensor: str, theirs: Arrays, inputs: Arrays) -> float:
         """Return the largest value that the node of a tensor reads."""

@@ -34,6 +34,7 @@ OPEN = {
     "one name for two sizes": (image("?", 3, "?", "?"), "x=1,3,8,5"),
     "without names": (image(None, 3, None, None), "x=?,3,8,5"),
     "batch stays open": (image("N", 3, "H", "W"), "x=?,?,8,5"),
+    "no shape at all": (model(NODES, {"x": None}, CONSTANTS), "x=?,3,8,5"),  # type: ignore[dict-item]
     "the width only": (image(1, 3, 8, "W"), "x=1,3,8,5"),
 }
 

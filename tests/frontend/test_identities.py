@@ -94,6 +94,7 @@ MOVED = {
     ),
     "split": moved(node("Split", "c", "y", axis=0, num_outputs=1)),
     "flatten": moved(node("Flatten", "c", "y", axis=0)),
+    "concat of one": moved(node("Concat", "c", "y", axis=0)),
     "mean": moved(node("ReduceMean", "c z", "y"), z=[0]),
 }
 

@@ -111,6 +111,27 @@ IDS = {
         nought=np.float32(0),
         rows=np.int32(20),
     ),
+    "kept within the rows": looked_up(
+        node("Round", "x", "r"),
+        node("Clip", "r nought last", "c"),
+        node("Cast", "c", "i", to=INT64),
+        ids="i",
+        nought=np.float32(0),
+        last=np.float32(19),
+    ),
+    "not negative": looked_up(node("Relu", "x", "r"), node("Cast", "r", "i", to=INT64), ids="i"),
+    "of 8 bits": looked_up(node("Cast", "x", "i", to=INT32), ids="i", kind=TensorProto.UINT8),
+    "of 8 bits with a sign": looked_up(node("Cast", "x", "i", to=INT64), ids="i", kind=TensorProto.INT8),
+    "split": looked_up(node("Cast", "x", "c", to=INT32), node("Split", "c", "i j", axis=1, num_outputs=2), ids="i"),
+    "one column": model(
+        [
+            node("Gather", "x two", "c", axis=1),
+            node("Cast", "c", "i", to=INT32),
+            node("Gather", "t i", "y", axis=0),
+        ],
+        {"x": ("N", 6)},
+        {"t": weights(20, 4), "two": np.int64(2)},
+    ),
     "masked": model(
         [
             node("Cast", "x", "i", to=INT32),

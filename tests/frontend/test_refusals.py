@@ -193,6 +193,29 @@ def test_all_problems_at_once(tmp_path: Path) -> None:
     }
 
 
+def test_an_unknown_operator_is_the_reason_even_where_the_batch_is_lost(tmp_path: Path) -> None:
+    """What follows from that is no problem of its own, and --unbatched would help nobody."""
+    nodes = [node("DynamicQuantizeLinear", "x", "q s z"), node("DequantizeLinear", "q s z", "y")]
+    (problem,) = check(written(model(nodes, ROW), tmp_path))
+    assert (problem.code, problem.node) == ("CIM0103", "the_q") and "quantize_static" in problem.hint
+    nodes = [node("OneHot", "x depth pair", "h", axis=-1), node("MatMul", "h w", "y")]
+    constants = {"depth": np.int64(9), "pair": np.float32([0, 1]), "w": weights(9, 2)}
+    (problem,) = check(written(model(nodes, ROW, constants), tmp_path))
+    assert (problem.code, problem.node) == ("CIM0103", "the_h")
+
+
+def test_operators_of_onnxruntime_point_to_the_file_before(tmp_path: Path) -> None:
+    proto = edited(lambda m: m.opset_import.add(domain="com.microsoft", version=1))
+    proto.graph.node[0].domain, proto.graph.node[0].op_type = "com.microsoft", "FusedGemm"
+    (problem,) = check(written(proto, tmp_path))
+    assert problem.code == "CIM0103" and "before onnxruntime optimised it" in problem.hint
+
+
+def test_an_input_without_a_shape(tmp_path: Path) -> None:
+    (problem,) = check(written(model([node("Relu", "x", "y")], {"x": None}), tmp_path))  # type: ignore[dict-item]
+    assert problem.code == "CIM0105" and "--shape x=" in problem.hint
+
+
 def test_the_message_names_the_initialiser_and_the_place(tmp_path: Path) -> None:
     problem = check(written(poisoned(np.nan), tmp_path))[0]
     assert "'w' is nan at (2, 1)" in problem.message

@@ -54,6 +54,16 @@ def test_a_right_import(make: Callable[[], onnx.ModelProto], tmp_path: Path) -> 
     assert (found.runtime, found.samples, len(found.covered), found.tensors) == (ONNXRUNTIME, 3, 4, 4)
 
 
+def test_a_cast_makes_what_it_reads_no_finer(tmp_path: Path) -> None:
+    """Both tensors are one value here; what bfloat16 rounded, its float32 has as well."""
+    kinds = {"to": TensorProto.BFLOAT16}, {"to": TensorProto.FLOAT}
+    nodes = [node("Cast", "x", "h", **kinds[0]), node("MatMul", "h w", "m"), node("Cast", "m", "y", **kinds[1])]
+    proto, kernel = model(nodes, {"x": ("N", 6)}), weights(6, 4)
+    proto.graph.initializer.append(onnx.helper.make_tensor("w", TensorProto.BFLOAT16, kernel.shape, kernel.ravel()))
+    found = checked(proto, tmp_path, RNG.uniform(-2.0, 2.0, (3, 6)).astype(np.float32))
+    assert found.ok and (found.runtime, len(found.covered)) == (REFERENCE, 3)
+
+
 RIGHT = dict(OPERATORS)
 
 
