@@ -44,8 +44,8 @@ def load_traced(path: Path, stated: Specialisation = AS_THE_FILE) -> Imported:
 
     Raises CimcError with every problem of the model.
 
-    A model whose batch is fixed at one may mix its only sample with itself: where that is all that is wrong with it, it
-    is taken as unbatched.
+    A model whose batch is fixed at one may mix its only sample with itself: it is then taken as unbatched, and what is
+    wrong with it so is told.
     """
     file = read(path)
     prepared = _prepared(file, stated)
@@ -58,8 +58,9 @@ def load_traced(path: Path, stated: Specialisation = AS_THE_FILE) -> Imported:
 
 
 def _mixes_one_sample(prepared: Prepared, error: DiagnosticError) -> bool:
-    """Say whether nothing is wrong but that a batch of one is not kept apart."""
-    return prepared.batch == 1 and not prepared.free and _is_of_batch(error)
+    """Say whether a batch of one is not kept apart, whatever else is wrong."""
+    lost = any(problem.code == "CIM0109" for problem in error.diagnostics)
+    return prepared.batch == 1 and not prepared.free and lost
 
 
 def _is_of_batch(error: DiagnosticError) -> bool:
