@@ -62,7 +62,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "diagnostics": {"isa"},
     "tagged": FILES,
     "targets": {"diagnostics", "tagged"} | NUMBERS | FILES,
-    "frontend": GRAPHS,
+    "frontend": GRAPHS | {"isa.limits"},
     "inference": {"isa.budgets"},
     "evaluate": GRAPHS | {"isa.limits", "inference"},
     "passes": GRAPHS | NUMBERS | {"evaluate", "targets", "passes.layout", "passes.digital"},
