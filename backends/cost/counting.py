@@ -8,7 +8,7 @@ from math import ceil, prod
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.cost.counters import NOTHING, Counters, Work, total
+from cimc.backends.cost.counters import NOTHING, Counters, Work
 from cimc.backends.cost.overlap import blocks_read, timed
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Machine, machine
@@ -20,8 +20,6 @@ from cimc.isa.region import Region, region
 from cimc.isa.streams import StreamState, advanced, define, with_window
 from cimc.isa.table import ELEMENT_TYPES, Field
 from cimc.isa.writes import inputs_of, output_of
-
-ISSUED = Counters(issued=1)
 
 
 def works(program: Program) -> tuple[Work, ...]:
@@ -57,7 +55,7 @@ class _Counting:
         while index < len(self.code):
             instruction = self.code[index]
             work = self._counted(index, instruction)
-            self.counts[index] += (work.counters + ISSUED).times(weight)
+            self.counts[index] += work.counters.times(weight)
             for tile, done in work.tiles.items():
                 self.tiles[index][tile] = self.tiles[index].get(tile, NOTHING) + done.times(weight)
             if instruction.name in ("halt", "endloop"):
@@ -84,7 +82,7 @@ class _Counting:
             self._changed(i)
             tiles = self.on_tiles(i)
             stated = {name: self._sum(i, formula) for name, formula in i.spec.counts.items()}
-            return Work(Counters(**stated) + self.moved(i) + total(tiles.values()), tiles)
+            return Work(sum(tiles.values(), Counters(issued=1, **stated) + self.moved(i)), tiles)
         except Trap as trap:
             raise trap.at(index, self.locations) from None
 

@@ -6,7 +6,17 @@ Making one costs more than finding it again: those of numbers and text, which eq
 from collections.abc import Iterable
 from functools import lru_cache
 
-from xdsl.dialects.builtin import DenseArrayBase, Float64Type, FloatAttr, IntegerAttr, IntegerType, StringAttr, f64, i64
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    Float64Type,
+    FloatAttr,
+    IntAttr,
+    IntegerAttr,
+    IntegerType,
+    StringAttr,
+    f64,
+    i64,
+)
 
 Ints = DenseArrayBase[IntegerType]
 Integer = IntegerAttr
@@ -36,6 +46,12 @@ def integer(value: int) -> Integer:
 @lru_cache(KEPT)
 def _integer(value: int) -> Integer:
     return IntegerAttr(value, i64)
+
+
+@lru_cache(KEPT)
+def whole(value: int) -> IntAttr:
+    """Return an integer as a parameter of a type."""
+    return IntAttr(value)
 
 
 def integers(**values: int) -> dict[str, Integer]:

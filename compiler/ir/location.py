@@ -4,6 +4,7 @@ The first node of a location is the one that the operation is called after: the 
 first that computes it. A pass that joins operations keeps that in front.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -13,17 +14,18 @@ from xdsl.rewriter import Rewriter
 
 from cimc.ir.attributes import KEPT
 
+SPECIAL = re.compile(r"[^ !#-\[\]-~]")
+"""Characters other than printable ASCII, the quotation mark and the backslash."""
+
 
 @lru_cache(KEPT)
 def named(name: str) -> LocationAttr:
     """Return the location of one ONNX node; characters that the textual form cannot carry become %XX."""
-    return NameLoc(StringAttr("".join(map(_plain, name))), NoneAttr())
+    return NameLoc(StringAttr(SPECIAL.sub(_escaped, name)), NoneAttr())
 
 
-def _plain(character: str) -> str:
-    if character.isascii() and character.isprintable() and character not in '"\\':
-        return character
-    return "".join(f"%{byte:02X}" for byte in character.encode())
+def _escaped(character: re.Match[str]) -> str:
+    return "".join(f"%{byte:02X}" for byte in character[0].encode())
 
 
 def names_of(location: Attribute) -> tuple[str, ...]:

@@ -43,7 +43,18 @@ def window_out(size: int, before: int, after: int, kernel: int, stride: int, dil
     return (size + before + after - dilation * (kernel - 1) - 1) // stride + 1
 
 
-class Computed(IRDLOperation):
+class Ruled(IRDLOperation):
+    """An operation whose own rules can be asked without its declaration, which a kind of operation keeps or breaks."""
+
+    def rules(self) -> None:
+        """Raise VerifyException where the operation breaks a rule of its own: its `verify_` as it was written."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.rules = cls.verify_  # type: ignore[method-assign]  # xDSL then puts the declaration in front of them
+
+
+class Computed(Ruled):
     """An operation with one tensor result and a label; `address` is its activation address in bytes once scheduled."""
 
     label: Text = prop_def(Text)
@@ -130,7 +141,7 @@ class InputOp(Canonical):
 
 
 @irdl_op_definition
-class OutputOp(IRDLOperation, Described):
+class OutputOp(Ruled, Described):
     """A model output under its ONNX name, with shape, axis order and batch axis as for an input."""
 
     name = "nn.output"

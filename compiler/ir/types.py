@@ -11,7 +11,7 @@ from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 from xdsl.utils.exceptions import VerifyException
 
-from cimc.ir.attributes import KEPT
+from cimc.ir.attributes import KEPT, whole
 
 MOST_BITS = 32
 """Of codes in memory."""
@@ -43,7 +43,7 @@ class CodeType(ParametrizedAttribute, TypeAttribute):
 
     @staticmethod
     def of(bits: int, low: int, high: int, zero: int, scale: float) -> "CodeType":
-        return CodeType(IntAttr(bits), IntAttr(low), IntAttr(high), IntAttr(zero), FloatData(scale))
+        return CodeType(whole(bits), whole(low), whole(high), whole(zero), FloatData(scale))
 
     def verify(self) -> None:
         low, high, zero, bits = self.low.data, self.high.data, self.zero.data, self.bits.data

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from xdsl.dialects.builtin import StringAttr
 
+from cimc.ir.attributes import text
 from cimc.ir.types import WeightRef
 
 Array = NDArray[np.generic]
@@ -38,7 +39,7 @@ class WeightStore:
             key = f"{name}.{number}"
         self._arrays[key], self._digests[key] = array, content
         shape = "x".join(map(str, array.shape))
-        return WeightRef(StringAttr(key), StringAttr(array.dtype.str), StringAttr(shape), StringAttr(content))
+        return WeightRef(StringAttr(key), text(array.dtype.str), text(shape), StringAttr(content))
 
     def get(self, ref: WeightRef) -> Array:
         """Return the array of a reference. Raises KeyError where it is missing."""
