@@ -7,6 +7,7 @@ from typing import Any
 
 from cimc.backends.cost.advice import advice
 from cimc.backends.cost.counters import DATA, NAMES, ONCE, Counters, total
+from cimc.backends.cost.elsewhere import better
 from cimc.backends.cost.estimate import (
     COMPONENTS,
     CONVERTERS_AND_CELLS,
@@ -23,7 +24,8 @@ from cimc.backends.cost.once import PROGRAMMING, once, samples_worth
 from cimc.backends.cost.rows import rows
 from cimc.backends.cost.waterfall import efficiency, peak, use, waterfall
 from cimc.isa.program import Program
-from cimc.targets.prices import PUBLISHED, TECH_SCALE, Interval, area, constant, summed
+from cimc.targets.areas import area, areas
+from cimc.targets.prices import PUBLISHED, TECH_SCALE, Interval, constant, summed
 from cimc.targets.schema import CONSTANTS
 from cimc.targets.target import Target
 
@@ -46,6 +48,7 @@ def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
         "overlap": overlaps(estimate.target),
         "power_mw": _known(estimate.power_mw),
         "area_mm2": _known(area(estimate.target)),
+        "areas_mm2": {part: _known(one) for part, one in areas(estimate.target).items()},
         "once": _once(estimate),
         "components_pj": {name: bounded(estimate.component(name)) for name in COMPONENTS},
         "counters": shown(counted, estimate),
@@ -55,12 +58,22 @@ def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
             | ({"advice": lines[fall.name]} if fall.name in lines else {})
             for fall in waterfall(estimate)
         ],
+        "elsewhere": _elsewhere(estimate, program),
         "not_modelled": not_modelled(estimate),
         "bounds_from": [{"name": key, "share": share} for key, share in widening(estimate)],
         "constants": [_constant(estimate.target, key) for key in (*used(estimate.pricing), *PROGRAMMING)],
         "by": by,
         "rows": [_row(*pair, estimate, placed) for pair in rows(estimate, program, by).items()],
     }
+
+
+def _elsewhere(estimate: Estimate, program: Program) -> dict[str, Any] | None:
+    """Return the target that would do more with a watt, None where none of ours would."""
+    found = better(estimate, program)
+    if found is None:
+        return None
+    size = {"rows": found.target.rows, "converters": found.target.converters}
+    return {"target": found.target.name, "tops_per_w": float(found.tops_per_w), **size}
 
 
 def not_modelled(estimate: Estimate) -> list[str]:

@@ -284,11 +284,9 @@ INLINE TARGET Ints LEVEL(magnitudes)(Floats codes) {
     return (whole ^ negative) - negative;
 }
 INLINE TARGET Doubles LEVEL(wide_magnitudes)(Doubles low, Doubles high) {
-    for (int i = 0; i < LANES / 2; i++) {
-        low[i] = low[i] < 0 ? -low[i] : low[i];
-        high[i] = high[i] < 0 ? -high[i] : high[i];
-    }
-    return low + high;
+    const Doubles zero = {0};
+    const Ints signs = (Ints)-zero;
+    return (Doubles)((Ints)low & ~signs) + (Doubles)((Ints)high & ~signs);
 }
 INLINE TARGET int64_t LEVEL(lanes_sum)(Ints values) {
     int64_t total = 0;

@@ -114,10 +114,7 @@ class Chunk:
     def patches(self, state: StreamState, dtype: DTypeLike, name: str = "vectors") -> Array:
         """Return a window's patches as a view [images, *out, *kernel, channels]."""
         assert state.window
-        w, image = state.window, self._padded(state, dtype, f"padded {name}")
-        n, down, across, channel = image.strides
-        strides = (n, down * w.stride[0], across * w.stride[1], down * w.dilation[0], across * w.dilation[1], channel)
-        return as_strided(image, (self.images, *w.out, *w.kernel, state.shape[3]), strides)
+        return windows(self.padded(state, dtype, name), state.window)
 
     def taps(self, state: StreamState, dtype: DTypeLike) -> Iterator[Array]:
         """Yield, tap by tap, the elements [images, out rows, out columns, channels] that a window reads."""
@@ -127,12 +124,12 @@ class Chunk:
             for j in range(state.window.kernel[1]):
                 yield patches[:, :, :, i, j]
 
-    def _padded(self, state: StreamState, dtype: DTypeLike, name: str) -> Array:
-        """Return the rectangle that a window's taps span, in `dtype`, with the fill code outside the tensor."""
+    def padded(self, state: StreamState, dtype: DTypeLike, name: str = "vectors") -> Array:
+        """Return the rectangle that a window's taps span [images, rows, columns, channels]; its fill lies outside."""
         assert state.window
         w, part = state.window, self.touched(state)[:, 0]
         rows, columns = (span(w, axis) for axis in (0, 1))
-        result = self.buffer(name, (self.images, rows, columns, state.shape[3]), dtype)
+        result = self.buffer(f"padded {name}", (self.images, rows, columns, state.shape[3]), dtype)
         if part.shape[1:3] != (rows, columns):
             result[...] = w.fill
         top, left = (state.touched()[axis + 1].start + w.pad[axis] for axis in (0, 1))
@@ -155,6 +152,13 @@ class Chunk:
 
 def _whole(state: StreamState) -> tuple[range, ...]:
     return tuple(range(count) for count in state.shape)
+
+
+def windows(image: Array, w: Im2colWindow) -> Array:
+    """Return what a window reads of [n, rows, columns, channels] as a view [n, *out, *kernel, channels]."""
+    n, down, across, channel = image.strides
+    strides = (n, down * w.stride[0], across * w.stride[1], down * w.dilation[0], across * w.dilation[1], channel)
+    return as_strided(image, (len(image), *w.out, *w.kernel, image.shape[3]), strides)
 
 
 def span(window: Im2colWindow, axis: int) -> int:

@@ -15,7 +15,8 @@ from cimc.backends.machine.observer import (
 )
 from cimc.backends.plan.block_read import BlockRead, Conversion
 from cimc.backends.plan.exact import Epilogue, column_sums
-from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.memory import Array, Chunk, windows
+from cimc.isa.streams import StreamState
 
 
 @dataclass
@@ -42,8 +43,8 @@ class Probe:
         """Note the array sums of a read phase, which converting may overwrite."""
         self._met.append(self.part(sums))
 
-    def take(self, read: Conversion, driven: Array, unclipped: Array) -> None:
-        """Note a read phase of the block: the inputs that it read, and codes before they are clipped."""
+    def take(self, read: Conversion, unclipped: Array) -> None:
+        """Note a read phase of the block: codes before they are clipped."""
         found = self.part(unclipped)
         clipped = (found > read.adc.high).astype(np.int8) - (found < read.adc.low)
         codes = np.clip(found, read.adc.low, read.adc.high)
@@ -61,40 +62,64 @@ class Tally:
 
     chunk: Chunk
     index: int
+    source: StreamState
+    reads: Sequence[BlockRead]
     largest: int
-    blocks: list[BlockSums] = field(default_factory=list)
+    codes: list[int] = field(default_factory=list)
 
     def begin(self, read: BlockRead, vectors: Array) -> None:
-        """Begin with a block and its inputs [images * vectors, rows]."""
-        rows = column_sums(self._magnitudes(vectors), self.largest)
-        self.blocks.append(BlockSums(read.number, rows, []))
+        """Inputs are summed once, for all blocks."""
 
     def meet(self, sums: Array) -> None:
         """Array sums are not summed once more."""
 
-    def take(self, read: Conversion, driven: Array, unclipped: Array) -> None:
-        """Sum a read phase of the block: the inputs that it read, and codes before they are clipped."""
-        block, largest = self.blocks[-1], max(-read.adc.low, read.adc.high)
-        rows = column_sums(driven, self.largest) if read.phase.inputs else block.rows
-        on = np.not_equal(driven, 0, out=self.chunk.buffer("driven", driven.shape, bool))
-        clipped = np.clip(unclipped, read.adc.low, read.adc.high, out=self._buffer(unclipped))
-        codes = column_sums(np.abs(clipped, out=clipped), largest)
-        block.conversions.append(
-            ConversionSums(read.phase, int(np.count_nonzero(on)), int(rows.sum()), int(codes.sum()))
-        )
-
-    def _magnitudes(self, values: Array) -> Array:
-        """Return |values|: themselves where none is negative, which takes a third of the time to see."""
-        return np.abs(values, out=self._buffer(values)) if values.min(initial=0) < 0 else values
-
-    def _buffer(self, values: Array) -> Array:
-        """Return an array of the shape of values, in a buffer of the chunk: new memory takes longer than sums."""
-        return self.chunk.buffer("magnitudes", values.shape, values.dtype)
+    def take(self, read: Conversion, unclipped: Array) -> None:
+        """Sum a read phase of the block: codes before they are clipped."""
+        clipped = np.clip(unclipped, read.adc.low, read.adc.high, out=self._buffer("codes", unclipped))
+        codes = column_sums(np.abs(clipped, out=clipped), max(-read.adc.low, read.adc.high))
+        self.codes.append(int(codes.sum()))
 
     def show(self, epilogue: Epilogue | None = None, factors: Array | None = None) -> None:
         """Tell the observer."""
         assert self.chunk.observer
-        self.chunk.observer.summed(self.index, self.blocks)
+        driven, pulse = self._inputs()
+        self.chunk.observer.summed(self.index, block_sums(self.reads, driven, pulse, self.codes))
+
+    def _inputs(self) -> tuple[Array, Array]:
+        """Return how many inputs are not 0, and the sums of their magnitudes, of each row [signs, length]."""
+        elements = self._elements()
+        by_sign = any(each.phase.inputs for read in self.reads for each in read.conversions)
+        sums = [self._row_sums(self._magnitudes(elements, sign)) for sign in ((1, -1) if by_sign else (0,))]
+        driven, pulse = (np.array(each) for each in zip(*sums, strict=True))
+        return driven, pulse
+
+    def _elements(self) -> Array:
+        """Return what the vectors are made of: a window reads an element of its rectangle several times."""
+        read = self.chunk.padded if self.source.window else self.chunk.vectors
+        return read(self.source, self.reads[0].dtype)
+
+    def _magnitudes(self, elements: Array, sign: int) -> Array:
+        """Return |elements|, of those of a sign alone where there is one."""
+        out = self._buffer("magnitudes", elements)
+        if not sign:
+            return np.abs(elements, out=out)
+        return np.maximum(np.multiply(elements, sign, out=out), 0, out=out)
+
+    def _row_sums(self, magnitudes: Array) -> tuple[Array, Array]:
+        """Return how many of the inputs of each row are not 0, and their sum [length]."""
+        pulse = self._summed(magnitudes, self.largest)
+        return self._summed(np.minimum(magnitudes, 1, out=magnitudes), 1), pulse
+
+    def _summed(self, elements: Array, largest: int) -> Array:
+        """Return the sums of whole numbers of up to `largest` over all images and vectors [length]."""
+        if not self.source.window:
+            return column_sums(elements.reshape(-1, self.source.length), largest)
+        cells = column_sums(elements.reshape(len(elements), -1), largest).reshape(1, *elements.shape[1:])
+        return np.asarray(windows(cells, self.source.window).sum(axis=(0, 1, 2))).ravel()
+
+    def _buffer(self, name: str, values: Array) -> Array:
+        """Return an array of the shape of values, in a buffer of the chunk: new memory takes longer than sums."""
+        return self.chunk.buffer(name, values.shape, values.dtype)
 
 
 @dataclass
@@ -111,7 +136,7 @@ class Clips:
     def meet(self, sums: Array) -> None:
         """Neither are array sums."""
 
-    def take(self, read: Conversion, driven: Array, unclipped: Array) -> None:
+    def take(self, read: Conversion, unclipped: Array) -> None:
         """Count in a read phase of a block: codes before they are clipped."""
         codes = unclipped.reshape(len(self.counts), -1)
         self.counts += np.stack([(codes < read.adc.low).sum(axis=1), (codes > read.adc.high).sum(axis=1)], axis=1)

@@ -36,7 +36,7 @@ class Stream:
         if chunk.observer is None:
             return None
         if chunk.observer.wants_sums(self.index):
-            return Tally(chunk, self.index, max(-self.low, self.high))
+            return Tally(chunk, self.index, self.source, self.reads, max(-self.low, self.high))
         if chunk.observer.wants_clips(self.index):
             return Clips(chunk.observer, self.index, no_clips(chunk.images))
         count = self.source.vectors
@@ -84,7 +84,7 @@ def _converted(read: Conversion, inputs: Array, out: Array, occasion: Occasion, 
         return read.clipped(read.unclipped(sums, occasion))
     probe.meet(sums)
     unclipped = read.unclipped(sums, occasion)
-    probe.take(read, driven, unclipped)
+    probe.take(read, unclipped)
     return read.clipped(unclipped)
 
 

@@ -18,7 +18,7 @@ from cimc.command_line.files import csv_text
 from cimc.command_line.pricing import check_facts, check_lines, peak_facts, peak_lines, why_facts, why_lines
 from cimc.diagnostics import fail
 from cimc.driving.feeding import feeding_facts
-from cimc.driving.measures import beside_lines, measure
+from cimc.driving.measures import beside_lines, elsewhere_line, measure
 from cimc.driving.provenance import program_text
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.binary import program_digest
@@ -122,6 +122,8 @@ def _waterfall(found: Facts) -> Iterator[str]:
             yield f"{'':19}{fall['advice']}"
     chip = found["chip_tops_per_w"]
     yield f"  {chip['value']:8.4g} TOPS/W  chip: {measure(chip, 1, 'TOPS/W')}, of what is priced, nothing else"
+    if found["elsewhere"]:
+        yield f"{'':19}{elsewhere_line(found['elsewhere'])}"
 
 
 def _table(found: Facts) -> list[str]:

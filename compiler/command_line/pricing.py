@@ -14,8 +14,9 @@ from cimc.backends.cost.why import terms
 from cimc.driving.measures import measure
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.targets import Target, load_target
+from cimc.targets.areas import area
 from cimc.targets.macro import Macro, load_macro, macro_names
-from cimc.targets.prices import Interval, area
+from cimc.targets.prices import Interval
 
 PEAK, WHY, CHECK = "cimc-peak 1", "cimc-why 1", "cimc-check 1"
 """Formats of what is told as JSON."""

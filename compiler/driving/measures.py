@@ -29,11 +29,25 @@ def beside_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["power_mw"]:
         yield f"power   {measure(found['power_mw'], 1, 'mW')}, samples one after another"
     if found["area_mm2"]:
-        yield f"area    {measure(found['area_mm2'], 1, 'mm2')}, all tiles"
+        yield f"area    {measure(found['area_mm2'], 1, 'mm2')}: {_parts(found['areas_mm2'])}"
     yield f"once    {_once(found['once'])}"
     if found["driven"]:
         shares = " %, ".join(f"{name} {100 * share:.1f}" for name, share in found["driven"].items())
         yield f"data    {shares} % of all that could be"
+
+
+def elsewhere_line(other: Mapping[str, Any]) -> str:
+    """Return what another target would make of the same layers."""
+    tile = f"{other['rows']} rows and {other['converters']} ADCs a tile"
+    return f"{other['target']}, of {tile}: {other['tops_per_w']:.2g} TOPS/W with the same layers"
+
+
+def _parts(areas: Mapping[str, Measure | None]) -> str:
+    """Return what each part of a chip takes, or the one part that has an area."""
+    known = {part: one for part, one in areas.items() if one}
+    if len(known) == 1:
+        return f"all {next(iter(known))}"
+    return ", ".join(f"{part} {one['value']:.3g}" for part, one in known.items())
 
 
 def _once(once: Mapping[str, Any]) -> str:

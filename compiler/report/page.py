@@ -12,7 +12,7 @@ from cimc.backends.cost.schedule import Schedule
 from cimc.backends.silicon.diagnosis import Deviations, Diagnosis
 from cimc.backends.silicon.telemetry import LayerUse
 from cimc.driving.intervals import LEVEL
-from cimc.driving.measures import beside_lines, measure, one_line
+from cimc.driving.measures import beside_lines, elsewhere_line, measure, one_line
 from cimc.isa.program import Program
 from cimc.report.curves import scores_over_time
 from cimc.report.drawings import MOST_OFF, Plan, bars, conductances, deviations, floor_plan, memory_over_time, timeline
@@ -105,7 +105,10 @@ def _waterfall(told: Told) -> Markup | None:
         [f["step"], f["factor"], f["tops_per_w"], f["because"], f.get("advice", "")] for f in told.cost["waterfall"]
     ]
     chip = element("p", f"chip: {measure(told.cost['chip_tops_per_w'], 1, 'TOPS/W')}, of what is priced")
-    return joined(bars(steps, "TOPS/W"), chip, table(["step", "factor", "TOPS/W left", "because", "where"], rows))
+    other = [element("p", elsewhere_line(told.cost["elsewhere"]))] if told.cost["elsewhere"] else []
+    return joined(
+        bars(steps, "TOPS/W"), chip, *other, table(["step", "factor", "TOPS/W left", "because", "where"], rows)
+    )
 
 
 def _layers(told: Told) -> Markup:

@@ -114,12 +114,6 @@ def is_scaled(target: Target, key: str) -> bool:
     return key in SCALED and TECH_SCALE in target.constants
 
 
-def area(target: Target) -> Interval | None:
-    """Return the mm2 of all tiles, None where the area of one, or their number, is not known."""
-    each = constant(target, "area.tile")
-    return each.times(target.tiles) if each and target.tiles else None
-
-
 def phase_time(target: Target, bits: int | None = None) -> Interval:
     """Return the time in ns of one conversion of all ADCs, for input codes of so many bits (None: all of the DAC's).
 

@@ -112,6 +112,11 @@ CONSTANTS: Mapping[str, Constant] = {
     "programming.pulse_energy": Constant("pJ", float, optional=True),
     "programming.pulse_time": Constant("ns", float, optional=True),
     "area.tile": Constant("mm2", float, optional=True),
+    "area.cell": Constant("um2", float, optional=True),
+    "area.adc": Constant("um2", float, optional=True),
+    "area.row": Constant("um2", float, optional=True),
+    "area.byte": Constant("um2", float, optional=True),
+    "area.digital": Constant("mm2", float, optional=True),
     "bottom_up.conversion": Constant("pJ", float, optional=True),
     "bottom_up.charge": Constant("aJ", float, optional=True),
 }
@@ -121,7 +126,8 @@ CONSTANTS: Mapping[str, Constant] = {
 def misfits(values: Mapping[str, object]) -> list[str]:
     """Return what is wrong with constants that go by themselves and not together."""
     problem = unsigned_problem(values["read_phases"], values["adc.codes"])
-    return [*([f"adc.codes: {problem}"] if problem else []), *_endless_leak(values), *_timeless_power(values)]
+    found = [f"adc.codes: {problem}"] if problem else []
+    return [*found, *_endless_leak(values), *_timeless_power(values), *_tile_twice(values)]
 
 
 def _timeless_power(values: Mapping[str, object]) -> list[str]:
@@ -129,6 +135,14 @@ def _timeless_power(values: Mapping[str, object]) -> list[str]:
     if values["timing.phase"] != 0 or not values["energy.array_power"]:
         return []
     return ["timing.phase is 0 ns and energy.array_power is not 0 W: power needs a time, state one"]
+
+
+def _tile_twice(values: Mapping[str, object]) -> list[str]:
+    """Return what is wrong with the area of a tile beside those of its parts: one of them would be paid twice."""
+    part = next((key for key in ("area.cell", "area.adc", "area.row") if key in values), None)
+    if part is None or "area.tile" not in values:
+        return []
+    return [f"{part} is the area of a part of a tile, and area.tile that of a whole one: state one or the other"]
 
 
 def _endless_leak(values: Mapping[str, object]) -> list[str]:

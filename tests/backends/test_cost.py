@@ -29,11 +29,11 @@ from cimc.isa.errors import CimcError
 from cimc.isa.program import Layer, Port, Program
 from cimc.passes.costs import digital_cost
 from cimc.targets import load_target
+from cimc.targets.areas import AREAS, area, areas
 from cimc.targets.prices import (
     BASES,
     BOTTOM_UP,
     Interval,
-    area,
     constant,
     exact,
     phase_energy,
@@ -282,6 +282,25 @@ def test_what_has_a_price_is_modelled(program):
 def test_the_area_is_that_of_all_tiles():
     assert area(load_target("hermes-64")).value == 64 * Fraction("0.634")
     assert area(load_target("hermes-64").with_tiles(None)) is None and area(TARGET) is None
+
+
+def test_the_area_of_a_chip_is_that_of_its_parts():
+    """1 tile of 1024 x 512 cells, an ADC for 4 columns, and two memories."""
+    parts = {"area.cell": 0.5, "area.adc": 700.0, "area.row": 30.0, "area.byte": 0.25, "area.digital": 0.75}
+    found = areas(TARGET.with_constants(parts))
+    memories = TARGET.activation_bytes + TARGET.constant_bytes
+    counts = {"cells": 1024 * 512, "adcs": 128, "rows": 1024, "memory": memories}
+    for part, count in counts.items():
+        assert found[part].value == count * exact(parts[AREAS[part]]) / 10**6
+    assert (found["digital"].value, found["tiles"]) == (Fraction("0.75"), None)
+    assert area(TARGET.with_constants(parts)).value == sum(one.value for one in found.values() if one)
+
+
+def test_a_tile_and_its_parts_are_no_two_areas():
+    with pytest.raises(
+        CimcError, match=r"area\.adc is the area of a part of a tile, and area\.tile that of a whole one"
+    ):
+        load_target("hermes-64,area.adc=700")
 
 
 def test_constants_that_widen_the_bounds_come_first_and_make_up_most(program):

@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from command_line.files import lay
+from command_line.files import CALIBRATION, SAMPLES, lay
 
 from cimc.command_line import main
 
@@ -54,3 +54,19 @@ def test_what_stands_beside_the_total_is_the_same_in_text_and_page(told):
     beside = [line.strip() for line in text.splitlines() if line.startswith(("  power", "  once"))]
     assert len(beside) == 2 and f"{found['once']['programmed']} cells" in beside[1]
     assert all(f"<li>{line}</li>" in page for line in beside)
+
+
+def test_what_another_target_makes_of_the_layers_is_what_it_makes_of_them(told, folder, capsys):
+    """A forecast from shapes is the figure of a program that is compiled for it."""
+    found, _, text, page = told
+    other = found["elsewhere"]
+    assert other["target"] == "hermes-64" and found["target"] == "aon-cim"
+    model = ["compile", str(SAMPLES / "digits.onnx"), *CALIBRATION, "--target", other["target"], "-o", "h.cimb"]
+    assert main(model) == 0
+    capsys.readouterr()
+    assert main(["cost", "h.cimb", "--json"]) == 0
+    there = json.loads(capsys.readouterr().out)
+    assert there["chip_tops_per_w"]["value"] == pytest.approx(other["tops_per_w"], rel=1e-12)
+    assert there["elsewhere"] is None, "nothing of ours is better"
+    line = f"hermes-64, of 256 rows and 256 ADCs a tile: {other['tops_per_w']:.2g} TOPS/W with the same layers"
+    assert line in text and line in page

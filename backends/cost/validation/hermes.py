@@ -2,7 +2,8 @@
 
 from cimc.backends.cost.validation.row import CALIBRATED, PREDICTED, Point, Row
 from cimc.backends.cost.waterfall import OPERATIONS, peak, peak_rate
-from cimc.targets.prices import Interval, area
+from cimc.targets.areas import area
+from cimc.targets.prices import Interval
 from cimc.targets.target import Target, load_target
 
 CHIP = "abstract of Nature Electronics 6, 2023: verified"
