@@ -1,4 +1,4 @@
-"""How weights become conductances: as differences, with an offset and a reference column, or in slices of a few bits.
+"""How weights become conductances: as differences, with an offset, in slices of a few bits, or several times.
 
 The choices of Xiao et al., "On the accuracy of analog neural network inference accelerators" (arXiv 2109.01262), as
 rewrites of the float graph: what follows, proof included, needs to know nothing of them.
@@ -16,7 +16,7 @@ from xdsl.ir import Operation, SSAValue
 from cimc.diagnostics import fail
 from cimc.ir import build, nn
 from cimc.ir.attributes import int_value, text
-from cimc.ir.build import again
+from cimc.ir.build import Window, again
 from cimc.ir.facts import SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
@@ -27,6 +27,8 @@ WEIGHT_LEVELS = 127
 """Levels of a weight's magnitude in 8-bit symmetric codes."""
 WEIGHT_BITS = 7
 """Bits of a weight's magnitude."""
+MOST_COLUMNS = 64
+"""Of one column: an average pool over so many is exact."""
 
 
 @dataclass(frozen=True)
@@ -35,28 +37,33 @@ class WeightMapping:
 
     `weights` is differential: a pair of devices holds a weight's sign and magnitude; offset: one device holds weight +
     offset, and a further column of offsets is subtracted from every output (layers of one group); sliced: `slices`
-    differential columns hold digits of the 8-bit weight, joined behind their ADCs by powers of two.
+    differential columns hold digits of the 8-bit weight, joined behind their ADCs by powers of two; averaged: each
+    column stands `columns` times, and the mean of what their ADCs give counts (layers of one group, of at most `rows`
+    rows where that is not 0: few rows average few errors).
     """
 
     name: ClassVar[str] = "weight-mapping"
     weights: str = "differential"
     slices: int = 2
+    columns: int = 2
+    rows: int = 0
 
     def __call__(self, graph: Graph) -> Graph:
         require_choice(self.name, "weights", self.weights, WAYS)
-        if not 1 <= self.slices <= WEIGHT_BITS:
-            raise fail("CIM0305", f"weight-mapping{{slices}} is {self.slices}", hint=f"1 to {WEIGHT_BITS} are possible")
+        for option, most in (("slices", WEIGHT_BITS), ("columns", MOST_COLUMNS)):
+            if not 1 <= (found := getattr(self, option)) <= most:
+                raise fail("CIM0305", f"weight-mapping{{{option}}} is {found}", hint=f"1 to {most} are possible")
         for op in graph.operations:
             if isinstance(op, nn.Layer) and not op.is_depthwise:
-                WAYS[self.weights](graph, op, self.slices)
+                WAYS[self.weights](graph, op, self)
         return graph
 
 
-def _differential(graph: Graph, op: nn.Layer, slices: int) -> None:
+def _differential(graph: Graph, op: nn.Layer, how: WeightMapping) -> None:
     """Leave a layer as it is: conductances are differences unless something else is asked for."""
 
 
-def _offset(graph: Graph, op: nn.Layer, slices: int) -> None:
+def _offset(graph: Graph, op: nn.Layer, how: WeightMapping) -> None:
     """W x = (W + m) x - m x, with m the largest magnitude of W and the last product in a column of its own."""
     if isinstance(op, nn.ConvOp) and int_value(op.group) > 1:
         return
@@ -75,10 +82,30 @@ def _offset(graph: Graph, op: nn.Layer, slices: int) -> None:
     _finish(op, [raw, sums, reference], build.sub(sums.out, reference.out, label))
 
 
-def _sliced(graph: Graph, op: nn.Layer, slices: int) -> None:
+def _averaged(graph: Graph, op: nn.Layer, how: WeightMapping) -> None:
+    """Every column so many times, side by side, and an average pool over them: devices' errors average as well."""
+    many_rows = 0 < how.rows < math.prod(op.weight.dims[:-1])
+    if many_rows or (isinstance(op, nn.ConvOp) and int_value(op.group) > 1):
+        return
+    label, outputs, count, shape = op.label.data, op.weight.dims[-1], how.columns, shape_of(op.out)
+    held, bias = _repeated(graph, op.weight, count), op.bias and _repeated(graph, op.bias, count)
+    columns = _layer(op, f"{label}.columns", held, bias, (*shape[:-1], count * outputs))
+    apart = build.reshape(columns.out, (math.prod(shape[:-1]), count, outputs), f"{label}.apart")
+    mean = build.avg_pool(apart.out, Window((1, count), (1, count)), (0, 0, 0, 0), f"{label}.mean")
+    if op.clamp is not None:
+        mean.properties["clamp"] = op.clamp
+    replace(op, [columns, apart, mean, build.reshape(mean.out, shape, label)])
+
+
+def _repeated(graph: Graph, ref: WeightRef, count: int) -> WeightRef:
+    array = graph.weights.get(ref)
+    return graph.weights.add(f"{ref.key.data}.columns", np.concatenate([array] * count, axis=-1))
+
+
+def _sliced(graph: Graph, op: nn.Layer, how: WeightMapping) -> None:
     """W = sum of digits of its 8-bit codes times powers of two, each digit's layer on its own."""
     label = op.label.data
-    parts = [part for part in _digits(graph.weights.get(op.weight), slices) if part.any()]
+    parts = [part for part in _digits(graph.weights.get(op.weight), how.slices) if part.any()]
     if len(parts) < 2:
         return
     made: list[Operation] = []
@@ -120,9 +147,10 @@ def _finish(op: nn.Layer, made: list[Operation], last: nn.AddOp | nn.SubOp) -> N
     replace(op, [*made, last])
 
 
-WAYS: Mapping[str, Callable[[Graph, Any, int], None]] = {
+WAYS: Mapping[str, Callable[[Graph, Any, WeightMapping], None]] = {
     "differential": _differential,
     "offset": _offset,
     "sliced": _sliced,
+    "averaged": _averaged,
 }
 """What the option `weights` may say."""

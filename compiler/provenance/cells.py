@@ -85,6 +85,12 @@ class _Mapped:
     matrices: dict[str, Array] = field(default_factory=dict)
     taps: dict[str, Array] = field(default_factory=dict)
 
+    def times(self, label: str, known: Mapping[str, Array]) -> int:
+        """Return how often each column of a layer stands, to be averaged; `known` are the layers before mapping."""
+        if label in known or not label.endswith(".columns"):
+            return 1
+        return int(self.taps[label].shape[-1] // known[slice_of(label)[0]].shape[-1])
+
     def __call__(self, name: str, graph: Graph, seconds: float) -> None:
         for op in graph.operations:
             if isinstance(op, Layer):
@@ -105,7 +111,8 @@ def places(model: Path, program: Program) -> Places:
     for op in compilation.graph.operations:
         if isinstance(op, MvmOp):
             home = op if op.shares is None else shared[op.shares.data]
-            _add_matrix(rows, compilation.graph, seen, op, home, _owners_of(known, seen, op), len(layers))
+            times, owner = seen.times(op.label.data, known), _owners_of(known, seen, op)
+            _add_matrix(rows, compilation.graph, seen, op, home, owner, times, len(layers))
         elif isinstance(op, DepthwiseOp):
             _add_taps(rows, compilation, seen, op, known[op.label.data], len(layers))
         else:
@@ -119,7 +126,7 @@ def slice_of(label: str) -> tuple[str, int]:
     stem, _, part = label.rpartition(".")
     if part.startswith("slice") and part[5:].isdigit():
         return stem, int(part[5:])
-    return (stem, 0) if part == "raw" else (label, 0)
+    return (stem, 0) if part in ("raw", "columns") else (label, 0)
 
 
 def _owners_of(known: Mapping[str, Array], seen: _Mapped, op: MvmOp) -> Array:
@@ -128,14 +135,20 @@ def _owners_of(known: Mapping[str, Array], seen: _Mapped, op: MvmOp) -> Array:
     numbers = known[label] if label in known else known[slice_of(label)[0]]
     if label not in known and label.endswith(".raw"):
         numbers = np.concatenate([numbers, np.full((*numbers.shape[:-1], 1), OFFSET)], axis=-1)
+    numbers = np.tile(numbers, seen.times(label, known))
     is_convolution, group = seen.groups[label]
     if op.diagonal is not None:
         return block_diagonal(numbers, group, int_value(op.diagonal), EMPTY)
     return side_by_side(numbers, group) if is_convolution else numbers[np.newaxis]
 
 
-def _add_matrix(rows: _Rows, graph: Graph, seen: _Mapped, op: MvmOp, home: MvmOp, owner: Array, layer: int) -> None:
-    """Add the cells of all copies of the blocks that a layer uses; `home` is the layer that they belong to."""
+def _add_matrix(
+    rows: _Rows, graph: Graph, seen: _Mapped, op: MvmOp, home: MvmOp, owner: Array, times: int, layer: int
+) -> None:
+    """Add the cells of all copies of the blocks that a layer uses; `home` is the layer that they belong to.
+
+    Columns that stand several `times` are replicas too.
+    """
     assert home.conductance is not None and home.first_block is not None
     levels, weight = graph.weights.get(home.conductance), seen.matrices[op.label.data]
     spots, number = int_values(home.blocks), 0
@@ -145,7 +158,8 @@ def _add_matrix(rows: _Rows, graph: Graph, seen: _Mapped, op: MvmOp, home: MvmOp
             code, exact = levels[group, r, c].astype(np.int64), weight[group, r, c].astype(np.float64)
             lines, columns = np.indices(code.shape)
             at = {"tile": tile, "row": row + lines, "col": col + columns, "block": int_value(home.first_block) + number}
-            about = {"layer": layer, "slice": slice_of(op.label.data)[1], "replica": copy}
+            replica = copy * times + (c.start + columns) // (owner.shape[-1] // times)
+            about = {"layer": layer, "slice": slice_of(op.label.data)[1], "replica": replica}
             offset = np.where(owner[group, r, c] >= 0, _offset(owner[group, r], weight[group, r]), 0.0)
             rows.add(owner[group, r, c], code, exact, offset, **at, **about)
             number += 1

@@ -1,4 +1,4 @@
-"""Weights with an offset or in slices: the same layer in real arithmetic, other devices in the arrays."""
+"""Weights with an offset, in slices or averaged: the same layer in real arithmetic, other devices in the arrays."""
 
 from typing import Any
 
@@ -9,6 +9,8 @@ from targets.stages import SAME, chip, emitted, layers, lowered, normal, residua
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
 from cimc.evaluate import Evaluator
 from cimc.ir import nn
 from cimc.ir.graph import Graph
@@ -35,7 +37,8 @@ def real(graph: Graph) -> Any:
 
 @pytest.mark.parametrize("made", [convolution, residual])
 @pytest.mark.parametrize(("options", "slack"), [
-    ({"weights": "offset"}, 1e-5), ({"weights": "sliced"}, 0.02), ({"weights": "sliced", "slices": 7}, 0.02)
+    ({"weights": "offset"}, 1e-5), ({"weights": "sliced"}, 0.02), ({"weights": "sliced", "slices": 7}, 0.02),
+    ({"weights": "averaged", "columns": 3}, 1e-5),
 ])  # fmt: skip
 def test_a_mapping_is_the_same_layer(made: Any, options: dict[str, Any], slack: float) -> None:
     want, found = real(made()), real(through(made(), WeightMapping(**options)))
@@ -43,7 +46,7 @@ def test_a_mapping_is_the_same_layer(made: Any, options: dict[str, Any], slack: 
     assert np.abs(found - want).max() <= slack * np.abs(want).max()
 
 
-@pytest.mark.parametrize("option", ["offset", "sliced", "sliced slices=3"])
+@pytest.mark.parametrize("option", ["offset", "sliced", "sliced slices=3", "averaged"])
 def test_the_whole_road_computes_what_the_graph_says(option: str) -> None:
     graph = through(residual(), WeightMapping(weights=option.split()[0], slices=3 if "3" in option else 2))
     graph = lowered(graph, DATA, target=BIG)
@@ -75,7 +78,41 @@ def test_slices_hold_digits() -> None:
     assert np.allclose(parts[1], np.sign(codes) * (np.abs(codes) // 16 * 16), atol=1e-4)
 
 
-@pytest.mark.parametrize("options", [{"weights": "twice"}, {"weights": "sliced", "slices": 0}, {"slices": 8}])
+def test_averaged_columns_have_the_same_targets_and_devices_of_their_own() -> None:
+    graph = lowered(through(convolution(), WeightMapping(weights="averaged", columns=3)), DATA)
+    (layer,) = layers(graph)
+    assert layer.conductance is not None
+    levels = graph.weights.get(layer.conductance)
+    assert levels.shape == (1, 27, 12)
+    for number in (1, 2):
+        assert np.array_equal(levels[..., :4], levels[..., 4 * number : 4 * number + 4])
+
+
+def test_errors_of_devices_fall_with_the_columns_that_are_averaged() -> None:
+    """By the square root of their number: each of sixteen columns has devices of its own."""
+
+    def error(columns: int) -> float:
+        graph = lowered(through(convolution(), WeightMapping(weights="averaged", columns=columns)), DATA, target=BIG)
+        program = emitted(graph, BIG).program
+        codes = {port.name: ports.quantise(port, DATA[port.name]) for port in program.inputs}
+        (exact,) = Interpreter(program).run(codes).values()
+        noises = [Noise(load_profile("pcm"), seed=seed, time_s=86400) for seed in range(6)]
+        runs = [next(iter(Interpreter(program, noise=noise).run(codes).values())) for noise in noises]
+        return float(np.sqrt(np.mean([np.square(run.astype(np.float64) - exact) for run in runs])))
+
+    assert error(16) == pytest.approx(error(1) / 4.0, rel=0.35)
+
+
+def test_layers_of_more_rows_keep_single_columns() -> None:
+    graph = through(convolution(), WeightMapping(weights="averaged", rows=26))
+    assert [op.weight.dims[-1] for op in graph.operations if isinstance(op, nn.ConvOp)] == [4]
+    graph = through(convolution(), WeightMapping(weights="averaged", rows=27))
+    assert [op.weight.dims[-1] for op in graph.operations if isinstance(op, nn.ConvOp)] == [8]
+
+
+@pytest.mark.parametrize(
+    "options", [{"weights": "twice"}, {"weights": "sliced", "slices": 0}, {"slices": 8}, {"columns": 65}]
+)
 def test_what_cannot_be_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(CimcError, match="CIM0305"):
         WeightMapping(**options)(convolution())

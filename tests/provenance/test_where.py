@@ -51,6 +51,7 @@ CASES = {
     "transposed": (convolution((4, 6, 3, 3), "ConvTranspose", strides=[2, 2]), {}),
     "offsets": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=offset"}),
     "slices": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=sliced"}),
+    "averaged": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=averaged"}),
     "replicas": (convolution((6, 4, 3, 3)), {"replicate": "tiles=-1"}),
     "offsets and replicas": (
         convolution((6, 4, 3, 3)),
@@ -163,7 +164,7 @@ def test_mapped_weights_are_the_models_own_times_a_factor_of_their_output(case):
 def test_replicas_are_places_of_their_own(case):
     name, _, found = case
     counts = np.bincount(found.numbers["owner"][found.numbers["owner"] >= 0])
-    assert (counts.max() > 1) == ("replicas" in name or name == "slices")
+    assert (counts.max() > 1) == ("replicas" in name or name in ("slices", "averaged"))
     if "offsets" in name:
         assert (found.numbers["owner"] == OFFSET).sum() > 0
 

@@ -88,7 +88,7 @@ def test_what_no_bits_can_meet_is_refused() -> None:
         scale_of(judge(), "ns", 0.05)
 
 
-@pytest.mark.parametrize("weights", ["sliced", "offset"])
+@pytest.mark.parametrize("weights", ["sliced", "offset", "averaged"])
 @pytest.mark.parametrize("unit", ["ns", "bytes"])
 def test_layers_that_are_several_products_are_refused(weights: str, unit: str) -> None:
     with pytest.raises(CimcError, match=r"CIM0003.*'d0' is no product of its own"):
