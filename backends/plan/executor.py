@@ -7,7 +7,7 @@ from typing import Protocol
 from cimc.backends.machine import checks
 from cimc.backends.machine.observer import Observer, elements
 from cimc.backends.machine.ports import port_stream
-from cimc.backends.machine.traps import Trap
+from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.moving import through
 from cimc.backends.plan.state import Effect, Write
@@ -96,8 +96,8 @@ def perform_one(step: Step, chunk: Chunk, locations: Locations) -> None:
                 _write(step.index, write, chunk)
             case Effect() as effect:
                 effect.apply(chunk)
-            case Trap() as trap:
-                raise trap
+            case Trap() | Refusal() as fault:
+                raise fault
     except Trap as trap:
         raise trap.at(step.index, locations) from None
 

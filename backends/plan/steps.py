@@ -3,16 +3,16 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from cimc.backends.machine.traps import Trap
+from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.plan.state import Effect, Write
 
 
 @dataclass(frozen=True)
 class Step:
-    """One executed instruction that writes memory, has another effect on the images, or traps."""
+    """One executed instruction that writes memory, has another effect on the images, or ends the run."""
 
     index: int
-    action: Write | Effect | Trap
+    action: Write | Effect | Trap | Refusal
 
     @property
     def is_planned(self) -> bool:

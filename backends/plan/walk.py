@@ -10,7 +10,7 @@ import numpy as np
 
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Machine, gain
-from cimc.backends.machine.traps import Trap
+from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan import digital, matrices, products, windows
 from cimc.backends.plan.folding import COMPARED, Folding
@@ -124,9 +124,9 @@ class Plan:
 
 
 def plan(program: Program, machine: Machine, noise: Noise | None = None) -> Plan:
-    """Return the plan of a program; the first fault of its static facts becomes the last step.
+    """Return the plan of a program; the first fault of its static facts, or of its noise, becomes the last step.
 
-    Raises Trap on what is refused before anything runs: the noise, and operands that are wrong by themselves.
+    Raises Trap, or Refusal, on what is refused before anything runs: the noise, operands that are wrong by themselves.
     """
     return Walk(program, machine, noise).plan()
 
@@ -141,7 +141,7 @@ def _mixed(exact: Steps, noisy: Steps, chosen: Collection[int]) -> Iterator[Step
     for a, b in zip(exact, noisy, strict=False):
         if isinstance(a, Turns) and isinstance(b, Turns):
             yield replace(a, body=tuple(_mixed(a.body, b.body, chosen)))
-        elif isinstance(b, Turns) or b.index in chosen or isinstance(b.action, Trap):
+        elif isinstance(b, Turns) or b.index in chosen or isinstance(b.action, Trap | Refusal):
             yield b
         else:
             yield a
@@ -189,7 +189,7 @@ class Walk:
             self.step()
 
     def finish(self) -> None:
-        """Walk to the end. Raises Trap for the first fault of the program's static facts, as a run does."""
+        """Walk to the end. Raises Trap, or Refusal, for the first fault of what is known, as a run does."""
         self.to(None)
         if self.fault:
             raise self.fault
@@ -199,15 +199,16 @@ class Walk:
         program = self.state.program
         try:
             self.is_over = self._advance(program.instructions)
-        except Trap as trap:
+        except (Trap, Refusal) as fault:
             self.is_over = True
-            self.steps.append(Step(self.index, trap.at(self.index, program.locations)))
+            placed = fault.at(self.index, program.locations) if isinstance(fault, Trap) else fault
+            self.steps.append(Step(self.index, placed))
 
     @property
-    def fault(self) -> Trap | None:
+    def fault(self) -> Trap | Refusal | None:
         """The fault that the walk has ended with."""
         last = self.steps[-1] if self.steps else None
-        return last.action if isinstance(last, Step) and isinstance(last.action, Trap) else None
+        return last.action if isinstance(last, Step) and isinstance(last.action, Trap | Refusal) else None
 
     @property
     def turns(self) -> tuple[int, ...]:

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 
 from cimc.backends.interpreter import Array, Interpreter, executors
+from cimc.backends.machine.facts import machine
 from cimc.backends.machine.observer import Conversions, Observer, Products, Writes
 from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.walk import Plan, plan
 from cimc.backends.reference import instructions as reference
 from cimc.isa.author import Author
 from cimc.isa.faults import ALWAYS, traps_of
@@ -21,6 +23,7 @@ from cimc.isa.program import Program
 Written = list[tuple[int, list[int]]]
 End = dict[str, list[int]] | tuple[str, int | None, tuple[str, ...]]
 Outcome = tuple[Written, End]
+Batch = Mapping[str, Array]
 
 TARGET = {
     "array": {"tiles": 2, "rows": 16, "columns": 8, "levels": 127, "fraction_bits": 2, "unprogrammed": 0},
@@ -49,9 +52,10 @@ class Everything(Observer):
 
     def __init__(self) -> None:
         self.events: list[tuple[str, Any]] = []
+        self.first = 0
 
     def begin(self, samples: range) -> None:
-        self.events.append(("began", list(samples)))
+        self.events.append(("began", [self.first + number for number in samples]))
 
     def wrote(self, index: int, values: Array) -> None:
         self.events.append(("wrote", (index, values.ravel().tolist())))
@@ -96,22 +100,64 @@ def require_known(program: Program, end: End) -> None:
         assert end[0] in (*traps_of(spec), *ALWAYS), spec.name
 
 
-def ask_both(sketch: Author, noise: Noise | None = None, **inputs: Any) -> Outcome:
-    """Return what both interpreters do with one sample; fail where they, or executors, differ in what they show."""
+def ask_all(sketch: Author, noise: Noise | None = None, **batch: Array) -> Outcome:
+    """Return what both interpreters do with samples, one after another; fail where they, or executors, differ.
+
+    They differ where they show something else. A plan is the same for all executors, and made once.
+    """
     program, seen = placed(sketch.program()), Everything()
-    codes = {name: values.tolist() for name, values in inputs.items()}
-    end = ended(lambda: reference.run(program, codes, seen, noise))
+    end = by_reference(program, noise, batch, seen)
     require_known(program, end)
-    batch = {name: values[None] for name, values in inputs.items()}
+    planned = cache(partial(plan, program, machine(program.meta), noise))
     for executor in executors():
         probing, written = Everything(), Everything()
-        made = cache(partial(Interpreter, program, executor=executor, noise=noise))
+        made = cache(lambda name=executor: Interpreter(program, noise=noise, executor=name, chunk=1, planned=planned()))
         for observer in (probing, Writes(written.wrote)):
             assert ended(lambda made=made, observer=observer: made().run(batch, observer)) == end, executor
         if isinstance(end, dict) or end[1] is not None:  # the fast interpreter refuses before it begins
             assert probing.events == seen.events, executor
             assert written.writes == seen.writes, executor
+    require_together(program, noise, batch, planned, end)
     return seen.writes, end
+
+
+def require_together(
+    program: Program, noise: Noise | None, batch: Batch, planned: Callable[[], Plan], end: End
+) -> None:
+    """Fail where samples end otherwise two at a time and with nobody watching.
+
+    Of several, another one may be the first to trap: in all executors alike.
+    """
+    made = partial(Interpreter, program, noise=noise, chunk=2)
+    ends = [ended(lambda name=name: made(executor=name, planned=planned()).run(batch)) for name in executors()]
+    assert isinstance(ends[0], dict) == isinstance(end, dict)
+    assert ends == [ends[0] if isinstance(end, tuple) and samples_of(batch) > 1 else end] * len(ends)
+
+
+def samples_of(batch: Batch) -> int:
+    return min(map(len, batch.values()), default=1)
+
+
+def by_reference(program: Program, noise: Noise | None, batch: Batch, seen: Everything) -> End:
+    """Return the outputs of all samples, or the trap of the first that ends in one; `seen` is told of everything."""
+    ends = []
+    for number in range(samples_of(batch)):
+        seen.first = 0 if noise else number  # without noise the reference has no number of a sample
+        codes = {name: values[number].tolist() for name, values in batch.items()}
+        ends.append(ended(lambda codes=codes, number=number: reference.run(program, codes, seen, moved(noise, number))))
+        if isinstance(ends[-1], tuple):
+            return ends[-1]
+    return {name: [code for end in ends for code in end[name]] for name in ends[0]}  # type: ignore[call-overload]
+
+
+def moved(noise: Noise | None, samples: int) -> Noise | None:
+    """Return the noise that a sample so many places further on in its file meets."""
+    return noise and replace(noise, sample_offset=noise.sample_offset + samples)
+
+
+def ask_both(sketch: Author, noise: Noise | None = None, **inputs: Array) -> Outcome:
+    """Return what both interpreters do with one sample; fail where they, or executors, differ in what they show."""
+    return ask_all(sketch, noise, **{name: values[None] for name, values in inputs.items()})
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +170,12 @@ def new() -> Callable[..., Author]:
 def ask() -> Callable[..., Outcome]:
     """The question to both interpreters."""
     return ask_both
+
+
+@pytest.fixture(scope="session")
+def ask_samples() -> Callable[..., Outcome]:
+    """The question to both interpreters, about several samples."""
+    return ask_all
 
 
 @pytest.fixture(scope="session")

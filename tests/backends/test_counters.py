@@ -6,9 +6,7 @@ from math import ceil
 
 import numpy as np
 import pytest
-from backends.test_random_programs import sketches  # noqa: TID251, the tests of the backends, not the package
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from backends.random_programs import for_each, sketch_of  # noqa: TID251, the tests of the backends, not the package
 
 from cimc.backends.cost.counters import DATA, NAMES, Counters, total
 from cimc.backends.cost.counting import BLOCK_FACTS, STREAM_FACTS, count, inside, terms
@@ -114,10 +112,11 @@ def brute_force(program, codes, patch):
     return machine
 
 
-@settings(derandomize=True, deadline=None, max_examples=250)
-@given(st.data())
-def test_counters_equal_brute_force(new, data):
-    program = data.draw(sketches(new)).program()
+def test_counters_equal_brute_force(new):
+    for_each(range(250), lambda draw: require_counted(sketch_of(draw, new).program()))
+
+
+def require_counted(program):
     codes = np.random.default_rng(len(program.instructions)).integers(-7, 8, 24).tolist()
     with pytest.MonkeyPatch.context() as patch:
         try:
@@ -131,10 +130,11 @@ def test_counters_equal_brute_force(new, data):
         assert {name: getattr(found, name) for name in SEEN} == wanted, instruction
 
 
-@settings(derandomize=True, deadline=None, max_examples=40)
-@given(st.data())
-def test_data_counters_equal_brute_force(new, data):
-    program = data.draw(sketches(new)).program()
+def test_data_counters_equal_brute_force(new):
+    for_each(range(40), lambda draw: require_counted_data(sketch_of(draw, new).program()))
+
+
+def require_counted_data(program):
     codes = np.random.default_rng(len(program.instructions)).integers(-7, 8, 24)
     with pytest.MonkeyPatch.context() as patch:
         try:

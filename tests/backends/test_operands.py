@@ -99,6 +99,14 @@ def test_what_the_noise_cannot_model_comes_before_the_data(new, ask, noise_of):
     assert ask(product, noise_of("adc"))[1][0] == "CIM0533"
 
 
+def test_what_an_instruction_writes_comes_before_the_noise_of_the_next(new, ask):
+    """A profile that knows its devices at some times only is refused where they are read."""
+    sketch = new().gain().block(0, [[1]]).data(0, [100], (1,)).tensor(1, (1,))
+    sketch.put("add", a=0, b=0, out=1, ma=1, mb=1, bias=0, shift=0, low=-1000, high=1000)
+    noise = Noise(load_profile("reram-wan"), time_s=3600, sources=frozenset({"drift"}))
+    assert ask(sketch.put("capture", in_=0, out=1, block=0), noise)[1][:2] == ("CIM0506", 4)
+
+
 def test_counts_come_before_what_the_noise_cannot_model(new, ask, noise_of):
     sketch = new(adc={"bits": 16}).gain().block(0, [[1]]).data(0, [1, 1], (2,)).tensor(1, (1,))
     assert ask(sketch.put("capture", in_=0, out=1, block=0), noise_of("adc"))[1][0] == "CIM0505"

@@ -4,10 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from backends.test_random_programs import sketches, spoil  # noqa: TID251 tests/backends, not the package
+from backends.random_programs import for_each, sketch_of, spoil  # noqa: TID251 tests/backends, not the package
 from command_line.files import SAMPLES
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from outsider.executor import Executor
 from outsider.noise import Chip
 from outsider.noise import load as load_noise
@@ -52,10 +50,10 @@ def test_the_page_gives_every_instruction():
     assert found == {spec.opcode: (spec.name, [field.name for field in spec.fields]) for spec in TABLE}
 
 
-def require_agreement(new, data):
-    sketch = data.draw(sketches(new))
-    if data.draw(st.integers(0, 3)) == 0:
-        spoil(data.draw, sketch)
+def require_agreement(new, draw):
+    sketch = sketch_of(draw, new)
+    if draw.randrange(4) == 0:
+        spoil(draw, sketch)
     program = sketch.program()
     codes = {"x": np.random.default_rng(len(sketch.instructions)).integers(-7, 8, 24).astype(np.int8)}
     try:
@@ -65,17 +63,13 @@ def require_agreement(new, data):
     assert found == ours(program, codes)
 
 
-@settings(derandomize=True, deadline=None, max_examples=30)
-@given(st.data())
-def test_random_programs(new, data):
-    require_agreement(new, data)
+def test_random_programs(new):
+    for_each(range(30), lambda draw: require_agreement(new, draw))
 
 
 @pytest.mark.nightly
-@settings(derandomize=True, deadline=None, max_examples=2000)
-@given(st.data())
-def test_many_random_programs(new, data):
-    require_agreement(new, data)
+def test_many_random_programs(new):
+    for_each(range(2000), lambda draw: require_agreement(new, draw))
 
 
 @pytest.fixture(scope="module")
