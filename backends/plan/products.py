@@ -13,7 +13,7 @@ from cimc.backends.plan.exact import Epilogue, Rounding, epilogue, half_even
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.moving import Occasion
 from cimc.backends.plan.observing import Clips, Gathering, Probe, Tally, no_clips
-from cimc.backends.plan.state import Builder, Effect, PlanState, Write, rounding
+from cimc.backends.plan.state import Action, Builder, Effect, PlanState, Write, rounding
 from cimc.isa.limits import FACTOR_HIGHEST
 from cimc.isa.phases import joined_range
 from cimc.isa.program import Instruction
@@ -251,7 +251,7 @@ def calibrate(state: PlanState, i: Instruction, index: int) -> Effect:
     return Effect(Told(calibration, state.program.constants), is_planned=True)
 
 
-def is_probed(step: Write | Effect | Trap, observer: Observer) -> bool:
+def is_probed(step: Action, observer: Observer) -> bool:
     """Return whether an observer wants to see products of what a step does, or their sums or clips."""
     stream = streamed_by(step)
     if stream is None:
@@ -261,7 +261,7 @@ def is_probed(step: Write | Effect | Trap, observer: Observer) -> bool:
     return is_counted or len(observer.vectors(index, stream.source.vectors)) > 0
 
 
-def streamed_by(step: Write | Effect | Trap) -> Stream | None:
+def streamed_by(step: Action) -> Stream | None:
     """Return the vectors that a step streams through blocks, None where it streams none."""
     compute = step.compute if isinstance(step, Write) else None
     return compute.stream if isinstance(compute, (Mvm, CalibratedMvm, Capture)) else None

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Machine
 from cimc.backends.machine.ports import DTYPES
+from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.crossbar import Crossbar, Reads
 from cimc.backends.plan.exact import Rounding
@@ -153,6 +154,9 @@ class PlanState:
         """Return a table of offsets B."""
         return self.constant(address, "i64", count)
 
+
+Action = Write | Effect | Trap | Refusal
+"""What an executed instruction does to the images, or what ends the run there."""
 
 Builder = Callable[[PlanState, Instruction, int], Write | Effect | None]
 """What an instruction, at an index of the program, does to the plan's state, and the step it becomes."""

@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from cimc.backends.machine.traps import Refusal, Trap
-from cimc.backends.plan.state import Effect, Write
+from cimc.backends.plan.state import Action, Effect
 
 
 @dataclass(frozen=True)
@@ -12,7 +11,7 @@ class Step:
     """One executed instruction that writes memory, has another effect on the images, or ends the run."""
 
     index: int
-    action: Write | Effect | Trap | Refusal
+    action: Action
 
     @property
     def is_planned(self) -> bool:
