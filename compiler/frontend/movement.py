@@ -125,7 +125,7 @@ def _sliced_axis(at: Lowering, full: int, start: int, end: int, stride: int) -> 
     batch = at.batch_axis(name)
     is_batch = batch is not None and full % len(at.full_shape(name)) == batch.axis
     whole = 1 << 30 if at.builder.free else at.full_shape(name)[full]
-    if is_batch and (start, stride) == (0, 1) and end >= whole:
+    if is_batch and stride == 1 and (start == 0 or start <= -whole) and end >= whole:
         return None
     return at.axis(full)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+from cimc.frontend.conversion import read_in
 from cimc.frontend.ordering import sort_nodes
 from cimc.frontend.tidying import name_nodes
 from cimc.isa.names import shown
@@ -39,13 +40,13 @@ class FileNodes:
         """Return the tensors that depend on an input of the model."""
         found = set(self.fed)
         for name, node in self.makers.items():
-            if found.intersection(node.input):
+            if found.intersection(_reads(node)):
                 found.add(name)
         return found - self.fed
 
     def read(self, tensor: str, values: Mapping[str, object]) -> Iterator[str]:
         """Yield what the node of a tensor reads: names in `values` and constants; of other tensors what those read."""
-        waiting, met = [*self.makers[tensor].input], {""}
+        waiting, met = [*_reads(self.makers[tensor])], {""}
         while waiting:
             name = waiting.pop()
             if name in met:
@@ -54,7 +55,7 @@ class FileNodes:
             if name in values or name in self.constants:
                 yield name
             elif name in self.makers:
-                waiting.extend(self.makers[name].input)
+                waiting.extend(_reads(self.makers[name]))
 
     def largest_constant(self, name: str) -> float:
         """Return the largest magnitude in a constant of the file, 0 where its data lie elsewhere."""
@@ -63,3 +64,9 @@ class FileNodes:
             return 0.0
         array = onnx.numpy_helper.to_array(tensor)
         return float(np.abs(array.astype(np.float64)).max(initial=0.0)) if array.dtype.kind in "biuf" else 0.0
+
+
+def _reads(node: onnx.NodeProto) -> set[str]:
+    """Return the names of what a node reads, and of what its branches read."""
+    branches = [read_in(attribute.g) for attribute in node.attribute if attribute.HasField("g")]
+    return set(node.input).union(*branches)

@@ -80,6 +80,7 @@ def moved(*nodes: onnx.NodeProto, **constants: Any) -> onnx.ModelProto:
 
 MOVED = {
     "slice": moved(node("Slice", "c z o z", "y"), z=[0], o=[1]),
+    "slice from before all": moved(node("Slice", "c b e z", "y"), b=[-(2**63)], e=[2**63 - 1], z=[0]),
     "slice backwards": moved(node("Slice", "c m e z", "y"), m=[-1], e=[99], z=[0]),
     "squeeze": moved(node("Squeeze", "c z", "y"), z=[0]),
     "squeeze all": moved(node("Squeeze", "c", "y")),

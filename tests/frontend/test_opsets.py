@@ -7,6 +7,8 @@ import onnx
 import pytest
 from frontend.onnx_models import assert_agrees, model, node, operations, weights, written
 
+from cimc.frontend import check
+
 IMAGE = {"x": ("N", 4, 6, 5)}
 
 
@@ -51,6 +53,29 @@ def test_local_functions_are_inlined(tmp_path: Path) -> None:
     proto.functions.append(onnx.helper.make_function("local", "Twice", ["u"], ["v"], body, opsets))
     proto.opset_import.append(onnx.helper.make_opsetid("local", 1))
     assert operations(assert_agrees(written(proto, tmp_path))) == ["add"]
+
+
+def with_function(opset: int, *body: onnx.NodeProto) -> onnx.ModelProto:
+    """Return a model of opset 21 that calls a function of another one."""
+    proto = model([node("F", "x", "y", domain="local")], IMAGE, opset=21)
+    proto.functions.append(
+        onnx.helper.make_function("local", "F", ["u"], ["v"], list(body), [onnx.helper.make_opsetid("", opset)])
+    )
+    proto.opset_import.append(onnx.helper.make_opsetid("local", 1))
+    return proto
+
+
+def test_local_functions_of_another_opset_are_converted(tmp_path: Path) -> None:
+    """Axes of ReduceMean were an attribute before opset 18."""
+    body = [node("ReduceMean", "u", "m", axes=[1], keepdims=1), node("Sub", "u m", "v")]
+    assert_agrees(written(with_function(13, *body), tmp_path))
+
+
+def test_local_functions_that_a_conversion_would_change_are_refused(tmp_path: Path) -> None:
+    value = onnx.numpy_helper.from_array(np.float32([1, 1, 2, 1.5]))
+    body = [onnx.helper.make_node("Constant", [], ["s"], value=value), node("Resize", "u s", "v", mode="linear")]
+    (problem,) = check(written(with_function(10, *body), tmp_path))
+    assert (problem.code, problem.operator) == ("CIM0103", "local.F")
 
 
 def test_shared_initialisers_and_several_outputs(tmp_path: Path) -> None:

@@ -64,6 +64,21 @@ def test_a_cast_makes_what_it_reads_no_finer(tmp_path: Path) -> None:
     assert found.ok and (found.runtime, len(found.covered)) == (REFERENCE, 3)
 
 
+def test_what_a_branch_reads_is_covered(tmp_path: Path) -> None:
+    """The condition is a constant; what depends on the input is what the branch reads."""
+    branches = {
+        name: onnx.helper.make_graph([node(operator, "x", out)], name, [], [outputs(out)])
+        for name, operator, out in (("then_branch", "Neg", "a"), ("else_branch", "Exp", "b"))
+    }
+    nodes = [onnx.helper.make_node("If", ["k"], ["i"], "the_i", **branches), node("Relu", "i", "y")]
+    found = checked(model(nodes, IMAGE, {"k": np.array(True)}), tmp_path)
+    assert found.ok and found.tensors == 2 and "y" in found.covered
+
+
+def outputs(name: str) -> onnx.ValueInfoProto:
+    return onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+
+
 RIGHT = dict(OPERATORS)
 
 
