@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 
 import onnx
-import onnx.inliner
 import onnx.version_converter
 
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
@@ -47,21 +46,6 @@ def converted(model: onnx.ModelProto) -> onnx.ModelProto:
     return made
 
 
-def with_functions_inlined(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model without functions of its own; those written for another opset are converted to the model's.
-
-    Functions from before coordinates were stated stay, where the model is newer: the converter would change them.
-    Raises CimcError CIM0108 with what the converter says.
-    """
-    opset = opset_of(model)
-    same = opset < COORDINATES_STATED or all(opset_of(one) >= COORDINATES_STATED for one in model.functions)
-    try:
-        return onnx.inliner.inline_local_functions(model, convert_version=same)
-    except Exception as error:  # the converter raises whatever its C++ does
-        message = f"functions of the model cannot be converted to its opset {opset}: {first_lines(error)}"
-        raise fail("CIM0108", message, hint="export model and functions with one opset") from None
-
-
 def _lost(graph: onnx.GraphProto, opset: int) -> Iterable[Diagnostic]:
     """Yield a problem for every node that means something else in inference than it says."""
     read = read_in(graph)
@@ -82,8 +66,8 @@ def read_in(graph: onnx.GraphProto) -> set[str]:
     return given.union(*inner, *(node.input for node in graph.node)) - {""}
 
 
-def opset_of(model: onnx.ModelProto | onnx.FunctionProto) -> int:
-    """Return the version of ONNX's own operators that a model or a function imports; 1 where it does not say."""
+def opset_of(model: onnx.ModelProto) -> int:
+    """Return the version of ONNX's own operators that a model imports; 1 where it does not say."""
     return next((int(entry.version) for entry in model.opset_import if entry.domain in DOMAIN), 1)
 
 

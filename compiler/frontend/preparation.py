@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import onnx
 import onnx.checker
+import onnx.inliner
 
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
-from cimc.frontend.conversion import converted, first_lines, opset_of, with_functions_inlined
+from cimc.frontend.conversion import converted, first_lines, opset_of
 from cimc.frontend.ordering import sort_nodes
 from cimc.frontend.qoperators import expand_quantised
 from cimc.frontend.reading import ModelFile
@@ -63,8 +64,8 @@ def prepare(file: ModelFile, stated: Specialisation = AS_THE_FILE) -> Prepared:
     _check(model, file.large)
     make_dense(model)
     fixed = state_constants(model.graph, stated.constants)
-    if model.functions:
-        model = with_functions_inlined(model)
+    if model.functions:  # of another opset too, where the checker finds that their operators are the same in both
+        model = onnx.inliner.inline_local_functions(model, convert_version=True)
     inputs = list(real_inputs(model.graph))
     axes = {value.name: None if stated.unbatched else _batch_axis(value) for value in inputs}
     found = [diagnostic for value in inputs for diagnostic in _input_problems(value, axes[value.name])]
