@@ -84,6 +84,8 @@ def check_operands(instruction: Instruction) -> None:
 
 def check_operand(name: str, field: Field, operand: Operand) -> None:
     """Raise IsaError CIM0404 unless the operand of instruction `name` has the field's count and range."""
+    if type(operand) is int and field.count == 1 and field.lowest <= operand <= field.highest:
+        return  # as nearly all: the rest finds what is wrong
     if isinstance(operand, tuple) != (field.count > 1) or (isinstance(operand, tuple) and len(operand) != field.count):
         wanted = f"a list of {field.count} integers" if field.count > 1 else "one integer"
         raise IsaError("CIM0404", f"operand {field.name} of {name} is {operand!r}, wanted {wanted}")

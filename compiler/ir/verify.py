@@ -120,16 +120,17 @@ def _state(op: Operation) -> State | None:
     if op.name.startswith("loop."):
         return None
     types = [value.type for value in (*op.operands, *op.results)]
-    return (len(op.operands), op.location, *types, *op.properties.items(), *op.attributes.items())
+    return (len(op.results), op.location, *types, *op.properties.items(), *op.attributes.items())
 
 
 def _dominance(operations: Sequence[Operation]) -> Iterator[str]:
     seen: set[Operation] = set()
     for op in operations:
         for index, operand in enumerate(op.operands):
-            if operand.owner not in seen:
+            owner = operand.owner
+            if owner not in seen:
                 yield f"{_described(op)}: operand {index} is used before it is defined"
-            elif operand.owner.parent is not op.parent and operand.owner.parent not in _enclosing(op):
+            elif owner.parent is not op.parent and owner.parent not in _enclosing(op):
                 yield f"{_described(op)}: operand {index} is computed in the body of a loop"
         seen.add(op)
 
@@ -150,7 +151,7 @@ def _labels(operations: Sequence[Operation]) -> Iterator[str]:
     for op in operations:
         label = op.properties.get("label")
         if isinstance(label, StringAttr):  # cheaper to ask than which classes of operations have one
-            labels = outputs if isinstance(op, OutputOp) else values
+            labels = outputs if op.name == OutputOp.name else values
             if label.data in labels:
                 yield f"{_described(op)}: another operation has this label"
             labels.add(label.data)

@@ -1,11 +1,12 @@
 """Measure how compile time, memory and program size grow with the weights: tables and JSON. It judges nothing.
 
-python samples/bench/scaling.py [resnet] [dense] [zoo] [--target NAME] [--repeats N] [--json FILE]
+python samples/bench/scaling.py [resnet] [dense] [chain] [zoo] [--target NAME] [--repeats N] [--json FILE]
 
 `resnet`: ResNet-8 with 1, 2, 4, 8 and 16 times its weights; `dense`: stacks of dense layers with 12 to 100 million
-weights in external data; `zoo`: the networks inside the onnx package. Weights are seeded, the data is what
-`cimc compile` makes up without any. Each compile is a process of its own; figures are medians, memory is the largest
-resident set. Models are made in processes of their own too: a child's figure starts with the memory of its parent.
+weights in external data; `chain`: 5,000 to 20,000 nodes without weights, Neg, Tanh and Relu in turn, or Relu alone;
+`zoo`: the networks inside the onnx package. Weights are seeded, the data is what `cimc compile` makes up without any.
+Each compile is a process of its own; figures are medians, memory is the largest resident set. Models are made in
+processes of their own too: a child's figure starts with the memory of its parent.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +28,12 @@ from compiling import measured
 from onnx import TensorProto, helper, numpy_helper
 from zoo_models import FOLDER, NAMES
 
-FAMILIES = ("resnet", "dense", "zoo")
+FAMILIES = ("resnet", "dense", "chain", "zoo")
 WIDTHS = (16, 32, 64)
 MILLIONS = {12: (512, 6), 25: (512, 12), 50: (1024, 6), 100: (1024, 12)}
 """Millions of weights -> features and blocks; a block widens four times and narrows again."""
+CHAINS = (("Neg", "Tanh", "Relu"), ("Relu",))
+LENGTHS = (5_000, 10_000, 20_000)
 
 
 class Network:
@@ -104,6 +108,14 @@ def dense(features: int, blocks: int) -> onnx.ModelProto:
     return net.model(x, features)
 
 
+def save_chain(path: Path, operators: tuple[str, ...], length: int) -> None:
+    """Write a chain of so many nodes on four values, operators in turn."""
+    net, x = Network(4), "x"
+    for number in range(length):
+        x = net.node(operators[number % len(operators)], x)
+    onnx.save(net.model(x, 4), path)
+
+
 def models(families: list[str], folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield names and files of the models asked for; made ones are written into the folder."""
     path = folder / "model.onnx"
@@ -113,11 +125,14 @@ def models(families: list[str], folder: Path) -> Iterator[tuple[str, Path]]:
     for millions, shape in MILLIONS.items() if "dense" in families else ():
         _elsewhere(save_dense, path, *shape)
         yield f"dense, {millions} M", path
+    for operators, length in product(CHAINS, LENGTHS) if "chain" in families else ():
+        _elsewhere(save_chain, path, operators, length)
+        yield f"{length:,} x {', '.join(operators)}", path
     for name in NAMES if "zoo" in families else ():
         yield name, FOLDER / f"light_{name}.onnx"
 
 
-def _elsewhere(save: Callable[..., None], path: Path, *size: int) -> None:
+def _elsewhere(save: Callable[..., None], path: Path, *size: Any) -> None:
     """Make a model in another process."""
     process = multiprocessing.get_context("spawn").Process(target=save, args=(path, *size))
     process.start()
@@ -180,7 +195,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             f"{one['seconds']:.2f}",
             f"{one['cpu_seconds']:.2f}",
             f"{one['peak_mib']:.0f}",
-            f"{one['peak_mib'] * (1 << 20) / (4 * one['weights']):.1f}",
+            f"{one['peak_mib'] * (1 << 20) / (4 * one['weights']):.1f}" if one["weights"] else "-",
             f"{one['static_instructions']:,}",
             *(f"{times[name]:.2f}" for name in SHOWN),
             f"{rest:.2f}",
