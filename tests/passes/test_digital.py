@@ -27,6 +27,8 @@ SECOND: dict[Any, tuple[int, ...]] = {
     nn.ConcatOp: IMAGE,
 }
 """Operation -> shape of its second operand."""
+STEADY = {"shrink": [0.5, 0.5]}
+"""Parameters with which a function does not jump: near a jump, values within half a code may be on either side."""
 POOL = SAME | {"kernel": [3, 3], "stride": [2, 2]}
 CASES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "relu": (nn.ClampOp, IMAGE, {"low": 0.0, "high": nn.UNBOUNDED}),
@@ -62,7 +64,7 @@ CASES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "transpose": (nn.TransposeOp, (3, 4, 6), {"order": [2, 0, 1]}),
     "slice": (nn.SliceOp, (2, 2, 1), {"begin": [3, 1, 1], "step": [-2, 3, 1]}),
 } | {
-    f"unary {name}": (nn.UnaryOp, IMAGE, {"function": name, "parameters": parameters_of(name)})
+    f"unary {name}": (nn.UnaryOp, IMAGE, {"function": name, "parameters": STEADY.get(name) or parameters_of(name)})
     for name in FUNCTIONS
     if name not in ("acos", "acosh", "asin", "atanh", "log", "power", "reciprocal", "sqrt", "visible")
 }
