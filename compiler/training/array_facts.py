@@ -1,16 +1,19 @@
 """What the compiler decides about a layer on the array: codes read, blocks of rows, conductance ranges, the ADC."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from cimc.diagnostics import fail
 from cimc.driving.driver import Request, run_pipeline
+from cimc.ir import nn
 from cimc.ir.attributes import int_values
 from cimc.ir.facts import GAIN, PEAKS
 from cimc.ir.graph import Graph
+from cimc.ir.location import names_of
 from cimc.ir.types import code_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.passes.pipeline import behind_stage, up_to_pass
@@ -46,10 +49,15 @@ class ArrayFacts:
 
 
 def measured(graph: Graph, request: Request) -> ArrayFacts:
-    """Return the facts of a graph at stage `graph`, which the passes change; the request holds all passes and data."""
+    """Return the facts of a graph at stage `graph`, which the passes change; the request holds all passes and data.
+
+    Raises CimcError CIM0121 where the passes map a layer to anything but one product, on whose devices it would learn.
+    """
+    wanted = [op for op in graph.operations if isinstance(op, nn.Layer)]
     found = run_pipeline(graph, replace(request, pipeline=_up_to(request.pipeline), start="graph", observer=None))
     target = request.target
     layers = [op for op in found.operations if isinstance(op, MvmOp)]
+    _require_products(wanted, found)
     return ArrayFacts(
         {op.label.data: _converters(found, op, target.adc_range[1]) for op in layers},
         {op.label.data: tuple(pairwise(int_values(op.row_cuts))) for op in layers},
@@ -58,6 +66,17 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
         (target.adc_range[0], target.adc_range[1]),
         any(op.skip_zeros is not None for op in layers if op.diagonal is None),
     )
+
+
+def _require_products(wanted: Sequence[nn.Layer], found: Graph) -> None:
+    known = {op.label.data for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)}
+    for op in wanted:
+        if op.label.data not in known:
+            hint = "leave `weight-mapping` and raised bits out of --set, and give them to `cimc compile` alone"
+            message = (
+                f"training does not know how chips compute {op.label.data!r}, which is no product of its own there"
+            )
+            raise fail("CIM0121", message, node=", ".join(names_of(op.location)), hint=hint)
 
 
 def _up_to(pipeline: str) -> str:

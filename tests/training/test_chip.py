@@ -19,11 +19,13 @@ from cimc.evaluate import evaluate
 from cimc.ir.graph import label_of
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
-from cimc.passes.pipeline import DEFAULT, behind_stage
+from cimc.isa.errors import CimcError
+from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
 
 jax = pytest.importorskip("jax", reason="the extra `train` is not installed")
 
 from cimc.training import chip, student  # noqa: E402
+from cimc.training.array_facts import measured  # noqa: E402
 from cimc.training.network import Network  # noqa: E402
 from cimc.training.operations import clamped  # noqa: E402
 
@@ -75,6 +77,15 @@ def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(graph: A
 
 def ratio_db(wanted: np.ndarray, given: np.ndarray) -> float:
     return float(10 * np.log10(wanted.var() / np.square(given - wanted).mean()))
+
+
+@pytest.mark.parametrize("weights", ["averaged", "sliced", "offset"])
+def test_layers_that_are_several_products_are_refused(weights: str) -> None:
+    """Their devices have no part in the student: it would learn without noise, and nobody would be told."""
+    data, network = samples(40, 12), Network(perceptron(12, 4))
+    pipeline = with_options(DEFAULT, f"weight-mapping{{weights={weights}}}")
+    with pytest.raises(CimcError, match=r"CIM0121.*'d0', which is no product of its own"):
+        measured(network.with_weights(network.weights), replace(request(data), pipeline=pipeline))
 
 
 @pytest.mark.nightly
