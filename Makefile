@@ -84,7 +84,7 @@ manual: $(STAMP)  ## regenerate docs/isa.md, docs/operators.md, docs/cost-valida
 bench: $(STAMP)  ## measure compile time, memory and start-up; BENCH_ARGS="MODEL.onnx CALIB.npz" for another model
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/compiling.py $(BENCH_ARGS)
 
-bench-scaling: $(STAMP)  ## measure compile time and memory over model size; BENCH_ARGS="resnet dense zoo --json FILE"
+bench-scaling: $(STAMP)  ## measure compile time and memory over model size; BENCH_ARGS="resnet dense chain zoo --json FILE"
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python samples/bench/scaling.py $(BENCH_ARGS)
 
 bench-speed: $(STAMP)  ## measure the interpreter against onnxruntime; BENCH_ARGS="--models FOLDER" for real models

@@ -7,7 +7,6 @@ from math import prod
 import numpy as np
 import onnx
 import onnx.shape_inference
-from onnx.reference import ReferenceEvaluator
 
 from cimc.diagnostics import Diagnostic
 from cimc.frontend.batch_axis import BatchAxis, BatchLost, Case, Tensor, result_axes
@@ -266,6 +265,8 @@ def evaluated(node: Node, inputs: Mapping[str, Array], opset: int) -> list[Array
         value = node.attributes.get("value")
         element = np.zeros(1, np.float32) if value is None else onnx.numpy_helper.to_array(value)
         return [np.broadcast_to(element, inputs[node.inputs[0]])]
+    from onnx.reference import ReferenceEvaluator  # it takes long to load, and few models have anything to fold
+
     with np.errstate(all="ignore"):
         results = ReferenceEvaluator(node.proto, opsets={"": opset}).run(None, dict(inputs))
     return [np.asarray(result) for result in results]
