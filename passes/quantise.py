@@ -100,7 +100,7 @@ class Quantise:
                 fixed.add(_settle(op))
             elif isinstance(op, Canonical):
                 self._spare_reader(op, fixed)
-                if isinstance(op, UnaryOp) and compares(op.function.data) and producer(op.x) not in fixed:
+                if isinstance(op, UnaryOp) and _compares(op) and producer(op.x) not in fixed:
                     _round_number(op)
                 code = code_of(op.operands[0]) if passes_fixed(op, fixed) else fixed_code(op)
                 if code is not None:
@@ -188,6 +188,10 @@ def _fewer(value: SSAValue, bits: int, offset: bool) -> CodeType:
     root = root_of(value)
     reach = RANGE.get(root) if isinstance(root, Computed) and code_of(root.out) == code_of(value) else None
     return code_type(*reach, bits, offset) if reach else narrowed(code_of(value), bits, offset)
+
+
+def _compares(op: UnaryOp) -> bool:
+    return compares(op.function.data, float_values(op.parameters))
 
 
 def _round_number(op: UnaryOp) -> None:

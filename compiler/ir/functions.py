@@ -113,9 +113,13 @@ FUNCTIONS: Mapping[str, Function] = {
 """Name -> function. Where a function has no value (the logarithm of -1), `apply` gives 0."""
 
 
-def compares(name: str) -> bool:
-    """Say whether a function compares its operand with a number, its first parameter."""
-    return FUNCTIONS[name].operator in (*COMPARISONS, "Shrink", "ThresholdedRelu")
+def compares(name: str, parameters: Parameters) -> bool:
+    """Say whether a function compares its operand with a number, its first parameter: its results jump there.
+
+    A Shrink whose bias is as large as that number only bends.
+    """
+    operator = FUNCTIONS[name].operator
+    return operator in (*COMPARISONS, "ThresholdedRelu") or (operator == "Shrink" and parameters[0] != parameters[1])
 
 
 COMPARISONS = ("Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual")
