@@ -5,6 +5,16 @@
  * leaves them as results: array sums, ADC and epilogue never reach memory.
  */
 
+/* Where the next vector of a group of images is read, in the rectangles of `size` bytes an element, and written. */
+typedef struct {
+    const uint8_t *rectangle;
+    int64_t image_bytes;
+    int size;
+    uint8_t *out;
+    int64_t image, vector;
+} LEVEL(Walk);
+#define Walk LEVEL(Walk)
+
 typedef struct {
     const uint8_t *place[ROWS]; /* of each vector in the rectangle */
     const float *squares[ROWS]; /* of its elements, where floats estimate noise */
@@ -30,22 +40,37 @@ INLINE TARGET Ints LEVEL(ints)(const void *from) {
     return values;
 }
 
+/* The same float in all lanes; adding it to 0 would not be folded, for -0. */
+INLINE TARGET Floats LEVEL(all)(double a) { return (float)a - (Floats){0}; }
+
 /* Rounding to the nearest integer, ties to even: adding 1.5 * 2^52 leaves no bit below 1. */
 INLINE TARGET Doubles LEVEL(round)(Doubles a) { return a + 0x1.8p52 - 0x1.8p52; }
 
-/* Step to the tile that starts at vector `index` of `total`, counted over the images of the group. */
-INLINE TARGET void LEVEL(at)(Tile *tile, const Step *s, const uint8_t *rectangles, int64_t image_bytes, int size,
-                             const Batch *b, int64_t first_image, int64_t index, int64_t total) {
-    int64_t image = index / s->vectors, vector = index - image * s->vectors;
-    tile->rows = total - index < ROWS ? (int)(total - index) : ROWS;
+/* Start before the first vector of a group, which begins with image `first`. */
+INLINE Walk LEVEL(walk)(const Step *s, const Batch *b, int64_t first, int64_t image_bytes, int size) {
+    uint8_t *out = b->memory + first * b->pitch + s->out_base;
+    return (Walk){.rectangle = b->scratch, .image_bytes = image_bytes, .size = size, .out = out, .image = first};
+}
+
+/* Step on to the next vector; those of an image are followed by those of the next. */
+INLINE void LEVEL(step_on)(Walk *walk, const Step *s, const Batch *b) {
+    walk->vector++, walk->out += s->out_step;
+    if (walk->vector < s->vectors) return;
+    walk->vector = 0, walk->image++, walk->rectangle += walk->image_bytes;
+    walk->out = b->memory + walk->image * b->pitch + s->out_base;
+}
+
+/* Make a tile of the next vectors, of which `left` are left. */
+INLINE TARGET void LEVEL(next)(Tile *tile, Walk *walk, const Step *s, const Batch *b, int64_t left) {
+    tile->rows = left < ROWS ? (int)left : ROWS;
     for (int r = 0; r < ROWS; r++) {
-        const uint8_t *rectangle = rectangles + image * image_bytes;
-        tile->place[r] = rectangle + (int64_t)s->places[vector] * size;
-        if (s->squares) tile->squares[r] = (const float *)(rectangle + (int64_t)s->room * 2) + s->places[vector];
-        tile->image[r] = first_image + image, tile->vector[r] = vector;
-        tile->out[r] = b->memory + (first_image + image) * b->pitch + s->out_base + vector * s->out_step;
-        if (r + 1 < tile->rows && ++vector == s->vectors) vector = 0, image++;
+        const int64_t place = s->places[walk->vector];
+        tile->place[r] = walk->rectangle + place * walk->size;
+        if (s->squares) tile->squares[r] = (const float *)(walk->rectangle + (int64_t)s->room * 2) + place;
+        tile->image[r] = walk->image, tile->vector[r] = walk->vector, tile->out[r] = walk->out;
+        if (r + 1 < tile->rows) LEVEL(step_on)(walk, s, b);
     }
+    LEVEL(step_on)(walk, s, b);
 }
 
 /* sum_i x_i G_ij of a tile: `vectors` vectors of columns from `weights` on; x lies `shift` bytes behind its place.
@@ -142,10 +167,10 @@ INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Tile *tile, const 
  * The codes of sums below 2^24. The fused product and addition rounds the exact s * m / 2^k once, to a multiple of 1
  * wherever it matters: with 1.5 * 2^23 added, floats of magnitude below 2^22 are whole, and the others clip. */
 INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part, const int wider) {
-    const float magic = 0x1.8p23f;
-    Floats zero = {0}, scaled = LEVEL(fused)(__builtin_convertvector(sum, Floats), zero + (float)part->factor, zero + magic);
-    scaled = LEVEL(most)(scaled, zero + ((float)part->low - (float)wider + magic));
-    return LEVEL(least)(scaled, zero + ((float)part->high + (float)wider + magic)) - magic;
+    const double magic = 0x1.8p23;
+    Floats scaled = LEVEL(fused)(__builtin_convertvector(sum, Floats), LEVEL(all)(part->factor), LEVEL(all)(magic));
+    scaled = LEVEL(most)(scaled, LEVEL(all)(part->low - wider + magic));
+    return LEVEL(least)(scaled, LEVEL(all)(part->high + wider + magic)) - (float)magic;
 }
 
 INLINE TARGET Floats LEVEL(magnitude)(Floats a) { return (Floats)((Ints)a & INT32_MAX); }
@@ -183,8 +208,8 @@ APART TARGET Floats LEVEL(settle)(Floats codes, Ints doubt, const Part *part, co
 INLINE TARGET void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
                                       int block, const Batch *b, const int vectors, const int rows, const int wider) {
     const Noise *noise = part->noise;
-    const Floats zero = {0}, magic = 0x1.8p23f - zero;
-    const Floats lowest = (float)part->low - (float)wider - zero, highest = (float)part->high + (float)wider - zero;
+    const Floats magic = LEVEL(all)(0x1.8p23), factor = LEVEL(all)(part->factor);
+    const Floats lowest = LEVEL(all)(part->low - wider), highest = LEVEL(all)(part->high + wider);
     Ints sum[ROWS][VECTORS], z[ROWS][VECTORS];
     Floats variance[ROWS][VECTORS];
     LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, 0, vectors, rows);
@@ -195,11 +220,11 @@ INLINE TARGET void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s
             const Floats draws = __builtin_convertvector(z[r][v], Floats);
             const Floats sums = __builtin_convertvector(sum[r][v], Floats);
             const Floats added = LEVEL(narrow_root)(variance[r][v]) * draws * noise->spread;
-            Floats code = LEVEL(fused)(sums, (float)part->factor - zero, added);
+            Floats code = LEVEL(fused)(sums, factor, added);
             code = LEVEL(least)(LEVEL(most)(code, lowest), highest);
             codes[r][v] = code + magic - magic;
             const Floats error = LEVEL(magnitude)(code - codes[r][v]) + LEVEL(magnitude)(added) * noise->error;
-            const Ints doubt = error >= noise->certain - zero;
+            const Ints doubt = error >= LEVEL(all)(noise->certain);
             if (LEVEL(any)(doubt)) {
                 const int column = block * BLOCK + v * LANES;
                 codes[r][v] =
@@ -247,8 +272,7 @@ APART TARGET void LEVEL(wide_count)(int64_t clips[2], Doubles codes, const Part 
 
 /* Clip codes of row r of a tile that are one wider than the ADC's, and count those that are clipped; NULL: none. */
 INLINE TARGET Floats LEVEL(counted)(Floats codes, const Part *part, int64_t *clips) {
-    const Floats zero = {0};
-    const Floats clipped = LEVEL(least)(LEVEL(most)(codes, zero + (float)part->low), zero + (float)part->high);
+    const Floats clipped = LEVEL(least)(LEVEL(most)(codes, LEVEL(all)(part->low)), LEVEL(all)(part->high));
     if (clips && LEVEL(any)((Ints)(codes != clipped))) LEVEL(count)(clips, codes, part);
     return clipped;
 }
@@ -261,13 +285,23 @@ INLINE int64_t *LEVEL(clips)(const Tile *tile, int r, const Batch *b) {
     return r < tile->rows ? b->tally->clips[tile->image[r]] : NULL;
 }
 
+/* What becomes of a step's results, read before any is stored: bytes stored might be those of the step. */
+typedef struct {
+    Floats low, high;
+    int columns, type, size;
+} LEVEL(Ending);
+#define Ending LEVEL(Ending)
+
+INLINE TARGET Ending LEVEL(ending)(const Step *s) {
+    return (Ending){LEVEL(all)(s->low), LEVEL(all)(s->high), s->columns, s->out_type, bytes_of(s->out_type)};
+}
+
 /* Clip, round and store results held as floats; below 2^22, the float's own bits hold the rounded integer. */
-INLINE TARGET void LEVEL(put)(const Step *s, uint8_t *out, int column, Floats result) {
-    const Floats zero = {0}, magic = zero + 0x1.8p23f;
-    result = LEVEL(least)(LEVEL(most)(result, zero + (float)s->low), zero + (float)s->high);
-    int count = s->columns - column;
-    LEVEL(store)(out + column * bytes_of(s->out_type), s->out_type, (Ints)(result + magic) - (Ints)magic,
-                 count < LANES ? count : LANES);
+INLINE TARGET void LEVEL(put)(const Ending *end, uint8_t *out, int column, Floats result) {
+    const Floats magic = LEVEL(all)(0x1.8p23);
+    const int count = end->columns - column;
+    result = LEVEL(least)(LEVEL(most)(result, end->low), end->high);
+    LEVEL(store)(out + column * end->size, end->type, (Ints)(result + magic) - (Ints)magic, count < LANES ? count : LANES);
 }
 
 INLINE TARGET void LEVEL(put_wide)(const Step *s, uint8_t *out, int column, Doubles low, Doubles high) {
@@ -304,34 +338,55 @@ TARGET static void LEVEL(tally)(const Tally *tally, int sign, const int16_t *res
         }
 }
 
-/* The first `rows` of a tile of a PRODUCT in floats: `vectors` vectors of columns from block `block` on. */
-INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                  const int rows, const enum Told told, const int noisy) {
-    const int column = block * BLOCK, wider = told == CLIPS;
-    Floats total[ROWS][VECTORS] = {{{0}}};
-    for (int t = 0; t < s->count; t++) {
-        const Part *part = s->parts + t;
-        Ints sum[ROWS][VECTORS], magnitudes = {0};
-        Floats noisy_codes[ROWS][VECTORS];
-        if (noisy) LEVEL(noisy_codes)(noisy_codes, s, tile, part, block, b, vectors, rows, wider);
-        else LEVEL(sums)(sum, tile, s, part, block, vectors, rows);
-        for (int v = 0; v < vectors; v++) {
-            Floats multipliers = LEVEL(floats)(part->narrow + column + v * LANES);
-            for (int r = 0; r < rows; r++) {
-                Floats codes = noisy ? noisy_codes[r][v] : LEVEL(codes)(sum[r][v], part, wider);
-                if (told == CLIPS) codes = LEVEL(counted)(codes, part, LEVEL(clips)(tile, r, b));
-                if (told == SUMS && r < tile->rows) magnitudes += LEVEL(magnitudes)(codes);
-                total[r][v] += codes * multipliers;
-            }
+/* The codes of part `t` of a PRODUCT as floats, for the first `rows` of a tile. */
+INLINE TARGET void LEVEL(part_codes)(Floats codes[ROWS][VECTORS], const Step *s, const Tile *tile, int t, int block,
+                                     const Batch *b, const int vectors, const int rows, const enum Told told,
+                                     const int noisy) {
+    const Part *part = s->parts + t;
+    const int wider = told == CLIPS, made = noisy ? tile->rows : rows;
+    Ints sum[ROWS][VECTORS], magnitudes = {0};
+    if (noisy) LEVEL(noisy_codes)(codes, s, tile, part, block, b, vectors, rows, wider);
+    else LEVEL(sums)(sum, tile, s, part, block, vectors, rows);
+    for (int v = 0; v < vectors; v++)
+        for (int r = 0; r < made; r++) {
+            if (!noisy) codes[r][v] = LEVEL(codes)(sum[r][v], part, wider);
+            if (told == CLIPS) codes[r][v] = LEVEL(counted)(codes[r][v], part, LEVEL(clips)(tile, r, b));
+            if (told == SUMS && r < tile->rows) magnitudes += LEVEL(magnitudes)(codes[r][v]);
         }
-        if (told == SUMS) b->tally->codes[t] += LEVEL(lanes_sum)(magnitudes);
-    }
+    if (told == SUMS) b->tally->codes[t] += LEVEL(lanes_sum)(magnitudes);
+}
+
+/* End a tile of a PRODUCT in floats: `vectors` vectors of columns from `column` on. Rows that repeat the last store the
+ * same again; with fresh noise they have no results. */
+INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int column, Floats total[ROWS][VECTORS], const int vectors,
+                              const int rows, const int noisy) {
+    const Ending end = LEVEL(ending)(s);
     for (int v = 0; v < vectors; v++) {
         const int at = column + v * LANES;
-        if (at >= s->columns) break;
-        Floats offsets = LEVEL(floats)(s->narrow_offsets + at);
-        for (int r = 0; r < tile->rows; r++) LEVEL(put)(s, tile->out[r], at, total[r][v] + offsets);
+        if (at >= end.columns) break;
+        const Floats offsets = LEVEL(floats)(s->narrow_offsets + at);
+        for (int r = 0; r < (noisy ? tile->rows : rows); r++) LEVEL(put)(&end, tile->out[r], at, total[r][v] + offsets);
     }
+}
+
+/* The first `rows` of a tile of a PRODUCT in floats, from block `block` on; of one part, totals never leave registers. */
+INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
+                                  const int rows, const enum Told told, const int noisy) {
+    const int column = block * BLOCK;
+    Floats codes[ROWS][VECTORS], total[ROWS][VECTORS];
+    for (int t = 0; t < s->count; t++) {
+        LEVEL(part_codes)(codes, s, tile, t, block, b, vectors, rows, told, noisy);
+        for (int v = 0; v < vectors; v++) {
+            const Floats multipliers = LEVEL(floats)(s->parts[t].narrow + column + v * LANES);
+            for (int r = 0; r < rows; r++)
+                total[r][v] = t ? total[r][v] + codes[r][v] * multipliers : codes[r][v] * multipliers;
+        }
+        if (s->count == 1) {
+            LEVEL(end)(s, tile, column, total, vectors, rows, noisy);
+            return;
+        }
+    }
+    LEVEL(end)(s, tile, column, total, vectors, rows, noisy);
 }
 
 /* The same in doubles; the codes still come from floats where the sums allow it. */
@@ -395,64 +450,91 @@ INLINE TARGET void LEVEL(tile_product)(const Step *s, const Tile *tile, int bloc
 /* A tile of one row, apart: inlined beside those of ROWS rows, it makes them slower by 2 to 3 %. */
 APART TARGET void LEVEL(row_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, 1, NOTHING, 0);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, 1, NOTHING, 0);
+    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, 1, NOTHING, 0);
 }
 
 /* A tile of any rows whose codes are summed for an observer. */
 APART TARGET void LEVEL(tallied_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, SUMS, 0);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, SUMS, 0);
+    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, SUMS, 0);
 }
 
 /* A tile of any rows whose clips are counted for an observer, and the same where sums have fresh noise. */
 APART TARGET void LEVEL(counted_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, CLIPS, 0);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, CLIPS, 0);
+    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, CLIPS, 0);
 }
 APART TARGET void LEVEL(counted_noisy_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, CLIPS, 1);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, CLIPS, 1);
+    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, CLIPS, 1);
 }
 
 /* A tile of any rows whose sums have fresh noise. */
 APART TARGET void LEVEL(noisy_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 1);
-    else LEVEL(tile_product)(s, tile, block, b, BLOCK / LANES, ROWS, NOTHING, 1);
+    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 1);
 }
 
+/* Where half of the vectors of a tile hold the columns left, they are all that is summed. */
 TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
-    const int64_t total = images * s->vectors;
     const int blocks = (s->columns + BLOCK - 1) / BLOCK, step = VECTORS * LANES / BLOCK;
     for (int block = 0; block < blocks; block += step) {
-        const int full = block + step <= blocks;
-        for (int64_t index = 0; index < total; index += ROWS) {
+        const int full = s->columns - block * BLOCK > VECTORS * LANES / 2;
+        Walk walk = LEVEL(walk)(s, b, first, image_bytes, 2);
+        for (int64_t left = images * s->vectors; left > 0; left -= ROWS) {
             Tile tile;
-            LEVEL(at)(&tile, s, b->scratch, image_bytes, 2, b, first, index, total);
+            LEVEL(next)(&tile, &walk, s, b, left);
             if (b->tally && b->tally->clips && s->squares) LEVEL(counted_noisy_product)(s, &tile, block, b, full);
             else if (b->tally && b->tally->clips) LEVEL(counted_product)(s, &tile, block, b, full);
             else if (s->squares) LEVEL(noisy_product)(s, &tile, block, b, full);
             else if (b->tally) LEVEL(tallied_product)(s, &tile, block, b, full);
             else if (tile.rows == 1) LEVEL(row_product)(s, &tile, block, b, full);
             else if (full) LEVEL(tile_product)(s, &tile, block, b, VECTORS, ROWS, NOTHING, 0);
-            else LEVEL(tile_product)(s, &tile, block, b, BLOCK / LANES, ROWS, NOTHING, 0);
+            else LEVEL(tile_product)(s, &tile, block, b, VECTORS / 2, ROWS, NOTHING, 0);
         }
     }
 }
 
 /* Maxima over taps, each channel on its own, of a tile and LANES channels. */
 INLINE TARGET void LEVEL(maxima)(const Step *s, const Tile *tile, int channel) {
+    const Ending end = LEVEL(ending)(s);
     for (int r = 0; r < tile->rows; r++) {
         const uint8_t *x = tile->place[r] + (int64_t)channel * 4;
         Floats most = LEVEL(floats)((const float *)(x + (int64_t)s->taps[0] * 4));
         for (int tap = 1; tap < s->count; tap++)
             most = LEVEL(most)(most, LEVEL(floats)((const float *)(x + (int64_t)s->taps[tap] * 4)));
-        LEVEL(put)(s, tile->out[r], channel, most);
+        LEVEL(put)(&end, tile->out[r], channel, most);
     }
 }
 
-/* Weighted sums over taps in floats, which hold them exactly, with their epilogue. */
-INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel, const int rows) {
+/* Weighted sums over taps of a row in doubles, with their epilogue. */
+APART TARGET void LEVEL(wide_weighted)(const Step *s, const float *place, uint8_t *out, int channel) {
     const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK, half = LANES / 2;
+    const double *multipliers = s->multipliers + channel, *offsets = s->offsets + channel;
+    Doubles low = {0}, high = {0};
+    for (int tap = 0; tap < s->count; tap++) {
+        const Floats x = LEVEL(floats)(place + s->taps[tap] + channel);
+        const Floats weights = LEVEL(floats)(s->weights + (int64_t)tap * padded + channel);
+        low += LEVEL(low_doubles)(x) * LEVEL(low_doubles)(weights);
+        high += LEVEL(high_doubles)(x) * LEVEL(high_doubles)(weights);
+    }
+    LEVEL(put_wide)(s, out, channel, low * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets),
+                    high * LEVEL(doubles)(multipliers + half) + LEVEL(doubles)(offsets + half));
+}
+
+INLINE TARGET void LEVEL(tile_wide_weighted)(const Step *s, const Tile *tile, int channel) {
+    for (int r = 0; r < tile->rows; r++)
+        LEVEL(wide_weighted)(s, (const float *)tile->place[r], tile->out[r], channel);
+}
+
+/* The same of a tile in floats: where they hold everything, or estimate the results. A vector with a result too close to
+ * the middle between two is made again. */
+INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel, const int rows) {
+    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK;
+    const Ending end = LEVEL(ending)(s);
+    const Floats magic = LEVEL(all)(0x1.8p23), certain = LEVEL(all)(s->certain);
+    const Floats multipliers = LEVEL(floats)(s->narrow_multipliers + channel);
+    const Floats offsets = LEVEL(floats)(s->narrow_offsets + channel);
     Floats total[ROWS];
     for (int r = 0; r < rows; r++) total[r] = (Floats){0};
     for (int tap = 0; tap < s->count; tap++) {
@@ -461,33 +543,13 @@ INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel,
         for (int r = 0; r < rows; r++)
             total[r] = LEVEL(fused)(LEVEL(floats)((const float *)(tile->place[r] + offset)), weights, total[r]);
     }
-    const double *multipliers = s->multipliers + channel, *offsets = s->offsets + channel;
-    for (int r = 0; r < tile->rows; r++) {
-        if (s->narrow)
-            LEVEL(put)(s, tile->out[r], channel, total[r] * LEVEL(floats)(s->narrow_multipliers + channel) +
-                                                     LEVEL(floats)(s->narrow_offsets + channel));
+    for (int r = 0; r < rows; r++) {
+        Floats result = LEVEL(fused)(total[r], multipliers, offsets);
+        result = LEVEL(least)(LEVEL(most)(result, end.low), end.high);
+        if (LEVEL(any)(LEVEL(magnitude)(result - (result + magic - magic)) >= certain))
+            LEVEL(wide_weighted)(s, (const float *)tile->place[r], tile->out[r], channel);
         else
-            LEVEL(put_wide)(s, tile->out[r], channel,
-                            LEVEL(low_doubles)(total[r]) * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets),
-                            LEVEL(high_doubles)(total[r]) * LEVEL(doubles)(multipliers + half) +
-                                LEVEL(doubles)(offsets + half));
-    }
-}
-
-/* The same for sums that only doubles hold. */
-INLINE TARGET void LEVEL(wide_weighted)(const Step *s, const Tile *tile, int channel) {
-    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK, half = LANES / 2;
-    const double *multipliers = s->multipliers + channel, *offsets = s->offsets + channel;
-    for (int r = 0; r < tile->rows; r++) {
-        Doubles low = {0}, high = {0};
-        for (int tap = 0; tap < s->count; tap++) {
-            const Floats x = LEVEL(floats)((const float *)tile->place[r] + s->taps[tap] + channel);
-            const Floats weights = LEVEL(floats)(s->weights + (int64_t)tap * padded + channel);
-            low += LEVEL(low_doubles)(x) * LEVEL(low_doubles)(weights);
-            high += LEVEL(high_doubles)(x) * LEVEL(high_doubles)(weights);
-        }
-        LEVEL(put_wide)(s, tile->out[r], channel, low * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets),
-                        high * LEVEL(doubles)(multipliers + half) + LEVEL(doubles)(offsets + half));
+            LEVEL(put)(&end, tile->out[r], channel, result);
     }
 }
 
@@ -507,40 +569,38 @@ INLINE TARGET void LEVEL(multiplied)(const Step *s, const Tile *tile, int channe
 }
 
 TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
-    const int64_t total = images * s->vectors;
-    for (int64_t index = 0; index < total; index += ROWS) {
+    Walk walk = LEVEL(walk)(s, b, first, image_bytes, 4);
+    for (int64_t left = images * s->vectors; left > 0; left -= ROWS) {
         Tile tile;
-        LEVEL(at)(&tile, s, b->scratch, image_bytes, 4, b, first, index, total);
+        LEVEL(next)(&tile, &walk, s, b, left);
         for (int channel = 0; channel < s->columns; channel += LANES)
             if (s->kind == MAXIMUM) LEVEL(maxima)(s, &tile, channel);
             else if (s->kind == MULTIPLY) LEVEL(multiplied)(s, &tile, channel);
-            else if (s->wide_sums) LEVEL(wide_weighted)(s, &tile, channel);
+            else if (s->certain == 0) LEVEL(tile_wide_weighted)(s, &tile, channel);
             else if (tile.rows == 1) LEVEL(weighted)(s, &tile, channel, 1);
             else LEVEL(weighted)(s, &tile, channel, ROWS);
     }
 }
 
-/* Spread rows of elements into the rectangle; return whether any lies outside the source's limits. */
-#define SPREAD(from, to)                                                                                     \
-    INLINE TARGET int LEVEL(spread_##from##_##to)(const uint8_t *in, int64_t pitch, to##_t *out, int64_t count, \
-                                                  int32_t low, int32_t high) {                               \
-        int32_t outside = 0;                                                                                 \
-        if (pitch == (int64_t)sizeof(from##_t)) {                                                            \
-            for (int64_t i = 0; i < count; i++) {                                                            \
-                from##_t x;                                                                                  \
-                memcpy(&x, in + i * (int64_t)sizeof x, sizeof x);                                            \
-                outside |= (x < low) | (x > high);                                                           \
-                out[i] = (to##_t)x;                                                                          \
-            }                                                                                                \
-        } else {                                                                                             \
-            for (int64_t i = 0; i < count; i++) {                                                            \
-                from##_t x;                                                                                  \
-                memcpy(&x, in + i * pitch, sizeof x);                                                        \
-                outside |= (x < low) | (x > high);                                                           \
-                out[i] = (to##_t)x;                                                                          \
-            }                                                                                                \
-        }                                                                                                    \
-        return outside;                                                                                      \
+/* Spread a row of elements into the rectangle; return whether any lies outside the source's limits. */
+#define SPREAD(from, to)                                                                                          \
+    INLINE TARGET int LEVEL(line_##from##_##to)(const Source *source, const uint8_t *in, to##_t *restrict out,    \
+                                                int64_t count, const int64_t pitch) {                             \
+        from##_t least, most;                                                                                     \
+        memcpy(&least, in, sizeof least), most = least;                                                           \
+        for (int64_t i = 0; i < count; i++) {                                                                     \
+            from##_t x;                                                                                           \
+            memcpy(&x, in + i * pitch, sizeof x);                                                                 \
+            least = x < least ? x : least, most = x > most ? x : most;                                            \
+            out[i] = (to##_t)x;                                                                                   \
+        }                                                                                                         \
+        return least < source->low || most > source->high;                                                        \
+    }                                                                                                             \
+    INLINE TARGET int LEVEL(spread_##from##_##to)(const Source *source, const uint8_t *in, to##_t *out, int64_t count) { \
+        const int64_t pitch = source->pitch[2], dense = sizeof(from##_t);                                         \
+        if (!count) return 0;                                                                                     \
+        return pitch == dense ? LEVEL(line_##from##_##to)(source, in, out, count, dense)                          \
+                              : LEVEL(line_##from##_##to)(source, in, out, count, pitch);                         \
     }
 SPREAD(int8, int16)
 SPREAD(uint8, int16)
@@ -570,8 +630,7 @@ SPREAD(uint16, real32)
         }                                                                                                        \
         return fault;                                                                                            \
     }
-#define RUN(type, from, to)                                                                                      \
-    case type: return LEVEL(spread_##from##_##to)(in, source->pitch[2], out, count, source->low, source->high);
+#define RUN(type, from, to) case type: return LEVEL(spread_##from##_##to)(source, in, out, count);
 INLINE TARGET int LEVEL(run_int16)(const Source *source, const uint8_t *in, int16_t *out, int64_t count) {
     switch (source->type) {
         RUN(I8, int8, int16)
@@ -643,6 +702,8 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
 #undef Floats
 #undef Doubles
 #undef Tile
+#undef Walk
+#undef Ending
 #undef LEVEL
 #undef TARGET
 #undef LANES

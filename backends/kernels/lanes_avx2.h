@@ -36,18 +36,21 @@ INLINE TARGET int LEVEL(any)(Ints lanes) { return _mm256_movemask_ps((__m256)lan
 INLINE TARGET Ints LEVEL(joined)(Doubles low, Doubles high) {
     return (Ints)_mm256_set_m128i(_mm256_cvtpd_epi32(high), _mm256_cvtpd_epi32(low));
 }
-INLINE TARGET void LEVEL(store)(uint8_t *out, int type, Ints values, int count) {
-    if (count == LANES && type == I8) {
-        __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)values), _mm256_extracti128_si256((__m256i)values, 1));
-        _mm_storel_epi64((__m128i *)out, _mm_packs_epi16(words, words));
-        return;
-    }
-    if (count == LANES && type == I16) {
-        __m128i low = _mm256_castsi256_si128((__m256i)values), high = _mm256_extracti128_si256((__m256i)values, 1);
-        _mm_storeu_si128((__m128i *)out, _mm_packs_epi32(low, high));
-        return;
-    }
+/* Apart, for it keeps the lanes in memory. */
+APART TARGET void LEVEL(store_part)(uint8_t *out, int type, Ints values, int count) {
     int32_t lanes[LANES];
     memcpy(lanes, &values, sizeof lanes);
     store_lanes(out, type, lanes, count);
+}
+INLINE TARGET void LEVEL(store)(uint8_t *out, int type, Ints values, int count) {
+    const __m128i low = _mm256_castsi256_si128((__m256i)values), high = _mm256_extracti128_si256((__m256i)values, 1);
+    if (type == I8) {
+        const __m128i words = _mm_packs_epi32(low, high), bytes = _mm_packs_epi16(words, words);
+        if (count == LANES) _mm_storel_epi64((__m128i *)out, bytes);
+        else store_bytes(out, (uint64_t)_mm_cvtsi128_si64(bytes), count);
+    } else if (count == LANES && type == I16) {
+        _mm_storeu_si128((__m128i *)out, _mm_packs_epi32(low, high));
+    } else {
+        LEVEL(store_part)(out, type, values, count);
+    }
 }

@@ -50,7 +50,7 @@ LARGEST_DIVIDE = 38
 """Up to this k, errors of an ADC stay below 2^51 in units of 2^-k, where adding 1.5 * 2^52 rounds."""
 
 LEAST_CERTAIN = 0.47
-"""Floats estimate a code with noise where at most 6 in 100 lie so near the middle between two that they do not tell."""
+"""Floats estimate codes and results where at most 6 in 100 lie so near the middle between two that they do not tell."""
 
 
 class Unsuitable(Exception):
@@ -294,9 +294,10 @@ def _sum(result: Lowered, write: Write, state: StreamState, weights: Array, e: E
     step, channels = result.step, state.shape[3]
     wide = np.broadcast_to(weights.astype(np.float64), (len(weights), channels))
     bound = int(np.abs(wide).sum(axis=0).max(initial=0)) * magnitude(state)
-    step.wide_sums = bound >= FLOAT32_LIMIT
-    _results(result, write, e, channels, [_largest(e.multipliers[0], bound)])
     step.kind, step.count = SUM, len(weights)
+    largest = _largest(e.multipliers[0], bound)
+    offsets = _results(result, write, e, channels, [largest])
+    step.certain = _certain(step, bound < FLOAT32_LIMIT, largest + offsets)
     source = _rectangles(result, [state], constants)
     step.taps = result.pointer(source.elements[::channels], np.int32)
     step.weights = result.pointer(_pad(wide, channels), np.float32)
@@ -332,15 +333,27 @@ def _elementwise(
     """Sources times tables that repeat along the stream: a SUM whose taps are the sources."""
     step, columns = result.step, _columns(write.out, len(e.offsets))
     bound = sum(_largest(table, magnitude(s)) for table, s in zip(tables, states, strict=True))
-    step.wide_sums = bound * 2.0**e.rounding.shift >= FLOAT32_LIMIT
     repeated = replace(e, offsets=np.resize(e.offsets, columns))
-    _results(result, write, repeated, columns, [bound])
+    offsets = _results(result, write, repeated, columns, [bound])
     step.kind = SUM
     _side_by_side(result, states, constants)
+    step.certain = _certain(step, bound * 2.0**e.rounding.shift < FLOAT32_LIMIT, bound + offsets)
     step.weights = result.pointer(np.stack([_pad(np.resize(t, columns), columns) for t in tables]), np.float32)
     ones = _pad(np.ones(columns), columns)
     step.multipliers, step.narrow_multipliers = result.pointer(ones, np.float64), result.pointer(ones, np.float32)
     _flat(result, write.out, columns)
+
+
+def _certain(step: NativeStep, is_exact: bool, largest: float) -> float:
+    """Return how near a whole number a SUM in floats tells the result: 1 where it always does, 0 where too seldom.
+
+    `is_exact`: the sum itself is; `largest` is what sum and offset reach. A weight, a product, each addition and the
+    epilogue's two factors and operations round by at most 2^-24 of that, fused or not.
+    """
+    if step.narrow and is_exact:
+        return 1.0
+    certain = 0.5 - 1.01 * (step.count + 6) * largest / FLOAT32_LIMIT
+    return certain if certain >= LEAST_CERTAIN and max(-step.low, step.high) < LARGEST else 0.0
 
 
 def _side_by_side(result: Lowered, states: list[StreamState], constants: Array) -> None:
@@ -410,8 +423,8 @@ def _lut(result: Lowered, write: Write, compute: Lut, constants: Array) -> None:
     _flat(result, write.out, state.elements)
 
 
-def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: list[float]) -> None:
-    """Fill in the end of the epilogue for terms of the given largest magnitudes, as multiples of 2^-shift.
+def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: list[float]) -> float:
+    """Fill in the end of the epilogue for terms of the given largest magnitudes; return that of B, also over 2^shift.
 
     It may be computed in float where each partial sum, B and the limits are multiples of 2^-shift below 2^24 of them:
     then only the last addition may round, and only where the result clips.
@@ -424,6 +437,7 @@ def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: l
     exact = bool(np.all(offsets.astype(np.float32) == offsets))
     step.narrow = exact and sum(bounds) * unit < FLOAT32_LIMIT and limit * unit <= FLOAT32_LIMIT and limit < LARGEST
     step.offsets, step.narrow_offsets = result.pointer(offsets, np.float64), result.pointer(offsets, np.float32)
+    return float(np.abs(offsets).max(initial=0))
 
 
 def _rectangles(

@@ -27,6 +27,12 @@ INLINE void store_lanes(uint8_t *out, int type, const int32_t *lanes, int count)
     }
 }
 
+/* Store the lowest `count` bytes, fewer than 8. */
+INLINE void store_bytes(uint8_t *out, uint64_t bytes, int count) {
+    for (int size = 4; size; bytes = count & size ? bytes >> 8 * size : bytes, size /= 2)
+        if (count & size) memcpy(out, &bytes, (size_t)size), out += size;
+}
+
 /* Philox4x64-10 as in philox.py: the eight 32-bit words at a counter. */
 INLINE void philox(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t key, uint32_t words[WORDS]) {
     uint64_t other = 0;

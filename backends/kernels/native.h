@@ -78,8 +78,8 @@ typedef struct {
     const float *weights;       /* of SUM: [taps][columns]; of MULTIPLY: zero points [2][columns] */
     const int32_t *table;       /* of SOFTMAX and LOOKUP */
     int32_t count;              /* of parts, taps, table entries, or of the bytes of a COPY */
-    int32_t wide_sums;          /* of SUM: sums may reach 2^24 */
-    int32_t narrow;             /* the epilogue may be computed in float */
+    int32_t narrow;             /* of PRODUCT: the epilogue may be computed in float */
+    float certain;              /* of SUM: a result in float this near a whole number rounds to the exact one; 0: none does */
     const double *multipliers;  /* of SUM and MULTIPLY: [columns], M / 2^shift */
     const double *offsets;      /* [columns]: B / 2^shift */
     const float *narrow_multipliers, *narrow_offsets;

@@ -285,6 +285,18 @@ def test_digital_unit(new, channels, shift):
     require_same(digital(new, "lut", channels, in_=0, entries=256, first=-128, table_type="i8", tables=table), images)
 
 
+@pytest.mark.parametrize("bias", [0, 2**24 + 1, -(2**24) - 1, 2**24 + 3])
+def test_results_that_floats_leave_in_doubt(new, bias):
+    """Half of the results are ties, or miss one by less than a float of their size can say."""
+    images = codes(5, (5, 6, 7, 16))
+    tables = {"scale": (2**15, 2**15 + 1, 16, "i32"), "bias": (bias, bias + 1, 16, "i64")}
+    ends = {"shift": 16, "low": -32767, "high": 32767, "type": "i16", "port": "i16"}
+    weights = {"weights": (-2, 3, 6 * 16, "i8")}
+    require_same(digital(new, "affine", 16, in_=0, period=16, tables=tables, **ends), images)
+    require_same(digital(new, "depthwise", 16, in_=0, multiplier=1, tables=weights | tables, **ends), images)
+    require_same(digital(new, "add", 16, a=0, b=0, ma=2**14, mb=2**16 - 1, bias=bias, **ends), images)
+
+
 @pytest.mark.parametrize("channels", [1, 2, 10])
 def test_softmax(new, channels):
     table = {"table": (1, 2**31 - 1, 40, "i32")}
