@@ -112,7 +112,6 @@ class NativeStep(ctypes.Structure):
         ("table", _address),
         ("count", _int32),
         ("narrow", _int32),
-        ("certain", ctypes.c_float),
         ("multipliers", _address),
         ("offsets", _address),
         ("narrow_multipliers", _address),
@@ -128,6 +127,7 @@ class NativeStep(ctypes.Structure):
         ("squares", _int32),
         ("signs", _int32),
         ("moving", _int32),
+        ("certain", ctypes.c_float),
         ("out_moves", _moves),
     )
 

@@ -79,7 +79,6 @@ typedef struct {
     const int32_t *table;       /* of SOFTMAX and LOOKUP */
     int32_t count;              /* of parts, taps, table entries, or of the bytes of a COPY */
     int32_t narrow;             /* of PRODUCT: the epilogue may be computed in float */
-    float certain;              /* of SUM: a result in float this near a whole number rounds to the exact one; 0: none does */
     const double *multipliers;  /* of SUM and MULTIPLY: [columns], M / 2^shift */
     const double *offsets;      /* [columns]: B / 2^shift */
     const float *narrow_multipliers, *narrow_offsets;
@@ -91,6 +90,7 @@ typedef struct {
     int32_t squares;            /* whether the squares of the elements follow, for noise */
     int32_t signs;              /* whether elements below 0 lie behind the others, as magnitudes: each is 0 in one of both */
     int32_t moving;             /* whether sources or results move on in the turns of loops */
+    float certain;              /* of SUM: a result in float this near a whole number rounds to the exact one; 0: none does */
     int64_t out_moves[DEPTH];
 } Step;
 
