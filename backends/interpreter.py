@@ -58,8 +58,8 @@ class Interpreter:
         """Return the output codes [N, *port.shape] for input codes [N, *port.shape], all by port name.
 
         `observer` is told everything on the calling thread, chunk after chunk. `first` is the number of the first image
-        within its file, for noise that is drawn anew for each sample. Raises PortError for wrong inputs and Trap on a
-        fault of the program.
+        within its file, for noise that is drawn anew for each sample. Raises PortError for wrong inputs, Trap on a
+        fault of the program and Refusal where an instruction meets noise that cannot be modelled.
         """
         count, executor = self._require(codes), self._executor
         outputs = {p.name: np.empty((count, *p.shape), DTYPES[p.type]) for p in self.program.outputs}

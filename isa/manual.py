@@ -81,7 +81,7 @@ _REFUSALS = """\
 
 Every executor refuses in this order, with the same code, and names the first fault that it meets:
 
-1. the target's facts (CIM0500, CIM0520), then noise that cannot be modelled on this target (CIM0531 to CIM0533);
+1. the target's facts (CIM0500, CIM0520), then noise that is unknown or that this target cannot have (CIM0531, CIM0533);
 2. operands that are wrong by themselves, whatever streams, blocks and tables hold, in the first such instruction of the
    text, even one that would never run: values outside their field, `low` above `high`, multipliers and gains outside
    their range (CIM0517), counts of 0 where 1 is the least (CIM0509; CIM0507 for `loop`). The linter calls the same
@@ -89,8 +89,8 @@ Every executor refuses in this order, with the same code, and names the first fa
 3. memory that is more than an executor allows itself (CIM0521), ports outside memory (CIM0501, CIM0506), inputs
    (CIM0550 to CIM0553);
 4. instruction by instruction in the order of execution: first what is known without data, operand by operand (streams,
-   memory, blocks, tables, counts), then noise that cannot be modelled, then the data: codes, sums, accumulators, and
-   last the values written (CIM0506).
+   memory, blocks, tables, counts), then noise that cannot be modelled (CIM0532 to CIM0534), then the data: codes, sums,
+   accumulators, and last the values written (CIM0506).
 
 Each instruction below names the codes of its traps; CIM0517 (an operand outside its field) and CIM0521 may stop
 any. A program that runs past its last instruction traps with CIM0508. `cimc explain CODE` says what each means.

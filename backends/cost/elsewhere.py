@@ -18,8 +18,11 @@ from cimc.isa.table import ELEMENT_TYPES
 from cimc.targets.prices import PUBLISHED, phase_energy, summed
 from cimc.targets.target import Target, built_in_names, load_target
 
-ALIKE = ("dac.bits", "dac.codes", "adc.bits", "read_phases")
-"""Constants in which a chip must not differ to be compared: the codes would be others, and the accuracy."""
+ALIKE = (
+    *("dac.bits", "dac.codes", "adc.bits", "read_phases"),
+    *("array.pairs_per_weight", "array.significance", "array.second_pair"),
+)
+"""Constants in which a chip must not differ to be compared: codes would be others, or weights have other devices."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ def _comparable(target: Target, program: Program) -> Iterator[Target]:
     for one in map(load_target, built_in_names()):
         alike = all(one.constants[key] == target.constants[key] for key in ALIKE)
         holds = one.tiles is None or cells <= one.tiles * one.rows * one.columns
-        if alike and holds and phase_energy(one).value:
+        if one.name != target.name and alike and holds and phase_energy(one).value:
             yield one
 
 

@@ -14,6 +14,7 @@ from cimc.backends.machine.facts import machine
 from cimc.backends.machine.observer import Conversions, Observer, Products, Writes
 from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.noise.sources import Noise
+from cimc.backends.plan.steps import Step
 from cimc.backends.plan.walk import Plan, plan
 from cimc.backends.reference import instructions as reference
 from cimc.isa.author import Author
@@ -85,12 +86,17 @@ def _lists(*arrays: Array) -> list[Any]:
 
 def ended(run: Callable[[], Mapping[str, Any]]) -> End:
     """Return what a run ends with: its outputs, flat, or its trap; a refusal has no place in the program."""
+    return told(run)[0]
+
+
+def told(run: Callable[[], Mapping[str, Any]]) -> tuple[End, str]:
+    """Return what a run ends with, and what a trap or refusal says."""
     try:
-        return {name: np.asarray(codes).ravel().tolist() for name, codes in run().items()}
+        return {name: np.asarray(codes).ravel().tolist() for name, codes in run().items()}, ""
     except Trap as trap:
-        return trap.code, trap.index, trap.locations
+        return (trap.code, trap.index, trap.locations), str(trap)
     except Refusal as refusal:
-        return refusal.code, None, ()
+        return (refusal.code, None, ()), str(refusal)
 
 
 def require_known(program: Program, end: End) -> None:
@@ -106,48 +112,71 @@ def ask_all(sketch: Author, noise: Noise | None = None, **batch: Array) -> Outco
     They differ where they show something else. A plan is the same for all executors, and made once.
     """
     program, seen = placed(sketch.program()), Everything()
-    end = by_reference(program, noise, batch, seen)
+    ends = by_reference(program, noise, batch, seen)
+    end = joined(ends)
     require_known(program, end)
     planned = cache(partial(plan, program, machine(program.meta), noise))
+    is_begun, is_known = beginning(planned)
     for executor in executors():
         probing, written = Everything(), Everything()
         made = cache(lambda name=executor: Interpreter(program, noise=noise, executor=name, chunk=1, planned=planned()))
         for observer in (probing, Writes(written.wrote)):
             assert ended(lambda made=made, observer=observer: made().run(batch, observer)) == end, executor
-        if isinstance(end, dict) or end[1] is not None:  # the fast interpreter refuses before it begins
+        if is_begun:
             assert probing.events == seen.events, executor
-            assert written.writes == seen.writes, executor
+        assert written.writes == seen.writes, executor
     require_together(program, noise, batch, planned, end)
+    if len(ends) < samples_of(batch) and not is_known:  # samples behind the one whose data trap
+        ask_all(sketch, moved(noise, len(ends)), **{name: values[len(ends) :] for name, values in batch.items()})
     return seen.writes, end
+
+
+def beginning(planned: Callable[[], Plan]) -> tuple[bool, bool]:
+    """Return whether a run begins, not refused before, and whether it is known without data to end in a fault."""
+    try:
+        steps = planned().steps
+    except (Trap, Refusal):
+        return False, True
+    last = steps[-1] if steps else None
+    return True, isinstance(last, Step) and isinstance(last.action, Trap | Refusal)
 
 
 def require_together(
     program: Program, noise: Noise | None, batch: Batch, planned: Callable[[], Plan], end: End
 ) -> None:
-    """Fail where samples end otherwise two at a time and with nobody watching.
+    """Fail where samples end otherwise two at a time and with nobody watching, or executors say something else of it.
 
     Of several, another one may be the first to trap: in all executors alike.
     """
     made = partial(Interpreter, program, noise=noise, chunk=2)
-    ends = [ended(lambda name=name: made(executor=name, planned=planned()).run(batch)) for name in executors()]
-    assert isinstance(ends[0], dict) == isinstance(end, dict)
-    assert ends == [ends[0] if isinstance(end, tuple) and samples_of(batch) > 1 else end] * len(ends)
+    ends = [told(lambda name=name: made(executor=name, planned=planned()).run(batch)) for name in executors()]
+    found = ends[0][0]
+    assert isinstance(found, dict) == isinstance(end, dict)
+    assert found == end or (isinstance(end, tuple) and samples_of(batch) > 1)
+    assert ends == [ends[0]] * len(ends)
 
 
 def samples_of(batch: Batch) -> int:
     return min(map(len, batch.values()), default=1)
 
 
-def by_reference(program: Program, noise: Noise | None, batch: Batch, seen: Everything) -> End:
-    """Return the outputs of all samples, or the trap of the first that ends in one; `seen` is told of everything."""
-    ends = []
+def by_reference(program: Program, noise: Noise | None, batch: Batch, seen: Everything) -> list[End]:
+    """Return what samples end with, up to the first that traps; `seen` is told of everything."""
+    ends: list[End] = []
     for number in range(samples_of(batch)):
         seen.first = 0 if noise else number  # without noise the reference has no number of a sample
         codes = {name: values[number].tolist() for name, values in batch.items()}
         ends.append(ended(lambda codes=codes, number=number: reference.run(program, codes, seen, moved(noise, number))))
         if isinstance(ends[-1], tuple):
-            return ends[-1]
-    return {name: [code for end in ends for code in end[name]] for name in ends[0]}  # type: ignore[call-overload]
+            break
+    return ends
+
+
+def joined(ends: Sequence[End]) -> End:
+    """Return the outputs of all samples, or the trap of the last."""
+    if isinstance(ends[-1], tuple):
+        return ends[-1]
+    return {name: [code for end in ends for code in end[name]] for name in ends[-1]}  # type: ignore[call-overload]
 
 
 def moved(noise: Noise | None, samples: int) -> Noise | None:
