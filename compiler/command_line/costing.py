@@ -18,9 +18,9 @@ from cimc.command_line.files import csv_text
 from cimc.command_line.pricing import check_facts, check_lines, peak_facts, peak_lines, why_facts, why_lines
 from cimc.diagnostics import fail
 from cimc.driving.feeding import feeding_facts
-from cimc.driving.measures import beside_lines, elsewhere_line, measure
+from cimc.driving.measures import beside_lines, elsewhere_line, measure, unpriced_names
 from cimc.driving.provenance import program_text
-from cimc.driving.tables import tabulate, terminal_width
+from cimc.driving.tables import fitting, tabulate, terminal_width
 from cimc.isa.binary import program_digest
 from cimc.isa.container import load_program
 from cimc.isa.errors import FAILED
@@ -39,6 +39,8 @@ COUNTED = {
 
 PLACES = ("matrix", "tiles", "use %")
 """Where a layer lies, and what its phases use of rows and ADCs; other rows have the last alone."""
+LEAST = 4
+"""Columns that are shown in the narrowest terminal: name, energy, share, time."""
 
 
 def cost_command(options: argparse.Namespace) -> int:
@@ -107,7 +109,7 @@ def _text(found: Facts, name: str) -> Iterator[str]:
     yield ""
     yield from _table(found)
     yield ""
-    yield f"  not modelled, as {found['target']} has no price for it: {', '.join(found['not_modelled'])}"
+    yield f"  not modelled, as {found['target']} has no price for it: {', '.join(unpriced_names(found))}"
     yield from _why_wide(found)
 
 
@@ -127,7 +129,15 @@ def _waterfall(found: Facts) -> Iterator[str]:
 
 
 def _table(found: Facts) -> list[str]:
-    """Return one line for each layer or instruction that takes energy or time, dearest first."""
+    """Return a line for each row that takes energy or time, dearest first; counters give way in a narrow terminal."""
+    rows, width = _cells(found), terminal_width()
+    shown = fitting(rows, width, LEAST)
+    table, missing = tabulate([row[:shown] for row in rows], width), rows[0][shown:]
+    return [*table, f"  no room for {', '.join(missing)}: --csv and --json have all"] if missing else table
+
+
+def _cells(found: Facts) -> list[list[str]]:
+    """Return the heads of the table, and its rows."""
     places = PLACES if found["by"] == "layer" else PLACES[-1:]
     rows = [[found["by"], "energy nJ", "share %", "time us", *places, *COUNTED.values()]]
     dear = [row for row in found["rows"] if row["energy_pj"]["value"] or row["time_ns"]["value"]]
@@ -135,7 +145,7 @@ def _table(found: Facts) -> list[str]:
         measures = (row["energy_pj"]["value"] / 1e3, 100 * row["share"], row["time_ns"]["value"] / 1e3)
         counts = (str(row[name]) for name in COUNTED)
         rows.append([row["name"], *(f"{one:.2f}" for one in measures), *_place(row), *counts])
-    return tabulate(rows, terminal_width())
+    return rows
 
 
 def _place(row: Facts) -> Iterator[str]:

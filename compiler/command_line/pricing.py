@@ -11,9 +11,11 @@ from cimc.backends.cost.validation.page import TABLE, all_rows, cells
 from cimc.backends.cost.validation.row import FAILS
 from cimc.backends.cost.waterfall import peak, peak_rate, per
 from cimc.backends.cost.why import terms
+from cimc.diagnostics import fail
 from cimc.driving.measures import measure
 from cimc.driving.tables import tabulate, terminal_width
-from cimc.targets import Target, load_target
+from cimc.isa.names import did_you_mean
+from cimc.targets import Target, built_in_names, load_target
 from cimc.targets.areas import area
 from cimc.targets.macro import Macro, load_macro, macro_names
 from cimc.targets.prices import Interval
@@ -26,7 +28,19 @@ TERA = Fraction(1, 1000)
 
 def peak_facts(name: str) -> dict[str, Any]:
     """Return what a target or a macro does at its peak, None where there is no price. Raises CIM0301, CIM0302."""
-    return _macro_facts(load_macro(name)) if name in macro_names() else _target_facts(load_target(name))
+    if name in macro_names():
+        return _macro_facts(load_macro(name))
+    _require_known(name)
+    return _target_facts(load_target(name))
+
+
+def _require_known(name: str) -> None:
+    """Raise CimcError CIM0302 where a name is no target's, nor that of a file with one: macros have a peak as well."""
+    known = [*built_in_names(), *macro_names()]
+    base = name.partition(",")[0]
+    if base not in known and not base.endswith(".toml"):
+        hint = did_you_mean(base, known, f"known: {', '.join(known)}")
+        raise fail("CIM0302", f"there is no target or macro named {base!r}", hint=hint)
 
 
 def _target_facts(target: Target) -> dict[str, Any]:

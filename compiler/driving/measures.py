@@ -6,6 +6,21 @@ from typing import Any
 
 Measure = Mapping[str, float]
 
+WORK = {
+    "dig_mul": "multiplications",
+    "dig_add": "additions",
+    "dig_table": "look-ups",
+    "dig_div": "divisions and roots",
+    "requant": "requantisations",
+    "act_read": "activations read",
+    "act_write": "activations written",
+    "const_read": "constants read",
+    "issued": "instructions issued",
+    "conversions": "conversions",
+    "charge": "charge through cells",
+}
+"""Counter that a target may have no price for -> what people call it."""
+
 MOST_DIGITS = 4
 
 
@@ -34,6 +49,11 @@ def beside_lines(found: Mapping[str, Any]) -> Iterator[str]:
     if found["driven"]:
         shares = " %, ".join(f"{name} {100 * share:.1f}" for name, share in found["driven"].items())
         yield f"data    {shares} % of all that could be"
+
+
+def unpriced_names(found: Mapping[str, Any]) -> list[str]:
+    """Return what a total leaves out, in words."""
+    return [WORK.get(name, name) for name in found["not_modelled"]]
 
 
 def elsewhere_line(other: Mapping[str, Any]) -> str:

@@ -33,6 +33,15 @@ def tabulate(rows: Sequence[Sequence[str]], width: int | None = None) -> list[st
     return [line for row in rows for line in _lines(row, widths, ends)]
 
 
+def fitting(rows: Sequence[Sequence[str]], width: int | None, least: int) -> int:
+    """Return how many of the first columns stand in `width` characters as they are, `least` at any rate."""
+    reach, fits = len(INDENT) - len(GAP), 0
+    for column in zip(*rows, strict=True):
+        reach += len(GAP) + max(map(len, column))
+        fits += width is None or reach <= width
+    return max(fits, least)
+
+
 def _widths(rows: Sequence[Sequence[str]], width: int | None) -> list[int]:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     room = sum(widths) if width is None else width - len(INDENT) - len(GAP) * (len(widths) - 1)

@@ -12,7 +12,7 @@ from cimc.backends.cost.schedule import Schedule
 from cimc.backends.silicon.diagnosis import Deviations, Diagnosis
 from cimc.backends.silicon.telemetry import LayerUse
 from cimc.driving.intervals import LEVEL
-from cimc.driving.measures import beside_lines, elsewhere_line, measure, one_line
+from cimc.driving.measures import beside_lines, elsewhere_line, measure, one_line, unpriced_names
 from cimc.isa.program import Program
 from cimc.report.curves import scores_over_time
 from cimc.report.drawings import MOST_OFF, Plan, bars, conductances, deviations, floor_plan, memory_over_time, timeline
@@ -248,7 +248,7 @@ def _plain(value: Any) -> object:
 
 
 def _not_modelled(told: Told) -> Markup:
-    return element("p", ", ".join(told.cost["not_modelled"]))
+    return element("p", ", ".join(unpriced_names(told.cost)))
 
 
 def _constants(told: Told) -> Markup:

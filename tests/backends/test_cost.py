@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from cimc.backends.cost.advice import advice
 from cimc.backends.cost.counters import NAMES, ONCE, Counters, total
-from cimc.backends.cost.estimate import COMPONENTS, EACH, Charge, Pricing, charge, estimate
+from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, EACH, Charge, Pricing, charge, estimate
 from cimc.backends.cost.facts import FORMAT, facts, widening
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.cost.once import once, samples_worth
@@ -24,6 +24,7 @@ from cimc.backends.cost.schedule import DIGITAL, MEMORY, schedule
 from cimc.backends.cost.waterfall import OPERATIONS, efficiency, peak, use, waterfall
 from cimc.backends.cost.why import terms
 from cimc.backends.interpreter import Interpreter
+from cimc.driving.measures import WORK, unpriced_names
 from cimc.isa.author import Author
 from cimc.isa.errors import CimcError
 from cimc.isa.program import Layer, Port, Program
@@ -277,6 +278,13 @@ def test_what_has_a_price_is_modelled(program):
     told = facts(estimate(priced_so(program, OPTIONAL)), program, "layer")
     assert told["not_modelled"] == ["issued", "wires"]
     assert facts(estimate(program), program, "layer")["not_modelled"][1:] == ["wires", "idle tiles", "programming"]
+
+
+def test_what_may_have_no_price_is_told_in_words(driven):
+    """Every counter that anything is paid for by the one, as it may lack its price."""
+    assert set(WORK) == {*EACH, *CONVERTERS_AND_CELLS}
+    words = unpriced_names(facts(estimate(driven), driven, "layer"))
+    assert words == ["instructions issued", "wires", "idle tiles", "programming"]
 
 
 def test_the_area_is_that_of_all_tiles():

@@ -78,6 +78,13 @@ def test_a_peak_is_told_as_numbers():
     assert (peak_facts("p-8t")["peak_tops"], peak_facts("ideal")["peak_tops_per_w"]) == (None, None)
 
 
+def test_a_peak_of_nothing_known_is_refused_with_targets_and_macros():
+    with pytest.raises(CimcError, match=r"(?s)CIM0302.*no target or macro named 'nope'.*aon-cim.*neurram"):
+        peak_facts("nope")
+    with pytest.raises(CimcError, match=r"did you mean neurram\?"):
+        peak_facts("neuram")
+
+
 def test_the_check_is_told_with_every_figure():
     found = json.loads(json.dumps(check_facts()))
     assert found["sound"] and [row["verdict"] for row in found["rows"]] == [row.verdict for row in ROWS]

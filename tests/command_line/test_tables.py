@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from cimc.driving.tables import LEAST, tabulate, terminal_width
+from cimc.driving.tables import LEAST, fitting, tabulate, terminal_width
 
 ROWS = [
     ("layer", "matrix", "share", "what it is"),
@@ -35,6 +35,11 @@ def test_a_pipe_gets_everything():
 @pytest.mark.parametrize("width", [87, 100])
 def test_a_terminal_that_is_wide_enough_gets_everything(width: int):
     assert "\n".join(tabulate(ROWS, width)) == WIDE
+
+
+@pytest.mark.parametrize(("width", "columns"), [(None, 4), (87, 4), (86, 3), (60, 3), (59, 2), (20, 2)])
+def test_columns_stand_in_a_line_as_they_are_while_there_is_room(width: int | None, columns: int):
+    assert fitting(ROWS, width, 2) == columns
 
 
 def test_in_a_narrow_terminal_names_lose_their_middle_and_sentences_go_on_below():
