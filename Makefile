@@ -14,7 +14,9 @@ VENV  := .venv
 STAMP := $(VENV)/.made-from-pyproject
 BIN   := $(VENV)/bin
 
-COVERAGE := --cov=cimc.isa --cov=cimc.backends.machine --cov=cimc.backends.noise --cov=cimc.passes.requantise \
+LOADERS  := tagged targets frontend.reading frontend.external ir.text ir.tokens ir.weights driving.archives driving.arrays \
+	driving.chip_files driving.json_files bringup.files bringup.record sweep.grid command_line.kinds command_line.graph_files
+COVERAGE := $(addprefix --cov=cimc.,isa backends.machine backends.noise passes.requantise passes.ranges $(LOADERS)) \
 	--cov-branch --cov-report=term-missing:skip-covered
 
 SHELL       := bash
@@ -57,7 +59,7 @@ types: $(STAMP)  ## check the types strictly, over a link tree of the four folde
 	@cd build/types/cimc && ln -s ../../../compiler/* ../../../passes ../../../backends ../../../isa .
 	@$(BIN)/mypy | sed -E 's#^build/types/cimc/(passes|backends|isa)/#\1/#; s#^build/types/cimc/#compiler/#'
 
-nightly: $(STAMP)  ## run every test, the slow ones as well; print the branches of isa/ and the number rules that none takes
+nightly: $(STAMP)  ## run every test, the slow ones as well; print the branches of isa/, number rules, noise and loaders that none takes
 	@PROGRAMS=10000 FUZZ_SECONDS=60 $(BIN)/pytest -q -n 2 -m "nightly or not nightly" $(COVERAGE) $(PYTEST_ARGS)
 
 deep: $(STAMP)  ## hold 100,000 random programs against every executor, damage files for two hours; some hours

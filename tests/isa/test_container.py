@@ -162,6 +162,7 @@ def test_resealing_nothing_changes_nothing(binary: Path) -> None:
         (b'[["a"],2]', b'["a",2]'),
         (b'"scale":0.25', b'"scale":1'),
         (b'"scale":0.25', b'"scale":NaN'),
+        (b'"scale":0.25', b'"scale":1e999'),
         (b'"scale":0.25', b'"scale":-0.25'),
         (b'"order":[1,0]', b'"order":[1,1]'),
         (b'"shape":[2,3]', b'"shape":[3,2]'),
@@ -180,6 +181,14 @@ def test_wrong_facts_are_refused(binary: Path, old: bytes, new: bytes) -> None:
     assert old in facts
     binary.write_bytes(_resealed([head, facts.replace(old, new, 1), *rest]))
     assert (_refused(binary).code, _refused(binary).status) == ("CIM0425", 3)
+
+
+@pytest.mark.parametrize(("key", "value"), [("meta", []), ("inputs", {}), ("outputs", 7)])
+def test_facts_of_another_kind_are_refused(binary: Path, key: str, value: object) -> None:
+    head, facts, *rest = to_parts(PROGRAM)[::2]
+    changed = manifest.canonical(manifest.from_json(facts.decode()) | {key: value})
+    binary.write_bytes(_resealed([head, changed.encode(), *rest]))
+    assert _refused(binary).code == "CIM0425"
 
 
 @pytest.mark.parametrize(("word", "code"), [(b"\0" * 32, "CIM0410"), (b"\1" * 32, "CIM0412"), (b"\1", "CIM0413")])

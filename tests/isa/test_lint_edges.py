@@ -45,6 +45,13 @@ def test_tables_cover_the_codes_written(first: int, entries: int, clean: bool) -
     assert found(sketch.put("embed", in_=0, out=1, table=table, type="i8", first=first, rows=entries)) == wanted
 
 
+@pytest.mark.parametrize(("rows", "clean"), [(2, True), (3, False), (1, False)])
+def test_rows_looked_up_fill_their_output(rows: int, clean: bool) -> None:
+    sketch = holding(0, 1).tensor(1, (rows, 3), 32)
+    sketch.put("embed", in_=0, out=1, table=sketch.table([0] * 6, "i8"), type="i8", first=0, rows=2)
+    assert found(sketch) == ([] if clean else ["CIM0435"])
+
+
 @pytest.mark.parametrize(("first", "clean"), [(-129, True), (-130, False), (127, True), (128, False)])
 def test_tables_meet_some_code_of_the_type(first: int, clean: bool) -> None:
     sketch = unknown("i8")
