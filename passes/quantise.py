@@ -8,9 +8,9 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import Rewriter
 
 from cimc.diagnostics import fail
-from cimc.ir.attributes import float_value, float_values, floats
-from cimc.ir.facts import BITS, RANGE, WIDE_RANGE
-from cimc.ir.functions import LARGEST, compares
+from cimc.ir.attributes import float_value, float_values, floats, int_values
+from cimc.ir.facts import BITS, EXACT, RANGE, WIDE_RANGE
+from cimc.ir.functions import FUNCTIONS, LARGEST, compares
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.loop import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
@@ -100,8 +100,8 @@ class Quantise:
                 fixed.add(_settle(op))
             elif isinstance(op, Canonical):
                 self._spare_reader(op, fixed)
-                if isinstance(op, UnaryOp) and _compares(op) and producer(op.x) not in fixed:
-                    _round_number(op)
+                if isinstance(op, UnaryOp):
+                    _meet_codes(op, producer(op.x) in fixed)
                 code = code_of(op.operands[0]) if passes_fixed(op, fixed) else fixed_code(op)
                 if code is not None:
                     fixed.add(op)
@@ -190,6 +190,14 @@ def _fewer(value: SSAValue, bits: int, offset: bool) -> CodeType:
     return code_type(*reach, bits, offset) if reach else narrowed(code_of(value), bits, offset)
 
 
+def _meet_codes(op: UnaryOp, exact: bool) -> None:
+    """Let a function whose results jump do so at codes where it would at reals; the model's own codes are reals."""
+    if exact and FUNCTIONS[op.function.data].jumps is not None:
+        EXACT.note(op, True)
+    elif not exact and _compares(op):
+        _round_number(op)
+
+
 def _compares(op: UnaryOp) -> bool:
     return compares(op.function.data, float_values(op.parameters))
 
@@ -231,14 +239,31 @@ def _padded(op: PadOp) -> CodeType:
     Raises CimcError CIM0304 where the padding leaves no codes to the data.
     """
     code, value = code_of(op.x), float_value(op.value)
-    if value < 0.0 and all(isinstance(user, MaxPoolOp) for user in readers(op.out)):
+    if value < 0.0 and all(isinstance(user, MaxPoolOp) and _sees_data(user, op) for user in readers(op.out)):
         return code
-    if abs(value) > LARGEST:
-        hint = "pad with a number of the data's size; only in what maxima read does any low one do"
+    reach = (code.high.data - code.low.data) * code.scale.data
+    if abs(value) > LARGEST or with_value(code, value).scale.data > reach:
+        hint = "pad with a number of the data's size; only in windows of maxima with data in each does any low one do"
         raise fail(
             "CIM0304", f"the padding of value {op.label.data!r} is {value:.3g}, no code is so far out", hint=hint
         )
     return with_value(code, value)
+
+
+def _sees_data(pool: MaxPoolOp, pad: PadOp) -> bool:
+    """Return whether no window of a pool lies in the padding alone."""
+    before, after, size, positions = (*map(int_values, (pad.before, pad.after)), shape_of(pad.out), shape_of(pool.out))
+    kernel, stride, dilation, pads = map(int_values, (pool.kernel, pool.stride, pool.dilation, pool.pads))
+    firsts = ([at * stride[axis] - pads[axis] for at in range(positions[axis])] for axis in (0, 1))
+    return (
+        not before[2]
+        and not after[2]
+        and all(
+            any(before[axis] <= first + tap * dilation[axis] < size[axis] - after[axis] for tap in range(kernel[axis]))
+            for axis, line in enumerate(firsts)
+            for first in line
+        )
+    )
 
 
 def _settle(op: QuantiseOp) -> Operation:

@@ -75,6 +75,8 @@ BITS = Fact[tuple[int, int]]("cim.bits", ints, _whole)
 """On a layer that is lowered or raised: the bits of its input and of its weights, which codes and weights say too."""
 SKIP_ZEROS = Fact[bool]("cim.skip_zeros", _mark, lambda attribute: True)
 """On a layer: devices with target zero stay unprogrammed. Weight mapping asks for it, im2col makes it a property."""
+EXACT = Fact[bool]("cim.exact", _mark, lambda attribute: True)
+"""On a function whose results jump: its operand has the model's own codes, no approximation. Digital uses it up."""
 PEAKS = Fact[WeightRef]("cim.peaks", lambda ref: ref, lambda attribute: _as(WeightRef, attribute))
 """On an mvm: the largest |array sum| of each (group, row block, column), codes x conductance, for conductance."""
 SHARED_RANGE = Fact[bool]("cim.shared_range", _mark, lambda attribute: True)

@@ -10,6 +10,7 @@ from xdsl.ir import Attribute, Operation
 
 from cimc.ir import functions, nn, xbar
 from cimc.ir.attributes import float_value, float_values, int_value, int_values, integer, integers, text
+from cimc.ir.facts import EXACT
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import code_of, shape_of
@@ -151,7 +152,12 @@ def _tap_counts(op: nn.AvgPoolOp) -> NDArray[np.float64]:
 def _unary(graph: Graph, op: nn.UnaryOp) -> Made:
     x, y = code_of(op.x), code_of(op.out)
     steps = np.arange(x.low.data, x.high.data + 1, dtype=np.float64) - x.zero.data
-    values = functions.of_codes(op.function.data, steps, x.scale.data, float_values(op.parameters))
+    name, parameters = op.function.data, float_values(op.parameters)
+    if EXACT.get(op):
+        reals = steps.astype(np.float32) * np.float32(x.scale.data)  # as DequantizeLinear multiplies
+        values = functions.apply(name, reals.astype(np.float64), parameters)
+    else:
+        values = functions.of_codes(name, steps, x.scale.data, parameters)
     table = quantised(values, y).astype(y.dtype)
     return _made(xbar.LutOp, op, table=graph.weights.add(f"{op.label.data}.table", table), first=integer(x.low.data))
 

@@ -20,6 +20,7 @@ Array = np.ndarray[Any, Any]
 IMAGE = {"x": ("N", 3, 5, 4)}
 UNIFORM = np.random.default_rng(0).uniform(-2.0, 2.0, (16, 3, 5, 4)).astype(np.float32)
 WHOLE, QUARTERS = np.round(UNIFORM), np.round(UNIFORM * 4) / 4
+GIVEN = [node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z", "d")]
 COMPARISONS = ("Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual")
 
 
@@ -80,7 +81,23 @@ def test_padding_that_only_maxima_read(value: float, tmp_path: Path) -> None:
     assert decibels(found, want) > 40.0
 
 
-@pytest.mark.parametrize("value", [3e38, -np.inf])
+def test_windows_of_maxima_that_lie_in_the_padding(tmp_path: Path) -> None:
+    """There the padding is the largest, and not the lowest code of the data."""
+    nodes = [node("Relu", "x", "r"), node("Pad", "r p v", "a")]
+    nodes.append(node("MaxPool", "a", "y", kernel_shape=[2, 2], strides=[2, 2]))
+    constants = {"p": [0, 0, 2, 2, 0, 0, 2, 2], "v": np.float32(-1.0)}
+    found, want = both(model(nodes, IMAGE, constants), {"x": UNIFORM}, tmp_path)
+    assert (want == -1.0).any() and decibels(found, want) > 40.0
+
+
+@pytest.mark.parametrize("operator", ["Floor", "Ceil", "Round"])
+def test_the_codes_of_the_model_jump_as_its_reals_do(operator: str, tmp_path: Path) -> None:
+    constants = {"s": np.float32(0.4), "z": np.int8(0)}
+    found, want = both(model([*GIVEN, node(operator, "d", "y")], IMAGE, constants), {"x": UNIFORM}, tmp_path)
+    assert np.array_equal(found, want)
+
+
+@pytest.mark.parametrize("value", [3e38, -1e9, -np.inf])
 def test_padding_beyond_all_codes(value: float, tmp_path: Path) -> None:
     nodes = [node("Pad", "x p v", "a"), node("Relu", "a", "y")]
     constants = {"p": [0, 0, 1, 1, 0, 0, 1, 1], "v": np.float32(value)}
@@ -88,9 +105,6 @@ def test_padding_beyond_all_codes(value: float, tmp_path: Path) -> None:
         both(model(nodes, IMAGE, constants), {"x": UNIFORM}, tmp_path)
     (problem,) = raised.value.diagnostics
     assert problem.code == "CIM0304" and "'a'" in problem.message and problem.hint
-
-
-GIVEN = [node("QuantizeLinear", "x s z", "q"), node("DequantizeLinear", "q s z", "d")]
 
 
 @pytest.mark.parametrize("operator", COMPARISONS)
