@@ -53,6 +53,8 @@ class WeightMapping:
         for option, most in (("slices", WEIGHT_BITS), ("columns", MOST_COLUMNS)):
             if not 1 <= (found := getattr(self, option)) <= most:
                 raise fail("CIM0305", f"weight-mapping{{{option}}} is {found}", hint=f"1 to {most} are possible")
+        if self.rows < 0:
+            raise fail("CIM0305", f"weight-mapping{{rows}} is {self.rows}", hint="0, which is all layers, is the least")
         for op in graph.operations:
             if isinstance(op, nn.Layer) and not op.is_depthwise:
                 WAYS[self.weights](graph, op, self)

@@ -111,7 +111,7 @@ def test_layers_of_more_rows_keep_single_columns() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"weights": "twice"}, {"weights": "sliced", "slices": 0}, {"slices": 8}, {"columns": 65}]
+    "options", [{"weights": "twice"}, {"weights": "sliced", "slices": 0}, {"slices": 8}, {"columns": 65}, {"rows": -1}]
 )
 def test_what_cannot_be_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(CimcError, match="CIM0305"):
