@@ -160,8 +160,8 @@ def test_sums_of_2_to_the_31_are_no_32_bit_sums(new, written):  # type: ignore[n
 @pytest.mark.parametrize("value", [2**15 - 1, 2**15, 2**16 - 1])
 def test_devices_of_16_bits_are_no_weights_of_the_kernels(new, written, value):  # type: ignore[no-untyped-def]
     """Raw values reach 2^16 - 1, weights 2^15 - 1."""
-    sketch = new(adc={"bits": 33}, array={"levels": 2**16 - 1, "fraction_bits": 0}).gain()
-    sketch.block(0, [[0]]).data(0, [127, -127], (2, 1)).tensor(1, (2,), type="i64")
+    sketch = new(adc={"bits": 24}, array={"levels": 2**16 - 1, "fraction_bits": 0}).gain()
+    sketch.block(0, [[0]]).data(0, [127, -127], (2, 1)).tensor(1, (2,), type="i32")
     sketch.put("pattern", tile=0, row=0, col=0, rows=1, cols=1, plus=value, minus=0)
     assert written(sketch.put("capture", in_=0, out=1, block=0)) == [127 * value, -127 * value]
 
