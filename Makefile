@@ -14,10 +14,7 @@ VENV  := .venv
 STAMP := $(VENV)/.made-from-pyproject
 BIN   := $(VENV)/bin
 
-LOADERS  := tagged targets frontend.reading frontend.external ir.text ir.tokens ir.weights driving.archives driving.arrays \
-	driving.chip_files driving.json_files bringup.files bringup.record sweep.grid command_line.kinds command_line.graph_files
-COVERAGE := $(addprefix --cov=cimc.,isa backends.machine backends.noise passes.requantise passes.ranges $(LOADERS)) \
-	--cov-branch --cov-report=term-missing:skip-covered
+COVERAGE := --cov --cov-branch --cov-report=term-missing:skip-covered
 
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c
