@@ -14,7 +14,7 @@ VENV  := .venv
 STAMP := $(VENV)/.made-from-pyproject
 BIN   := $(VENV)/bin
 
-COVERAGE := --cov --cov-branch --cov-report=term-missing:skip-covered
+COVERAGE := --cov --cov-report=term-missing:skip-covered
 
 SHELL       := bash
 .SHELLFLAGS := -eu -o pipefail -c

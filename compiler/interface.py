@@ -27,6 +27,7 @@ from cimc.driving.feeding import EVERY, RAW, Feeding
 from cimc.driving.scoring import (
     Arrays,
     Scoring,
+    chunks,
     compensated_for,
     labels_of,
     program_inputs,
@@ -123,7 +124,7 @@ def run(
     real = program_inputs(program, _named(inputs), Feeding(kind=feed), "inputs")
     codes = _calibration(program, noise, compensation, calibration, feed)
     chip = compensated_for(program, noise, compensation, codes)
-    outputs = real_outputs(chip, real, noise, threads, executor)
+    outputs = real_outputs(chip, chunks(chip, real, noise, threads, executor))
     return {**outputs, **(_layers(chip, layers, real, noise) if layers else {})}
 
 

@@ -48,6 +48,7 @@ from cimc.passes.fixed_codes import fixed_code, passes_fixed
 from cimc.passes.layer_bits import FULL, is_raised, raised_bits
 from cimc.passes.ranges import Ranges
 from cimc.passes.shared_codes import root_of
+from cimc.passes.windows import places
 from cimc.targets import Target
 
 LEAST_BITS = {Reads.WEIGHTS: 13, Reads.TABLE: 12, Reads.NARROW: 0, Reads.INDEX: 0}
@@ -241,29 +242,21 @@ def _padded(op: PadOp) -> CodeType:
     code, value = code_of(op.x), float_value(op.value)
     if value < 0.0 and all(isinstance(user, MaxPoolOp) and _sees_data(user, op) for user in readers(op.out)):
         return code
-    reach = (code.high.data - code.low.data) * code.scale.data
-    if abs(value) > LARGEST or with_value(code, value).scale.data > reach:
+    wider, reach = with_value(code, value), (code.high.data - code.low.data) * code.scale.data
+    if abs(value) > LARGEST or wider.scale.data > reach:
         hint = "pad with a number of the data's size; only in windows of maxima with data in each does any low one do"
         raise fail(
             "CIM0304", f"the padding of value {op.label.data!r} is {value:.3g}, no code is so far out", hint=hint
         )
-    return with_value(code, value)
+    return wider
 
 
 def _sees_data(pool: MaxPoolOp, pad: PadOp) -> bool:
     """Return whether no window of a pool lies in the padding alone."""
-    before, after, size, positions = (*map(int_values, (pad.before, pad.after)), shape_of(pad.out), shape_of(pool.out))
-    kernel, stride, dilation, pads = map(int_values, (pool.kernel, pool.stride, pool.dilation, pool.pads))
-    firsts = ([at * stride[axis] - pads[axis] for at in range(positions[axis])] for axis in (0, 1))
-    return (
-        not before[2]
-        and not after[2]
-        and all(
-            any(before[axis] <= first + tap * dilation[axis] < size[axis] - after[axis] for tap in range(kernel[axis]))
-            for axis, line in enumerate(firsts)
-            for first in line
-        )
-    )
+    spans = zip(int_values(pad.before), shape_of(pad.out), int_values(pad.after), strict=True)
+    *image, channels = [(before, size - after) for before, size, after in spans]
+    seen = [(low <= places(pool, axis)) & (places(pool, axis) < high) for axis, (low, high) in enumerate(image)]
+    return channels == (0, shape_of(pad.out)[2]) and all(bool(taps.any(axis=1).all()) for taps in seen)
 
 
 def _settle(op: QuantiseOp) -> Operation:

@@ -1,10 +1,14 @@
-"""Refuses windows that the instruction for them cannot say."""
+"""What windows reach, and the refusal of those that the instruction for them cannot say."""
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import AvgPoolOp, ConvOp, MaxPoolOp
+from cimc.ir.types import shape_of
 from cimc.isa.limits import WINDOW_MOST
 from cimc.targets import Target
 
@@ -16,6 +20,13 @@ def require_windows(graph: Graph, target: Target) -> None:
     for op in graph.operations:
         if isinstance(op, Windowed):
             _require_window(op)
+
+
+def places(op: MaxPoolOp | AvgPoolOp, axis: int) -> NDArray[np.int64]:
+    """Return where each position's taps lie along an axis of the operand [positions, taps]; padding lies outside."""
+    kernel, stride, dilation, pads = (int_values(part)[axis] for part in (op.kernel, op.stride, op.dilation, op.pads))
+    first = np.arange(shape_of(op.out)[axis]) * stride - pads
+    return np.asarray(first[:, np.newaxis] + np.arange(kernel) * dilation)
 
 
 def _require_window(op: Windowed) -> None:

@@ -19,8 +19,13 @@ from cimc.targets.prices import PUBLISHED, phase_energy, summed
 from cimc.targets.target import Target, built_in_names, load_target
 
 ALIKE = (
-    *("dac.bits", "dac.codes", "adc.bits", "read_phases"),
-    *("array.pairs_per_weight", "array.significance", "array.second_pair"),
+    "dac.bits",
+    "dac.codes",
+    "adc.bits",
+    "read_phases",
+    "array.pairs_per_weight",
+    "array.significance",
+    "array.second_pair",
 )
 """Constants in which a chip must not differ to be compared: codes would be others, or weights have other devices."""
 

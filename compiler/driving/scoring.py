@@ -1,7 +1,7 @@
 """Scores: a program run over labelled data, as compiled or as one chip at one time runs it."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -109,16 +109,9 @@ def chunks(
         yield batch, interpreter.run(quantised, first=first)
 
 
-def real_outputs(
-    program: Program,
-    inputs: Arrays,
-    noise: Noise | None,
-    threads: int | None = None,
-    executor: str = BEST,
-    planned: Plan | None = None,
-) -> dict[str, NDArray[Any]]:
-    """Return the outputs [N, *shape of a sample] by name, real values, run some samples at a time."""
-    parts = [codes for _, codes in chunks(program, inputs, noise, threads, executor, planned)]
+def real_outputs(program: Program, ran: Iterable[tuple[Arrays, Arrays]]) -> dict[str, NDArray[Any]]:
+    """Return the outputs [N, *shape of a sample] by name, real values, of all `chunks` that a program ran."""
+    parts = [codes for _, codes in ran]
     joined = {port.name: np.concatenate([part[port.name] for part in parts]) for port in program.outputs}
     return {port.name: ports.dequantise(port, joined[port.name]) for port in program.outputs}
 

@@ -12,27 +12,14 @@ from cimc.ir.weights import Array
 
 MOVES = frozenset({"Cast", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators behind which an index is still the input's own number."""
-NUMBERWISE = frozenset(
-    {
-        *(
-            "Add",
-            "Cast",
-            "Greater",
-            "GreaterOrEqual",
-            "Identity",
-            "Less",
-            "LessOrEqual",
-            "Mod",
-            "Mul",
-            "Not",
-            "Sub",
-            "Where",
-        ),
-        *("Ceil", "Clip", "Floor", "Max", "Min", "Relu", "Round"),
-    }
+COUNTING = frozenset(
+    {"Add", "Cast", "Greater", "GreaterOrEqual", "Identity", "Less", "LessOrEqual", "Mod", "Mul", "Not", "Sub", "Where"}
 )
-"""Operators that compute each index by itself: those with which exporters count negative indices from the end, make
-numbers whole, and keep them within the rows that there are."""
+"""Operators with which exporters count negative indices from the end."""
+KEEPING = frozenset({"Ceil", "Clip", "Floor", "Max", "Min", "Relu", "Round"})
+"""Operators that make indices whole, and keep them within the rows that there are."""
+NUMBERWISE = COUNTING | KEEPING
+"""Operators that compute each index by itself."""
 
 
 def index_inputs(nodes: Iterable[Node], facts: Facts) -> set[str]:

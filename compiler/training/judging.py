@@ -15,7 +15,7 @@ from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan
 from cimc.driving.driver import Request, compile_graph
-from cimc.driving.scoring import Scoring, real_outputs
+from cimc.driving.scoring import Scoring, chunks, real_outputs
 from cimc.isa.program import Program
 from cimc.passes.pipeline import behind_stage
 from cimc.training.batches import Data
@@ -82,7 +82,7 @@ class Judge:
         return ports.codes_of(program, self.calibration.first(REFIT_SAMPLES).inputs)
 
     def _outputs(self, program: Program, planned: Plan | None = None, noise: Noise | None = None) -> Array:
-        found = real_outputs(program, self.held.inputs, noise, 1, planned=planned)
+        found = real_outputs(program, chunks(program, self.held.inputs, noise, 1, planned=planned))
         return found[program.outputs[0].name].reshape(self.held.count, -1)
 
     def _distance(self, outputs: Array) -> float:

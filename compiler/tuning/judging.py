@@ -12,7 +12,7 @@ from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
 from cimc.driving.driver import Compilation, Request, compile_graph
 from cimc.driving.raising import quiet
-from cimc.driving.scoring import Scoring, real_outputs
+from cimc.driving.scoring import Scoring, chunks, real_outputs
 from cimc.evaluate import Batch, evaluate, samples_at_once
 from cimc.ir.graph import Graph
 from cimc.isa.program import Program
@@ -75,13 +75,13 @@ class Judge:
 
     def _runs(self, program: Program) -> Iterator[Outputs]:
         if self.noise is None:
-            yield real_outputs(program, self.held, None, 1)
+            yield real_outputs(program, chunks(program, self.held, None, 1))
             return
         codes = ports.codes_of(program, {name: array[:REFIT_SAMPLES] for name, array in self.given.items()})
         scoring = Scoring(program, self.held, calibration=codes)
         for noise in self._chips(self.noise):
             found, planned = scoring.on_chip(noise, self.compensation)
-            yield real_outputs(found, self.held, noise, 1, planned=planned)
+            yield real_outputs(found, chunks(found, self.held, noise, 1, planned=planned))
 
     def _chips(self, noise: Noise) -> Sequence[Noise]:
         return [replace(noise, seed=FIRST_CHIP + number) for number in range(self.chips)]

@@ -24,6 +24,7 @@ from cimc.passes.requantise import (
     rounding_of,
     stored,
 )
+from cimc.passes.windows import places
 
 EXPONENTIAL_BITS = 20
 """Softmax sums stay below 2^35 for vectors up to 2^15 long, so that a double division rounds as the exact one."""
@@ -138,13 +139,9 @@ def _avg_pool(graph: Graph, op: nn.AvgPoolOp) -> Made:
 def _tap_counts(op: nn.AvgPoolOp) -> NDArray[np.float64]:
     """Return the divisor of each output position, row by row."""
     axes: list[NDArray[np.int64]] = []
-    kernel, stride, dilation, pads, counted = (
-        int_values(part) for part in (op.kernel, op.stride, op.dilation, op.pads, op.counted)
-    )
+    counted = int_values(op.counted)
     for axis in (0, 1):
-        size = shape_of(op.x)[axis]
-        first = np.arange(shape_of(op.out)[axis]) * stride[axis] - pads[axis]
-        taps = first[:, np.newaxis] + np.arange(kernel[axis]) * dilation[axis]
+        size, taps = shape_of(op.x)[axis], places(op, axis)
         axes.append(((taps >= -counted[axis]) & (taps < size + counted[axis + 2])).sum(axis=1))
     return np.maximum(np.outer(axes[0], axes[1]).ravel(), 1).astype(np.float64)
 
