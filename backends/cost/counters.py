@@ -34,7 +34,7 @@ class Counters:
     row_slots: int = 0
     """rows that could be driven: rows x phases for each product"""
     act_read: int = 0
-    """bytes; a window reads every element each time it is used, what lies outside the tensor is not read"""
+    """bytes; a window reads every element each time it is used, once where a line buffer holds it, and none outside"""
     act_write: int = 0
     """bytes"""
     const_read: int = 0

@@ -1,19 +1,19 @@
 """Counts what a program does, instruction by instruction, without running it: loops are multiplied, not unrolled."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cache
 from math import ceil, prod
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from cimc.backends.cost.cells import Cells, Held
 from cimc.backends.cost.counters import NOTHING, Counters, Work
 from cimc.backends.cost.overlap import blocks_read, timed
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Machine, machine
 from cimc.backends.machine.traps import Trap
-from cimc.isa.conductances import targets
 from cimc.isa.limits import converters
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region, region
@@ -24,9 +24,7 @@ from cimc.isa.writes import inputs_of, output_of
 
 def works(program: Program) -> tuple[Work, ...]:
     """Return what every instruction does for one sample. Raises Trap on a fault of operands and of the static facts."""
-    checks.operands(program)
-    counting = _Counting(program)
-    counting.body(0, 1)
+    counting = counted(program)
     return timed(program, tuple(map(Work, counting.counts, counting.tiles)))
 
 
@@ -35,19 +33,30 @@ def count(program: Program) -> tuple[Counters, ...]:
     return tuple(work.counters for work in works(program))
 
 
-class _Counting:
+def counted(program: Program) -> "Counting":
+    """Return a walk over a program that has come to its end. Raises Trap as `works` does."""
+    checks.operands(program)
+    counting = Counting(program)
+    counting.body(0, 1)
+    return counting
+
+
+class Counting:
     """A walk over a program that keeps what counters depend on: streams without their bases, and blocks."""
 
     def __init__(self, program: Program) -> None:
         self.code = program.instructions
         self.locations = program.locations
         self.machine = machine(program.meta)
+        self.read = once_each if _buffers_lines(program.meta["target"]) else inside
         self.streams: dict[int, StreamState] = {}
         self.blocks: dict[int, Region] = {}
         self.held: dict[int, Held] = {}
-        self.conductances = program.conductances
+        self.cells = Cells(program.conductances, self.machine)
         self.counts = [NOTHING] * len(program.instructions)
         self.tiles: list[dict[int, Counters]] = [{} for _ in program.instructions]
+        self.read_by: list[dict[int, list[tuple[Region, Held]]]] = [{} for _ in program.instructions]
+        """Instruction -> block -> the regions that it read as the block, with what they held, each once."""
 
     def body(self, start: int, weight: int) -> int:
         """Walk from `start` to the `endloop` or `halt` of this level, each counter `weight` times; return the next."""
@@ -80,17 +89,18 @@ class _Counting:
     def _counted(self, index: int, i: Instruction) -> Work:
         try:
             self._changed(i)
-            tiles = self.on_tiles(i)
+            tiles = self.on_tiles(index, i)
             stated = {name: self._sum(i, formula) for name, formula in i.spec.counts.items()}
             return Work(sum(tiles.values(), Counters(issued=1, **stated) + self.moved(i)), tiles)
         except Trap as trap:
             raise trap.at(index, self.locations) from None
 
-    def on_tiles(self, i: Instruction) -> dict[int, Counters]:
+    def on_tiles(self, index: int, i: Instruction) -> dict[int, Counters]:
         """Return what the arrays do for the vectors of `in` and consecutive blocks, tile by tile."""
         done: dict[int, Counters] = {}
         for number in blocks_read(i):
             cells, source = self.block(number), self.stream(i["in"])
+            self._note_read(index, number, cells)
             reads = len(self.machine.phases(source))
             products = _products(self.machine, cells, self.held[number], reads).times(source.vectors)
             done[cells.tile] = done.get(cells.tile, Counters()) + products
@@ -105,8 +115,21 @@ class _Counting:
                 self.streams[i["stream"]] = with_window(self.stream(i["stream"]), i)
             case "advance":
                 self.streams[i["stream"]] = advanced(self.stream(i["stream"]), i)
-            case "program":
-                self.blocks[i["block"]], self.held[i["block"]] = region(i), held(i, self.conductances, self.machine)
+            case "program" | "pattern":
+                self._written(i)
+
+    def _written(self, i: Instruction) -> None:
+        """Write cells: what other blocks hold that have some of them is not what it was."""
+        again = self.cells.write(i)
+        if i.name == "program":
+            self.blocks[i["block"]], self.held[i["block"]] = region(i), self.cells.programmed(i)
+        for number in [number for number, cells in self.blocks.items() if again and cells.overlaps(region(i))]:
+            self.held[number] = replace(self.held[number], rows=self.cells.conducted(self.blocks[number]))
+
+    def _note_read(self, index: int, number: int, cells: Region) -> None:
+        known, rows = self.read_by[index].setdefault(number, []), self.held[number].rows
+        if not any(cells == other and np.array_equal(held.rows, rows) for other, held in known):
+            known.append((cells, self.held[number]))
 
     def stream(self, number: int) -> StreamState:
         return checks.defined(self.streams, number)
@@ -122,7 +145,7 @@ class _Counting:
         if number is None:
             return NOTHING
         out, read = self.stream(number), () if "act_read" in i.spec.counts else inputs_of(i)
-        spaces = [(state.space, inside(state) * state.size) for state in map(self.stream, read)]
+        spaces = [(state.space, self.read(state) * state.size) for state in map(self.stream, read)]
         return Counters(
             act_read=sum(size for space, size in spaces if space == "act"),
             const_read=sum(size for space, size in spaces if space == "const"),
@@ -162,7 +185,7 @@ STREAM_FACTS: Mapping[str, Callable[[StreamState], int]] = {
     "size": lambda state: state.size,
 }
 """What formulas of the table may say of a stream."""
-BLOCK_FACTS: Mapping[str, Callable[[Region, "Held"], int]] = {
+BLOCK_FACTS: Mapping[str, Callable[[Region, Held], int]] = {
     "rows": lambda cells, _: cells.rows,
     "cols": lambda cells, _: cells.cols,
     "programmed": lambda _, held: held.programmed,
@@ -178,47 +201,35 @@ def terms(formula: str) -> tuple[tuple[int, tuple[str, ...]], ...]:
     return tuple((-1 if part.startswith("-") else 1, tuple(part.removeprefix("-").split(" * "))) for part in parts)
 
 
+def _buffers_lines(sections: Mapping[str, Any]) -> bool:
+    """Return whether the target that a program embeds keeps what windows read until they need it no more."""
+    memory = sections.get("memory")
+    return isinstance(memory, Mapping) and memory.get("line_buffer") is True
+
+
 def inside(state: StreamState) -> int:
     """Return how many elements a stream yields that lie in its tensor, each as often as it is used."""
+    return state.elements if state.window is None else prod(map(len, _places(state))) * state.shape[3]
+
+
+def once_each(state: StreamState) -> int:
+    """Return how many elements of its tensor a stream yields, each once however often it is used."""
+    return state.elements if state.window is None else prod(len(set(each)) for each in _places(state)) * state.shape[3]
+
+
+def _places(state: StreamState) -> Iterator[list[int]]:
+    """Yield the rows of a window's tensor that its taps meet, one by one, then the columns."""
     window = state.window
-    if window is None:
-        return state.elements
+    assert window is not None
     steps = zip(window.kernel, window.stride, window.dilation, window.pad, window.out, state.shape[1:3], strict=True)
-    taps: int = prod(
-        sum(0 <= y * stride - pad + k * dilation < size for y in range(out) for k in range(kernel))
-        for kernel, stride, dilation, pad, out, size in steps
-    )
-    return taps * state.shape[3]
+    for kernel, stride, dilation, pad, out, size in steps:
+        met = (y * stride - pad + k * dilation for y in range(out) for k in range(kernel))
+        yield [place for place in met if 0 <= place < size]
 
 
 def phases_of(target: Machine, cols: int) -> int:
     """Return the conversions of a tile's ADCs that one read phase of a block with so many columns takes."""
     return ceil(cols / converters(target.columns, target.multiplexing))
-
-
-@dataclass(frozen=True)
-class Held:
-    """What the cells of a block hold, without noise."""
-
-    programmed: int
-    """Cells that are programmed: all, or those with a target alone where zeros are skipped."""
-    programmed_rows: int
-    """Rows in which any cell is."""
-    rows: NDArray[np.int64]
-    """G+ + G- of each row: targets, and what devices conduct that are never programmed."""
-
-
-def held(i: Instruction, conductances: bytes, machine: Machine) -> Held:
-    """Return what a `program` instruction leaves in its block."""
-    start, size = i["data"], 2 * i["rows"] * i["cols"]
-    checks.inside(start, start + size, len(conductances), "the conductance section")
-    cells = targets(conductances, i)
-    rows = np.abs(cells.astype(np.int32)).sum(axis=1, dtype=np.int64)
-    if i.choice("zeros") == "program":
-        return Held(cells.size, len(cells), rows)
-    programmed = np.count_nonzero(cells, axis=1)
-    blank = machine.unprogrammed * (2 * cells.shape[1] - programmed)
-    return Held(int(programmed.sum()), int(np.count_nonzero(programmed)), rows + blank)
 
 
 def _products(target: Machine, block: Region, held: Held, reads: int) -> Counters:

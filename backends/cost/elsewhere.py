@@ -85,6 +85,7 @@ def _cut(done: Counters, blocks: list[ArrayBlock], before: Target, target: Targe
         conversions=vectors * pieces * width * reads,
         row_slots=vectors * height * columns * reads,
         row_on=done.row_on * driven,
+        pulse=done.pulse * driven,
         dig_mul=done.dig_mul + vectors * width * more,
         dig_add=done.dig_add + vectors * width * more,
         const_read=done.const_read + done.issued * width * more * ELEMENT_TYPES["i32"][0],

@@ -41,7 +41,14 @@ EACH: Mapping[str, str] = {
 }
 """Counter -> the price of one, in pJ. The array's phases have an equation of their own."""
 
-CONVERTERS_AND_CELLS: Mapping[str, str] = {"conversions": "bottom_up.conversion", "charge": "bottom_up.charge"}
+PULSES: Mapping[str, str] = {"pulse": "energy.pulse"}
+"""Counter -> the price of one beside that of phases, where a target has one: else it is part of a phase's."""
+
+CONVERTERS_AND_CELLS: Mapping[str, str] = {
+    "conversions": "bottom_up.conversion",
+    "row_on": "bottom_up.row",
+    "charge": "bottom_up.charge",
+}
 """Counter -> the price of one where arrays are priced bottom-up."""
 
 COMPONENTS: Mapping[str, tuple[str, ...]] = {
@@ -52,8 +59,9 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "control": ("issued",),
     "leak": (),
 }
-"""Component -> the counters that it pays for; the array pays by phase, leaking tiles by time."""
+"""Component -> the counters that it pays for; the array pays by phase and pulse, leaking tiles by time."""
 LEAK = "energy.leak"
+EVERY: Mapping[str, str] = {**EACH, **PULSES, **CONVERTERS_AND_CELLS}
 
 FITTED = ("act_read", "act_write", "const_read")
 """Counters whose prices are what published figures leave once the array is taken out: no part of a bottom-up sum."""
@@ -70,20 +78,22 @@ class Pricing:
     def each(self, name: str) -> str | None:
         """Return the price of one of a counter, None where there is none: it is then not modelled."""
         fitted = name in FITTED and self.basis == BOTTOM_UP
-        key = EACH.get(name) or CONVERTERS_AND_CELLS[name]
-        unseen = name == "charge" and not self.counted
+        key = EVERY[name]
+        unseen = name in DATA and not self.counted
         return None if fitted or unseen or key not in self.target.constants else key
 
     @cached_property
     def prices(self) -> Mapping[str, Interval]:
         """The prices in pJ of one of each counter that has one."""
-        priced = {name: self.each(name) for name in (*EACH, *CONVERTERS_AND_CELLS)}
+        priced = {name: self.each(name) for name in EVERY}
         return {name: in_picojoules(self.target, key) for name, key in priced.items() if key}
 
     @property
     def paid(self) -> tuple[str, ...]:
         """Counters that something is paid for, each by the one."""
-        return (*EACH, *(CONVERTERS_AND_CELLS if self.basis == BOTTOM_UP else ()))
+        if self.basis == BOTTOM_UP:
+            return (*EACH, *CONVERTERS_AND_CELLS)
+        return (*EACH, *(name for name, key in PULSES.items() if key in self.target.constants))
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,10 +200,14 @@ def estimate(program: Program, data: DataCounting | None = None, basis: str = PU
     if data:
         done = tuple(work.with_data(data.means(index)) for index, work in enumerate(done))
     bits = tuple(input_bits(program, pricing.target))
-    charges = tuple(map(cache(partial(charge, pricing)), (work.counters for work in done), bits))
-    if overlaps(pricing.target):
-        charges = _overlapped(program, done, charges, pricing.target)
+    charges = charges_of(program, pricing, done, bits)
     return Estimate(pricing, done, bits, charges, data.samples if data else 0)
+
+
+def charges_of(program: Program, pricing: Pricing, works: Sequence[Work], bits: Sequence[int]) -> tuple[Charge, ...]:
+    """Return what each instruction takes, given what it does and the bits of its input codes."""
+    charges = tuple(map(cache(partial(charge, pricing)), (work.counters for work in works), bits))
+    return _overlapped(program, works, charges, pricing.target) if overlaps(pricing.target) else charges
 
 
 def overlaps(target: Target) -> bool:
@@ -273,7 +287,7 @@ def priced(pricing: Pricing, counters: Counters, paid: Sequence[str]) -> Interva
 
 
 def array_energy(pricing: Pricing, counters: Counters, bits: int | None = None) -> Interval:
-    """Return the energy in pJ of the arrays: by phases and rows driven, or bottom-up by converters and cells.
+    """Return the energy in pJ of the arrays: by phases, rows driven and pulses, or bottom-up by converters and cells.
 
     Rows that could be driven are taken to be, where no data were counted.
     """
@@ -282,7 +296,8 @@ def array_energy(pricing: Pricing, counters: Counters, bits: int | None = None) 
         return priced(pricing, counters, tuple(CONVERTERS_AND_CELLS))
     if not counters.phases:
         return Interval()
-    return (phase_energy(target, bits) * driven_share(pricing, counters)).times(counters.phases)
+    phases = (phase_energy(target, bits) * driven_share(pricing, counters)).times(counters.phases)
+    return phases + priced(pricing, counters, tuple(PULSES))
 
 
 def driven_share(pricing: Pricing, counters: Counters) -> Interval:

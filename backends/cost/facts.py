@@ -13,10 +13,12 @@ from cimc.backends.cost.estimate import (
     CONVERTERS_AND_CELLS,
     EACH,
     LEAK,
+    PULSES,
     Charge,
     Estimate,
     Pricing,
     charge,
+    charges_of,
     overlaps,
 )
 from cimc.backends.cost.layout import NOWHERE, Layout, layouts
@@ -25,17 +27,20 @@ from cimc.backends.cost.rows import rows
 from cimc.backends.cost.waterfall import efficiency, peak, use, waterfall
 from cimc.isa.program import Program
 from cimc.targets.areas import area, areas
-from cimc.targets.prices import PUBLISHED, TECH_SCALE, Interval, constant, summed
+from cimc.targets.prices import BOTTOM_UP, PUBLISHED, TECH_SCALE, Interval, constant, summed
 from cimc.targets.schema import CONSTANTS
 from cimc.targets.target import Target
 
 FORMAT = "cimc-cost 4"
 WIDTH_TOLD = 0.9
 """Constants are named until they make up this share of the bounds' width."""
-PHASES = ("timing.phase", "timing.phase_6", "timing.phase_4", "digital.cycle")
+PHASES = ("timing.phase", "timing.phase_6", "timing.phase_4", "timing.clock", "digital.cycle")
 ARRAY = ("energy.array_power", "energy.product_fixed", "energy.idle_rows")
 NEVER = "wires"
 """What no target can price: no figure with a source was found."""
+BESIDE_MODELS = "references, drivers and clocks of tiles"
+"""What a sum of component models leaves out of an array."""
+LINE_BUFFER = "line buffer"
 
 
 def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
@@ -60,7 +65,7 @@ def facts(estimate: Estimate, program: Program, by: str) -> dict[str, Any]:
         ],
         "elsewhere": _elsewhere(estimate, program),
         "not_modelled": not_modelled(estimate),
-        "bounds_from": [{"name": key, "share": share} for key, share in widening(estimate)],
+        "bounds_from": [{"name": key, "share": share} for key, share in widening(estimate, program)],
         "constants": [_constant(estimate.target, key) for key in (*used(estimate.pricing), *PROGRAMMING)],
         "by": by,
         "rows": [_row(*pair, estimate, placed) for pair in rows(estimate, program, by).items()],
@@ -78,8 +83,15 @@ def _elsewhere(estimate: Estimate, program: Program) -> dict[str, Any] | None:
 
 def not_modelled(estimate: Estimate) -> list[str]:
     """Return what a total leaves out because its target has no price for it."""
-    leak = [] if LEAK in estimate.target.constants else ["idle tiles"]
-    return [*estimate.missing, NEVER, *leak, *([] if once(estimate).energy_pj else ["programming"])]
+    target, bottom_up = estimate.target, estimate.pricing.basis == BOTTOM_UP
+    left_out = {
+        BESIDE_MODELS: bottom_up,
+        NEVER: True,
+        LINE_BUFFER: bool(target.constants.get("memory.line_buffer")),
+        "idle tiles": LEAK not in target.constants,
+        "programming": not once(estimate).energy_pj,
+    }
+    return [*estimate.missing, *(name for name, is_so in left_out.items() if is_so)]
 
 
 def _once(estimate: Estimate) -> dict[str, Any]:
@@ -138,16 +150,17 @@ def _plain(number: int | Fraction) -> int | float:
 
 def used(pricing: Pricing) -> tuple[str, ...]:
     """Return the constants that a total may depend on, whether the target has them or not."""
-    array = ARRAY if pricing.basis == PUBLISHED else tuple(CONVERTERS_AND_CELLS.values())
+    array = (*ARRAY, *PULSES.values()) if pricing.basis == PUBLISHED else tuple(CONVERTERS_AND_CELLS.values())
     return (*PHASES, *array, *EACH.values(), TECH_SCALE, LEAK)
 
 
-def widening(estimate: Estimate) -> list[tuple[str, float]]:
+def widening(estimate: Estimate, program: Program) -> list[tuple[str, float]]:
     """Return the constants that widen the bounds of the energy, widest first, and by what share: 90 % of the width."""
-    work, pricing = estimate.by_bits(), estimate.pricing
-    whole, found = _width(pricing, work), []
+    pricing, found = estimate.pricing, []
+    whole = _width(estimate, pricing, program)
     for key in (key for key in used(pricing) if key in estimate.target.constants):
-        found.append((key, float((whole - _width(_certain(pricing, key), work)) / whole) if whole else 0.0))
+        left = _width(estimate, _certain(pricing, key), program)
+        found.append((key, float((whole - left) / whole) if whole else 0.0))
     found.sort(key=lambda pair: -pair[1])
     told = [sum(share for _, share in found[:n]) for n in range(len(found))]
     return [pair for pair, before in zip(found, told, strict=True) if pair[1] > 0 and before < WIDTH_TOLD]
@@ -159,8 +172,13 @@ def _certain(pricing: Pricing, key: str) -> Pricing:
     return replace(pricing, target=replace(target, bounds={**target.bounds, key: (value, value)}))
 
 
-def _width(pricing: Pricing, work: Mapping[int, Counters]) -> Fraction:
-    energy = summed(charge(pricing, counters, bits).energy_pj for bits, counters in work.items())
+def _width(estimate: Estimate, pricing: Pricing, program: Program) -> Fraction:
+    """Return the width of the energy's bounds at other prices: where tiles leak, by when each instruction runs."""
+    if LEAK in pricing.target.constants:
+        energy = summed(one.energy_pj for one in charges_of(program, pricing, estimate.works, estimate.bits))
+    else:
+        work = estimate.by_bits().items()
+        energy = summed(charge(pricing, counters, bits).energy_pj for bits, counters in work)
     return energy.high - energy.low
 
 

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.backends.cost.cells import Held
 from cimc.backends.cost.counters import NOTHING, Counters
-from cimc.backends.cost.counting import held, phases_of
+from cimc.backends.cost.counting import counted, phases_of
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.observer import BlockSums, Observer
+from cimc.diagnostics import fail
 from cimc.isa.program import Program
-from cimc.isa.region import region
+from cimc.isa.region import Region
 
 Array = NDArray[Any]
 
@@ -37,16 +39,16 @@ class _Taken:
 
 
 class DataCounting(Observer):
-    """Sums the data counters of a run: whole numbers, for each instruction and tile, over all samples observed."""
+    """Sums the data counters of a run: whole numbers, for each instruction and tile, over all samples observed.
+
+    Raises CimcError CIM0003 for a program in which turns of a loop read other cells under the number of one block.
+    """
 
     def __init__(self, program: Program) -> None:
         self.samples = 0
         self._taken: dict[int, dict[int, _Taken]] = defaultdict(dict)
         self._machine, self._code = machine(program.meta), program.instructions
-        programmed = [one for one in program.instructions if one.name == "program"]
-        self._regions = {one["block"]: region(one) for one in programmed}
-        held_by = {one["block"]: held(one, program.conductances, self._machine) for one in programmed}
-        self._conducts: dict[int, list[int]] = {block: cells.rows.tolist() for block, cells in held_by.items()}
+        self._read = [_alone(index, read) for index, read in enumerate(counted(program).read_by)]
 
     def begin(self, samples: range) -> None:
         self.samples += len(samples)
@@ -65,16 +67,26 @@ class DataCounting(Observer):
         """Return what one sample took of an instruction on each tile, in the mean."""
         share, tiles = Fraction(1, max(self.samples, 1)), dict[int, Counters]()
         for block, taken in self._taken[index].items():
-            tile, done = self._regions[block].tile, self._counted(block, taken)
+            cells, held = self._read[index][block]
+            tile, done = cells.tile, self._counted(taken, cells, held)
             tiles[tile] = tiles.get(tile, NOTHING) + done.times(share)
         return tiles
 
-    def _counted(self, block: int, taken: "_Taken") -> Counters:
-        phases = phases_of(self._machine, self._regions[block].cols)
+    def _counted(self, taken: "_Taken", cells: Region, held: Held) -> Counters:
+        phases = phases_of(self._machine, cells.cols)
         rows: list[int] = taken.rows.tolist()
         return Counters(
             row_on=phases * taken.driven,
             pulse=phases * taken.pulse,
-            charge=sum(on * each for on, each in zip(rows, self._conducts[block], strict=True)),
+            charge=sum(on * each for on, each in zip(rows, held.rows.tolist(), strict=True)),
             adc_mag=taken.codes,
         )
+
+
+def _alone(index: int, read: Mapping[int, Sequence[tuple[Region, Held]]]) -> Mapping[int, tuple[Region, Held]]:
+    """Return block -> the one region that an instruction read as it, with what that held."""
+    for block, found in read.items():
+        if len(found) > 1:
+            message = f"instruction {index} reads block b{block} before and after its cells are written anew"
+            raise fail("CIM0003", f"{message}: what data decide of both is summed as one", hint="leave out --input")
+    return {block: found[0] for block, found in read.items()}

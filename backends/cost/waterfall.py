@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from cimc.backends.cost.counters import Counters
-from cimc.backends.cost.estimate import COMPONENTS, Estimate
+from cimc.backends.cost.estimate import COMPONENTS, PULSES, Estimate, priced
 from cimc.targets.prices import BOTTOM_UP, Interval, phase_energy, phase_time
 from cimc.targets.target import Target
 
@@ -67,8 +67,8 @@ def waterfall(estimate: Estimate) -> tuple[Fall, ...]:
 
     There are none where the array has no price by phase.
     """
-    counted = estimate.counters
-    if estimate.pricing.basis == BOTTOM_UP or not estimate.component("array").value:
+    counted, full = estimate.counters, phase_energy(estimate.target).value
+    if estimate.pricing.basis == BOTTOM_UP or not counted.phases or not full:
         return ()
     left, falls = peak(estimate.target).value, []
     for name, factor, fact in _factors(estimate, counted):
@@ -97,7 +97,7 @@ def _factors(estimate: Estimate, counted: Counters) -> Iterator[tuple[str, Fract
     for name in COMPONENTS:
         part = estimate.component(name).value
         if name != "array" and part:
-            yield name, spent / (spent + part), f"{float(part) / 1000:.4g} nJ beside {float(spent) / 1000:.4g} nJ"
+            yield name, spent / (spent + part), _beside(part, spent)
             spent += part
 
 
@@ -108,6 +108,12 @@ def _phases(estimate: Estimate, counted: Counters) -> Iterator[tuple[str, Fracti
     timed = sum((phase_energy(target, n).value * work.phases for n, work in estimate.by_bits().items()), Fraction(0))
     if timed != full:
         yield "input bits", full / timed, "phases of layers with codes of fewer bits are shorter"
-    spent = estimate.component("array").value
-    if spent != timed:
-        yield "idle rows", timed / spent, "rows that are not driven take less"
+    spent, pulses = estimate.component("array").value, priced(estimate.pricing, counted, tuple(PULSES)).value
+    if spent - pulses != timed:
+        yield "idle rows", timed / (spent - pulses), "rows that are not driven take less"
+    if pulses:
+        yield "pulses", (spent - pulses) / spent, _beside(pulses, spent - pulses)
+
+
+def _beside(part: Fraction, spent: Fraction) -> str:
+    return f"{float(part) / 1000:.4g} nJ beside {float(spent) / 1000:.4g} nJ"

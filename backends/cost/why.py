@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from cimc.backends.cost.counters import Counters
-from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, LEAK, Estimate, driven_share, priced
+from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, LEAK, PULSES, Estimate, driven_share, priced
 from cimc.targets.prices import BOTTOM_UP, PICOJOULE, TECH_SCALE, Interval, at_node, is_scaled, phase_time, price
 from cimc.targets.schema import CONSTANTS
 
@@ -43,6 +43,7 @@ def _of(estimate: Estimate, component: str) -> Iterator[Term]:
     else:
         for bits, work in estimate.by_bits().items():
             yield from _phases(estimate, work, bits)
+        yield from _each(estimate, tuple(PULSES))
 
 
 def _each(estimate: Estimate, counters: tuple[str, ...]) -> Iterator[Term]:

@@ -17,6 +17,8 @@ WORK = {
     "const_read": "constants read",
     "issued": "instructions issued",
     "conversions": "conversions",
+    "row_on": "DACs and rows driven",
+    "pulse": "pulses of inputs (count them with --input)",
     "charge": "charge through cells",
 }
 """Counter that a target may have no price for -> what people call it."""

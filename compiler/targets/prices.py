@@ -118,7 +118,10 @@ def phase_time(target: Target, bits: int | None = None) -> Interval:
     """Return the time in ns of one conversion of all ADCs, for input codes of so many bits (None: all of the DAC's).
 
     The shortest that the target states for codes that fit; where it states none for fewer bits, that of all of them.
+    Converters with a clock settle, then decide a bit of their result each cycle, whatever the input codes.
     """
+    if (clock := constant(target, "timing.clock")) is not None:
+        return clock.times(int(target.constants.get("timing.settle", 0)) + int(target.constants["adc.bits"]))
     fewer = (n for n in sorted(PHASES) if bits is not None and bits <= n < int(target.constants["dac.bits"]))
     stated = next((PHASES[n] for n in fewer if PHASES[n] in target.constants), "timing.phase")
     return price(target, stated)

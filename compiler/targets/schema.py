@@ -91,14 +91,18 @@ CONSTANTS: Mapping[str, Constant] = {
     "digital.tech_scale": Constant("energy here over that stated", float, optional=True),
     "memory.activation_bytes": Constant("bytes", int, 1, float(1 << 36)),
     "memory.constant_bytes": Constant("bytes", int, 1, float(1 << 36)),
-    "timing.phase": Constant("ns", float),
+    "memory.line_buffer": Constant("capability", bool, optional=True),
+    "timing.phase": Constant("ns", float, optional=True),
     "timing.phase_6": Constant("ns", float, optional=True),
     "timing.phase_4": Constant("ns", float, optional=True),
+    "timing.clock": Constant("ns", float, optional=True),
+    "timing.settle": Constant("cycles", int, 0, 1 << 20, optional=True),
     "timing.overlap": Constant("capability", bool, optional=True),
     "energy.product_fixed": Constant("nJ", float),
     "energy.array_power": Constant("W", float),
     "energy.multiply": Constant("pJ", float),
     "energy.idle_rows": Constant("share of a phase", float, 0, 1, optional=True),
+    "energy.pulse": Constant("pJ", float, optional=True),
     "energy.add": Constant("pJ", float, optional=True),
     "energy.table": Constant("pJ", float, optional=True),
     "energy.divide": Constant("pJ", float, optional=True),
@@ -118,23 +122,36 @@ CONSTANTS: Mapping[str, Constant] = {
     "area.byte": Constant("um2", float, optional=True),
     "area.digital": Constant("mm2", float, optional=True),
     "bottom_up.conversion": Constant("pJ", float, optional=True),
+    "bottom_up.row": Constant("pJ", float, optional=True),
     "bottom_up.charge": Constant("aJ", float, optional=True),
 }
-"""Section.key -> constant. All are required but the prices that are marked optional."""
+"""Section.key -> constant. All are required but those marked optional: prices, and of two ways to say a time one."""
 
 
 def misfits(values: Mapping[str, object]) -> list[str]:
     """Return what is wrong with constants that go by themselves and not together."""
     problem = unsigned_problem(values["read_phases"], values["adc.codes"])
     found = [f"adc.codes: {problem}"] if problem else []
-    return [*found, *_endless_leak(values), *_timeless_power(values), *_tile_twice(values)]
+    return [*found, *_endless_leak(values), *_phase_time(values), *_timeless_power(values), *_tile_twice(values)]
 
 
 def _timeless_power(values: Mapping[str, object]) -> list[str]:
     """Return what is wrong with a power that lasts no time."""
-    if values["timing.phase"] != 0 or not values["energy.array_power"]:
+    stated = next((key for key in ("timing.phase", "timing.clock") if values.get(key) == 0), None)
+    if stated is None or not values["energy.array_power"]:
         return []
-    return ["timing.phase is 0 ns and energy.array_power is not 0 W: power needs a time, state one"]
+    return [f"{stated} is 0 ns and energy.array_power is not 0 W: power needs a time, state one"]
+
+
+def _phase_time(values: Mapping[str, object]) -> list[str]:
+    """Return what is wrong with how long a phase lasts: said as a time, or as cycles of a converter's clock."""
+    clocked = "timing.clock" in values
+    if "timing.phase" not in values and not clocked:
+        return ["constant 'timing.phase' is missing"]
+    if not clocked:
+        return ["timing.settle is in cycles of timing.clock: state that too"] if "timing.settle" in values else []
+    twice = [key for key in ("timing.phase", "timing.phase_6", "timing.phase_4") if key in values]
+    return [f"{key} is the time of a phase, as cycles of timing.clock are: state one or the other" for key in twice]
 
 
 def _tile_twice(values: Mapping[str, object]) -> list[str]:

@@ -204,7 +204,7 @@ def parse_target(source: str, file: str, variant: str = "") -> Target:
 
 def _untimed(values: Mapping[str, Any], variant: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with a variant of other input codes that does not say how long their phase is."""
-    if "dac.bits" not in variant or "timing.phase" in variant or not values["timing.phase"]:
+    if "dac.bits" not in variant or "timing.phase" in variant or not values.get("timing.phase"):
         return []
     bits = values["dac.bits"]
     return [f"timing.phase is that of other input codes: a variant of dac.bits = {bits} states its own"]

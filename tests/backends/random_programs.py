@@ -330,8 +330,8 @@ ACTIONS = ACTIONS[ACTIONS.index("block") :]
 ACTIONS = [name for name in ACTIONS if name not in ("group", "stream_for", "pair")]
 
 
-def sketch_of(draw, new):
-    """Draw a program with one input of 24 codes at the start of memory and one output."""
+def sketch_of(draw, new, first=()):
+    """Draw a program with one input of 24 codes at the start of memory and one output; what is said comes first."""
     phases = draw.choice([1, 1, 2, 4])
     target = {
         "array": {"unprogrammed": draw.choice([0, 0, 5])},
@@ -346,7 +346,7 @@ def sketch_of(draw, new):
     sketch = new(MEMORY, **target).port("x", (24,), 0).port("y", (40,), 16, output=True)
     dice = Dice(draw, sketch)
     dice.gain()
-    for name in draw.some(ACTIONS, 6):
+    for name in (*first, *draw.some(ACTIONS, 6)):
         getattr(dice, name)()
     return sketch
 

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 
 from cimc.backends.cost.advice import advice
 from cimc.backends.cost.counters import NAMES, ONCE, Counters, total
-from cimc.backends.cost.estimate import COMPONENTS, CONVERTERS_AND_CELLS, EACH, Charge, Pricing, charge, estimate
+from cimc.backends.cost.estimate import COMPONENTS, EACH, EVERY, Charge, Pricing, charge, estimate
 from cimc.backends.cost.facts import FORMAT, facts, widening
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.cost.once import once, samples_worth
@@ -42,6 +42,7 @@ from cimc.targets.prices import (
     row_share,
     summed,
 )
+from cimc.targets.target import parse_target
 
 TARGET = load_target("aon-cim")
 SCHEMA = Draft202012Validator(json.loads((Path(__file__).parents[2] / "docs" / "cost.schema.json").read_text()))
@@ -204,11 +205,13 @@ def test_what_has_no_price_is_named(program):
     assert {one["name"] for one in facts(estimate(program), program, "layer")["constants"] if "value" not in one} == {
         "energy.divide",
         "energy.instruction",
+        "timing.clock",
         *OPTIONAL,
     }
 
 
 OPTIONAL = {
+    "energy.pulse": 0.125,
     "digital.tech_scale": 0.5,
     "energy.leak": 0.25,
     "programming.pulses": 8.0,
@@ -276,13 +279,24 @@ def test_the_digital_unit_is_priced_at_its_node(program):
 
 def test_what_has_a_price_is_modelled(program):
     told = facts(estimate(priced_so(program, OPTIONAL)), program, "layer")
-    assert told["not_modelled"] == ["issued", "wires"]
+    assert told["not_modelled"] == ["issued", "pulse", "wires"], "pulses have a price, and nobody counted them"
     assert facts(estimate(program), program, "layer")["not_modelled"][1:] == ["wires", "idle tiles", "programming"]
+
+
+def test_a_line_buffer_has_no_price_and_is_said_to_have_none(program):
+    found = estimate(priced_so(program, {"memory.line_buffer": True}))
+    assert facts(found, program, "layer")["not_modelled"] == [
+        "issued",
+        "wires",
+        "line buffer",
+        "idle tiles",
+        "programming",
+    ]
 
 
 def test_what_may_have_no_price_is_told_in_words(driven):
     """Every counter that anything is paid for by the one, as it may lack its price."""
-    assert set(WORK) == {*EACH, *CONVERTERS_AND_CELLS}
+    assert set(WORK) == set(EVERY)
     words = unpriced_names(facts(estimate(driven), driven, "layer"))
     assert words == ["instructions issued", "wires", "idle tiles", "programming"]
 
@@ -312,10 +326,23 @@ def test_a_tile_and_its_parts_are_no_two_areas():
 
 
 def test_constants_that_widen_the_bounds_come_first_and_make_up_most(program):
-    shares = widening(estimate(program))
+    shares = widening(estimate(program), program)
     assert shares[0][0] == "energy.idle_rows"
     assert sum(share for _, share in shares) >= 0.9
     assert sum(share for _, share in shares[:-1]) < 0.9
+
+
+def test_bounds_of_what_tiles_leak_come_from_the_time_that_overlaps(program):
+    """The digital unit is much the slower: phases last as long as they like, its cycle and the leak decide."""
+    slow = overlapping(program, 400.0)
+    found = estimate(slow)
+    whole = found.energy_pj.high - found.energy_pj.low
+    for key, share in widening(found, slow):
+        value = found.target.constants[key]
+        certain = replace(found.target, bounds={**found.target.bounds, key: (value, value)})
+        energy = estimate(replace(slow, meta={"target": certain.sections()})).energy_pj
+        assert share == float((whole - (energy.high - energy.low)) / whole), key
+    assert {"energy.leak", "digital.cycle"} <= set(dict(widening(found, slow)))
 
 
 @pytest.mark.parametrize(
@@ -400,6 +427,16 @@ def test_products_of_one_layer_run_at_the_same_time_in_tiles_of_their_own(new, t
     assert (work.serial_phases, work.phases) == (phases, 6)
 
 
+def test_a_phase_of_converters_with_a_clock_lasts_as_long_as_they_settle_and_decide():
+    """Two cycles to settle and one for each of 8 bits, whatever the bits of input codes."""
+    text = TARGET.render().replace(PHASE_TIMES, CLOCK)
+    target = parse_target(text, "t.toml")
+    assert {phase_time(target, bits) for bits in (None, 8, 4)} == {
+        Interval(Fraction(25), Fraction(225, 10), Fraction(275, 10))
+    }
+    assert phase_energy(target).value == (Fraction("0.14173") * 25 + Fraction("3.696") / 4) * 1000
+
+
 @pytest.mark.parametrize(("bits", "wanted"), [(8, "130"), (7, "130"), (6, "34"), (5, "34"), (4, "10"), (2, "10")])
 def test_a_phase_lasts_as_long_as_the_bits_of_its_codes_need(bits, wanted):
     assert phase_time(TARGET, bits).value == Fraction(wanted)
@@ -418,6 +455,12 @@ def test_a_layer_of_few_bits_has_short_phases(program):
     assert short.component("array") == (phase_energy(TARGET, 4) * row_share(TARGET, Fraction(4, 1024))).times(2)
     fall = next(fall for fall in waterfall(short) if fall.name == "input bits")
     assert fall.factor == phase_energy(TARGET).value / phase_energy(TARGET, 4).value
+
+
+PHASE_TIMES = "".join(line + "\n" for line in TARGET.render().splitlines() if line.startswith("phase"))
+CLOCK = """clock = { value = 2.5, unit = "ns", source = "secondary" }
+settle = { value = 2, unit = "cycles", source = "secondary" }
+"""
 
 
 def counted(program: Program, codes: list[int]) -> DataCounting:
@@ -455,9 +498,31 @@ def test_the_bottom_up_basis_prices_converters_and_charge_and_no_phase(driven):
     found = estimate(driven, counted(driven, [[1] * 8]), BOTTOM_UP)
     assert found.component("array").value == 10 * Fraction("0.36") + 8 * 5 * Fraction("2.015") / 10**6
     assert found.component("memory").value == 0
-    assert set(found.missing) == {"act_read", "act_write", "const_read", "issued"}
+    assert set(found.missing) == {"act_read", "act_write", "const_read", "issued", "row_on"}
     assert waterfall(found) == ()
     assert estimate(driven, basis=BOTTOM_UP).missing == (*found.missing, "charge")
+    words = unpriced_names(facts(found, driven, "layer"))
+    assert {"DACs and rows driven", "references, drivers and clocks of tiles"} <= set(words)
+
+
+def test_dacs_are_priced_by_rows_driven_where_a_target_prices_them(driven):
+    codes = [[1, 0, -3, 0] + [0] * 4]
+    before = estimate(driven, counted(driven, codes), BOTTOM_UP)
+    found = estimate(priced_so(driven, {"bottom_up.row": 0.5}), counted(driven, codes), BOTTOM_UP)
+    assert found.component("array").value == before.component("array").value + 2 * Fraction(1, 2)
+    assert "row_on" not in found.missing
+
+
+def test_pulses_are_paid_beside_phases_where_a_target_prices_them(driven):
+    """Codes 1 and -3 for one product, nothing for the other: 4 units of pulses."""
+    priced, codes = priced_so(driven, {"energy.pulse": 0.5}), [[1, 0, -3, 0] + [0] * 4]
+    before, found = (estimate(one, counted(one, codes)) for one in (driven, priced))
+    assert found.component("array").value == before.component("array").value + 4 * Fraction(1, 2)
+    (fall,) = (fall for fall in waterfall(found) if fall.name == "pulses")
+    assert fall.factor == before.component("array").value / found.component("array").value
+    assert waterfall(found)[-1].left == efficiency(found).value
+    assert estimate(priced).energy_pj == estimate(driven).energy_pj, "nobody counted any"
+    assert "pulse" in estimate(priced).missing and "pulse" not in (*found.missing, *before.missing)
 
 
 def test_a_basis_that_the_target_has_no_price_on_is_refused_by_both_names(program):
@@ -476,7 +541,7 @@ def test_the_price_of_a_term_times_its_count_is_its_energy(program, what):
 @pytest.mark.parametrize("basis", BASES)
 @pytest.mark.parametrize("what", ["energy", *COMPONENTS])
 def test_the_terms_of_an_energy_sum_up_to_it(driven, what, basis):
-    driven = priced_so(driven, {"energy.leak": 0.25, "digital.tech_scale": 0.5})
+    driven = priced_so(driven, {"energy.leak": 0.25, "digital.tech_scale": 0.5, "energy.pulse": 0.5})
     found = estimate(driven, counted(driven, [[3, 0, 0, 1] * 2]), basis)
     wanted = found.energy_pj if what == "energy" else found.component(what)
     assert summed(term.energy for term in terms(found, what)) == wanted

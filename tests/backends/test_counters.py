@@ -17,6 +17,7 @@ from cimc.backends.noise import draws
 from cimc.backends.reference import instructions
 from cimc.backends.reference.instructions import Reference
 from cimc.isa.container import load_program, save_binary, save_text
+from cimc.isa.errors import CimcError
 from cimc.isa.streams import define, with_window
 from cimc.isa.table import ELEMENT_TYPES, TABLE
 
@@ -46,21 +47,24 @@ class BruteForce(Reference):
         self.crossbar.read, self._read_of = self.read, self.crossbar.read
         self.crossbar.write, self._write_of = self.written_cell, self.crossbar.write
         self.within = False
-        self.rows = set()
-        """Rows of the instruction at hand in which a cell was programmed."""
+        self.rows, self.met = set(), set()
+        """Rows of the instruction at hand in which a cell was programmed, and elements that its windows met."""
+        self.buffers = program.meta["target"].get("memory", {}).get("line_buffer", False)
 
     def note(self, **counts):
         self.seen[self.index].update(counts if self.within else {})
 
     def step(self):
-        self.within, self.rows = True, set()
+        self.within, self.rows, self.met = True, set(), set()
         super().step()
         self.note(issued=1)
         self.within = False
 
     def element(self, state, place):
-        if place is not None and state.space == "act":
+        held = self.buffers and state.window is not None and (state, place) in self.met
+        if place is not None and state.space == "act" and not held:
             self.note(act_read=state.size)
+        self.met.add((state, place))
         return type(self.memory)._element(self.memory, state, place)
 
     def _write(self, out, values):
@@ -113,38 +117,54 @@ def brute_force(program, codes, patch):
 
 
 def test_counters_equal_brute_force(new):
-    for_each(range(250), lambda draw: require_counted(sketch_of(draw, new).program()))
+    """Of 350 programs, more than 200 of which have products."""
+    multiplied = []
+    for_each(range(350), lambda draw: multiplied.append(require_counted(sketch_of(draw, new, PRODUCTS))))
+    assert sum(multiplied) > 200
 
 
-def require_counted(program):
-    codes = np.random.default_rng(len(program.instructions)).integers(-7, 8, 24).tolist()
-    with pytest.MonkeyPatch.context() as patch:
-        try:
-            machine = brute_force(program, codes, patch)
-        except Trap:
-            return
+PRODUCTS = ("block", "mvm", "capture")
+
+
+def counted_to_the_end(sketch, codes):
+    """Return the reference's counts of what is left of a program without the instructions that trap."""
+    while True:
+        with pytest.MonkeyPatch.context() as patch:
+            try:
+                return brute_force(sketch.program(), codes, patch)
+            except Trap as trap:
+                del sketch.instructions[trap.index], sketch.locations[trap.index]
+
+
+def require_counted(sketch):
+    """Fail where what is counted is not what is seen; return whether there were products."""
+    codes = np.random.default_rng(len(sketch.instructions)).integers(-7, 8, 24).tolist()
+    machine = counted_to_the_end(sketch, codes)
+    program = sketch.program()
     for instruction, found, seen in zip(program.instructions, count(program), machine.seen, strict=True):
         wanted = {name: seen[name] for name in SEEN}
         if instruction.name in ("calibrate", "pick", "div"):  # once; only what is picked; a rounding of its own
             continue
         assert {name: getattr(found, name) for name in SEEN} == wanted, instruction
+    return any(seen["products"] for seen in machine.seen)
 
 
 def test_data_counters_equal_brute_force(new):
-    for_each(range(40), lambda draw: require_counted_data(sketch_of(draw, new).program()))
+    driven = []
+    for_each(range(80), lambda draw: driven.append(require_counted_data(sketch_of(draw, new, PRODUCTS))))
+    assert sum(driven) > 30
 
 
-def require_counted_data(program):
-    codes = np.random.default_rng(len(program.instructions)).integers(-7, 8, 24)
-    with pytest.MonkeyPatch.context() as patch:
-        try:
-            machine = brute_force(program, codes.tolist(), patch)
-        except Trap:
-            return
+def require_counted_data(sketch):
+    """Fail where what is counted of data is not what is seen; return whether a row was driven."""
+    codes = np.random.default_rng(len(sketch.instructions)).integers(-7, 8, 24)
+    machine = counted_to_the_end(sketch, codes.tolist())
+    program = sketch.program()
     images = codes.reshape(1, *program.inputs[0].shape).astype(np.int8)
     for counted in (counted_by(program, images, executor) for executor in on_processor()):
         for found, seen in zip(counted, machine.seen, strict=True):
             assert [getattr(found, name) for name in DATA] == [seen[name] for name in DATA]
+    return any(seen["row_on"] for seen in machine.seen)
 
 
 def counted_by(program, images, executor, chunk=None):
@@ -152,6 +172,46 @@ def counted_by(program, images, executor, chunk=None):
     counting = DataCounting(program)
     Interpreter(program, executor=executor, chunk=chunk).run({"x": images}, counting)
     return [total(counting.means(index).values()) for index in range(len(program.instructions))]
+
+
+CAPTURE = {"in_": 0, "out": 1, "block": 0}
+
+
+def overwritten(sketch, how):
+    """Write cells of block 0, 3 x 2 at row 1, once more, or its number."""
+    match how:
+        case "block":
+            sketch.block(1, [[50, -60]] * 3, at=(0, 3, 1))
+        case "skipped zeros":
+            sketch.block(1, [[0, 7], [-8, 0]], at=(0, 2, 0), zeros="skip")
+        case "pattern":
+            sketch.put("pattern", tile=0, row=0, col=1, rows=2, cols=3, plus=9, minus=4)
+        case "number":
+            sketch.block(0, [[1, 1]] * 3, at=(0, 4, 0))
+
+
+@pytest.mark.parametrize("unprogrammed", [0, 5])
+@pytest.mark.parametrize("how", ["block", "skipped zeros", "pattern", "number"])
+def test_cells_that_are_written_anew_conduct_what_they_hold_then(new, how, unprogrammed):
+    sketch = new(array={"unprogrammed": unprogrammed}).gain().port("x", (24,), 0)
+    sketch.block(0, [[1, -2], [3, 0], [0, 4]], at=(0, 1, 0), zeros="skip")
+    sketch.tensor(0, (1, 1, 2, 3)).tensor(1, (1, 1, 2, 2), 32).put("capture", **CAPTURE)
+    overwritten(sketch, how)
+    sketch.put("capture", **CAPTURE)
+    assert require_counted(sketch) and require_counted_data(sketch)
+    before, after = (one.conductance for one in count(sketch.program()) if one.products)
+    assert before != after
+
+
+def test_a_block_that_turns_of_a_loop_write_anew_is_counted_and_its_data_are_not(new):
+    sketch = new().gain().port("x", (24,), 0).block(0, [[1], [2]])
+    sketch.tensor(0, (1, 1, 1, 2)).tensor(1, (1, 1, 1, 1), 32).put("loop", count=3).put("capture", **CAPTURE)
+    sketch.block(0, [[3], [0]]).put("endloop")
+    assert require_counted(sketch)
+    with pytest.raises(
+        CimcError, match=r"(?s)CIM0003.*instruction 5 reads block b0 before and after.*leave out --input"
+    ):
+        DataCounting(sketch.program())
 
 
 def test_the_reference_sums_for_an_observer_as_the_fast_executors_do(new):
@@ -264,6 +324,24 @@ def test_what_a_turn_changes_for_the_next_is_counted_turn_by_turn(new):
     sketch.tensor(0, (1, 1, 1, 2)).put("endloop")
     sketch.instructions.insert(0, sketch.tensor(3, (1, 1, 1, 1)).instructions.pop())
     assert total(count(sketch.program())).dig_add == 3 + 4 * 2
+
+
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1)])
+@pytest.mark.parametrize(("pad", "stride"), [((0, 0), (1, 1)), ((1, 2), (1, 3)), ((-1, 0), (3, 1))])
+def test_a_line_buffer_reads_each_element_of_a_window_once(new, pad, stride, dilation):
+    """Fewer than are used, where taps overlap or leave gaps; what has no window is read as often as it is used."""
+    facts = {"pad": pad, "stride": stride, "dilation": dilation}
+    read = []
+    for memory in ({}, {"line_buffer": True}):
+        sketch = new().port("x", (24,), 0).gain().block(0, [[1]] * 4)
+        sketch.meta["target"]["memory"] = memory
+        tables = {"scale": sketch.table([1], "i32"), "bias": sketch.table([0], "i64"), **ROUND}
+        sketch.tensor(0, (1, 4, 6, 1)).window(0, (2, 2), (2, 2), **facts).tensor(1, (1, 1, 4, 1), 64)
+        sketch.put("mvm", in_=0, out=1, block=0, blocks=1, **tables)
+        sketch.tensor(0, (1, 1, 4, 1), 64).put("move", in_=0, out=1)
+        assert require_counted(sketch)
+        read.append(total(count(sketch.program())).act_read)
+    assert 4 < read[1] <= read[0] and (read[1] < read[0] or dilation != (1, 1) or stride != (1, 1))
 
 
 @pytest.mark.parametrize(("pad", "stride"), [((0, 0), (1, 1)), ((1, 2), (1, 2)), ((-1, 0), (2, 1))])

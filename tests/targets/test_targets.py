@@ -13,7 +13,8 @@ from cimc.targets.schema import CONSTANTS
 from cimc.targets.target import parse_target, target_of
 
 GOOD = load_target("aon-cim").render()
-NEEDED = [key for key, constant in CONSTANTS.items() if not constant.optional]
+NEEDED = [*(key for key, constant in CONSTANTS.items() if not constant.optional), "timing.phase"]
+"""What a target must state: the time of a phase may be said in another way."""
 STATED = list(load_target("aon-cim").constants)
 
 
@@ -91,6 +92,7 @@ def test_a_wrong_entry_is_named(key: str, entry: str, said: str) -> None:
 
 
 NS = 'unit = "ns", source = "derived"'
+CYCLES = 'unit = "cycles", source = "derived"'
 PJ = 'unit = "pJ", source = "derived"'
 FAULTS = [
     ("energy.add", f"{{ value = -0.1, {PJ} }}", "energy.add: -0.1 is outside 0.."),
@@ -104,8 +106,13 @@ FAULTS = [
     ("energy.add", f"{{ value = 0.4, low = 0.2, high = 0.3, {PJ} }}", "energy.add has low 0.2, value 0.4"),
     ("timing.phase", f"{{ value = 0.0, {NS} }}", "timing.phase is 0 ns and energy.array_power is not 0 W"),
     ("energy.add", f"{{ value = 0.1, {PJ} }}\nconversion = {{ value = 1.0, {PJ} }}", "no constant 'energy.conversion'"),
+    (
+        "timing.phase_4",
+        f"{{ value = 9.0, {NS} }}\nsettle = {{ value = 2, {CYCLES} }}",
+        "cycles of timing.clock: state that",
+    ),
 ]
-"""Faults of prices; the twelfth is that of a variant."""
+"""Faults of prices and times; one more is that of a variant."""
 
 
 @pytest.mark.parametrize(("key", "entry", "said"), FAULTS)
@@ -122,6 +129,13 @@ def test_a_power_without_a_time_is_refused_wherever_it_is_stated() -> None:
     sections["timing"]["phase"] = 0.0
     with pytest.raises(CimcError, match=said):
         target_of(sections)
+
+
+def test_a_phase_is_timed_one_way() -> None:
+    assert refusals(changed("timing.phase_4", f"{{ value = 9.0, {NS} }}\nclock = {{ value = 2.5, {NS} }}")) == [
+        f"t.toml: timing.{name} is the time of a phase, as cycles of timing.clock are: state one or the other"
+        for name in ("phase", "phase_6", "phase_4")
+    ]
 
 
 def test_a_variant_of_other_bits_states_the_time_of_its_phase() -> None:
