@@ -1,7 +1,7 @@
 """Calibrate activations: the range of every value from data, by the largest |x| or a histogram of them."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -30,6 +30,8 @@ WHOLE_LIMIT = 32767
 """The largest 16-bit code: whole numbers are their own codes."""
 LARGEST, LEAST = 1e30, 1e-34
 """Real values that codes may stand for at their ends: beyond them float32 loses what the passes reckon with."""
+AT_ONCE = 1 << 20
+"""Values looked at at once where many have to be copied."""
 LEVELS = 127
 """Code levels above zero that the rules mse and entropy reckon with."""
 
@@ -112,7 +114,8 @@ class Calibrate:
         bounds = {label: [math.inf, -math.inf] for label in labels}
         tails: dict[str, Tail] = {}
         for chunk in evaluator.stream(self.data):
-            for label, array in chunk.items():
+            for label in labels:
+                array = chunk.pop(label)  # let go of before the next chunk is computed
                 low, high = _extremes(array)
                 if not math.isfinite(low + high):
                     raise fail(
@@ -122,7 +125,9 @@ class Calibrate:
                     )
                 bounds[label] = [min(bounds[label][0], low), max(bounds[label][1], high)]
                 if self._is_short:
-                    tails.setdefault(label, self._tail(array)).add(_magnitudes(array))
+                    tail = tails.setdefault(label, self._tail(array))
+                    for some in _parts(array):
+                        tail.add(_magnitudes(some))
         for label, ends in bounds.items():
             _require_size(label, *ends)
         reach = {label: self._reach(max(abs(low), abs(high))) for label, (low, high) in bounds.items()}
@@ -170,7 +175,8 @@ class Calibrate:
         counts = {label: np.zeros(BINS, np.int64) for label in largest}
         for chunk in evaluator.stream(self.data):
             for label in largest:
-                counts[label] += np.bincount(_bins(_magnitudes(chunk[label]), largest[label]), minlength=BINS)
+                for some in _parts(chunk[label]):
+                    counts[label] += np.bincount(_bins(_magnitudes(some), largest[label]), minlength=BINS)
         rule = RULES[self.method]
         return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
 
@@ -213,8 +219,14 @@ def _hidden(bounds: tuple[float, float]) -> tuple[float, float]:
 
 def _magnitudes(array: NDArray[Any]) -> NDArray[Any]:
     """Return |x| of all values but those that stand for minus infinity."""
-    seen = array.ravel() if array.min(initial=0.0) > HIDDEN else array[array > HIDDEN]
+    seen = array if array.min(initial=0.0) > HIDDEN else array[array > HIDDEN]
     return np.asarray(np.abs(seen))
+
+
+def _parts(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield the values of an array, AT_ONCE at a time: copies of all would be the most that a compile holds."""
+    flat = array.reshape(-1)
+    yield from (flat[start : start + AT_ONCE] for start in range(0, flat.size, AT_ONCE))
 
 
 def _bins(magnitudes: NDArray[np.float32], largest: float) -> NDArray[np.int64]:

@@ -21,8 +21,10 @@ Array = NDArray[Any]
 Batch = Mapping[str, NDArray[np.float32]]
 """Real samples of every model input by its name, [N, *model shape]."""
 
-ELEMENTS_AT_ONCE = 1 << 25
-"""Elements of all values held at once: 128 MiB of float32."""
+ELEMENTS_AT_ONCE = 1 << 23
+"""Elements of all values of a chunk, unless one sample has more: 32 MiB of float32."""
+ELEMENTS_IN_FLIGHT = 1 << 25
+"""Elements of all values of the chunks that are computed or wait to be read, unless one chunk has more: 128 MiB."""
 MOST_AT_ONCE = 32
 """Samples evaluated at once: more of them gain little, even where the network is small."""
 
@@ -47,6 +49,7 @@ class Evaluator:
         self._names = {value_name(label): label for label in values or ()}
         self._names |= {output_name(op): op.label.data for op in graph.module.ops if isinstance(op, OutputOp)}
         self._batch = batch
+        self._ahead = min(os.cpu_count() or 1, ELEMENTS_IN_FLIGHT // max(batch * elements(graph), 1) - 1)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return every requested array for all samples."""
@@ -57,13 +60,16 @@ class Evaluator:
         """Yield the requested arrays chunk by chunk, in the order of the samples."""
         feeds = {name: self._checked(inputs, name) for name in self._shapes}
         count = _samples(feeds)
-        workers = os.cpu_count() or 1
+        starts = range(0, max(count, 1), self._batch)
+        chunks = ({name: array[at : at + self._batch] for name, array in feeds.items()} for at in starts)
+        if self._ahead < 1:
+            yield from map(self._run_chunk, chunks)
+            return
         pending: deque[Future[dict[str, Array]]] = deque()
-        with ThreadPoolExecutor(workers) as pool:
-            for start in range(0, max(count, 1), self._batch):
-                chunk = {name: array[start : start + self._batch] for name, array in feeds.items()}
+        with ThreadPoolExecutor(self._ahead) as pool:
+            for chunk in chunks:
                 pending.append(pool.submit(self._run_chunk, chunk))
-                if len(pending) > workers:
+                if len(pending) > self._ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()

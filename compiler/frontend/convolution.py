@@ -24,10 +24,11 @@ def convolution(at: Lowering) -> SSAValue:
     is_cut = rank == 2 and _is_beyond_windows(window)
     if rank == 2:
         kernel = kernel[:, :, :, None] if is_cut else kernel[:, :, None, :]
+    group = groups(at, shape_of(last)[2], kernel.shape[1], kernel.shape[0])
     weight = at.weight(kernel.transpose(2, 3, 1, 0), at.node.inputs[1])
     bias = at.weight(at.reals(2), at.node.inputs[2]) if at.node.has(2) else None
     x, over = (_cut(at, last, window), Window((window.kernel[1], 1))) if is_cut else (last, window)
-    op = build.conv(x, weight, bias, over, groups(at), at.helper("cut") if is_cut else at.label)
+    op = build.conv(x, weight, bias, over, group, at.helper("cut") if is_cut else at.label)
     note_steps(at, op, 0)
     return channels_first(at, _joined(at, op, positions) if is_cut else op, rank)
 

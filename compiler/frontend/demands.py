@@ -72,11 +72,9 @@ def _width(kind: onnx.TypeProto | None) -> int:
         return 8
 
 
-def require_value(node: Node, name: str, shape: Shape, stored: int) -> None:
-    """Raise OverBudget where one result of a node, in float32, is too large for the model's size."""
-    size = 4 * prod(shape)
-    what = f"the bytes of result '{name}' of shape {shape} of node '{node.name}' ({node.operator})"
-    require("value_bytes", size, what, VALUE_TIMES * stored)
+def require_value(what: str, shape: Shape, stored: int) -> None:
+    """Raise OverBudget where an input or one result of a node, in float32, is too large for the model's size."""
+    require("value_bytes", 4 * prod(shape), f"the bytes of {what}, of shape {shape}", VALUE_TIMES * stored)
 
 
 def _work(node: Node, shapes: Mapping[str, Shape]) -> int:

@@ -98,6 +98,7 @@ def known_before(prepared: Prepared) -> Facts:
         facts.note_constant(tensor.name, Constant(array, array))
     for value in real_inputs(graph):
         facts.note_type(value.name, value.type)
+        require_value(f"input '{value.name}'", facts.shapes.get(value.name, ()), prepared.stored)
         axis = prepared.axes[value.name]
         facts.batch_axes[value.name] = None if axis is None else BatchAxis(axis)
     return facts
@@ -221,7 +222,8 @@ def _oversized(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | Non
         most = budgets().tensor_bytes // VALUE_BYTES
         found = _beyond(most, node, name, facts)
         if found is None:
-            require_value(node, name, facts.shapes[name], prepared.stored)
+            what = f"result '{name}' of node '{node.name}' ({node.operator})"
+            require_value(what, facts.shapes[name], prepared.stored)
             found = _beyond(most // COPIES, node, name, facts)
         if found:
             return found
@@ -230,7 +232,7 @@ def _oversized(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | Non
 
 def _beyond(limit: int, node: Node, name: str, facts: Facts) -> Diagnostic | None:
     """Say that a result has more elements than a limit, and forget it; None where it has not."""
-    count = prod(facts.shapes[name])
+    count = prod(max(size, 1) for size in facts.shapes[name])  # nothing at all has a shape that arrays must take
     if count <= limit:
         return None
     del facts.types[name]

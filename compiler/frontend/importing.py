@@ -29,9 +29,12 @@ from cimc.ir import build
 from cimc.ir.graph import Graph
 from cimc.ir.location import named
 from cimc.ir.types import CodeType, shape_of
+from cimc.ir.verify import faults_of
 
 INPUT_PROBLEMS = ("CIM0104", "CIM0105", "CIM0107", "CIM0109")
 """Codes of problems with a model's inputs, behind which its nodes can still be listed."""
+
+UNFIT = "if onnxruntime runs the model, that is our fault: please report it"
 
 
 def load(path: Path, stated: Specialisation = AS_THE_FILE) -> Graph:
@@ -255,8 +258,7 @@ def _translate(at: Lowering, read: Container[str]) -> None:
     """Translate one node; a result that something reads and the translation does not give is refused."""
     _check_shapes(at)
     require_exact(at)
-    made = OPERATORS[at.node.operator](at)
-    values: tuple[SSAValue, ...] = made if isinstance(made, tuple) else (made,)
+    values = _made(at)
     known = at.builder.facts.constants
     for name, value in zip(at.node.outputs, values, strict=False):
         if name and name not in known:
@@ -266,6 +268,25 @@ def _translate(at: Lowering, read: Container[str]) -> None:
         if name in read and name not in known:
             hint = "cut the model before what reads it, or export without it"
             raise at.refuse("CIM0104", f"output '{name}' is used; only the first {len(values)} can be", hint=hint)
+
+
+def _made(at: Lowering) -> tuple[SSAValue, ...]:
+    """Return the values that an operator's translation gives.
+
+    ONNX's own rules let much pass that no runtime computes: attributes that do not fit shapes, constants without
+    elements. What a translation trips over there, and operations that break their rules, are refused in the node's name.
+    """
+    before = at.builder.block.last_op
+    try:
+        made = OPERATORS[at.node.operator](at)
+    except (ArithmeticError, LookupError, ValueError) as error:
+        raise at.refuse("CIM0102", f"its attributes and inputs do not fit: {error}", hint=UNFIT) from error
+    op = before.next_op if before else at.builder.block.first_op
+    while op is not None:
+        for fault in faults_of(op):
+            raise at.refuse("CIM0102", f"its attributes and inputs do not fit: {fault}", hint=UNFIT)
+        op = op.next_op
+    return made if isinstance(made, tuple) else (made,)
 
 
 def _check_shapes(at: Lowering) -> None:

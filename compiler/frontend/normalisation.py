@@ -87,6 +87,9 @@ def _of_channels(at: Lowering, groups: int) -> SSAValue:
     images = at.full_shape(at.node.inputs[0])[0] if at.batch_axis(at.node.inputs[0]) is None else 1
     x = at.activation(0) if images > 1 else at.image(0)
     shape = shape_of(x)
+    channels = at.full_shape(at.node.inputs[0])[1]
+    if groups < 1 or channels % groups:
+        raise at.refuse("CIM0102", f"{channels} channels in {groups} groups")
     length = int(np.prod(shape)) // (groups * images)
     y = _normalised(
         at, x, (images * groups, length), True, np.ones(length), np.zeros(length), label=at.helper("normalised")

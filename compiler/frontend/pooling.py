@@ -79,6 +79,8 @@ def _of_powers(at: Lowering, x: SSAValue, window: Window) -> SSAValue:
 def local_response_normalisation(at: Lowering) -> SSAValue:
     """x * (bias + alpha / size * sum of squares over `size` channels)^-beta."""
     x, size = channels_last(at), at.node.integer("size", 1)
+    if size < 1:
+        raise at.refuse("CIM0102", f"size is {size}, one channel is the least")
     height, width, channels = shape_of(x)
     squares = at.add(build.mul(x, x, at.helper("squares")))
     line = at.reshaped(squares, (height * width, channels, 1), "line")

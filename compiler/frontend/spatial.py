@@ -72,9 +72,12 @@ def height_width(x: SSAValue) -> tuple[int, int]:
     return height, width
 
 
-def groups(at: Lowering) -> int:
-    """Return the groups of channels of a convolution. Raises CimcError CIM0104 where they are none."""
+def groups(at: Lowering, channels: int, each: int, outputs: int) -> int:
+    """Return the groups of a convolution from so many channels, `each` of them in a group, to `outputs` channels.
+
+    Raises CimcError CIM0102 where channels or outputs do not fit them.
+    """
     count = at.node.integer("group", 1)
-    if count < 1:
-        raise at.refuse("CIM0104", f"its channels are in {count} groups, 1 are the least")
+    if count < 1 or channels != each * count or outputs % count:
+        raise at.refuse("CIM0102", f"a weight from {each} to {outputs} channels in {count} groups, for {channels} channels")
     return count

@@ -44,7 +44,8 @@ def transposed_convolution(at: Lowering) -> SSAValue:
     weight, rank = at.reals(1), len(at.full_shape(at.node.inputs[0])) - 1
     if weight.ndim != rank + 1:
         raise at.refuse("CIM0104", f"a weight of rank {weight.ndim} does not fit {rank - 1} spatial axes")
-    x, group = channels_last(at), groups(at)
+    x, count = channels_last(at), at.node.integer("group", 1)
+    group = groups(at, shape_of(x)[2], weight.shape[0] // max(count, 1), weight.shape[1] * count)
     geometry = _geometry(at, weight.shape[2:], height_width(x)[3 - rank :])
     weight = weight[:, :, None] if rank == 2 else weight
     phases = _phases(weight, geometry, group)

@@ -33,6 +33,11 @@ def verify(graph: Graph) -> list[str]:
     return [*_operations(graph, operations), *_dominance(operations), *_labels(operations)]
 
 
+def faults_of(op: Operation) -> Sequence[str]:
+    """Return in what one operation breaks its own rules; its operands' place and its weights are not asked."""
+    return _own(op)[0]
+
+
 def malformed(graph: Graph) -> list[str]:
     """Return one sentence per operation that lacks an operand or property; only a text can hold such ones."""
     return [f"{op.name} ({_origin(op)}): {fault}" for op in graph.operations for fault in _undeclared(op)]

@@ -338,9 +338,34 @@ def test_an_input_of_too_many_axes(tmp_path: Path) -> None:
     assert problem.code == "CIM0102" and "'x' has 65 axes" in problem.message
 
 
-@pytest.mark.parametrize(("operator", "code"), [("Conv", "CIM0104"), ("ConvTranspose", "CIM0102")])
-def test_channels_in_no_groups(operator: str, code: str, tmp_path: Path) -> None:
-    """onnx's own checks find it for one of the two."""
+@pytest.mark.parametrize("operator", ["Conv", "ConvTranspose"])
+@pytest.mark.parametrize("group", [0, -1, 2, 1 << 40])
+def test_channels_that_do_not_fit_their_groups(operator: str, group: int, tmp_path: Path) -> None:
+    """onnx's own checks find some of them."""
     kernel = {"k": weights(1, 1, 3, 3)}
-    (problem,) = check(written(model([node(operator, "x k", "y", group=0)], {"x": ("N", 1, 8, 8)}, kernel), tmp_path))
-    assert problem.code == code and "group" in problem.message
+    proto = model([node(operator, "x k", "y", group=group)], {"x": ("N", 1, 8, 8)}, kernel)
+    (problem,) = check(written(proto, tmp_path))
+    assert problem.code == "CIM0102" and "group" in problem.message
+
+
+UNFIT = {
+    "groups that are no part of the channels": (node("GroupNormalization", "x s s", "y", num_groups=3), "in 3 groups"),
+    "an average over no channel": (node("LRN", "x", "y", size=0), "size is 0"),
+    "blocks that do not divide the image": (node("SpaceToDepth", "x", "y", blocksize=3), "do not fit"),
+    "a bound without elements": (node("Clip", "x e", "y"), "do not fit"),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_attributes_that_onnx_lets_pass(name: str, tmp_path: Path) -> None:
+    proto, said = UNFIT[name]
+    constants = {"s": weights(4), "e": np.zeros(0, np.float32)}
+    used = {key: value for key, value in constants.items() if key in proto.input}
+    (problem,) = check(written(model([proto], {"x": ("N", 4, 8, 8)}, used), tmp_path))
+    assert problem.code == "CIM0102" and problem.node == "the_y" and said in problem.message
+
+
+def test_nothing_of_a_shape_that_no_array_takes(tmp_path: Path) -> None:
+    proto = model([node("DepthToSpace", "x", "y", blocksize=1 << 31)], {"x": ("N", 4, 2, 2)})
+    (problem,) = check(written(proto, tmp_path))
+    assert problem.code == "CIM0111" and "'y'" in problem.message

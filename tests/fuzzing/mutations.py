@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 import numpy as np
+import onnx
 
 TOKEN = re.compile(r'-?\d+\.\d+(?:e-?\d+)?|-?\d+|[A-Za-z_][\w.]*|"[^"\n]*"|\s+|.', re.DOTALL)
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -76,6 +77,51 @@ def arrays_changed(content: bytes, random: Random) -> bytes:
     packed = io.BytesIO()
     np.savez(packed, **arrays)
     return packed.getvalue()
+
+
+def model_changed(model: onnx.ModelProto, random: Random) -> onnx.ModelProto:
+    """Return a model of which some attributes, shapes, constants or inputs of nodes are others."""
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    for _ in range(random.choice([1, 1, 2, 3])):
+        _part_changed(changed, random)
+    return changed
+
+
+def _part_changed(model: onnx.ModelProto, random: Random) -> None:
+    node, small = random.choice(model.graph.node), random.choice([*range(9), *EDGES])
+    match random.randrange(7):
+        case 0 | 1 if node.attribute:
+            _attribute_changed(random.choice(node.attribute), small, random)
+        case 2 if node.input:
+            node.input[random.randrange(len(node.input))] = random.choice([*(x for y in model.graph.node for x in y.input), ""])
+        case 3:
+            dims = random.choice(model.graph.input).type.tensor_type.shape.dim
+            if dims:
+                random.choice(dims).dim_value = small
+        case 4 | 5 if model.graph.initializer:
+            tensor = random.choice(model.graph.initializer)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(_array_changed(onnx.numpy_helper.to_array(tensor), random), tensor.name))
+        case _:
+            other = random.choice([*node.attribute, None])
+            if other:
+                node.attribute.remove(other)
+            else:
+                model.opset_import[0].version = random.randrange(1, 27)
+
+
+def _attribute_changed(attribute: onnx.AttributeProto, value: int, random: Random) -> None:
+    if attribute.type == attribute.INTS and attribute.ints:
+        if random.random() < 0.3:
+            attribute.ints.append(value)
+        else:
+            attribute.ints[random.randrange(len(attribute.ints))] = value
+    elif attribute.type == attribute.FLOAT:
+        attribute.f = random.choice([0.0, -1.0, 1e-40, 1e30, float("inf"), float("nan")])
+    elif attribute.type == attribute.STRING:
+        attribute.s = random.choice([b"", b"VALID", b"SAME_UPPER", b"linear", b"\x1b[2J", attribute.s * 2])
+    elif attribute.type == attribute.INT:
+        attribute.i = value
 
 
 def _array_changed(array: Any, random: Random) -> Any:

@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 import onnx
 from command_line.files import FILES
 from command_line.test_cases import run
-from fuzzing.mutations import arrays_changed, bytes_changed, text_changed
+from frontend.test_operators import CASES
+from fuzzing.mutations import arrays_changed, bytes_changed, model_changed, text_changed
 from sweep.conftest import GRID, SAMPLES
 
 from cimc.backends.noise import profiles
@@ -59,6 +60,11 @@ def either(content: bytes, random: Random) -> bytes:
 def packed(content: bytes, random: Random) -> bytes:
     """Damage the arrays of an npz, or its bytes, most of which a checksum tells."""
     return (bytes_changed if random.random() < 0.2 else arrays_changed)(content, random)
+
+
+def operator_changed(_: bytes, random: Random) -> bytes:
+    """Return a damaged model of one of the operators, whichever the file was."""
+    return bytes(model_changed(CASES[random.choice(list(CASES))], random).SerializeToString(deterministic=True))
 
 
 def without_hashes(content: bytes) -> bytes:
@@ -123,6 +129,7 @@ TARGETS: Mapping[str, Target] = {
     target.name: target
     for target in (
         Target("m.onnx", FILES["good.onnx"], bytes_changed, _commands("check {}", COMPILING)),
+        Target("o.onnx", FILES["good.onnx"], operator_changed, _commands("check {}", COMPILING)),
         Target("e.onnx", external, text_changed, _commands("check {}", COMPILING), ("digits.payload",)),
         Target(
             "a.asm",
