@@ -274,7 +274,7 @@ def _made(at: Lowering) -> tuple[SSAValue, ...]:
     """Return the values that an operator's translation gives.
 
     ONNX's own rules let much pass that no runtime computes: attributes that do not fit shapes, constants without
-    elements. What a translation trips over there, and operations that break their rules, are refused in the node's name.
+    elements. What a translation trips over there, and what breaks an operation's rules, is refused as the node's fault.
     """
     before = at.builder.block.last_op
     try:
@@ -283,7 +283,7 @@ def _made(at: Lowering) -> tuple[SSAValue, ...]:
         raise at.refuse("CIM0102", f"its attributes and inputs do not fit: {error}", hint=UNFIT) from error
     op = before.next_op if before else at.builder.block.first_op
     while op is not None:
-        for fault in faults_of(op):
+        if fault := next(iter(faults_of(op)), ""):
             raise at.refuse("CIM0102", f"its attributes and inputs do not fit: {fault}", hint=UNFIT)
         op = op.next_op
     return made if isinstance(made, tuple) else (made,)

@@ -8,6 +8,7 @@ from cimc.frontend.spatial import Placement, channels_first, channels_last, heig
 from cimc.ir import build
 from cimc.ir.build import Window
 from cimc.ir.types import shape_of
+from cimc.isa.limits import WINDOW_MOST
 
 
 def max_pool(at: Lowering) -> SSAValue:
@@ -79,8 +80,8 @@ def _of_powers(at: Lowering, x: SSAValue, window: Window) -> SSAValue:
 def local_response_normalisation(at: Lowering) -> SSAValue:
     """x * (bias + alpha / size * sum of squares over `size` channels)^-beta."""
     x, size = channels_last(at), at.node.integer("size", 1)
-    if size < 1:
-        raise at.refuse("CIM0102", f"size is {size}, one channel is the least")
+    if not 1 <= size <= WINDOW_MOST:
+        raise at.refuse("CIM0104", f"size is {size}, 1 to {WINDOW_MOST} channels are supported")
     height, width, channels = shape_of(x)
     squares = at.add(build.mul(x, x, at.helper("squares")))
     line = at.reshaped(squares, (height * width, channels, 1), "line")

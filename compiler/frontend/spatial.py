@@ -79,5 +79,7 @@ def groups(at: Lowering, channels: int, each: int, outputs: int) -> int:
     """
     count = at.node.integer("group", 1)
     if count < 1 or channels != each * count or outputs % count:
-        raise at.refuse("CIM0102", f"a weight from {each} to {outputs} channels in {count} groups, for {channels} channels")
+        raise at.refuse(
+            "CIM0102", f"a weight from {each} to {outputs} channels in {count} groups, for {channels} channels"
+        )
     return count

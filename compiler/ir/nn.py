@@ -95,6 +95,8 @@ class Layer(Activated):
     def verify_(self) -> None:
         if self.steps is not None and self.steps.dims != self.weight.dims[-1:]:
             raise VerifyException(f"steps {self.steps.dims} do not fit weight {self.weight.dims}")
+        if self.bias is not None and self.bias.dims != self.weight.dims[-1:]:
+            raise VerifyException(f"bias {self.bias.dims} does not fit weight {self.weight.dims}")
 
 
 class Movement(Canonical):

@@ -350,7 +350,7 @@ def test_channels_that_do_not_fit_their_groups(operator: str, group: int, tmp_pa
 
 UNFIT = {
     "groups that are no part of the channels": (node("GroupNormalization", "x s s", "y", num_groups=3), "in 3 groups"),
-    "an average over no channel": (node("LRN", "x", "y", size=0), "size is 0"),
+    "biases that are not one for each output": (node("Conv", "x k s", "y"), "do not fit"),
     "blocks that do not divide the image": (node("SpaceToDepth", "x", "y", blocksize=3), "do not fit"),
     "a bound without elements": (node("Clip", "x e", "y"), "do not fit"),
 }
@@ -359,10 +359,16 @@ UNFIT = {
 @pytest.mark.parametrize("name", UNFIT)
 def test_attributes_that_onnx_lets_pass(name: str, tmp_path: Path) -> None:
     proto, said = UNFIT[name]
-    constants = {"s": weights(4), "e": np.zeros(0, np.float32)}
+    constants = {"s": weights(4), "k": weights(5, 4, 3, 3), "e": np.zeros(0, np.float32)}
     used = {key: value for key, value in constants.items() if key in proto.input}
     (problem,) = check(written(model([proto], {"x": ("N", 4, 8, 8)}, used), tmp_path))
     assert problem.code == "CIM0102" and problem.node == "the_y" and said in problem.message
+
+
+@pytest.mark.parametrize("size", [0, 1 << 40])
+def test_an_average_over_channels_that_no_window_holds(size: int, tmp_path: Path) -> None:
+    (problem,) = check(written(model([node("LRN", "x", "y", size=size)], {"x": ("N", 4, 8, 8)}), tmp_path))
+    assert problem.code == "CIM0104" and f"size is {size}" in problem.message
 
 
 def test_nothing_of_a_shape_that_no_array_takes(tmp_path: Path) -> None:

@@ -94,14 +94,18 @@ def _part_changed(model: onnx.ModelProto, random: Random) -> None:
         case 0 | 1 if node.attribute:
             _attribute_changed(random.choice(node.attribute), small, random)
         case 2 if node.input:
-            node.input[random.randrange(len(node.input))] = random.choice([*(x for y in model.graph.node for x in y.input), ""])
+            node.input[random.randrange(len(node.input))] = random.choice(
+                [*(x for y in model.graph.node for x in y.input), ""]
+            )
         case 3:
             dims = random.choice(model.graph.input).type.tensor_type.shape.dim
             if dims:
                 random.choice(dims).dim_value = small
         case 4 | 5 if model.graph.initializer:
             tensor = random.choice(model.graph.initializer)
-            tensor.CopyFrom(onnx.numpy_helper.from_array(_array_changed(onnx.numpy_helper.to_array(tensor), random), tensor.name))
+            tensor.CopyFrom(
+                onnx.numpy_helper.from_array(_array_changed(onnx.numpy_helper.to_array(tensor), random), tensor.name)
+            )
         case _:
             other = random.choice([*node.attribute, None])
             if other:
