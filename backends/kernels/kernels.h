@@ -98,31 +98,38 @@ INLINE TARGET void LEVEL(dots)(Ints sum[ROWS][VECTORS], const Tile *tile, const 
 }
 
 /* The integer Gaussian of gaussian.py, in units of 2^-16. Without the bits that could round up to the next cell, a
- * float's exponent and top bits are row and cell. The fall within the cell is multiplied in two parts of 32 bits. */
+ * float's exponent and top bits are row and cell. The fall within the cell is multiplied in two parts, which have 11 and
+ * 14 bits. */
 INLINE TARGET Ints LEVEL(normals)(const uint32_t *cells, Ints words) {
     const int half = INTERPOLATION_BITS - FALL_BITS;
-    Ints u = words & INT32_MAX, sign = words >> 31, cell = {0};
+    Ints u = words & INT32_MAX, sign = words >> 31;
     u -= u == 0;
     const Ints bits = (Ints)__builtin_convertvector(u & ~(u >> (CELL_BITS + 1)), Floats);
     const Ints index = (bits >> (FLOAT_DIGITS - CELL_BITS)) - (FLOAT_BIAS << CELL_BITS);
     const Ints rest = u << (FLOAT_BIAS + 30 - (bits >> FLOAT_DIGITS)) & ((1 << INTERPOLATION_BITS) - 1);
-    for (int i = 0; i < LANES; i++) cell[i] = (int32_t)cells[index[i]];
-    const Ints fall = cell & ((1 << FALL_BITS) - 1), high = fall * (rest >> FALL_BITS);
-    const Ints low = fall * (rest & ((1 << FALL_BITS) - 1)) + (1 << (INTERPOLATION_BITS - 1));
-    return (((cell >> FALL_BITS) - ((high + (low >> FALL_BITS)) >> half)) ^ sign) - sign;
+    const Ints cell = LEVEL(looked_up)(cells, index), fall = cell & ((1 << FALL_BITS) - 1);
+    const Ints low = LEVEL(pairs)((Ints){0} + (1 << (INTERPOLATION_BITS - 1)), fall, rest & ((1 << FALL_BITS) - 1));
+    const Ints both = LEVEL(pairs)(low >> FALL_BITS, fall, rest >> FALL_BITS);
+    return (((cell >> FALL_BITS) - (both >> half)) ^ sign) - sign;
 }
 
-/* Draw the normal variables of a tile's columns; what those behind the last get means nothing. */
+/* Draw the normal variables of a tile's columns; what those behind the last get means nothing. The next vector's words
+ * are drawn before this one's become normal variables: the processor works on both at once. */
 INLINE TARGET void LEVEL(draw)(Ints z[ROWS][VECTORS], const Noise *noise, const Step *s, const Tile *tile, int block,
                                const Batch *b, const int vectors) {
     const int left = s->columns - block * BLOCK;
     const int columns = left < vectors * LANES ? left : vectors * LANES;
-    const int64_t first = way(noise->moves, b);
-    uint32_t words[VECTORS * LANES + 2 * WORDS] = {0};
-    for (int r = 0; r < tile->rows; r++) {
-        const uint32_t *own =
-            drawn(noise, b->sample + tile->image[r], first + tile->vector[r], block * BLOCK, columns, words);
-        for (int v = 0; v < vectors; v++) z[r][v] = LEVEL(normals)(noise->normals, LEVEL(ints)(own + v * LANES));
+    const Draws draws = draws_of(noise, noise->column + block * BLOCK, columns);
+    const uint64_t first = noise->vector + (uint64_t)way(noise->moves, b), sample = (uint64_t)b->sample;
+    uint32_t words[2][MOST_BLOCKS * WORDS] = {{0}};
+    const uint32_t *own = NULL;
+    for (int r = -1; r < tile->rows; r++) {
+        const int next = r + 1;
+        const uint32_t *behind = own;
+        if (next < tile->rows)
+            own = drawn(&draws, sample + (uint64_t)tile->image[next], first + (uint64_t)tile->vector[next], words[next & 1]);
+        for (int v = 0; r >= 0 && v < vectors; v++)
+            z[r][v] = LEVEL(normals)(noise->normals, LEVEL(ints)(behind + v * LANES));
     }
 }
 

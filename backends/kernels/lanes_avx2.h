@@ -13,8 +13,17 @@ typedef double LEVEL(Doubles) __attribute__((vector_size(32)));
 #define Floats LEVEL(Floats)
 #define Doubles LEVEL(Doubles)
 
+INLINE TARGET Ints LEVEL(pairs)(Ints sum, Ints a, Ints b) {
+    return sum + (Ints)_mm256_madd_epi16((__m256i)a, (__m256i)b);
+}
 INLINE TARGET Ints LEVEL(dot)(Ints sum, int32_t pair, Ints weights) {
-    return sum + (Ints)_mm256_madd_epi16(_mm256_set1_epi32(pair), (__m256i)weights);
+    return LEVEL(pairs)(sum, (Ints)_mm256_set1_epi32(pair), weights);
+}
+/* One by one: processors of this level are slow to gather. */
+INLINE TARGET Ints LEVEL(looked_up)(const uint32_t *table, Ints index) {
+    Ints found = {0};
+    for (int i = 0; i < LANES; i++) found[i] = (int32_t)table[index[i]];
+    return found;
 }
 INLINE TARGET Floats LEVEL(fused)(Floats a, Floats b, Floats c) { return (Floats)_mm256_fmadd_ps(a, b, c); }
 INLINE TARGET Floats LEVEL(least)(Floats a, Floats b) { return (Floats)_mm256_min_ps(a, b); }

@@ -11,8 +11,12 @@ typedef double LEVEL(Doubles) __attribute__((vector_size(64)));
 #define Floats LEVEL(Floats)
 #define Doubles LEVEL(Doubles)
 
+INLINE TARGET Ints LEVEL(pairs)(Ints sum, Ints a, Ints b) { return (Ints)DOT((__m512i)sum, (__m512i)a, (__m512i)b); }
 INLINE TARGET Ints LEVEL(dot)(Ints sum, int32_t pair, Ints weights) {
-    return (Ints)DOT((__m512i)sum, _mm512_set1_epi32(pair), (__m512i)weights);
+    return LEVEL(pairs)(sum, (Ints)_mm512_set1_epi32(pair), weights);
+}
+INLINE TARGET Ints LEVEL(looked_up)(const uint32_t *table, Ints index) {
+    return (Ints)_mm512_i32gather_epi32((__m512i)index, table, 4);
 }
 INLINE TARGET Floats LEVEL(fused)(Floats a, Floats b, Floats c) { return (Floats)_mm512_fmadd_ps(a, b, c); }
 INLINE TARGET Floats LEVEL(least)(Floats a, Floats b) { return (Floats)_mm512_min_ps(a, b); }

@@ -16,6 +16,14 @@ typedef double LEVEL(Doubles) __attribute__((vector_size(16)));
 static inline Ints LEVEL(dot)(Ints sum, int32_t pair, Ints weights) {
     return sum + (weights << 16 >> 16) * (int16_t)pair + (weights >> 16) * (pair >> 16);
 }
+static inline Ints LEVEL(pairs)(Ints sum, Ints a, Ints b) {
+    return sum + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
+}
+static inline Ints LEVEL(looked_up)(const uint32_t *table, Ints index) {
+    Ints found = {0};
+    for (int i = 0; i < LANES; i++) found[i] = (int32_t)table[index[i]];
+    return found;
+}
 static inline Floats LEVEL(fused)(Floats a, Floats b, Floats c) { return a * b + c; }
 static inline Floats LEVEL(least)(Floats a, Floats b) {
     Ints first = a < b;

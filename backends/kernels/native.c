@@ -33,18 +33,50 @@ INLINE void store_bytes(uint8_t *out, uint64_t bytes, int count) {
         if (count & size) memcpy(out, &bytes, (size_t)size), out += size;
 }
 
-/* Philox4x64-10 as in philox.py: the eight 32-bit words at a counter. */
-INLINE void philox(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t key, uint32_t words[WORDS]) {
-    uint64_t other = 0;
-    for (int i = 0; i < 10; i++) {
-        unsigned __int128 first = (unsigned __int128)0xD2E7470EE14C6C93u * a;
-        unsigned __int128 second = (unsigned __int128)0xCA5A826395121157u * c;
-        a = (uint64_t)(second >> 64) ^ b ^ key, c = (uint64_t)(first >> 64) ^ d ^ other;
-        b = (uint64_t)second, d = (uint64_t)first;
-        key += 0x9E3779B97F4A7C15u, other += 0xBB67AE8584CAA73Bu;
+/* Philox4x64-10 as in philox.py. */
+enum { ROUNDS = 10, SHARED_ROUNDS = 2, MOST_BLOCKS = 5 };
+typedef struct { uint64_t a, b, c, d; } State;
+
+INLINE State turned(State x, uint64_t key, uint64_t other) {
+    const unsigned __int128 first = (unsigned __int128)0xD2E7470EE14C6C93u * x.a;
+    const unsigned __int128 second = (unsigned __int128)0xCA5A826395121157u * x.c;
+    return (State){(uint64_t)(second >> 64) ^ x.b ^ key, (uint64_t)second, (uint64_t)(first >> 64) ^ x.d ^ other,
+                   (uint64_t)first};
+}
+
+/* What the draws of a tile's columns have in common. After two rounds a state is its column's share XOR its vector's:
+ * what is multiplied until then, b and c of the one and a and d of the other have no part in. */
+typedef struct {
+    uint64_t keys[ROUNDS][2];
+    State columns[MOST_BLOCKS]; /* of each block of Philox */
+    int blocks, start;          /* how many, and which of the first one's words is the first column's */
+} Draws;
+
+/* Begin the draws for columns from physical column `start` on. */
+static Draws draws_of(const Noise *noise, int64_t start, int64_t columns) {
+    Draws draws = {.start = (int)(start % WORDS)};
+    for (uint64_t i = 0; i < ROUNDS; i++) {
+        draws.keys[i][0] = noise->seed + i * 0x9E3779B97F4A7C15u;
+        draws.keys[i][1] = i * 0xBB67AE8584CAA73Bu;
     }
-    const uint64_t result[4] = {a, b, c, d};
-    for (int i = 0; i < WORDS; i++) words[i] = (uint32_t)(result[i / 2] >> (i % 2 * 32));
+    for (int64_t block = start / WORDS; block * WORDS < start + columns; block++) {
+        const State first = turned((State){.a = (uint64_t)block, .d = noise->purpose}, 0, draws.keys[0][1]);
+        draws.columns[draws.blocks++] = turned(first, draws.keys[1][0], draws.keys[1][1]);
+    }
+    return draws;
+}
+
+/* Draw the words of a vector's columns; return where they begin. */
+static const uint32_t *drawn(const Draws *draws, uint64_t sample, uint64_t vector, uint32_t *words) {
+    const State first = turned((State){.b = vector, .c = sample}, draws->keys[0][0], 0), own = turned(first, 0, 0);
+    for (int n = 0; n < draws->blocks; n++) {
+        const State *column = draws->columns + n;
+        State x = {own.a ^ column->a, own.b ^ column->b, own.c ^ column->c, own.d ^ column->d};
+        for (int i = SHARED_ROUNDS; i < ROUNDS; i++) x = turned(x, draws->keys[i][0], draws->keys[i][1]);
+        const uint64_t result[4] = {x.a, x.b, x.c, x.d};
+        for (int i = 0; i < WORDS; i++) words[n * WORDS + i] = (uint32_t)(result[i / 2] >> (i % 2 * 32));
+    }
+    return words + draws->start;
 }
 
 /* How far something is that moves on in each turn of the loops around. */
@@ -52,17 +84,6 @@ static inline int64_t way(const int64_t *moves, const Batch *b) {
     int64_t total = 0;
     for (int depth = 0; depth < DEPTH; depth++) total += moves[depth] * b->turns[depth];
     return total;
-}
-
-/* Draw the words of a vector's columns from `column` of the block on, in whole blocks of Philox; return where they
- * begin. */
-static const uint32_t *drawn(const Noise *noise, int64_t sample, int64_t vector, int column, int columns,
-                             uint32_t *words) {
-    const int64_t start = noise->column + column, stop = start + columns;
-    for (int64_t block = start / WORDS, n = 0; block * WORDS < stop; block++, n += WORDS)
-        philox((uint64_t)block, noise->vector + (uint64_t)vector, (uint64_t)sample, noise->purpose, noise->seed,
-               words + n);
-    return words + start % WORDS;
 }
 
 /* What is told of a product besides its results: nothing, or what a Tally asks for. */

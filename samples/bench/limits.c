@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { REPEATS = 7, WIDE = 8, COLUMNS = 64, FAR = 1 << 26 };
+enum { REPEATS = 7, WIDE = 8, COLUMNS = 32, FAR = 1 << 26 };
 
 static volatile int32_t sink;
 
@@ -60,11 +60,12 @@ static void print_fastest(const char *level, const char *what, int64_t (*work)(v
     flags static int64_t limit_normals_##name(void) {                                                                  \
         static const uint32_t cells[31 << CELL_BITS];                                                                  \
         const Noise noise = {.normals = cells};                                                                        \
+        const Draws draws = draws_of(&noise, 0, COLUMNS);                                                              \
         Ints_##name sum = {0};                                                                                         \
-        uint32_t words[COLUMNS + 2 * WORDS];                                                                           \
+        uint32_t words[2][COLUMNS] = {{0}};                                                                            \
         for (int64_t i = 0; i < 1 << 15; i++) {                                                                        \
-            const uint32_t *own = drawn(&noise, 0, i, 0, COLUMNS, words);                                              \
-            for (int n = 0; n < COLUMNS; n += lanes) sum += normals_##name(cells, ints_##name(own + n));               \
+            drawn(&draws, 0, (uint64_t)i, words[i & 1]);                                                               \
+            for (int n = 0; n < COLUMNS; n += lanes) sum += normals_##name(cells, ints_##name(words[~i & 1] + n));     \
         }                                                                                                              \
         sink = sum[0];                                                                                                 \
         return (int64_t)COLUMNS << 15;                                                                                 \
@@ -80,13 +81,14 @@ LIMITS(plain, , 4)
 
 /* Random words of Philox alone. */
 static int64_t words(void) {
-    uint32_t found[8], all = 0;
-    for (uint64_t i = 0; i < 1 << 18; i++) {
-        philox(i, 1, 2, 3, 4, found);
-        for (int n = 0; n < 8; n++) all ^= found[n];
+    const Draws draws = draws_of(&(Noise){0}, 0, COLUMNS);
+    uint32_t found[COLUMNS], all = 0;
+    for (uint64_t i = 0; i < 1 << 16; i++) {
+        drawn(&draws, 0, i, found);
+        for (int n = 0; n < COLUMNS; n++) all ^= found[n];
     }
     sink = (int32_t)all;
-    return 8 << 18;
+    return (int64_t)COLUMNS << 16;
 }
 
 static int64_t copied(int64_t size, int times) {
