@@ -24,7 +24,9 @@ def add_report(parser: argparse.ArgumentParser) -> None:
 
 def add_cost(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("program", metavar="prog.asm", nargs="?")
-    parser.add_argument("--peak", metavar="TARGET", help="say what a target or a priced macro does at its peak")
+    parser.add_argument(
+        "--peak", metavar="TARGET", help="say what a target or a priced macro, by name or .toml file, does at its peak"
+    )
     parser.add_argument(
         "--check", action="store_true", help="hold the model against published chips; status 1 where a row fails"
     )

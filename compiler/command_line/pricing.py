@@ -17,7 +17,7 @@ from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.names import did_you_mean
 from cimc.targets import Target, built_in_names, load_target
 from cimc.targets.areas import area
-from cimc.targets.macro import Macro, load_macro, macro_names
+from cimc.targets.macro import Macro, is_macro, load_macro, macro_names
 from cimc.targets.prices import Interval
 
 PEAK, WHY, CHECK = "cimc-peak 1", "cimc-why 1", "cimc-check 1"
@@ -27,8 +27,11 @@ TERA = Fraction(1, 1000)
 
 
 def peak_facts(name: str) -> dict[str, Any]:
-    """Return what a target or a macro does at its peak, None where there is no price. Raises CIM0301, CIM0302."""
-    if name in macro_names():
+    """Return what a target or a macro does at its peak, each by name or file, None where there is no price.
+
+    Raises CimcError CIM0001, CIM0301, CIM0302.
+    """
+    if is_macro(name):
         return _macro_facts(load_macro(name))
     _require_known(name)
     return _target_facts(load_target(name))
@@ -44,10 +47,8 @@ def _require_known(name: str) -> None:
 
 
 def _target_facts(target: Target) -> dict[str, Any]:
-    taken = area(target)
-    density = peak_rate(target).times(TERA) / taken if taken and taken.low else None
     chip = {"name": target.name, "summary": target.summary, "compiles": True, "tiles": target.tiles}
-    room = {"area_mm2": taken and bounded(taken), "tops_per_mm2": density and bounded(density)}
+    room = _room(peak_rate(target), area(target))
     return {"format": PEAK, **chip, **_peaks(peak_rate(target), peak(target)), **room}
 
 
@@ -55,7 +56,13 @@ def _macro_facts(macro: Macro) -> dict[str, Any]:
     done, macros = macro.full(), int(macro.constants["array.macros"])
     rate, efficiency = per(macro.operations * macros, macro.time_ns(done)), per(macro.operations, macro.energy_pj(done))
     chip = {"name": macro.name, "summary": macro.summary, "compiles": False, "tiles": macros}
-    return {"format": PEAK, **chip, **_peaks(rate, efficiency), "area_mm2": None, "tops_per_mm2": None}
+    return {"format": PEAK, **chip, **_peaks(rate, efficiency), **_room(rate, macro.area_mm2)}
+
+
+def _room(rate: Interval, taken: Interval | None) -> dict[str, Any]:
+    """Return an area and the TOPS in a mm2 of it, None for what is not known."""
+    density = rate.times(TERA) / taken if taken and taken.low and rate.value else None
+    return {"area_mm2": taken and bounded(taken), "tops_per_mm2": density and bounded(density)}
 
 
 def _peaks(rate: Interval, efficiency: Interval) -> dict[str, Any]:
@@ -66,8 +73,8 @@ def _peaks(rate: Interval, efficiency: Interval) -> dict[str, Any]:
 
 def peak_lines(found: Mapping[str, Any]) -> Iterator[str]:
     """Yield what is known of a peak."""
-    apart = "" if found["compiles"] else "; priced only, nothing compiles for it"
-    yield f"{found['name']}: {found['summary']}{apart}"
+    apart = "" if found["compiles"] else "priced only, nothing compiles for it"
+    yield f"{found['name']}: {'; '.join(filter(None, (found['summary'], apart)))}"
     if not found["peak_tops_per_w"]:
         yield "  no phase of the array has a price"
         return

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from cimc.diagnostics import Diagnostic, DiagnosticError, fail
-from cimc.isa.documents import toml_value
 from cimc.isa.limits import CodeRange, code_range, converters, full_conductance
 from cimc.isa.names import did_you_mean
-from cimc.isa.opening import read_regular
 from cimc.tagged import TaggedText
 from cimc.targets.schema import CONSTANTS, misfits, stated_values
+from cimc.targets.texts import PRICED_ONLY, chip_tables, chip_text
 
 FOLDER = Path(__file__).parent
 DEFAULT_TARGET = "aon-cim"
@@ -138,7 +137,7 @@ def built_in_names() -> list[str]:
     names = []
     for path in sorted(FOLDER.glob("*.toml")):
         names.append(path.stem)
-        names += [f"{path.stem}-{variant}" for variant in _read(path.read_text(), path.name).get("variants", {})]
+        names += [f"{path.stem}-{variant}" for variant in chip_tables(path.read_text(), path.name).get("variants", {})]
     return names
 
 
@@ -166,12 +165,7 @@ def _change(text: str) -> tuple[str, Any]:
 
 def _unchanged(name: str) -> Target:
     if name.endswith(".toml"):
-        try:
-            return parse_target(read_regular(name, "toml_bytes").decode(), name)
-        except OSError as error:
-            raise fail("CIM0001", f"cannot read the target file {name}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise fail("CIM0301", f"{name} is not UTF-8 text") from None
+        return parse_target(chip_text(name), name)
     if name not in built_in_names():
         hint = did_you_mean(name, built_in_names(), f"known targets: {', '.join(built_in_names())}")
         raise fail("CIM0302", f"there is no target named {name!r}", hint=hint)
@@ -184,7 +178,8 @@ def _unchanged(name: str) -> Target:
 
 def parse_target(source: str, file: str, variant: str = "") -> Target:
     """Return the target of a TOML text, one of its variants applied. Raises CimcError CIM0301 with every problem."""
-    data = _read(source, file)
+    data = chip_tables(source, file)
+    _require_compiled(data.pop("kind", None), file)
     variants = data.pop("variants", {})
     if not isinstance(variants, dict) or not all(isinstance(one, dict) for one in variants.values()):
         raise fail("CIM0301", f"{file}: variants is {variants!r}, a table of tables is needed")
@@ -228,8 +223,11 @@ def target_of(sections: Mapping[str, Any]) -> Target:
     return Target(sections["name"], sections["summary"], values, dict(sections["sources"]), bounds)
 
 
-def _read(source: str, file: str) -> dict[str, Any]:
-    try:
-        return toml_value(source, file)
-    except ValueError as error:
-        raise fail("CIM0301", f"{file}: {error}", hint="a target is a TOML file") from None
+def _require_compiled(kind: object, file: str) -> None:
+    """Raise CimcError CIM0301 where a chip is of the kind that has prices alone, or of one that there is not."""
+    if kind == PRICED_ONLY:
+        message = f'{file} has kind = "{PRICED_ONLY}": it is priced, and nothing compiles for it'
+        raise fail("CIM0301", message, hint=f"`cimc cost --peak {file}` tells its peak")
+    if kind is not None:
+        message = f'{file}: kind is {kind!r}, there is only "{PRICED_ONLY}", of chips that are priced alone'
+        raise fail("CIM0301", message, hint="leave kind out for a chip to compile for")

@@ -98,6 +98,49 @@ def test_copies_and_packing_change_no_counter_of_the_array() -> None:
         assert found.only(COUNTED) == plain.only(COUNTED)
 
 
+SIZES = st.integers(1, 4)
+PACKED = ("pack=2d near=start", "pack=2d near=adc", "pack=tile near=start", "pack=tile near=adc")
+
+
+@settings(derandomize=True, deadline=None, max_examples=15)
+@given(st.data())
+def test_wherever_blocks_lie_and_however_often_arrays_do_the_same(data: st.DataObject) -> None:
+    """Of random convolutions, each with a dense layer behind it, on random tiles."""
+    kernel, outs = (data.draw(SIZES), data.draw(SIZES)), data.draw(st.integers(1, 9))
+    pads = [data.draw(st.integers(0, 2)) for _ in range(4)]
+    stride = [data.draw(st.integers(1, 2)), data.draw(st.integers(1, 2))]
+    rows, columns = data.draw(st.integers(7, 24)), data.draw(st.integers(2, 9))
+    target = chip(array__tiles=400, array__rows=rows, array__columns=columns, adc__multiplexing=data.draw(SIZES))
+
+    def found(**options: str) -> Counters:
+        window = {"stride": stride, "dilation": [1, 1], "pads": pads}
+        graph = small_network(kernel, outs, **window)
+        return counted(emitted(lowered(graph, DATA, target=target, **options), target).program)
+
+    plain = found()
+    others = [
+        {"replicate": f"tiles={data.draw(st.sampled_from([-1, 3, 9]))}"},
+        {"place": data.draw(st.sampled_from(PACKED))},
+    ]
+    for options in (*others, others[0] | others[1]):
+        assert found(**options).only(COUNTED) == plain.only(COUNTED), options
+    assert plain.conversions and plain.charge
+
+
+def small_network(kernel: tuple[int, int], outs: int, **window: list[int]) -> Graph:
+    """Return a convolution of 6 x 6 x 3 and a dense layer behind it."""
+    b = GraphBuilder()
+    x = b.input((6, 6, 3))
+    (s, t), pads = window["stride"], window["pads"]
+    shape = ((6 + pads[0] + pads[2] - kernel[0]) // s + 1, (6 + pads[1] + pads[3] - kernel[1]) // t + 1, outs)
+    y = b.op(
+        nn.ConvOp, [x], shape, label="y", weight=normal(*kernel, 3, outs), group=1, clamp=[0.0, nn.UNBOUNDED], **window
+    )
+    flat = b.op(nn.ReshapeOp, [y], (shape[0] * shape[1] * outs,), label="flat")
+    b.output(b.op(nn.DenseOp, [flat], (3,), label="scores", weight=normal(shape[0] * shape[1] * outs, 3, seed=1)))
+    return b.graph()
+
+
 def counted(program: Program) -> Counters:
     """Return what a program does for the one output, in the mean of the samples of DATA."""
     counting = DataCounting(program)
