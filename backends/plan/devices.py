@@ -180,6 +180,8 @@ class Devices:
         """Return the conductances of a region at a time in fine units."""
         part = state.part(cells)
         values = self._values(part)
+        if not part.writes.any():  # a time that the profile does not know matters to no device
+            return self._with_stuck(cells, part.pair, values)
         age = aging(self.noise.profile, self.machine.full_conductance, seconds)
         present = values
         if self.noise.has("drift"):

@@ -24,6 +24,7 @@ def clip(at: Lowering) -> SSAValue:
     """Bounds may be constants or computed."""
     x, bounds = at.activation(0), [(1, -UNBOUNDED), (2, UNBOUNDED)]
     low, high = (default if _is_computed(at, index) else _bound(at, index, default) for index, default in bounds)
+    low = min(low, high)  # where they cross, ONNX gives the upper bound
     computed = [index for index, _ in bounds if _is_computed(at, index)]
     if (low, high) != (-UNBOUNDED, UNBOUNDED) or not computed:
         x = at.add(build.clamp(x, low, high, at.helper("clamped") if computed else at.label))

@@ -2,6 +2,9 @@
 
 import pytest
 
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
+
 MVM = {"shift": 0, "low": -(2**31), "high": 2**31 - 1}
 MATRIX = [[1, -2], [3, 4], [0, 508]]
 
@@ -93,6 +96,14 @@ def test_never_programmed_devices_conduct_what_the_target_says(new, written):
         new(array={"unprogrammed": 3}).gain().block(0, [[0, 9, -9]], zeros="skip").data(0, [1], (1,)).tensor(1, (3,))
     )
     assert written(sketch.put("capture", in_=0, out=1, block=0)) == [0, 6, -6]
+
+
+@pytest.mark.parametrize("cell", [0, 9])
+def test_a_time_that_a_profile_does_not_know_matters_where_there_is_a_device(new, ask, cell):
+    sketch = new().gain().block(0, [[cell]], zeros="skip").data(0, [1], (1,)).tensor(1, (1,))
+    sketch.put("capture", in_=0, out=1, block=0)
+    end = ask(sketch, Noise(load_profile("reram-wan"), time_s=3600))[1]
+    assert end == (("CIM0532", None, ()) if cell else {})
 
 
 def test_time_changes_nothing_without_noise(new, written):

@@ -43,6 +43,7 @@ CASES = {
     "clip": one("Clip", "x l h", IMAGE, {"l": np.float32(-0.5), "h": np.float32(0.75)}),
     "clip_low": one("Clip", "x l", IMAGE, {"l": np.float32(-0.5)}),
     "clip_high": one("Clip", "x - h", IMAGE, {"h": np.float32(0.5)}),
+    "clip_crossed": one("Clip", "x l h", IMAGE, {"l": np.float32(0.75), "h": np.float32(-0.5)}),
     "clip_infinite": one("Clip", "x l h", IMAGE, {"l": np.float32(-np.inf), "h": np.float32(0.5)}),
     "clip_nothing": one("Clip", "x", IMAGE),
     "concat": one("Concat", "a b a", {"a": ("N", 2, 3), "b": ("N", 4, 3)}, axis=1),
