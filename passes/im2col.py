@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from xdsl.ir import Operation
 
 from cimc.ir.attributes import Ints, int_value, int_values, integer, text
-from cimc.ir.facts import SKIP_ZEROS
+from cimc.ir.facts import AVERAGED, SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.nn import ConvOp, DenseOp, Layer
@@ -174,7 +174,10 @@ def _mvm(graph: Graph, op: Layer, weight: np.ndarray, window: Ints | None) -> Mv
         properties["steps"] = graph.weights.add(f"{label}.steps", steps)
     if SKIP_ZEROS.get(op):
         properties["skip_zeros"] = integer(1)
-    return MvmOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)
+    made = MvmOp.create(operands=[op.x], result_types=[op.out.type], properties=properties)
+    if (averaged := AVERAGED.get(op)) is not None:
+        AVERAGED.note(made, averaged)
+    return made
 
 
 def _depthwise(graph: Graph, op: ConvOp) -> DepthwiseOp:

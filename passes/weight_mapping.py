@@ -17,7 +17,7 @@ from cimc.diagnostics import fail
 from cimc.ir import build, nn
 from cimc.ir.attributes import int_value, text
 from cimc.ir.build import Window, again
-from cimc.ir.facts import SKIP_ZEROS
+from cimc.ir.facts import AVERAGED, SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
@@ -92,6 +92,7 @@ def _averaged(graph: Graph, op: nn.Layer, how: WeightMapping) -> None:
     label, outputs, count, shape = op.label.data, op.weight.dims[-1], how.columns, shape_of(op.out)
     held, bias = _repeated(graph, op.weight, count), op.bias and _repeated(graph, op.bias, count)
     columns = _layer(op, f"{label}.columns", held, bias, (*shape[:-1], count * outputs))
+    AVERAGED.note(columns, label)
     apart = build.reshape(columns.out, (math.prod(shape[:-1]), count, outputs), f"{label}.apart")
     mean = build.avg_pool(apart.out, Window((1, count), (1, count)), (0, 0, 0, 0), f"{label}.mean")
     if op.clamp is not None:

@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, UnitAttr
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, StringAttr, UnitAttr
 from xdsl.ir import Attribute, Operation
 from xdsl.utils.exceptions import VerifyException
 
-from cimc.ir.attributes import floats, int_value, integer, ints
+from cimc.ir.attributes import floats, int_value, integer, ints, text
 from cimc.ir.types import WeightRef
 
 Value = TypeVar("Value")
@@ -75,6 +75,8 @@ BITS = Fact[tuple[int, int]]("cim.bits", ints, _whole)
 """On a layer that is lowered or raised: the bits of its input and of its weights, which codes and weights say too."""
 SKIP_ZEROS = Fact[bool]("cim.skip_zeros", _mark, lambda attribute: True)
 """On a layer: devices with target zero stay unprogrammed. Weight mapping asks for it, im2col makes it a property."""
+AVERAGED = Fact[str]("cim.averaged", text, lambda attribute: _as(StringAttr, attribute).data)
+"""On a layer whose columns stand several times: the label of their means, which was its own before weight mapping."""
 EXACT = Fact[bool]("cim.exact", _mark, lambda attribute: True)
 """On a function whose results jump: its operand has the model's own codes, no approximation. Digital uses it up."""
 PEAKS = Fact[WeightRef]("cim.peaks", lambda ref: ref, lambda attribute: _as(WeightRef, attribute))

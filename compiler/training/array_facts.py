@@ -11,7 +11,7 @@ from cimc.diagnostics import fail
 from cimc.driving.driver import Request, run_pipeline
 from cimc.ir import nn
 from cimc.ir.attributes import int_values
-from cimc.ir.facts import GAIN, PEAKS
+from cimc.ir.facts import AVERAGED, GAIN, PEAKS
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import code_of
@@ -19,10 +19,19 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.passes.pipeline import behind_stage, up_to_pass
 
 
+class Codes(NamedTuple):
+    """Codes as arrays for jax: what one is worth, and the lowest and the highest, counted from the zero point."""
+
+    scale: Any
+    low: Any
+    high: Any
+
+
 class Converters(NamedTuple):
     """Of one layer, as arrays for jax: the codes that its DACs take, and how its columns are scaled.
 
-    `factor` (row block, output) is the share of the conductance range that a column uses; `gain` is the ADC's.
+    `factor` (row block, column) is the share of the conductance range that a column uses; `gain` is the ADC's. Columns
+    that stand several times lie copy by copy, and give codes `averaged`, of which the mean is taken.
     """
 
     scale: Any
@@ -31,6 +40,11 @@ class Converters(NamedTuple):
     high: Any
     factor: Any
     gain: Any
+    averaged: Codes | None = None
+
+    def copies(self, outputs: int) -> int:
+        """Return how often each column of a layer with so many outputs stands."""
+        return int(self.factor.shape[1]) // outputs
 
 
 @dataclass(frozen=True)
@@ -51,7 +65,8 @@ class ArrayFacts:
 def measured(graph: Graph, request: Request) -> ArrayFacts:
     """Return the facts of a graph at stage `graph`, which the passes change; the request holds all passes and data.
 
-    Raises CimcError CIM0121 where the passes map a layer to anything but one product, on whose devices it would learn.
+    Raises CimcError CIM0121 where the passes map a layer to anything but one product, on whose devices it would learn,
+    or the mean of a product's columns.
     """
     wanted = [op for op in graph.operations if isinstance(op, nn.Layer)]
     found = run_pipeline(graph, replace(request, pipeline=_up_to(request.pipeline), start="graph", observer=None))
@@ -59,9 +74,9 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
     layers = [op for op in found.operations if isinstance(op, MvmOp)]
     _require_products(wanted, found)
     return ArrayFacts(
-        {op.label.data: _converters(found, op, target.adc_range[1]) for op in layers},
-        {op.label.data: tuple(pairwise(int_values(op.row_cuts))) for op in layers},
-        {op.label.data: _reach(op) for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)},
+        {_layer_of(op): _converters(found, op, target.adc_range[1]) for op in layers},
+        {_layer_of(op): tuple(pairwise(int_values(op.row_cuts))) for op in layers},
+        {_layer_of(op): _reach(op) for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)},
         target.full_conductance,
         (target.adc_range[0], target.adc_range[1]),
         any(op.skip_zeros is not None for op in layers if op.diagonal is None),
@@ -69,14 +84,19 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
 
 
 def _require_products(wanted: Sequence[nn.Layer], found: Graph) -> None:
-    known = {op.label.data for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)}
+    known = {_layer_of(op) for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)}
     for op in wanted:
         if op.label.data not in known:
-            hint = "leave `weight-mapping` and raised bits out of --set, and give them to `cimc compile` alone"
+            hint = "leave raised bits, slices and offsets out of --set, and give them to `cimc compile` alone"
             message = (
                 f"training does not know how chips compute {op.label.data!r}, which is no product of its own there"
             )
             raise fail("CIM0121", message, node=", ".join(names_of(op.location)), hint=hint)
+
+
+def _layer_of(op: MvmOp | DepthwiseOp) -> str:
+    """Return the label of the layer that a product computes, in the graph that is trained."""
+    return AVERAGED.get(op) or op.label.data
 
 
 def _up_to(pipeline: str) -> str:
@@ -93,7 +113,15 @@ def _converters(graph: Graph, op: MvmOp, adc_high: int) -> Converters:
     factor = np.minimum(1.0, adc_high / gain / np.maximum(peaks, 1.0))
     outputs = np.moveaxis(factor, 1, 0).reshape(factor.shape[1], -1)
     scale, zero, low, high = (np.float32(one.data) for one in (code.scale, code.zero, code.low, code.high))
-    return Converters(scale, zero, low, high, outputs.astype(np.float32), np.float32(gain))
+    averaged = _codes(op) if AVERAGED.get(op) else None
+    return Converters(scale, zero, low, high, outputs.astype(np.float32), np.float32(gain), averaged)
+
+
+def _codes(op: MvmOp) -> Codes:
+    """Return the codes of a product's results."""
+    code = code_of(op.out)
+    low, high = (np.float32(end.data - code.zero.data) for end in (code.low, code.high))
+    return Codes(np.float32(code.scale.data), low, high)
 
 
 def _reach(op: MvmOp | DepthwiseOp) -> float:

@@ -15,7 +15,7 @@ from jax import Array
 
 from cimc.backends.silicon.device_moments import Moments
 from cimc.ir import nn
-from cimc.training.array_facts import ArrayFacts, Converters
+from cimc.training.array_facts import ArrayFacts, Codes, Converters
 from cimc.training.operations import product
 
 VECTORS = 32
@@ -41,7 +41,10 @@ class DeviceTable(NamedTuple):
 
 
 class Cells(NamedTuple):
-    """A row block on a chip: real weights, of the layer's shape, and the real value (outputs) of an ADC code."""
+    """A row block on a chip: real weights, of the layer's shape, and the real value (columns) of an ADC code.
+
+    Where columns stand several times the layer's outputs come copy by copy.
+    """
 
     weight: Array
     step: Array
@@ -60,12 +63,13 @@ class Chip:
 
     def cells(self, op: nn.Layer, weight: Array, key: Array) -> list[Cells]:
         """Return what a layer's row blocks conduct."""
-        at, flat = self.converters[op.label.data], weight.reshape(-1, weight.shape[-1])
+        at, outputs = self.converters[op.label.data], weight.shape[-1]
+        flat = copied(weight.reshape(-1, outputs), at.copies(outputs))
         found = []
         for number, (first, last) in enumerate(self.facts.cuts[op.label.data]):
             made = self._block(flat[first:last], at, number, jax.random.fold_in(key, number))
             whole = jnp.zeros_like(flat).at[first:last].set(made.weight)
-            found.append(Cells(whole.reshape(weight.shape), made.step))
+            found.append(Cells(whole.reshape(*weight.shape[:-1], -1), made.step))
         return found
 
     def _block(self, weight: Array, at: Converters, number: int, key: Array) -> Cells:
@@ -95,6 +99,20 @@ def _drift_factors(targets: Array, cells: Array, at: Converters, key: Array) -> 
     vectors = jnp.rint(jax.random.uniform(values, shape, targets.dtype) * (at.high - at.low) + at.low) * active
     new, now = (jnp.abs(vectors @ matrix).sum(axis=0) for matrix in (targets, cells))
     return jnp.where((new > 0.0) & (now > 0.0), new / jnp.maximum(now, 1e-9), 1.0)
+
+
+def copied(x: Array, copies: int) -> Array:
+    """Return columns [..., columns] so many times side by side."""
+    return x if copies == 1 else jnp.concatenate([x] * copies, axis=-1)
+
+
+def averaged(x: Array, codes: Codes | None, outputs: int) -> Array:
+    """Return the means [..., outputs] of columns that stand several times, of the codes that they give."""
+    if codes is None:
+        return x
+    steps = jnp.clip(x / codes.scale, codes.low, codes.high)
+    given = through(steps, jnp.rint(steps)) * codes.scale
+    return jnp.asarray(given.reshape(*x.shape[:-1], -1, outputs).mean(-2))
 
 
 def through(x: Array, rounded: Array) -> Array:

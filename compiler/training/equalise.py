@@ -145,7 +145,7 @@ class Equaliser:
         """Return noise over signal: the mean over the columns of each layer on the array, summed over layers."""
         weights = self.weights(scales)
         shares = [
-            self._share(self._scaled(flows[op.label.data], op, scales), weights[op.weight.key.data], self._steps(op))
+            self._share(op, self._scaled(flows[op.label.data], op, scales), weights[op.weight.key.data])
             for op in self.layers
             if op.label.data in flows
         ]
@@ -168,13 +168,14 @@ class Equaliser:
         """Return how many codes of a layer's DACs the largest input that they take is worth."""
         return self.facts.reach[op.label.data] / float(self.facts.converters[op.label.data].scale)
 
-    def _share(self, flow: Flow, weight: Array, steps: float) -> Array:
+    def _share(self, op: nn.Layer, flow: Flow, weight: Array) -> Array:
+        copies = self.facts.converters[op.label.data].copies(weight.shape[-1])
         flat = weight.reshape(-1, *weight.shape[-2:])
         largest = jnp.abs(flat).max((0, 1)) + TINY
         known = jnp.asarray(self.table.deviation)
         deviation = jnp.interp(jnp.abs(flat) / largest * self.facts.full, jnp.arange(len(known)), known)
-        devices = jnp.square(deviation / self.facts.full * largest) * flow.square[:, None]
-        rounding = jnp.square(flow.largest.max() / steps * flat) / 12.0
+        devices = jnp.square(deviation / self.facts.full * largest) * flow.square[:, None] / copies
+        rounding = jnp.square(flow.largest.max() / self._steps(op) * flat) / 12.0
         return jnp.asarray(((devices + rounding).sum((0, 1)) / flow.variance).mean())
 
     def _scale(self, scales: Scales, value: SSAValue) -> Array:

@@ -17,12 +17,12 @@ from cimc.ir.graph import Graph, producer, weight_refs
 from cimc.ir.location import names_of
 from cimc.ir.types import WeightRef
 from cimc.ir.weights import WeightStore
-from cimc.training.operations import FUNCTIONS, OPERATIONS, clamped, product
+from cimc.training.operations import FUNCTIONS, OPERATIONS, clamped, linear
 
 Weights = Mapping[str, Any]
 """Arrays of weights and biases by their names in the graph's store."""
-LayerMeaning = Callable[[nn.Layer, Array, Array], Array]
-"""Product of a layer with its weight: what a chip does otherwise than arithmetic. The bias comes behind."""
+LayerMeaning = Callable[[nn.Layer, Array, Array, Array | None], Array]
+"""Product of a layer with its weight and bias: what a chip does otherwise than arithmetic. The clamp comes behind."""
 Values = dict[SSAValue, Array]
 
 
@@ -39,7 +39,7 @@ class Network:
         self.logits = _logits(self.output.x)
         self.features = [op.out for op in graph.module.ops if _activates(op) and op.out is not self.logits]
 
-    def values(self, weights: Weights, inputs: Mapping[str, Array], layer: LayerMeaning = product) -> Values:
+    def values(self, weights: Weights, inputs: Mapping[str, Array], layer: LayerMeaning = linear) -> Values:
         """Return every value outside of loops, [N, ...], for inputs [N, *model shape] by name."""
         return self._run(self.graph.module.ops, {}, weights, inputs, layer)
 
@@ -100,8 +100,8 @@ class Network:
 
 
 def _layer(op: nn.Layer, x: Array, weights: Weights, layer: LayerMeaning) -> Array:
-    y = layer(op, x, weights[op.weight.key.data])
-    return clamped(y if op.bias is None else y + weights[op.bias.key.data], op.clamp)
+    bias = None if op.bias is None else weights[op.bias.key.data]
+    return clamped(layer(op, x, weights[op.weight.key.data], bias), op.clamp)
 
 
 def _logits(value: SSAValue) -> SSAValue:

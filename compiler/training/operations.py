@@ -33,6 +33,16 @@ def product(op: nn.Layer, x: Array, weight: Array) -> Array:
     return x @ weight
 
 
+def linear(op: nn.Layer, x: Array, weight: Array, bias: Array | None) -> Array:
+    """Return a layer's product and bias, without activation."""
+    return biased(product(op, x, weight), bias)
+
+
+def biased(y: Array, bias: Array | None) -> Array:
+    """Return sums of columns with their bias, if there is one."""
+    return y if bias is None else y + bias
+
+
 def _convolution(op: nn.ConvOp, x: Array, weight: Array) -> Array:
     top, left, bottom, right = int_values(op.pads)
     if op.is_depthwise:

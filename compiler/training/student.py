@@ -8,9 +8,9 @@ import jax.numpy as jnp
 from jax import Array
 
 from cimc.ir import loop, nn
-from cimc.training.chip import Cells, Chip, converted, read
+from cimc.training.chip import Cells, Chip, averaged, converted, copied, read
 from cimc.training.network import LayerMeaning, Network, Values, Weights
-from cimc.training.operations import product
+from cimc.training.operations import biased, linear, product
 
 GAINS = (0.25, 4.0)
 """What a refit may multiply a column by."""
@@ -22,11 +22,11 @@ class Sums:
 
     kept: dict[str, Array] = field(default_factory=dict)
 
-    def __call__(self, op: nn.Layer, x: Array, weight: Array) -> Array:
+    def __call__(self, op: nn.Layer, x: Array, weight: Array, bias: Array | None) -> Array:
         y = product(op, x, weight)
         if loop.scan_of(op) is None:
             self.kept[op.label.data] = jax.lax.stop_gradient(y)
-        return y
+        return biased(y, bias)
 
 
 def on_chip(
@@ -54,15 +54,18 @@ def layers(
 ) -> LayerMeaning:
     """Return the way of computing layers on a chip: those with `cells` by them; `refit` fits columns to `aims`."""
 
-    def layer(op: nn.Layer, x: Array, weight: Array) -> Array:
-        label = op.label.data
+    def layer(op: nn.Layer, x: Array, weight: Array, bias: Array | None) -> Array:
+        label, outputs = op.label.data, weight.shape[-1]
         if label not in cells:
-            return product(op, x, weight)
+            return linear(op, x, weight, bias)
         at = chip.converters[label]
+        copies = at.copies(outputs)
         codes = read(x, at)
         blocks = [converted(op, codes, block, at, chip.facts.adc) for block in cells[label]]
         y = blocks[0] if len(blocks) == 1 else jnp.sum(jnp.stack(blocks), axis=0)
-        return jnp.where(refit, refitted(y, aims[label]), y) if label in aims else y
+        if label in aims:
+            y = jnp.where(refit, refitted(y, copied(aims[label], copies)), y)
+        return averaged(biased(y, None if bias is None else copied(bias, copies)), at.averaged, outputs)
 
     return layer
 

@@ -8,7 +8,7 @@ from targets.stages import chip, normal
 
 from cimc.driving.driver import Request
 from cimc.ir.graph import Graph
-from cimc.passes.pipeline import DEFAULT
+from cimc.passes.pipeline import DEFAULT, with_options
 from cimc.targets import Target
 from cimc.training.array_facts import ArrayFacts, measured
 
@@ -20,13 +20,15 @@ SMALL = chip(array__tiles=30, array__rows=16, array__columns=12)
 """A chip on which the layers of small networks have several row blocks."""
 
 
-def request(data: dict[str, Any], target: Target = SMALL) -> Request:
-    return Request(target, DEFAULT, data=lambda shapes: data)
+def request(data: dict[str, Any], target: Target = SMALL, columns: int = 0) -> Request:
+    """Return what compiles a network; where there are `columns`, each column stands so many times."""
+    mapping = f"weight-mapping{{weights=averaged columns={columns}}}"
+    return Request(target, with_options(DEFAULT, mapping) if columns else DEFAULT, data=lambda shapes: data)
 
 
-def facts(graph: Graph, data: dict[str, Any], target: Target = SMALL) -> ArrayFacts:
+def facts(graph: Graph, data: dict[str, Any], target: Target = SMALL, columns: int = 0) -> ArrayFacts:
     network = Network(graph)
-    return measured(network.with_weights(network.weights), request(data, target))
+    return measured(network.with_weights(network.weights), request(data, target, columns))
 
 
 def samples(count: int, *shape: int, name: str = "x", seed: int = 7) -> dict[str, Any]:
