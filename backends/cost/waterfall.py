@@ -12,6 +12,8 @@ from cimc.targets.target import Target
 OPERATIONS = 2
 """A multiply-accumulate is two operations, as the field counts."""
 
+UNITS = ((10**9, "mJ"), (10**6, "uJ"), (10**3, "nJ"), (1, "pJ"))
+"""pJ in a unit of energy, and its name."""
 UNPROGRAMMED = "unprogrammed cells"
 """The step for cells that `program ... zeros=skip` leaves alone."""
 
@@ -116,4 +118,10 @@ def _phases(estimate: Estimate, counted: Counters) -> Iterator[tuple[str, Fracti
 
 
 def _beside(part: Fraction, spent: Fraction) -> str:
-    return f"{float(part) / 1000:.4g} nJ beside {float(spent) / 1000:.4g} nJ"
+    return f"{_told(part)} beside {_told(spent)}"
+
+
+def _told(pj: Fraction) -> str:
+    """Return an energy to four digits, in the unit that leaves up to three before the point."""
+    unit, name = next((one for one in UNITS if pj >= one[0]), UNITS[-1])
+    return f"{float(pj / unit):.4g} {name}"

@@ -35,6 +35,12 @@ def measure(part: Measure, unit: float, name: str) -> str:
     return f"{value:.{places}f} {name} ({low:.{places}f} .. {high:.{places}f})"
 
 
+def plain(value: float) -> str:
+    """Return a number to four digits, and no power of ten where it is large."""
+    text = f"{value:.{MOST_DIGITS}g}"
+    return f"{float(text):,.0f}" if "e+" in text else text
+
+
 def _places(value: float, width: float) -> int:
     """Return the decimal places that show two digits of a width, and no more than four of a value."""
     most = MOST_DIGITS - 1 - (floor(log10(abs(value))) if value else 0)
@@ -88,7 +94,7 @@ def one_line(summary: Mapping[str, Any]) -> str:
     """Return what a program takes in one line: time, energy, rate, efficiency, and what costs most of it."""
     parts = [measure(summary["time_ns"], 1e3, "us"), measure(summary["energy_pj"], 1e6, "uJ")]
     if summary["samples_per_s"]:
-        parts.append(f"{summary['samples_per_s']:.4g} inferences/s")
+        parts.append(f"{plain(summary['samples_per_s'])} inferences/s")
     if summary["chip_tops_per_w"]["value"]:
         parts.append(f"chip {measure(summary['chip_tops_per_w'], 1, 'TOPS/W')}")
     if summary["first_loss"]:

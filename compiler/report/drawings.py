@@ -3,7 +3,7 @@
 import base64
 import struct
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,15 +11,20 @@ from numpy.typing import NDArray
 
 from cimc.backends.cost.memory_map import Span
 from cimc.backends.cost.schedule import Schedule
+from cimc.driving.measures import plain
 from cimc.isa.conductances import targets
 from cimc.isa.program import ArrayBlock, Program
-from cimc.report.markup import Markup, element, joined
+from cimc.report.markup import Markup, element
 
-WIDTH, BAR, LABEL = 720, 22, 190
+WIDTH, BAR, LABEL = 720, 22, 100
 MOST_OFF = 8
 """Standard deviations that are drawn darkest."""
+Hues = Mapping[str, int]
+"""Name of what is drawn -> the number of its colour."""
 HUES = 12
 """Colours of layers, which come again where there are more."""
+SIDE = 28
+"""Length of the longer side of a picture of a tile, in rem."""
 PIXELS = 256
 """Most pixels of a map of conductances along a side: of more cells the largest of each patch is shown."""
 
@@ -35,33 +40,44 @@ class Plan:
 
 
 def bars(parts: Mapping[str, float], unit: str) -> Markup:
-    """Return a bar for each part, as long as it is large."""
+    """Return a bar for each part, as long as it is large, with its value behind it."""
     most = max(parts.values(), default=0.0) or 1.0
-    lines = [_bar(number, name, value, most, unit) for number, (name, value) in enumerate(parts.items())]
-    return drawing(WIDTH, BAR * len(lines), "bars", *lines)
+    return element("div", *(_bar(name, value, value / most, unit) for name, value in parts.items()), class_="bars")
 
 
-def _bar(number: int, name: str, value: float, most: float, unit: str) -> Markup:
-    y, length = number * BAR, (WIDTH - LABEL - 130) * value / most
-    return joined(
-        element("text", name, x=0, y=y + 15),
-        element("rect", x=LABEL, y=y + 3, width=f"{max(length, 1):.1f}", height=BAR - 6, class_="bar"),
-        element("text", f"{value:.4g} {unit}", x=f"{LABEL + length + 6:.1f}", y=y + 15),
-    )
+def _bar(name: str, value: float, share: float, unit: str) -> Markup:
+    bar = element("span", element("span", class_="fill", style=f"width:{max(100 * share, 0.5):.2f}%"), class_="track")
+    return element("div", element("span", name), bar, element("span", f"{plain(value)} {unit}"))
 
 
-def floor_plan(plan: Plan, layers: Sequence[str]) -> Markup:
+def legend(names: Iterable[str], hues: Hues) -> Markup:
+    """Return what each colour stands for."""
+    lines = (element("li", element("span", class_=f"swatch hue{hues[name]}"), name) for name in dict.fromkeys(names))
+    return element("ul", *lines, class_="legend")
+
+
+def hues_of(names: Iterable[str]) -> Hues:
+    """Return the number of a colour for each name, the same in all drawings of a page."""
+    return {name: number % HUES for number, name in enumerate(dict.fromkeys(names))}
+
+
+def floor_plan(plan: Plan, hues: Hues) -> Markup:
     """Return a tile with its blocks, each in the colour of its layer and named when pointed at."""
-    placed = [_block(plan, block, layers) for block in plan.blocks]
+    placed = [_block(plan, block, hues) for block in plan.blocks]
     frame = element("rect", x=0, y=0, width=plan.columns, height=plan.rows, class_="frame")
-    return drawing(plan.columns, plan.rows, f"tile {plan.tile}", frame, *placed, class_="plan")
+    size = {"class_": "plan", "style": _wide(plan.rows, plan.columns)}
+    return drawing(plan.columns, plan.rows, f"tile {plan.tile}", frame, *placed, **size)
 
 
-def _block(plan: Plan, block: ArrayBlock, layers: Sequence[str]) -> Markup:
+def _wide(rows: int, columns: int) -> str:
+    """Return the style of a picture of a tile: SIDE long on its longer side, in proportion."""
+    return f"width:{SIDE * columns / max(rows, columns):.2f}rem"
+
+
+def _block(plan: Plan, block: ArrayBlock, hues: Hues) -> Markup:
     about = f"{block.layer}: {block.rows} x {block.cols} at row {block.row}, column {block.col} of tile {plan.tile}"
-    hue = layers.index(block.layer) % HUES if block.layer in layers else 0
     place = {"x": block.col, "y": block.row, "width": block.cols, "height": block.rows}
-    return element("rect", element("title", about), **place, class_=f"hue{hue}")
+    return element("rect", element("title", about), **place, class_=f"hue{hues[block.layer]}")
 
 
 def conductances(plan: Plan, program: Program) -> Markup:
@@ -85,7 +101,8 @@ def deviations(tile: int, scores: NDArray[np.float64]) -> Markup:
 
 def _heat(cells: NDArray[np.int64], name: str, most: int | None = None) -> Markup:
     picture = base64.b64encode(_png(_smaller(cells), most)).decode()
-    return element("img", src=f"data:image/png;base64,{picture}", alt=name, class_="heat")
+    style = _wide(*cells.shape)
+    return element("img", src=f"data:image/png;base64,{picture}", alt=name, class_="heat", style=style)
 
 
 def _smaller(cells: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -112,7 +129,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
 
-def memory_over_time(spans: Sequence[Span], length: int, size: int) -> Markup:
+def memory_over_time(spans: Sequence[Span], length: int, size: int, hues: Hues) -> Markup:
     """Return which addresses of activation memory hold something when: time to the right, addresses upwards."""
     across, up = WIDTH / max(length, 1), 240 / max(size, 1)
     held = [
@@ -123,17 +140,16 @@ def memory_over_time(spans: Sequence[Span], length: int, size: int) -> Markup:
             y=f"{240 - span.high * up:.2f}",
             width=f"{max((span.end - span.start) * across, 0.5):.2f}",
             height=f"{max((span.high - span.low) * up, 0.5):.2f}",
-            class_=f"hue{number % HUES}",
+            class_=f"hue{hues[span.name]}",
         )
-        for number, span in enumerate(spans)
+        for span in spans
     ]
-    return drawing(WIDTH, 240, "activation memory over time", *held)
+    return drawing(WIDTH, 240, "activation memory over time", *held, class_="drawing fluid")
 
 
-def timeline(schedule: Schedule) -> Markup:
+def timeline(schedule: Schedule, hues: Hues) -> Markup:
     """Return what every unit does when, a line a track."""
-    across, names = (WIDTH - LABEL) / max(schedule.length, 1), dict.fromkeys(one.name for one in schedule.slices)
-    hues = {name: number % HUES for number, name in enumerate(names)}
+    across = (WIDTH - LABEL) / max(schedule.length, 1)
     tops = {track: number * BAR for number, track in enumerate(schedule.tracks)}
     lines = [element("text", track, x=0, y=top + 15) for track, top in tops.items()]
     slices = [
@@ -151,7 +167,9 @@ def timeline(schedule: Schedule) -> Markup:
     return drawing(WIDTH, BAR * len(tops), "schedule", *lines, *slices)
 
 
-def drawing(width: int, height: int, title: str, *children: Markup, class_: str = "drawing") -> Markup:
+def drawing(
+    width: int, height: int, title: str, *children: Markup, class_: str = "drawing", style: str | None = None
+) -> Markup:
     """Return an SVG of these shapes, with a title that is read aloud."""
     box, about = f"0 0 {width} {max(height, 1)}", element("title", title)
-    return element("svg", about, *children, viewBox=box, role="img", class_=class_)
+    return element("svg", about, *children, viewBox=box, role="img", class_=class_, style=style)

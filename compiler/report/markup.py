@@ -2,6 +2,7 @@
 
 import html
 
+from cimc.driving.measures import plain
 from cimc.isa.names import escaped
 
 
@@ -41,6 +42,6 @@ def table(heads: list[str], rows: list[list[object]], *, sortable: bool = False)
 def _cell(value: object) -> Markup:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         return element(
-            "td", f"{value:,}" if isinstance(value, int) else f"{value:.4g}", class_="number", data_value=value
+            "td", f"{value:,}" if isinstance(value, int) else plain(value), class_="number", data_value=value
         )
     return element("td", value)

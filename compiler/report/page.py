@@ -3,11 +3,13 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.resources import files
+from itertools import chain
 from math import isfinite
 from typing import Any, TypeGuard
 
-from cimc.backends.cost.memory_map import memory_map
+from cimc.backends.cost.memory_map import Span, memory_map
 from cimc.backends.cost.schedule import Schedule
 from cimc.backends.silicon.diagnosis import Deviations, Diagnosis
 from cimc.backends.silicon.telemetry import LayerUse
@@ -15,7 +17,19 @@ from cimc.driving.intervals import LEVEL
 from cimc.driving.measures import beside_lines, elsewhere_line, measure, one_line, unpriced_names
 from cimc.isa.program import Program
 from cimc.report.curves import scores_over_time
-from cimc.report.drawings import MOST_OFF, Plan, bars, conductances, deviations, floor_plan, memory_over_time, timeline
+from cimc.report.drawings import (
+    MOST_OFF,
+    Hues,
+    Plan,
+    bars,
+    conductances,
+    deviations,
+    floor_plan,
+    hues_of,
+    legend,
+    memory_over_time,
+    timeline,
+)
 from cimc.report.markup import Markup, element, joined, table
 
 Facts = Mapping[str, Any]
@@ -46,6 +60,17 @@ class Told:
     losses: Facts | None = None
     chip: Diagnosis | None = None
 
+    @cached_property
+    def spans(self) -> Sequence[Span]:
+        """What activation memory holds when."""
+        return memory_map(self.schedule, self.program)
+
+    @cached_property
+    def hues(self) -> Hues:
+        """The colour of each layer, the same in every drawing."""
+        parts = ((one.name for one in self.schedule.slices), (one.layer for one in self.program.blocks))
+        return hues_of([*chain(*parts), *(one.name for one in self.spans)])
+
 
 def page(told: Told) -> str:
     """Return the whole page as HTML."""
@@ -59,8 +84,9 @@ def page(told: Told) -> str:
 
 def schedule_page(schedule: Schedule, name: str) -> str:
     """Return a page with the schedule alone."""
-    drawn = element("div", timeline(schedule), _zoom(), class_="zoom", tabindex="0")
-    body = element("body", element("h1", f"{name}: {schedule.length / 1e6:g} us"), drawn, _script())
+    hues = hues_of(one.name for one in schedule.slices)
+    drawn = _zoomed(timeline(schedule, hues))
+    body = element("body", element("h1", f"{name}: {schedule.length / 1e6:g} us"), drawn, legend(hues, hues), _script())
     return "<!doctype html>\n" + element("html", _head(name), body, lang="en") + "\n"
 
 
@@ -83,9 +109,11 @@ def _asset(name: str) -> str:
     return files("cimc.report").joinpath(name).read_text("utf-8")
 
 
-def _zoom() -> Markup:
-    buttons = (("larger", 2), ("smaller", 0.5))
-    return joined(*(element("button", text, type="button", data_zoom=factor) for text, factor in buttons))
+def _zoomed(picture: Markup) -> Markup:
+    """Return a picture with buttons before it that make it larger and smaller; what has no room is scrolled to."""
+    named = (("larger", 2), ("smaller", 0.5))
+    buttons = (element("button", text, type="button", data_zoom=factor) for text, factor in named)
+    return element("div", *buttons, element("div", picture, class_="wide", tabindex="0"), class_="zoom")
 
 
 def _summary(told: Told) -> Markup:
@@ -133,30 +161,32 @@ def _energy(told: Told) -> Markup:
 
 def _floor(told: Told) -> Markup | None:
     array, blocks = told.program.meta["target"]["array"], told.program.blocks
-    layers = list(dict.fromkeys(block.layer for block in blocks))
     tiles = sorted({block.tile for block in blocks})
     plans = [Plan(t, array["rows"], array["columns"], [b for b in blocks if b.tile == t]) for t in tiles[:MOST_TILES]]
-    drawn = [_tile(plan, layers, told.program) for plan in plans]
+    drawn = [_tile(plan, told) for plan in plans]
+    colours = legend((b.layer for b in blocks), told.hues)
     rows = [[b.layer, b.tile, b.row, b.col, b.rows, b.cols] for b in blocks]
     heads = ["layer", "tile", "row", "column", "rows", "columns"]
-    return joined(*drawn, table(heads, [list(row) for row in rows], sortable=True)) if blocks else None
+    return joined(*drawn, colours, table(heads, [list(row) for row in rows], sortable=True)) if blocks else None
 
 
-def _tile(plan: Plan, layers: Sequence[str], program: Program) -> Markup:
+def _tile(plan: Plan, told: Told) -> Markup:
     used = sum(block.rows * block.cols for block in plan.blocks) / (plan.rows * plan.columns)
     title = element("h3", f"tile {plan.tile}: {100 * used:.1f} % of {plan.rows} x {plan.columns} cells")
-    heat = element("div", _zoom(), conductances(plan, program), class_="zoom", tabindex="0")
-    return joined(title, element("div", element("div", floor_plan(plan, layers)), heat, class_="pair"))
+    heat = _zoomed(conductances(plan, told.program))
+    return joined(title, element("div", element("div", floor_plan(plan, told.hues)), heat, class_="pair"))
 
 
 def _memory(told: Told) -> Markup:
     size = told.program.activation_bytes
-    held = memory_over_time(memory_map(told.schedule, told.program), told.schedule.length, size)
-    return joined(element("p", f"{size:,} bytes, over {told.schedule.length / 1e6:g} us"), held)
+    held = memory_over_time(told.spans, told.schedule.length, size, told.hues)
+    about = f"{size:,} bytes upwards, {told.schedule.length / 1e6:g} us to the right"
+    return joined(element("p", about), held, legend((one.name for one in told.spans), told.hues))
 
 
 def _schedule(told: Told) -> Markup:
-    return element("div", _zoom(), timeline(told.schedule), class_="zoom", tabindex="0")
+    names = (one.name for one in told.schedule.slices)
+    return joined(_zoomed(timeline(told.schedule, told.hues)), legend(names, told.hues))
 
 
 def _converters(told: Told) -> Markup | None:
@@ -196,7 +226,7 @@ def _off(tile: int, off: Deviations) -> Markup:
     place = f"rows {off.rows[0]} to {off.rows[-1]}, columns {off.columns[0]} to {off.columns[-1]}"
     shades = f"what cells are off by, at full contrast from {MOST_OFF} standard deviations on"
     title = element("h3", f"tile {tile}, {place}: {shades}")
-    return joined(title, element("div", _zoom(), deviations(tile, off.scores), class_="zoom", tabindex="0"))
+    return joined(title, _zoomed(deviations(tile, off.scores)))
 
 
 def _scores(told: Told) -> Markup | None:
@@ -212,7 +242,8 @@ def _over_time(told: Told) -> Markup | None:
     drawn = f"of {len(chips)} chips" if isinstance(chips, list) else "of chips"
     about = f"{metric} {drawn}: their mean, and the {100 * LEVEL:g} % interval of it"
     rows = [[one["time"], one["mean"], one["low"], one["high"]] for one in times]
-    return joined(element("p", about), scores_over_time(times, metric), table(["time", "mean", "low", "high"], rows))
+    drawn = element("div", scores_over_time(times, metric), class_="wide", tabindex="0")
+    return joined(element("p", about), drawn, table(["time", "mean", "low", "high"], rows))
 
 
 def _losses(told: Told) -> Markup | None:
@@ -264,7 +295,7 @@ def _constants(told: Told) -> Markup:
 
 def _making(told: Told) -> Markup:
     made = {**told.program.origin, "instructions": len(told.program.instructions), "target": told.cost["target"]}
-    return table(["what", "value"], [[key, _plain(value)] for key, value in made.items()])
+    return table(["what", "value"], [[key, str(_plain(value))] for key, value in made.items()])
 
 
 SECTIONS: Mapping[str, Callable[[Told], Markup | None]] = {

@@ -17,9 +17,10 @@ for (const table of document.querySelectorAll("table.sortable")) {
 for (const button of document.querySelectorAll("button[data-zoom]")) {
   button.addEventListener("click", () => {
     const picture = button.parentElement.querySelector("img, svg");
+    const width = picture.dataset.width ??= picture.style.width || "100%";
     const factor = Math.min(Math.max((Number(picture.dataset.factor) || 1) * Number(button.dataset.zoom), 1), 16);
     picture.dataset.factor = factor;
-    picture.style.maxWidth = "none";
-    picture.style.width = `${100 * factor}%`;
+    picture.style.maxWidth = factor > 1 ? "none" : "";
+    picture.style.width = `calc(${factor} * ${width})`;
   });
 }

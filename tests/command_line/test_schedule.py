@@ -169,7 +169,12 @@ const energies = [...layers.querySelectorAll("td:nth-child(2)")].map((cell) => N
 layers.querySelector("th:nth-child(7) button").click();
 const uses = [...layers.querySelectorAll("td:nth-child(7)")].map((cell) => cell.dataset.value ?? "none");
 document.querySelector("button[data-zoom='2']").click();
+document.body.style.width = "400px";
+const edge = document.body.getBoundingClientRect().right;
+const wider = [...document.body.querySelectorAll("*")].filter((one) => one.getBoundingClientRect().right > edge);
 document.title = JSON.stringify({
+  cut: wider.filter((one) => !one.closest(".wide")).map((one) => one.outerHTML.slice(0, 60)),
+  unreached: [...document.querySelectorAll(".wide")].filter((one) => one.tabIndex !== 0).length,
   energies: energies,
   uses: uses,
   width: document.querySelector("button[data-zoom='2']").parentElement.querySelector("svg").style.width,
@@ -190,7 +195,8 @@ def test_a_browser_sorts_zooms_and_asks_for_nothing(program, folder):
     assert found["energies"] == sorted(found["energies"], reverse=True) and len(found["energies"]) == 7
     assert found["uses"][4:] == ["none"] * 3, "rows without a number come last"
     assert list(map(float, found["uses"][:4])) == sorted(map(float, found["uses"][:4]), reverse=True)
-    assert (found["width"], found["asked"], found["said"]) == ("200%", [], [])
+    assert (found["width"], found["asked"], found["said"]) == ("calc(200%)", [], [])
+    assert (found["cut"], found["unreached"]) == ([], 0), "on 400 pixels, what is wider is scrolled to, by keyboard too"
 
 
 def test_telemetry_needs_inputs(program, capsys):
