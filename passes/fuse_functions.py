@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,15 +49,21 @@ class FuseFunctions:
     def __call__(self, graph: Graph) -> Graph:
         require_choice(self.name, "magnitudes", self.magnitudes, MAGNITUDES)
         for op in reversed(graph.operations):
-            if isinstance(op, nn.MulOp | nn.AddOp) and op.parent is not None and op.clamp is None and any(op.out.uses):
-                _fuse(graph, op)
+            if _may_end(op) and _fuse(graph, op):
                 drop_unused(graph)
         if self.magnitudes == "quotient":
             divide_magnitudes(graph)
         return graph
 
 
-def _fuse(graph: Graph, op: nn.MulOp | nn.AddOp) -> None:
+def _may_end(op: Operation) -> TypeGuard[nn.MulOp | nn.AddOp]:
+    """Say whether an operation may be the last of a function that is spelt out: it is in the graph still, and used."""
+    ends = isinstance(op, nn.MulOp | nn.AddOp) and op.parent is not None and op.clamp is None
+    return ends and any(any(result.uses) for result in op.results)
+
+
+def _fuse(graph: Graph, op: nn.MulOp | nn.AddOp) -> bool:
+    """Put a function in the place of an operation that ends one, and say whether it was one."""
     for source, expression in _expressions(graph, op.out, 0).items():
         found = None if source is op.out else _known(expression)
         if found is None or shape_of(source) != shape_of(op.out):
@@ -68,7 +74,7 @@ def _fuse(graph: Graph, op: nn.MulOp | nn.AddOp) -> None:
         op.location = fused(one.location for one in graph.operations if one in spelt)
         if factor == 1.0:
             replace(op, [build.unary(source, function, parameters, op.label.data)])
-            return
+            return True
         made = build.unary(source, function, parameters, labels.fresh(op.label.data, function))
         ones = (1,) * len(shape_of(source))
         refs = [
@@ -76,7 +82,8 @@ def _fuse(graph: Graph, op: nn.MulOp | nn.AddOp) -> None:
             for name, value in (("factor", factor), ("zero", 0.0))
         ]
         replace(op, [made, build.affine(made.out, refs[0], refs[1], op.label.data)])
-        return
+        return True
+    return False
 
 
 def _between(source: SSAValue, x: SSAValue) -> set[Operation]:

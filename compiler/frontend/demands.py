@@ -34,7 +34,8 @@ class Size:
 def require_moderate(model: onnx.ModelProto) -> None:
     """Raise OverBudget for too many nodes, function calls or nested graphs, counted without expanding a function.
 
-    Raises CimcError CIM0102 for a function that calls itself.
+    Raises CimcError CIM0102 for a function that calls itself, and for a Split into more parts than it has outputs: onnx
+    would make room for them, and end the process where it then misses some.
     """
     functions = {(one.domain, one.name): one for one in model.functions}
     size = _Expansion(functions).size(model.graph.node)
@@ -45,6 +46,8 @@ def require_moderate(model: onnx.ModelProto) -> None:
         require("folded_bytes", 8 * prod(max(size, 0) for size in sparse.dims), what)
     depth = max((_depth(node) for node in _all_nodes(model)), default=0)
     require("nesting", depth, "graphs within graphs of the model")
+    for node in _all_nodes(model):
+        _require_parts(node)
 
 
 def require_foldable(
@@ -126,6 +129,16 @@ class _Expansion:
         if found is None:
             raise fail("CIM0102", f"function '{key[1]}' calls itself", hint="export the model again")
         return found
+
+
+def _require_parts(node: onnx.NodeProto) -> None:
+    for graph in _graphs(node):
+        for inner in graph.node:
+            _require_parts(inner)
+    parts = [attribute.i for attribute in node.attribute if attribute.name == "num_outputs"]
+    if node.op_type == "Split" and parts and parts[0] != len(node.output):
+        message = f"num_outputs is {parts[0]} for {len(node.output)} outputs"
+        raise fail("CIM0102", message, node=node.name or ", ".join(node.output), operator="Split")
 
 
 def _graphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:

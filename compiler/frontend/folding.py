@@ -178,9 +178,6 @@ def _infer(prepared: Prepared, node: Node, facts: Facts) -> Diagnostic | None:
         for name, like in zip(node.outputs, (0, 3, 4), strict=False):
             facts.note_type(name, facts.types[node.inputs[like]])
         return None
-    if node.operator == "Split" and node.integer("num_outputs", len(node.outputs)) != len(node.outputs):
-        message = f"num_outputs is {node.integer('num_outputs', 0)} for {len(node.outputs)} outputs"
-        return Diagnostic("CIM0102", message, node.name, node.operator)  # onnx would end the process
     small = {name: facts.constants[name].value for name in given if name in facts.constants}
     data = {name: onnx.numpy_helper.from_array(array, name) for name, array in small.items() if array.size <= SMALL}
     try:

@@ -350,6 +350,7 @@ def test_channels_that_do_not_fit_their_groups(operator: str, group: int, tmp_pa
 
 UNFIT = {
     "groups that are no part of the channels": (node("GroupNormalization", "x s s", "y", num_groups=3), "in 3 groups"),
+    "more parts than outputs": (node("Split", "x", "y", axis=1, num_outputs=1 << 40), "num_outputs is 1099511627776"),
     "biases that are not one for each output": (node("Conv", "x k s", "y"), "do not fit"),
     "blocks that do not divide the image": (node("SpaceToDepth", "x", "y", blocksize=3), "do not fit"),
     "a bound without elements": (node("Clip", "x e", "y"), "do not fit"),
