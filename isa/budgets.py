@@ -39,7 +39,7 @@ class Budgets:
     nesting: int = 64
     function_calls: int = 100_000
     tensor_bytes: int = 2 << 30
-    value_bytes: int = 16 << 20
+    value_bytes: int = 4 << 20
     folded_bytes: int = 64 << 20
     folded_operations: int = 1 << 32
     text_bytes: int = 64 << 20

@@ -64,6 +64,7 @@ def test_constants_that_double(tmp_path: Path) -> None:
 
 
 def test_work_on_constants(tmp_path: Path) -> None:
+    set_budgets(["value_bytes=64MiB"])
     nodes = [NODE("ConstantOfShape", ["sizes"], ["a"]), NODE("MatMul", ["a", "a"], ["c"]), *SUMMED]
     refused(written(tmp_path, nodes, 1800, 1800), "folded_operations")
 
