@@ -56,7 +56,9 @@ def add_cost(parser: argparse.ArgumentParser) -> None:
 
 
 def add_diff(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("before", metavar="A", help="a program, a target by name or .toml, or a report as .json")
+    parser.add_argument(
+        "before", metavar="A", help="a program, a target or priced macro by name or .toml, or a report as .json"
+    )
     parser.add_argument("after", metavar="B", help="the same of another making")
     parser.add_argument(
         "--fail-on",

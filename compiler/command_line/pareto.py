@@ -39,7 +39,7 @@ def pareto_command(options: argparse.Namespace) -> int:
     x, y = (_column(name) for name in (options.x, options.y))
     best = front(points, (x, y))
     if options.plot:
-        write(options.plot, scatter(points, best, x, y))
+        write(options.plot, scatter(points, _named(best), x, y))
     if options.json:
         print(json.dumps({"x": x, "y": y, "points": best}))
     else:
@@ -92,6 +92,17 @@ def _column(name: str) -> str:
 
 
 def _table(points: Sequence[Point], measures: Sequence[str]) -> list[str]:
-    told = [key for key in SHARED if key == "model" or len({point[key] for point in points}) > 1]
+    told = ["model", *_differing(points, SHARED[1:])]
     rows = [[*(str(p[key]) or "-" for key in told), *(f"{p[key]:.4g}" for key in measures)] for p in points]
     return tabulate([[*told, *measures], *rows], terminal_width())
+
+
+def _differing(points: Sequence[Point], keys: Sequence[str]) -> list[str]:
+    """Return the keys in which points differ."""
+    return [key for key in keys if len({point[key] for point in points}) > 1]
+
+
+def _named(points: Sequence[Point]) -> Mapping[str, Point]:
+    """Return points by what tells them from one another, by their model where there is one alone."""
+    keys = _differing(points, SHARED) or SHARED[:1]
+    return {", ".join(str(point[key]) or "-" for key in keys): point for point in points}

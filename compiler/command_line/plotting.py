@@ -11,14 +11,22 @@ FIRST = 1
 HIGHEST = 100.5
 """Where the axis of an accuracy ends at most: an interval may reach beyond 100 %."""
 
+Point = Mapping[str, Any]
+AXES = {"energy_uj": "energy (uJ a sample)", "latency_us": "time (us a sample)", "chip_tops_per_w": "chip (TOPS/W)"}
+"""Column of a sweep -> what an axis of it says; that of a score says the metric."""
 
-def scatter(points: Sequence[Mapping[str, Any]], best: Sequence[Mapping[str, Any]], x: str, y: str) -> bytes:
-    """Return a PNG of points by two of their measures, those of the front joined."""
+
+def scatter(points: Sequence[Point], best: Mapping[str, Point], x: str, y: str) -> bytes:
+    """Return a PNG of points by two of their measures; those of the front, by what they are called, are joined."""
     figure, axes = _figure()
+    for name, one in best.items():
+        axes.annotate(name, (one[x], one[y]), (4, -10), textcoords="offset points", fontsize=7)
     axes.plot([one[x] for one in points], [one[y] for one in points], "o", color="0.7", markersize=4)
-    axes.plot([one[x] for one in best], [one[y] for one in best], "s-", color="C0", label="no point is better in both")
+    front = [(one[x], one[y]) for one in best.values()]
+    axes.plot(*zip(*front, strict=True), "s-", color="C0", label="no point is better in both")
     axes.legend(frameon=False)
-    axes.set(xlabel=x, ylabel=y)
+    metric = points[0]["metric"]
+    axes.set(**{f"{axis}label": AXES.get(name, metric) for axis, name in (("x", x), ("y", y))})
     return _png(figure)
 
 

@@ -5,7 +5,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from typing import Any
 
@@ -17,6 +17,7 @@ from cimc.isa.binary import program_digest
 from cimc.isa.container import load_program
 from cimc.isa.program import Program
 from cimc.targets import built_in_names, load_target
+from cimc.targets.macro import is_macro, load_macro
 
 Value = str | int | float | bool | None
 Values = Mapping[str, Value]
@@ -84,10 +85,16 @@ def require_known(one: Condition, before: Values, after: Values) -> None:
 
 
 def values_of(source: str) -> Values:
-    """Return everything comparable of a program, a target (by name or .toml) or a report (.json), by path."""
+    """Return everything comparable of a program, a target or priced macro, or a report (.json), by path.
+
+    Targets and macros go by name or .toml, targets also with constants changed.
+    """
     if source.endswith(".json"):
         return dict(_flat(read_json(source, "CIM0201", "compare reports that cimc writes"), ""))
-    if source in built_in_names() or source.endswith(".toml"):
+    if is_macro(source):
+        return dict(_flat(asdict(load_macro(source)), ""))
+    base = source.partition(",")[0]
+    if base in built_in_names() or base.endswith(".toml"):
         return dict(_flat(load_target(source).sections(), ""))
     return dict(_flat(program_facts(load_program(source)), ""))
 

@@ -4,6 +4,9 @@ from collections.abc import Iterator, Mapping
 from math import floor, log10
 from typing import Any
 
+from cimc.backends.cost.counters import DATA
+from cimc.backends.cost.estimate import EVERY
+
 Measure = Mapping[str, float]
 
 WORK = {
@@ -17,8 +20,8 @@ WORK = {
     "const_read": "constants read",
     "issued": "instructions issued",
     "conversions": "conversions",
-    "row_on": "DACs and rows driven",
-    "pulse": "pulses of inputs (count them with --input)",
+    "row_on": "DACs",
+    "pulse": "pulses of inputs",
     "charge": "charge through cells",
 }
 """Counter that a target may have no price for -> what people call it."""
@@ -60,8 +63,10 @@ def beside_lines(found: Mapping[str, Any]) -> Iterator[str]:
 
 
 def unpriced_names(found: Mapping[str, Any]) -> list[str]:
-    """Return what a total leaves out, in words."""
-    return [WORK.get(name, name) for name in found["not_modelled"]]
+    """Return what a total leaves out, in words; what has a price and was not counted is said to want inputs."""
+    priced = {one["name"] for one in found["constants"] if "value" in one}
+    uncounted = [name for name in DATA if EVERY.get(name) in priced and not found["samples"]]
+    return [WORK.get(name, name) + " (needs --input)" * (name in uncounted) for name in found["not_modelled"]]
 
 
 def elsewhere_line(other: Mapping[str, Any]) -> str:

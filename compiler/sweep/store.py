@@ -84,7 +84,9 @@ def to_parquet(rows: Sequence[Row], columns: Mapping[str, str]) -> bytes:
 
 
 def read_table(path: str) -> list[Row]:
-    """Return the rows of the table of a sweep. Raises CimcError CIM0201."""
+    """Return the rows of the table of a sweep. Raises CimcError CIM0001 where there is no file, CIM0201."""
+    if not Path(path).is_file():
+        raise fail("CIM0001", f"cannot read the table {path}: there is no such file", hint="`cimc sweep` writes one")
     try:
         found: list[Row] = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:

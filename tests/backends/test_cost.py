@@ -502,7 +502,9 @@ def test_the_bottom_up_basis_prices_converters_and_charge_and_no_phase(driven):
     assert waterfall(found) == ()
     assert estimate(driven, basis=BOTTOM_UP).missing == (*found.missing, "charge")
     words = unpriced_names(facts(found, driven, "layer"))
-    assert {"DACs and rows driven", "references, drivers and clocks of tiles"} <= set(words)
+    assert {"DACs", "references, drivers and clocks of tiles"} <= set(words)
+    words = unpriced_names(facts(estimate(driven, basis=BOTTOM_UP), driven, "layer"))
+    assert {"DACs", "charge through cells (needs --input)"} <= set(words)
 
 
 def test_dacs_are_priced_by_rows_driven_where_a_target_prices_them(driven):

@@ -23,6 +23,13 @@ def test_two_targets_differ_in_what_the_variant_says():
     assert changed == {"name", "dac.bits", "adc.bits", "timing.phase", "bounds.timing.phase"}
 
 
+def test_a_target_with_changed_constants_and_a_macro_are_compared():
+    changed = changes_of(values_of("aon-cim"), values_of("aon-cim,array.rows=512"))
+    assert {one.path for one in changed} == {"name", "array.rows", "sources.array.rows"}
+    changed = changes_of(values_of("rram-28nm-2b"), values_of("rram-28nm-4b"))
+    assert Change("constants.timing.phase", 30.0, 23.08) in changed
+
+
 def test_rows_are_compared_by_name_and_lists_of_numbers_as_one(tmp_path):
     before = report(tmp_path, "a", rows=[{"name": "b", "phases": 2}, {"name": "c", "phases": 5}], shape=[1, 2])
     after = report(tmp_path, "b", rows=[{"name": "c", "phases": 6}], shape=[1, 3])

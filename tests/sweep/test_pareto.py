@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from cimc.command_line import main
+from cimc.command_line import main, pareto
 from cimc.command_line.pareto import front, points_of
+from cimc.command_line.plotting import scatter
 from cimc.isa.errors import CimcError
 from cimc.sweep.grid import read_grid
 from cimc.sweep.store import COLUMNS, COSTS, Store
@@ -62,6 +63,18 @@ def test_the_command_reads_the_table_of_a_sweep(tmp_path, capsys):
     assert "'joules' is no measure of a sweep" in capsys.readouterr().err
     assert main(["sweep", "pareto"]) == 2
     assert main(["sweep", "pareto", str(tmp_path / "none.parquet")]) == 3
+    assert "error[CIM0001]: cannot read the table" in capsys.readouterr().err
+
+
+def test_the_points_of_the_front_are_drawn_by_name(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib", reason="the extra `plot` is not installed")
+    drawn = {}
+    monkeypatch.setattr(
+        pareto, "scatter", lambda points, best, *axes: drawn.update(best) or scatter(points, best, *axes)
+    )
+    Store(tmp_path / "t.parquet").finish(ROWS)
+    assert main(["sweep", "pareto", str(tmp_path / "t.parquet"), "--plot", str(tmp_path / "p.png")]) == 0
+    assert list(drawn) == ["d", "a", "b"] and (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_finished_trials_are_kept_without_costs(tmp_path):
