@@ -17,7 +17,6 @@ typedef struct {
 
 typedef struct {
     const uint8_t *place[ROWS]; /* of each vector in the rectangle */
-    const float *squares[ROWS]; /* of its elements, where floats estimate noise */
     uint8_t *out[ROWS];
     int64_t image[ROWS], vector[ROWS];
     int rows;                   /* in use; the others repeat the last */
@@ -66,7 +65,6 @@ INLINE TARGET void LEVEL(next)(Tile *tile, Walk *walk, const Step *s, const Batc
     for (int r = 0; r < ROWS; r++) {
         const int64_t place = s->places[walk->vector];
         tile->place[r] = walk->rectangle + place * walk->size;
-        if (s->squares) tile->squares[r] = (const float *)(walk->rectangle + (int64_t)s->room * 2) + place;
         tile->image[r] = walk->image, tile->vector[r] = walk->vector, tile->out[r] = walk->out;
         if (r + 1 < tile->rows) LEVEL(step_on)(walk, s, b);
     }
@@ -133,32 +131,39 @@ INLINE TARGET void LEVEL(draw)(Ints z[ROWS][VECTORS], const Noise *noise, const 
     }
 }
 
-/* Add the noise of each product: rint(sqrt(variance) * z * scale), in doubles operation by operation as in numpy. */
-TARGET static void LEVEL(disturb)(Ints sum[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part, int block,
-                                  const Batch *b, const int vectors) {
+/* Add the noise of each product, made of the variables z: rint(sqrt(variance) * z * scale), in doubles operation by
+ * operation as in numpy. The columns of a block from its lane `lane` on. */
+INLINE TARGET void LEVEL(disturb)(Ints sum[ROWS][VECTORS], Ints z[ROWS][VECTORS], const Step *s, const Tile *tile,
+                                  const Part *part, int block, int lane, const int vectors, const int rows) {
     const Noise *noise = part->noise;
     const int64_t size = (int64_t)part->pairs * BLOCK * 2, blocks = (s->columns + BLOCK - 1) / BLOCK;
     Doubles variance[ROWS][VECTORS][2] = {{{{0}}}};
     double unit = 1;
     for (int d = 0; d < noise->count; d++, unit *= 1 << noise->bits) {
+        const int16_t *digits = noise->digits + (d * blocks + block) * size + lane * 2;
         Ints part_sum[ROWS][VECTORS];
-        LEVEL(dots)(part_sum, tile, part, noise->digits + (d * blocks + block) * size, (int64_t)s->room * 2, vectors,
-                    ROWS);
-        for (int r = 0; r < ROWS; r++)
+        LEVEL(dots)(part_sum, tile, part, digits, (int64_t)s->room * 2, vectors, rows);
+        for (int r = 0; r < rows; r++)
             for (int v = 0; v < vectors; v++) {
                 Ints centred = part_sum[r][v] ^ INT32_MIN; /* sums reach 2^32 */
                 variance[r][v][0] += (LEVEL(low_wide)(centred) + 0x1p31) * unit;
                 variance[r][v][1] += (LEVEL(high_wide)(centred) + 0x1p31) * unit;
             }
     }
-    Ints z[ROWS][VECTORS];
-    LEVEL(draw)(z, noise, s, tile, block, b, vectors);
     for (int r = 0; r < tile->rows; r++)
         for (int v = 0; v < vectors; v++) {
             Doubles low = LEVEL(root)(variance[r][v][0]) * LEVEL(low_wide)(z[r][v]) * noise->scale;
             Doubles high = LEVEL(root)(variance[r][v][1]) * LEVEL(high_wide)(z[r][v]) * noise->scale;
             sum[r][v] += LEVEL(joined)(LEVEL(round)(low), LEVEL(round)(high));
         }
+}
+
+/* The same of a whole tile, drawn for it. */
+TARGET static void LEVEL(disturb_tile)(Ints sum[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
+                                       int block, const Batch *b, const int vectors) {
+    Ints z[ROWS][VECTORS];
+    LEVEL(draw)(z, part->noise, s, tile, block, b, vectors);
+    LEVEL(disturb)(sum, z, s, tile, part, block, 0, vectors, ROWS);
 }
 
 /* The array sums of a tile without noise. */
@@ -182,62 +187,54 @@ INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part, const int wider) {
 
 INLINE TARGET Floats LEVEL(magnitude)(Floats a) { return (Floats)((Ints)a & INT32_MAX); }
 
-/* sum_i x_i^2 v_ij of a tile in floats. */
-INLINE TARGET void LEVEL(variances)(Floats sum[ROWS][VECTORS], const Tile *tile, const Part *part, int block,
-                                    const int vectors, const int rows) {
-    const int64_t block_size = (int64_t)part->pairs * BLOCK * 2;
-    const float *at = part->noise->variances + block * block_size;
-    for (int r = 0; r < rows; r++)
-        for (int v = 0; v < vectors; v++) sum[r][v] = (Floats){0};
-    for (int32_t p = 0; p < part->pairs; p++, at += BLOCK * 2)
-        for (int i = 0; i < 2; i++) {
-            Floats variances[VECTORS];
-            for (int v = 0; v < vectors; v++)
-                variances[v] = LEVEL(floats)(at + (v * LANES / BLOCK) * block_size + i * BLOCK + v * LANES % BLOCK);
-            for (int r = 0; r < rows; r++) {
-                const Floats square = tile->squares[r][part->offsets[p] + i] - (Floats){0};
-                for (int v = 0; v < vectors; v++) sum[r][v] = LEVEL(fused)(square, variances[v], sum[r][v]);
-            }
-        }
+/* The codes of row r of a tile and LANES columns, some of them in doubt. */
+APART TARGET Floats LEVEL(settled)(const Step *s, const Tile *tile, int r, const Part *part, int column, Ints sum, Ints z,
+                                   int wider) {
+    const Tile row = {.place = {tile->place[r]}, .rows = 1};
+    Ints disturbed[ROWS][VECTORS] = {{sum}}, drawn[ROWS][VECTORS] = {{z}};
+    LEVEL(disturb)(disturbed, drawn, s, &row, part, column / BLOCK, column % BLOCK, 1, 1);
+    return LEVEL(codes)(disturbed[0][0], part, wider);
 }
 
-/* Settle the codes in doubt, from `column` on. */
-APART TARGET Floats LEVEL(settle)(Floats codes, Ints doubt, const Part *part, const float *squares, int column,
-                                  Ints sum, Ints z, int wider) {
-    const float *variances = part->noise->variances + (int64_t)(column / BLOCK) * part->pairs * BLOCK * 2;
-    for (int i = 0; i < LANES; i++)
-        if (doubt[i]) codes[i] = settled(part, squares, variances, column % BLOCK + i, sum[i], z[i], wider);
-    return codes;
+/* The sum of a block's estimated variances, vector v among them; behind the last column all are 0. */
+INLINE TARGET Floats LEVEL(block_sum)(const Ints variance[VECTORS], int v, const int vectors) {
+    Floats sum = {0};
+    for (int u = 0; u < vectors; u++)
+        if (u * LANES / BLOCK == v * LANES / BLOCK) sum += __builtin_convertvector(variance[u], Floats);
+    return LEVEL(all)(LEVEL(floats_sum)(sum));
 }
 
-/* The codes of sums with fresh noise: estimated in floats, and settled one by one where the estimate is too close to
- * the middle between two. */
+/* The codes of sums with fresh noise: estimated in floats, and settled where one's estimate is too close to the
+ * middle between two. A variance V wrong by d has a root wrong by at most d / sqrt(V), however large d is. */
 INLINE TARGET void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
                                       int block, const Batch *b, const int vectors, const int rows, const int wider) {
     const Noise *noise = part->noise;
+    const int64_t size = (int64_t)part->pairs * BLOCK * 2;
     const Floats magic = LEVEL(all)(0x1.8p23), factor = LEVEL(all)(part->factor);
     const Floats lowest = LEVEL(all)(part->low - wider), highest = LEVEL(all)(part->high + wider);
-    Ints sum[ROWS][VECTORS], z[ROWS][VECTORS];
-    Floats variance[ROWS][VECTORS];
-    LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, 0, vectors, rows);
-    LEVEL(variances)(variance, tile, part, block, vectors, rows);
+    const Floats inaccuracy = LEVEL(all)(noise->error + ROOT_ERROR), certain = LEVEL(all)(noise->certain);
+    Ints sum[ROWS][VECTORS], z[ROWS][VECTORS], variance[ROWS][VECTORS];
+    LEVEL(dots)(sum, tile, part, part->weights + block * size, 0, vectors, rows);
+    LEVEL(dots)(variance, tile, part, noise->estimates + block * size, (int64_t)s->room * 2, vectors, rows);
     LEVEL(draw)(z, noise, s, tile, block, b, vectors);
-    for (int r = 0; r < tile->rows; r++)
-        for (int v = 0; v < vectors; v++) {
-            const Floats draws = __builtin_convertvector(z[r][v], Floats);
+    for (int v = 0; v < vectors; v++) {
+        const int column = block * BLOCK + v * LANES;
+        const Floats spreads = LEVEL(floats)(noise->spreads + column), shares = LEVEL(floats)(noise->shares + column);
+        for (int r = 0; r < tile->rows; r++) {
+            const Floats variances = __builtin_convertvector(variance[r][v], Floats);
             const Floats sums = __builtin_convertvector(sum[r][v], Floats);
-            const Floats added = LEVEL(narrow_root)(variance[r][v]) * draws * noise->spread;
+            const Floats slope = LEVEL(inverse_root)(variances) * (__builtin_convertvector(z[r][v], Floats) * spreads);
+            const Floats added = slope * variances;
             Floats code = LEVEL(fused)(sums, factor, added);
             code = LEVEL(least)(LEVEL(most)(code, lowest), highest);
             codes[r][v] = code + magic - magic;
-            const Floats error = LEVEL(magnitude)(code - codes[r][v]) + LEVEL(magnitude)(added) * noise->error;
-            const Ints doubt = error >= LEVEL(all)(noise->certain);
-            if (LEVEL(any)(doubt)) {
-                const int column = block * BLOCK + v * LANES;
-                codes[r][v] =
-                    LEVEL(settle)(codes[r][v], doubt, part, tile->squares[r], column, sum[r][v], z[r][v], wider);
-            }
+            Floats off = LEVEL(magnitude)(code - codes[r][v]);
+            off = LEVEL(fused)(LEVEL(magnitude)(added), inaccuracy, off);
+            off = LEVEL(fused)(LEVEL(magnitude)(slope), shares * LEVEL(block_sum)(variance[r], v, vectors), off);
+            if (LEVEL(any)(off >= certain))
+                codes[r][v] = LEVEL(settled)(s, tile, r, part, column, sum[r][v], z[r][v], wider);
         }
+    }
 }
 
 /* The largest whole doubles up to a, for magnitudes below 2^51. */
@@ -405,7 +402,7 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
         const Part *part = s->parts + t;
         Ints sum[ROWS][VECTORS];
         LEVEL(sums)(sum, tile, s, part, block, vectors, rows);
-        if (noisy && part->noise) LEVEL(disturb)(sum, s, tile, part, block, b, vectors);
+        if (noisy && part->noise) LEVEL(disturb_tile)(sum, s, tile, part, block, b, vectors);
         Doubles magnitudes = {0};
         Ints z[ROWS][VECTORS];
         if (part->converter) {
@@ -660,20 +657,15 @@ RECTANGLE(real32)
 #undef RUN
 #undef RECTANGLE
 
-/* Put the squares of elements behind them: as floats where floats estimate noise. */
-TARGET static void LEVEL(square)(int16_t *x, int32_t room, int32_t narrow) {
-    int16_t *whole = x + room;
-    float *squares = (float *)whole;
-    for (int32_t n = 0; n < room; n++)
-        if (FLOAT_IS_EXACT && narrow) squares[n] = (float)(x[n] * x[n]);
-        else whole[n] = (int16_t)(x[n] * x[n]);
+TARGET static void LEVEL(square)(const int16_t *restrict x, int16_t *restrict squares, int32_t count) {
+    for (int32_t n = 0; n < count; n++) squares[n] = (int16_t)(x[n] * x[n]);
 }
 
 /* Perform a step; return whether it met a fault, which the caller then finds by itself. */
 TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
     if (s->kind == COPY) return copy(s, b);
     const int size = s->kind == PRODUCT ? 2 : 4;
-    const int64_t image_bytes = ((int64_t)s->room * size * (s->squares ? 3 : s->signs ? 2 : 1) + 63) / 64 * 64;
+    const int64_t image_bytes = ((int64_t)s->room * size * (s->squares || s->signs ? 2 : 1) + 63) / 64 * 64;
     int64_t group = s->kind == PRODUCT ? b->scratch_bytes / image_bytes : 1;
     group = group < 1 ? 1 : group > b->images ? b->images : group;
     for (int64_t first = 0; first < b->images; first += group) {
@@ -696,7 +688,7 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
             const int64_t length = (int16_t *)out - x;
             for (int sign = 0; b->tally && !b->tally->clips && sign <= s->signs; sign++)
                 LEVEL(tally)(b->tally, sign, x + sign * s->room, x + sign * s->room + length);
-            if (s->squares) LEVEL(square)(x, s->room, s->narrow);
+            if (s->squares) LEVEL(square)(x, x + s->room, s->room);
         }
         if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes);
         else if (s->kind != SOFTMAX && s->kind != LOOKUP) LEVEL(taps)(s, b, first, images, image_bytes);

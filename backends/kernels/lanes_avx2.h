@@ -5,6 +5,7 @@
 #define VECTORS 2
 #define ROWS 4
 #define FLOAT_IS_EXACT 1
+#define ROOT_ERROR 0x1.8p-12 /* of inverse_root, relative */
 
 typedef int32_t LEVEL(Ints) __attribute__((vector_size(32)));
 typedef float LEVEL(Floats) __attribute__((vector_size(32)));
@@ -40,7 +41,15 @@ INLINE TARGET Doubles LEVEL(high_wide)(Ints a) {
     return (Doubles)_mm256_cvtepi32_pd(_mm256_extracti128_si256((__m256i)a, 1));
 }
 INLINE TARGET Doubles LEVEL(root)(Doubles a) { return (Doubles)_mm256_sqrt_pd(a); }
-INLINE TARGET Floats LEVEL(narrow_root)(Floats a) { return (Floats)_mm256_sqrt_ps(a); }
+/* An estimate of 1 / sqrt(a), of a number from 1 on; something finite for 0. */
+INLINE TARGET Floats LEVEL(inverse_root)(Floats a) {
+    return (Floats)_mm256_rsqrt_ps(_mm256_max_ps((__m256)a, _mm256_set1_ps(1)));
+}
+INLINE TARGET float LEVEL(floats_sum)(Floats a) {
+    const __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)a), _mm256_extractf128_ps((__m256)a, 1));
+    const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+    return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
 INLINE TARGET int LEVEL(any)(Ints lanes) { return _mm256_movemask_ps((__m256)lanes); }
 INLINE TARGET Ints LEVEL(joined)(Doubles low, Doubles high) {
     return (Ints)_mm256_set_m128i(_mm256_cvtpd_epi32(high), _mm256_cvtpd_epi32(low));

@@ -3,6 +3,7 @@
 #define VECTORS 2
 #define ROWS 8
 #define FLOAT_IS_EXACT 1
+#define ROOT_ERROR 0x1p-14 /* of inverse_root, relative */
 
 typedef int32_t LEVEL(Ints) __attribute__((vector_size(64)));
 typedef float LEVEL(Floats) __attribute__((vector_size(64)));
@@ -33,7 +34,11 @@ INLINE TARGET Doubles LEVEL(high_wide)(Ints a) {
     return (Doubles)_mm512_cvtepi32_pd(_mm512_extracti32x8_epi32((__m512i)a, 1));
 }
 INLINE TARGET Doubles LEVEL(root)(Doubles a) { return (Doubles)_mm512_sqrt_pd(a); }
-INLINE TARGET Floats LEVEL(narrow_root)(Floats a) { return (Floats)_mm512_sqrt_ps(a); }
+/* An estimate of 1 / sqrt(a), of a number from 1 on; something finite for 0. */
+INLINE TARGET Floats LEVEL(inverse_root)(Floats a) {
+    return (Floats)_mm512_rsqrt14_ps(_mm512_max_ps((__m512)a, _mm512_set1_ps(1)));
+}
+INLINE TARGET float LEVEL(floats_sum)(Floats a) { return _mm512_reduce_add_ps((__m512)a); }
 INLINE TARGET int LEVEL(any)(Ints lanes) { return _mm512_movepi32_mask((__m512i)lanes); }
 INLINE TARGET Ints LEVEL(joined)(Doubles low, Doubles high) {
     return (Ints)_mm512_inserti32x8(_mm512_castsi256_si512(_mm512_cvtpd_epi32(low)), _mm512_cvtpd_epi32(high), 1);

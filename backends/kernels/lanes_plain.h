@@ -5,6 +5,7 @@
 #define VECTORS 4 /* of LANES columns, handled together */
 #define ROWS 1    /* vectors of the stream, handled together */
 #define FLOAT_IS_EXACT 0
+#define ROOT_ERROR 0
 
 typedef int32_t LEVEL(Ints) __attribute__((vector_size(16)));
 typedef float LEVEL(Floats) __attribute__((vector_size(16)));
@@ -39,10 +40,11 @@ static inline Doubles LEVEL(high_doubles)(Floats a) { return (Doubles){a[2], a[3
 static inline Doubles LEVEL(low_wide)(Ints a) { return (Doubles){a[0], a[1]}; }
 static inline Doubles LEVEL(high_wide)(Ints a) { return (Doubles){a[2], a[3]}; }
 static inline Doubles LEVEL(root)(Doubles a) { return (Doubles){__builtin_sqrt(a[0]), __builtin_sqrt(a[1])}; }
-static inline Floats LEVEL(narrow_root)(Floats a) {
-    for (int i = 0; i < LANES; i++) a[i] = __builtin_sqrtf(a[i]);
+static inline Floats LEVEL(inverse_root)(Floats a) {
+    for (int i = 0; i < LANES; i++) a[i] = 1 / __builtin_sqrtf(a[i] < 1 ? 1 : a[i]);
     return a;
 }
+static inline float LEVEL(floats_sum)(Floats a) { return a[0] + a[1] + a[2] + a[3]; }
 static inline int LEVEL(any)(Ints lanes) { return lanes[0] | lanes[1] | lanes[2] | lanes[3]; }
 static inline Ints LEVEL(joined)(Doubles low, Doubles high) {
     return (Ints){(int32_t)low[0], (int32_t)low[1], (int32_t)high[0], (int32_t)high[1]};

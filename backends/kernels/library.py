@@ -44,12 +44,13 @@ class NativeNoise(ctypes.Structure):
 
     _fields_ = (
         ("digits", _address),
-        ("variances", _address),
+        ("estimates", _address),
+        ("spreads", _address),
+        ("shares", _address),
         ("normals", _address),
         ("count", _int32),
         ("bits", _int32),
         ("scale", _double),
-        ("spread", ctypes.c_float),
         ("error", ctypes.c_float),
         ("certain", ctypes.c_float),
         ("seed", ctypes.c_uint64),

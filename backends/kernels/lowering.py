@@ -46,6 +46,7 @@ SLACK = 2 * BLOCK
 LARGEST = 1 << 22
 """Results up to this magnitude are rounded in float."""
 SUM32_LIMIT = 1 << 31
+LARGEST_WEIGHT = (1 << 15) - 1
 LARGEST_DIVIDE = 38
 """Up to this k, errors of an ADC stay below 2^51 in units of 2^-k, where adding 1.5 * 2^52 rounds."""
 
@@ -76,8 +77,8 @@ class Lowered:
 
     @property
     def scratch(self) -> int:
-        """Elements of 16 bits, magnitudes of those below 0 behind them or squares as floats, or floats."""
-        size = 6 if self.step.squares else 4 if self.step.kind != PRODUCT or self.step.signs else 2
+        """Elements of 16 bits, squares or magnitudes of those below 0 behind them, or floats."""
+        size = 4 if self.step.kind != PRODUCT or self.step.signs or self.step.squares else 2
         return -(-int(self.step.room) * size // 64) * 64
 
 
@@ -113,7 +114,11 @@ def _product(result: Lowered, write: Write, compute: Mvm, constants: Array) -> N
         write,
         e,
         stream.reads[0].columns,
-        [_largest(m, r.codes.magnitude) for m, r in zip(e.multipliers, stream.reads, strict=True)],
+        [
+            _largest(m, each.codes.magnitude)
+            for m, r in zip(e.multipliers, stream.reads, strict=True)
+            for each in r.conversions
+        ],
     )
     _parts(result, write, stream, e.multipliers, constants)
 
@@ -144,7 +149,7 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     parts = (Part * len(conversions))()
     result.kept.append(parts)
     for part, (read, each, table) in zip(parts, conversions, strict=True):
-        _part(result, part, each, source.elements[read.rows], -stream.low)
+        _part(result, part, each, source.elements[read.rows], max(-stream.low, stream.high))
         part.multipliers = result.pointer(_pad(table, columns), np.float64)
         part.narrow = result.pointer(_pad(table, columns), np.float32)
         step.narrow = bool(step.narrow and part.narrow_sums and not part.converter)
@@ -180,7 +185,7 @@ def _cycle(result: Lowered, read: Conversion, law: Fluctuation, offsets: Array, 
     noise.digits = result.pointer(np.stack([_pairs(offsets, digit.astype(np.int16))[1] for digit in digits]), np.int16)
     noise.count, noise.bits = len(digits), bits
     noise.scale = 2.0 ** -(NORMAL_BITS + law.unit_bits)
-    _estimate(result, noise, read, variances, offsets)
+    _estimate(result, noise, read, variances, offsets, limit**2)
     result.step.squares = 1
     return ctypes.addressof(noise)
 
@@ -223,19 +228,39 @@ def _converter(result: Lowered, read: Conversion, adc: NoisyConverter) -> int:
     return ctypes.addressof(converter)
 
 
-def _estimate(result: Lowered, noise: NativeNoise, read: Conversion, variances: Array, offsets: Array) -> None:
-    """Fill in how the codes of a block's sums are estimated in floats, where variances are exact there.
+def _estimate(
+    result: Lowered, noise: NativeNoise, read: Conversion, variances: Array, offsets: Array, largest_square: int
+) -> None:
+    """Fill in how the codes of a block's sums are estimated in floats.
 
-    The variance sums products that are not negative, so each rounding adds at most 2^-24 to its relative error, as each
-    after it does to that of the noise; halves stand for the rounding of the noise itself and for the codes' own.
+    After the variance each rounding adds at most 2^-24 to the relative error of the noise; halves stand for the
+    rounding of the noise itself and for the codes' own.
     """
-    if variances.max(initial=0) >= FLOAT32_LIMIT:
+    rounded, units, shares = rounded_variances(variances, largest_square)
+    if _column_sum(rounded) * largest_square >= SUM32_LIMIT:
         return
-    pairs = _pairs(offsets, variances)[1]
-    noise.variances = result.pointer(pairs.swapaxes(2, 3), np.float32)
-    noise.spread = noise.scale * read.adc.factor
-    noise.error = (len(offsets) + 8) / FLOAT32_LIMIT
+    noise.estimates = result.pointer(_pairs(offsets, rounded.astype(np.int16))[1], np.int16)
+    spreads = np.sqrt(units) * (noise.scale * read.adc.factor)
+    noise.spreads = result.pointer(_pad(spreads, len(units)), np.float32)
+    noise.shares = result.pointer(shares, np.float32)
+    noise.error = 8 / FLOAT32_LIMIT
     noise.certain = 0.5 - 0.5001 * read.adc.factor - 2 * (max(-read.adc.low, read.adc.high) + 4) / FLOAT32_LIMIT
+
+
+def rounded_variances(variances: Array, largest_square: int) -> tuple[Array, Array, Array]:
+    """Return variances [rows, columns] in 15 bits, in units of their columns, the units [columns], and the shares.
+
+    A sum of x^2 w in a column is wrong by sum x^2 e, e the errors of its w: by at most the largest e / W of the sum of
+    x^2 W, W the sum of a row's w in the block of columns. That is its share [padded columns]. No w of a device that
+    fluctuates is 0, so W is 0 only where nothing does; sums in floats and estimated roots add less than 0.1 %.
+    """
+    rows, columns = variances.shape
+    room = max(SUM32_LIMIT // largest_square - rows, 1)
+    units = np.maximum(np.maximum(variances.sum(axis=0) / room, variances.max(axis=0, initial=0) / LARGEST_WEIGHT), 1)
+    rounded = np.maximum(np.rint(variances / units), variances > 0).astype(np.int64)
+    errors = _pad(np.where(rounded, np.abs(variances / units - rounded) + 1e-9, 0), columns)
+    blocks = _pad(rounded, columns).reshape(rows, -1, BLOCK).sum(axis=2).repeat(BLOCK, axis=1)
+    return rounded, units, 1.001 * (errors / np.maximum(blocks, 1)).max(axis=0, initial=0)
 
 
 def _is_estimated(part: Part) -> bool:
@@ -243,7 +268,7 @@ def _is_estimated(part: Part) -> bool:
     if not part.noise:
         return False
     noise = NativeNoise.from_address(part.noise)
-    return bool(noise.variances) and noise.certain >= LEAST_CERTAIN
+    return bool(noise.estimates) and noise.certain >= LEAST_CERTAIN
 
 
 def _digits(variances: Array, largest_square: int) -> tuple[list[Array], int]:
@@ -426,18 +451,23 @@ def _lut(result: Lowered, write: Write, compute: Lut, constants: Array) -> None:
 def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: list[float]) -> float:
     """Fill in the end of the epilogue for terms of the given largest magnitudes; return that of B, also over 2^shift.
 
-    It may be computed in float where each partial sum, B and the limits are multiples of 2^-shift below 2^24 of them:
-    then only the last addition may round, and only where the result clips.
+    It may be computed in float where each term, each partial sum before the last, B and the limits are multiples of
+    2^-shift below 2^24 of them, and so is the sum of all terms, or it stays beyond the limits with B added to it: then
+    what rounds is clipped.
     """
     _require(e.dtype != OBJECT)
     step, unit = result.step, 2.0**e.rounding.shift
     step.low, step.high = write.low, write.high
     limit = max(abs(write.low), abs(write.high))
     offsets = _pad(np.broadcast_to(e.offsets.ravel(), columns), columns)
-    exact = bool(np.all(offsets.astype(np.float32) == offsets))
-    step.narrow = exact and sum(bounds) * unit < FLOAT32_LIMIT and limit * unit <= FLOAT32_LIMIT and limit < LARGEST
+    offset = float(np.abs(offsets).max(initial=0))
+    are_exact = bool(np.all(offsets.astype(np.float32) == offsets))
+    before_last = max(*bounds, sum(bounds[:-1]))
+    clips = sum(bounds) * unit < FLOAT32_LIMIT or (limit + offset) * unit < FLOAT32_LIMIT
+    step.narrow = are_exact and before_last * unit < FLOAT32_LIMIT and limit * unit <= FLOAT32_LIMIT and limit < LARGEST
+    step.narrow = bool(step.narrow and clips)
     step.offsets, step.narrow_offsets = result.pointer(offsets, np.float64), result.pointer(offsets, np.float32)
-    return float(np.abs(offsets).max(initial=0))
+    return offset
 
 
 def _rectangles(

@@ -89,20 +89,6 @@ static inline int64_t way(const int64_t *moves, const Batch *b) {
 /* What is told of a product besides its results: nothing, or what a Tally asks for. */
 enum Told { NOTHING, SUMS, CLIPS };
 
-/* The code of a sum with its noise z, column `lane` of `variances`, in doubles operation by operation as in numpy. */
-APART float settled(const Part *part, const float *squares, const float *variances, int lane, int32_t sum,
-                    int32_t z, int wider) {
-    const double magic = 0x1.8p52, lowest = part->low - wider, highest = part->high + wider;
-    double variance = 0;
-    for (int32_t p = 0; p < part->pairs; p++, variances += 2 * BLOCK) {
-        const float *x = squares + part->offsets[p];
-        variance += (double)x[0] * variances[lane] + (double)x[1] * variances[lane + BLOCK];
-    }
-    const double noise = __builtin_sqrt(variance) * z * part->noise->scale + magic - magic;
-    const double code = (sum + noise) * part->factor + magic - magic;
-    return (float)(code < lowest ? lowest : code > highest ? highest : code);
-}
-
 /* The steps of few elements, in integers: SOFTMAX and LOOKUP. */
 static int scalar(const Step *s, const Batch *b, int64_t image) {
     const float *x = (const float *)b->scratch;

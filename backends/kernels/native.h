@@ -27,15 +27,17 @@ typedef struct {
 } Source;
 
 /* Noise of each product: normal with the variance sum_i x_i^2 v_ij, which is summed digit by digit of v. Where the
- * epilogue is in float, floats estimate the code of the sum with its noise; what they leave in doubt is made again. */
+ * epilogue is in float, floats estimate the code of the sum with its noise, from v in 16 bits; what they leave in doubt
+ * is made again. */
 typedef struct {
     const int16_t *digits;      /* [count][columns / BLOCK][pairs][BLOCK][2]: digits of `bits` bits, lowest first */
-    const float *variances;     /* [columns / BLOCK][pairs][2][BLOCK]: v in one piece, for estimates */
+    const int16_t *estimates;   /* [columns / BLOCK][pairs][BLOCK][2]: w, each v in a unit of its column, rounded */
+    const float *spreads;       /* [columns]: root of the unit, in codes for the unit of a normal variable */
+    const float *shares;        /* [columns]: sum_i x_i^2 w_ij is wrong by at most so much of its sum over a block */
     const uint32_t *normals;    /* [CELLS]: the cells of gaussian.py, first entry << FALL_BITS | fall */
     int32_t count, bits;
     double scale;               /* unit of the product of spread and normal variable */
-    float spread;               /* the same in codes */
-    float error;                /* of an estimate of the noise, relative to it */
+    float error;                /* of what floats make of an estimated variance, relative to it */
     float certain;              /* an estimate this near a whole number, its error added, rounds to the code */
     uint64_t seed, vector, purpose; /* key, and counter words 1 and 3 without the vector; draws.py has the table */
     int64_t column;             /* physical column of the block's first */

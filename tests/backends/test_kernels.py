@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.kernels.checksums import crcs
+from cimc.backends.kernels.lowering import rounded_variances
 from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import load_profile
@@ -374,6 +375,36 @@ def test_codes_with_noise_that_floats_leave_in_doubt(new, gain, largest):
         (run,) = Interpreter(program, executor=kernels, noise=CYCLE)._executor.runs
         assert bool(run.lowered[0].step.narrow) == (gain[0] / 2 ** gain[1] < 0.06)
     require_same(program, codes(2, (6, 9, 9, 8), -largest, largest), CYCLE)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "biases", "narrow"), [(2, 1 << 24, 1), (3, 1 << 22, 1), (3, 1 << 24, 0), (4, 1 << 22, 0)]
+)
+@pytest.mark.parametrize("noise", [None, CYCLE])
+def test_totals_beyond_the_floats_are_clipped(new, blocks, biases, narrow, noise):
+    """Terms reach 2^23 units: floats hold two of them, and a third at most rounds what is clipped anyway."""
+    layer = (1, 9, 9, 8), {"kernel": (3, 3), "out": (7, 7), "dilation": (1, 1), "stride": (1, 1), "pad": (0, 0)}, 30
+    program = product(new, (*layer, [72 // blocks] * blocks), 1, gain=(40001, 21), shift=14, biases=biases)
+    for kernels in COMPILED:
+        (run,) = Interpreter(program, executor=kernels, noise=noise)._executor.runs
+        assert run.lowered[0].step.narrow == narrow
+    require_same(program, codes(2, (6, 9, 9, 8)), noise)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 20), (64, 33), (256, 16)])
+@pytest.mark.parametrize("largest", [3, 100, 1 << 21])
+def test_variances_in_15_bits_are_as_near_as_they_say(rows, columns, largest):
+    """Those of devices that hardly fluctuate as well, read alone."""
+    rng = np.random.default_rng(rows)
+    variances = (largest * rng.random((rows, columns)) ** 9).astype(np.int64) * (rng.random((rows, 1)) < 0.9)
+    rounded, units, shares = rounded_variances(variances, 127**2)
+    assert rounded.max() < 1 << 15 and rounded.sum(axis=0).max() * 127**2 < 1 << 31
+    inputs = np.concatenate([np.eye(rows) * 127, rng.integers(-127, 127, (50, rows)) * (rng.random((50, rows)) < 0.3)])
+    estimates = np.square(inputs) @ rounded
+    for column in range(columns):
+        block = estimates[:, column // 16 * 16 : column // 16 * 16 + 16].sum(axis=1)
+        errors = np.abs(np.square(inputs) @ variances[:, column] / units[column] - estimates[:, column])
+        assert np.all(errors <= shares[column] * block)
 
 
 @pytest.mark.parametrize("length", [0, 1, 15, 16, 17, 63, 64, 65, 128, 200, 1000])
