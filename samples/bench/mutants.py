@@ -16,6 +16,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
@@ -343,6 +344,18 @@ def unbroken(tree: Path, only: str) -> None:
         print(f"sound {time.monotonic() - started:9.0f} s  {tests}", flush=True)
 
 
+def require_kernels(tree: Path, chosen: list[Mutant]) -> None:
+    """Exit where mutants of the kernels' files are to be judged and the copy has no compiled library."""
+    files = sorted({mutant.file for mutant in chosen if mutant.file.startswith("backends/kernels/")})
+    asked = "from cimc.backends.kernels.library import library; raise SystemExit(library() is None)"
+    environment = os.environ | {"PYTHONPATH": str(tree)}
+    if files and subprocess.run([sys.executable, "-c", asked], env=environment, cwd=tree).returncode:
+        raise SystemExit(
+            f"{', '.join(files)} cannot be judged: tests skip the kernels where the compiled library is missing or of "
+            "an older native.h; build it (pip install --no-deps -e .), or take another group with --only"
+        )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--count", type=int, default=300)
@@ -372,6 +385,7 @@ def try_drawn(given: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         lay(tree)
+        require_kernels(tree, chosen)
         if not given.trust_tests:
             unbroken(tree, given.only)
         try_all([one for one in chosen if one.change not in alike], tree, given.results, known)

@@ -2,12 +2,17 @@
 
 import math
 import random
+from dataclasses import dataclass, replace
 from functools import cache
+
+import numpy as np
 
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.noise.profiles import built_in_names, load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import NAMES
+from cimc.isa.author import Author
+from cimc.isa.disassemble import render_instruction
 from cimc.isa.program import Instruction
 
 profile_of = cache(load_profile)
@@ -434,11 +439,116 @@ def nest_of(draw, new):
     return sketch
 
 
-def for_each(numbers, check):
-    """Check what is drawn by each of these numbers; a failure says by which."""
+SUBJECTS = ("executors", "loops", "samples", "counters", "data counters", "outsider")
+"""Who asks random programs."""
+RANGE = 1_000_000
+"""How many numbers each of them has for itself, so that no two see the same programs."""
+PATIENCE = 400
+"""How many smaller programs are tried behind a failure."""
+
+
+def numbers_of(subject, stop, start=0):
+    """Return the numbers from `start` up to `stop` among those of a subject."""
+    assert 0 <= start <= stop <= RANGE
+    first = SUBJECTS.index(subject) * RANGE
+    return range(first + start, first + stop)
+
+
+@dataclass
+class Case:
+    """What an executor is asked: a program under construction, samples, and the noise if there is any."""
+
+    sketch: Author
+    x: np.ndarray
+    noise: Noise | None = None
+
+    @classmethod
+    def of(cls, sketch, samples=1, noise=None):
+        """Return a sketch with as many samples, which its length draws."""
+        x = np.random.default_rng(len(sketch.instructions)).integers(-7, 8, (samples, 24)).astype(np.int8)
+        return cls(sketch, x, noise)
+
+    def __str__(self):
+        noise = f"noise {self.noise}" if self.noise else "no noise"
+        return "\n".join([*map(render_instruction, self.sketch.instructions), f"x = {self.x.tolist()}", noise])
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Which instructions and samples of a drawn case are left, by their places, and whether its noise is."""
+
+    instructions: tuple[int, ...]
+    samples: tuple[int, ...]
+    noise: bool
+
+    @classmethod
+    def all_of(cls, case):
+        return cls(tuple(range(len(case.sketch.instructions))), tuple(range(len(case.x))), case.noise is not None)
+
+    def of(self, case):
+        """Reduce a case that was just drawn to what is left of it."""
+        sketch = case.sketch
+        sketch.instructions = [sketch.instructions[place] for place in self.instructions]
+        sketch.locations = [sketch.locations[place] for place in self.instructions]
+        return Case(sketch, case.x[list(self.samples)], case.noise if self.noise else None)
+
+    def smaller(self, case):
+        """Yield what has less: no noise, fewer samples, without runs of instructions, without a loop around others."""
+        if self.noise:
+            yield replace(self, noise=False)
+        yield from (replace(self, samples=(sample,)) for sample in self.samples if len(self.samples) > 1)
+        for places in (*runs(self.instructions), *loops(self.instructions, case.sketch.instructions)):
+            yield replace(self, instructions=tuple(n for n in self.instructions if n not in places))
+
+
+def runs(places):
+    """Yield runs of places, half of all and ever shorter ones, the last ones first."""
+    length = len(places) // 2
+    while length:
+        for stop in range(len(places), 0, -length):
+            yield places[max(stop - length, 0) : stop]
+        length //= 2
+
+
+def loops(places, instructions):
+    """Yield the places of each loop and its end that are left."""
+    begun = []
+    for place in places:
+        if instructions[place].name == "loop":
+            begun.append(place)
+        elif instructions[place].name == "endloop" and begun:
+            yield begun.pop(), place
+
+
+def for_each(numbers, make, check):
+    """Check the case that `make` makes of what is drawn by each of these numbers.
+
+    A failure is that of a small program: as long as a smaller one fails in the same way, it is taken instead.
+    """
     for number in numbers:
         try:
-            check(Draw(number))
-        except BaseException as error:
-            error.add_note(f"of what is drawn by the number {number}")
-            raise
+            check(make(Draw(number)))
+        except Exception as error:
+            raise_smallest(number, make, check, error)
+
+
+def raise_smallest(number, make, check, error):
+    """Raise the failure of the smallest program found, and note its number and what is left of it."""
+    drawn = make(Draw(number))
+    kept, tries = Kept.all_of(drawn), iter(range(PATIENCE))
+    while found := next(failing(kept.smaller(drawn), number, make, check, type(error), tries), None):
+        kept, error = found
+    error.add_note(f"of what is drawn by the number {number}, this is left:\n{kept.of(drawn)}")
+    raise error
+
+
+def failing(candidates, number, make, check, kind, tries):
+    """Yield those that fail in this way, each with its failure, until the tries are used up."""
+    for kept, _ in zip(candidates, tries, strict=False):
+        try:
+            check(kept.of(make(Draw(number))))
+        except kind as error:
+            if type(error) is kind:
+                yield kept, error
+        except Exception:  # another failure is not the one looked for
+            continue

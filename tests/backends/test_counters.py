@@ -6,7 +6,7 @@ from math import ceil
 
 import numpy as np
 import pytest
-from backends.random_programs import for_each, sketch_of  # noqa: TID251, the tests of the backends, not the package
+from backends.random_programs import Case, for_each, numbers_of, sketch_of  # noqa: TID251 tests/backends
 
 from cimc.backends.cost.counters import DATA, NAMES, Counters, total
 from cimc.backends.cost.counting import BLOCK_FACTS, STREAM_FACTS, count, inside, terms
@@ -119,11 +119,20 @@ def brute_force(program, codes, patch):
 def test_counters_equal_brute_force(new):
     """Of 350 programs, more than 200 of which have products."""
     multiplied = []
-    for_each(range(350), lambda draw: multiplied.append(require_counted(sketch_of(draw, new, PRODUCTS))))
+    for_each(
+        numbers_of("counters", 350),
+        lambda draw: counted_case(draw, new),
+        lambda case: multiplied.append(require_counted(case)),
+    )
     assert sum(multiplied) > 200
 
 
 PRODUCTS = ("block", "mvm", "capture")
+
+
+def counted_case(draw, new):
+    """Draw a program that probably has products."""
+    return Case.of(sketch_of(draw, new, PRODUCTS))
 
 
 def counted_to_the_end(sketch, codes):
@@ -136,11 +145,10 @@ def counted_to_the_end(sketch, codes):
                 del sketch.instructions[trap.index], sketch.locations[trap.index]
 
 
-def require_counted(sketch):
+def require_counted(case):
     """Fail where what is counted is not what is seen; return whether there were products."""
-    codes = np.random.default_rng(len(sketch.instructions)).integers(-7, 8, 24).tolist()
-    machine = counted_to_the_end(sketch, codes)
-    program = sketch.program()
+    machine = counted_to_the_end(case.sketch, case.x[0].tolist())
+    program = case.sketch.program()
     for instruction, found, seen in zip(program.instructions, count(program), machine.seen, strict=True):
         wanted = {name: seen[name] for name in SEEN}
         if instruction.name in ("calibrate", "pick", "div"):  # once; only what is picked; a rounding of its own
@@ -151,16 +159,19 @@ def require_counted(sketch):
 
 def test_data_counters_equal_brute_force(new):
     driven = []
-    for_each(range(80), lambda draw: driven.append(require_counted_data(sketch_of(draw, new, PRODUCTS))))
+    for_each(
+        numbers_of("data counters", 80),
+        lambda draw: counted_case(draw, new),
+        lambda case: driven.append(require_counted_data(case)),
+    )
     assert sum(driven) > 30
 
 
-def require_counted_data(sketch):
+def require_counted_data(case):
     """Fail where what is counted of data is not what is seen; return whether a row was driven."""
-    codes = np.random.default_rng(len(sketch.instructions)).integers(-7, 8, 24)
-    machine = counted_to_the_end(sketch, codes.tolist())
-    program = sketch.program()
-    images = codes.reshape(1, *program.inputs[0].shape).astype(np.int8)
+    machine = counted_to_the_end(case.sketch, case.x[0].tolist())
+    program = case.sketch.program()
+    images = case.x.reshape(1, *program.inputs[0].shape)
     for counted in (counted_by(program, images, executor) for executor in on_processor()):
         for found, seen in zip(counted, machine.seen, strict=True):
             assert [getattr(found, name) for name in DATA] == [seen[name] for name in DATA]
@@ -198,7 +209,7 @@ def test_cells_that_are_written_anew_conduct_what_they_hold_then(new, how, unpro
     sketch.tensor(0, (1, 1, 2, 3)).tensor(1, (1, 1, 2, 2), 32).put("capture", **CAPTURE)
     overwritten(sketch, how)
     sketch.put("capture", **CAPTURE)
-    assert require_counted(sketch) and require_counted_data(sketch)
+    assert require_counted(Case.of(sketch)) and require_counted_data(Case.of(sketch))
     before, after = (one.conductance for one in count(sketch.program()) if one.products)
     assert before != after
 
@@ -207,7 +218,7 @@ def test_a_block_that_turns_of_a_loop_write_anew_is_counted_and_its_data_are_not
     sketch = new().gain().port("x", (24,), 0).block(0, [[1], [2]])
     sketch.tensor(0, (1, 1, 1, 2)).tensor(1, (1, 1, 1, 1), 32).put("loop", count=3).put("capture", **CAPTURE)
     sketch.block(0, [[3], [0]]).put("endloop")
-    assert require_counted(sketch)
+    assert require_counted(Case.of(sketch))
     with pytest.raises(
         CimcError, match=r"(?s)CIM0003.*instruction 5 reads block b0 before and after.*leave out --input"
     ):
@@ -339,7 +350,7 @@ def test_a_line_buffer_reads_each_element_of_a_window_once(new, pad, stride, dil
         sketch.tensor(0, (1, 4, 6, 1)).window(0, (2, 2), (2, 2), **facts).tensor(1, (1, 1, 4, 1), 64)
         sketch.put("mvm", in_=0, out=1, block=0, blocks=1, **tables)
         sketch.tensor(0, (1, 1, 4, 1), 64).put("move", in_=0, out=1)
-        assert require_counted(sketch)
+        assert require_counted(Case.of(sketch))
         read.append(total(count(sketch.program())).act_read)
     assert 4 < read[1] <= read[0] and (read[1] < read[0] or dilation != (1, 1) or stride != (1, 1))
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from backends.random_programs import for_each, sketch_of, spoil  # noqa: TID251 tests/backends, not the package
+from backends.random_programs import Case, for_each, numbers_of, sketch_of, spoil  # noqa: TID251 tests/backends
 from command_line.files import SAMPLES
 from outsider.executor import Executor
 from outsider.noise import Chip
@@ -50,12 +50,16 @@ def test_the_page_gives_every_instruction():
     assert found == {spec.opcode: (spec.name, [field.name for field in spec.fields]) for spec in TABLE}
 
 
-def require_agreement(new, draw):
+def any_case(draw, new):
+    """Draw a program, in one of four with a wrong operand."""
     sketch = sketch_of(draw, new)
     if draw.randrange(4) == 0:
         spoil(draw, sketch)
-    program = sketch.program()
-    codes = {"x": np.random.default_rng(len(sketch.instructions)).integers(-7, 8, 24).astype(np.int8)}
+    return Case.of(sketch)
+
+
+def require_agreement(case):
+    program, codes = case.sketch.program(), {"x": case.x[0]}
     try:
         found = outsiders(program, codes)
     except IsaError:  # no word holds it
@@ -64,12 +68,12 @@ def require_agreement(new, draw):
 
 
 def test_random_programs(new):
-    for_each(range(30), lambda draw: require_agreement(new, draw))
+    for_each(numbers_of("outsider", 30), lambda draw: any_case(draw, new), require_agreement)
 
 
 @pytest.mark.nightly
 def test_many_random_programs(new):
-    for_each(range(2000), lambda draw: require_agreement(new, draw))
+    for_each(numbers_of("outsider", 2000), lambda draw: any_case(draw, new), require_agreement)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import os
 
 import numpy as np
 import pytest
-from backends.random_programs import for_each, nest_of, noise_of, sketch_of, spoil  # noqa: TID251 tests/backends
+from backends.random_programs import Case, for_each, nest_of, noise_of, numbers_of, sketch_of, spoil  # noqa: TID251
 
 from cimc.backends.machine.observer import Writes
 from cimc.backends.machine.traps import Trap
@@ -20,36 +20,35 @@ PART = 100
 """Programs of one test: tests share the processors."""
 
 
-def samples_for(sketch, count):
-    return np.random.default_rng(len(sketch.instructions)).integers(-7, 8, (count, 24)).astype(np.int8)
+def any_case(draw, new):
+    """Draw a program, its noise, and in one of four a wrong operand."""
+    sketch, noise = sketch_of(draw, new), noise_of(draw)
+    if draw.randrange(4) == 0:
+        spoil(draw, sketch)
+    return Case.of(sketch, 3, noise)
 
 
 @pytest.mark.parametrize("first", range(0, PROGRAMS, PART))
 def test_all_executors_agree(new, ask_samples, first):
-    def check(draw):
-        sketch, noise = sketch_of(draw, new), noise_of(draw)
-        if draw.randrange(4) == 0:
-            spoil(draw, sketch)
-        ask_samples(sketch, noise, x=samples_for(sketch, 3))
-
-    for_each(range(first, min(first + PART, PROGRAMS)), check)
+    numbers = numbers_of("executors", min(first + PART, PROGRAMS), first)
+    for_each(numbers, lambda draw: any_case(draw, new), lambda case: ask_samples(case.sketch, case.noise, x=case.x))
 
 
 @pytest.mark.parametrize("first", range(0, PROGRAMS // 20, PART))
 def test_random_loops_do_the_same_on_every_executor(new, ask_samples, first):
-    def check(draw):
-        sketch, noise = nest_of(draw, new), noise_of(draw)
-        ask_samples(sketch, noise, x=samples_for(sketch, 2))
+    def loops(draw):
+        return Case.of(nest_of(draw, new), 2, noise_of(draw))
 
-    for_each(range(first, min(first + PART, PROGRAMS // 20)), check)
+    numbers = numbers_of("loops", min(first + PART, PROGRAMS // 20), first)
+    for_each(numbers, loops, lambda case: ask_samples(case.sketch, case.noise, x=case.x))
 
 
 def test_a_sample_of_the_reference_has_its_values(new):
-    for_each(range(200), lambda draw: require_true_samples(sketch_of(draw, new)))
+    for_each(numbers_of("samples", 200), lambda draw: Case.of(sketch_of(draw, new)), require_true_samples)
 
 
-def require_true_samples(sketch):
-    program, x = sketch.program(), samples_for(sketch, 1)[0].tolist()
+def require_true_samples(case):
+    program, x = case.sketch.program(), case.x[0].tolist()
     whole = []
     try:
         keep = Writes(lambda index, values: whole.append((index, values.ravel().astype(np.int64))))
