@@ -372,6 +372,14 @@ def test_an_average_over_channels_that_no_window_holds(size: int, tmp_path: Path
     assert problem.code == "CIM0104" and f"size is {size}" in problem.message
 
 
+@pytest.mark.parametrize("operator", ["LpPool", "MaxPool", "AveragePool"])
+def test_kernels_larger_than_the_data(operator: str, tmp_path: Path) -> None:
+    """onnx infers results of fewer elements than none."""
+    proto = model([node(operator, "x", "y", kernel_shape=[2, 9])], {"x": ("N", 4, 6, 5)})
+    (problem,) = check(written(proto, tmp_path))
+    assert problem.code == "CIM0107" and "'y' has shape" in problem.message
+
+
 def test_nothing_of_a_shape_that_no_array_takes(tmp_path: Path) -> None:
     proto = model([node("DepthToSpace", "x", "y", blocksize=1 << 31)], {"x": ("N", 4, 2, 2)})
     (problem,) = check(written(proto, tmp_path))
