@@ -72,7 +72,7 @@ def unpriced_names(found: Mapping[str, Any]) -> list[str]:
 def elsewhere_line(other: Mapping[str, Any]) -> str:
     """Return what another target would make of the same layers."""
     tile = f"{other['rows']} rows and {other['converters']} ADCs a tile"
-    return f"{other['target']}, of {tile}: {other['tops_per_w']:.2g} TOPS/W with the same layers"
+    return f"{other['target']}, of {tile}: {other['tops_per_w']:.2g} TOPS/W (chip) with the same layers"
 
 
 def _parts(areas: Mapping[str, Measure | None]) -> str:

@@ -103,6 +103,36 @@ def test_a_price_pays_for_its_counter_and_nothing_else(program, counter):
     assert more == getattr(work, counter) * (exact(before + 0.5) - exact(before))
 
 
+@pytest.mark.parametrize("basis", BASES)
+@pytest.mark.parametrize("what", ["value", "low", "high"])
+def test_a_price_changes_the_total_by_its_number_of_times(driven, basis, what):
+    """Every price of every term, that of phases too: each end of the total by n times the change of that end."""
+    driven = priced_so(
+        driven, {"energy.leak": 0.25, "energy.pulse": 0.5, "bottom_up.row": 0.5, "energy.instruction": 2.0}
+    )
+    counts, found = counted(driven, [[3, 0, 0, 1] * 2]), []
+    before = estimate(driven, counts, basis)
+    for term in terms(before, "energy"):
+        (key,) = (key for key in before.target.constants if key == term.price)
+        old = constant(before.target, key)
+        new = Interval(*(end * 3 for end in old.ends))
+        after = estimate(restated(driven, key, new), counts, basis)
+        change = getattr(after.energy_pj, what) - getattr(before.energy_pj, what)
+        assert change == 2 * getattr(term.energy, what), key
+        found.append(key)
+    pricing, done = before.pricing, before.counters
+    each = {pricing.each(name) for name in pricing.paid if getattr(done, name)} - {None}
+    assert sorted(found) == sorted({"energy.leak", *each, *(BASES[basis] if basis != BOTTOM_UP else ())})
+
+
+def restated(program: Program, key: str, to: Interval) -> Program:
+    """Return the program on a chip with another value and bounds of one constant."""
+    target = estimate(program).target
+    bounds = {**target.bounds, key: (float(to.low), float(to.high))}
+    changed = replace(target, constants={**target.constants, key: float(to.value)}, bounds=bounds)
+    return replace(program, meta={"target": changed.sections()})
+
+
 LEAKING = [Pricing(load_target(name).with_constants({"energy.leak": 0.25})) for name in ("aon-cim", "hermes-64-4p")]
 AMOUNTS = st.integers(0, 10**6)
 GROWING = [name for name in NAMES if name not in (*ONCE, "conversions", "row_on")]

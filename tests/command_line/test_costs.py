@@ -4,11 +4,13 @@ import csv
 import io
 import json
 import re
+from dataclasses import asdict
 
 import pytest
 from command_line.files import CALIBRATION, SAMPLES, lay
 
 from cimc.command_line import main
+from cimc.isa.container import load_program
 
 
 @pytest.fixture
@@ -40,6 +42,39 @@ def test_every_layer_has_the_same_numbers_everywhere(told):
     assert energies == pytest.approx(found["energy_pj"]["value"], rel=1e-15)
 
 
+def test_the_page_tells_no_number_that_json_does_not(told):
+    """As they are or in larger units; where blocks lie is the program's own."""
+    found, _, _, page = told
+    known = {scaled for number in numbers(found) for scaled in (number, number / 1e3, 100 * number)}
+    known |= {
+        float(part)
+        for block in load_program("digits.cimb").blocks
+        for part in asdict(block).values()
+        if part != block.layer
+    }
+    stated = {float(number) for number in re.findall(r'data-value="([^"]*)"', page)}
+    assert len(stated) > 100 and stated <= known
+    for fall in found["waterfall"]:
+        assert {fall["factor"], fall["tops_per_w"]} <= stated
+
+
+def numbers(value):
+    """Yield every number within plain values."""
+    if isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from numbers(part)
+    elif isinstance(value, int | float):
+        yield float(value)
+
+
+def test_text_tells_the_steps_as_json_does(told):
+    found, _, text, _ = told
+    for fall in found["waterfall"]:
+        assert f"{fall['tops_per_w']:8.4g}         {fall['step']} x {fall['factor']:.4g}: {fall['because']}" in text
+    for part in ("low", "high", "value"):
+        assert f"{found['energy_pj'][part] / 1e6:.1f}" in text and f"{found['time_ns'][part] / 1e3:.2f}" in text
+
+
 def test_the_terms_of_an_energy_are_told_as_numbers(told, capsys):
     found, *_ = told
     assert main(["cost", "digits.cimb", "--why", "energy", "--json"]) == 0
@@ -68,5 +103,5 @@ def test_what_another_target_makes_of_the_layers_is_what_it_makes_of_them(told, 
     there = json.loads(capsys.readouterr().out)
     assert there["chip_tops_per_w"]["value"] == pytest.approx(other["tops_per_w"], rel=1e-12)
     assert there["elsewhere"] is None, "nothing of ours is better"
-    line = f"hermes-64, of 256 rows and 256 ADCs a tile: {other['tops_per_w']:.2g} TOPS/W with the same layers"
+    line = f"hermes-64, of 256 rows and 256 ADCs a tile: {other['tops_per_w']:.2g} TOPS/W (chip) with the same layers"
     assert line in text and line in page
