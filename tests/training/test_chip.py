@@ -156,6 +156,23 @@ def test_a_refit_takes_gain_and_offset_of_every_column_back() -> None:
     assert np.allclose(student.refitted(y, aim), aim, atol=1e-4)
 
 
+def test_a_refit_takes_gain_back_of_each_of_several_columns() -> None:
+    """One of two copies conducts too little: alone it makes the mean too small, fitted it does not."""
+    data, network = samples(64, 24), Network(perceptron(24, 12, 8))
+    op, one = network.layers[0], silent(facts(network.graph, data, columns=2))
+    weight = network.weights[op.weight.key.data]
+    gains = np.repeat(np.float32([1.0, 0.6]), 12)
+    cells = {
+        op.label.data: [
+            block._replace(weight=block.weight * gains) for block in one.cells(op, weight, jax.random.key(0))
+        ]
+    }
+    aim = data["x"] @ weight
+    plain, fitted = (student.layers(one, cells, {op.label.data: aim}, on)(op, data["x"], weight, None) for on in (0, 1))
+    assert np.std(plain) == pytest.approx(0.8 * np.std(aim), rel=0.05)
+    assert ratio_db(aim, np.asarray(fitted)) > 25.0
+
+
 @pytest.mark.nightly
 def test_refitted_chips_are_nearer_than_others() -> None:
     graph, data = perceptron(24, 12, 8), samples(64, 24)
@@ -177,7 +194,7 @@ def test_each_of_several_columns_has_devices_and_a_converter_of_its_own() -> Non
     data, network = samples(64, 24), Network(perceptron(24, 12, 8))
     op, found = network.layers[0], facts(network.graph, data, columns=4)
     weight = network.weights[op.weight.key.data]
-    for cells in noisy(found).cells(op, weight, jax.random.key(3)):
+    for cells in jax.jit(partial(noisy(found).cells, op))(weight, jax.random.key(3)):
         copies = np.moveaxis(np.asarray(cells.weight).reshape(24, 4, 12), 1, 0)
         used = (weight != 0.0) & (copies[0] != 0.0)
         errors = (copies - weight)[:, used]

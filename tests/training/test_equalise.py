@@ -37,9 +37,9 @@ def separable() -> Graph:
     return b.graph()
 
 
-def equaliser(graph: Graph, target: Target = SMALL) -> tuple[Equaliser, dict[str, np.ndarray]]:
+def equaliser(graph: Graph, target: Target = SMALL, columns: int = 0) -> tuple[Equaliser, dict[str, np.ndarray]]:
     data, network = samples(32, 6, 6, 3), Network(graph)
-    return Equaliser(network, facts(graph, data, target), TABLE), data
+    return Equaliser(network, facts(graph, data, target, columns), TABLE), data
 
 
 def outputs(network: Network, weights: dict[str, np.ndarray], data: dict[str, np.ndarray]) -> np.ndarray:
@@ -64,6 +64,15 @@ def test_what_dacs_round_away_follows_from_their_bits() -> None:
     fine, coarse = (equaliser(separable(), chip(array__tiles=30, dac__bits=bits)) for bits in (8, 4))
     before, after = (float(made.noise(made.flows(data), {})) for made, data in (fine, coarse))
     assert after > 1.2 * before
+
+
+def test_devices_add_a_share_for_each_of_several_columns() -> None:
+    """What DACs round is the same in all of them, what devices are off by is not."""
+    single, double, fourfold = (
+        float(made.noise(made.flows(data), {})) for made, data in (equaliser(residual(), columns=n) for n in (1, 2, 4))
+    )
+    assert single - double == pytest.approx(2.0 * (double - fourfold), rel=1e-4)
+    assert double > fourfold
 
 
 def test_layers_that_take_no_scales_stay_as_they_are() -> None:

@@ -36,10 +36,10 @@ def plan(folder: Path, **changes: Any) -> Plan:
     return replace(made, **changes)
 
 
-def small_run(settings: Settings) -> tuple[Run, Any]:
+def small_run(settings: Settings, columns: int = 0) -> tuple[Run, Any]:
     """Return a run on chips that lose three tenths and are noisy, and the units of its weights."""
     data, network = samples(60, 12), Network(perceptron(12, 4))
-    found = facts(perceptron(12, 4), data)
+    found = facts(perceptron(12, 4), data, columns=columns)
     targets = np.arange(509, dtype=np.float32)
     table = DeviceTable(0.7 * targets, 5.0 + 0.05 * targets)
     units = units_of(network, found)
@@ -56,8 +56,9 @@ def stop(done: int, loss: float) -> None:
         raise Stopped
 
 
-def test_a_run_repeats_itself_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    run, units = small_run(SETTINGS)
+@pytest.mark.parametrize("columns", [0, 2])
+def test_a_run_repeats_itself_and_goes_on_where_it_stopped(tmp_path: Path, columns: int) -> None:
+    run, units = small_run(SETTINGS, columns)
     states = [state for state, _ in run.steps(run.begin(units), units)]
     checkpoint.save(tmp_path / "kept.npz", states[3], "this run")
     restored = checkpoint.restored(tmp_path / "kept.npz", run.begin(units), "this run")
