@@ -1,6 +1,6 @@
 """Lowers a graph of any level to one ONNX model, operation by operation."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from onnx import ModelProto, TensorProto, ValueInfoProto, helper
@@ -8,11 +8,12 @@ from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
 from cimc.evaluate import layout, loops, nn_float, nn_move, nn_pool, xbar_digital, xbar_matrix, xbar_move, xbar_mvm
+from cimc.evaluate.bounds import SINGLE, magnitude
 from cimc.evaluate.builder import Array, Builder, Lowerings
 from cimc.evaluate.codes import dequantise, quantise
 from cimc.ir import nn
 from cimc.ir.attributes import int_values
-from cimc.ir.graph import Graph
+from cimc.ir.graph import Graph, walk
 from cimc.ir.location import names_of
 from cimc.ir.loop import ScanOp, StateOp, TakeOp, scan_of
 from cimc.ir.types import code_of, is_quantised, shape_of
@@ -73,21 +74,24 @@ def lower(
     outputs: bool = True,
     feeding: bool = False,
     given: Collection[str] = (),
+    within: Sequence[Operation] | None = None,
 ) -> Lowered:
     """Return the ONNX model; see `cimc.evaluate.to_onnx`. Without `outputs` only what `values` need is in it.
 
     With `feeding`, large constants are inputs of the model. Values `given`, outside of loops, are extra inputs for
-    whatever reads them: a value that is asked for is computed from given ones all the same.
+    whatever reads them: a value that is asked for is computed from given ones all the same. `within`: only these
+    operations of the module are looked at, a piece of it (cimc.evaluate.pieces).
     Raises CimcError where a value is not in the graph, an operation is unknown or a number rule is broken.
     """
-    shown = _shown(graph, values, codes)
-    ends = [op for op in graph.module.ops if isinstance(op, nn.OutputOp) and outputs]
-    replaced = {op for op in graph.module.ops if isinstance(op, nn.Computed) and op.label.data in given}
-    needed = _needed([*shown, *ends], replaced)
-    b = Builder(graph.weights, _public_names(graph, shown) | {given_name(label) for label in given}, feeding)
+    operations = list(graph.module.ops) if within is None else within
+    shown = _shown(operations, values, codes)
+    ends = [op for op in operations if isinstance(op, nn.OutputOp) and outputs]
+    replaced = replaced_by(operations, given)
+    needed = needed_by([*shown, *ends], replaced)
+    b = Builder(graph.weights, _public_names(operations, shown) | {given_name(label) for label in given}, feeding)
     inputs: list[ValueInfoProto] = []
     results: list[ValueInfoProto] = []
-    for op in graph.module.ops:
+    for op in operations:
         if isinstance(op, nn.InputOp):
             b.batch_source = b.batch_source or op.label.data
             inputs.append(_info(op.label.data, TensorProto.FLOAT, int_values(op.model_shape)))
@@ -100,9 +104,9 @@ def lower(
     return Lowered(_model(b, graph.name, inputs, results), b.fed)
 
 
-def _shown(graph: Graph, values: Collection[str], codes: bool) -> dict[Operation, str]:
+def _shown(operations: Sequence[Operation], values: Collection[str], codes: bool) -> dict[Operation, str]:
     """Return the operations whose values become outputs and the names of those; of equal labels the last is meant."""
-    labelled = {op.label.data: op for op in graph.operations if isinstance(op, nn.Computed)}
+    labelled = {op.label.data: op for op in walk(operations) if isinstance(op, nn.Computed)}
     asked = frozenset(values)
     for label in values:
         if label not in labelled:
@@ -111,7 +115,12 @@ def _shown(graph: Graph, values: Collection[str], codes: bool) -> dict[Operation
     return {op: value_name(op.label.data) for op in chosen}
 
 
-def _needed(ends: list[Operation], given: Collection[Operation]) -> set[Operation]:
+def replaced_by(operations: Sequence[Operation], given: Collection[str]) -> set[Operation]:
+    """Return the operations whose values are given by label."""
+    return {op for op in operations if isinstance(op, nn.Computed) and op.label.data in given} if given else set()
+
+
+def needed_by(ends: Sequence[Operation], given: Collection[Operation]) -> set[Operation]:
     """Return what the ends need, themselves included, up to what is given."""
     needed: set[Operation] = set()
     stack = list(ends)
@@ -119,18 +128,19 @@ def _needed(ends: list[Operation], given: Collection[Operation]) -> set[Operatio
         op = stack.pop()
         if op not in needed:
             needed.add(op)
-            stack.extend(source for source in _sources(op) if source not in given)
+            stack.extend(source for source in sources(op) if source not in given)
             stack.extend(inner for region in op.regions for inner in region.ops)
             stack.extend(scan for scan in [scan_of(op)] if scan)
     return needed
 
 
-def _sources(op: Operation) -> Iterator[Operation]:
+def sources(op: Operation) -> Iterator[Operation]:
+    """Return the operations that compute the operands of one."""
     return (operand.owner for operand in op.operands if isinstance(operand.owner, Operation))
 
 
-def _public_names(graph: Graph, shown: Mapping[Operation, str]) -> set[str]:
-    ends = {op.label.data for op in graph.module.ops if isinstance(op, nn.InputOp | nn.OutputOp)}
+def _public_names(operations: Sequence[Operation], shown: Mapping[Operation, str]) -> set[str]:
+    ends = {op.label.data for op in operations if isinstance(op, nn.InputOp | nn.OutputOp)}
     return ends | set(shown.values())
 
 
@@ -200,7 +210,8 @@ def _give(b: Builder, op: nn.Computed) -> ValueInfoProto:
     """Let whatever reads a value read an input of the model instead."""
     b.names[op.out] = given_name(op.label.data)
     b.batch_source = b.batch_source or b.names[op.out]
-    return _info(b.names[op.out], TensorProto.FLOAT, shape_of(op.out))
+    wide = is_quantised(op.out) and magnitude(op.out) > SINGLE
+    return _info(b.names[op.out], TensorProto.DOUBLE if wide else TensorProto.FLOAT, shape_of(op.out))
 
 
 def _info(name: str, element: int, shape: tuple[int, ...]) -> ValueInfoProto:

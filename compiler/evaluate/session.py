@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from cimc.ir.graph import Graph
 from cimc.ir.loop import runs_of
 from cimc.ir.nn import Computed, OutputOp
 from cimc.ir.types import shape_of
+
+if TYPE_CHECKING:
+    from cimc.evaluate.lower import Lowered
 
 Array = NDArray[Any]
 Batch = Mapping[str, NDArray[np.float32]]
@@ -30,7 +33,7 @@ MOST_AT_ONCE = 32
 
 
 class Evaluator:
-    """A graph ready to run: lowered and loaded once.
+    """A graph ready to run: lowered and loaded once, a long one in pieces.
 
     `values` and `batch` are as in `cimc.evaluate.evaluate`. Each chunk runs on one thread and chunks run side by side,
     so results do not depend on the number of cores. Values `given` by label are fed beside the model's inputs, under
@@ -40,12 +43,14 @@ class Evaluator:
     def __init__(
         self, graph: Graph, values: Collection[str] | None = None, batch: int = 32, given: Collection[str] = ()
     ) -> None:
-        from cimc.evaluate.lower import lower, output_name, value_name
+        from cimc.evaluate.lower import given_name, output_name, value_name
+        from cimc.evaluate.pieces import pieces
 
-        lowered = lower(graph, values or (), outputs=values is None, feeding=True, given=given)
-        model, self._fed = lowered.model, lowered.fed
-        self._session = session(model.SerializeToString()) if model.graph.output else None
-        self._shapes = {entry.name: _sample_shape(entry) for entry in model.graph.input if entry.name not in self._fed}
+        cut = list(pieces(graph, values, given))
+        self._parts = [_Part(piece.lowered()) for piece in cut]
+        self._handed = {value_name(label): given_name(label) for piece in cut for label in piece.handed}
+        shapes = {name: shape for part in self._parts for name, shape in part.shapes.items()}
+        self._shapes = {name: shape for name, shape in shapes.items() if name not in self._handed.values()}
         self._names = {value_name(label): label for label in values or ()}
         self._names |= {output_name(op): op.label.data for op in graph.module.ops if isinstance(op, OutputOp)}
         self._batch = batch
@@ -75,11 +80,14 @@ class Evaluator:
                 yield pending.popleft().result()
 
     def _run_chunk(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        if self._session is None:
-            return {}
-        names = [entry.name for entry in self._session.get_outputs()]
-        results = self._session.run(names, {**feeds, **self._fed})
-        return {self._names.get(name, name): np.asarray(array) for name, array in zip(names, results, strict=True)}
+        known, found = dict(feeds), {}
+        for part in self._parts:
+            for name, array in part.run(known).items():
+                if name in self._handed:
+                    known[self._handed[name]] = array
+                if name in self._names:
+                    found[self._names[name]] = array
+        return found
 
     def _checked(self, inputs: Mapping[str, Array], name: str) -> Array:
         if name not in inputs:
@@ -91,6 +99,26 @@ class Evaluator:
             wanted = ", ".join(["N", *map(str, self._shapes[name])])
             raise fail("CIM0202", f"the array for input '{name}' has shape {array.shape}, the model wants ({wanted})")
         return array
+
+
+class _Part:
+    """A lowered model in a session of its own; one without outputs needs none."""
+
+    def __init__(self, lowered: "Lowered") -> None:
+        model, self._fed = lowered.model, lowered.fed
+        entries = [entry for entry in model.graph.input if entry.name not in self._fed]
+        self.shapes = {entry.name: _sample_shape(entry) for entry in entries}
+        self._dtypes = {entry.name: _dtype(entry) for entry in entries}
+        self._outputs = [entry.name for entry in model.graph.output]
+        self._session = session(model.SerializeToString()) if self._outputs else None
+
+    def run(self, known: Mapping[str, Array]) -> dict[str, Array]:
+        """Return all outputs by name, of inputs among others."""
+        if self._session is None:
+            return {}
+        feeds = {name: known[name].astype(dtype, copy=False) for name, dtype in self._dtypes.items()}
+        results = self._session.run(self._outputs, {**feeds, **self._fed})
+        return {name: np.asarray(array) for name, array in zip(self._outputs, results, strict=True)}
 
 
 def samples_at_once(graph: Graph) -> int:
@@ -106,6 +134,12 @@ def elements(graph: Graph) -> int:
 
 def _sample_shape(entry: Any) -> tuple[int, ...]:
     return tuple(dim.dim_value for dim in entry.type.tensor_type.shape.dim[1:])
+
+
+def _dtype(entry: Any) -> np.dtype[Any]:
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    return tensor_dtype_to_np_dtype(entry.type.tensor_type.elem_type)
 
 
 def _samples(feeds: Mapping[str, Array]) -> int:

@@ -30,7 +30,7 @@ class Graph:
     @property
     def operations(self) -> list[Operation]:
         """Every operation in order, a loop before those of its body; a list, so that a pass may change the graph."""
-        return list(_walk(self.module.ops))
+        return list(walk(self.module.ops))
 
     def copy(self) -> "Graph":
         """Return a graph that passes may change while this one stays; the arrays of the weights are shared."""
@@ -43,11 +43,12 @@ class Graph:
         return np.zeros(layer.weight.dims[-1]) if layer.bias is None else self.weights.reals(layer.bias)
 
 
-def _walk(operations: Iterable[Operation]) -> Iterator[Operation]:
+def walk(operations: Iterable[Operation]) -> Iterator[Operation]:
+    """Yield operations in order, a loop before those of its body."""
     for op in operations:
         yield op
         for region in op.regions:
-            yield from _walk(region.ops)
+            yield from walk(region.ops)
 
 
 class Labels:

@@ -1,0 +1,85 @@
+"""Cuts a long graph into pieces that are lowered one by one: onnxruntime takes ever longer for a node of a long model.
+
+A piece hands the values that later pieces read over under the names of `given_name`.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from xdsl.ir import Operation
+
+from cimc.evaluate.lower import Lowered, lower, needed_by, replaced_by, sources
+from cimc.ir.graph import Graph, label_of
+from cimc.ir.loop import ScanOp
+from cimc.ir.nn import Computed, InputOp, OutputOp
+
+LONGEST = 2000
+"""Operations of a piece. Shorter graphs stay whole, and so do those with loops, whose parts belong together."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Neighbouring operations, behind the earlier ones that they read; `given` are labels of values fed to it.
+
+    It shows the values `asked`, the values `handed` that later pieces read, and the model's outputs if it is to.
+    """
+
+    graph: Graph
+    operations: Sequence[Operation]
+    asked: Collection[str]
+    handed: Collection[str]
+    given: Collection[str]
+    outputs: bool
+
+    def lowered(self, given: Collection[str] = ()) -> Lowered:
+        """Return the piece as a model, with values given beside its own."""
+        shown = [*self.asked, *(label for label in self.handed if label not in self.asked)]
+        fed = {*self.given, *given}
+        return lower(self.graph, shown, outputs=self.outputs, feeding=True, given=fed, within=self.operations)
+
+
+def pieces(
+    graph: Graph, values: Collection[str] | None, given: Collection[str] = (), longest: int | None = None
+) -> Iterator[Piece]:
+    """Yield what computes `values`, or the outputs where that is None, in order; `given` is as in `lower`."""
+    operations, most = list(graph.module.ops), longest or LONGEST
+    if len(operations) <= most or any(isinstance(op, ScanOp) for op in operations):
+        yield Piece(graph, operations, values or (), (), given, values is None)
+        return
+    needed = _needed(operations, values, given)
+    left = [op for op in operations if op in needed or isinstance(op, InputOp)]
+    parts = [left[start:end] for start, end in pairwise([*range(0, len(left), most), len(left)])]
+    yield from _joined(graph, parts, values, frozenset(given))
+
+
+def _joined(
+    graph: Graph, parts: Sequence[Sequence[Operation]], values: Collection[str] | None, given: frozenset[str]
+) -> Iterator[Piece]:
+    """Yield the pieces of parts, each with what it is given by those before it and hands to those behind."""
+    asked = frozenset(values or ())
+    outside = [_read_from_outside(part) for part in parts]
+    last = {op: number for number, ops in enumerate(outside) for op in ops if not isinstance(op, InputOp)}
+    for number, (part, before) in enumerate(zip(parts, outside, strict=True)):
+        own = [op.label.data for op in part if isinstance(op, Computed)]
+        handed = {label_of(op.results[0]) for op in part if last.get(op, 0) > number} - given
+        received = {label_of(op.results[0]) for op in before if op in last}
+        shown = [label for label in own if label in asked]
+        yield Piece(graph, [*before, *part], shown, handed, given | received, values is None)
+
+
+def _needed(operations: Sequence[Operation], values: Collection[str] | None, given: Collection[str]) -> set[Operation]:
+    """Return what the values, or the outputs, are computed from."""
+    asked = frozenset(values or ())
+    ends = [
+        op
+        for op in operations
+        if (isinstance(op, OutputOp) and values is None) or (isinstance(op, Computed) and op.label.data in asked)
+    ]
+    return needed_by(ends, replaced_by(operations, given))
+
+
+def _read_from_outside(part: Sequence[Operation]) -> list[Operation]:
+    """Return the operations before a piece whose values it reads, each once."""
+    inside = set(part)
+    return list(dict.fromkeys(source for op in part for source in sources(op) if source not in inside))

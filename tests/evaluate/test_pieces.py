@@ -1,0 +1,86 @@
+"""Long graphs are computed in pieces: every value is what the whole graph gives, and time follows the length."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from evaluate.graphs import GraphBuilder, codes
+from frontend.onnx_models import samples
+from frontend.random_graphs import random_model
+
+from cimc.driving.driver import Request, compile_to_stage
+from cimc.evaluate import Evaluator, given_name, pieces
+from cimc.ir import nn, xbar
+from cimc.ir.graph import Graph
+from cimc.ir.nn import Computed
+from cimc.targets import load_target
+
+
+def in_pieces(monkeypatch: pytest.MonkeyPatch, longest: int, *what: Any, inputs: Any) -> dict[str, Any]:
+    """Return what an Evaluator of `what` gives that cuts its graph so short."""
+    with monkeypatch.context() as short:
+        short.setattr(pieces, "LONGEST", longest)
+        return Evaluator(*what).run(inputs)
+
+
+def assert_same(found: dict[str, Any], want: dict[str, Any]) -> None:
+    assert found.keys() == want.keys()
+    for name, array in want.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array, name)
+
+
+@pytest.mark.parametrize("stage", ["import", "tile"])
+@pytest.mark.parametrize("seed", range(6))
+def test_values_are_those_of_the_whole_graph(
+    seed: int, stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "random.onnx"
+    path.write_bytes(random_model(seed).SerializeToString())
+    graph = compile_to_stage(path, Request(load_target("ideal")), stage)
+    labels, inputs = [op.label.data for op in graph.operations if isinstance(op, Computed)], samples(graph)
+    want = Evaluator(graph, labels).run(inputs)
+    for longest in (1, 3):
+        assert_same(in_pieces(monkeypatch, longest, graph, labels, inputs=inputs), want)
+    if stage == "tile":
+        assert_same(in_pieces(monkeypatch, 2, graph, inputs=inputs), Evaluator(graph).run(inputs))
+
+
+def doubled(wide: bool) -> Graph:
+    """Return x, 2 x, 4 x and 6 x, codes that float32 does not hold if they are to be wide."""
+    b, code = GraphBuilder(), codes(-(1 << 30), 1 << 30) if wide else codes(-1000, 1000)
+    clamp = {"bias": 0, "shift": 0, "low": code.low.data, "high": code.high.data}
+    x = b.input((4,), codes(-100, 100))
+    two = b.op(
+        xbar.AddOp, [x, x], (4,), code, "two", ma=(1 << 15) + 1 if wide else 1, mb=(1 << 15) if wide else 1, **clamp
+    )
+    four = b.op(xbar.AddOp, [two, two], (4,), code, "four", ma=1, mb=1, **clamp)
+    b.output(b.op(xbar.AddOp, [two, four], (4,), code, "six", ma=1, mb=1, **clamp), "out")
+    return b.graph()
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_codes_of_any_width_are_handed_over(wide: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = {"x": np.arange(-4, 12, dtype=np.float32).reshape(4, 4) * 8}
+    found = in_pieces(monkeypatch, 1, doubled(wide), ["six", "two"], inputs=inputs)
+    factor = (1 << 16) + 1 if wide else 2
+    np.testing.assert_array_equal(found["two"], inputs["x"].astype(np.int64) * factor)
+    np.testing.assert_array_equal(found["six"], inputs["x"].astype(np.int64) * 3 * factor)
+
+
+def test_given_values_stand_in_every_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    inputs = {"x": np.ones((1, 4), np.float32), given_name("two"): np.full((1, 4), 10.0, np.float32)}
+    found = in_pieces(monkeypatch, 1, doubled(False), ["two", "four", "six"], 32, ["two"], inputs=inputs)
+    assert [int(found[label][0, 0]) for label in ("two", "four", "six")] == [2, 20, 30]
+
+
+def test_what_is_not_asked_for_is_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "LONGEST", 1)
+    found = list(pieces.pieces(doubled(False), ["two"]))
+    assert [op.label.data for piece in found for op in piece.operations if isinstance(op, nn.Computed)] == [
+        "x",
+        "x",
+        "two",
+    ]
+    assert [set(piece.handed) for piece in found] == [set(), set()]
