@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -41,14 +42,17 @@ class _Taken:
 class DataCounting(Observer):
     """Sums the data counters of a run: whole numbers, for each instruction and tile, over all samples observed.
 
-    Raises CimcError CIM0003 for a program in which turns of a loop read other cells under the number of one block.
+    A block that turns of a loop write anew is known once all is summed: it cannot be told apart then.
     """
 
     def __init__(self, program: Program) -> None:
         self.samples = 0
-        self._taken: dict[int, dict[int, _Taken]] = defaultdict(dict)
-        self._machine, self._code = machine(program.meta), program.instructions
-        self._read = [_alone(index, read) for index, read in enumerate(counted(program).read_by)]
+        self._taken: dict[int, dict[tuple[int, int], _Taken]] = defaultdict(dict)
+        self._machine, self._program = machine(program.meta), program
+
+    @cached_property
+    def _read(self) -> Sequence[Mapping[int, tuple[Region, Held]]]:
+        return [_alone(index, read) for index, read in enumerate(counted(self._program).read_by)]
 
     def begin(self, samples: range) -> None:
         self.samples += len(samples)
@@ -57,16 +61,19 @@ class DataCounting(Observer):
         return False
 
     def wants_sums(self, index: int) -> bool:
-        return self._code[index].spec.is_product
+        return self._program.instructions[index].spec.is_product
 
     def summed(self, index: int, blocks: Sequence[BlockSums]) -> None:
         for block in blocks:
-            self._taken[index].setdefault(block.block, _Taken()).add(block)
+            self._taken[index].setdefault((block.block, len(block.rows)), _Taken()).add(block)
 
     def means(self, index: int) -> Mapping[int, Counters]:
-        """Return what one sample took of an instruction on each tile, in the mean."""
+        """Return what one sample took of an instruction on each tile, in the mean.
+
+        Raises CimcError CIM0003 where turns of a loop read other cells under the number of one block.
+        """
         share, tiles = Fraction(1, max(self.samples, 1)), dict[int, Counters]()
-        for block, taken in self._taken[index].items():
+        for (block, _), taken in self._taken[index].items():
             cells, held = self._read[index][block]
             tile, done = cells.tile, self._counted(taken, cells, held)
             tiles[tile] = tiles.get(tile, NOTHING) + done.times(share)

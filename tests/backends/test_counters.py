@@ -222,7 +222,7 @@ def test_a_block_that_turns_of_a_loop_write_anew_is_counted_and_its_data_are_not
     with pytest.raises(
         CimcError, match=r"(?s)CIM0003.*instruction 5 reads block b0 before and after.*leave out --input"
     ):
-        DataCounting(sketch.program())
+        counted_by(sketch.program(), np.ones((1, 24), np.int8), "numpy")
 
 
 def test_the_reference_sums_for_an_observer_as_the_fast_executors_do(new):
