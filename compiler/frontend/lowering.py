@@ -30,7 +30,7 @@ MOST_IMAGES = 64
 class GraphBuilder:
     """The graph under construction: its block, weights, and the value of every ONNX tensor so far.
 
-    `free` says that the file leaves the batch open.
+    `free` says that the file leaves the batch open. `numbers` is the last one given to a label: below it all are taken.
     """
 
     free: bool
@@ -40,14 +40,16 @@ class GraphBuilder:
     weights: WeightStore = field(default_factory=WeightStore)
     values: dict[str, SSAValue] = field(default_factory=dict)
     recoded: dict[tuple[SSAValue, CodeType], SSAValue] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def unique(self, label: str) -> str:
         """Return `label`, or label.2, label.3 ... where a tensor or another helper has that name."""
-        candidate, number = label, 1
+        candidate, number = label, self.numbers.get(label, 1)
         while candidate in self.taken:
             number += 1
             candidate = f"{label}.{number}"
         self.taken.add(candidate)
+        self.numbers[label] = number
         return candidate
 
 

@@ -15,6 +15,8 @@ from cimc.ir.types import shape_of
 Axes = Sequence[int]
 Pool = Callable[[SSAValue, Window, str], Computed]
 Reduction = Callable[[Lowering, SSAValue, Axes], SSAValue]
+MOST_FACTORS = 1024
+"""Factors of a product along one axis: each is an operation, and codes of a product of so many say nothing."""
 
 
 def reduction(reduce: Reduction) -> Callable[[Lowering], SSAValue]:
@@ -86,6 +88,8 @@ def product(at: Lowering, x: SSAValue, axes: Axes) -> SSAValue:
 
 
 def _multiplied(at: Lowering, x: SSAValue, axis: int) -> SSAValue:
+    if shape_of(x)[axis] > MOST_FACTORS:
+        raise at.refuse("CIM0104", f"a product of {shape_of(x)[axis]} factors, {MOST_FACTORS} are supported")
     shape = [1 if a == axis else size for a, size in enumerate(shape_of(x))]
     begins = [[place if a == axis else 0 for a in range(len(shape))] for place in range(shape_of(x)[axis])]
     step = [1] * len(shape)

@@ -56,14 +56,17 @@ class Labels:
 
     def __init__(self, graph: Graph) -> None:
         self._taken = {op.label.data for op in graph.operations if isinstance(op, Computed)}
+        self._numbers: dict[str, int] = {}
 
     def fresh(self, stem: str, suffix: str) -> str:
         """Return stem.suffix, or stem.suffix.2, stem.suffix.3 ... where that is taken."""
-        candidate, number = f"{stem}.{suffix}", 1
+        label = candidate = f"{stem}.{suffix}"
+        number = self._numbers.get(label, 1)
         while candidate in self._taken:
             number += 1
-            candidate = f"{stem}.{suffix}.{number}"
+            candidate = f"{label}.{number}"
         self._taken.add(candidate)
+        self._numbers[label] = number
         return candidate
 
 

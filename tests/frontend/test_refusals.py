@@ -380,6 +380,12 @@ def test_kernels_larger_than_the_data(operator: str, tmp_path: Path) -> None:
     assert problem.code == "CIM0107" and "'y' has shape" in problem.message
 
 
+def test_a_product_of_more_factors_than_operations_should_be(tmp_path: Path) -> None:
+    proto = model([node("ReduceProd", "x", "y")], {"x": ("N", 1 << 17)})
+    (problem,) = check(written(proto, tmp_path))
+    assert problem.code == "CIM0104" and "131072 factors" in problem.message
+
+
 def test_nothing_of_a_shape_that_no_array_takes(tmp_path: Path) -> None:
     proto = model([node("DepthToSpace", "x", "y", blocksize=1 << 31)], {"x": ("N", 4, 2, 2)})
     (problem,) = check(written(proto, tmp_path))
