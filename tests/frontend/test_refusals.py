@@ -381,7 +381,7 @@ def test_kernels_larger_than_the_data(operator: str, tmp_path: Path) -> None:
 
 
 def test_a_product_of_more_factors_than_operations_should_be(tmp_path: Path) -> None:
-    proto = model([node("ReduceProd", "x", "y")], {"x": ("N", 1 << 17)})
+    proto = model([node("ReduceProd", "x a", "y")], {"x": ("N", 1 << 17)}, {"a": [1]})
     (problem,) = check(written(proto, tmp_path))
     assert problem.code == "CIM0104" and "131072 factors" in problem.message
 
