@@ -32,6 +32,11 @@ class Piece:
     given: Collection[str]
     outputs: bool
 
+    @property
+    def labels(self) -> list[str]:
+        """The labels of its operations, of those before it that it reads too."""
+        return [op.label.data for op in self.operations if isinstance(op, Computed)]
+
     def lowered(self, given: Collection[str] = ()) -> Lowered:
         """Return the piece as a model, with values given beside its own."""
         shown = [*self.asked, *(label for label in self.handed if label not in self.asked)]
@@ -59,11 +64,11 @@ def _joined(
     """Yield the pieces of parts, each with what it is given by those before it and hands to those behind."""
     asked = frozenset(values or ())
     outside = [_read_from_outside(part) for part in parts]
-    last = {op: number for number, ops in enumerate(outside) for op in ops if not isinstance(op, InputOp)}
+    last = {op: number for number, ops in enumerate(outside) for op in ops}
     for number, (part, before) in enumerate(zip(parts, outside, strict=True)):
         own = [op.label.data for op in part if isinstance(op, Computed)]
         handed = {label_of(op.results[0]) for op in part if last.get(op, 0) > number} - given
-        received = {label_of(op.results[0]) for op in before if op in last}
+        received = {label_of(op.results[0]) for op in before}
         shown = [label for label in own if label in asked]
         yield Piece(graph, [*before, *part], shown, handed, given | received, values is None)
 

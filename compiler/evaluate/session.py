@@ -47,7 +47,7 @@ class Evaluator:
         from cimc.evaluate.pieces import pieces
 
         cut = list(pieces(graph, values, given))
-        self._parts = [_Part(piece.lowered()) for piece in cut]
+        self._parts = [Part(piece.lowered()) for piece in cut]
         self._handed = {value_name(label): given_name(label) for piece in cut for label in piece.handed}
         shapes = {name: shape for part in self._parts for name, shape in part.shapes.items()}
         self._shapes = {name: shape for name, shape in shapes.items() if name not in self._handed.values()}
@@ -101,7 +101,7 @@ class Evaluator:
         return array
 
 
-class _Part:
+class Part:
     """A lowered model in a session of its own; one without outputs needs none."""
 
     def __init__(self, lowered: "Lowered") -> None:
@@ -112,8 +112,12 @@ class _Part:
         self._outputs = [entry.name for entry in model.graph.output]
         self._session = session(model.SerializeToString()) if self._outputs else None
 
+    def reads(self, names: Collection[str]) -> bool:
+        """Return whether any of these is an input."""
+        return not self._dtypes.keys().isdisjoint(names)
+
     def run(self, known: Mapping[str, Array]) -> dict[str, Array]:
-        """Return all outputs by name, of inputs among others."""
+        """Return all outputs by name; `known` are the inputs, among others."""
         if self._session is None:
             return {}
         feeds = {name: known[name].astype(dtype, copy=False) for name, dtype in self._dtypes.items()}

@@ -22,6 +22,7 @@ from cimc.backends.machine.observer import Writes
 from cimc.driving.driver import Compilation, compile_to_stage
 from cimc.driving.scoring import samples_of
 from cimc.evaluate import Evaluator, given_name, samples_at_once
+from cimc.evaluate.swapped import Swapped
 from cimc.ir.graph import Graph
 from cimc.ir.loop import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import HIDDEN, Computed
@@ -179,8 +180,12 @@ class _Alone:
         return self.comparison.real
 
     @cached_property
+    def _swapped(self) -> Swapped:
+        return Swapped(self._real, self.inputs)
+
+    @cached_property
     def _outputs(self) -> Arrays:
-        return Evaluator(self._real).run(self.inputs)
+        return self._swapped.outputs
 
     @cached_property
     def _operations(self) -> Mapping[str, Computed]:
@@ -209,8 +214,8 @@ class _Alone:
         if label not in self._codes:
             return None
         real = self._floats[label]
-        fed = {given_name(label): np.where(real > HIDDEN, dequantised(self._codes[label], code_of(op.out)), real)}
-        found = Evaluator(self._real, given=[label]).run({**self.inputs, **fed})
+        coded = np.where(real > HIDDEN, dequantised(self._codes[label], code_of(op.out)), real)
+        found = self._swapped.swapped(label, coded)
         return decibels(1.0, float(np.mean([_noise(found[name], out) for name, out in self._outputs.items()])))
 
 

@@ -10,7 +10,7 @@ from frontend.onnx_models import samples
 from frontend.random_graphs import random_model
 
 from cimc.driving.driver import Request, compile_to_stage
-from cimc.evaluate import Evaluator, given_name, pieces
+from cimc.evaluate import Evaluator, given_name, pieces, swapped
 from cimc.ir import nn, xbar
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed
@@ -83,4 +83,30 @@ def test_what_is_not_asked_for_is_not_computed(monkeypatch: pytest.MonkeyPatch) 
         "x",
         "two",
     ]
-    assert [set(piece.handed) for piece in found] == [set(), set()]
+    assert [set(piece.handed) for piece in found] == [{"x"}, set()]
+
+
+@pytest.mark.parametrize("longest", [1, 3, 100])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_swapped_value_is_what_others_read(
+    seed: int, longest: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(swapped, "SHORT", longest)
+    path = tmp_path / "random.onnx"
+    path.write_bytes(random_model(seed).SerializeToString())
+    graph = compile_to_stage(path, Request(load_target("ideal")), "graph")
+    inputs, labels = samples(graph), [op.label.data for op in graph.operations if isinstance(op, Computed)]
+    found, values = swapped.Swapped(graph, inputs), Evaluator(graph, labels).run(inputs)
+    assert_near(found.outputs, Evaluator(graph).run(inputs))
+    for label in labels:
+        other = values[label] * np.float32(0.5) + np.float32(0.25)
+        fed = {**inputs, given_name(label): other}
+        assert_near(found.swapped(label, other), Evaluator(graph, given=[label]).run(fed))
+    assert_near(found.outputs, Evaluator(graph).run(inputs))
+
+
+def assert_near(found: dict[str, Any], want: dict[str, Any]) -> None:
+    """Require equality but for the rounding of float32: onnxruntime joins operations that are in one piece."""
+    assert found.keys() == want.keys()
+    for name, array in want.items():
+        np.testing.assert_allclose(found[name], array, rtol=1e-5, atol=1e-5 * np.abs(array).max(initial=1e-30))
