@@ -47,6 +47,8 @@ CASES = [pytest.param(name, marks=[pytest.mark.nightly] if name in SLOW else [])
 @pytest.mark.parametrize("name", CASES)
 def test_a_page_shows_what_comes_out(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bless: bool) -> None:
     shutil.copytree(ROOT / "samples", tmp_path / "samples")
+    (tmp_path / "pictures" / "page").mkdir(parents=True)
+    shutil.copy(ROOT / "docs" / "images" / "report-phone.png", tmp_path / "pictures" / "page")
     monkeypatch.chdir(tmp_path)
     page = ROOT / "docs" / f"{name}.md"
     lines = page.read_text().splitlines()

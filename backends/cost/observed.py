@@ -21,6 +21,17 @@ from cimc.isa.region import Region
 
 Array = NDArray[Any]
 
+MOST_TOGETHER, ROOM = 100, 1 << 24
+"""Images that are counted together, and the bytes of activations that they may take."""
+
+
+def together(program: Program) -> int:
+    """Return how many images a run should have in flight while it is counted.
+
+    Sums are told once for all of them: of as few as a cache holds, telling would take as long as the run.
+    """
+    return max(min(MOST_TOGETHER, ROOM // max(program.activation_bytes, 1)), 1)
+
 
 @dataclass
 class _Taken:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.facts import facts
-from cimc.backends.cost.observed import DataCounting
+from cimc.backends.cost.observed import DataCounting, together
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine import ports
 from cimc.command_line.feeding_options import feeding_of, inputs_of
@@ -90,7 +90,7 @@ def _cost_of_program(options: argparse.Namespace) -> int:
 def counted(program: Program, codes: Mapping[str, NDArray[Any]]) -> DataCounting:
     """Return what data decide of a program's work: it runs on these input codes."""
     counting = DataCounting(program)
-    Interpreter(program).run(codes, counting)
+    Interpreter(program, chunk=together(program)).run(codes, counting)
     return counting
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from speed import Model, Run, compiled, models, rates
 
-from cimc.backends.cost.observed import DataCounting
+from cimc.backends.cost.observed import DataCounting, together
 from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.machine import ports
 from cimc.isa.program import Program
@@ -43,12 +43,13 @@ def fed(model: Model, target: str, images: int) -> tuple[Program, dict[str, Any]
 
 def ratio(program: Program, codes: dict[str, Any], executor: str) -> float:
     """Return how many times as long a run takes that is counted."""
-    interpreter, images = Interpreter(program, executor=executor), len(next(iter(codes.values())))
+    alone, images = Interpreter(program, executor=executor), len(next(iter(codes.values())))
+    counting = Interpreter(program, executor=executor, chunk=together(program))
 
     def counted() -> None:
-        interpreter.run(codes, DataCounting(program))
+        counting.run(codes, DataCounting(program))
 
-    runs: dict[str, Run] = {"alone": lambda: interpreter.run(codes), "counted": counted}
+    runs: dict[str, Run] = {"alone": lambda: alone.run(codes), "counted": counted}
     found = rates(runs, images, time.process_time)
     return found["alone"] / found["counted"]
 
