@@ -13,12 +13,28 @@ from cimc.ir.types import WeightRef
 
 Array = NDArray[np.generic]
 
+BLOCK = 128
+"""Columns that are copied at once: their lines of memory stay in the processor's nearest cache."""
+
 
 def digest(array: Array) -> str:
     """Return the first 16 hexadecimal digits of the sha256 of dtype, shape and little-endian bytes."""
     content = hashlib.sha256(f"{array.dtype.str}{array.shape}".encode())
     content.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     return content.hexdigest()[:16]
+
+
+def _in_order(array: Array) -> Array:
+    """Return an array with its last axis contiguous in memory, copied in blocks of that axis where it is not.
+
+    A transposed matrix copied row by row reads one element of every line of memory, and each line again for the next.
+    """
+    if array.flags.c_contiguous or array.ndim < 2:
+        return np.asarray(array, order="C")
+    found = np.empty(array.shape, array.dtype)
+    for start in range(0, array.shape[-1], BLOCK):
+        found[..., start : start + BLOCK] = array[..., start : start + BLOCK]
+    return found
 
 
 class WeightStore:
@@ -30,7 +46,7 @@ class WeightStore:
 
     def add(self, name: str, array: Array) -> WeightRef:
         """Keep `array` under `name`, or under name.1, name.2 ... where another array has that name already."""
-        array = np.asarray(array, order="C")
+        array = _in_order(array)
         array.flags.writeable = False
         content = digest(array)
         key, number = name, 0
