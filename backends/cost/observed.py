@@ -26,9 +26,10 @@ MOST_TOGETHER, ROOM = 100, 1 << 24
 
 
 def together(program: Program) -> int:
-    """Return how many images a run should have in flight while it is counted.
+    """Return how many images a run on the kernels should have in flight while it is counted.
 
-    Sums are told once for all of them: of as few as a cache holds, telling would take as long as the run.
+    Sums are told once for all of them: of as few as a cache holds, telling would take as long as the run. In numpy
+    a run takes so much longer that the cache is worth more.
     """
     return max(min(MOST_TOGETHER, ROOM // max(program.activation_bytes, 1)), 1)
 

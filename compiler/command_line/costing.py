@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cimc.backends.cost.estimate import estimate
 from cimc.backends.cost.facts import facts
 from cimc.backends.cost.observed import DataCounting, together
-from cimc.backends.interpreter import Interpreter
+from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.machine import ports
 from cimc.command_line.feeding_options import feeding_of, inputs_of
 from cimc.command_line.files import csv_text
@@ -90,7 +90,8 @@ def _cost_of_program(options: argparse.Namespace) -> int:
 def counted(program: Program, codes: Mapping[str, NDArray[Any]]) -> DataCounting:
     """Return what data decide of a program's work: it runs on these input codes."""
     counting = DataCounting(program)
-    Interpreter(program, chunk=together(program)).run(codes, counting)
+    has_kernels = on_processor()[-1] != "numpy"
+    Interpreter(program, chunk=together(program) if has_kernels else None).run(codes, counting)
     return counting
 
 

@@ -44,7 +44,7 @@ def fed(model: Model, target: str, images: int) -> tuple[Program, dict[str, Any]
 def ratio(program: Program, codes: dict[str, Any], executor: str) -> float:
     """Return how many times as long a run takes that is counted."""
     alone, images = Interpreter(program, executor=executor), len(next(iter(codes.values())))
-    counting = Interpreter(program, executor=executor, chunk=together(program))
+    counting = Interpreter(program, executor=executor, chunk=None if executor == "numpy" else together(program))
 
     def counted() -> None:
         counting.run(codes, DataCounting(program))
