@@ -2,6 +2,7 @@
 
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 
 import onnx
@@ -276,6 +277,9 @@ def _made(at: Lowering) -> tuple[SSAValue, ...]:
     ONNX's own rules let much pass that no runtime computes: attributes that do not fit shapes, constants without
     elements. What a translation trips over there, and what breaks an operation's rules, is refused as the node's fault.
     """
+    for name, value in at.node.attributes.items():
+        if isinstance(value, float) and not isfinite(value):
+            raise at.refuse("CIM0106", f"attribute '{name}' is {value}")
     before = at.builder.block.last_op
     try:
         made = OPERATORS[at.node.operator](at)

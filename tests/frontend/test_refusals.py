@@ -380,6 +380,13 @@ def test_kernels_larger_than_the_data(operator: str, tmp_path: Path) -> None:
     assert problem.code == "CIM0107" and "'y' has shape" in problem.message
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_attributes_that_are_no_numbers(value: float, tmp_path: Path) -> None:
+    proto = model([node("LayerNormalization", "x s", "y", epsilon=value)], {"x": ("N", 4)}, {"s": weights(4)})
+    (problem,) = check(written(proto, tmp_path))
+    assert problem.code == "CIM0106" and f"'epsilon' is {value}" in problem.message
+
+
 def test_a_product_of_more_factors_than_operations_should_be(tmp_path: Path) -> None:
     proto = model([node("ReduceProd", "x a", "y")], {"x": ("N", 1 << 17)}, {"a": [1]})
     (problem,) = check(written(proto, tmp_path))
