@@ -231,7 +231,7 @@ INLINE TARGET void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s
             Floats off = LEVEL(magnitude)(code - codes[r][v]);
             off = LEVEL(fused)(LEVEL(magnitude)(added), inaccuracy, off);
             off = LEVEL(fused)(LEVEL(magnitude)(slope), shares * LEVEL(block_sum)(variance[r], v, vectors), off);
-            if (LEVEL(any)(off >= certain))
+            if (LEVEL(any_reaches)(off, certain))
                 codes[r][v] = LEVEL(settled)(s, tile, r, part, column, sum[r][v], z[r][v], wider);
         }
     }
@@ -550,7 +550,7 @@ INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel,
     for (int r = 0; r < rows; r++) {
         Floats result = LEVEL(fused)(total[r], multipliers, offsets);
         result = LEVEL(least)(LEVEL(most)(result, end.low), end.high);
-        if (LEVEL(any)(LEVEL(magnitude)(result - (result + magic - magic)) >= certain))
+        if (LEVEL(any_reaches)(LEVEL(magnitude)(result - (result + magic - magic)), certain))
             LEVEL(wide_weighted)(s, (const float *)tile->place[r], tile->out[r], channel);
         else
             LEVEL(put)(&end, tile->out[r], channel, result);
@@ -615,24 +615,30 @@ SPREAD(int16, real32)
 SPREAD(uint16, real32)
 #undef SPREAD
 
-#define RECTANGLE(to)                                                                                            \
-    TARGET static int LEVEL(rectangle_##to)(const Source *source, const uint8_t *memory, to##_t *out) {          \
-        const uint8_t *in = (source->constant ? source->constant : memory) + source->base;                       \
-        const int64_t channels = source->count[2], line = source->size[1] * channels;                            \
-        const int filled = source->size[0] != source->count[0] || source->size[1] != source->count[1];           \
-        const int dense = source->pitch[1] == channels * source->pitch[2];                                       \
-        if (filled)                                                                                              \
-            for (int64_t i = 0; i < source->size[0] * line; i++) out[i] = (to##_t)source->fill;                  \
-        int fault = 0;                                                                                           \
-        for (int32_t y = 0; y < source->count[0]; y++) {                                                         \
-            to##_t *row = out + (source->first[0] + y) * line + source->first[1] * channels;                     \
-            const uint8_t *from = in + y * source->pitch[0];                                                     \
-            const int32_t runs = dense ? 1 : source->count[1];                                                   \
-            const int64_t run = dense ? source->count[1] * channels : channels;                                  \
-            for (int32_t x = 0; x < runs; x++)                                                                   \
-                fault |= LEVEL(run_##to)(source, from + x * source->pitch[1], row + x * channels, run);          \
-        }                                                                                                        \
-        return fault;                                                                                            \
+#define RECTANGLE(to)                                                                                           \
+    INLINE TARGET void LEVEL(fill_##to)(to##_t *out, int64_t count, int32_t code) {                             \
+        for (int64_t i = 0; i < count; i++) out[i] = (to##_t)code;                                              \
+    }                                                                                                           \
+    TARGET static int LEVEL(rectangle_##to)(const Source *source, const uint8_t *memory, to##_t *out) {         \
+        const uint8_t *in = (source->constant ? source->constant : memory) + source->base;                      \
+        const int64_t channels = source->count[2], line = source->size[1] * channels;                           \
+        const int64_t left = source->first[1] * channels, width = source->count[1] * channels;                  \
+        const int32_t above = source->first[0], below = source->size[0] - above - source->count[0];             \
+        const int dense = source->pitch[1] == channels * source->pitch[2];                                      \
+        int fault = 0;                                                                                          \
+        LEVEL(fill_##to)(out, above * line, source->fill);                                                      \
+        out += above * line;                                                                                    \
+        for (int32_t y = 0; y < source->count[0]; y++, out += line) {                                           \
+            const uint8_t *from = in + y * source->pitch[0];                                                    \
+            const int32_t runs = dense ? 1 : source->count[1];                                                  \
+            const int64_t run = dense ? width : channels;                                                       \
+            LEVEL(fill_##to)(out, left, source->fill);                                                          \
+            LEVEL(fill_##to)(out + left + width, line - left - width, source->fill);                            \
+            for (int32_t x = 0; x < runs; x++)                                                                  \
+                fault |= LEVEL(run_##to)(source, from + x * source->pitch[1], out + left + x * channels, run);  \
+        }                                                                                                       \
+        LEVEL(fill_##to)(out, below * line, source->fill);                                                      \
+        return fault;                                                                                           \
     }
 #define RUN(type, from, to) case type: return LEVEL(spread_##from##_##to)(source, in, out, count);
 INLINE TARGET int LEVEL(run_int16)(const Source *source, const uint8_t *in, int16_t *out, int64_t count) {
@@ -709,3 +715,4 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
 #undef VECTORS
 #undef ROWS
 #undef FLOAT_IS_EXACT
+#undef ROOT_ERROR

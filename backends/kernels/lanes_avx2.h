@@ -51,6 +51,7 @@ INLINE TARGET float LEVEL(floats_sum)(Floats a) {
     return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
 INLINE TARGET int LEVEL(any)(Ints lanes) { return _mm256_movemask_ps((__m256)lanes); }
+INLINE TARGET int LEVEL(any_reaches)(Floats a, Floats b) { return LEVEL(any)((Ints)(a >= b)); }
 INLINE TARGET Ints LEVEL(joined)(Doubles low, Doubles high) {
     return (Ints)_mm256_set_m128i(_mm256_cvtpd_epi32(high), _mm256_cvtpd_epi32(low));
 }

@@ -40,6 +40,9 @@ INLINE TARGET Floats LEVEL(inverse_root)(Floats a) {
 }
 INLINE TARGET float LEVEL(floats_sum)(Floats a) { return _mm512_reduce_add_ps((__m512)a); }
 INLINE TARGET int LEVEL(any)(Ints lanes) { return _mm512_movepi32_mask((__m512i)lanes); }
+INLINE TARGET int LEVEL(any_reaches)(Floats a, Floats b) {
+    return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GE_OQ);
+}
 INLINE TARGET Ints LEVEL(joined)(Doubles low, Doubles high) {
     return (Ints)_mm512_inserti32x8(_mm512_castsi256_si512(_mm512_cvtpd_epi32(low)), _mm512_cvtpd_epi32(high), 1);
 }

@@ -58,7 +58,7 @@ def rectangle(state: StreamState, constants: Array) -> Rectangle | None:
         pitch=tuple(tensor.size * pitch for pitch in tensor.pitch[1:]),
         count=(len(touched[1]), len(touched[2]), channels),
         size=(rows, columns),
-        first=(touched[1].start + w.pad[0], touched[2].start + w.pad[1]),
+        first=(min(touched[1].start + w.pad[0], rows), min(touched[2].start + w.pad[1], columns)),
         type=TYPES[tensor.type],
         fill=w.fill,
         moves=moves(tensor),

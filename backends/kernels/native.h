@@ -20,7 +20,7 @@ typedef struct {
     int64_t pitch[3];         /* bytes from row to row, column to column, channel to channel */
     int32_t count[3];         /* rows, columns and channels touched */
     int32_t size[2];          /* rows and columns of the rectangle */
-    int32_t first[2];         /* where in the rectangle the tensor begins */
+    int32_t first[2];         /* where in the rectangle the tensor begins; at its end, if it lies beyond */
     int32_t type, fill;       /* element type, and the code outside the tensor */
     int32_t low, high;        /* an element outside these is a fault */
     int64_t moves[DEPTH];     /* bytes by which it moves on in each turn of the loops around, the outermost first */

@@ -391,6 +391,14 @@ def test_totals_beyond_the_floats_are_clipped(new, blocks, biases, narrow, noise
     require_same(program, codes(2, (6, 9, 9, 8)), noise)
 
 
+@pytest.mark.parametrize("pad", [(250, 0), (0, 250), (250, 250), (3, 2), (0, 0)])
+def test_windows_wholly_in_the_padding(new, pad):
+    """Beyond the tensor there is nothing to spread, however far the padding reaches."""
+    window = {"kernel": (2, 2), "out": (2, 100), "dilation": (1, 1), "stride": (1, 1), "pad": pad}
+    program = product(new, ((1, 3, 101, 8), window, 5, [32]), 0)
+    require_same(program, codes(0, (3, 3, 101, 8)))
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(1, 1), (7, 20), (64, 33), (256, 16)])
 @pytest.mark.parametrize("largest", [3, 100, 1 << 21])
 def test_variances_in_15_bits_are_as_near_as_they_say(rows, columns, largest):
