@@ -208,7 +208,7 @@ def _draws(result: Lowered, read: Conversion, purpose: int) -> NativeNoise:
 
 def _converter(result: Lowered, read: Conversion, adc: NoisyConverter) -> int:
     """Return the address of a block's ADCs with their errors."""
-    _require(adc.divide <= LARGEST_DIVIDE)
+    _require(adc.divide <= LARGEST_DIVIDE and adc.thresholds is None)
     columns = read.matrix.shape[1]
     tables = [_pad(table, columns) for table in (adc.multipliers, adc.offsets, adc.bows)]
     multipliers, offsets, bows = (result.pointer(table, np.float64) for table in tables)

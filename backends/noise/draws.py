@@ -10,6 +10,7 @@ all else; what the other four numbers are depends on what a word is for:
 | a device at a time | 2 * column + polarity | row | seconds since programming | tile + pair * 2^16 |
 | a device for good | 2 * column + polarity | row | 0 | tile + pair * 2^16 |
 | an ADC | ADC | 0 | 0 | tile |
+| a threshold of an ADC | its number | ADC | 0 | tile |
 | a row's DAC | row | 0 | 0 | tile |
 | a product | column | vector; bits 32 up: occurrence | sample in file, 0 to calibrate | tile * 2^16 + first row |
 

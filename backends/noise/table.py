@@ -12,6 +12,7 @@ RANGE = ("uS", "g_max")
 PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT, POLARITY, FORMING = range(
     1, 14
 )
+ADC_LEVEL, ADC_SKEW = 14, 15
 """What a random word is for. Part of its address (draws.py), so a number once given stays."""
 
 
@@ -82,6 +83,11 @@ SOURCES: tuple[Source, ...] = (
             "adc.gain": Scalar("1", "0", high="0.125"),
             "adc.inl": Scalar("LSB", "0", high="64"),
         },
+    ),
+    Source(
+        "levels",
+        "each threshold of each physical ADC: differential nonlinearity, and an odd integral one",
+        numbers={"levels.sigma": Scalar("LSB", "0", high="64"), "levels.skew": Scalar("LSB", "0", high="64")},
     ),
     Source("dac", "the gain of each row's DAC", numbers={"dac.gain": Scalar("1", "0", high="0.125")}),
     Source(

@@ -22,6 +22,7 @@ from cimc.backends.noise.converters import (
     imperfect,
     multiplier,
     require_convertible,
+    thresholds,
 )
 from cimc.backends.noise.draws import stream_of
 from cimc.backends.noise.fixed_point import FINE_BITS, NORMAL_BITS, cycle_shift, rounded, scaled
@@ -116,6 +117,8 @@ class NoisyConverter:
     low: int
     high: int
     floor: bool
+    thresholds: tuple[Array, ...] | None = None
+    """Of each column the inputs at which its ADC counts one code more, ascending; None where it rounds."""
 
     def rounded(self, sums: Array, z: Array | None) -> Array:
         """Return the codes of sums before clipping; z [vectors, cols] draws the output noise."""
@@ -126,8 +129,18 @@ class NoisyConverter:
         error += self._bow(np.rint(products * 2.0**-self.divide))
         np.clip(error, -LARGEST_ERROR, LARGEST_ERROR, out=error)
         products += np.floor(error * 2.0 ** (self.divide - ERROR_BITS) + 0.5)
+        given = products if self.thresholds is None else products.copy()
         products *= 2.0**-self.divide
-        return (np.floor if self.floor else np.rint)(products, out=products)
+        nearest = (np.floor if self.floor else np.rint)(products, out=products)
+        return nearest if self.thresholds is None else self._counted(self.thresholds, given, nearest)
+
+    def _counted(self, thresholds: tuple[Array, ...], given: Array, nearest: Array) -> Array:
+        """Return the lowest code and as many more as thresholds are not above; beyond the ends the nearest code."""
+        for column, steps in enumerate(thresholds):
+            count = np.searchsorted(steps, given[:, column], side="right")
+            codes = np.where(count == 0, np.minimum(self.low, nearest[:, column]), self.low + count)
+            nearest[:, column] = np.where(count == len(steps), np.maximum(self.high, nearest[:, column]), codes)
+        return nearest
 
     def _bow(self, codes: Array) -> Array:
         square = float(self.high * self.high)
@@ -149,6 +162,7 @@ def noisy_converter(machine: Machine, noise: Noise, gain: Gain, cells: Region) -
         gain.divide,
         *machine.adc_range,
         machine.adc_rounding == "floor",
+        tuple(np.array(thresholds(machine, gain, e.levels), np.float64) for e in errors) if errors[0].levels else None,
     )
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 
 from cimc.backends.machine.facts import Machine, machine
+from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.chip import Array, Chip, ChipTile, programmed_again
-from cimc.backends.noise.converters import adc_errors
+from cimc.backends.noise.converters import adc_errors, has_levels
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.crossbar import NoisyTile
 from cimc.backends.plan.walk import Walk
@@ -17,8 +18,11 @@ from cimc.isa.region import Region
 def read_back(program: Program, noise: Noise) -> Chip:
     """Return the chip that `noise` draws, with this program in it, read at its time.
 
-    Raises Refusal CIM0534 where the program writes a device twice, and Trap as a run does.
+    Raises Refusal CIM0534 where the program writes a device twice or ADCs have levels of their own, and Trap as a run.
     """
+    if has_levels(noise):
+        message = "levels of ADCs are off, a chip knows offset, gain error and bow of its ADCs alone"
+        raise Refusal("CIM0534", message, "leave `levels` out of --sources")
     walk = Walk(program, machine(program.meta), noise)
     walk.finish()
     tiles = {number: _read(number, tile, noise) for number, tile in walk.state.crossbar.noisy_tiles.items()}

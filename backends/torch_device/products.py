@@ -187,6 +187,8 @@ def _fluctuation(law: Fluctuation, address: Address, layout: Layout) -> TensorCy
 
 
 def _converter(errors: NoisyConverter, address: Address, layout: Layout) -> TensorConverter:
+    if errors.thresholds is not None:
+        raise Unsuitable  # numpy counts thresholds
     multipliers, offsets, bows = (
         layout.tensor(table[:, None]) for table in (errors.multipliers, errors.offsets, errors.bows)
     )

@@ -11,7 +11,7 @@ from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.ports import port_stream
 from cimc.backends.machine.traps import Refusal
-from cimc.backends.noise.converters import adc_errors
+from cimc.backends.noise.converters import adc_errors, has_levels
 from cimc.backends.noise.draws import POLARITIES
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.memory import Chunk
@@ -84,7 +84,10 @@ def _devices(program: Program, noise: Noise | None) -> Iterator[Memory]:
 
 
 def require_frozen(noise: Noise | None) -> None:
-    """Raise Refusal CIM0563 where noise is drawn anew for each product."""
+    """Raise Refusal CIM0563 where noise is drawn anew for each product, or ADCs have levels of their own."""
+    if noise and has_levels(noise):
+        message = "levels of ADCs are off, an image has offset, gain error and bow of each alone"
+        raise Refusal("CIM0563", message, "leave `levels` out of --sources")
     for source in FRESH:
         if noise and noise.has(source):
             hint = f"leave it out: --sources without {source}"

@@ -1,7 +1,7 @@
 """Imperfect ADCs against their formula in exact rationals, and the limits up to which they are modelled."""
 
 from fractions import Fraction
-from math import ceil, floor
+from math import ceil, floor, sqrt
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,9 @@ from cimc.backends.noise.converters import (
     BOWED_BITS,
     LARGEST_DIVIDE,
     LARGEST_ERROR,
+    LEVEL_BITS,
     AdcErrors,
+    adc_errors,
     convert,
     multiplier,
 )
@@ -97,6 +99,89 @@ def test_converters_beyond_the_model_trap(new, ask, divide, bits, source):
     _, end = ask(captured(new, divide, bits), noise)
     assert end[0] == "CIM0533"
     assert isinstance(ask(captured(new, divide, bits), Noise(noise.profile, sources=frozenset({"dac"})))[1], dict)
+
+
+STYLES = ("nearest-even", "floor")
+LEVELS = Noise(load_profile("generic,levels.sigma=0.3,levels.skew=1.5"), 7, sources=frozenset({"levels"}))
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("codes", ["symmetric", "full", "unsigned"])
+@pytest.mark.parametrize("divide", [0, 1, 5])
+def test_levels_that_are_right_count_what_rounding_gives(new, style, codes, divide):
+    sketch = new(adc={"rounding": style, "codes": codes}, read_phases=4 if codes == "unsigned" else 1)
+    facts, gain = machine(sketch.meta), Gain(3, divide)
+    right = AdcErrors(levels=(0,) * (facts.adc_range.high - facts.adc_range.low))
+    for total in range(-9000, 9000, 7):
+        assert convert(facts, gain, total, right) == convert(facts, gain, total, AdcErrors())
+
+
+@settings(derandomize=True, max_examples=60)
+@given(
+    style=st.sampled_from(STYLES),
+    divide=st.integers(14, 24),
+    total=st.integers(-(1 << 12), 1 << 12),
+    levels=st.lists(st.integers(-(1 << 17), 1 << 17), min_size=254, max_size=254),
+    offset=st.integers(-(1 << 19), 1 << 19),
+)
+def test_levels_are_counted_one_by_one(new, style, divide, total, levels, offset):
+    """Each threshold asks by itself whether what is given, less what it is off by, rounds to its code or above."""
+    facts, gain = machine(new(adc={"rounding": style}).meta), Gain(40000, divide)
+    given = Fraction(total * gain.multiplier + up(Fraction(offset << divide, 1 << 16)), 1 << divide)
+    to_code = floor if style == "floor" else round
+    off = [Fraction(up(Fraction(level << divide, 1 << 16)), 1 << divide) for level in levels]
+    count = sum(to_code(given - one) >= code for code, one in enumerate(off, 1 - FULL))
+    found = convert(facts, gain, total, AdcErrors(offset=offset, levels=tuple(levels)))
+    assert min(max(found, -FULL), FULL) == count - FULL
+
+
+def test_one_displaced_threshold_moves_one_step(new):
+    """One too high by 3/4 LSB: its code loses what the one below wins, and no other step moves."""
+    facts, gain = machine(new().meta), Gain(1 << 15, 17)
+    levels = AdcErrors(levels=tuple((3 << 14) * (code == 10) for code in range(1 - FULL, FULL + 1)))
+    given = [convert(facts, gain, total, levels) for total in range(-480, 480)]
+    widths = {code: given.count(code) for code in range(-100, 101)}
+    plain = [convert(facts, gain, total, AdcErrors()) for total in range(-480, 480)]
+    changed = {code: widths[code] - plain.count(code) for code in widths if widths[code] != plain.count(code)}
+    assert changed == {9: 3, 10: -3}
+
+
+def test_levels_have_the_spread_and_the_curve_of_the_profile(new):
+    facts = machine(new().meta)
+    drawn = Noise(load_profile("generic,levels.sigma=0.3"), 7, sources=LEVELS.sources)
+    own = [one / 65536 for tile in range(8) for one in adc_errors(facts, drawn, tile, 0).levels]
+    assert sum(own) / len(own) == pytest.approx(0, abs=0.03)
+    assert sqrt(sum(one * one for one in own) / len(own)) == pytest.approx(0.3, rel=0.1)
+    skewed = Noise(load_profile("generic,levels.skew=2"), 7, sources=LEVELS.sources)
+    curve = adc_errors(facts, skewed, 0, 0).levels
+    assert all(abs(one + other) <= 1 for one, other in zip(curve, reversed(curve), strict=True))
+    peak = max(range(len(curve)), key=lambda k: abs(curve[k]))
+    assert abs(abs(peak + 0.5 - FULL) - FULL / sqrt(3)) < 1
+    assert 0 < abs(curve[peak]) < 2 * 5 * 65536
+    assert abs(curve[0]) < abs(curve[peak]) / 20
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("sources", [{"levels"}, {"levels", "adc", "output"}])
+def test_every_executor_counts_the_same(new, ask, style, sources):
+    profile = load_profile("generic,levels.sigma=0.3,levels.skew=1.5,adc.offset=1,adc.inl=1,output.sigma=1")
+    sketch = new(adc={"rounding": style}).gain(40000, 21).block(0, [[100, -3, 7], [7, 508, -90], [3, 4, 400]])
+    sketch.data(0, [5, -9, 100, 60, 3, -127], (2, 3)).tensor(1, (2, 3), type="i32")
+    plain = ask(sketch.put("capture", in_=0, out=1, block=0), None)
+    found = ask(sketch, Noise(profile, 3, sources=frozenset(sources)))
+    assert isinstance(found[1], dict)
+    assert found != plain
+
+
+@pytest.mark.parametrize(("bits", "models"), [(LEVEL_BITS, True), (LEVEL_BITS + 1, False)])
+def test_levels_are_modelled_up_to_their_bits(new, ask, bits, models):
+    _, end = ask(captured(new, 20, bits), LEVELS)
+    assert isinstance(end, dict) if models else end[0] == "CIM0533"
+
+
+def test_levels_with_no_spread_are_exact(new, ask):
+    silent = Noise(load_profile("generic"), 7, sources=LEVELS.sources)
+    assert ask(captured(new, 20, 8), silent) == ask(captured(new, 20, 8), None)
 
 
 def test_the_bow_is_largest_at_zero_and_nothing_at_the_ends(new):

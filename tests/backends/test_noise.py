@@ -134,7 +134,7 @@ def test_a_shard_agrees_with_the_whole(new):
 def test_every_source_and_seed_makes_a_difference(new, source):
     program, x = network(new), images()
     profile = load_profile(
-        "pcm,stuck.low=0.2,wire.resistance=500,polarity.sigma=0.2,forming.mean=0.5,forming.sigma=0.2"
+        "pcm,stuck.low=0.2,wire.resistance=500,polarity.sigma=0.2,forming.mean=0.5,forming.sigma=0.2,levels.sigma=0.4,levels.skew=2"
     )
     results = [Interpreter(program).run({"x": x})["y"]]
     results += [

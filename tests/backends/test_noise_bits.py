@@ -25,7 +25,7 @@ from cimc.backends.noise.table import NAMES
 FILE = Path(__file__).with_name("noise_bits.txt")
 LOUD = (
     "output.sigma=2,adc.offset=0.8,adc.gain=0.03,adc.inl=1.5,dac.gain=0.05,stuck.low=0.2,stuck.high=0.1,"
-    "wire.resistance=500,polarity.sigma=0.2,forming.mean=0.5,forming.sigma=0.2"
+    "wire.resistance=500,polarity.sigma=0.2,forming.mean=0.5,forming.sigma=0.2,levels.sigma=0.4,levels.skew=2"
 )
 """What a profile may leave out, or make so small that no code of a little program shows it."""
 NO_NOISE = "-"
