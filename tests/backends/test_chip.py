@@ -100,6 +100,11 @@ def test_a_program_that_writes_devices_twice_has_no_chip(new):
     assert "writes devices of tile 0 twice" in refusal(twice, Noise.of_chip(read_back(once, drawn("pcm"))))
 
 
+def test_levels_of_adcs_are_in_no_chip(new):
+    with pytest.raises(Refusal, match="levels of ADCs are off"):
+        read_back(network(new, once=True), drawn("pcm,levels.sigma=0.2"))
+
+
 def test_tiles_that_were_not_read_are_refused(new):
     program = network(new, once=True)
     chip = read_back(program, drawn("pcm"))

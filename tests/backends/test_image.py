@@ -105,6 +105,12 @@ def test_what_is_drawn_for_each_product_is_no_image(sketch, source):
         list(memories(sketch.program(), noise))
 
 
+def test_levels_of_adcs_are_in_no_image(sketch):
+    noise = Noise(load_profile("generic,levels.sigma=0.2"), 0, 0, frozenset({"levels"}))
+    with pytest.raises(Refusal, match="CIM0563"):
+        list(memories(sketch.program(), noise))
+
+
 def test_two_times_are_two_images(sketch):
     sketch.put("time", seconds=10**6).put("capture", in_=0, out=1, block=0)
     sketch.tensor(0, (2, 2)).put("capture", in_=0, out=1, block=0)
