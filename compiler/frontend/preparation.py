@@ -109,7 +109,8 @@ def _batch_axis(value: onnx.ValueInfoProto) -> int:
 def _input_problems(value: onnx.ValueInfoProto, batch: int | None) -> Iterator[Diagnostic]:
     name, tensor = f"input '{value.name}'", value.type.tensor_type
     if not value.type.HasField("tensor_type") or tensor.elem_type not in FED:
-        kind = onnx.TensorProto.DataType.Name(tensor.elem_type) if tensor.elem_type else "no tensor"
+        names = {number: name for name, number in onnx.TensorProto.DataType.items()}
+        kind = names.get(tensor.elem_type, f"of type {tensor.elem_type}") if tensor.elem_type else "no tensor"
         hint = "export the float model; cimc quantises it"
         fed = ", ".join(map(onnx.TensorProto.DataType.Name, FED))
         yield Diagnostic("CIM0104", f"{name} is {kind}, only {fed} can be fed", hint=hint)

@@ -178,6 +178,7 @@ def test_every_source_has_its_row_on_the_page(source):
     [
         ("clip = [0.049, 0.100]", "clip = [5.0, -5.0]", "drift.mean.pieces[0].clip: the lowest value, 5.0, is above"),
         ("[0.0088, 0.65, 1e-3]", "[0.0088, 1e6, 1e-3]", "read.sigma.pieces[0].coefficients[1]: 1E+6 is beyond 100"),
+        ("[0.0088, 0.65, 1e-3]", "[0.0088, 0.65, 1e2147483648]", "read.sigma.pieces[0].coefficients[2]: 1E+2147483648"),
         ("[0.0088, 0.65, 1e-3]", "[0.0088, 0.65, -1e-3]", "read.sigma.pieces[0].coefficients[2]: -0.001 is what is"),
         ("[0.0088, 0.65, 1e-3]", "[0.0088, 0.65, 0]", "read.sigma.pieces[0].coefficients[2]: 0 is what is divided by"),
         ("[0.26348, 1.9650, -1.1731]", "[0.26348, 1.9650, -3.1731]", "programming.sigma.pieces[0]: -0.04764 at"),

@@ -387,6 +387,11 @@ def test_attributes_that_are_no_numbers(value: float, tmp_path: Path) -> None:
     assert problem.code == "CIM0106" and f"'epsilon' is {value}" in problem.message
 
 
+def test_an_input_of_no_type_that_onnx_knows(tmp_path: Path) -> None:
+    (problem,) = check(written(model([node("Relu", "x", "y")], {"x": ("N", 4)}, kind=78), tmp_path))
+    assert problem.code == "CIM0104" and "input 'x' is of type 78" in problem.message
+
+
 def test_a_product_of_more_factors_than_operations_should_be(tmp_path: Path) -> None:
     proto = model([node("ReduceProd", "x a", "y")], {"x": ("N", 1 << 17)}, {"a": [1]})
     (problem,) = check(written(proto, tmp_path))

@@ -216,7 +216,7 @@ class _Reader:
         """Note coefficients that no device has: decimal arithmetic itself would take them."""
         for number, value in enumerate(coefficients):
             limit = LARGEST_EXPONENT if (form, number) == ("inverse-power", 1) else LARGEST_COEFFICIENT
-            if abs(value) > limit:
+            if value.copy_abs() > limit:
                 self.problems.append(f"{path}.coefficients[{number}]: {value} is beyond {limit} in magnitude")
         if form == "inverse-power" and coefficients[2] <= 0:
             self.problems.append(f"{path}.coefficients[2]: {coefficients[2]} is what is divided by at least, above 0")
