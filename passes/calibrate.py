@@ -126,8 +126,8 @@ class Calibrate:
                 bounds[label] = [min(bounds[label][0], low), max(bounds[label][1], high)]
                 if self._is_short:
                     tail = tails.setdefault(label, self._tail(array))
-                    for some in _parts(array):
-                        tail.add(_magnitudes(some))
+                    for magnitudes in _magnitudes(array):
+                        tail.add(magnitudes)
         for label, ends in bounds.items():
             _require_size(label, *ends)
         reach = {label: self._reach(max(abs(low), abs(high))) for label, (low, high) in bounds.items()}
@@ -175,8 +175,8 @@ class Calibrate:
         counts = {label: np.zeros(BINS, np.int64) for label in largest}
         for chunk in evaluator.stream(self.data):
             for label in largest:
-                for some in _parts(chunk[label]):
-                    counts[label] += np.bincount(_bins(_magnitudes(some), largest[label]), minlength=BINS)
+                for magnitudes in _magnitudes(chunk[label]):
+                    counts[label] += np.bincount(_bins(magnitudes, largest[label]), minlength=BINS)
         rule = RULES[self.method]
         return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
 
@@ -217,16 +217,15 @@ def _hidden(bounds: tuple[float, float]) -> tuple[float, float]:
     return rounded(bounds[0] - MARGIN), bounds[1]
 
 
-def _magnitudes(array: NDArray[Any]) -> NDArray[Any]:
-    """Return |x| of all values but those that stand for minus infinity."""
-    seen = array if array.min(initial=0.0) > HIDDEN else array[array > HIDDEN]
-    return np.asarray(np.abs(seen))
+def _magnitudes(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield |x| of all values but those that stand for minus infinity.
 
-
-def _parts(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
-    """Yield the values of an array, AT_ONCE at a time: copies of all would be the most that a compile holds."""
+    They come AT_ONCE at a time: copies of all would be the most that a compile holds.
+    """
     flat = array.reshape(-1)
-    yield from (flat[start : start + AT_ONCE] for start in range(0, flat.size, AT_ONCE))
+    for start in range(0, flat.size, AT_ONCE):
+        some = flat[start : start + AT_ONCE]
+        yield np.abs(some if some.min() > HIDDEN else some[some > HIDDEN])
 
 
 def _bins(magnitudes: NDArray[np.float32], largest: float) -> NDArray[np.int64]:

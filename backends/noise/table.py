@@ -9,10 +9,8 @@ from dataclasses import dataclass, field
 RANGE = ("uS", "g_max")
 """Units of what lies within the conductance range: absolute, or relative to the range."""
 
-PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT, POLARITY, FORMING = range(
-    1, 14
-)
-ADC_LEVEL, ADC_SKEW = 14, 15
+PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT = range(1, 12)
+POLARITY, FORMING, ADC_LEVEL, ADC_SKEW = range(12, 16)
 """What a random word is for. Part of its address (draws.py), so a number once given stays."""
 
 

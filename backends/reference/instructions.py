@@ -51,10 +51,14 @@ class Reference:
         self.next: int | None = 0
 
     def run(self, inputs: Mapping[str, Sequence[Any]]) -> dict[str, list[int]]:
+        self.perform(inputs)
+        return {port.name: self.memory.result(port) for port in self.code.outputs}
+
+    def perform(self, inputs: Mapping[str, Sequence[Any]]) -> None:
+        """Carry out the whole program for a sample's input codes. Raises Trap on a fault."""
         self.begin(inputs)
         while self.next is not None:
             self.step()
-        return {port.name: self.memory.result(port) for port in self.code.outputs}
 
     def begin(self, inputs: Mapping[str, Sequence[Any]]) -> None:
         """Take a sample's input codes; the first instruction comes next."""

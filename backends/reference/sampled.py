@@ -35,9 +35,7 @@ Watch = Callable[[int, Codes, Codes], None]
 def run(program: Program, inputs: Mapping[str, Sequence[Any]], truth: Truth, watch: Watch) -> "SampledReference":
     """Run one sample without noise; return the machine, which counts what it did. Raises Trap on a fault."""
     machine = SampledReference(program, truth, watch)
-    machine.begin(inputs)
-    while machine.next is not None:
-        machine.step()
+    machine.perform(inputs)
     return machine
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 from xdsl.ir import Operation, SSAValue
 
+from cimc.ir.fresh_names import FreshNames
 from cimc.ir.types import WeightRef
 from cimc.ir.weights import WeightStore, digest
 
@@ -35,7 +36,7 @@ class Builder:
         self.label = "graph"
         self.batch_source: str | None = None
         self._weights = weights
-        self._taken = set(reserved)
+        self._names = FreshNames(reserved, first=1)
         self._by_digest: dict[str, str] = {}
 
     @contextmanager
@@ -105,12 +106,7 @@ class Builder:
 
     def fresh(self, wish: str) -> str:
         """Return a name that no tensor has: `wish`, or wish.1, wish.2 ..."""
-        name, number = wish, 0
-        while name in self._taken:
-            number += 1
-            name = f"{wish}.{number}"
-        self._taken.add(name)
-        return name
+        return self._names.fresh(wish)
 
 
 Lowerings = Mapping[type[Operation], Callable[[Builder, Any], str]]

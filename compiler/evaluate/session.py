@@ -43,14 +43,13 @@ class Evaluator:
     def __init__(
         self, graph: Graph, values: Collection[str] | None = None, batch: int = 32, given: Collection[str] = ()
     ) -> None:
-        from cimc.evaluate.lower import given_name, output_name, value_name
+        from cimc.evaluate.lower import output_name, value_name
         from cimc.evaluate.pieces import pieces
 
-        cut = list(pieces(graph, values, given))
-        self._parts = [Part(piece.lowered()) for piece in cut]
-        self._handed = {value_name(label): given_name(label) for piece in cut for label in piece.handed}
+        self._parts = [Part(piece.lowered(), piece.handed) for piece in pieces(graph, values, given)]
+        handed = {name for part in self._parts for name in part.handed.values()}
         shapes = {name: shape for part in self._parts for name, shape in part.shapes.items()}
-        self._shapes = {name: shape for name, shape in shapes.items() if name not in self._handed.values()}
+        self._shapes = {name: shape for name, shape in shapes.items() if name not in handed}
         self._names = {value_name(label): label for label in values or ()}
         self._names |= {output_name(op): op.label.data for op in graph.module.ops if isinstance(op, OutputOp)}
         self._batch = batch
@@ -80,13 +79,11 @@ class Evaluator:
                 yield pending.popleft().result()
 
     def _run_chunk(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        known, found = dict(feeds), {}
+        known, found = dict(feeds), dict[str, Array]()
         for part in self._parts:
-            for name, array in part.run(known).items():
-                if name in self._handed:
-                    known[self._handed[name]] = array
-                if name in self._names:
-                    found[self._names[name]] = array
+            made = part.run(known)
+            known |= made
+            found |= {self._names[name]: array for name, array in made.items() if name in self._names}
         return found
 
     def _checked(self, inputs: Mapping[str, Array], name: str) -> Array:
@@ -102,9 +99,15 @@ class Evaluator:
 
 
 class Part:
-    """A lowered model in a session of its own; one without outputs needs none."""
+    """A lowered model in a session of its own; one without outputs needs none.
 
-    def __init__(self, lowered: "Lowered") -> None:
+    `handed` are labels of values that others read: their arrays come under the names of `given_name` as well.
+    """
+
+    def __init__(self, lowered: "Lowered", handed: Collection[str]) -> None:
+        from cimc.evaluate.lower import given_name, value_name
+
+        self.handed = {value_name(label): given_name(label) for label in handed}
         model, self._fed = lowered.model, lowered.fed
         entries = [entry for entry in model.graph.input if entry.name not in self._fed]
         self.shapes = {entry.name: _sample_shape(entry) for entry in entries}
@@ -122,7 +125,8 @@ class Part:
             return {}
         feeds = {name: known[name].astype(dtype, copy=False) for name, dtype in self._dtypes.items()}
         results = self._session.run(self._outputs, {**feeds, **self._fed})
-        return {name: np.asarray(array) for name, array in zip(self._outputs, results, strict=True)}
+        found = {name: np.asarray(array) for name, array in zip(self._outputs, results, strict=True)}
+        return found | {given: found[name] for name, given in self.handed.items()}
 
 
 def samples_at_once(graph: Graph) -> int:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from cimc.evaluate.lower import given_name, output_name, value_name
-from cimc.evaluate.pieces import Piece, pieces
+from cimc.evaluate.lower import given_name, output_name
+from cimc.evaluate.pieces import pieces
 from cimc.evaluate.session import Array, Part
 from cimc.ir.graph import Graph
 from cimc.ir.nn import OutputOp
@@ -23,13 +23,13 @@ class Swapped:
 
     def __init__(self, graph: Graph, inputs: Mapping[str, Array]) -> None:
         self._pieces = list(pieces(graph, None, longest=SHORT))
-        self._parts = [Part(piece.lowered()) for piece in self._pieces]
+        self._parts = [Part(piece.lowered(), piece.handed) for piece in self._pieces]
         numbered = reversed(list(enumerate(self._pieces)))  # the first that has an operation computes it
         self._place = {label: number for number, piece in numbered for label in piece.labels}
         self._outputs = {output_name(op): op.label.data for op in graph.module.ops if isinstance(op, OutputOp)}
         self._known: dict[str, Array] = {name: np.asarray(array, np.float32) for name, array in inputs.items()}
-        for part, piece in zip(self._parts, self._pieces, strict=True):
-            self._known |= _found(part, piece, self._known)
+        for part in self._parts:
+            self._known |= part.run(self._known)
 
     @property
     def outputs(self) -> dict[str, Array]:
@@ -41,17 +41,11 @@ class Swapped:
         number, name = self._place[label], given_name(label)
         given = {name: np.asarray(array, np.float32)}
         alone = self._pieces[number]
-        changed = given | _found(Part(alone.lowered([label])), alone, self._known | given) | given
-        for part, piece in zip(self._parts[number + 1 :], self._pieces[number + 1 :], strict=True):
+        changed = Part(alone.lowered([label]), alone.handed).run(self._known | given) | given
+        for part in self._parts[number + 1 :]:
             if part.reads(changed):
-                changed |= _found(part, piece, self._known | changed)
+                changed |= part.run(self._known | changed)
         return self._outputs_of(self._known | changed)
 
     def _outputs_of(self, known: Mapping[str, Array]) -> dict[str, Array]:
         return {label: known[name] for name, label in self._outputs.items()}
-
-
-def _found(part: Part, piece: Piece, known: Mapping[str, Array]) -> dict[str, Array]:
-    """Return a piece's outputs, and the values it hands over under the names by which they are read."""
-    found = part.run(known)
-    return found | {given_name(label): found[value_name(label)] for label in piece.handed}

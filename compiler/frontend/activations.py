@@ -60,14 +60,14 @@ def _function(at: Lowering, name: str, alphas: list[float], betas: list[float], 
 
 def _applied(function: str, parameters: Parameters, clip: float, at: Lowering, x: SSAValue, label: str) -> SSAValue:
     if clip > 0.0:
-        x = at.add(build.clamp(x, -clip, clip, at.builder.unique(f"{label}.clipped")))
+        x = at.add(build.clamp(x, -clip, clip, at.builder.names.fresh(f"{label}.clipped")))
     if function == "relu":
         return at.add(build.clamp(x, 0.0, UNBOUNDED, label))
     if function == "affine":
         return _affine(at, x, parameters[0], parameters[1], label)
     if function == "scaledtanh":
-        inner = _affine(at, x, parameters[1], 0.0, at.builder.unique(f"{label}.scaled"))
-        y = at.add(build.unary(inner, "tanh", (), at.builder.unique(f"{label}.tanh")))
+        inner = _affine(at, x, parameters[1], 0.0, at.builder.names.fresh(f"{label}.scaled"))
+        y = at.add(build.unary(inner, "tanh", (), at.builder.names.fresh(f"{label}.tanh")))
         return _affine(at, y, parameters[0], 0.0, label)
     return at.add(build.unary(x, function, parameters, label))
 

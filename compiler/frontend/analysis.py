@@ -7,6 +7,7 @@ from cimc.frontend.folding import Facts, known_before, visit
 from cimc.frontend.inlining import Inliner
 from cimc.frontend.node import Node, node_of
 from cimc.frontend.preparation import Prepared
+from cimc.ir.fresh_names import FreshNames
 from cimc.isa.budgets import require
 
 
@@ -14,7 +15,7 @@ def analyse(prepared: Prepared, nodes: Iterable[Node]) -> tuple[Facts, list[Node
     """Return shapes at the prepared batch size, constants at that size and another one, and the nodes written out."""
     facts, waiting = known_before(prepared), deque(nodes)
     taken = {name for node in waiting for name in (*node.inputs, *node.outputs)}
-    inliner, walked = Inliner(prepared.opset, facts, taken | facts.types.keys()), []
+    inliner, walked = Inliner(prepared.opset, facts, FreshNames(taken | facts.types.keys())), []
     while waiting:
         node = waiting.popleft()
         problem = visit(prepared, node, facts)

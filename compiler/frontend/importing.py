@@ -27,6 +27,7 @@ from cimc.frontend.specialisation import AS_THE_FILE, Specialisation
 from cimc.frontend.stated_shapes import option_for
 from cimc.frontend.tracing import Imported, traced
 from cimc.ir import build
+from cimc.ir.fresh_names import FreshNames
 from cimc.ir.graph import Graph
 from cimc.ir.location import named
 from cimc.ir.types import CodeType, shape_of
@@ -34,8 +35,6 @@ from cimc.ir.verify import faults_of
 
 INPUT_PROBLEMS = ("CIM0104", "CIM0105", "CIM0107", "CIM0109")
 """Codes of problems with a model's inputs, behind which its nodes can still be listed."""
-
-UNFIT = "if onnxruntime runs the model, that is our fault: please report it"
 
 
 def load(path: Path, stated: Specialisation = AS_THE_FILE) -> Graph:
@@ -104,7 +103,7 @@ def _imported(name: str, digest: str, prepared: Prepared) -> Imported:
     computed = [node for node in nodes if not _is_folded(node, facts)]
     computed = with_own_indices(with_normalisations(computed, facts), facts, prepared.opset)
     computed = live(computed, _outputs(prepared))
-    builder = GraphBuilder(prepared.free, facts, _names(prepared, nodes))
+    builder = GraphBuilder(prepared.free, facts, FreshNames(_names(prepared, nodes)))
     _add_inputs(builder, prepared, index_inputs(computed, facts))
     problems = [*_translate_all(builder, computed, _outputs(prepared)), *_add_outputs(builder, prepared)]
     if problems:
@@ -284,13 +283,18 @@ def _made(at: Lowering) -> tuple[SSAValue, ...]:
     try:
         made = OPERATORS[at.node.operator](at)
     except (ArithmeticError, LookupError, ValueError) as error:
-        raise at.refuse("CIM0102", f"its attributes and inputs do not fit: {error}", hint=UNFIT) from error
+        raise _unfit(at, str(error)) from error
     op = before.next_op if before else at.builder.block.first_op
     while op is not None:
         if fault := next(iter(faults_of(op)), ""):
-            raise at.refuse("CIM0102", f"its attributes and inputs do not fit: {fault}", hint=UNFIT)
+            raise _unfit(at, fault)
         op = op.next_op
     return made if isinstance(made, tuple) else (made,)
+
+
+def _unfit(at: Lowering, fault: str) -> DiagnosticError:
+    hint = "if onnxruntime runs the model, that is our fault: please report it"
+    return at.refuse("CIM0102", f"its attributes and inputs do not fit: {fault}", hint=hint)
 
 
 def _check_shapes(at: Lowering) -> None:

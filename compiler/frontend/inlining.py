@@ -14,6 +14,7 @@ from cimc.frontend.node import Node
 from cimc.frontend.operators import OPERATORS
 from cimc.frontend.ordering import sort_nodes
 from cimc.frontend.quantisation import DYNAMIC
+from cimc.ir.fresh_names import FreshNames
 
 PER_IMAGE = frozenset(
     {
@@ -47,11 +48,11 @@ def stands_for_others(operator: str) -> bool:
 
 @dataclass(frozen=True)
 class Inliner:
-    """Writes nodes out; `taken` are the tensor names in use, `facts` what is known of those before the node."""
+    """Writes nodes out; `names` are those of tensors, `facts` what is known of those before the node."""
 
     opset: int
     facts: Facts
-    taken: set[str]
+    names: FreshNames
 
     def written_out(self, node: Node) -> list[onnx.NodeProto] | None:
         """Return the nodes that one stands for, in order; None where it stands for itself."""
@@ -147,13 +148,7 @@ class Inliner:
 
     def _fresh(self, node: Node, role: str) -> str:
         """Return a tensor name that the model does not use."""
-        stem = name = f"{node.label}.{role}"
-        number = 1
-        while name in self.taken:
-            number += 1
-            name = f"{stem}.{number}"
-        self.taken.add(name)
-        return name
+        return self.names.fresh(f"{node.label}.{role}")
 
 
 def _renamed(proto: onnx.NodeProto, names: Mapping[str, str]) -> onnx.NodeProto:

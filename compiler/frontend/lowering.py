@@ -16,6 +16,7 @@ from cimc.frontend.folding import Facts
 from cimc.frontend.node import Node
 from cimc.frontend.preparation import UNBATCHED
 from cimc.ir import build, nn
+from cimc.ir.fresh_names import FreshNames
 from cimc.ir.types import CodeType, WeightRef, shape_of
 from cimc.ir.weights import Array, WeightStore
 
@@ -30,27 +31,16 @@ MOST_IMAGES = 64
 class GraphBuilder:
     """The graph under construction: its block, weights, and the value of every ONNX tensor so far.
 
-    `free` says that the file leaves the batch open. `numbers` is the last one given to a label: below it all are taken.
+    `free` says that the file leaves the batch open. `names` are those of tensors and of labels given to helpers.
     """
 
     free: bool
     facts: Facts
-    taken: set[str]
+    names: FreshNames
     block: Block = field(default_factory=Block)
     weights: WeightStore = field(default_factory=WeightStore)
     values: dict[str, SSAValue] = field(default_factory=dict)
     recoded: dict[tuple[SSAValue, CodeType], SSAValue] = field(default_factory=dict)
-    numbers: dict[str, int] = field(default_factory=dict)
-
-    def unique(self, label: str) -> str:
-        """Return `label`, or label.2, label.3 ... where a tensor or another helper has that name."""
-        candidate, number = label, self.numbers.get(label, 1)
-        while candidate in self.taken:
-            number += 1
-            candidate = f"{label}.{number}"
-        self.taken.add(candidate)
-        self.numbers[label] = number
-        return candidate
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ class Lowering:
 
     def helper(self, suffix: str) -> str:
         """Return a fresh label for a value that ONNX does not name."""
-        return self.builder.unique(f"{self.label}.{suffix}")
+        return self.builder.names.fresh(f"{self.label}.{suffix}")
 
     def add(self, op: nn.Computed) -> SSAValue:
         """Append an operation of this node and return its result."""
@@ -127,7 +117,7 @@ class Lowering:
             return self.activation(index)
         name = self.node.inputs[index]
         array = self.of_one_sample(self._checked(_bounded(self.builder.facts.constants[name].value), name))
-        return self.add(build.constant(self.weight(array, name), self.builder.unique(f"{self.label}.{name}")))
+        return self.add(build.constant(self.weight(array, name), self.builder.names.fresh(f"{self.label}.{name}")))
 
     def of_one_sample(self, array: Reals) -> Reals:
         """Return a constant, aligned with the result from the last axis, without the batch axis."""

@@ -11,16 +11,18 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from cimc.ir.fresh_names import FreshNames
+
 CONTRIBUTED = "com.microsoft"
 """The domain of onnxruntime's own operators."""
 
 
 @dataclass
 class Expansion:
-    """One node on the way to several: the nodes and constants it becomes, and the tensor names in use."""
+    """One node on the way to several: the nodes and constants it becomes, and the names of tensors."""
 
     node: onnx.NodeProto
-    taken: set[str]
+    names: FreshNames
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
 
@@ -38,13 +40,7 @@ class Expansion:
 
     def fresh(self, role: str) -> str:
         """Return a tensor name that the model does not use."""
-        stem = name = f"{self.node.output[0]}.{role}"
-        number = 1
-        while name in self.taken:
-            number += 1
-            name = f"{stem}.{number}"
-        self.taken.add(name)
-        return name
+        return self.names.fresh(f"{self.node.output[0]}.{role}")
 
     def real(self, index: int, axis: int = 1) -> str:
         """Dequantise input `index`, whose scale and zero point are the two inputs behind it."""
@@ -151,13 +147,13 @@ def expand_quantised(graph: onnx.GraphProto) -> None:
     """Write out every operator on quantised tensors that `EXPANSIONS` knows, in place."""
     taken = {name for node in graph.node for name in (*node.input, *node.output)}
     taken |= {tensor.name for tensor in graph.initializer} | {value.name for value in graph.input}
-    constants: list[onnx.TensorProto] = []
+    names, constants = FreshNames(taken), list[onnx.TensorProto]()
     whole = _read_as_integers(graph)
     kept = [node.op_type in SUMS and node.output[0] in whole for node in graph.node]
     nodes = [
         one
         for node, stays in zip(graph.node, kept, strict=True)
-        for one in ([node] if stays else _expanded(node, taken, constants))
+        for one in ([node] if stays else _expanded(node, names, constants))
     ]
     if len(nodes) > len(graph.node) or any(_is_known(node) for node in graph.node):
         del graph.node[:]
@@ -185,11 +181,11 @@ def _is_known(node: onnx.NodeProto) -> bool:
     return (node.domain.replace("ai.onnx", ""), node.op_type) in EXPANSIONS and as_defined and is_complete
 
 
-def _expanded(node: onnx.NodeProto, taken: set[str], constants: list[onnx.TensorProto]) -> Iterator[onnx.NodeProto]:
+def _expanded(node: onnx.NodeProto, names: FreshNames, constants: list[onnx.TensorProto]) -> Iterator[onnx.NodeProto]:
     if not _is_known(node):
         yield node
         return
-    expansion = Expansion(node, taken)
+    expansion = Expansion(node, names)
     EXPANSIONS[node.domain.replace("ai.onnx", ""), node.op_type](expansion)
     constants += expansion.constants
     yield from expansion.nodes

@@ -161,7 +161,7 @@ def _recode(at: Lowering, x: SSAValue, source: CodeType, target: CodeType) -> SS
         return op.x if op.source == target else at.add(build.recode(op.x, op.source, target, at.helper("recoded")))
     if isinstance(op, nn.Movement | nn.MaxPoolOp):
         operands = [_recoded(at, operand, source, target) for operand in op.operands]
-        changes: dict[str, Attribute | None] = {"label": text(at.builder.unique(f"{op.label.data}.real"))}
+        changes: dict[str, Attribute | None] = {"label": text(at.builder.names.fresh(f"{op.label.data}.real"))}
         if isinstance(op, nn.PadOp):
             changes["value"] = real(_reread(float_value(op.value), source, target))
         made = again(op, operands, shape_of(op.out), **changes)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 
+from cimc.ir.fresh_names import FreshNames
 from cimc.ir.nn import Computed, Layer
 from cimc.ir.types import WeightRef
 from cimc.ir.weights import WeightStore
@@ -55,19 +56,11 @@ class Labels:
     """Fresh labels for values that a pass inserts."""
 
     def __init__(self, graph: Graph) -> None:
-        self._taken = {op.label.data for op in graph.operations if isinstance(op, Computed)}
-        self._numbers: dict[str, int] = {}
+        self._names = FreshNames(op.label.data for op in graph.operations if isinstance(op, Computed))
 
     def fresh(self, stem: str, suffix: str) -> str:
         """Return stem.suffix, or stem.suffix.2, stem.suffix.3 ... where that is taken."""
-        label = candidate = f"{stem}.{suffix}"
-        number = self._numbers.get(label, 1)
-        while candidate in self._taken:
-            number += 1
-            candidate = f"{label}.{number}"
-        self._taken.add(candidate)
-        self._numbers[label] = number
-        return candidate
+        return self._names.fresh(f"{stem}.{suffix}")
 
 
 def users(value: SSAValue) -> list[Operation]:
