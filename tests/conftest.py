@@ -15,6 +15,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--bless", action="store_true", help="rewrite the expected output of case files")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse --bless with workers: two that rewrite one file lose what the other has written."""
+    if config.getoption("--bless") and config.getoption("numprocesses", None):
+        raise pytest.UsageError("--bless rewrites files that tests share: run it without -n")
+
+
 @pytest.fixture
 def bless(request: pytest.FixtureRequest) -> bool:
     """Whether expected outputs are to be rewritten."""
