@@ -59,9 +59,8 @@ def _tree(text: str) -> "Tree[Token]":
     try:
         return parser().parse(text)
     except UnexpectedInput as error:
-        lines = text.split("\n")
-        line, column = (error.line, error.column) if 0 < error.line <= len(lines) else (len(lines), 1)
-        raise syntax_error(lines[line - 1].rstrip("\r"), column).at(f"{line}:{column}") from None
+        line = text.split("\n")[error.line - 1].removesuffix("\r")
+        raise syntax_error(line, error.column).at(f"{error.line}:{error.column}") from None
 
 
 def _split(tree: "Tree[Token]") -> tuple[list["Line"], list["Line"]]:

@@ -12,8 +12,6 @@ from pathlib import Path
 
 HAS_LOCKS = sys.platform != "win32"
 """Whether folders can be locked; without, writers of one folder are not kept apart, and no temporaries are removed."""
-if HAS_LOCKS:
-    from fcntl import LOCK_EX, flock
 
 Parts = Sequence[bytes]
 
@@ -98,8 +96,10 @@ def _alone_in(folder: Path) -> Iterator[None]:
         descriptor = os.open(folder, os.O_RDONLY)
     try:
         if descriptor is not None and HAS_LOCKS:
+            import fcntl  # a system without locks has no such module
+
             with suppress(OSError):
-                flock(descriptor, LOCK_EX)
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         if descriptor is not None:

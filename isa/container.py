@@ -26,10 +26,10 @@ class Overtaken(Exception):
 def load_program(path: str | os.PathLike[str]) -> Program:
     """Return the program of a binary or text file. Raises IsaError on what is no whole program, OSError, OverBudget."""
     path = Path(path)
-    for race in range(MOST_RACES):
+    for _ in range(MOST_RACES):
         with suppress(Overtaken):
-            return _load(path, is_last=race == MOST_RACES - 1)
-    raise AssertionError("the last race has an end")
+            return _load(path, is_last=False)
+    return _load(path, is_last=True)
 
 
 def _load(path: Path, is_last: bool) -> Program:

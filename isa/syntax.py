@@ -14,15 +14,11 @@ _ARGUMENTS = {"STRING": '"..."', "JSON": "JSON", "INTEGER": "INTEGER", "STRING?"
 
 def syntax_error(line: str, column: int) -> IsaError:
     """Return the error for a line that is wrong at or before `column` (from 1), without a place."""
-    first = _word(line.strip())
-    if not first:
-        return IsaError("CIM0401", "the text ends, wanted a directive or an instruction")
+    first = _word(line.lstrip(" \t"))  # nothing else is space between words
     if first.startswith("."):
         return _directive_error(first, line, column)
     if first not in BY_NAME:
         return unknown("CIM0402", f"unknown instruction {first!r}", first, BY_NAME)
-    if not line[: column - 1].strip():
-        return IsaError("CIM0405", f"instruction {first} before the header, wanted `.cimc 1` as the first line")
     return _operand_error(BY_NAME[first], line, column)
 
 
@@ -53,7 +49,7 @@ def _directive_error(first: str, line: str, column: int) -> IsaError:
             "CIM0405", f"directive {first} at this place, wanted `.cimc 1`, then the header, then instructions and .loc"
         )
     arguments = {"cimc": "INTEGER", "loc": "STRING", **HEADER}[name].split()
-    found = _word(line[column - 1 :].strip()) or "the end of the line"
+    found = _word(line[column - 1 :].lstrip(" \t")) or "the end of the line"
     return IsaError(
         "CIM0401", f"directive {first} with {found}, wanted {first} {' '.join(_ARGUMENTS[word] for word in arguments)}"
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from cimc.isa.atomic import write_files
 from cimc.isa.author import Author
 from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.program import Program
@@ -95,3 +96,43 @@ def test_a_link_where_the_output_goes_is_replaced_and_not_followed(tmp_path: Pat
     save_binary(OLD, tmp_path / "p.cimb")
     assert (tmp_path / "victim").read_text() == "kept"
     assert not (tmp_path / "p.cimb").is_symlink()
+
+
+def test_what_is_no_temporary_is_left_alone(tmp_path: Path) -> None:
+    """A name that only looks like one: a writer removes nothing that a writer has not made."""
+    own, stale = tmp_path / ".p.cimb.notes.tmp", tmp_path / f".p.cimb.{'0' * 16}.tmp"
+    own.write_text("kept")
+    stale.write_text("left by a writer that was killed")
+    save_binary(OLD, tmp_path / "p.cimb")
+    assert {path.name for path in tmp_path.iterdir()} == {"p.cimb", own.name}
+
+
+def test_without_locks_files_are_written_and_temporaries_of_others_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They may belong to a writer at work. Such a system has no module fcntl, which this one is made to lack."""
+    monkeypatch.setattr("cimc.isa.atomic.HAS_LOCKS", False)
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    other = tmp_path / f".p.asm.{'0' * 16}.tmp"
+    other.write_text("being written")
+    save_text(OLD, tmp_path / "p.asm")
+    assert load_program(tmp_path / "p.asm").constants == OLD.constants
+    assert {path.name for path in tmp_path.iterdir()} == {"p.asm", "p.payload", other.name}
+
+
+def test_of_several_files_none_is_new_where_one_cannot_take_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, done = Path.replace, list[Path]()
+
+    def replace(self: Path, target: Path) -> Path:
+        done.append(target)
+        if len(done) == 3:
+            raise OSError(28, "No space left on device")
+        return real(self, target)
+
+    (tmp_path / "a").write_text("old")
+    monkeypatch.setattr(Path, "replace", replace)
+    with pytest.raises(OSError, match="No space left"):
+        write_files({tmp_path / name: (b"new",) for name in "abc"})
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

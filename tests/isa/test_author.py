@@ -72,6 +72,11 @@ def test_what_does_not_exist_is_refused(name: str, operands: dict[str, int], sai
     assert said in str(refused.value)
 
 
+def test_an_operand_that_an_instruction_lacks_is_named() -> None:
+    with pytest.raises(KeyError, match="halt has no operand count"):
+        instruction("halt")["count"]
+
+
 def test_equal_tables_share_an_address() -> None:
     memory = ConstantMemory(b"abc")
     first = memory.add([1, 2, 3], "i8", "a")

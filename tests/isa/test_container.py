@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from cimc.isa import manifest
-from cimc.isa.binary import HEADER_BYTES, SECTIONS, to_parts
-from cimc.isa.container import load_program, save_binary, save_text
+from cimc.isa import container, manifest
+from cimc.isa.binary import HEADER_BYTES, SECTIONS, read, to_parts
+from cimc.isa.container import MOST_RACES, _parse, load_program, save_binary, save_text
 from cimc.isa.errors import CODES, IsaError
 from cimc.isa.program import Layer, Port, Program, instruction
 
@@ -300,3 +300,30 @@ def test_programs_that_cannot_be_loaded_are_not_saved(tmp_path: Path) -> None:
                 save(bad, tmp_path / "p.asm")
             assert CODES[caught.value.code].status == 3
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_reader_of_binary_files_refuses_others(text: Path) -> None:
+    with text.open("rb") as file, pytest.raises(IsaError, match="CIM0420"):
+        read(file)
+
+
+def test_another_number_of_sections_is_refused(binary: Path) -> None:
+    parts = list(to_parts(PROGRAM)[::2])
+    parts[0] = parts[0][:12] + struct.pack("<I", 5) + parts[0][16:]
+    binary.write_bytes(_resealed(parts))
+    assert "5 sections, wanted 4" in _refused(binary).message
+
+
+def test_a_text_that_is_replaced_without_end_is_given_up(text: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each reading finds a payload of another text, since a writer was faster."""
+    text.with_suffix(".payload").write_bytes(b"")
+    versions = list[str]()
+
+    def parsed(found: str, path: Path) -> Program:
+        versions.append(found)
+        path.write_text(f"{found}; once more\n")
+        return _parse(found, path)
+
+    monkeypatch.setattr(container, "_parse", parsed)
+    assert _refused(text).code == "CIM0426"
+    assert len(set(versions)) == MOST_RACES + 1

@@ -22,6 +22,12 @@ def test_the_manual_is_current() -> None:
     assert MANUAL.read_text() == manual(), "run make manual"
 
 
+def test_the_manual_is_what_its_module_prints() -> None:
+    """`make manual` takes it from there."""
+    found = subprocess.run([sys.executable, "-m", "cimc.isa.manual"], capture_output=True, text=True, check=True)
+    assert found.stdout == manual()
+
+
 def test_every_instruction_is_in_every_document() -> None:
     texts = (manual(), c_header(), systemverilog_package(), grammar())
     for spec in TABLE:

@@ -89,3 +89,27 @@ def test_a_stream_in_too_many_pieces_ends_the_search_for_unwritten_reads() -> No
     tensor = instruction("tensor", stream=0, space="act", type="i8", base=0, shape=shape, pitch=pitch)
     move = instruction("move", in_=0, out=0)
     assert _codes(_program(tensor, move, HALT, activation_bytes=1 << 24)) == ["CIM0447"]
+
+
+def test_a_stream_whose_overlaps_are_too_many_to_look_for_is_told() -> None:
+    """Pitches that are no multiple of one another: only a list of all elements would say whether two share a byte."""
+    shape, pitch = (1, 2048, 2048, 1), (1, 3, 2, 1)
+    tensor = instruction("tensor", stream=0, space="act", type="i8", base=0, shape=shape, pitch=pitch)
+    (found,) = lint(_program(tensor, instruction("fill", out=0, value=0), HALT, activation_bytes=1 << 14))
+    assert (found.code, found.message) == ("CIM0447", "a stream writes more pieces of memory than the linter follows")
+
+
+def test_beyond_the_memory_that_is_followed_only_bounds_are_judged() -> None:
+    size = (1 << 28) + 1
+    sketch = Author({}, size).tensor(0, (4,), size - 4).put("move", in_=0, out=0)
+    assert _codes(sketch.program()) == ["CIM0447"]
+    assert _codes(sketch.tensor(0, (4,), size - 3).put("fill", out=0, value=0).program()) == ["CIM0430", "CIM0447"]
+
+
+def test_ports_outside_memory_are_told_once_each() -> None:
+    port = Port("x", 8, "i8", (1,), (1,), (0,), 1.0, 0, 0, 1)
+    program = _program(HALT, inputs=(port,), outputs=(dataclasses.replace(port, name="y"),), activation_bytes=8)
+    assert [str(found).partition(": ")[2] for found in lint(program)] == [
+        "error[CIM0430]: input 'x' touches bytes 8..8, the activation memory has 8",
+        "error[CIM0430]: output 'y' touches bytes 8..8, the activation memory has 8",
+    ]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cimc.isa.byte_runs import TooManyRuns, byte_runs, intersect, overlaps_itself, same_elements
 from cimc.isa.program import instruction
-from cimc.isa.streams import Im2colWindow, StreamState, advanced, define, with_window
+from cimc.isa.streams import Im2colWindow, StreamState, advanced, define, follow, with_window
 
 TENSOR = instruction("tensor", stream=1, space="const", type="i16", base=8, shape=(1, 4, 5, 3), pitch=(60, 15, 3, 1))
 COUNTS = st.integers(0, 4)
@@ -65,6 +65,16 @@ def test_a_window_yields_taps_by_channels() -> None:
 
 def test_advance_counts_elements() -> None:
     assert advanced(define(TENSOR), instruction("advance", stream=1, by=-3)).base == 2
+
+
+def test_streams_follow_what_changes_them_and_nothing_else() -> None:
+    window = instruction(
+        "window", stream=1, kernel=(3, 2), stride=(2, 1), dilation=(1, 1), pad=(1, 0), out=(2, 4), fill=-7
+    )
+    streams = dict[int, StreamState]()
+    for one in (TENSOR, window, instruction("advance", stream=1, by=2), instruction("fill", out=1, value=0)):
+        follow(streams, one)
+    assert streams == {1: advanced(with_window(define(TENSOR), window), instruction("advance", stream=1, by=2))}
 
 
 def test_tensor_drops_the_window() -> None:
