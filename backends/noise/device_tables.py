@@ -21,6 +21,7 @@ from cimc.backends.noise.fixed_point import (
     rounded,
     scaled,
 )
+from cimc.backends.noise.octaves import Memory, memory
 from cimc.backends.noise.profiles import Profile
 from cimc.backends.noise.profiles.curve import Curve
 from cimc.backends.noise.table import RANGE
@@ -56,7 +57,8 @@ class Aging:
     """A profile at one time.
 
     `exponent`: log2(t / t_0) in Q20 for power-law drift, else 0; `redraw`: spread around the target (fine units), None
-    where nothing is redrawn; `shift`, `relaxation`: what a device loses, and its spread (fine units).
+    where nothing is redrawn; `shift`, `relaxation`: what a device loses, and its spread (fine units); `memory`: what
+    read noise shares with other times.
     """
 
     exponent: int
@@ -64,6 +66,7 @@ class Aging:
     shift: int
     relaxation: int
     read: Spread
+    memory: Memory
 
 
 @cache
@@ -105,9 +108,11 @@ def aging(profile: Profile, highest: int, seconds: int) -> Aging:
     start = profile.numbers["drift.start"] if kind == "power" else Decimal(0)
     with localcontext() as context:
         context.prec = DIGITS
-        growth = 1 << FLICKER_BITS
-        if profile.choices["read.time"] == "flicker":
+        growth, shared = 1 << FLICKER_BITS, Memory()
+        if profile.choices["read.time"] != "constant":
             growth = flicker(seconds + start, profile.numbers["read.duration"])
+        if profile.choices["read.time"] == "correlated":
+            shared = memory(seconds + start, profile.numbers["read.duration"])
         exponent, redraw, shift, relaxation = 0, None, 0, 0
         if kind == "power":
             exponent = log2(1 + Fraction(seconds) / Fraction(start))
@@ -118,7 +123,7 @@ def aging(profile: Profile, highest: int, seconds: int) -> Aging:
                 scaled(_logarithmic(profile, key, seconds) * scale * highest, FINE_BITS)
                 for key in ("drift.shift", "drift.relaxation")
             )
-        return Aging(exponent, redraw, shift, relaxation, spread(profile, "read", highest).grown(growth))
+        return Aging(exponent, redraw, shift, relaxation, spread(profile, "read", highest).grown(growth), shared)
 
 
 def ceiling(profile: Profile, highest: int) -> int:

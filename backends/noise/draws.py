@@ -8,6 +8,8 @@ all else; what the other four numbers are depends on what a word is for:
 | --- | --- | --- | --- | --- |
 | a device when it is programmed | 2 * column + polarity | row | times it was programmed before | tile + pair * 2^16 |
 | a device at a time | 2 * column + polarity | row | seconds since programming | tile + pair * 2^16 |
+| a device over a stretch of time | 2 * column + polarity | row | its number + octave * 2^48 | tile + pair * 2^16 |
+| where stretches of a device begin | 2 * column + polarity | row | octave | tile + pair * 2^16 |
 | a device for good | 2 * column + polarity | row | 0 | tile + pair * 2^16 |
 | an ADC | ADC | 0 | 0 | tile |
 | a threshold of an ADC | its number | ADC | 0 | tile |

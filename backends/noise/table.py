@@ -10,7 +10,7 @@ RANGE = ("uS", "g_max")
 """Units of what lies within the conductance range: absolute, or relative to the range."""
 
 PROGRAMMING, DRIFT, READ, REDRAW, STUCK, ADC_OFFSET, ADC_GAIN, ADC_INL, DAC, CYCLE, OUTPUT = range(1, 12)
-POLARITY, FORMING, ADC_LEVEL, ADC_SKEW = range(12, 16)
+POLARITY, FORMING, ADC_LEVEL, ADC_SKEW, FLICKER, STRETCH = range(12, 18)
 """What a random word is for. Part of its address (draws.py), so a number once given stays."""
 
 
@@ -61,7 +61,7 @@ SOURCES: tuple[Source, ...] = (
         "read",
         "the conductance, 1/f noise grown until this time",
         numbers={"read.scale": Scalar("1", "1", high="1000"), "read.duration": Scalar("s", "1e-6", low="1e-12")},
-        choices={"read.kind": ("relative", "absolute"), "read.time": ("constant", "flicker")},
+        choices={"read.kind": ("relative", "absolute"), "read.time": ("constant", "flicker", "correlated")},
         curves={"read.sigma": ("1", *RANGE)},
         by_default=True,
     ),

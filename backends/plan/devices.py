@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.machine.facts import Machine
-from cimc.backends.noise import draws
+from cimc.backends.noise import draws, octaves
 from cimc.backends.noise.chip import FREE, HIGH, LOW
 from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, deviations, exponents, spread
 from cimc.backends.noise.fixed_point import (
     DAC_ERROR_BITS,
     EXPONENT_BITS,
     FINE_BITS,
+    FLICKER_BITS,
     HALVING_BITS,
     HALVING_CELLS,
     NORMAL_BITS,
@@ -30,7 +31,7 @@ from cimc.backends.noise.fixed_point import (
     shared,
 )
 from cimc.backends.noise.sources import Noise
-from cimc.backends.noise.table import DAC, DRIFT, FORMING, POLARITY, PROGRAMMING, READ, REDRAW, STUCK
+from cimc.backends.noise.table import DAC, DRIFT, FLICKER, FORMING, POLARITY, PROGRAMMING, READ, REDRAW, STRETCH, STUCK
 from cimc.backends.noise.wires import wires
 from cimc.backends.plan.exact import half_even
 from cimc.backends.plan.wires import attenuated
@@ -188,9 +189,27 @@ class Devices:
             present = np.clip(self._drifted(part, cells, age, seconds), 0, self.ceiling)
         if self.noise.has("read"):
             sigma = _sigmas(age.read, values, present)
-            present = present + rounded(sigma * self._normals(READ, cells, part.pair, seconds), NORMAL_BITS)
+            z = self._read_variables(cells, part.pair, age, seconds)
+            present = present + rounded(sigma * z, NORMAL_BITS)
         present = np.clip(present, 0, self.ceiling)
         return self._with_stuck(cells, part.pair, np.where(part.writes > 0, present, values))
+
+    def _read_variables(self, cells: Region, pair: int, age: Aging, seconds: int) -> Array:
+        """Return the normal variables of read noise: what is fresh at this time, and what other times share."""
+        fresh = self._normals(READ, cells, pair, seconds)
+        if not age.memory.octaves:
+            return fresh
+        total = age.memory.fresh * fresh
+        for octave, weight in age.memory.octaves:
+            total += weight * self._of_stretches(cells, pair, octave, seconds)
+        return np.clip(rounded(total, FLICKER_BITS), -octaves.LARGEST, octaves.LARGEST)
+
+    def _of_stretches(self, cells: Region, pair: int, octave: int, seconds: int) -> Array:
+        """Return each device's variable of the stretch of an octave that a time lies in: one of two neighbours."""
+        first = seconds >> octave
+        one, other = (self._normals(FLICKER, cells, pair, octaves.sample(octave, first + k)) for k in (0, 1))
+        begun = octaves.stretch(seconds, octave, self._words(STRETCH, cells, pair, octave).astype(np.int64))
+        return np.where(begun == first, one, other)
 
     def _values(self, part: DeviceState) -> Array:
         return np.where(part.writes > 0, part.value.astype(np.int64), self.machine.unprogrammed << FINE_BITS)
@@ -213,8 +232,7 @@ class Devices:
         """Return which devices of a pair are stuck: FREE, LOW or HIGH."""
         if not self.noise.has("stuck"):
             return np.zeros((2, cells.rows, cells.cols), np.int8)
-        stream = draws.pair_stream(cells.tile, pair)
-        words = _by_polarity(draws.words(self.noise.seed, STUCK, stream, *_grid(0, cells)), cells)
+        words = self._words(STUCK, cells, pair, 0)
         low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
         return np.where(words < low, LOW, np.where(words < low + high, HIGH, FREE))
 
@@ -232,6 +250,10 @@ class Devices:
         for count in np.unique(part.writes):
             np.copyto(result, self._normals(purpose, cells, part.pair, int(count)), where=part.writes == count)
         return result
+
+    def _words(self, purpose: int, cells: Region, pair: int, sample: int) -> Array:
+        stream = draws.pair_stream(cells.tile, pair)
+        return _by_polarity(draws.words(self.noise.seed, purpose, stream, *_grid(sample, cells)), cells)
 
     def _normals(self, purpose: int, cells: Region, pair: int, sample: int) -> Array:
         stream = draws.pair_stream(cells.tile, pair)

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 from cimc.backends.machine.facts import Machine
 from cimc.backends.machine.rounding import clamp, half_even
-from cimc.backends.noise import draws
+from cimc.backends.noise import draws, octaves
 from cimc.backends.noise.device_tables import Aging, Spread, aging, ceiling, deviations, exponents, spread
 from cimc.backends.noise.fixed_point import (
     DAC_ERROR_BITS,
     EXPONENT_BITS,
     FINE_BITS,
+    FLICKER_BITS,
     HALVING_BITS,
     HALVING_CELLS,
     NORMAL_BITS,
@@ -25,7 +26,7 @@ from cimc.backends.noise.fixed_point import (
     shared,
 )
 from cimc.backends.noise.sources import Noise
-from cimc.backends.noise.table import DAC, DRIFT, FORMING, POLARITY, PROGRAMMING, READ, REDRAW, STUCK
+from cimc.backends.noise.table import DAC, DRIFT, FLICKER, FORMING, POLARITY, PROGRAMMING, READ, REDRAW, STRETCH, STUCK
 
 Cell = tuple[int, int, int, str]
 """One side of a cell: tile, row, column, polarity. It has as many devices as the machine has pairs."""
@@ -155,10 +156,18 @@ class Devices:
             if self.noise.has("drift"):
                 value = clamp(self._drifted(place, device, age, seconds), 0, self.ceiling)
             if self.noise.has("read"):
-                z = self._normal(READ, place, seconds)
+                z = self._read_variable(place, age, seconds)
                 value += rounded(_sigma(age.read, device.value, value) * z, NORMAL_BITS)
             value = clamp(value, 0, self.ceiling)
         return self._with_stuck(place, value)
+
+    def _read_variable(self, place: Place, age: Aging, seconds: int) -> int:
+        """Return the normal variable of read noise: what is fresh at this time, and what other times share."""
+        total = age.memory.fresh * self._normal(READ, place, seconds)
+        for octave, weight in age.memory.octaves:
+            number = octaves.stretch(seconds, octave, self._word(STRETCH, place, octave))
+            total += weight * self._normal(FLICKER, place, octaves.sample(octave, number))
+        return clamp(rounded(total, FLICKER_BITS), -octaves.LARGEST, octaves.LARGEST)
 
     def _drifted(self, place: Place, device: Device, age: Aging, seconds: int) -> int:
         if age.redraw is not None:
@@ -176,9 +185,7 @@ class Devices:
         """Return what a device conducts that is stuck, None where it obeys."""
         if not self.noise.has("stuck"):
             return None
-        tile, row, col, polarity, pair = place
-        index = 2 * col + draws.POLARITIES.index(polarity)
-        word = draws.word(self.noise.seed, STUCK, draws.pair_stream(tile, pair), 0, row, index)
+        word = self._word(STUCK, place, 0)
         low, high = scaled(self.numbers["stuck.low"], 32), scaled(self.numbers["stuck.high"], 32)
         if word < low:
             return 0
@@ -191,10 +198,16 @@ class Devices:
         z = draws.normal(self.noise.seed, DAC, tile, 0, 0, row)
         return rounded(scaled(self.numbers["dac.gain"], DAC_ERROR_BITS) * z, NORMAL_BITS)
 
+    def _word(self, purpose: int, place: Place, sample: int) -> int:
+        return draws.word(*self._address(purpose, place, sample))
+
     def _normal(self, purpose: int, place: Place, sample: int) -> int:
+        return draws.normal(*self._address(purpose, place, sample))
+
+    def _address(self, purpose: int, place: Place, sample: int) -> tuple[int, int, int, int, int, int]:
         tile, row, col, polarity, pair = place
         index = 2 * col + draws.POLARITIES.index(polarity)
-        return draws.normal(self.noise.seed, purpose, draws.pair_stream(tile, pair), sample, row, index)
+        return self.noise.seed, purpose, draws.pair_stream(tile, pair), sample, row, index
 
 
 def _sigma(spread: Spread, programmed: int, present: int) -> int:

@@ -18,7 +18,7 @@ FORMAT = "cimc-known-answers 1"
 SEEDS = (0, 1, 2**63 + 5)
 TIMES = (0, 1, 3600, 86400, 2592000, 31536000)
 TARGETS = (0, 1, 100, 254, 508)
-PROFILES = ("generic", "hermes", "pcm", "reram-cmo", "reram-wan")
+PROFILES = ("generic", "hermes", "pcm", "pcm,read.time=correlated", "reram-cmo", "reram-wan")
 SOURCES = frozenset({"programming", "drift", "read"})
 CHIP = Machine(
     tiles=1,
@@ -63,7 +63,7 @@ def _times() -> Iterator[dict[str, Any]]:
         profile = load_profile(name)
         for seconds in TIMES if profile.choices["drift.kind"] != "redraw" else (0, 1, 86400):
             start = profile.numbers["drift.start"] if profile.choices["drift.kind"] == "power" else Decimal(0)
-            grows = profile.choices["read.time"] == "flicker"
+            grows = profile.choices["read.time"] != "constant"
             growth = flicker(seconds + start, profile.numbers["read.duration"]) if grows else 1 << FLICKER_BITS
             aged = aging(profile, CHIP.full_conductance, seconds)
             yield {"profile": name, "seconds": seconds, "log2": aged.exponent, "growth": growth}

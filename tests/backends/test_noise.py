@@ -173,6 +173,21 @@ def test_programming_twice_draws_twice(new):
     assert len({left_at(times) for times in (1, 2, 3)}) == 3
 
 
+CORRELATED = "pcm,read.time=correlated"
+
+
+@pytest.mark.parametrize("seconds", [0, 5, 86400, (1 << 40) - 1])
+@pytest.mark.parametrize("duration", ["250e-9", "1000", "1e12"])
+def test_both_interpreters_agree_on_noise_that_remembers(new, seconds, duration):
+    noise = Noise(load_profile(f"{CORRELATED},read.duration={duration}"), 11, seconds, frozenset({"read"}))
+    require_same(network(new, once=True), images(2), noise)
+
+
+def test_both_interpreters_agree_on_noise_that_remembers_in_two_pairs(new):
+    noise = Noise(load_profile(f"{CORRELATED},stuck.low=0.2"), 11, 3600, EVERYTHING, 5)
+    require_same(network(new, array=PAIRS["rest"]), images(2), noise)
+
+
 FORMING = "generic,forming.mean=0.5,forming.sigma=0.3"
 
 

@@ -29,6 +29,8 @@ LOUD = (
 )
 """What a profile may leave out, or make so small that no code of a little program shows it."""
 NO_NOISE = "-"
+CORRELATED = "pcm,read.time=correlated"
+PROFILES = (*built_in_names(), CORRELATED)
 MACHINES = {
     "one": {},
     **{kind: {"array": facts} for kind, facts in PAIRS.items()},
@@ -50,7 +52,7 @@ def rows(new, machine: str, name: str) -> Iterator[str]:
         yield f"{machine} {name} - {digest(program, None)}"
         return
     profile, seconds = load_profile(f"{name},{LOUD}"), TIMES.get(name, 3600)
-    for source in (*NAMES, "all"):
+    for source in ("read", "all") if name == CORRELATED else (*NAMES, "all"):
         sources = EVERYTHING if source == "all" else frozenset({source})
         yield f"{machine} {name} {source} {digest(program, Noise(profile, 11, seconds, sources, 5))}"
 
@@ -62,13 +64,13 @@ def stored(*which: str) -> list[str]:
 
 def by_day(machine: str, name: str) -> bool:
     """Return whether continuous integration asks: all profiles on one machine, one profile on all machines."""
-    return machine == "one" or name in (NO_NOISE, "pcm")
+    return machine == "one" or name in (NO_NOISE, "pcm", CORRELATED)
 
 
 CASES = [
     pytest.param(machine, name, marks=() if by_day(machine, name) else pytest.mark.nightly)
     for machine in MACHINES
-    for name in (NO_NOISE, *built_in_names())
+    for name in (NO_NOISE, *PROFILES)
 ]
 
 
@@ -86,7 +88,7 @@ def test_every_source_shows_in_the_stored_bits(machine):
     """A hash equal to that of no noise would pin nothing: only what a profile does not have may have it."""
     exact = stored(machine, NO_NOISE)[0].split()[-1]
     silent = {tuple(line.split()[1:3]) for line in stored(machine) if line.endswith(exact)} - {(NO_NOISE, "-")}
-    assert silent <= {(name, source) for name in built_in_names() for source in absent(name)}
+    assert silent <= {(name, source) for name in PROFILES for source in absent(name)}
 
 
 def absent(name: str) -> set[str]:

@@ -112,6 +112,37 @@ def test_draws_of_devices_are_uncorrelated():
         assert abs(np.corrcoef(a.ravel(), b.ravel())[0, 1]) < 4 / math.sqrt(a.size)
 
 
+def shared_by_times(first, second):
+    """The correlation of two times of noise with a spectrum of 1/f, from the age of each to 2 * 250 ns, by quadrature.
+
+    cos(2 pi f lag) is averaged over each of the small steps of ln f.
+    """
+    low, high, lag = 1 / (first + 20), 1 / 500e-9, second - first
+    angle = 2 * np.pi * lag * np.exp(np.linspace(math.log(low), math.log(high), 400001))
+    cosines = np.diff(np.sin(angle)) / np.diff(angle)
+    covariance = (cosines * np.diff(np.log(angle))).sum()
+    return covariance / math.sqrt(math.log(high * (first + 20)) * math.log(high * (second + 20)))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [(3600, 3601), (3600, 3660), (86400, 86460), (86400, 90000), (86400, 172800), (31536000, 31622400)],
+)
+def test_two_times_of_noise_that_remembers_share_what_a_spectrum_of_1_f_says(first, second):
+    """Read noise alone, which these devices show as a share of what they were programmed to."""
+    devices, state, cells = programmed("pcm,read.time=correlated", 200, 100)
+    devices = Devices(devices.machine, replace(devices.noise, sources=frozenset({"read"})))
+    found = [devices.fine(state, cells, seconds).ravel() / state.value.ravel() for seconds in (first, second)]
+    assert abs(np.corrcoef(*found)[0, 1] - shared_by_times(first, second)) < 0.01 + 4 / math.sqrt(state.value.size)
+
+
+@pytest.mark.parametrize("seconds", [0, 86400])
+def test_noise_that_remembers_is_at_each_time_what_it_was(seconds):
+    devices, state, cells = programmed("pcm,read.time=correlated", 200, 100)
+    unit = 25 / (HIGHEST << 12)
+    require_moments(devices.fine(state, cells, seconds) * unit, *pcm_moments(12.5, seconds), seconds)
+
+
 @pytest.mark.parametrize("seconds", [0, 86400])
 def test_the_mean_of_two_pairs_spreads_less_by_the_root_of_two(seconds):
     """Pair 0 draws as it did alone, pair 1 independently: the mean keeps the mean."""

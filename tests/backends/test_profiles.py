@@ -11,6 +11,7 @@ import pytest
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise import fixed_point
 from cimc.backends.noise.device_tables import aging, deviations, exponents, spread
+from cimc.backends.noise.octaves import Memory, memory
 from cimc.backends.noise.profiles import built_in_names, load_profile, parse_profile
 from cimc.backends.noise.table import NAMES, SOURCES
 
@@ -106,6 +107,31 @@ def test_a_constant_can_be_changed():
     profile = load_profile("generic,programming.sigma=0.02,read.scale=0")
     assert set(deviations(profile, "programming", HIGHEST)) == {round(0.02 * FINE)}
     assert set(spread(profile, "read", HIGHEST).table) == {0}
+
+
+def test_a_choice_can_be_changed():
+    profile = load_profile("pcm,read.time=correlated,read.scale=2")
+    assert profile.choices["read.time"] == "correlated"
+    assert profile.numbers["read.scale"] == 2
+
+
+def test_a_choice_that_there_is_not_is_refused():
+    with pytest.raises(Refusal, match=r"CIM0530.*read\.time: 'pink' is not one of constant, flicker, correlated"):
+        load_profile("pcm,read.time=pink")
+
+
+@pytest.mark.parametrize("seconds", [0, 1, 3600, 86400, (1 << 40) - 1])
+@pytest.mark.parametrize("duration", ["1e-12", "250e-9", "2.9", "1000", "1e12"])
+def test_weights_of_noise_that_remembers_make_one_variable(seconds, duration):
+    """Their squares sum to 1, so a time by itself has the noise that it had without memory."""
+    found = memory(Decimal(seconds + 20), Decimal(duration))
+    weights = [found.fresh, *(weight for _, weight in found.octaves)]
+    assert sum(weight**2 for weight in weights) == pytest.approx(1 << 32, rel=1e-4)
+
+
+def test_noise_that_remembers_nothing_yet_is_fresh():
+    assert memory(Decimal(5), Decimal("250e-9")) == Memory()
+    assert aging(load_profile("pcm"), HIGHEST, 86400).memory == Memory()
 
 
 def test_a_profile_file(tmp_path):

@@ -10,7 +10,7 @@ from statistics import NormalDist
 from typing import Any
 
 PROFILES = Path(__file__).parents[2] / "backends" / "noise" / "profiles"
-PROGRAMMING, DRIFT, READ, REDRAW = 1, 2, 3, 4
+PROGRAMMING, DRIFT, READ, REDRAW, OF_STRETCH, STRETCHES = 1, 2, 3, 4, 16, 17
 M64 = (1 << 64) - 1
 
 
@@ -133,7 +133,14 @@ def form(piece: dict[str, Any], x: Decimal) -> Decimal:
 
 
 def load(name: str, highest: int) -> Profile:
-    return Profile(tomllib.loads((PROFILES / f"{name}.toml").read_text(), parse_float=Decimal), highest)
+    """A profile's file by name, and what follows it: `pcm,read.time=correlated` (choices alone)."""
+    name, *changes = name.split(",")
+    facts = tomllib.loads((PROFILES / f"{name}.toml").read_text(), parse_float=Decimal)
+    for change in changes:
+        key, value = change.split("=")
+        section, entry = key.split(".")
+        facts[section][entry] = value
+    return Profile(facts, highest)
 
 
 @dataclass(frozen=True)
@@ -172,7 +179,7 @@ class Chip:
     def conductance(self, place: tuple[int, int, int, int, int], target: int, state: tuple[int, int], t: int) -> int:
         """What a device conducts at a time, in 2^-12 codes."""
         value = min(max(self._drifted(place, target, state, t), 0), self.ceiling)
-        z = normal(*self.address(READ, place, t))
+        z = self.read_variable(place, t)
         value += rounded(self._read_spread(state[0], value, t) * z, 16)
         return min(max(value, 0), self.ceiling)
 
@@ -206,14 +213,37 @@ class Chip:
 
     def _growth(self, t: int) -> int:
         p = self.profile
-        if p.choice("read", "time", "constant") != "flicker":
+        if p.choice("read", "time", "constant") == "constant":
             return 1 << 16
-        start = p.number("drift", "start", "1") if p.choice("drift", "kind", "none") == "power" else Decimal(0)
         with localcontext() as context:
             context.prec = 40
-            duration = p.number("read", "duration", "1e-6")
-            ratio = (t + start + duration) / (2 * duration)
+            longest, shortest = self.periods(t)
+            ratio = longest / shortest
             return int((65536 * ratio.ln().sqrt()).to_integral_value()) if ratio > 1 else 0
+
+    def periods(self, t: int) -> tuple[Decimal, Decimal]:
+        """The longest and the shortest period of 1/f noise at a time, in seconds."""
+        p = self.profile
+        start = p.number("drift", "start", "1") if p.choice("drift", "kind", "none") == "power" else Decimal(0)
+        duration = p.number("read", "duration", "1e-6")
+        return t + start + duration, 2 * duration
+
+    def read_variable(self, place: tuple[int, int, int, int, int], t: int) -> int:
+        fresh, (longest, shortest) = normal(*self.address(READ, place, t)), self.periods(t)
+        if self.profile.choice("read", "time", "constant") != "correlated" or longest <= shortest:
+            return fresh
+        with localcontext() as context:
+            context.prec = 40
+            whole = (longest / shortest).ln()
+            octaves = {k: (max(shortest, Decimal(3 * 2**k)), min(longest, Decimal(6 * 2**k))) for k in range(1, 60)}
+            shares = {k: (high / low).ln() for k, (low, high) in octaves.items() if low < high}
+            weights = {k: int((65536 * (share / whole).sqrt()).to_integral_value()) for k, share in shares.items()}
+            rest = int((65536 * (max(whole - sum(shares.values()), Decimal(0)) / whole).sqrt()).to_integral_value())
+        total = rest * fresh
+        for k, weight in weights.items():
+            begin = word(*self.address(STRETCHES, place, k)) * 2**k // 2**32
+            total += weight * normal(*self.address(OF_STRETCH, place, (t + begin) // 2**k + k * 2**48))
+        return min(max(rounded(total, 16), -8 * 65536), 8 * 65536)
 
     def _read_spread(self, programmed: int, present: int, t: int) -> int:
         p = self.profile

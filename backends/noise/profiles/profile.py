@@ -15,6 +15,8 @@ from cimc.isa.names import did_you_mean
 from cimc.isa.opening import read_regular
 from cimc.tagged import TaggedText
 
+Change = Decimal | str
+"""What a constant is set to: a number, or a choice."""
 FOLDER = Path(__file__).parent
 NOTHING = constant("1", Decimal(0))
 LARGEST_COEFFICIENT, LARGEST_EXPONENT = Decimal("1e9"), Decimal(100)
@@ -54,7 +56,7 @@ def built_in_names() -> list[str]:
 
 
 def load_profile(text: str) -> Profile:
-    """Return a profile by NAME or FILE.toml, then any changes: `generic,programming.sigma=0.02,read.sigma=0.01`.
+    """Return a profile by NAME or FILE.toml, then any changes: `pcm,programming.scale=2,read.time=correlated`.
 
     Raises Refusal CIM0530 or CIM0531.
     """
@@ -77,8 +79,10 @@ def profile_text(name: str) -> str:
         raise Refusal("CIM0530", f"{name} is not UTF-8 text") from None
 
 
-def _change(text: str) -> tuple[str, Decimal]:
+def _change(text: str) -> tuple[str, Change]:
     key, equals, value = text.partition("=")
+    if equals and key in CHOICES:
+        return key, value
     if equals and (key in SCALARS or key in CURVES):
         try:
             number = Decimal(value)
@@ -87,11 +91,11 @@ def _change(text: str) -> tuple[str, Decimal]:
         if number.is_finite():
             return key, number
         raise Refusal("CIM0531", f"{key} is to be {value}, a finite number is needed")
-    hint = did_you_mean(key, [*SCALARS, *CURVES], "write NAME,section.key=value")
+    hint = did_you_mean(key, [*SCALARS, *CHOICES, *CURVES], "write NAME,section.key=value")
     raise Refusal("CIM0531", f"{text!r} changes no constant of a noise profile", hint)
 
 
-def parse_profile(source: str, file: str, changes: Mapping[str, Decimal] | None = None) -> Profile:
+def parse_profile(source: str, file: str, changes: Mapping[str, Change] | None = None) -> Profile:
     """Return the profile of a TOML text with some constants changed. Raises Refusal CIM0530 with every problem."""
     try:
         data = toml_value(source, file, Decimal)
@@ -113,8 +117,11 @@ class _Reader:
         self.text = TaggedText(data)
         self.entries, self.problems = self.text.entries, self.text.problems
 
-    def change(self, key: str, value: Decimal) -> None:
-        """Set a number, or a curve to one value everywhere."""
+    def change(self, key: str, value: Change) -> None:
+        """Set a number, a curve to one value everywhere, or a choice."""
+        if key in CHOICES:
+            self.entries[key] = value
+            return
         unit = SCALARS[key].unit if key in SCALARS else self._unit(key)
         self.entries[key] = {"value": value, "unit": unit, "source": "unverified"}
 
