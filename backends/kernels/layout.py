@@ -62,8 +62,8 @@ def rectangle(state: StreamState, constants: Array) -> Rectangle | None:
         type=TYPES[tensor.type],
         fill=w.fill,
         moves=moves(tensor),
-        low=-(1 << 31),
-        high=(1 << 31) - 1,
+        low=tensor.lowest,
+        high=tensor.highest,
     )
     places = _offsets(w.out, w.stride, columns) * channels
     taps = _offsets(w.kernel, w.dilation, columns) * channels
@@ -79,11 +79,11 @@ def _offsets(counts: tuple[int, int], steps: tuple[int, int], columns: int) -> A
 
 def _subsampled(state: StreamState) -> StreamState:
     """Return the same stream with the rows and columns left out that a kernel of size 1 strides over."""
-    w, shape, pitch, stride = state.window, list(state.shape), list(state.pitch), [0, 0]
+    w, shape, pitch = state.window, list(state.shape), list(state.pitch)
     assert w
+    stride = list(w.stride)
     for axis in (0, 1):
-        stride[axis] = w.stride[axis]
-        if w.kernel[axis] == 1 and w.pad[axis] == 0 and 0 <= (w.out[axis] - 1) * w.stride[axis] < shape[axis + 1]:
+        if w.kernel[axis] == 1 and w.pad[axis] == 0 and (w.out[axis] - 1) * w.stride[axis] < shape[axis + 1]:
             shape[axis + 1] = w.out[axis]
             pitch[axis + 1] *= w.stride[axis]
             stride[axis] = 1
@@ -98,26 +98,12 @@ def _four(counts: Sequence[int]) -> Shape:
 
 
 def _three_axes(state: StreamState) -> StreamState | None:
-    """Return the same stream with a first axis of one, None where it has four axes that do not join."""
-    axes = joined(state)
-    if len(axes) > 3:
+    """Return the same stream with a first axis of one, None where those outside its vectors do not join to two."""
+    outer = joined(replace(state, shape=(*state.shape[:3], 1)))
+    if len(outer) > 2:
         return None
-    shape, pitch = zip(*([(1, 0)] * (4 - len(axes)) + axes), strict=True)
-    if axes and len(axes) < 4 and shape[3] != state.shape[3]:
-        length, reach = state.shape[3], state.pitch[3]
-        outer = _split(axes, length, reach)
-        if outer is None or len(outer) > 2:
-            return None
-        shape, pitch = zip(*([(1, 0)] * (3 - len(outer)) + outer + [(length, reach)]), strict=True)
-    return replace(state, shape=_four(shape), pitch=_four(pitch))
-
-
-def _split(axes: list[tuple[int, int]], length: int, reach: int) -> list[tuple[int, int]] | None:
-    """Return the axes outside vectors of `length`, where the innermost axis is made of such vectors."""
-    count, pitch = axes[-1]
-    if length == 1:
-        return axes
-    return [*axes[:-1], (count // length, pitch * length)] if pitch == reach and count % length == 0 else None
+    axes = [(1, 0)] * (3 - len(outer)) + outer + [(state.shape[3], state.pitch[3])]
+    return replace(state, shape=_four([count for count, _ in axes]), pitch=_four([pitch for _, pitch in axes]))
 
 
 def joined(state: StreamState) -> list[tuple[int, int]]:

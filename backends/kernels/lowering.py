@@ -160,7 +160,7 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
 
 def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit: int) -> None:
     """Fill in one read phase of a block whose rows read these elements, up to `limit` in magnitude."""
-    _require(read.negative is None and read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max(initial=0)) < 1 << 15)
+    _require(read.negative is None and read.bound < SUM32_LIMIT and int(np.abs(read.matrix).max()) < 1 << 15)
     for law in read.noise.fluctuations if read.noise else ():
         _require(not part.noise and not result.step.signs)
         part.noise = _cycle(result, read, law, elements, limit)
@@ -186,7 +186,7 @@ def _cycle(result: Lowered, read: Conversion, law: Fluctuation, offsets: Array, 
     noise.count, noise.bits = len(digits), bits
     noise.scale = 2.0 ** -(NORMAL_BITS + law.unit_bits)
     _estimate(result, noise, read, variances, offsets, limit**2)
-    result.step.squares = 1
+    result.step.squares = True
     return ctypes.addressof(noise)
 
 
@@ -237,8 +237,6 @@ def _estimate(
     rounding of the noise itself and for the codes' own.
     """
     rounded, units, shares = rounded_variances(variances, largest_square)
-    if _column_sum(rounded) * largest_square >= SUM32_LIMIT:
-        return
     noise.estimates = result.pointer(_pairs(offsets, rounded.astype(np.int16))[1], np.int16)
     spreads = np.sqrt(units) * (noise.scale * read.adc.factor)
     noise.spreads = result.pointer(_pad(spreads, len(units)), np.float32)
@@ -253,22 +251,21 @@ def rounded_variances(variances: Array, largest_square: int) -> tuple[Array, Arr
     A sum of x^2 w in a column is wrong by sum x^2 e, e the errors of its w: by at most the largest e / W of the sum of
     x^2 W, W the sum of a row's w in the block of columns. That is its share [padded columns]. No w of a device that
     fluctuates is 0, so W is 0 only where nothing does; sums in floats and estimated roots add less than 0.1 %.
+    Rounding adds less than 1 to a w: sums of x^2 w stay below 2^31, as x^2 is below 2^15 and a block has fewer than
+    2^16 rows.
     """
     rows, columns = variances.shape
-    room = max(SUM32_LIMIT // largest_square - rows, 1)
-    units = np.maximum(np.maximum(variances.sum(axis=0) / room, variances.max(axis=0, initial=0) / LARGEST_WEIGHT), 1)
+    room = SUM32_LIMIT // largest_square - rows
+    units = np.maximum(np.maximum(variances.sum(axis=0) / room, variances.max(axis=0) / LARGEST_WEIGHT), 1)
     rounded = np.maximum(np.rint(variances / units), variances > 0).astype(np.int64)
     errors = _pad(np.where(rounded, np.abs(variances / units - rounded) + 1e-9, 0), columns)
     blocks = _pad(rounded, columns).reshape(rows, -1, BLOCK).sum(axis=2).repeat(BLOCK, axis=1)
-    return rounded, units, 1.001 * (errors / np.maximum(blocks, 1)).max(axis=0, initial=0)
+    return rounded, units, 1.001 * (errors / np.maximum(blocks, 1)).max(axis=0)
 
 
 def _is_estimated(part: Part) -> bool:
     """Return whether floats estimate a block's codes, and leave few of them in doubt."""
-    if not part.noise:
-        return False
-    noise = NativeNoise.from_address(part.noise)
-    return bool(noise.estimates) and noise.certain >= LEAST_CERTAIN
+    return bool(part.noise) and NativeNoise.from_address(part.noise).certain >= LEAST_CERTAIN
 
 
 def _digits(variances: Array, largest_square: int) -> tuple[list[Array], int]:
@@ -277,13 +274,13 @@ def _digits(variances: Array, largest_square: int) -> tuple[list[Array], int]:
         for bits in range(1, 16):
             digits = [variances >> bits * d & ((1 << bits) - 1) for d in range(count - 1)]
             digits.append(variances >> bits * (count - 1))
-            if all(d.max(initial=0) < 1 << 15 and _column_sum(d) * largest_square < 1 << 32 for d in digits):
+            if all(d.max() < 1 << 15 and _column_sum(d) * largest_square < 1 << 32 for d in digits):
                 return digits, bits
     raise Unsuitable
 
 
 def _column_sum(values: Array) -> int:
-    return int(values.sum(axis=0).max(initial=0))
+    return int(values.sum(axis=0).max())
 
 
 def _pairs(offsets: Array, matrix: Array) -> tuple[Array, Array]:
@@ -318,7 +315,7 @@ def _poolsum(result: Lowered, write: Write, compute: PoolSum, constants: Array) 
 def _sum(result: Lowered, write: Write, state: StreamState, weights: Array, e: Epilogue, constants: Array) -> None:
     step, channels = result.step, state.shape[3]
     wide = np.broadcast_to(weights.astype(np.float64), (len(weights), channels))
-    bound = int(np.abs(wide).sum(axis=0).max(initial=0)) * magnitude(state)
+    bound = _column_sum(np.abs(wide)) * magnitude(state)
     step.kind, step.count = SUM, len(weights)
     largest = _largest(e.multipliers[0], bound)
     offsets = _results(result, write, e, channels, [largest])
@@ -382,17 +379,16 @@ def _certain(step: NativeStep, is_exact: bool, largest: float) -> float:
 
 
 def _side_by_side(result: Lowered, states: list[StreamState], constants: Array) -> None:
-    """Fill in plain sources that are read element by element: their taps."""
+    """Fill in plain sources of as many elements each, read element by element: their taps."""
     _require(all(state.window is None for state in states))
     _rectangles(result, states, constants)
     result.step.count = len(states)
-    result.step.taps = result.pointer(np.cumsum([0, *(s.elements for s in states[:-1])]), np.int32)
+    result.step.taps = result.pointer(np.arange(len(states)) * states[0].elements, np.int32)
 
 
 def _mul(result: Lowered, write: Write, compute: Mul, constants: Array) -> None:
-    """Products of elements, in doubles: whole numbers below 2^53 where the epilogue is in floating point."""
+    """Products of elements of 16 bits less their zero points of 17, in doubles, which hold them and their epilogue."""
     step, e, columns = result.step, compute.epilogue, _columns(write.out, 1)
-    _require(max(magnitude(s) + abs(z) for s, z in zip((compute.a, compute.b), compute.zeros, strict=True)) < LARGEST)
     _results(result, write, e, columns, [np.inf])
     step.kind = MULTIPLY
     _side_by_side(result, [compute.a, compute.b], constants)
@@ -460,7 +456,7 @@ def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: l
     step.low, step.high = write.low, write.high
     limit = max(abs(write.low), abs(write.high))
     offsets = _pad(np.broadcast_to(e.offsets.ravel(), columns), columns)
-    offset = float(np.abs(offsets).max(initial=0))
+    offset = float(np.abs(offsets).max())
     are_exact = bool(np.all(offsets.astype(np.float32) == offsets))
     before_last = max(*bounds, sum(bounds[:-1]))
     clips = sum(bounds) * unit < FLOAT32_LIMIT or (limit + offset) * unit < FLOAT32_LIMIT
@@ -490,7 +486,7 @@ def _rectangles(
             _require(limits[0] <= fill <= limits[1])
         step.source[n] = part.source
         room += part.size
-    step.room = room + room % 2 + SLACK
+    step.room = room + SLACK
     _require(room < 1 << 28)
     assert found[0]
     step.places = result.pointer(found[0].places, np.int32)
@@ -542,7 +538,7 @@ def _apart(a: StreamState, b: StreamState) -> bool:
 
 
 def _largest(table: Array, magnitude: int) -> float:
-    return float(np.abs(table.astype(np.float64)).max(initial=0)) * magnitude
+    return float(np.abs(table.astype(np.float64)).max()) * magnitude
 
 
 def _padded(columns: int) -> int:

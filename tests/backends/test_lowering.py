@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.kernels import lowering
 from cimc.backends.kernels.layout import even_step, rectangle
-from cimc.backends.kernels.library import COPY, SUM
+from cimc.backends.kernels.library import COPY, SUM, NativeStep
+from cimc.backends.plan.exact import Epilogue, Rounding
+from cimc.backends.plan.state import Write
 from cimc.backends.reference.memory import Memory
 from cimc.isa.author import Author
 from cimc.isa.streams import Im2colWindow, Shape, StreamState
@@ -140,14 +142,33 @@ def test_offsets_that_float_does_not_hold_are_added_in_double(new, written):  # 
     assert written(sketch) == [2**24 + 1 - 2 * 127 * 65535] * 64
 
 
-def test_codes_of_more_than_22_bits_are_rounded_in_double(new, written):  # type: ignore[no-untyped-def]
-    """Halves of an LSB above 2^22, where float has none: sums times 65535 / 2^9."""
-    sketch = new(adc={"bits": 24}).gain(49152, 9).block(0, [[508], [1]])
-    vectors = [[sign * 127, b] for sign in (1, -1) for b in range(-127, 128)]
+@pytest.mark.parametrize(
+    ("converter", "sign", "low", "high"),
+    [
+        ({"bits": 24}, 1, 1 - 2**23, 2**23 - 1),
+        ({"bits": 24}, -1, 1 - 2**23, 2**23 - 1),
+        ({"bits": 23, "codes": "unsigned"}, 1, 0, 2**23 - 1),
+    ],
+)
+def test_codes_of_more_than_22_bits_are_rounded_in_double(new, written, converter, sign, low, high):  # type: ignore[no-untyped-def]
+    """Halves of an LSB above 2^22, where float has none: sums times 49152 / 2^9."""
+    unsigned = converter.get("codes") == "unsigned"
+    sketch = new(adc=converter, read_phases=4 if unsigned else 1).gain(49152, 9).block(0, [[508], [1]])
+    vectors = [[sign * 127, b] for b in range(-127, 128)]
     sketch.data(0, [x for vector in vectors for x in vector], (len(vectors), 2))
     sketch.tensor(1, (len(vectors),), type="i32").activation_bytes = 8192
-    exact = [max(min(round(Fraction((508 * a + b) * 49152, 2**9)), 2**23 - 1), 1 - 2**23) for a, b in vectors]
+
+    def code(total: int) -> int:
+        return max(min(round(Fraction(total * 49152, 2**9)), high), low)
+
+    exact = [code(508 * a + b) if not unsigned else code(508 * a + max(b, 0)) - code(max(-b, 0)) for a, b in vectors]
     assert written(sketch.put("capture", in_=0, out=1, block=0)) == exact
+
+
+def test_the_lowest_code_of_16_bits_has_no_magnitude_of_16_bits(new, written):  # type: ignore[no-untyped-def]
+    sketch = new(dac={"bits": 16, "codes": "full"}, adc={"bits": 24}, read_phases=2).gain().block(0, [[3]])
+    sketch.data(0, [-(2**15), 1 - 2**15, 2**15 - 1], (3, 1), "i16").tensor(1, (3,), type="i32")
+    assert written(sketch.put("capture", in_=0, out=1, block=0)) == [-3 * 2**15, 3 - 3 * 2**15, 3 * 2**15 - 3]
 
 
 def test_sums_of_2_to_the_31_are_no_32_bit_sums(new, written):  # type: ignore[no-untyped-def]
@@ -164,6 +185,99 @@ def test_devices_of_16_bits_are_no_weights_of_the_kernels(new, written, value): 
     sketch.block(0, [[0]]).data(0, [127, -127], (2, 1)).tensor(1, (2,), type="i32")
     sketch.put("pattern", tile=0, row=0, col=0, rows=1, cols=1, plus=value, minus=0)
     assert written(sketch.put("capture", in_=0, out=1, block=0)) == [127 * value, -127 * value]
+
+
+@pytest.mark.parametrize(
+    ("shift", "limit", "biases", "bounds", "narrow"),
+    [
+        (0, 127, [0], [2**24 - 1], True),
+        (0, 127, [0], [2**24], False),
+        (1, 127, [0], [2**23 - 1], True),
+        (1, 127, [0], [2**23], False),
+        (0, 127, [0], [2**23, 2**23 - 1, 2**23], True),
+        (0, 127, [0], [2**23, 2**23, 1], False),
+        (0, 127, [2**24 - 128], [2**23, 2**23], True),
+        (0, 127, [127 - 2**24], [2**23, 2**23], False),
+        (0, 127, [127 - 2**24], [2**23, 2**23 - 1], True),
+        (1, 127, [2**25 - 255], [2**22, 2**22], False),
+        (0, 127, [2**24 + 1], [1], False),
+        (0, 127, [0, 2**24 + 1], [1], False),
+        (0, 127, [2**24 + 2, 0], [1], True),
+        (1, 127, [2**24 + 1], [1], False),
+        (0, 2**22 - 1, [0], [1], True),
+        (0, 2**22, [0], [1], False),
+        (3, 2**21, [0], [1], True),
+        (3, 2**21 + 1, [0], [1], False),
+    ],
+)
+def test_an_epilogue_is_in_float_where_floats_hold_every_number(
+    shift: int, limit: int, biases: list[int], bounds: list[float], narrow: bool
+) -> None:
+    """Terms, sums before the last, offsets and limits, in units of 2^-shift; limits of either sign."""
+    out = StreamState("act", "i32", 0, (1, 1, 1, len(biases)), (0, 0, 0, 1))
+    for low, high in ((-limit, 0), (0, limit)):
+        step, rounding = NativeStep(), Rounding(shift, low, high)
+        one = Epilogue(np.dtype(np.float64), (np.ones(1),), np.array(biases) / 2**shift, rounding)
+        write = Write(out, lambda chunk: np.zeros(0), low, high)
+        largest = lowering._results(lowering.Lowered(step), write, one, len(biases), bounds)
+        assert bool(step.narrow) == narrow
+        assert largest == max(abs(bias) for bias in biases) / 2**shift
+
+
+@pytest.mark.parametrize(
+    ("shape", "pitch", "period", "columns"),
+    [
+        ((1, 1, 1, 4096), (0, 0, 0, 1), 1, 64),
+        ((1, 1, 64, 64), (0, 0, 64, 1), 3, None),
+        ((1, 1, 1, 4095), (0, 0, 0, 1), 3, 105),
+        ((1, 1, 1, 63), (0, 0, 0, 1), 1, 1),
+        ((1, 1, 1, 320), (0, 0, 0, 1), 32, 64),
+        ((1, 1, 1, 96), (0, 0, 0, 1), 32, 96),
+        ((1, 1, 1, 600), (0, 0, 0, 1), 300, 300),
+        ((1, 1, 1, 2 * 257), (0, 0, 0, 1), 1, 257),
+        ((1, 1, 1, 2 * 263), (0, 0, 0, 1), 1, 1),
+        ((1, 1, 1, 1), (0, 0, 0, 1), 1, 1),
+        ((1, 1, 9, 12), (0, 0, 20, 1), 4, 12),
+        ((1, 1, 9, 12), (0, 0, 20, 1), 5, None),
+    ],
+)
+def test_elements_are_taken_so_many_at_a_time_that_tables_repeat_with_them(
+    shape: Shape, pitch: Shape, period: int, columns: int | None
+) -> None:
+    """At least 64 where there are so many, of a line at most some 256; the vectors where there are gaps."""
+    out = StreamState("act", "i8", 0, shape, pitch)
+    if columns is None:
+        with pytest.raises(lowering.Unsuitable):
+            lowering._columns(out, period)
+    else:
+        assert lowering._columns(out, period) == columns
+
+
+@pytest.mark.parametrize(("space", "base", "apart"), [("act", 8, True), ("act", 7, False), ("const", 0, True)])
+def test_streams_that_touch_are_apart(space: str, base: int, apart: bool) -> None:
+    a, b = (StreamState(where, "i8", at, (1, 1, 1, 8), (0, 0, 0, 1)) for where, at in ((space, base), ("act", 0)))
+    assert lowering._apart(a, b) == lowering._apart(b, a) == apart
+
+
+@pytest.mark.parametrize(
+    ("shape", "pitch", "vectors"),
+    [
+        ((2, 3, 4, 5), (60, 20, 5, 1), 24),
+        ((2, 3, 4, 5), (90, 30, 5, 1), 24),
+        ((2, 3, 4, 5), (99, 33, 9, 2), 24),
+        ((2, 3, 4, 5), (100, 36, 9, 2), 24),
+        ((1, 3, 4, 5), (0, 99, 9, 2), 12),
+        ((2, 3, 4, 1), (99, 36, 9, 1), 24),
+        ((2, 3, 4, 5), (99, 30, 5, 1), None),
+        ((2, 3, 4, 1), (99, 30, 5, 1), None),
+        ((2, 3, 4, 5), (999, 99, 9, 2), None),
+    ],
+)
+def test_axes_outside_vectors_that_join_to_two_make_a_rectangle(
+    shape: Shape, pitch: Shape, vectors: int | None
+) -> None:
+    found = rectangle(StreamState("const", "i8", 0, shape, pitch), np.zeros(1, np.uint8))
+    assert (found and len(found.places)) == vectors
 
 
 @pytest.mark.parametrize(
