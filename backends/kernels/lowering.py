@@ -32,13 +32,14 @@ from cimc.backends.noise.fixed_point import NORMAL_BITS
 from cimc.backends.noise.table import OUTPUT
 from cimc.backends.plan.block_read import Conversion
 from cimc.backends.plan.digital import Add, Affine, Lut, Move, Mul, Softmax
-from cimc.backends.plan.exact import FLOAT32_LIMIT, OBJECT, Epilogue, Rounding
+from cimc.backends.plan.exact import FLOAT32_LIMIT, OBJECT, Converter, Epilogue, Rounding
 from cimc.backends.plan.memory import Array
 from cimc.backends.plan.moving import moves
 from cimc.backends.plan.products import Capture, Mvm, Stream
 from cimc.backends.plan.read_noise import Cycle, Fluctuation, NoisyConverter
 from cimc.backends.plan.state import Write, magnitude
 from cimc.backends.plan.windows import Depthwise, PoolMax, PoolSum
+from cimc.isa.limits import CodeRange
 from cimc.isa.streams import StreamState
 
 SLACK = 2 * BLOCK
@@ -149,7 +150,7 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     parts = (Part * len(conversions))()
     result.kept.append(parts)
     for part, (read, each, table) in zip(parts, conversions, strict=True):
-        _part(result, part, each, source.elements[read.rows], max(-stream.low, stream.high))
+        _part(result, part, each, source.elements[read.rows], CodeRange(stream.low, stream.high).magnitude)
         part.multipliers = result.pointer(_pad(table, columns), np.float64)
         part.narrow = result.pointer(_pad(table, columns), np.float32)
         step.narrow = bool(step.narrow and part.narrow_sums and not part.converter)
@@ -170,7 +171,7 @@ def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit:
     part.pairs = len(offsets)
     part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
     part.factor, part.low, part.high = read.adc.factor, read.adc.low, read.adc.high
-    part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and max(-read.adc.low, read.adc.high) < LARGEST
+    part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and _largest_code(read.adc) < LARGEST
     part.floor = read.adc.floor
     part.negative = read.phase.inputs < 0
 
@@ -242,7 +243,7 @@ def _estimate(
     noise.spreads = result.pointer(_pad(spreads, len(units)), np.float32)
     noise.shares = result.pointer(shares, np.float32)
     noise.error = 8 / FLOAT32_LIMIT
-    noise.certain = 0.5 - 0.5001 * read.adc.factor - 2 * (max(-read.adc.low, read.adc.high) + 4) / FLOAT32_LIMIT
+    noise.certain = 0.5 - 0.5001 * read.adc.factor - 2 * (_largest_code(read.adc) + 4) / FLOAT32_LIMIT
 
 
 def rounded_variances(variances: Array, largest_square: int) -> tuple[Array, Array, Array]:
@@ -539,6 +540,10 @@ def _apart(a: StreamState, b: StreamState) -> bool:
 
 def _largest(table: Array, magnitude: int) -> float:
     return float(np.abs(table.astype(np.float64)).max()) * magnitude
+
+
+def _largest_code(adc: Converter) -> int:
+    return CodeRange(adc.low, adc.high).magnitude
 
 
 def _padded(columns: int) -> int:

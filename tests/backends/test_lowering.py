@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.kernels import lowering
 from cimc.backends.kernels.layout import even_step, rectangle
-from cimc.backends.kernels.library import COPY, SUM, NativeStep
+from cimc.backends.kernels.library import COPY, PRODUCT, SUM, NativeStep
 from cimc.backends.plan.exact import Epilogue, Rounding
 from cimc.backends.plan.state import Write
 from cimc.backends.reference.memory import Memory
@@ -151,15 +151,15 @@ def test_offsets_that_float_does_not_hold_are_added_in_double(new, written):  # 
     ],
 )
 def test_codes_of_more_than_22_bits_are_rounded_in_double(new, written, converter, sign, low, high):  # type: ignore[no-untyped-def]
-    """Halves of an LSB above 2^22, where float has none: sums times 49152 / 2^9."""
+    """Parts of an LSB above 2^22, where float has none: sums times 49153 / 2^9."""
     unsigned = converter.get("codes") == "unsigned"
-    sketch = new(adc=converter, read_phases=4 if unsigned else 1).gain(49152, 9).block(0, [[508], [1]])
+    sketch = new(adc=converter, read_phases=4 if unsigned else 1).gain(49153, 9).block(0, [[508], [1]])
     vectors = [[sign * 127, b] for b in range(-127, 128)]
     sketch.data(0, [x for vector in vectors for x in vector], (len(vectors), 2))
     sketch.tensor(1, (len(vectors),), type="i32").activation_bytes = 8192
 
     def code(total: int) -> int:
-        return max(min(round(Fraction(total * 49152, 2**9)), high), low)
+        return max(min(round(Fraction(total * 49153, 2**9)), high), low)
 
     exact = [code(508 * a + b) if not unsigned else code(508 * a + max(b, 0)) - code(max(-b, 0)) for a, b in vectors]
     assert written(sketch.put("capture", in_=0, out=1, block=0)) == exact
@@ -185,6 +185,15 @@ def test_devices_of_16_bits_are_no_weights_of_the_kernels(new, written, value): 
     sketch.block(0, [[0]]).data(0, [127, -127], (2, 1)).tensor(1, (2,), type="i32")
     sketch.put("pattern", tile=0, row=0, col=0, rows=1, cols=1, plus=value, minus=0)
     assert written(sketch.put("capture", in_=0, out=1, block=0)) == [127 * value, -127 * value]
+
+
+@pytest.mark.parametrize(
+    ("kind", "signs", "squares", "scratch"),
+    [(PRODUCT, 0, 0, 256), (PRODUCT, 1, 0, 448), (PRODUCT, 0, 1, 448), (SUM, 0, 0, 448)],
+)
+def test_scratch_holds_elements_of_16_bits_twice_or_floats(kind: int, signs: int, squares: int, scratch: int) -> None:
+    step = NativeStep(kind=kind, signs=signs, squares=squares, room=100)
+    assert lowering.Lowered(step).scratch == scratch
 
 
 @pytest.mark.parametrize(
