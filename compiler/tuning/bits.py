@@ -4,11 +4,13 @@ What a choice costs follows from the target's prices and adds up over what is lo
 ADCs as they then are and on chips.
 """
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
+from itertools import chain, combinations, product
 from math import prod
 from typing import Any
+
+import numpy as np
 
 from cimc.diagnostics import fail
 from cimc.ir.graph import Graph
@@ -30,7 +32,7 @@ BYTES = "bytes"
 MOST = 5000
 """Choices that an exhaustive search goes through at most."""
 ASKED = 50
-"""How often a study is asked for each choice that is compiled: those that cost too much are told so for nothing."""
+"""How often in a row a study may ask for what costs too much or was tried already."""
 
 Levels = Mapping[Knob, int]
 """Bits of everything that can be lowered."""
@@ -86,10 +88,16 @@ class Measured:
     powers: dict[tuple[int, ...], float] = field(default_factory=dict)
 
     def power(self, levels: Levels) -> float:
-        key = tuple(levels[knob] for knob in self.scale.prices)
+        key = self._key(levels)
         if key not in self.powers:
             self.powers[key] = self.judge.power(self.scale.choice(levels))
         return self.powers[key]
+
+    def knows(self, levels: Levels) -> bool:
+        return self._key(levels) in self.powers
+
+    def _key(self, levels: Levels) -> tuple[int, ...]:
+        return tuple(levels[knob] for knob in self.scale.prices)
 
 
 def scale_of(judge: Judge, unit: str, limit: float) -> Scale:
@@ -125,19 +133,27 @@ def greedy(found: Measured) -> Levels:
 
 
 def by_study(found: Measured, trials: int, seed: int, told: Callable[[int], None] = lambda done: None) -> Levels:
-    """Return the best of so many levels that a study of optuna asks for; it begins with the lowest."""
-    scale, study = found.scale, begun(seed)
-    study.enqueue_trial({knob.label: bits for knob, bits in scale.lowest.items()})
-    best = scale.lowest
-    for _ in range(ASKED * trials):
+    """Return the best of so many levels, those that `greedy` compiles counted, whose choice stands unless beaten.
+
+    A study of optuna is asked, and begins with greedy's levels and equal bits for all. Where it asks for what costs
+    too much or was tried already, levels next to the best come next.
+    """
+    scale, study, random = found.scale, begun(seed), np.random.default_rng(seed)
+    best = greedy(found)
+    for levels in (best, *_equal(scale)):
+        study.enqueue_trial(_named(levels))
+    idle = 0
+    while len(found.powers) < trials and idle < ASKED:
         trial = study.ask()
         levels = _suggested(trial, scale)
-        study.tell(trial, found.power(levels) if scale.fits(levels) else _refusal(scale, levels))
-        if scale.fits(levels) and found.power(levels) < found.power(best):
-            best = levels
-        told(len(found.powers))
-        if len(found.powers) >= trials:
-            break
+        fits, known = scale.fits(levels), found.knows(levels)
+        study.tell(trial, found.power(levels) if fits else _refusal(scale, levels))
+        best = min(best, levels, key=found.power) if fits else best
+        idle = 0 if fits and not known else idle + 1
+        near = list(_untried(found, best)) if idle else []
+        if near:
+            study.enqueue_trial(_named(near[random.integers(len(near))]))
+        told(min(len(found.powers), trials))
     return best
 
 
@@ -218,6 +234,33 @@ def _worth(found: Measured, levels: Levels, knob: Knob) -> float:
     full, prices, fewer = found.scale.full, found.scale.prices[knob], _next(found.scale, levels, knob)
     before, after = (found.power({**full, knob: bits}) for bits in (levels[knob], fewer))
     return (after - before) / (prices[levels[knob]] - prices[fewer])
+
+
+def _equal(scale: Scale) -> list[Levels]:
+    """Return the levels that fit with the same bits for all, or the fewest that a knob has where it has no such few."""
+    rungs = sorted({bits for prices in scale.prices.values() for bits in prices}, reverse=True)
+    every = (
+        {
+            knob: max((bits for bits in prices if bits <= rung), default=min(prices))
+            for knob, prices in scale.prices.items()
+        }
+        for rung in rungs
+    )
+    return [levels for levels in every if scale.fits(levels)]
+
+
+def _untried(found: Measured, best: Levels) -> Iterator[Levels]:
+    """Yield levels that fit, differ from the best in one knob or two, and were not tried."""
+    prices = found.scale.prices
+    for knobs in chain(combinations(prices, 1), combinations(prices, 2)):
+        for bits in product(*(prices[knob] for knob in knobs)):
+            levels = {**best, **dict(zip(knobs, bits, strict=True))}
+            if found.scale.fits(levels) and not found.knows(levels):
+                yield levels
+
+
+def _named(levels: Levels) -> dict[str, int]:
+    return {knob.label: bits for knob, bits in levels.items()}
 
 
 def _suggested(trial: Any, scale: Scale) -> Levels:

@@ -8,6 +8,7 @@ from targets.stages import chip, perceptron
 from tuning.networks import DATA, judge
 
 from cimc.driving.driver import Request
+from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcError
 from cimc.passes.mixed_precision import Knob
 from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
@@ -28,11 +29,11 @@ class Remembering(Judge):
         return self.known[key]
 
 
-def deep() -> Remembering:
-    """Return the judge of four layers, without noise."""
+def remembering(graph: Graph) -> Remembering:
+    """Return the judge of a graph, without noise."""
     request = Request(chip(), behind_stage(DEFAULT, "graph"), start="graph")
     given, held = {"x": DATA["x"][:40]}, {"x": DATA["x"][40:]}
-    return Remembering(perceptron(12, 16, 9, 7, 5), request, given, held, None)
+    return Remembering(graph, request, given, held, None)
 
 
 def test_the_array_takes_the_time_of_its_codes() -> None:
@@ -73,7 +74,7 @@ def test_all_levels_that_fit_are_tried_and_counted(share: float) -> None:
 def test_a_study_finds_the_best_of_all_in_nine_of_ten_seeds() -> None:
     """Four layers with three choices each: of 81, those that fit half of the array's time."""
     pytest.importorskip("optuna", reason="the extra `search` is not installed")
-    asked = deep()
+    asked = remembering(perceptron(12, 16, 9, 7, 5))
     scale = scale_of(asked, "ns", 0.5)
     every = Measured(asked, scale)
     best = every.power(exhaustive(every, fitting(scale)))
@@ -81,6 +82,28 @@ def test_a_study_finds_the_best_of_all_in_nine_of_ten_seeds() -> None:
     reached = [one.power(by_study(one, 40, seed)) for seed, one in enumerate(found)]
     assert sum(power <= 1.001 * best for power in reached) >= 9
     assert every.power(greedy(every)) >= best
+
+
+@pytest.mark.parametrize("unit", ["ns", "bytes"])
+def test_a_study_is_never_worse_than_greedy_nor_than_equal_bits(unit: str) -> None:
+    pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    asked = remembering(perceptron(12, 16, 9, 5))
+    found, other = (Measured(asked, scale_of(asked, unit, 0.5)) for _ in range(2))
+    only, told = by_study(found, 1, 3), list[int]()
+    assert found.power(only) == other.power(greedy(other)), "no trial is left for a study"
+    best = by_study(found, 16, 3, told.append)
+    assert found.scale.fits(best)
+    assert found.power(best) <= min(found.power(only), found.power(found.scale.lowest))
+    assert len(found.powers) == told[-1] == 16, "what greedy compiles is counted"
+
+
+def test_a_study_that_repeats_itself_goes_on_next_to_the_best() -> None:
+    """Of 17 levels that fit it finds the best, and ends: not so many are left as trials are granted."""
+    pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    asked = remembering(perceptron(12, 16, 9, 5))
+    found, every = (Measured(asked, scale_of(asked, "ns", 0.5)) for _ in range(2))
+    assert found.power(by_study(found, 100, 0)) == every.power(exhaustive(every, fitting(every.scale)))
+    assert len(found.powers) < 100
 
 
 def test_what_no_bits_can_meet_is_refused() -> None:
