@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar, TypeGuard
 
 import numpy as np
@@ -18,7 +19,7 @@ from cimc.passes.choices import require_choice
 from cimc.passes.magnitudes import divide_magnitudes
 
 Reals = NDArray[np.float64]
-Expression = Callable[[Reals], Reals]
+Sources = dict[tuple[SSAValue, int], list[SSAValue]]
 
 POINTS = np.concatenate([np.linspace(-12.0, 12.0, 241), np.linspace(-1.0, 1.0, 81)])
 """Where an expression is compared with the known functions."""
@@ -64,9 +65,10 @@ def _may_end(op: Operation) -> TypeGuard[nn.MulOp | nn.AddOp]:
 
 def _fuse(graph: Graph, op: nn.MulOp | nn.AddOp) -> bool:
     """Put a function in the place of an operation that ends one, and say whether it was one."""
-    for source, expression in _expressions(graph, op.out, 0).items():
-        found = None if source is op.out else _known(expression)
-        if found is None or shape_of(source) != shape_of(op.out):
+    for source in _sources(graph, op.out, 0, {}):
+        may_be = source is not op.out and shape_of(source) == shape_of(op.out)
+        found = _known(graph, source, op.out) if may_be else None
+        if found is None:
             continue
         function, parameters, factor = found
         labels = Labels(graph)
@@ -88,21 +90,24 @@ def _fuse(graph: Graph, op: nn.MulOp | nn.AddOp) -> bool:
 
 def _between(source: SSAValue, x: SSAValue) -> set[Operation]:
     """Return the operations that lead from `source` to `x`."""
-    if x is source:
-        return set()
-    op = producer(x)
-    return {op}.union(*(_between(source, operand) for operand in op.operands))
+    found, left = set[Operation](), [x]
+    while left:
+        value = left.pop()
+        if value is not source and (op := producer(value)) not in found:
+            found.add(op)
+            left.extend(op.operands)
+    return found
 
 
-def _known(expression: Expression) -> tuple[str, tuple[float, ...], float] | None:
-    """Return name, parameters and factor of the function that an expression has the values of."""
+def _known(graph: Graph, source: SSAValue, x: SSAValue) -> tuple[str, tuple[float, ...], float] | None:
+    """Return name, parameters and factor of the function of `source` that `x` has the values of."""
     with np.errstate(all="ignore"):
-        values = expression(POINTS)
+        values = _values(graph, x, {source: POINTS})
     if not np.all(np.isfinite(values)):
         return None
     for name, choices in KNOWN.items():
         for parameters in choices:
-            wanted = functions.apply(name, POINTS, parameters)
+            wanted = _at_points(name, parameters)
             factor = float(values[240] / wanted[240])
             error = np.abs(values - factor * wanted).max()
             if factor > 0.0 and error <= TOLERANCE * np.abs(values).max():
@@ -110,35 +115,49 @@ def _known(expression: Expression) -> tuple[str, tuple[float, ...], float] | Non
     return None
 
 
-def _expressions(graph: Graph, x: SSAValue, depth: int) -> dict[SSAValue, Expression]:
-    """Return the values that `x` is an elementwise function of alone, nearest first, and that function for each."""
-    found: dict[SSAValue, Expression] = {x: lambda values: values}
+@cache
+def _at_points(name: str, parameters: tuple[float, ...]) -> Reals:
+    return functions.apply(name, POINTS, parameters)
+
+
+def _sources(graph: Graph, x: SSAValue, depth: int, known: Sources) -> list[SSAValue]:
+    """Return the values that `x` is an elementwise function of alone, nearest first; `known` are those told before.
+
+    A value is asked once at each depth: ways from one to another may be as many as 2^DEPTH.
+    """
+    if (x, depth) not in known:
+        known[x, depth] = [x, *(_further(graph, x, depth + 1, known) if depth < DEPTH else ())]
+    return known[x, depth]
+
+
+def _further(graph: Graph, x: SSAValue, depth: int, known: Sources) -> list[SSAValue]:
+    """Return the sources of what `x` is computed from."""
     op = x.owner
-    if depth == DEPTH:
-        return found
     if isinstance(op, nn.MulOp | nn.AddOp | nn.SubOp) and op.clamp is None:
-        left, right = (_expressions(graph, operand, depth + 1) for operand in (op.a, op.b))
-        for source in left:
-            if source in right:
-                found[source] = _joined(op, left[source], right[source])
-    elif isinstance(op, Operation) and (step := _step(graph, op)) is not None:
-        for source, inner in _expressions(graph, op.operands[0], depth + 1).items():
-            found[source] = _chained(step, inner)
-    return found
+        left, right = (_sources(graph, operand, depth, known) for operand in (op.a, op.b))
+        both = set(right)
+        return [source for source in left if source in both]
+    if isinstance(op, Operation) and _step(graph, op) is not None:
+        return _sources(graph, op.operands[0], depth, known)
+    return []
 
 
-def _joined(op: nn.MulOp | nn.AddOp | nn.SubOp, left: Expression, right: Expression) -> Expression:
-    if isinstance(op, nn.MulOp):
-        return lambda values: left(values) * right(values)
-    sign = -1.0 if isinstance(op, nn.SubOp) else 1.0
-    return lambda values: left(values) + sign * right(values)
+def _values(graph: Graph, x: SSAValue, known: dict[SSAValue, Reals]) -> Reals:
+    """Return the values of `x` where those of a source of it are known; what lies between is known from then on."""
+    if x not in known:
+        op = producer(x)
+        if isinstance(op, nn.MulOp | nn.AddOp | nn.SubOp):
+            a, b = (_values(graph, operand, known) for operand in (op.a, op.b))
+            sign = -1.0 if isinstance(op, nn.SubOp) else 1.0
+            known[x] = a * b if isinstance(op, nn.MulOp) else a + sign * b
+        else:
+            step = _step(graph, op)
+            assert step is not None
+            known[x] = step(_values(graph, op.operands[0], known))
+    return known[x]
 
 
-def _chained(step: Expression, inner: Expression) -> Expression:
-    return lambda values: step(inner(values))
-
-
-def _step(graph: Graph, op: Operation) -> Expression | None:
+def _step(graph: Graph, op: Operation) -> Callable[[Reals], Reals] | None:
     """Return the function that an operation applies to every element alike; None where it is something else."""
     if isinstance(op, nn.UnaryOp):
         name, parameters = op.function.data, float_values(op.parameters)

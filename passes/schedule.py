@@ -1,11 +1,12 @@
 """Layer-serial schedule: activation addresses by liveness; operations run in module order."""
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from xdsl.ir import Operation, SSAValue
 
 from cimc.diagnostics import fail
@@ -18,6 +19,8 @@ from cimc.ir.nn import Computed, InputOp, OutputOp
 from cimc.ir.types import WeightRef, code_of, shape_of
 from cimc.ir.xbar import ViewOp
 from cimc.targets import Target
+
+Bytes = NDArray[np.int64]
 
 ALIGNMENT = 16
 """Bytes: where a value may begin in activation memory; a constant takes so many more at most to lie aligned."""
@@ -131,15 +134,19 @@ def _unique(buffers: dict[SSAValue, _Buffer]) -> list[_Buffer]:
 
 def _assign(buffers: list[_Buffer]) -> None:
     """Place large buffers first, each at the lowest address free during its whole life."""
-    alive: dict[int, list[_Buffer]] = defaultdict(list)  # those placed, by each moment of their lives
-    for buffer in sorted(buffers, key=lambda b: (-b.size, b.first)):
-        life = range(buffer.first, buffer.last + 1)
-        rivals = {id(rival): rival for time in life for rival in alive[time]}
-        address = 0
-        for rival in sorted(rivals.values(), key=lambda rival: rival.address):
-            if address + buffer.size <= rival.address:
-                break
-            address = max(address, -(-(rival.address + rival.size) // ALIGNMENT) * ALIGNMENT)
-        buffer.address = address
-        for time in life:
-            alive[time].append(buffer)
+    placed = np.zeros((4, len(buffers)), np.int64)  # address, end, first and last moment, by address
+    for count, buffer in enumerate(sorted(buffers, key=lambda b: (-b.size, b.first))):
+        starts, ends, first, last = placed[:, :count]
+        rivals = np.flatnonzero((first <= buffer.last) & (last >= buffer.first))
+        buffer.address = _lowest(starts[rivals], ends[rivals], buffer.size)
+        end = -(-(buffer.address + buffer.size) // ALIGNMENT) * ALIGNMENT
+        place = int(np.searchsorted(starts, buffer.address))
+        placed[:, place + 1 : count + 1] = placed[:, place:count]
+        placed[:, place] = buffer.address, end, buffer.first, buffer.last
+
+
+def _lowest(starts: Bytes, ends: Bytes, size: int) -> int:
+    """Return the lowest address where so many bytes are free beside what is taken, in the order of its addresses."""
+    free = np.concatenate([[0], np.maximum.accumulate(ends)])
+    fits = np.append(free[:-1] + size <= starts, True)
+    return int(free[fits.argmax()])

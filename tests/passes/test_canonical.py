@@ -26,6 +26,7 @@ from cimc.ir.attributes import float_values, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import ConvOp, InputOp, OutputOp
+from cimc.passes import fuse_functions
 
 IMAGE, ROW = {"x": ("N", 4, 8, 6)}, {"x": ("N", 6)}
 BN = {"s": weights(4), "o": weights(4, seed=1), "m": weights(4, seed=2), "v": np.abs(weights(4, seed=3)) + 0.2}
@@ -301,3 +302,17 @@ def test_real_model(name: str, shared_models: Path) -> None:
     graph = canonical(load(path))
     assert_equal(evaluate(graph, inputs), want)
     assert set(operations(graph)) <= {"conv", "dense", "add", "max_pool", "avg_pool", "reshape", "softmax"}
+
+
+def test_sums_of_a_value_and_itself_are_asked_once_for_each_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A value doubled twelve times has 4,096 ways to each of its sums."""
+    nodes = [node("Tanh", "x", "t0"), *(node("Add", f"t{i} t{i}", f"t{i + 1}") for i in range(12))]
+    graph = load(written(model([*nodes, node("Relu", "t12", "y")], ROW), tmp_path))
+    asked = []
+    monkeypatch.setattr(
+        fuse_functions, "_further", lambda *given, ask=fuse_functions._further: asked.append(1) or ask(*given)
+    )
+    fuse_functions.FuseFunctions()(graph)
+    assert len(asked) <= 12 * 13

@@ -1,6 +1,6 @@
 """place and schedule: where blocks and values lie."""
 
-from itertools import combinations
+from itertools import combinations, count
 from typing import Any
 
 import numpy as np
@@ -158,6 +158,24 @@ def test_values_alive_together_never_overlap(graph: Graph) -> None:
     for (n, (a, size, first, last)), (m, (a2, size2, first2, last2)) in combinations(enumerate(lives), 2):
         if names[n] != names[m] and first <= last2 and first2 <= last:
             assert a + size <= a2 or a2 + size2 <= a
+
+
+@settings(max_examples=60)
+@given(graphs())
+def test_each_value_lies_at_the_lowest_address_free_during_its_life(graph: Graph) -> None:
+    """Large ones first, then those that begin first: tried here address by address."""
+    graph = through(graph, Schedule(chip()))
+    values = [op for op in graph.module.ops if isinstance(op, nn.Computed)]
+    whole: dict[int, list[int]] = {}
+    for op, (address, size, first, last) in zip(values, alive_together(graph), strict=True):
+        root = whole.setdefault(_root(op.out), [address, size, first, last])
+        root[3] = max(root[3], last)
+    taken: list[list[int]] = []
+    for address, size, first, last in sorted(whole.values(), key=lambda life: (-life[1], life[2])):
+        rivals = [one for one in taken if first <= one[3] and one[2] <= last]
+        lowest = next(a for a in count(0, ALIGNMENT) if all(a + size <= r[0] or r[0] + r[1] <= a for r in rivals))
+        assert address == lowest
+        taken.append([address, size, first, last])
 
 
 def _root(value: object) -> int:
