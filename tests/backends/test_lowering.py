@@ -151,15 +151,15 @@ def test_offsets_that_float_does_not_hold_are_added_in_double(new, written):  # 
     ],
 )
 def test_codes_of_more_than_22_bits_are_rounded_in_double(new, written, converter, sign, low, high):  # type: ignore[no-untyped-def]
-    """Parts of an LSB above 2^22, where float has none: sums times 49153 / 2^9."""
+    """Parts of an LSB above 2^22, where float has none: sums times 50001 / 2^9."""
     unsigned = converter.get("codes") == "unsigned"
-    sketch = new(adc=converter, read_phases=4 if unsigned else 1).gain(49153, 9).block(0, [[508], [1]])
+    sketch = new(adc=converter, read_phases=4 if unsigned else 1).gain(50001, 9).block(0, [[508], [1]])
     vectors = [[sign * 127, b] for b in range(-127, 128)]
     sketch.data(0, [x for vector in vectors for x in vector], (len(vectors), 2))
     sketch.tensor(1, (len(vectors),), type="i32").activation_bytes = 8192
 
     def code(total: int) -> int:
-        return max(min(round(Fraction(total * 49153, 2**9)), high), low)
+        return max(min(round(Fraction(total * 50001, 2**9)), high), low)
 
     exact = [code(508 * a + b) if not unsigned else code(508 * a + max(b, 0)) - code(max(-b, 0)) for a, b in vectors]
     assert written(sketch.put("capture", in_=0, out=1, block=0)) == exact
