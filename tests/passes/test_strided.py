@@ -5,9 +5,14 @@ from math import prod
 
 import numpy as np
 import pytest
+from evaluate.graphs import S8, GraphBuilder
 from hypothesis import given
 from hypothesis import strategies as st
+from targets.stages import through
 
+from cimc.evaluate import Evaluator
+from cimc.ir import nn, xbar
+from cimc.passes.digital.digital import Digital
 from cimc.passes.digital.strided import dense, exchanges, joined
 
 SHAPES = [(3,), (2, 3), (2, 3, 4), (2, 3, 1, 4), (2, 3, 2, 3, 2)]
@@ -47,3 +52,16 @@ def walked(shape: list[int], pitch: list[int]) -> list[int]:
 @pytest.mark.parametrize("shape", SHAPES)
 def test_dense_axes_are_numpy_s(shape: tuple[int, ...]) -> None:
     assert dense(shape) == [step // 8 for step in np.zeros(shape, np.int64).strides]
+
+
+@pytest.mark.parametrize("part", ["::2 ::2 ::2 ::2 ::2", "::-2 1: ::-1 ::2 :2", "2::-1 :2 ::2 1: ::-1"])
+def test_a_slice_along_many_axes_is_copied_axis_by_axis(part: str) -> None:
+    whole = np.arange(-121, 122).reshape(3, 3, 3, 3, 3)
+    taken = tuple(slice(*(int(n) if n else None for n in one.split(":"))) for one in part.split())
+    indices = [one.indices(size) for one, size in zip(taken, whole.shape, strict=True)]
+    b = GraphBuilder()
+    properties = {"begin": [first for first, _, _ in indices], "step": [step for _, _, step in indices]}
+    b.output(b.op(nn.SliceOp, [b.input(whole.shape, S8)], whole[taken].shape, S8, **properties))
+    graph = through(b.graph(), Digital())
+    assert sum(isinstance(op, xbar.MoveOp) for op in graph.module.ops) > 1
+    assert Evaluator(graph).run({"x": whole[None]})["out"][0].tolist() == whole[taken].tolist()
