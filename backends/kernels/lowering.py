@@ -42,8 +42,8 @@ from cimc.backends.plan.windows import Depthwise, PoolMax, PoolSum
 from cimc.isa.limits import CodeRange
 from cimc.isa.streams import StreamState
 
-SLACK = 2 * BLOCK
-"""Elements behind a rectangle that a kernel may read, though nothing comes of them."""
+SLACK = BLOCK
+"""Elements behind a rectangle; kernels read up to the end of a block that begins in it, and nothing comes of them."""
 LARGEST = 1 << 22
 """Results up to this magnitude are rounded in float."""
 SUM32_LIMIT = 1 << 31
@@ -146,7 +146,7 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     source = _rectangles(result, [state], constants, ("i8", "u8", "i16"), (stream.low, stream.high))
     _require(-stream.low < 1 << 15 and _apart(state, write.out))
     step.signs = any(each.phase.inputs < 0 for each in stream.reads[0].conversions)
-    _vectors(result, state, write.out, columns)
+    _vectors(step, write.out, columns)
     parts = (Part * len(conversions))()
     result.kept.append(parts)
     for part, (read, each, table) in zip(parts, conversions, strict=True):
@@ -156,7 +156,7 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
         step.narrow = bool(step.narrow and part.narrow_sums and not part.converter)
     step.narrow = bool(step.narrow and (not step.squares or all(map(_is_estimated, parts))))
     step.parts = ctypes.addressof(parts)
-    result.tallied = None if any(part.noise or part.converter for part in parts) else source
+    result.tallied = None if conversions[0][1].noise else source  # a chip's noise is in every read
 
 
 def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit: int) -> None:
@@ -327,7 +327,7 @@ def _sum(result: Lowered, write: Write, state: StreamState, weights: Array, e: E
     table = np.broadcast_to(e.multipliers[0].ravel(), channels)
     step.multipliers = result.pointer(_pad(table, channels), np.float64)
     step.narrow_multipliers = result.pointer(_pad(table, channels), np.float32)
-    _vectors(result, state, write.out, channels)
+    _vectors(step, write.out, channels)
 
 
 def _poolmax(result: Lowered, write: Write, compute: PoolMax, constants: Array) -> None:
@@ -337,7 +337,7 @@ def _poolmax(result: Lowered, write: Write, compute: PoolMax, constants: Array) 
     source = _rectangles(result, [state], constants)
     step.taps = result.pointer(source.elements[:: state.shape[3]], np.int32)
     step.low, step.high = write.low, write.high
-    _vectors(result, state, write.out, state.shape[3])
+    _vectors(step, write.out, state.shape[3])
 
 
 def _add(result: Lowered, write: Write, compute: Add, constants: Array) -> None:
@@ -427,17 +427,12 @@ def _softmax(result: Lowered, write: Write, compute: Softmax, constants: Array) 
     step.low, step.high = compute.low, compute.high
     _rectangles(result, [state], constants)
     _require(state.window is None)
-    _vectors(result, state, write.out, state.length)
+    _vectors(step, write.out, state.length)
 
 
 def _lut(result: Lowered, write: Write, compute: Lut, constants: Array) -> None:
     step, state = result.step, compute.source
-    _require(
-        state.window is None
-        and len(compute.table) > 0
-        and compute.table.dtype.itemsize <= 4
-        and _apart(state, write.out)
-    )
+    _require(state.window is None and _apart(state, write.out))
     step.kind, step.count = LOOKUP, len(compute.table)
     step.table = result.pointer(compute.table, np.int32)
     step.zero = compute.first
@@ -495,28 +490,21 @@ def _rectangles(
     return found[0]
 
 
-def _vectors(result: Lowered, state: StreamState, out: StreamState, columns: int) -> None:
-    """Fill in where the vectors of results go, one for each vector of `state`."""
-    step = result.step
+def _vectors(step: NativeStep, out: StreamState, columns: int) -> None:
+    """Fill in where the vectors of results go, one for each vector of the first source."""
     spacing = even_step(out, columns)
-    _require(spacing is not None and step.vectors == state.vectors)
-    _place(step, out, columns, spacing)
+    _require(spacing is not None)
+    step.columns, step.out_type, step.out_base, step.out_step = columns, TYPES[out.type], out.base, spacing
+    step.out_moves = moves(out)
 
 
 def _flat(result: Lowered, out: StreamState, columns: int) -> None:
     """The same for streams taken element by element, `columns` at a time."""
     step = result.step
-    spacing = even_step(out, columns)
-    _require(spacing is not None and out.elements % columns == 0)
-    _place(step, out, columns, spacing)
+    _require(out.elements % columns == 0)
+    _vectors(step, out, columns)
     step.vectors = out.elements // columns
     step.places = result.pointer(np.arange(step.vectors) * columns, np.int32)
-
-
-def _place(step: NativeStep, out: StreamState, columns: int, spacing: int | None) -> None:
-    """Fill in where the results lie."""
-    step.columns, step.out_type, step.out_base, step.out_step = columns, TYPES[out.type], out.base, spacing
-    step.out_moves = moves(out)
 
 
 def _columns(out: StreamState, period: int) -> int:

@@ -45,6 +45,22 @@ def test_tables_cover_the_codes_written(first: int, entries: int, clean: bool) -
     assert found(sketch.put("embed", in_=0, out=1, table=table, type="i8", first=first, rows=entries)) == wanted
 
 
+@pytest.mark.parametrize(("first", "entries", "clean"), [(0, 3, True), (1, 2, False), (0, 2, False)])
+def test_the_place_of_the_largest_may_be_any(first: int, entries: int, clean: bool) -> None:
+    sketch = Author({}, 64).data(0, [5, 6, 7] * 2, (2, 3)).tensor(1, (2,), 32).tensor(2, (2,), 40)
+    sketch.put("argmax", in_=0, out=1, which="largest", tie="first")
+    sketch.put("lut", in_=1, out=2, table=sketch.table([0] * entries, "i8"), type="i8", first=first, entries=entries)
+    assert found(sketch) == ([] if clean else ["CIM0446"])
+
+
+@pytest.mark.parametrize(
+    ("base", "pitch", "clean"), [(3, -1, True), (2, -1, False), (60, 1, True), (61, 1, False), (0, 1, True)]
+)
+def test_streams_lie_inside_memory_from_their_lowest_byte_on(base: int, pitch: int, clean: bool) -> None:
+    sketch = Author({}, 64).tensor(0, (4,), base, pitch=(0, 0, 0, pitch)).put("fill", out=0, value=1)
+    assert found(sketch) == ([] if clean else ["CIM0430"])
+
+
 @pytest.mark.parametrize(("rows", "clean"), [(2, True), (3, False), (1, False)])
 def test_rows_looked_up_fill_their_output(rows: int, clean: bool) -> None:
     sketch = holding(0, 1).tensor(1, (rows, 3), 32)
