@@ -101,14 +101,14 @@ def product(
 
 
 @settings(derandomize=True, deadline=None, max_examples=40)
-@given(layers(), st.integers(0, 9))
-def test_sums_for_an_observer_are_numpys(new, layer, seed):
+@given(layers(), st.integers(0, 9), st.sampled_from([None, None, CYCLE, OUTPUT]))
+def test_sums_for_an_observer_are_numpys(new, layer, seed, noise):
     program, images = product(new, layer, seed), codes(seed, (5, *layer[0][1:]))
     images[images % 3 == 0] = 0
-    wanted = summed(program, images, "numpy", 2)
+    wanted = summed(program, images, "numpy", 2, noise)
     assert len(wanted) == 1
     for kernels in COMPILED:
-        assert summed(program, images, kernels, 4) == wanted
+        assert summed(program, images, kernels, 4, noise) == wanted
 
 
 class Clips(Observer):
@@ -175,10 +175,10 @@ def test_sums_of_large_codes_are_made_by_the_kernels(new):
         assert summed(program, images, kernels, 3) == summed(program, images, "numpy", 9)
 
 
-def summed(program, images, executor, chunk):
+def summed(program, images, executor, chunk, noise=None):
     """Return what one image takes of each product, as data are counted."""
     counting = DataCounting(program)
-    Interpreter(program, executor=executor, chunk=chunk).run({"x": images}, counting)
+    Interpreter(program, executor=executor, chunk=chunk, noise=noise).run({"x": images}, counting)
     found = ((index, counting.means(index)) for index in range(len(program.instructions)))
     return {index: tiles for index, tiles in found if tiles}
 

@@ -188,6 +188,35 @@ def test_devices_of_16_bits_are_no_weights_of_the_kernels(new, written, value): 
 
 
 @pytest.mark.parametrize(
+    ("narrow", "is_exact", "largest", "limit", "least", "most"),
+    [
+        (1, True, 1e9, 127, 1, 1),
+        (1, False, 60000.0, 127, 0.47, 0.4714),
+        (0, True, 60000.0, 127, 0.47, 0.4714),
+        (0, False, 64000.0, 127, 0, 0),
+        (0, False, 1.0, 2**22 - 1, 0.499999, 0.4999996),
+        (0, False, 1.0, 2**22, 0, 0),
+    ],
+)
+def test_a_sum_is_estimated_where_few_results_are_left_in_doubt(
+    narrow: int, is_exact: bool, largest: float, limit: int, least: float, most: float
+) -> None:
+    """Two terms, each and six more roundings wrong by up to 2^-24 of the largest."""
+    for low, high in ((-limit, 0), (0, limit)):
+        step = NativeStep(narrow=narrow, count=2, low=low, high=high)
+        assert least <= lowering._certain(step, is_exact, largest) <= most
+
+
+@pytest.mark.parametrize(("pitch", "native"), [((0, 50, 9, 1), False), ((0, 27, 9, 1), True), ((0, 12, 4, 1), True)])
+@pytest.mark.parametrize("executor", COMPILED)
+def test_vectors_that_are_not_evenly_spaced_stay_with_numpy(new, written, pitch, native, executor):  # type: ignore[no-untyped-def]
+    sketch = new().gain().block(0, [[1, 2, 3, 4]]).data(0, range(6), (2, 3, 1)).tensor(1, (2, 3, 4), 0, pitch=pitch)
+    sketch.put("capture", in_=0, out=1, block=0)
+    assert [bool(run.native) for run in Interpreter(sketch.program(), executor=executor)._executor.runs] == [native]  # type: ignore[attr-defined]
+    assert written(sketch) == [x * weight for x in range(6) for weight in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize(
     ("kind", "signs", "squares", "scratch"),
     [(PRODUCT, 0, 0, 256), (PRODUCT, 1, 0, 448), (PRODUCT, 0, 1, 448), (SUM, 0, 0, 448)],
 )
