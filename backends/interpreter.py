@@ -11,7 +11,7 @@ from cimc.backends.kernels.executor import KernelExecutor
 from cimc.backends.kernels.library import library
 from cimc.backends.machine.facts import machine
 from cimc.backends.machine.observer import Observer
-from cimc.backends.machine.ports import DTYPES, require_batch, require_in_memory, require_names, require_same_count
+from cimc.backends.machine.ports import DTYPES, count_of, require_in_memory
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.executor import Executor, NumpyExecutor
 from cimc.backends.plan.walk import Plan, plan
@@ -86,10 +86,7 @@ class Interpreter:
         if not self._has_run:
             require_in_memory(self.program)
         self._has_run = True
-        require_names(self.program, inputs)
-        counts = {port.name: require_batch(port, inputs[port.name]) for port in self.program.inputs}
-        require_same_count(counts)
-        return next(iter(counts.values()), 1)
+        return count_of(self.program, inputs)
 
 
 def executors() -> tuple[str, ...]:
@@ -103,13 +100,20 @@ def on_processor() -> tuple[str, ...]:
     return ("numpy", *(compiled.levels if compiled else ()))
 
 
+def performer(program: Program, planned: Plan, level: str = BEST, chunk: int | None = None) -> NumpyExecutor:
+    """Return what performs a plan on this processor: one of `on_processor()`, or the fastest."""
+    compiled = library()
+    named = on_processor()[-1] if level == BEST else level
+    return (
+        KernelExecutor(program, planned, compiled, named, chunk)
+        if compiled and named != "numpy"
+        else NumpyExecutor(program, planned, chunk)
+    )
+
+
 def _made(name: str, program: Program, planned: Plan, threads: int, chunk: int | None) -> Executor:
-    known, compiled = on_processor(), library()
-    level = known[-1] if name == BEST else name
-    if level == "numpy":
-        return NumpyExecutor(program, planned, chunk)
-    if level in known and compiled:
-        return KernelExecutor(program, planned, compiled, level, chunk)
+    if name == BEST or name in on_processor():
+        return performer(program, planned, name, chunk)
     device = opened(name)
     from cimc.backends.torch_device.executor import TorchExecutor  # imports torch
 

@@ -32,7 +32,8 @@ class KernelExecutor(NumpyExecutor):
     def _observed(self) -> list[Run | Rounds]:
         return cut(self._plan.observed, self._constants)
 
-    def _execute(self, chunk: Chunk) -> None:
+    def go_on(self, chunk: Chunk) -> None:
+        """Perform the plan on a chunk in flight, as NumpyExecutor does."""
         native = self._batch(chunk)
         for run in self._observed if chunk.observer else self.runs:
             self._perform(run, chunk, native)

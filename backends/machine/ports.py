@@ -82,6 +82,17 @@ def require_same_count(counts: Mapping[str, int]) -> None:
             raise PortError("CIM0551", name, f"it holds {count} samples, `{first}` holds {wanted}")
 
 
+def count_of(program: Program, inputs: Mapping[str, NDArray[Any]]) -> int:
+    """Return the number of samples of input codes by port, the same for every input; 1 without inputs.
+
+    Raises PortError for wrong inputs.
+    """
+    require_names(program, inputs)
+    counts = {port.name: require_batch(port, inputs[port.name]) for port in program.inputs}
+    require_same_count(counts)
+    return next(iter(counts.values()), 1)
+
+
 def port_stream(port: Port) -> StreamState:
     """Return the stream of a port's elements: densely packed in memory order."""
     count = prod(port.shape)

@@ -57,14 +57,18 @@ class NumpyExecutor:
         """Fill the outputs of a chunk, as every Executor does."""
         chunk = self._chunk()
         try:
-            chunk.start(samples, observer)
-            for port in self._program.inputs:
-                chunk.store(self._streams[port.name], inputs[port.name])
-            self._execute(chunk)
+            self.begin(chunk, samples, inputs, observer)
+            self.go_on(chunk)
             for port in self._program.outputs:
                 outputs[port.name][...] = chunk.view(self._streams[port.name]).reshape(-1, *port.shape)
         finally:
             self._free.put(chunk)
+
+    def begin(self, chunk: Chunk, samples: range, inputs: Arrays, observer: Observer | None = None) -> None:
+        """Begin a chunk with the input codes [images, *shape] of samples of these numbers."""
+        chunk.start(samples, observer)
+        for port in self._program.inputs:
+            chunk.store(self._streams[port.name], inputs[port.name])
 
     def _chunk(self) -> Chunk:
         """Return a chunk that no thread uses."""
@@ -73,7 +77,8 @@ class NumpyExecutor:
         except Empty:
             return Chunk(self.chunk, self._program.activation_bytes, self._program.constants)
 
-    def _execute(self, chunk: Chunk) -> None:
+    def go_on(self, chunk: Chunk) -> None:
+        """Perform the plan on a chunk in flight. Raises Trap on a fault of the program."""
         for step in self._plan.observed if chunk.observer else self._plan.steps:
             perform(step, chunk, self._program.locations)
 

@@ -3,6 +3,7 @@
 import math
 from array import array
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any
@@ -29,9 +30,14 @@ def aligned(size: int) -> int:
 
 
 class Chunk:
-    """Up to `capacity` images in flight: `images` of them are in use. All images start with zeroed memory."""
+    """Up to `capacity` images in flight: `images` of them are in use. All images start with zeroed memory.
 
-    def __init__(self, capacity: int, activation_bytes: int, constants: bytes) -> None:
+    `buffers` may be shared with chunks that never go on at the same time.
+    """
+
+    def __init__(
+        self, capacity: int, activation_bytes: int, constants: bytes, buffers: dict[str, Array] | None = None
+    ) -> None:
         pitch = aligned(max(activation_bytes, 1))
         checks.affordable("the activation memory of a chunk", capacity * pitch)
         self.capacity = self.images = capacity
@@ -42,7 +48,7 @@ class Chunk:
         }
         self.factors: dict[int, Array] = {}
         self.turns = array("q", STILL)
-        self._buffers: dict[str, Array] = {}
+        self._buffers = {} if buffers is None else buffers
         self._views: dict[StreamState, Array] = {}
         self.observer: Observer | None = None
 
@@ -55,6 +61,13 @@ class Chunk:
         self.observer = observer
         if observer:
             observer.begin(samples)
+
+    def fork(self) -> "Chunk":
+        """Return a chunk that goes on from here by itself; it shares the buffers."""
+        other = copy(self)
+        other.memories = {**self.memories, "act": self.memories["act"].copy()}
+        other.factors, other.turns, other._views = {**self.factors}, array("q", self.turns), {}
+        return other
 
     @property
     def occasion(self) -> Occasion:

@@ -4,7 +4,7 @@ Layer by layer, the digital sums that the chip gives are held against those of t
 the column's multipliers and offset are set by least squares: the chip-in-the-loop form of adapting batch normalisation.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import machine
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan, Walk
+from cimc.backends.silicon.column_fits import Aim, means
+from cimc.backends.silicon.flight import Flight
 from cimc.isa.author import Author
 from cimc.isa.constants import ConstantMemory
 from cimc.isa.limits import MULTIPLIER_LIMIT
@@ -24,8 +25,8 @@ from cimc.isa.program import Port, Program, instruction
 from cimc.isa.streams import StreamState, follow
 
 Codes = Mapping[str, NDArray[Any]]
-Sums = Mapping[int, NDArray[np.int32]]
-Reals = NDArray[np.float64]
+Aims = Mapping[int, Aim]
+Sums = NDArray[np.int32]
 
 LOWEST_GAIN, HIGHEST_GAIN = 0.25, 4.0
 """Gains that a fit may give a column. Drift with exponent 0.06 takes a factor 2.7 in ten years; a column that lost more
@@ -46,42 +47,81 @@ class Refitted:
     plan: Plan
 
 
-def refitted(program: Program, inputs: Codes, noise: Noise, exact: Sums | None = None) -> Refitted:
+def refitted(
+    program: Program, inputs: Codes, noise: Noise, aims: Aims | None = None, walk: Walk | None = None
+) -> Refitted:
     """Return the program with the epilogue of every `mvm` refitted on `inputs`, port name -> codes [N, *shape].
 
-    `exact` are the `exact_sums` of these inputs, where they are known from another chip. The devices are programmed
-    once: each layer is probed on a branch of one walk through the program.
+    `aims` are the `exact_sums` of these inputs, where they are known from another chip; `walk` is a walk of the program
+    on this chip that has met no input yet, where there is one. The devices are programmed once: each layer is probed on
+    a branch of one walk through the program.
     """
-    author, exact = Author.of(program), exact or exact_sums(program, inputs)
-    walk = Walk(program, machine(program.meta), noise)
-    for index, cols in _layers(program):
-        walk.to(_enclosing(program, index).first)
-        noisy = _sums(walk, author.program(), index, cols, inputs)
-        _refit(author, index, exact[index].astype(np.float64), noisy.astype(np.float64), program)
+    author, aims = Author.of(program), aims or exact_sums(program, inputs)
+    walk = walk or Walk(program, machine(program.meta), noise)
+    layers = _layers(program)
+    flight = _flight(program, inputs, noise.sample_offset, layers)
+    for layer in layers:
+        noisy = _sums(flight, walk, author.program(), layer)
+        _refit(author, layer, aims[layer.index], noisy)
         walk = walk.branch(author.program())
     return Refitted(author.program(), walk.plan())
 
 
-def exact_sums(program: Program, inputs: Codes) -> Sums:
+def exact_sums(program: Program, inputs: Codes) -> Aims:
     """Return the digital sums i32 [vectors of all samples, cols] of every `mvm` on the exact machine, by index."""
-    walk, found = Walk(program, machine(program.meta)), {}
-    for index, cols in _layers(program):
-        walk.to(_enclosing(program, index).first)
-        found[index] = _sums(walk, program, index, cols, inputs)
+    walk, layers = Walk(program, machine(program.meta)), _layers(program)
+    flight = _flight(program, inputs, 0, layers)
+    return {layer.index: Aim.of(_sums(flight, walk, program, layer)) for layer in layers}
+
+
+@dataclass(frozen=True)
+class _Loop:
+    """The loops around an instruction, from the outermost `loop` to behind its `endloop`; nothing without one."""
+
+    first: int
+    last: int
+    turns: int
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """An `mvm`: its index, its input, its columns, the loops around it, and the shift of what its probe writes."""
+
+    index: int
+    source: StreamState
+    cols: int
+    around: _Loop
+    shift: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The shape of its sums for one sample: vectors of all turns, and columns."""
+        return (self.around.turns * self.source.vectors, self.cols)
+
+
+def _layers(program: Program) -> list[_Layer]:
+    """Return every `mvm`, in the order of the program."""
+    columns, states, found = program.block_columns, dict[int, StreamState](), list[_Layer]()
+    for index, one in enumerate(program.instructions):
+        if one.name == "mvm":
+            cols = columns[one["block"]]
+            shift = _probe_shift(program, index, cols)
+            found.append(_Layer(index, states[one["in"]], cols, _enclosing(program, index), shift))
+        follow(states, one)
     return found
 
 
-def _layers(program: Program) -> Iterator[tuple[int, int]]:
-    """Yield index and columns of every `mvm`."""
-    columns = program.block_columns
-    return ((i, columns[one["block"]]) for i, one in enumerate(program.instructions) if one.name == "mvm")
+def _flight(program: Program, inputs: Codes, first: int, layers: Sequence[_Layer]) -> Flight:
+    """Return the inputs in flight, with room for the probe of each layer."""
+    largest = max((layer.source.elements for layer in layers), default=1)
+    room = max((4 * prod(layer.shape) for layer in layers), default=0)
+    return Flight(program, inputs, first, largest, _base(program) + room)
 
 
-def _refit(author: Author, index: int, exact: Reals, noisy: Reals, program: Program) -> None:
-    one, cols = author.instructions[index], exact.shape[1]
-    probe_shift = _probe_shift(program, index, cols)
-    gain = np.clip(_slopes(exact, noisy), LOWEST_GAIN, HIGHEST_GAIN)
-    bias = (exact.mean(axis=0) - gain * noisy.mean(axis=0)) * 2.0**probe_shift
+def _refit(author: Author, layer: _Layer, aim: Aim, noisy: Sums) -> None:
+    one, cols, found = author.instructions[layer.index], layer.cols, means(noisy)
+    gain = np.clip(aim.slopes(noisy, found), LOWEST_GAIN, HIGHEST_GAIN)
+    bias = (aim.means - gain * found) * 2.0**layer.shift
     scale = author.constants.read(one["scale"], "i32", one["blocks"] * cols).reshape(-1, cols) * gain
     offset, shift = author.constants.read(one["bias"], "i64", cols) + bias, int(one["shift"])
     while np.abs(np.rint(scale)).max(initial=0) >= MULTIPLIER_LIMIT and shift > 0:
@@ -89,33 +129,29 @@ def _refit(author: Author, index: int, exact: Reals, noisy: Reals, program: Prog
     limit = MULTIPLIER_LIMIT - 1
     scales = author.table(np.clip(np.rint(scale), -limit, limit).astype(np.int64), "i32")
     biases = author.table(np.rint(offset).astype(np.int64), "i64")
-    author.amend(index, scale=scales, bias=biases, shift=shift)
+    author.amend(layer.index, scale=scales, bias=biases, shift=shift)
 
 
-def _slopes(exact: Reals, noisy: Reals) -> Reals:
-    """Return the least-squares slope of each column of `exact` over `noisy`; 1 where the column never changes."""
-    a, b = exact - exact.mean(axis=0), noisy - noisy.mean(axis=0)
-    variance, covariance = np.square(b).mean(axis=0), (a * b).mean(axis=0)
-    slopes: Reals = np.divide(covariance, variance, out=np.ones_like(variance), where=variance > 0.0)
-    return slopes
+def _sums(flight: Flight, walk: Walk, program: Program, layer: _Layer) -> Sums:
+    """Return sum_t code_t * M_t [vectors of all turns and samples, cols] of a layer ahead, by 2^shift of its probe.
+
+    Walk and flight go on to the layer, or to the loops around it, which a probe within runs apart.
+    """
+    walk.to(layer.around.first)
+    flight.to(program, walk.steps)
+    probe = _probe(program, layer)
+    steps = walk.branch(probe).plan().observed
+    found = flight.ahead(probe, steps, probe.outputs[0], apart=layer.around.last > layer.index)
+    return np.asarray(found.reshape(-1, layer.cols), np.int32)
 
 
-def _sums(walk: Walk, program: Program, index: int, cols: int, inputs: Codes) -> NDArray[np.int32]:
-    """Return sum_t code_t * M_t [vectors of all turns and samples, cols] of the `mvm` ahead, by 2^probe_shift."""
-    probe = _probe(program, index, cols)
-    planned = walk.branch(probe).plan()
-    found = Interpreter(probe, noise=walk.state.crossbar.noise, planned=planned).run(inputs)["probe"]
-    return np.asarray(found.reshape(-1, cols), np.int32)
-
-
-def _probe(program: Program, index: int, cols: int) -> Program:
+def _probe(program: Program, layer: _Layer) -> Program:
     """Return the program up to one `mvm`, which writes its sums, without offset and clamp, as its only output.
 
     In a loop the probe comes before the `mvm`, and its results of all turns lie one behind the other.
     """
-    author, around = Author.of(program), _enclosing(program, index)
-    one, vectors = program.instructions[index], _source(program, index).vectors
-    base = -(-program.activation_bytes // 8) * 8
+    author, around, cols = Author.of(program), layer.around, layer.cols
+    one, vectors, base = program.instructions[layer.index], layer.source.vectors, _base(program)
     out = instruction(
         "tensor",
         stream=PROBE_STREAM,
@@ -126,29 +162,25 @@ def _probe(program: Program, index: int, cols: int) -> Program:
         pitch=(0, 0, cols, 1),
     )
     zeros = author.table(np.zeros(cols, np.int64), "i64")
-    shift = _probe_shift(program, index, cols)
-    probe = one.changed(out=PROBE_STREAM, bias=zeros, shift=shift, low=-PROBE_LIMIT, high=PROBE_LIMIT)
+    probe = one.changed(out=PROBE_STREAM, bias=zeros, shift=layer.shift, low=-PROBE_LIMIT, high=PROBE_LIMIT)
     onwards = instruction("advance", stream=PROBE_STREAM, by=vectors * cols)
-    before, rest = program.instructions[around.first : index], program.instructions[index : around.last]
+    before = program.instructions[around.first : layer.index]
+    rest = program.instructions[layer.index : around.last]
     code = (*program.instructions[: around.first], out, *before, probe, onwards, *rest, instruction("halt"))
-    shape = (around.turns * vectors, cols)
-    port = Port("probe", base, "i32", shape, shape, (0, 1), 1.0, 0, -PROBE_LIMIT, PROBE_LIMIT)
+    port = Port("probe", base, "i32", layer.shape, layer.shape, (0, 1), 1.0, 0, -PROBE_LIMIT, PROBE_LIMIT)
+    place = program.locations[layer.index]
     return replace(
         author.program(),
         instructions=code,
-        locations=(*program.locations[: around.first], *[program.locations[index]] * (len(code) - around.first)),
+        locations=(*program.locations[: around.first], *[place] * (len(code) - around.first)),
         outputs=(port,),
-        activation_bytes=base + 4 * around.turns * vectors * cols,
+        activation_bytes=base + 4 * prod(layer.shape),
     )
 
 
-@dataclass(frozen=True)
-class _Loop:
-    """The loops around an instruction, from the outermost `loop` to behind its `endloop`; nothing without one."""
-
-    first: int
-    last: int
-    turns: int
+def _base(program: Program) -> int:
+    """Return where probes write: behind the program's memory."""
+    return -(-program.activation_bytes // 8) * 8
 
 
 def _enclosing(program: Program, index: int) -> _Loop:
@@ -173,11 +205,3 @@ def _probe_shift(program: Program, index: int, cols: int) -> int:
     code = reach(READ_PHASES[facts.read_phases], facts.adc_range.high)
     highest = code * int(np.abs(scale).sum(axis=0).max(initial=0)) * LARGEST_FACTOR
     return max(highest.bit_length() - 31, 0)
-
-
-def _source(program: Program, index: int) -> StreamState:
-    """Return the input stream of an `mvm`, as the instructions before it left it."""
-    states: dict[int, StreamState] = {}
-    for one in program.instructions[:index]:
-        follow(states, one)
-    return states[program.instructions[index]["in"]]

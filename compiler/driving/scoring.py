@@ -15,7 +15,7 @@ from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan
 from cimc.backends.silicon.compensation_mode import compensated
-from cimc.backends.silicon.refit import Sums, exact_sums, refitted
+from cimc.backends.silicon.refit import Aims, exact_sums, refitted
 from cimc.diagnostics import fail
 from cimc.driving.arrays import feed
 from cimc.driving.feeding import CODES, Feeding, program_intakes
@@ -78,7 +78,7 @@ class Scoring:
         return found.program, found.plan
 
     @cached_property
-    def _exact(self) -> Sums:
+    def _exact(self) -> Aims:
         """The sums that every refit aims at: the same for all chips and times."""
         assert self.calibration is not None
         return exact_sums(self.program, self.calibration)
