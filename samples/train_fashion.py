@@ -9,6 +9,7 @@ FOLDER gets lenet.onnx, and lenet_calib.npz (512 training images), lenet_train.n
 
 import gzip
 import sys
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
+from float_training import constant, fitted
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 Array = NDArray[Any]
 Weights = dict[str, Any]
@@ -68,24 +70,18 @@ def logits(weights: Weights, images: Any) -> Any:
 
 def trained(images: Array, labels: Array) -> Weights:
     """Return trained weights, the same on every run on one machine."""
-    steps = EPOCHS * (len(images) // BATCH)
-    adam = optax.adamw(optax.cosine_decay_schedule(RATE, steps), weight_decay=DECAY)
+    steps = len(images) // BATCH
 
-    @jax.jit
-    def step(weights: Weights, state: Any, x: Any, y: Any) -> tuple[Weights, Any]:
-        def loss(w: Weights) -> Any:
-            return optax.softmax_cross_entropy_with_integer_labels(logits(w, x), y).mean()
+    def loss(weights: Weights, x: Any, y: Any) -> Any:
+        return optax.softmax_cross_entropy_with_integer_labels(logits(weights, x), y).mean()
 
-        updates, state = adam.update(jax.grad(loss)(weights), state, weights)
-        return optax.apply_updates(weights, updates), state
+    def batches() -> Iterator[tuple[Any, Any]]:
+        random = np.random.default_rng(SEED)
+        for _ in range(EPOCHS):
+            for chosen in np.split(random.permutation(len(images))[: steps * BATCH], steps):
+                yield images[chosen], labels[chosen]
 
-    weights = beginning()
-    state, random = adam.init(weights), np.random.default_rng(SEED)
-    for _ in range(EPOCHS):
-        order = random.permutation(len(images))
-        for chosen in np.split(order[: len(order) // BATCH * BATCH], len(order) // BATCH):
-            weights, state = step(weights, state, images[chosen], labels[chosen])
-    return weights
+    return fitted(loss, beginning(), batches(), steps=EPOCHS * steps, rate=RATE, decay=DECAY)
 
 
 def exported(weights: Weights) -> onnx.ModelProto:
@@ -108,13 +104,6 @@ def exported(weights: Weights) -> onnx.ModelProto:
     ends = [info("x", shape=["batch", 1, 28, 28])], [info("d3", shape=["batch", 10])]
     graph = helper.make_graph(nodes, "lenet", *ends, [constant(*one) for one in weights.items()])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-
-
-def constant(name: str, array: Any) -> TensorProto:
-    given = np.asarray(array, np.float32)
-    return numpy_helper.from_array(
-        np.ascontiguousarray(given.transpose(3, 2, 0, 1) if given.ndim == 4 else given), name
-    )
 
 
 def main() -> None:

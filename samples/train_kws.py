@@ -19,8 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
+from float_training import constant, fitted
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from cimc.training.batches import Data, batch
 from cimc.training.settings import Settings
@@ -99,20 +100,16 @@ def logits(layers: Layers, weights: Weights, x: Any) -> Any:
 
 def trained(layers: Layers, data: Data) -> Weights:
     """Return trained weights, the same on every run on one machine."""
-    adam = optax.adamw(optax.cosine_decay_schedule(RATE_OF_ADAM, LIVELY.steps), weight_decay=DECAY)
 
-    @jax.jit
-    def step(weights: Weights, state: Any, x: Any, y: Any) -> tuple[Weights, Any]:
-        gradient = jax.grad(lambda w: optax.softmax_cross_entropy(logits(layers, w, x), y).mean())(weights)
-        updates, state = adam.update(gradient, state, weights)
-        return optax.apply_updates(weights, updates), state
+    def loss(weights: Weights, x: Any, y: Any) -> Any:
+        return optax.softmax_cross_entropy(logits(layers, weights, x), y).mean()
 
-    weights = beginning(layers)
-    state = adam.init(weights)
-    for number in range(LIVELY.steps):
-        drawn = batch(data, LIVELY, SEED, number)
-        weights, state = step(weights, state, drawn.inputs["x"], drawn.labels)
-    return weights
+    def batches() -> Iterator[tuple[Any, Any]]:
+        for number in range(LIVELY.steps):
+            drawn = batch(data, LIVELY, SEED, number)
+            yield drawn.inputs["x"], drawn.labels
+
+    return fitted(loss, beginning(layers), batches(), steps=LIVELY.steps, rate=RATE_OF_ADAM, decay=DECAY)
 
 
 def exported(layers: Layers, weights: Weights) -> onnx.ModelProto:
@@ -120,7 +117,7 @@ def exported(layers: Layers, weights: Weights) -> onnx.ModelProto:
     nodes = [helper.make_node("Transpose", ["x"], ["channels"], perm=[0, 3, 1, 2])]
     constants, value = [], "channels"
     for number, ((weight, bias), (_, _, stride)) in enumerate(zip(weights, layers, strict=False)):
-        constants += named(number, np.asarray(weight).transpose(3, 2, 0, 1), bias)
+        constants += named(number, weight, bias)
         window = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [stride, stride]}
         nodes.append(helper.make_node("Conv", [value, f"w{number}", f"b{number}"], [f"c{number}"], **window))
         nodes.append(helper.make_node("Relu", [f"c{number}"], [f"r{number}"]))
@@ -139,10 +136,7 @@ def exported(layers: Layers, weights: Weights) -> onnx.ModelProto:
 
 
 def named(number: int, weight: Any, bias: Any) -> list[TensorProto]:
-    arrays = {f"w{number}": weight, f"b{number}": bias}
-    return [
-        numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name=name) for name, array in arrays.items()
-    ]
+    return [constant(f"w{number}", weight), constant(f"b{number}", bias)]
 
 
 def main() -> None:
