@@ -187,7 +187,7 @@ class Quantise:
 def _fewer(value: SSAValue, bits: int, offset: bool) -> CodeType:
     """Return codes of fewer bits for a value: for its own range where the codes it has reach further than that."""
     root = root_of(value)
-    reach = RANGE.get(root) if isinstance(root, Computed) and code_of(root.out) == code_of(value) else None
+    reach = RANGE.get(root) if isinstance(root, Computed) else None
     return code_type(*reach, bits, offset) if reach else narrowed(code_of(value), bits, offset)
 
 

@@ -61,6 +61,11 @@ def test_scale_and_bias_after_matmul_fold(tmp_path: Path) -> None:
     assert operations(graph) == ["dense"]
 
 
+def test_scales_of_which_some_are_1_fold(tmp_path: Path) -> None:
+    constants = {"w": weights(6, 4), "s": np.array([1.0, 2.0, 1.0, -0.5], np.float32)}
+    assert operations(made(model(chain(("MatMul", "w"), ("Mul", "s")), ROW, constants), tmp_path)) == ["dense"]
+
+
 def test_scale_and_bias_after_a_normalisation_of_the_last_axis_fold(tmp_path: Path) -> None:
     constants = {"g": weights(6), "h": weights(6, seed=1), "s": weights(6, seed=2), "b": weights(6, seed=3)}
     nodes = chain(("LayerNormalization", "g h"), ("Mul", "s"), ("Add", "b"))

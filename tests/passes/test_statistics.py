@@ -11,7 +11,7 @@ from cimc.ir.attributes import int_values
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.phases import READ_PHASES
-from cimc.passes.column_ranges import DeviceError, Statistics
+from cimc.passes.column_ranges import DeviceError, Statistics, _spread
 
 FULL, ADC_HIGH, SCALE = 508, 127, 90000.0
 ERROR = DeviceError(3.0, 0.5)
@@ -107,3 +107,8 @@ def test_a_signal_that_never_changes_costs_nothing_but_may_be_lost(layer: tuple[
     found.add(np.full((1, 3, 30), 5, np.float32))
     assert found.noise_shares(SCALE, ADC_HIGH, ERROR) == (0.0, 0.0)
     assert found.rounding_shares() == (math.inf, math.inf)
+
+
+@pytest.mark.parametrize(("count", "share", "picked"), [(10, 4, [0, 2, 5, 7]), (4, 4, [0, 1, 2, 3]), (2, 4, [0, 1])])
+def test_vectors_are_picked_from_all_of_an_image(count: int, share: int, picked: list[int]) -> None:
+    assert _spread(count, share).tolist() == picked
