@@ -12,7 +12,7 @@ train_fashion.py has them. Biases there are none.
 """
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,9 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
+from float_training import constant, fitted
 from onnx import TensorProto, helper
-from train_fashion import Array, Weights, constant, part
+from train_fashion import Array, Weights, part
 
 import cimc
 from cimc.backends.noise.fixed_point import FINE_BITS
@@ -96,32 +97,23 @@ def logits(weights: Weights, images: Any) -> Any:
 
 
 def learnt(
-    start: Weights,
-    network: Callable[[Weights], Weights],
-    rate: float,
-    images: Array,
-    labels: Array,
-    epochs: int = EPOCHS,
+    start: Weights, network: Callable[[Weights], Weights], rate: float, data: tuple[Array, Array], epochs: int = EPOCHS
 ) -> Weights:
-    """Return what Adam makes of `start`, of which `network` makes weights: the same on every run on one machine."""
-    steps = epochs * (len(images) // BATCH)
-    adam = optax.adam(optax.cosine_decay_schedule(rate, steps))
+    """Return what descent makes of `start`, of which `network` makes weights, on images and classes."""
+    images, labels = data
+    steps = len(images) // BATCH
 
-    @jax.jit
-    def step(learning: Weights, state: Any, x: Any, y: Any) -> tuple[Weights, Any]:
-        def loss(now: Weights) -> Any:
-            return optax.softmax_cross_entropy_with_integer_labels(logits(network(now), x), y).mean()
+    def loss(now: Weights, x: Any, y: Any) -> Any:
+        return optax.softmax_cross_entropy_with_integer_labels(logits(network(now), x), y).mean()
 
-        updates, state = adam.update(jax.grad(loss)(learning), state, learning)
-        return optax.apply_updates(learning, updates), state
+    def batches() -> Iterator[tuple[Any, Any]]:
+        random = np.random.default_rng(SEED)
+        for _ in range(epochs):
+            for chosen in np.split(random.permutation(len(images))[: steps * BATCH], steps):
+                yield images[chosen], labels[chosen]
 
-    learning = {name: jnp.asarray(array, jnp.float32) for name, array in start.items()}
-    state, random = adam.init(learning), np.random.default_rng(SEED)
-    for _ in range(epochs):
-        order = random.permutation(len(images))
-        for chosen in np.split(order[: len(order) // BATCH * BATCH], len(order) // BATCH):
-            learning, state = step(learning, state, images[chosen], labels[chosen])
-    return learning
+    begin = {name: jnp.asarray(array, jnp.float32) for name, array in start.items()}
+    return fitted(loss, begin, batches(), steps=epochs * steps, rate=rate, decay=0.0)
 
 
 def exported(weights: Weights) -> onnx.ModelProto:
@@ -156,12 +148,12 @@ def main() -> None:
     random = devices(signs(), images[calib], noise)
     begin = np.random.default_rng(SEED)
     scores = {name: begin.random(shape) for name, shape in SHAPES.items()}
-    scores = learnt(scores, lambda now: scaled(masked(random, now)), SCORES, images, labels)
+    scores = learnt(scores, lambda now: scaled(masked(random, now)), SCORES, (images, labels))
     start = scaled({name: begin.normal(size=shape) for name, shape in SHAPES.items()})
     found = {
         "random": scaled(random),
         "masked": scaled(masked(random, scores)),
-        "trained": learnt(start, lambda now: now, WEIGHTS, images, labels),
+        "trained": learnt(start, lambda now: now, WEIGHTS, (images, labels)),
     }
     options.folder.mkdir(exist_ok=True)
     for name, weights in found.items():

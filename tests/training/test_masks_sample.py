@@ -95,7 +95,7 @@ def test_scores_that_learn_keep_better_devices(sample, random):
     def network(now):
         return sample["scaled"](sample["masked"](random, now))
 
-    found = network(sample["learnt"](scores, network, 0.1, images, labels, epochs=12))
+    found = network(sample["learnt"](scores, network, 0.1, (images, labels), epochs=12))
     before, after = (right(sample, weights, images, labels) for weights in (network(scores), found))
     assert after > before + 0.3
     for name, array in found.items():
