@@ -111,23 +111,22 @@ INLINE TARGET Ints LEVEL(normals)(const uint32_t *cells, Ints words) {
     return (((cell >> FALL_BITS) - (both >> half)) ^ sign) - sign;
 }
 
-/* Draw the normal variables of a tile's columns; what those behind the last get means nothing. The next vector's words
- * are drawn before this one's become normal variables: the processor works on both at once. */
+/* Draw the normal variables of a tile's columns; what those behind the last get means nothing. The next words are drawn
+ * before these become normal variables: the processor works on both at once. */
 INLINE TARGET void LEVEL(draw)(Ints z[ROWS][VECTORS], const Noise *noise, const Step *s, const Tile *tile, int block,
                                const Batch *b, const int vectors) {
     const int left = s->columns - block * BLOCK;
     const int columns = left < vectors * LANES ? left : vectors * LANES;
     const Draws draws = draws_of(noise, noise->column + block * BLOCK, columns);
     const uint64_t first = noise->vector + (uint64_t)way(noise->moves, b), sample = (uint64_t)b->sample;
-    uint32_t words[2][MOST_BLOCKS * WORDS] = {{0}};
-    const uint32_t *own = NULL;
-    for (int r = -1; r < tile->rows; r++) {
-        const int next = r + 1;
-        const uint32_t *behind = own;
+    uint32_t words[2][DRAWN][MOST_WORDS] = {{{0}}};
+    for (int r = -DRAWN; r < tile->rows; r += DRAWN) {
+        const int next = r + DRAWN;
         if (next < tile->rows)
-            own = drawn(&draws, sample + (uint64_t)tile->image[next], first + (uint64_t)tile->vector[next], words[next & 1]);
-        for (int v = 0; r >= 0 && v < vectors; v++)
-            z[r][v] = LEVEL(normals)(noise->normals, LEVEL(ints)(behind + v * LANES));
+            LEVEL(drawn)(&draws, sample, first, tile->image + next, tile->vector + next, words[next / DRAWN & 1]);
+        for (int n = 0; r >= 0 && n < DRAWN; n++)
+            for (int v = 0; v < vectors; v++)
+                z[r + n][v] = LEVEL(normals)(noise->normals, LEVEL(ints)(words[r / DRAWN & 1][n] + draws.start + v * LANES));
     }
 }
 
@@ -187,9 +186,17 @@ INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part, const int wider) {
 
 INLINE TARGET Floats LEVEL(magnitude)(Floats a) { return (Floats)((Ints)a & INT32_MAX); }
 
-/* The codes of row r of a tile and LANES columns, some of them in doubt. */
+/* The codes of row r of a tile and LANES columns, some of them in doubt; their noise, in codes, is estimated to be
+ * `added`, at most `wrong` off. Most are told by the whole numbers that the noise may be; the others are made again. */
 APART TARGET Floats LEVEL(settled)(const Step *s, const Tile *tile, int r, const Part *part, int column, Ints sum, Ints z,
-                                   int wider) {
+                                   Floats added, Floats wrong, int wider) {
+    const Floats magic = LEVEL(all)(0x1.8p23), unit = LEVEL(all)(1 / part->factor);
+    const Floats noise = added * unit, error = wrong * unit;
+    if (!LEVEL(any_reaches)(LEVEL(magnitude)(noise) + error, LEVEL(all)(0x1p22))) {
+        const Ints least = (Ints)(noise - error + magic) - (Ints)magic, most = (Ints)(noise + error + magic) - (Ints)magic;
+        const Floats low = LEVEL(codes)(sum + least, part, wider), high = LEVEL(codes)(sum + most, part, wider);
+        if (!LEVEL(any)((Ints)(low != high))) return low;
+    }
     const Tile row = {.place = {tile->place[r]}, .rows = 1};
     Ints disturbed[ROWS][VECTORS] = {{sum}}, drawn[ROWS][VECTORS] = {{z}};
     LEVEL(disturb)(disturbed, drawn, s, &row, part, column / BLOCK, column % BLOCK, 1, 1);
@@ -228,11 +235,10 @@ INLINE TARGET void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s
             Floats code = LEVEL(fused)(sums, factor, added);
             code = LEVEL(least)(LEVEL(most)(code, lowest), highest);
             codes[r][v] = code + magic - magic;
-            Floats off = LEVEL(magnitude)(code - codes[r][v]);
-            off = LEVEL(fused)(LEVEL(magnitude)(added), inaccuracy, off);
-            off = LEVEL(fused)(LEVEL(magnitude)(slope), shares * LEVEL(block_sum)(variance[r], v, vectors), off);
-            if (LEVEL(any_reaches)(off, certain))
-                codes[r][v] = LEVEL(settled)(s, tile, r, part, column, sum[r][v], z[r][v], wider);
+            Floats wrong = LEVEL(magnitude)(slope) * (shares * LEVEL(block_sum)(variance[r], v, vectors));
+            wrong = LEVEL(fused)(LEVEL(magnitude)(added), inaccuracy, wrong);
+            if (LEVEL(any_reaches)(LEVEL(magnitude)(code - codes[r][v]) + wrong, certain))
+                codes[r][v] = LEVEL(settled)(s, tile, r, part, column, sum[r][v], z[r][v], added, wrong, wider);
         }
     }
 }
@@ -714,5 +720,6 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
 #undef LANES
 #undef VECTORS
 #undef ROWS
+#undef DRAWN
 #undef FLOAT_IS_EXACT
 #undef ROOT_ERROR

@@ -4,6 +4,7 @@
 #define LANES 8
 #define VECTORS 2
 #define ROWS 4
+#define DRAWN 1
 #define FLOAT_IS_EXACT 1
 #define ROOT_ERROR 0x1.8p-12 /* of inverse_root, relative */
 
@@ -25,6 +26,11 @@ INLINE TARGET Ints LEVEL(looked_up)(const uint32_t *table, Ints index) {
     Ints found = {0};
     for (int i = 0; i < LANES; i++) found[i] = (int32_t)table[index[i]];
     return found;
+}
+/* Draw the words of one vector: the processor multiplies whole words of 64 bits. */
+INLINE void LEVEL(drawn)(const Draws *draws, uint64_t sample, uint64_t first, const int64_t image[DRAWN],
+                         const int64_t vector[DRAWN], uint32_t words[DRAWN][MOST_WORDS]) {
+    drawn(draws, sample + (uint64_t)image[0], first + (uint64_t)vector[0], words[0]);
 }
 INLINE TARGET Floats LEVEL(fused)(Floats a, Floats b, Floats c) { return (Floats)_mm256_fmadd_ps(a, b, c); }
 INLINE TARGET Floats LEVEL(least)(Floats a, Floats b) { return (Floats)_mm256_min_ps(a, b); }

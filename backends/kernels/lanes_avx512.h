@@ -2,6 +2,7 @@
 #define LANES 16
 #define VECTORS 2
 #define ROWS 8
+#define DRAWN 8
 #define FLOAT_IS_EXACT 1
 #define ROOT_ERROR 0x1p-14 /* of inverse_root, relative */
 
@@ -19,6 +20,72 @@ INLINE TARGET Ints LEVEL(dot)(Ints sum, int32_t pair, Ints weights) {
 INLINE TARGET Ints LEVEL(looked_up)(const uint32_t *table, Ints index) {
     return (Ints)_mm512_i32gather_epi32((__m512i)index, table, 4);
 }
+/* Philox in eight lanes: a product of 64 bits is made of four of 32. */
+typedef struct { __m512i a, b, c, d; } LEVEL(States);
+#define States LEVEL(States)
+
+INLINE TARGET void LEVEL(multiplied_wide)(__m512i x, uint64_t by, __m512i *high, __m512i *low) {
+    const __m512i by_low = _mm512_set1_epi64((int64_t)(by & UINT32_MAX)), by_high = _mm512_set1_epi64((int64_t)(by >> 32));
+    const __m512i x_high = _mm512_shuffle_epi32(x, _MM_PERM_DDBB), least = _mm512_mul_epu32(x, by_low);
+    const __m512i first = _mm512_add_epi64(_mm512_mul_epu32(x_high, by_low), _mm512_srli_epi64(least, 32));
+    const __m512i rest = _mm512_and_si512(first, _mm512_set1_epi64(UINT32_MAX));
+    const __m512i second = _mm512_add_epi64(_mm512_mul_epu32(x, by_high), rest);
+    const __m512i most = _mm512_add_epi64(_mm512_mul_epu32(x_high, by_high), _mm512_srli_epi64(first, 32));
+    *high = _mm512_add_epi64(most, _mm512_srli_epi64(second, 32));
+    *low = _mm512_mask_shuffle_epi32(least, 0xAAAA, second, _MM_PERM_CCAA);
+}
+INLINE TARGET States LEVEL(turned)(States x, uint64_t key, uint64_t other) {
+    States next;
+    __m512i first, second;
+    LEVEL(multiplied_wide)(x.a, MULTIPLIERS[0], &first, &next.d);
+    LEVEL(multiplied_wide)(x.c, MULTIPLIERS[1], &second, &next.b);
+    next.a = _mm512_ternarylogic_epi64(second, x.b, _mm512_set1_epi64((int64_t)key), 0x96);
+    next.c = _mm512_ternarylogic_epi64(first, x.d, _mm512_set1_epi64((int64_t)other), 0x96);
+    return next;
+}
+/* Lay out the words of eight vectors, those of each one behind the other. */
+INLINE TARGET void LEVEL(store_words)(States x, uint32_t words[DRAWN][MOST_WORDS]) {
+    const __m512i even = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0), odd = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+    const __m512i first[2] = {_mm512_unpacklo_epi64(x.a, x.b), _mm512_unpackhi_epi64(x.a, x.b)};
+    const __m512i second[2] = {_mm512_unpacklo_epi64(x.c, x.d), _mm512_unpackhi_epi64(x.c, x.d)};
+    for (int n = 0; n < 2; n++) {
+        const __m512i low = _mm512_permutex2var_epi64(first[n], even, second[n]);
+        const __m512i high = _mm512_permutex2var_epi64(first[n], odd, second[n]);
+        _mm256_storeu_si256((__m256i *)words[n], _mm512_castsi512_si256(low));
+        _mm256_storeu_si256((__m256i *)words[n + 4], _mm512_extracti64x4_epi64(low, 1));
+        _mm256_storeu_si256((__m256i *)words[n + 2], _mm512_castsi512_si256(high));
+        _mm256_storeu_si256((__m256i *)words[n + 6], _mm512_extracti64x4_epi64(high, 1));
+    }
+}
+/* Draw what is left of the words of `count` blocks: two at a time hide what a multiplication waits for. */
+INLINE TARGET void LEVEL(draw_blocks)(const Draws *draws, States own, int first, const int count,
+                                      uint32_t words[DRAWN][MOST_WORDS]) {
+    States x[2];
+    for (int n = 0; n < count; n++) {
+        const State *column = draws->columns + first + n;
+        x[n] = (States){_mm512_xor_si512(own.a, _mm512_set1_epi64((int64_t)column->a)),
+                        _mm512_xor_si512(own.b, _mm512_set1_epi64((int64_t)column->b)),
+                        _mm512_xor_si512(own.c, _mm512_set1_epi64((int64_t)column->c)),
+                        _mm512_xor_si512(own.d, _mm512_set1_epi64((int64_t)column->d))};
+    }
+    for (int i = SHARED_ROUNDS; i < ROUNDS; i++)
+        for (int n = 0; n < count; n++) x[n] = LEVEL(turned)(x[n], draws->keys[i][0], draws->keys[i][1]);
+    for (int n = 0; n < count; n++)
+        LEVEL(store_words)(x[n], (uint32_t(*)[MOST_WORDS])(words[0] + (first + n) * WORDS));
+}
+/* Draw the words of eight vectors, a lane each. */
+INLINE TARGET void LEVEL(drawn)(const Draws *draws, uint64_t sample, uint64_t first, const int64_t image[DRAWN],
+                                const int64_t vector[DRAWN], uint32_t words[DRAWN][MOST_WORDS]) {
+    const __m512i none = _mm512_setzero_si512();
+    const __m512i samples = _mm512_add_epi64(_mm512_loadu_si512(image), _mm512_set1_epi64((int64_t)sample));
+    const __m512i vectors = _mm512_add_epi64(_mm512_loadu_si512(vector), _mm512_set1_epi64((int64_t)first));
+    const States own = LEVEL(turned)(LEVEL(turned)((States){none, vectors, samples, none}, draws->keys[0][0], 0), 0, 0);
+    int n = 0;
+    for (; n + 2 <= draws->blocks; n += 2) LEVEL(draw_blocks)(draws, own, n, 2, words);
+    if (n < draws->blocks) LEVEL(draw_blocks)(draws, own, n, 1, words);
+}
+#undef States
+
 INLINE TARGET Floats LEVEL(fused)(Floats a, Floats b, Floats c) { return (Floats)_mm512_fmadd_ps(a, b, c); }
 INLINE TARGET Floats LEVEL(least)(Floats a, Floats b) { return (Floats)_mm512_min_ps(a, b); }
 INLINE TARGET Floats LEVEL(most)(Floats a, Floats b) { return (Floats)_mm512_max_ps(a, b); }

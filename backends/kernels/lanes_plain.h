@@ -4,6 +4,7 @@
 #define LANES 4
 #define VECTORS 4 /* of LANES columns, handled together */
 #define ROWS 1    /* vectors of the stream, handled together */
+#define DRAWN 1   /* vectors whose random words are drawn together */
 #define FLOAT_IS_EXACT 0
 #define ROOT_ERROR 0
 
@@ -24,6 +25,11 @@ static inline Ints LEVEL(looked_up)(const uint32_t *table, Ints index) {
     Ints found = {0};
     for (int i = 0; i < LANES; i++) found[i] = (int32_t)table[index[i]];
     return found;
+}
+/* Draw the words of one vector: the processor multiplies whole words of 64 bits. */
+INLINE void LEVEL(drawn)(const Draws *draws, uint64_t sample, uint64_t first, const int64_t image[DRAWN],
+                         const int64_t vector[DRAWN], uint32_t words[DRAWN][MOST_WORDS]) {
+    drawn(draws, sample + (uint64_t)image[0], first + (uint64_t)vector[0], words[0]);
 }
 static inline Floats LEVEL(fused)(Floats a, Floats b, Floats c) { return a * b + c; }
 static inline Floats LEVEL(least)(Floats a, Floats b) {

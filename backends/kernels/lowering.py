@@ -234,15 +234,15 @@ def _estimate(
 ) -> None:
     """Fill in how the codes of a block's sums are estimated in floats.
 
-    After the variance each rounding adds at most 2^-24 to the relative error of the noise; halves stand for the
-    rounding of the noise itself and for the codes' own.
+    After the variance each rounding adds at most 2^-24 to the relative error of the noise, as do those of the whole
+    numbers that it may be; halves stand for the rounding of the noise itself and for the codes' own.
     """
     rounded, units, shares = rounded_variances(variances, largest_square)
     noise.estimates = result.pointer(_pairs(offsets, rounded.astype(np.int16))[1], np.int16)
     spreads = np.sqrt(units) * (noise.scale * read.adc.factor)
     noise.spreads = result.pointer(_pad(spreads, len(units)), np.float32)
     noise.shares = result.pointer(shares, np.float32)
-    noise.error = 8 / FLOAT32_LIMIT
+    noise.error = 12 / FLOAT32_LIMIT
     noise.certain = 0.5 - 0.5001 * read.adc.factor - 2 * (_largest_code(read.adc) + 4) / FLOAT32_LIMIT
 
 

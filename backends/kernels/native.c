@@ -34,12 +34,13 @@ INLINE void store_bytes(uint8_t *out, uint64_t bytes, int count) {
 }
 
 /* Philox4x64-10 as in philox.py. */
-enum { ROUNDS = 10, SHARED_ROUNDS = 2, MOST_BLOCKS = 5 };
+enum { ROUNDS = 10, SHARED_ROUNDS = 2, MOST_BLOCKS = 5, MOST_WORDS = MOST_BLOCKS * WORDS };
+static const uint64_t MULTIPLIERS[2] = {0xD2E7470EE14C6C93u, 0xCA5A826395121157u};
 typedef struct { uint64_t a, b, c, d; } State;
 
 INLINE State turned(State x, uint64_t key, uint64_t other) {
-    const unsigned __int128 first = (unsigned __int128)0xD2E7470EE14C6C93u * x.a;
-    const unsigned __int128 second = (unsigned __int128)0xCA5A826395121157u * x.c;
+    const unsigned __int128 first = (unsigned __int128)MULTIPLIERS[0] * x.a;
+    const unsigned __int128 second = (unsigned __int128)MULTIPLIERS[1] * x.c;
     return (State){(uint64_t)(second >> 64) ^ x.b ^ key, (uint64_t)second, (uint64_t)(first >> 64) ^ x.d ^ other,
                    (uint64_t)first};
 }
@@ -66,8 +67,8 @@ static Draws draws_of(const Noise *noise, int64_t start, int64_t columns) {
     return draws;
 }
 
-/* Draw the words of a vector's columns; return where they begin. */
-static const uint32_t *drawn(const Draws *draws, uint64_t sample, uint64_t vector, uint32_t *words) {
+/* Draw the words of a vector's columns, from the first word of the first block on. */
+static void drawn(const Draws *draws, uint64_t sample, uint64_t vector, uint32_t *words) {
     const State first = turned((State){.b = vector, .c = sample}, draws->keys[0][0], 0), own = turned(first, 0, 0);
     for (int n = 0; n < draws->blocks; n++) {
         const State *column = draws->columns + n;
@@ -76,7 +77,6 @@ static const uint32_t *drawn(const Draws *draws, uint64_t sample, uint64_t vecto
         const uint64_t result[4] = {x.a, x.b, x.c, x.d};
         for (int i = 0; i < WORDS; i++) words[n * WORDS + i] = (uint32_t)(result[i / 2] >> (i % 2 * 32));
     }
-    return words + draws->start;
 }
 
 /* How far something is that moves on in each turn of the loops around. */

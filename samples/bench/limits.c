@@ -33,9 +33,9 @@ static void print_fastest(const char *level, const char *what, int64_t (*work)(v
     printf("%s %s %.4g\n", level, what, most);
 }
 
-/* Multiply-adds, square roots and normal variables of a level: as many chains as hide what one operation waits for.
+/* Multiply-adds, square roots, random words of Philox and normal variables of a level: as many chains as hide what one operation waits for.
  * The empty assembly keeps the compiler from doing equal work once. */
-#define LIMITS(name, flags, lanes)                                                                                     \
+#define LIMITS(name, flags, lanes, drawn)                                                                              \
     flags static int64_t limit_dots_##name(void) {                                                                           \
         Ints_##name sum[WIDE] = {{0}}, weights = {3, 5};                                                               \
         for (int32_t i = 0; i < 1 << 22; i++) {                                                                        \
@@ -57,39 +57,40 @@ static void print_fastest(const char *level, const char *what, int64_t (*work)(v
         sink = (int32_t)sum[0];                                                                                        \
         return ((int64_t)1 << 21) * lanes / 2;                                                                         \
     }                                                                                                                  \
+    flags static int64_t limit_words_##name(void) {                                                                    \
+        const Draws draws = draws_of(&(Noise){0}, 0, COLUMNS);                                                         \
+        uint32_t found[drawn][MOST_WORDS];                                                                      \
+        int64_t vector[drawn] = {0}, image[drawn] = {0};                                                 \
+        for (uint64_t i = 0; i < 1 << 15; i++) {                                                                       \
+            drawn_##name(&draws, 0, i, image, vector, found);                                                          \
+            sink = (int32_t)found[drawn - 1][i % COLUMNS];                                                      \
+        }                                                                                                              \
+        return ((int64_t)COLUMNS << 15) * drawn;                                                                \
+    }                                                                                                                  \
     flags static int64_t limit_normals_##name(void) {                                                                  \
         static const uint32_t cells[31 << CELL_BITS];                                                                  \
         const Noise noise = {.normals = cells};                                                                        \
         const Draws draws = draws_of(&noise, 0, COLUMNS);                                                              \
         Ints_##name sum = {0};                                                                                         \
-        uint32_t words[2][COLUMNS] = {{0}};                                                                            \
-        for (int64_t i = 0; i < 1 << 15; i++) {                                                                        \
-            drawn(&draws, 0, (uint64_t)i, words[i & 1]);                                                               \
-            for (int n = 0; n < COLUMNS; n += lanes) sum += normals_##name(cells, ints_##name(words[~i & 1] + n));     \
+        uint32_t words[2][drawn][MOST_WORDS] = {{{0}}};                                                         \
+        int64_t vector[drawn] = {0}, image[drawn] = {0};                                                 \
+        for (uint64_t i = 0; i < 1 << 15; i++) {                                                                       \
+            drawn_##name(&draws, 0, i, image, vector, words[i & 1]);                                                   \
+            for (int r = 0; r < drawn; r++)                                                                     \
+                for (int n = 0; n < COLUMNS; n += lanes)                                                               \
+                    sum += normals_##name(cells, ints_##name(words[~i & 1][r] + n));                                   \
         }                                                                                                              \
         sink = sum[0];                                                                                                 \
-        return (int64_t)COLUMNS << 15;                                                                                 \
+        return ((int64_t)COLUMNS << 15) * drawn;                                                                \
     }
 
 #if defined(__x86_64__)
-LIMITS(avx2, __attribute__((target("avx2,fma"))), 8)
-LIMITS(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), 16)
-LIMITS(vnni, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), 16)
+LIMITS(avx2, __attribute__((target("avx2,fma"))), 8, 1)
+LIMITS(avx512, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma"))), 16, 8)
+LIMITS(vnni, __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma"))), 16, 8)
 #else
-LIMITS(plain, , 4)
+LIMITS(plain, , 4, 1)
 #endif
-
-/* Random words of Philox alone. */
-static int64_t words(void) {
-    const Draws draws = draws_of(&(Noise){0}, 0, COLUMNS);
-    uint32_t found[COLUMNS], all = 0;
-    for (uint64_t i = 0; i < 1 << 16; i++) {
-        drawn(&draws, 0, i, found);
-        for (int n = 0; n < COLUMNS; n++) all ^= found[n];
-    }
-    sink = (int32_t)all;
-    return (int64_t)COLUMNS << 16;
-}
 
 static int64_t copied(int64_t size, int times) {
     static char *from, *to;
@@ -105,7 +106,7 @@ static int64_t far(void) { return copied(FAR, 4); }
 
 #define PRINT_LIMITS(name)                                                                                   \
     (print_fastest(#name, "dots", limit_dots_##name), print_fastest(#name, "roots", limit_roots_##name), \
-     print_fastest(#name, "normals", limit_normals_##name))
+     print_fastest(#name, "words", limit_words_##name), print_fastest(#name, "normals", limit_normals_##name))
 
 int main(void) {
 #if defined(__x86_64__)
@@ -116,7 +117,6 @@ int main(void) {
 #else
     PRINT_LIMITS(plain);
 #endif
-    print_fastest("any", "words", words);
     print_fastest("any", "near", near);
     print_fastest("any", "far", far);
     return 0;
