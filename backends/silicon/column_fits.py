@@ -6,9 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.backends.plan.exact import column_sums
+
 Sums = NDArray[np.int32]
 Reals = NDArray[np.float64]
 
+LARGEST = 1 << 31
+"""Magnitude that no sum exceeds."""
 AT_ONCE = 1 << 13
 """About so many sums are taken at a time: what is made of them should stay in the nearest caches."""
 
@@ -39,11 +43,10 @@ class Aim:
 
 def means(sums: Sums) -> Reals:
     """Return the mean of each column of sums [vectors, cols]."""
-    total = _Total()
+    total = np.zeros(sums.shape[1])
     for part in _parts(sums):
-        total.add(sums[part].astype(np.float64))
-    mean: Reals = total.rows[0] / len(sums)
-    return mean
+        total += column_sums(sums[part].astype(np.float64), LARGEST)
+    return total / len(sums)
 
 
 class _Total:

@@ -3,10 +3,9 @@
 import argparse
 import json
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from itertools import product
 from typing import Any
 
 from cimc.backends.noise.sources import Noise
@@ -47,7 +46,7 @@ def _sweep(scoring: Scoring, options: argparse.Namespace, noises: Sequence[Noise
     """Score every chip at every time; a measured chip without times at that of its reading."""
     first = noises[0]
     seeds = range(first.seed, first.seed + (options.seeds or 1))
-    scores = _scores(scoring, options, [replace(noise, seed=seed) for seed, noise in product(seeds, noises)])
+    scores = _scores(scoring, options, [[replace(noise, seed=seed) for noise in noises] for seed in seeds])
     times = options.time.split(",") if options.time else [written(first.time_s)]
     rows = [
         _row(time, noise, scores[index :: len(times)], options.metric)
@@ -68,19 +67,28 @@ def _sweep(scoring: Scoring, options: argparse.Namespace, noises: Sequence[Noise
         print(run_text(scoring.program, feeding_of(options), drawn))
 
 
-def _scores(scoring: Scoring, options: argparse.Namespace, trials: list[Noise]) -> list[float]:
-    """Return every score; the first is computed here, so that faults show up at once."""
-    progress = Progress("evaluating", len(trials))
-    scores = [scoring.score(trials[0], options.compensation, options.threads)]
-    workers = min(options.threads or cores(), len(trials) - 1)
+def _scores(scoring: Scoring, options: argparse.Namespace, chips: list[list[Noise]]) -> list[float]:
+    """Return every score, chip by chip; the first is computed here, so that faults show up at once."""
+    first, *times = chips[0]
+    rest = [times, *chips[1:]] if times else chips[1:]
+    progress = Progress("evaluating", sum(map(len, chips)))
+    scores = [scoring.score(first, options.compensation, options.threads)]
+    workers = min(options.threads or cores(), sum(map(len, rest)))
     if workers:
         context = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(workers, context, _adopt, (scoring, options.compensation)) as pool:
-            for value in pool.map(_score_one, trials[1:]):
-                scores.append(value)
+            for values in pool.map(_scores_of, list(_shared(rest, workers))):
+                scores += values
                 progress.at(len(scores))
     progress.done()
     return scores
+
+
+def _shared(chips: list[list[Noise]], workers: int) -> Iterator[list[Noise]]:
+    """Yield what a process scores at once: a chip at all its times, or at fewer where processes would have nothing."""
+    most = -(-sum(map(len, chips)) // workers)
+    for times in chips:
+        yield from (times[start : start + most] for start in range(0, len(times), most))
 
 
 _adopted: list[tuple[Scoring, str]] = []
@@ -91,9 +99,9 @@ def _adopt(scoring: Scoring, compensation: str) -> None:
     _adopted[:] = [(scoring, compensation)]
 
 
-def _score_one(noise: Noise) -> float:
+def _scores_of(times: list[Noise]) -> list[float]:
     scoring, compensation = _adopted[0]
-    return scoring.score(noise, compensation, threads=1)
+    return list(scoring.scores(times, compensation, threads=1))
 
 
 def _row(time: str, noise: Noise, values: list[float], metric: str) -> dict[str, Any]:

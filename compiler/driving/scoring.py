@@ -1,7 +1,7 @@
 """Scores: a program run over labelled data, as compiled or as one chip at one time runs it."""
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from cimc.backends.interpreter import BEST, Interpreter
 from cimc.backends.machine import ports
 from cimc.backends.noise.sources import Noise
-from cimc.backends.plan.walk import Plan
+from cimc.backends.plan.programming import ProgrammedChip
+from cimc.backends.plan.walk import Plan, Walk
 from cimc.backends.silicon.compensation_mode import compensated
 from cimc.backends.silicon.refit import Aims, exact_sums, refitted
 from cimc.diagnostics import fail
@@ -23,6 +24,8 @@ from cimc.driving.guard import warn_of_data
 from cimc.isa.program import Program
 
 Arrays = Mapping[str, NDArray[Any]]
+Runs = tuple[Program, Plan | None]
+"""What runs on a chip: a program, and its plan where that is known."""
 
 CHUNK, CHUNK_ON_DEVICE = 256, 2048
 """Samples that are run at a time."""
@@ -55,27 +58,58 @@ class Scoring:
         progress: Callable[[int], None] = lambda done: None,
     ) -> float:
         """Return the share of samples whose largest output is their label, or the mean squared error."""
-        program, planned = self.on_chip(noise, compensation)
+        return self._score(noise, self.on_chip(noise, compensation), threads, progress)
+
+    def scores(self, times: Sequence[Noise], compensation: str, threads: int | None = None) -> Iterator[float]:
+        """Yield the scores of one chip, whose noise differs in nothing but its time: it is programmed once."""
+        program = self._compensated(compensation)
+        chip = ProgrammedChip(program, times[0])
+        for noise in times:
+            yield self._score(noise, self._planned(program, chip.at(noise), noise, compensation), threads)
+
+    def _score(
+        self, noise: Noise | None, runs: Runs, threads: int | None, progress: Callable[[int], None] = lambda done: None
+    ) -> float:
+        program, planned = runs
         total, done = 0.0, 0
-        for batch, codes in chunks(program, self.inputs, noise, threads, self.executor, planned):
-            first = next(iter(program.outputs))
+        first = next(iter(program.outputs))
+        interpreter = _interpreter(program, noise, threads, self.executor, planned)
+        for part in _parts(self.count, self.executor):
+            codes = interpreter.run(_cut(self._codes, part), first=part.start)
             real = ports.dequantise(first, codes[first.name])
-            last = done + len(real)
+            done += len(real)
             if self.labels is None:
-                total += _squared_error(real, next(iter(batch.values())))
+                total += _squared_error(real, next(iter(self.inputs.values()))[part])
             else:
-                total += _hits(real, self.labels[done:last])
-            done = last
+                total += _hits(real, self.labels[part])
             progress(done)
         return total / self.count
 
-    def on_chip(self, noise: Noise | None, compensation: str) -> tuple[Program, Plan | None]:
+    def on_chip(self, noise: Noise | None, compensation: str) -> Runs:
         """Return the program as it runs on a chip, and its plan where that is known."""
+        program = self._compensated(compensation)
+        if noise is None:
+            assert compensation != "refit"
+            return program, None
+        return self._planned(program, ProgrammedChip(program, noise).at(noise), noise, compensation)
+
+    def _compensated(self, compensation: str) -> Program:
+        return self.program if compensation == "refit" else compensated(self.program, compensation)
+
+    def _planned(self, program: Program, walk: Walk, noise: Noise, compensation: str) -> Runs:
+        """Return what runs on the chip that a walk of the compensated program is on."""
         if compensation != "refit":
-            return compensated(self.program, compensation), None
-        assert noise is not None and self.calibration is not None
-        found = refitted(self.program, self.calibration, noise, self._exact)
+            return program, walk.plan()
+        assert self.calibration is not None
+        found = refitted(program, self.calibration, noise, self._exact, walk)
         return found.program, found.plan
+
+    @cached_property
+    def _codes(self) -> Arrays:
+        """The codes of the inputs, the same for all chips: no refit changes what a port takes."""
+        parts = _parts(self.count, self.executor)
+        found = [ports.codes_of(self.program, _cut(self.inputs, part)) for part in parts]
+        return {port.name: np.concatenate([codes[port.name] for codes in found]) for port in self.program.inputs}
 
     @cached_property
     def _exact(self) -> Aims:
@@ -101,12 +135,26 @@ def chunks(
     planned: Plan | None = None,
 ) -> Iterator[tuple[Arrays, Arrays]]:
     """Yield (inputs, output codes by port), some samples at a time."""
-    interpreter = Interpreter(program, threads=threads or cores(), noise=noise, executor=executor, planned=planned)
+    interpreter = _interpreter(program, noise, threads, executor, planned)
+    for part in _parts(samples_of(inputs), executor):
+        batch = _cut(inputs, part)
+        yield batch, interpreter.run(ports.codes_of(program, batch), first=part.start)
+
+
+def _interpreter(
+    program: Program, noise: Noise | None, threads: int | None, executor: str, planned: Plan | None
+) -> Interpreter:
+    return Interpreter(program, threads=threads or cores(), noise=noise, executor=executor, planned=planned)
+
+
+def _parts(count: int, executor: str) -> Iterator[slice]:
+    """Yield the samples that are run at a time."""
     size = CHUNK if executor == BEST else CHUNK_ON_DEVICE
-    for first in range(0, samples_of(inputs), size):
-        batch = {name: array[first : first + size] for name, array in inputs.items()}
-        quantised = ports.codes_of(program, batch)
-        yield batch, interpreter.run(quantised, first=first)
+    return (slice(first, min(first + size, count)) for first in range(0, count, size))
+
+
+def _cut(arrays: Arrays, part: slice) -> dict[str, NDArray[Any]]:
+    return {name: array[part] for name, array in arrays.items()}
 
 
 def real_outputs(program: Program, ran: Iterable[tuple[Arrays, Arrays]]) -> dict[str, NDArray[Any]]:

@@ -82,8 +82,10 @@ def measured_noise(chip: str, program: Program, times: tuple[str, ...]) -> Noise
 
 def scored(scoring: Scoring, trial: Trial, noise: Noise | None) -> list[float]:
     """Return the score of one chip at each of its times."""
-    chips = [noise and replace(noise, time_s=seconds(time)) for time in trial.times]
-    return [scoring.score(chip, trial.compensation, threads=1) for chip in chips]
+    if noise is None:
+        return [scoring.score(None, trial.compensation, threads=1) for _ in trial.times]
+    times = [replace(noise, time_s=seconds(time)) for time in trial.times]
+    return list(scoring.scores(times, trial.compensation, threads=1))
 
 
 def rows(trial: Trial, key: str, count: int, scores: list[float]) -> list[Row]:
