@@ -48,6 +48,14 @@ def test_the_stored_table_is_the_computed_one(e):
     assert list(gaussian.table()[e]) == gaussian_table.row(e)
 
 
+def test_rows_are_written_as_they_are_stored(tmp_path, monkeypatch):
+    stored = gaussian_table.FILE.read_text()
+    monkeypatch.setattr(gaussian_table, "FILE", tmp_path / "table")
+    monkeypatch.setattr(gaussian_table, "row", lambda e: gaussian.table()[e])
+    gaussian_table.main()
+    assert gaussian_table.FILE.read_text() == stored
+
+
 def test_the_table_has_its_shape_and_no_steps():
     rows = gaussian.table()
     assert [len(row) for row in rows] == [33] * 31

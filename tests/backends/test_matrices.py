@@ -74,6 +74,14 @@ def test_norm_takes_its_root_with_as_many_bits_as_fit(new, written):
     assert written(sketch) == [66412, 64648]
 
 
+@pytest.mark.parametrize(("fraction", "dtype"), [(14, np.int64), (15, object)])
+def test_norm_is_in_64_bits_up_to_roots_of_62(new, fraction, dtype):
+    """Two elements of up to 2^15: the square of twice that, with twice the fraction's bits, is 2^60, then 2^62."""
+    sketch = new().data(0, [1, -1], (2,), "i16").tensor(1, (2,))
+    norm(sketch, 0, [1, 1], [0, 0], centre="mean", zero=0, fraction=fraction, shift=0, **WIDE)
+    assert Interpreter(sketch.program())._plan.steps[0].action.compute.dtype == dtype
+
+
 def test_norm_of_single_elements_is_one_or_nothing(new, written):
     """W is 1 at both ends of its least: where the square of one element is, and where there would be none."""
     sketch = new().data(0, [1, -1, 0], (3, 1)).tensor(1, (3, 1), type="i32")

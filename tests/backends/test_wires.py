@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cimc.backends.machine.facts import Machine
+from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.device_tables import ceiling
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.wires import SUM_BITS, wires
@@ -118,3 +119,20 @@ def test_the_largest_sums_keep_as_many_bits_as_are_multiplied(rows, columns, pro
     largest = device * (lines * (lines + 1) // 2 + rows * (rows + 1) // 2)
     assert (largest >> found.shift).bit_length() <= SUM_BITS
     assert found.shift == 0 or (4 * largest >> found.shift).bit_length() >= SUM_BITS
+
+
+@pytest.mark.parametrize(
+    ("profile", "columns", "bits"),
+    [("pcm", 32767, 62), ("pcm", 46340, 63), ("reram-cmo", 46340, 62), ("reram-cmo", 65535, 63)],
+)
+def test_sums_of_more_than_62_bits_are_refused(profile, columns, bits):
+    """Those that are not give the load that Python integers give."""
+    machine = Machine(1, 4, columns, 65535, 0, 0, 8, "symmetric", 8, "symmetric", "nearest-even", 4)
+    if bits > 62:
+        with pytest.raises(Refusal) as caught:
+            wires(load_profile(profile), machine)
+        assert caught.value.code == "CIM0533" and f"sums of {bits} bits" in str(caught.value)
+        return
+    law = wires(load_profile(profile), machine)
+    largest = (ceiling(load_profile(profile), 65535) + law.base) * (4 * columns**2 + 16)
+    assert law.loads(np.array([largest])).tolist() == [law.loads(largest)]
