@@ -19,7 +19,7 @@ from cimc.backends.noise.fixed_point import (
     log2,
 )
 from cimc.backends.plan import devices
-from cimc.backends.plan.read_noise import require_sums
+from cimc.backends.plan.read_noise import cycle_noise, require_sums
 
 
 @given(st.integers(0, 2**40), st.integers(0, 2**22), st.integers(0, 2**15))
@@ -32,6 +32,17 @@ def test_variances_of_columns_lose_as_few_bits_as_leave_them_exact(largest, devi
     shift = cycle_shift(largest, devices, largest_input)
     assert variance(shift) < EXACT_DOUBLE
     assert shift == CYCLE_SHIFT or (shift > CYCLE_SHIFT and variance(shift - 1) >= EXACT_DOUBLE)
+
+
+@pytest.mark.parametrize("largest", [2**20, 2**30, 2**36])
+def test_the_device_that_fluctuates_most_says_what_variances_lose(largest):
+    """The sum of a column of such devices, each at the largest input, is exact in doubles."""
+    sigmas = np.full((2, 16, 3), 5)
+    sigmas[:, :, 1] = largest
+    noise = cycle_noise(sigmas, 127)
+    bits = FINE_BITS - noise.unit_bits
+    assert bits == cycle_shift(largest, 32, 127)
+    assert int(noise.variances[:, 1].sum()) == 32 * (largest >> bits) ** 2 < EXACT_DOUBLE // 127**2
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from cimc.backends.noise import fixed_point
 from cimc.backends.noise.device_tables import aging, deviations, exponents, spread
 from cimc.backends.noise.octaves import Memory, memory
 from cimc.backends.noise.profiles import built_in_names, load_profile, parse_profile
+from cimc.backends.noise.profiles.curve import Curve, Piece
 from cimc.backends.noise.table import NAMES, SOURCES
 
 HIGHEST = 400
@@ -233,3 +234,12 @@ def test_a_relative_spread_has_a_limit_of_its_own(scale):
         spread(changed, "read", HIGHEST)
     with pytest.raises(Refusal, match=r"CIM0533.*1099511627776 is the most") if scale == 10**9 else nullcontext():
         deviations(changed, "programming", HIGHEST)
+
+
+@pytest.mark.parametrize(
+    ("highest", "found"), [(30, None), (40, (0, Decimal("0.6875"), Decimal("-0.625"))), (25, None)]
+)
+def test_a_curve_over_conductances_is_negative_where_its_own_range_makes_it(highest, found):
+    """30 uS less the conductance, over a range from 10 uS on: steps of a 32nd of the range."""
+    curve = Curve("uS", (Piece("polynomial", (Decimal(30), Decimal(-1)), absolute=True),))
+    assert curve.negative(Decimal(10), Decimal(highest)) == found
