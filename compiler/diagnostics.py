@@ -1,13 +1,16 @@
 """What the compiler and the command line refuse: codes, and diagnostics that name a node. Several may come at once."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cimc.isa.errors import BUDGET, FAILED, INTERNAL, INVALID, UNSUPPORTED, USAGE, VERSION, CimcError, Code, render
 
 CODES: Mapping[str, Code] = {
     "CIM0001": Code(
-        "a file cannot be read", INVALID, "The path does not exist, is a folder, or this user may not read it."
+        "a file cannot be read",
+        INVALID,
+        "The path does not exist, is a folder, or this user may not read it.",
+        "check the path and its permissions",
     ),
     "CIM0002": Code(
         "a file cannot be written",
@@ -76,6 +79,7 @@ CODES: Mapping[str, Code] = {
         "unusable data file",
         INVALID,
         "Data comes as .npz (or .npy) files with arrays named after the model's inputs, or `x` where there is one input.",
+        "`np.savez(FILE, x=array)` writes such a file",
     ),
     "CIM0202": Code(
         "wrong array shape",
@@ -153,6 +157,7 @@ CODES: Mapping[str, Code] = {
         "unusable target",
         INVALID,
         "A target file must follow the schema: `cimc target show aon-cim` prints a complete one.",
+        "`cimc target show aon-cim` prints a complete one",
     ),
     "CIM0302": Code(
         "unknown target", USAGE, "`cimc target list` names the built-in targets; a path to a .toml file works too."
@@ -172,7 +177,12 @@ CODES: Mapping[str, Code] = {
         USAGE,
         "The text names a pass or an option that does not exist, or has a pass before one that it requires.",
     ),
-    "CIM0306": Code("unusable IR", INVALID, "The text is not IR of ours, or breaks its rules."),
+    "CIM0306": Code(
+        "unusable IR",
+        INVALID,
+        "The text is not IR of ours, or breaks its rules.",
+        "`cimc compile --compile-to STAGE -o FILE.mlir` writes IR, its weights beside it",
+    ),
     "CIM0601": Code(
         "comparison failed", FAILED, "Two things that must be equal differ; the first difference is named."
     ),
@@ -206,17 +216,27 @@ class Diagnostic:
 
 
 class DiagnosticError(CimcError):
-    """One or more problems whose fault is the user's; code, message and hint are those of the first."""
+    """One or more problems whose fault is the user's; code, message and hint are those of the first.
+
+    Where the last one names no next step, that of its code stands behind it, for all.
+    """
 
     codes = CODES
 
     def __init__(self, diagnostics: Iterable[Diagnostic]) -> None:
-        self.diagnostics = tuple(diagnostics)
+        *others, last = diagnostics
+        self.diagnostics = (*others, replace(last, hint=last.hint or CODES[last.code].hint))
         first = self.diagnostics[0]
         super().__init__(first.code, first.message, first.hint)
 
     def __str__(self) -> str:
-        return "\n".join(one.render() for one in self.diagnostics)
+        """Return every problem, and a next step that several in a row share once, behind them."""
+        behind = [*self.diagnostics[1:], None]
+        once = (
+            replace(one, hint="") if then and one.hint == then.hint else one
+            for one, then in zip(self.diagnostics, behind, strict=True)
+        )
+        return "\n".join(one.render() for one in once)
 
     def __reduce__(self) -> tuple[type["DiagnosticError"], tuple[tuple[Diagnostic, ...]]]:
         return DiagnosticError, (self.diagnostics,)

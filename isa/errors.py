@@ -15,11 +15,15 @@ LONGEST_HINT = 4000
 
 
 class Code(NamedTuple):
-    """What a code stands for: a title, the exit status of the command line, and a paragraph for `cimc explain`."""
+    """What a code stands for: a title, the exit status of the command line, and a paragraph for `cimc explain`.
+
+    `hint` is the next step where an error of the code names none of its own.
+    """
 
     title: str
     status: int
     explanation: str
+    hint: str = ""
 
 
 def render(head: str, message: str, hint: str = "", place: str = "", about: str = "") -> str:
@@ -47,7 +51,7 @@ class CimcError(Exception):
         super().__init__(code, message, hint)
         self.code = code
         self.message = message
-        self.hint = hint
+        self.hint = hint or self.codes[code].hint
 
     @property
     def status(self) -> int:
@@ -75,8 +79,8 @@ class CimcWarning(UserWarning):
         return render(f"warning[{self.code}]" if self.code else "warning", self.message, self.hint)
 
 
-def _invalid(title: str, explanation: str) -> Code:
-    return Code(title, INVALID, explanation)
+def _invalid(title: str, explanation: str, hint: str = "") -> Code:
+    return Code(title, INVALID, explanation, hint)
 
 
 CODES: Mapping[str, Code] = {
@@ -122,6 +126,7 @@ CODES: Mapping[str, Code] = {
     "CIM0420": _invalid(
         "not a cimc program",
         "The file is neither a binary program (.cimb) nor program text, which starts with the line `.cimc 1`.",
+        "`cimc compile` writes programs",
     ),
     "CIM0421": Code(
         "other format version",

@@ -35,12 +35,17 @@ class _Policy:
 
 def set_root(folder: str | Path | None) -> None:
     """Let files name anything within a folder, by any path and link; None: within their own folders only."""
-    _Policy.root = Path(folder).resolve() if folder else None
+    _Policy.root = resolved(folder) if folder else None
 
 
 def root() -> Path | None:
     """Return the folder that `set_root` allows."""
     return _Policy.root
+
+
+def resolved(path: str | os.PathLike[str]) -> Path:
+    """Return where a path leads, absolute and without links; where links go in circles, to one of them."""
+    return Path(os.path.realpath(path))  # raises in no Python, as resolve() does in some
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
@@ -77,12 +82,12 @@ def named(folder: Path, name: str) -> Path:
 
     Where `set_root` allows a folder, the place may be anywhere within that. Raises OSError.
     """
-    within, place = _Policy.root or folder.resolve(), PurePath(name)
+    within, place = _Policy.root or resolved(folder), PurePath(name)
     if "\0" in name or not place.parts:
         raise _refused(name, "it names no file")
     if _Policy.root is None and (place.is_absolute() or ".." in place.parts or "\\" in name):
         raise _refused(name, "only files beside the file that names it, or below, may be named")
-    found = Path(os.path.realpath(folder / name))  # stops where links go in circles, in every Python
+    found = resolved(folder / name)
     if found.is_symlink():
         raise _refused(name, "its links go in circles")
     if not found.is_relative_to(within):

@@ -74,6 +74,7 @@ CODES: Mapping[str, Code] = {
         "unusable noise profile",
         INVALID,
         "A noise profile must follow the schema: every constant with value, unit and source. The built-in files are complete examples.",
+        "`cimc noise show pcm` prints a complete one",
     ),
     "CIM0531": Code("unknown noise", USAGE, "The noise profile, a source or a constant asked for does not exist."),
     "CIM0532": Code(

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cimc.diagnostics import fail
-from cimc.isa.opening import STANDARD
+from cimc.isa.opening import STANDARD, resolved
 
 
 @contextmanager
@@ -55,12 +55,12 @@ def require_suffix(path: str, suffixes: Sequence[str], what: str, example: str) 
 
 def keep_inputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]) -> None:
     """Raise CimcError CIM0003 where an output would replace an input, the file beside one, or another output."""
-    kept = {file.resolve() for path in inputs if path for file in _with_companions(Path(path))}
+    kept = {resolved(file) for path in inputs if path for file in _with_companions(Path(path))}
     taken: set[Path] = set()
     for path in outputs:
         if not path or str(path) == STANDARD:
             continue
-        place = Path(path).resolve()
+        place = resolved(path)
         if place in kept or place in taken:
             found = "an input" if place in kept else "another output"
             hint = "give the output a name of its own"

@@ -117,12 +117,16 @@ def _performed(command: Command, arguments: Sequence[str]) -> int:
 
 
 def _apply_policy(options: "argparse.Namespace") -> None:
-    """Set what this process grants to files of others. Raises OverBudget CIM0007."""
+    """Set what this process grants to files of others. Raises OverBudget CIM0007, CimcError CIM0003."""
+    from cimc.diagnostics import fail
     from cimc.isa.budgets import set_budgets
     from cimc.isa.opening import set_root
 
     set_budgets(getattr(options, "budget", None) or ())
-    set_root(getattr(options, "model_root", None))
+    root = getattr(options, "model_root", None)
+    if root is not None and not os.path.isdir(root):  # noqa: PTH112
+        raise fail("CIM0003", f"--model-root {root} is no folder", hint="name the folder that files may lie in")
+    set_root(root)
 
 
 def _form(arguments: Sequence[str]) -> "Form":
@@ -158,7 +162,7 @@ def _of_file(error: OSError) -> "CimcError":
     from cimc.diagnostics import fail
 
     name = f" {error.filename}" if error.filename else ""
-    return fail("CIM0001", f"cannot read{name}: {error.strerror or error}", hint="check the path and its permissions")
+    return fail("CIM0001", f"cannot read{name}: {error.strerror or error}")
 
 
 def _internal(error: Exception) -> "CimcError":

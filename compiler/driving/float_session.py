@@ -13,6 +13,7 @@ from cimc.evaluate import elements, samples_at_once
 from cimc.frontend import stored_model
 from cimc.inference import Confined, Grant, Refused
 from cimc.ir.graph import Graph
+from cimc.isa.opening import resolved
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -89,11 +90,11 @@ def _refused(path: Path, error: Exception) -> DiagnosticError:
 
 def _opened(path: Path, model: "ModelProto", shown: Collection[str], grant: Grant) -> Confined:
     """Return a session of a model file. Raises Refused."""
-    folder = {"session.model_external_initializers_file_folder_path": str(path.parent.resolve())}
+    folder = {"session.model_external_initializers_file_folder_path": str(resolved(path.parent))}
     optimised = _may_saturate(model)
     if shown or _names_collide(model):
         return Confined(_changed(model, shown), grant, folder, optimised)
-    return Confined(path.resolve(), grant, optimised=optimised)  # the process may stand elsewhere
+    return Confined(resolved(path), grant, optimised=optimised)  # the process may stand elsewhere
 
 
 def _names_collide(model: "ModelProto") -> bool:

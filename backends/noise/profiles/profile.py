@@ -74,7 +74,10 @@ def profile_text(name: str) -> str:
     try:
         return read_regular(name, "toml_bytes").decode()
     except OSError as error:
-        raise Refusal("CIM0531", f"cannot read the noise profile {name}: {error.strerror}") from None
+        reason = error.strerror or error
+        raise Refusal(
+            "CIM0531", f"cannot read the noise profile {name}: {reason}", "check the path and its permissions"
+        ) from None
     except UnicodeDecodeError:
         raise Refusal("CIM0530", f"{name} is not UTF-8 text") from None
 
