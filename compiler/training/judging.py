@@ -88,19 +88,28 @@ class Judge:
     def _distance(self, outputs: Array) -> float:
         if self.settings.objective == "values":
             return float(np.square(outputs - self.taught).mean() / (self.taught.var(axis=0).mean() + 1e-12))
-        wanted, given = self._shares(self.taught), self._shares(outputs)
-        return float((wanted * np.log(wanted / given)).sum(axis=1).mean())
+        return divergence(self._scores(self.taught), self._scores(outputs))
 
-    def _shares(self, outputs: Array) -> Array:
-        """Return shares of classes; a network that ends without a softmax gives their logarithms."""
-        if self.network.logits is self.network.output.x:
-            shares = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-        else:
-            shares = np.maximum(outputs, LEAST_SHARE)
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+    def _scores(self, outputs: Array) -> Array:
+        """Return what a softmax makes shares of classes of: outputs of a network that ends without one."""
+        return outputs if self.network.logits is self.network.output.x else np.log(np.maximum(outputs, LEAST_SHARE))
 
     def _agreement(self, outputs: Array) -> float:
         return float((outputs.argmax(axis=1) == self.taught.argmax(axis=1)).mean())
+
+
+def divergence(wanted: Array, given: Array) -> float:
+    """Return the mean Kullback-Leibler divergence (nats) of the shares that two tables of scores [N, classes] say.
+
+    It is summed from logarithms: a share that no float holds has one.
+    """
+    first, second = _log_softmax(wanted), _log_softmax(given)
+    return float((np.exp(first) * (first - second)).sum(axis=1).mean())
+
+
+def _log_softmax(scores: Array) -> Array:
+    below = scores - scores.max(axis=1, keepdims=True)
+    return np.asarray(below - np.log(np.exp(below).sum(axis=1, keepdims=True)))
 
 
 def chosen(verdicts: Sequence[Verdict], bound: float, count: int, must_gain: bool = True) -> Verdict | None:
