@@ -16,6 +16,7 @@ HAS_LOCKS = sys.platform != "win32"
 Parts = Sequence[bytes]
 
 NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+STREAMS = ("input comes from", "output goes", "error goes")
 TEMPORARY = re.compile(r"\.[0-9a-f]{16}\.tmp")
 """How the name of a temporary file ends, behind a dot and the name of the file that it is to be."""
 
@@ -53,6 +54,13 @@ def write_pair(text: Path, content: bytes, companion: Path, parts: Parts) -> Non
             _remove([pending])
             raise
         pending.replace(companion)
+
+
+def require_places(paths: Iterable[Path]) -> None:
+    """Raise OSError, as `write_files` does, where a file cannot be written: before the work that it is for."""
+    for path in paths:
+        with _temporaries({path: ()}):
+            pass
 
 
 def pending_name(companion: str, content: bytes) -> str:
@@ -120,10 +128,27 @@ def _literal(name: str) -> str:
 
 
 def _check_regular(path: Path) -> None:
+    """Raise OSError for what is not to be replaced: folders, devices, and what a standard stream reads or writes.
+
+    `/dev/stdout` is a link that leads to the latter, which must stay, and no place for a file.
+    """
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if path.exists() and not path.is_file():
+    if not path.exists():
+        return
+    if not path.is_file():
         raise OSError(errno.EINVAL, "not a regular file", str(path))
+    found = path.stat()
+    for number, use in enumerate(STREAMS):
+        if _is_stream(number, found):
+            raise OSError(errno.EINVAL, f"it is where standard {use}", str(path))
+
+
+def _is_stream(number: int, found: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.fstat(number), found)
+    except OSError:  # the stream is closed
+        return False
 
 
 def _write(path: Path, parts: Parts) -> None:

@@ -19,7 +19,7 @@ from cimc.isa.sections import SECTIONS
 
 
 def asm_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program, payload_beside(options.program)])
+    keep_inputs(options, [options.output])
     if options.json and options.output == STANDARD:
         raise fail(
             "CIM0003", "--json and the program would both be standard output", hint="write the program to a file"
@@ -44,7 +44,7 @@ def _facts(program: Program) -> dict[str, object]:
 def objdump_command(options: argparse.Namespace) -> int:
     if options.output:
         outputs = [options.output, payload_beside(options.output)]
-        keep_inputs(outputs, [options.program, payload_beside(options.program)])
+        keep_inputs(options, outputs)
     elif options.section or options.numbers:
         lines = SECTIONS[options.section or "code"](load_program(options.program))
         print("\n".join(lines))

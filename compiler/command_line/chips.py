@@ -14,7 +14,7 @@ from cimc.driving.durations import written
 
 
 def chip_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program])
+    keep_inputs(options, [options.output])
     noise = noise_of(options)
     if noise is None:
         hint = "add --noise pcm; the file of a real chip is yours to write: docs/formats.md"

@@ -30,7 +30,7 @@ HEADS = (
 
 
 def compare_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.model, options.program, options.input, options.chip])
+    keep_inputs(options, [options.output])
     if options.output:
         require_suffix(options.output, (".json", ".csv"), "a report is", "report.json")
     program = load_program(options.program)

@@ -118,7 +118,7 @@ def compile_command(options: argparse.Namespace) -> int:
     _check_stages(options)
     require_whole_compile(options)
     companion = weights_beside(Path(options.output)) if text_only else payload_beside(options.output)
-    keep_inputs([options.output, options.write_ranges, companion, *stage_files(options)], _inputs(options))
+    keep_inputs(options, [options.output, options.write_ranges, companion], made=stage_files(options))
     request = request_of(options, pipeline_of(options))
     if options.compile_to == "program":
         return _compile_program(options, request)
@@ -183,10 +183,6 @@ def _compile_program(options: argparse.Namespace, request: Request) -> int:
     return judged(found, options)
 
 
-def _inputs(options: argparse.Namespace) -> list[str | None]:
-    return [options.model, options.calib, options.ranges, options.target]
-
-
 def save(program: Program, output: str) -> None:
     """Write a program as binary (.cimb) or text (any other name)."""
     with writing(output):
@@ -197,7 +193,7 @@ def export_command(options: argparse.Namespace) -> int:
     from cimc.evaluate import to_onnx
     from cimc.ir.nn import Computed
 
-    keep_inputs([options.output], _inputs(options))
+    keep_inputs(options, [options.output])
     request = request_of(options, pipeline_of(options))
     graph = compile_to_stage(Path(options.model), request, "tile")
     labels = [op.label.data for op in graph.operations if isinstance(op, Computed)] if options.codes else []
@@ -211,7 +207,7 @@ def opt_command(options: argparse.Namespace) -> int:
     path = Path(options.module)
     if options.output:
         outputs = [options.output, weights_beside(Path(options.output))]
-        keep_inputs(outputs, [path, weights_beside(path), options.calib, options.ranges])
+        keep_inputs(options, outputs)
     request = request_of(options, options.pass_pipeline)
     graph = run_pipeline(read_graph(path), request)
     if options.output:

@@ -39,7 +39,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 def diagnose_command(options: argparse.Namespace) -> int:
     """Tell of every fault; exit status 1 where there is one."""
-    keep_inputs([options.output], [options.program, options.chip, options.measured, options.input])
+    keep_inputs(options, [options.output])
     if options.output:
         require_suffix(options.output, (".json", ".csv"), "verdicts are", "verdicts.json")
     program = program_of(options)
@@ -139,7 +139,7 @@ def _number(value: float) -> float | None:
 
 
 def twin_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program, options.measured, options.input])
+    keep_inputs(options, [options.output])
     program, profile = program_of(options), load_profile(options.noise) if options.noise else None
     found = twin(program, _equations(program, options, None), seconds(options.time))
     chip = found.chip if profile is None else replace(found.chip, profile=profile, sources=frozenset(DEFAULTS))

@@ -1,9 +1,11 @@
 """Files that commands write: never over an input, never half, and with an error that names them."""
 
+import argparse
 import csv
 import io
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,9 +19,9 @@ def writing(path: str | Path) -> Iterator[None]:
     if str(path) == STANDARD:
         hint = "`run`, `asm` and `export-onnx` write to it, `objdump` and `opt` without -o"
         raise fail("CIM0003", "standard output is no place for this output", hint=hint)
-    if Path(path).is_dir():
-        raise fail("CIM0002", f"cannot write {path}: it is a folder", hint="name a file in it")
     try:
+        if Path(path).is_dir():
+            raise fail("CIM0002", f"cannot write {path}: it is a folder", hint="name a file in it")
         yield
     except OSError as error:
         hint = "check the folder, its permissions and the free space"
@@ -53,13 +55,33 @@ def require_suffix(path: str, suffixes: Sequence[str], what: str, example: str) 
     return suffix
 
 
-def keep_inputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Path | None]) -> None:
-    """Raise CimcError CIM0003 where an output would replace an input, the file beside one, or another output."""
-    kept = {resolved(file) for path in inputs if path for file in _with_companions(Path(path))}
+def keep_inputs(
+    options: argparse.Namespace,
+    outputs: Sequence[str | Path | None],
+    more: Iterable[Path] = (),
+    made: Iterable[Path] = (),
+) -> None:
+    """Raise CimcError CIM0003 where an output would replace an input, the file beside one, or another output.
+
+    Inputs are the files that options name, and `more`. Raises CIM0002 where an output cannot be written, before any
+    work; those of `made` lie in a folder that is made.
+    """
+    from cimc.isa.atomic import require_places
+
+    kept = {resolved(file) for file in (*_inputs(options), *more)}
+    files = [path for path in outputs if path is not None and str(path) != STANDARD]
+    for path in files:
+        if not str(path):
+            raise fail("CIM0003", "an output has an empty name", hint="name a file")
+    _require_apart([*files, *made], kept)
+    for path in files:
+        with writing(path):
+            require_places([Path(path)])
+
+
+def _require_apart(outputs: Iterable[str | Path], kept: Container[Path]) -> None:
     taken: set[Path] = set()
     for path in outputs:
-        if not path or str(path) == STANDARD:
-            continue
         place = resolved(path)
         if place in kept or place in taken:
             found = "an input" if place in kept else "another output"
@@ -68,13 +90,26 @@ def keep_inputs(outputs: Sequence[str | Path | None], inputs: Sequence[str | Pat
         taken.add(place)
 
 
-def _with_companions(path: Path) -> Iterator[Path]:
-    """Yield a file and what lies beside it: the payload of program text, the weights of IR text."""
-    yield path
-    if path.suffix == ".mlir":
-        yield weights_beside(path)
-    elif path.suffix == ".asm":
-        yield path.parent / f"{path.stem}.payload"
+INPUTS = (
+    *("model", "program", "module", "input", "data", "calib", "ranges", "given", "chip", "measured", "bands"),
+    *("eval", "compare", "expected", "found", "commands", "sweep", "table", "coverage"),
+)
+"""Options that name files to be read."""
+NAMED = ("target", "noise")
+"""Options that name a file, or something built in, with changes behind commas."""
+
+
+def _inputs(options: argparse.Namespace) -> Iterator[Path]:
+    """Yield every file that options name, and what lies beside: the payload of program text, the weights of IR text."""
+    given = vars(options)
+    values = [given.get(name) for name in INPUTS] + [str(given.get(name)).partition(",")[0] for name in NAMED]
+    for value in values:
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and os.path.isfile(text):  # noqa: PTH113  for any text, however long
+                yield Path(text)
+    yield from (weights_beside(Path(text)) for name in ("module", "model") if (text := given.get(name)))
+    if isinstance(program := given.get("program"), str) and (payload := payload_beside(program)):
+        yield payload
 
 
 def weights_beside(path: Path) -> Path:

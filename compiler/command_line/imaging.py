@@ -76,7 +76,7 @@ def _facts(program: Program, codes: Mapping[str, NDArray[Any]] | None, noise: No
 def _write(files: Mapping[str, bytes], options: argparse.Namespace) -> None:
     folder = Path(options.output)
     paths = {folder / name: (content,) for name, content in files.items()}
-    keep_inputs([str(path) for path in paths], [options.program, options.input, options.chip])
+    keep_inputs(options, [], made=paths)
     with writing(folder / "manifest.json"):
         folder.mkdir(parents=True, exist_ok=True)
         write_files(paths)

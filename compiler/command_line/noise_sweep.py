@@ -28,7 +28,7 @@ def eval_command(options: argparse.Namespace) -> int:
     """Score a program once, or on every chip at every time."""
     if options.plot:
         require_packages("--plot", "plot", "matplotlib")
-        keep_inputs([options.plot], [options.program, options.data, options.chip])
+        keep_inputs(options, [options.plot])
     several = options.seeds is not None or "," in (options.time or "") or options.plot
     if several and options.noise is None and options.chip is None:
         raise fail("CIM0003", "--seeds, --plot and several times need noise", hint="add --noise pcm")

@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from cimc.command_line.extras import require_packages
-from cimc.command_line.files import write
+from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.plotting import scatter
 from cimc.diagnostics import fail
 from cimc.driving.tables import tabulate, terminal_width
@@ -39,6 +39,7 @@ def pareto_command(options: argparse.Namespace) -> int:
     x, y = (_column(name) for name in (options.x, options.y))
     best = front(points, (x, y))
     if options.plot:
+        keep_inputs(options, [options.plot])
         write(options.plot, scatter(points, _named(best), x, y))
     if options.json:
         print(json.dumps({"x": x, "y": y, "points": best}))

@@ -51,7 +51,7 @@ JSON_HINT = "give what `cimc eval --json` or `cimc compare -o X.json` wrote"
 
 
 def report_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program, options.input, options.eval, options.compare, options.chip])
+    keep_inputs(options, [options.output])
     kind = require_suffix(options.output, (".html", ".json", ".csv"), "a report is", "report.html")
     if kind == ".html":
         return _page(options)

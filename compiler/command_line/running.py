@@ -37,7 +37,7 @@ Writable = dict[str, NDArray[Any]]
 
 def run_command(options: argparse.Namespace) -> int:
     _check_outputs(options)
-    keep_inputs([options.output, options.keep], [options.program, options.input, options.given, options.chip])
+    keep_inputs(options, [options.output, options.keep])
     program, feeding = program_of(options), feeding_of(options)
     if options.start or options.given:
         return _run_from(program, options)

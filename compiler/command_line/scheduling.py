@@ -23,7 +23,7 @@ WRITERS: Mapping[str, Callable[[Schedule, str], bytes]] = {
 
 
 def schedule_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program])
+    keep_inputs(options, [options.output])
     kind = Path(options.output).suffix
     if kind not in WRITERS:
         message = f"-o {options.output}: a schedule is a {', '.join(WRITERS)} file"

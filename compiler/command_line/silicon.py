@@ -30,7 +30,7 @@ FORMAT = 2
 
 
 def bands_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program, options.input])
+    keep_inputs(options, [options.output])
     first = noise_of(options)
     if first is None:
         raise fail("CIM0003", "bands say what noise does to chips, but there is no --noise", hint="add --noise pcm")

@@ -62,9 +62,9 @@ def sweep_command(options: argparse.Namespace) -> int:
     from cimc.sweep.store import Store
 
     path = Path(options.sweep)
-    grid, output = read_grid(path), Path(options.output) if options.output else path.with_suffix(".parquet")
+    grid, output = read_grid(path), path.with_suffix(".parquet") if options.output is None else Path(options.output)
     inputs = [path, *(file for one in grid.subjects for file in (one.file, one.calib, one.data))]
-    keep_inputs([output], [*inputs, *grid.chips])
+    keep_inputs(options, [output], [*inputs, *grid.chips])
     with _telling_what_is_kept(Store(output)):
         table = _table(grid, Store(output), options)
     Store(output).finish(table)

@@ -28,7 +28,7 @@ from cimc.isa.program import Program
 
 
 def trace_command(options: argparse.Namespace) -> int:
-    keep_inputs([options.output], [options.program, options.input, options.chip])
+    keep_inputs(options, [options.output])
     program = load_program(options.program)
     wanted = Wanted(
         frozenset(instructions(program, options.vectors, "--vectors")),

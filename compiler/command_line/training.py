@@ -42,7 +42,7 @@ def train_command(options: argparse.Namespace) -> int:
     from cimc.training.fit import train
 
     checkpoint = f"{options.output}.checkpoint.npz"
-    keep_inputs([options.output, options.ranges_out, checkpoint], [options.model, options.data, options.target])
+    keep_inputs(options, [options.output, options.ranges_out, checkpoint])
     plan = _plan(options, Path(checkpoint))
     progress = Progress("training", plan.settings.all_steps)
     trained = train(plan, lambda done, loss: progress.at(done))

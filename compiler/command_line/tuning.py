@@ -36,7 +36,7 @@ def tune_command(options: argparse.Namespace) -> int:
     options = _settled(options)
     if options.within is None or options.by == "tpe":
         require_packages("cimc tune", "search", "optuna")
-    keep_inputs([options.output], [options.model, options.calib, options.target])
+    keep_inputs(options, [options.output])
     judge, data = _judge(options)
     choice = _ranges(options, judge) if options.within is None else _bits(options, judge)
     write_ranges(options.output, judge.compiled(choice, data).ranges)

@@ -28,7 +28,7 @@ def where_command(options: argparse.Namespace) -> int:
         raise fail("CIM0003", "nothing is asked", hint="name 'INITIALISER[index]', a cell, or -o ALL.csv")
     if options.output:
         require_suffix(options.output, (".csv", ".parquet"), "places are", "all.csv")
-    keep_inputs([options.output], [options.program, options.model, options.chip])
+    keep_inputs(options, [options.output])
     program = load_program(options.program)
     _require_same(other_model(options.model, program))
     noise = noise_of(options)

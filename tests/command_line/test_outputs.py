@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from command_line.conftest import Command
 from command_line.files import lay
+from command_line.test_cases import run
 
 import cimc.command_line.inspecting
 from cimc.command_line import main
@@ -28,6 +29,18 @@ WRITING = {
     "dumped": "objdump digits.cimb -o out.asm",
     "optimised": "opt graph.mlir -o out.mlir",
 }
+
+
+SWEEP = """\
+[[model]]
+file = "digits.onnx"
+calib = "digits_calib.npz"
+data = "digits_calib.npz"
+"""
+
+
+def contents_below(folder: Path) -> dict[Path, bytes | None]:
+    return {path: path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -119,3 +132,59 @@ def test_a_run_never_overwrites_the_program_or_its_payload(
     before = Path(beside).read_bytes()
     assert main(["run", "digits.asm", "--input", str(SAMPLES / "digits_test.npz"), *feeding, "-o", beside]) == 2
     assert Path(beside).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run digits.asm --input images.npz --chip out.npz -o out.npz",
+        "run digits.asm --input images.npz --noise pcm --time 1d --compensation refit --calib out.npz -o out.npz",
+        "run digits.asm --input images.npz --noise out.toml,drift.nu=0.1 --time 1d -o out.toml",
+        "chip digits.asm --noise out.toml --time 1d -o out.toml",
+        "compile digits.onnx --ranges digits.json --noise out.toml --time 1d -o out.toml",
+        "report digits.asm --eval out.html -o out.html",
+        "asm out.other -o out.payload",
+    ],
+)
+def test_no_input_of_whatever_option_is_written_over(cimc: Command, folder: Path, words: str) -> None:
+    for name in ("out.npz", "out.toml", "out.html", "out.parquet", "out.other", "out.payload"):
+        (folder / name).write_bytes(b"kept")
+    status, output = cimc(words)
+    assert (status, "is an input and would be overwritten" in output) == (2, True), output
+    assert all(path.read_bytes() == b"kept" for path in folder.glob("out.*"))
+
+
+@pytest.mark.parametrize("place", ["no/where/x", "digits.onnx/x", "folder", "n" * 300, ""])
+@pytest.mark.parametrize(
+    "words",
+    [
+        "compile digits.onnx --ranges digits.json -o out.asm --write-ranges",
+        "run digits.asm --input images.npz -o out.npz --keep",
+        "tune digits.onnx --calib digits_calib.npz --scale 0.0625 --within ns=0.9 -o",
+        "sweep sweep.toml -o",
+    ],
+)
+def test_where_nothing_can_be_written_is_told_before_any_work(
+    cimc: Command, folder: Path, words: str, place: str
+) -> None:
+    for name in ("digits.onnx", "digits.json", "digits.asm", "images.npz", "digits_calib.npz"):
+        lay(name, folder)
+    (folder / "sweep.toml").write_text(SWEEP)
+    (folder / "folder").mkdir()
+    before = contents_below(folder)
+    status, output = run([*words.split(), place])
+    assert status in (2, 3) and ("cannot write" in output or "empty name" in output), output
+    assert contents_below(folder) == before
+
+
+def test_what_a_standard_stream_reads_or_writes_is_not_replaced(folder: Path) -> None:
+    """As /dev/stdout is where the stream goes to a file: a link of the system's that would be replaced."""
+    for name in ("digits.asm", "images.npz"):
+        lay(name, folder)
+    program = (folder / "digits.asm").read_bytes()
+    done = shell("cimc run digits.asm --input images.npz -o out.npz > out.npz", folder)
+    assert (done.returncode, (folder / "out.npz").read_bytes()) == (3, b"")
+    assert "out.npz: it is where standard output goes" in done.stderr
+    done = shell("cimc objdump - -o digits.asm < digits.asm", folder)
+    assert (done.returncode, "it is where standard input comes from" in done.stderr) == (3, True), done.stderr
+    assert (folder / "digits.asm").read_bytes() == program
