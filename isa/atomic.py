@@ -59,8 +59,10 @@ def write_pair(text: Path, content: bytes, companion: Path, parts: Parts) -> Non
 def require_places(paths: Iterable[Path]) -> None:
     """Raise OSError, as `write_files` does, where a file cannot be written: before the work that it is for."""
     for path in paths:
-        with _temporaries({path: ()}):
-            pass
+        _check_regular(path)
+        temporary = _temporary(path)
+        os.close(os.open(temporary, NEW, 0o666))
+        _remove([temporary])
 
 
 def pending_name(companion: str, content: bytes) -> str:
@@ -86,7 +88,7 @@ def _temporaries(files: Mapping[Path, Parts]) -> Iterator[dict[Path, Path]]:
     for path in files:
         _check_regular(path)
     with _alone_in(next(iter(files)).parent):
-        temporaries = {path: path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp") for path in files}
+        temporaries = {path: _temporary(path) for path in files}
         try:
             for path, parts in files.items():
                 _remove(_stale(path))
@@ -112,6 +114,10 @@ def _alone_in(folder: Path) -> Iterator[None]:
     finally:
         if descriptor is not None:
             os.close(descriptor)
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
 
 
 def _stale(path: Path) -> Iterator[Path]:

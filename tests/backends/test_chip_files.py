@@ -69,6 +69,15 @@ WRONG = {
     "an offset too far": (entry("adc_offset", 999.0), "CIM0214", "tile0.adc_offset is 999 at [0], -256 to 256"),
     "a profile": (fact("profile", "name ="), "CIM0530", "facts.profile"),
     "a source": (fact("sources", ["drfit"]), "CIM0531", "there is no noise source named 'drfit'"),
+    "facts that are none": (lambda arrays: arrays.update(facts=np.array("[")), "CIM0214", "facts is no JSON object"),
+    "a profile that is no text": (fact("profile", 7), "CIM0214", "facts.profile is 7, the TOML text"),
+    "sources that are none": (fact("sources", "drift"), "CIM0214", "facts.sources is 'drift', a list of sources"),
+    "words": (lambda arrays: arrays.update({"tile0.read_s": np.array("now")}), "CIM0214", "of type <U3, numbers are"),
+    "no gain of a DAC": (
+        lambda arrays: arrays.update({"tile0.dac_gain": np.zeros(16)}),
+        "CIM0214",
+        "tile0.dac_gain is 0 at [0]",
+    ),
     "a seed": (fact("seed", -1), "CIM0214", "facts.seed is -1"),
 }
 
@@ -112,6 +121,16 @@ def test_a_converter_is_told_for_each_adc_or_for_each_column(arrays: Arrays, pro
         arrays["tile0.adc_offset"] = told
         found.append(loaded(arrays, program, tmp_path).tiles[0].adc[0].tolist())
     assert found[0] == found[1] == (columns * 65536).tolist()
+
+
+def test_gains_of_dacs_are_read(arrays: Arrays, program: Program, tmp_path: Path) -> None:
+    arrays["tile0.dac_gain"] = np.linspace(0.9, 1.1, 16)
+    assert loaded(arrays, program, tmp_path).tiles[0].dac.tolist() != [0] * 16
+
+
+def test_a_file_without_a_profile_knows_no_drift(arrays: Arrays, program: Program, tmp_path: Path) -> None:
+    fact("profile", None)(arrays)
+    assert loaded(arrays, program, tmp_path).profile is None
 
 
 @pytest.mark.parametrize(("change", "code", "told"), WRONG.values(), ids=WRONG)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cimc.isa.atomic import write_files
+from cimc.isa.atomic import require_places, write_files
 from cimc.isa.author import Author
 from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.program import Program
@@ -136,3 +136,40 @@ def test_of_several_files_none_is_new_where_one_cannot_take_its_name(
     with pytest.raises(OSError, match="No space left"):
         write_files({tmp_path / name: (b"new",) for name in "abc"})
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("place", ["no/where", "file/x", ".", "n" * 250])
+def test_a_place_that_takes_no_file_is_told_beforehand(place: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    with pytest.raises(OSError, match=r"No such file|Not a directory|Is a directory|too long"):
+        require_places([tmp_path / "new", tmp_path / place])
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    require_places([tmp_path / "new", tmp_path / "file"])
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("file", "kept")]
+
+
+STANDARD = """
+import os, pathlib, sys
+from cimc.isa.atomic import require_places
+stream = int(sys.argv[1])
+os.close(stream)
+assert os.open(sys.argv[2], os.O_RDWR) == stream
+if stream:
+    os.close(0)  # a closed stream is none of a file
+try:
+    require_places([pathlib.Path(sys.argv[2])])
+except OSError as error:
+    sys.exit(f"{error.strerror}" if stream != 2 else 7)
+"""
+
+
+@pytest.mark.parametrize(
+    ("stream", "said"),
+    [(0, "it is where standard input comes from\n"), (1, "it is where standard output goes\n"), (2, "")],
+)
+def test_files_of_the_standard_streams_are_not_replaced(stream: int, said: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    command = [sys.executable, "-c", STANDARD, str(stream), str(tmp_path / "file")]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (7 if stream == 2 else 1, said)
+    assert (tmp_path / "file").read_text() == "kept"

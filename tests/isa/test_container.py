@@ -227,6 +227,13 @@ def test_a_missing_payload_is_named(text: Path) -> None:
     assert "p.payload" in error.message
 
 
+def test_a_payload_that_is_no_file_is_told(text: Path) -> None:
+    payload = text.with_suffix(".payload")
+    payload.unlink()
+    payload.mkdir()
+    assert _refused(text).message == "payload file 'p.payload': Is a directory"
+
+
 def test_every_lost_line_of_code_is_noticed(text: Path) -> None:
     lines = text.read_text().splitlines(keepends=True)
     for number, line in enumerate(lines):

@@ -71,6 +71,8 @@ def test_json_round_trip() -> None:
         {"columns": {"y": [1.5]}},
         {"gain": [40000.0, 25]},
         {"bits": {"y": [8, 7.5]}},
+        {"bits": {"y": [8, 1]}},
+        {"bits": {"y": [17, 8]}},
         {"columns": 3},
         {"columns": {"y": 3}},
         {"columns": {"y": [float("inf")]}},
