@@ -178,15 +178,16 @@ def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit:
 
 def _cycle(result: Lowered, read: Conversion, law: Fluctuation, offsets: Array, limit: int) -> int:
     """Return the address of the noise that a block's devices add to each product."""
-    if not isinstance(law, Cycle) or limit**2 >= 1 << 15:
+    square = limit**2
+    if not isinstance(law, Cycle) or square >= 1 << 15:
         raise Unsuitable
     variances = law.variances.astype(np.int64)
-    digits, bits = _digits(variances, limit**2)
+    digits, bits = _digits(variances, square)
     noise = _draws(result, read, law.purpose)
     noise.digits = result.pointer(np.stack([_pairs(offsets, digit.astype(np.int16))[1] for digit in digits]), np.int16)
     noise.count, noise.bits = len(digits), bits
     noise.scale = 2.0 ** -(NORMAL_BITS + law.unit_bits)
-    _estimate(result, noise, read, variances, offsets, limit**2)
+    _estimate(result, noise, read, variances, offsets, square)
     result.step.squares = True
     return ctypes.addressof(noise)
 

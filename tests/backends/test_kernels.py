@@ -391,6 +391,22 @@ def test_codes_with_noise_that_floats_leave_in_doubt(new, gain, bits, narrow, la
     require_same(program, codes(2, (6, 9, 9, 8), -largest, largest), CYCLE)
 
 
+@pytest.mark.parametrize(("gains", "narrow"), [((17, 17), True), ((17, 22), False), ((22, 17), False)])
+def test_codes_are_estimated_where_those_of_all_blocks_are(new, gains, narrow):
+    """One block to a tile, of a smaller gain or a larger one."""
+    sketch = new(1 << 14, array=ARRAY)
+    for tile, bits in enumerate(gains):
+        sketch.put("gain", tile=tile, scope="tile", multiplier=40001, divide=41 - bits)
+        sketch.block(tile, np.random.default_rng(tile).integers(-508, 508, (30, 21)).tolist(), (tile, 0, 0))
+    tables = {"scale": sketch.table([15] * 42, "i32"), "bias": sketch.table([7] * 21, "i64")}
+    sketch.port("x", (9, 60), 0).port("y", (9, 21), 4096, output=True).tensor(0, (9, 60)).tensor(1, (9, 21), 4096)
+    sketch.put("mvm", in_=0, out=1, block=0, blocks=2, shift=5, low=-127, high=127, **tables)
+    for kernels in COMPILED:
+        (run,) = Interpreter(sketch.program(), executor=kernels, noise=CYCLE)._executor.runs
+        assert bool(run.lowered[0].step.narrow) == narrow
+    require_same(sketch.program(), codes(1, (4, 9, 60)), CYCLE)
+
+
 @pytest.mark.parametrize(("bits", "native"), [(8, True), (9, False)])
 def test_squares_of_inputs_have_16_bits_or_numpy_makes_the_noise(new, bits, native):
     sketch = new(1 << 14, array=ARRAY, dac={"bits": bits}).gain(40001, 20)
@@ -444,6 +460,12 @@ def test_variances_in_15_bits_are_as_near_as_they_say(rows, columns, largest):
         block = estimates[:, column // 16 * 16 : column // 16 * 16 + 16].sum(axis=1)
         errors = np.abs(np.square(inputs) @ variances[:, column] / units[column] - estimates[:, column])
         assert np.all(errors <= shares[column] * block)
+
+
+def test_variances_of_15_bits_are_estimated_as_they_are():
+    variances = np.random.default_rng(0).integers(1, 2**15 - 1, (4, 33))
+    rounded, units, shares = rounded_variances(variances, 1)
+    assert rounded.tolist() == variances.tolist() and set(units.tolist()) == {1.0} and 0 < shares[:33].max() < 1e-9
 
 
 @pytest.mark.parametrize("largest", [40000, 10**6, 2**31 + 1])

@@ -218,10 +218,10 @@ def test_vectors_that_are_not_evenly_spaced_stay_with_numpy(new, written, pitch,
 
 @pytest.mark.parametrize(
     ("kind", "signs", "squares", "scratch"),
-    [(PRODUCT, 0, 0, 256), (PRODUCT, 1, 0, 448), (PRODUCT, 0, 1, 448), (SUM, 0, 0, 448)],
+    [(PRODUCT, 0, 0, 2048), (PRODUCT, 1, 0, 4032), (PRODUCT, 0, 1, 4032), (SUM, 0, 0, 4032)],
 )
 def test_scratch_holds_elements_of_16_bits_twice_or_floats(kind: int, signs: int, squares: int, scratch: int) -> None:
-    step = NativeStep(kind=kind, signs=signs, squares=squares, room=100)
+    step = NativeStep(kind=kind, signs=signs, squares=squares, room=1000)
     assert lowering.Lowered(step).scratch == scratch
 
 
@@ -295,6 +295,20 @@ def test_elements_are_taken_so_many_at_a_time_that_tables_repeat_with_them(
 def test_streams_that_touch_are_apart(space: str, base: int, apart: bool) -> None:
     a, b = (StreamState(where, "i8", at, (1, 1, 1, 8), (0, 0, 0, 1)) for where, at in ((space, base), ("act", 0)))
     assert lowering._apart(a, b) == lowering._apart(b, a) == apart
+
+
+@pytest.mark.parametrize(("channels", "fits"), [(15, True), (16, False)])
+def test_rectangles_of_2_to_the_28_elements_stay_with_numpy(channels: int, fits: bool) -> None:
+    """Four taps that lie 4,095 apart down and across."""
+    window = Im2colWindow((2, 2), (1, 1), (4095, 4095), (0, 0), (1, 1), 0)
+    state = StreamState("const", "i8", 0, (1, 1, 1, channels), (0, 0, 0, 1), window)
+    result, constants = lowering.Lowered(NativeStep()), np.zeros(channels, np.uint8)
+    if fits:
+        assert lowering._rectangles(result, [state], constants).size == channels << 24
+        assert result.step.room == (channels << 24) + 16
+    else:
+        with pytest.raises(lowering.Unsuitable):
+            lowering._rectangles(result, [state], constants)
 
 
 @pytest.mark.parametrize(

@@ -113,6 +113,13 @@ def depthwise(channels: int, entries: int) -> Author:
     return sketch.put("depthwise", in_=0, out=1, **facts, **ROUND)
 
 
+def depthwise_weights(channels: int, entries: int) -> Author:
+    sketch = image(4, 3, channels).tensor(1, (6, channels * 2), 256)
+    facts = scaled(sketch, channels * 2, channels * 2)
+    weights = sketch.table([1] * entries, "i8")
+    return sketch.put("depthwise", in_=0, out=1, weights=weights, multiplier=2, **facts, **ROUND)
+
+
 def poolsum_all(channels: int, entries: int) -> Author:
     sketch = image(4, 3, channels).tensor(1, (6, channels), 256)
     return sketch.put("poolsum", in_=0, out=1, per="all", **scaled(sketch, 1, entries), **ROUND)
@@ -145,9 +152,25 @@ def calibrate(channels: int, entries: int) -> Author:
     return sketch.put("calibrate", in_=0, block=0, blocks=1, reference=reference, per="column")
 
 
+def calibrate_whole(channels: int, entries: int) -> Author:
+    sketch = calibrate(channels, entries)
+    sketch.amend(len(sketch.instructions) - 1, per="block")
+    return sketch
+
+
 @pytest.mark.parametrize(
     ("make", "entries"),
-    [(depthwise, 6), (poolsum_all, 1), (poolsum_each, 6), (affine, 3), (norm, 3), (mvm, 3), (calibrate, 3)],
+    [
+        (depthwise, 6),
+        (depthwise_weights, 24),
+        (poolsum_all, 1),
+        (poolsum_each, 6),
+        (affine, 3),
+        (norm, 3),
+        (mvm, 3),
+        (calibrate, 3),
+        (calibrate_whole, 1),
+    ],
 )
 def test_tables_lie_within_constant_memory(make: Callable[[int, int], Author], entries: int) -> None:
     assert found(make(3, entries)) == []
