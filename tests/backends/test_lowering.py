@@ -277,6 +277,7 @@ def test_an_epilogue_is_in_float_where_floats_hold_every_number(
         ((1, 1, 1, 1), (0, 0, 0, 1), 1, 1),
         ((1, 1, 9, 12), (0, 0, 20, 1), 4, 12),
         ((1, 1, 9, 12), (0, 0, 20, 1), 5, None),
+        ((1, 2, 9, 12), (0, 500, 20, 1), 4, 12),
     ],
 )
 def test_elements_are_taken_so_many_at_a_time_that_tables_repeat_with_them(
@@ -289,6 +290,17 @@ def test_elements_are_taken_so_many_at_a_time_that_tables_repeat_with_them(
             lowering._columns(out, period)
     else:
         assert lowering._columns(out, period) == columns
+
+
+@pytest.mark.parametrize("moving", [0, 1])
+def test_what_is_read_or_written_may_move_alone(new, ask, moving):  # type: ignore[no-untyped-def]
+    sketch = new().port("x", (12,), 0).port("y", (12,), 64, output=True).tensor(0, (3,), 0).tensor(1, (3,), 64)
+    sketch.put("loop", count=4).put("affine", in_=0, out=1, period=1, scale=sketch.table([2], "i32"), shift=0,
+               bias=sketch.table([1], "i64"), low=-128, high=127)  # fmt: skip
+    sketch.put("advance", stream=moving, by=3).put("endloop")
+    codes = np.arange(-6, 6)
+    seen = (codes[-3:] if moving == 0 else np.tile(codes[:3], 4)) * 2 + 1
+    assert ask(sketch, x=codes)[1] == {"y": [*seen.tolist(), *[0] * (12 - len(seen))]}
 
 
 @pytest.mark.parametrize(("space", "base", "apart"), [("act", 8, True), ("act", 7, False), ("const", 0, True)])

@@ -72,6 +72,12 @@ def test_scale_and_bias_after_a_normalisation_of_the_last_axis_fold(tmp_path: Pa
     assert operations(made(model(nodes, {"x": ("N", 5, 6)}, constants), tmp_path)) == ["norm"]
 
 
+def test_a_scale_of_rows_after_a_normalisation_of_the_last_axis_stays(tmp_path: Path) -> None:
+    constants = {"g": weights(6), "h": weights(6, seed=1), "s": weights(5, 1, seed=2)}
+    nodes = chain(("LayerNormalization", "g h"), ("Mul", "s"))
+    assert operations(made(model(nodes, {"x": ("N", 5, 6)}, constants), tmp_path)) == ["norm", "affine"]
+
+
 def test_normalisation_before_an_unpadded_convolution_folds(tmp_path: Path) -> None:
     constants = {"c": weights(4, 1, 1), "d": weights(4, 1, 1, seed=1) + 3.0, "w": weights(6, 2, 3, 3)}
     nodes = chain(("Sub", "c"), ("Div", "d"), ("Conv", "w", {"group": 2}))

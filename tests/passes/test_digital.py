@@ -49,6 +49,7 @@ CASES: dict[str, tuple[Any, tuple[int, ...], dict[str, Any]]] = {
     "avg pool": (nn.AvgPoolOp, (2, 3, 3), POOL | {"counted": [1, 1, 1, 1]}),
     "avg pool without pads": (nn.AvgPoolOp, (2, 3, 3), POOL | {"counted": [0, 0, 0, 0], "clamp": [0.0, 6.0]}),
     "avg pool with a ceiling": (nn.AvgPoolOp, (2, 3, 3), POOL | {"pads": [0, 0, 1, 1], "counted": [0, 0, 1, 0]}),
+    "avg pool of oblong windows": (nn.AvgPoolOp, (3, 3, 3), POOL | {"kernel": [2, 3], "counted": [1, 1, 1, 1]}),
     "softmax": (nn.SoftmaxOp, IMAGE, {}),
     "matmul": (nn.MatMulOp, (4, 6, 5), {}),
     "norm": (nn.NormOp, IMAGE, {"centred": 1, "epsilon": 1e-5, "scale": normal(3), "bias": normal(3, seed=2)}),
