@@ -218,6 +218,8 @@ def test_imperfect_converters(new, rounding, gain, bits):
         profile = load_profile(f"generic,adc.offset={scale},adc.gain=0.03,adc.inl={scale},output.sigma={scale}")
         noise = replace(CYCLE, profile=profile, sources=frozenset({"output", "adc"}))
         require_same(sketch.program(), codes(bits, (4, 9, 70)), noise, native=gain[1] <= 38)
+        runs = Interpreter(sketch.program(), executor=COMPILED[-1], noise=noise)._executor.runs
+        assert all(run.native for run in runs) == (gain[1] <= 38)
 
 
 @pytest.mark.parametrize("rounding", ["nearest-even", "floor"])

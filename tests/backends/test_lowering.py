@@ -292,6 +292,32 @@ def test_elements_are_taken_so_many_at_a_time_that_tables_repeat_with_them(
         assert lowering._columns(out, period) == columns
 
 
+@pytest.mark.parametrize(
+    ("offsets", "starts"),
+    [([0, 1, 2, 3], [0, 2]), ([0, 1, 2], [0, 2]), ([0, 2, 3, 4, 7], [0, 2, 4, 7]), ([5], [5]), ([3, 4, 9, 10], [3, 9])],
+)
+def test_neighbouring_elements_make_pairs(offsets: list[int], starts: list[int]) -> None:
+    """Seventeen columns are two blocks, of which the second holds one."""
+    matrix = np.arange(17 * len(offsets)).reshape(-1, 17) + 1
+    found, weights = lowering._pairs(np.array(offsets), matrix)
+    assert found.tolist() == starts and weights.shape == (2, len(starts), 16, 2)
+    held = {at + n: weights[:, pair, :, n].ravel() for pair, at in enumerate(starts) for n in (0, 1)}
+    assert [held[offset][:17].tolist() for offset in offsets] == matrix.tolist()
+    assert weights.sum() == matrix.sum()
+
+
+def test_sums_of_2_to_the_24_are_no_sums_in_float(new, written):  # type: ignore[no-untyped-def]
+    """Six taps of 127 times up to 2^15: an eighth of their odd sums, of which float has no last bit."""
+    values = [[2**15 - 1 - n - k for k in range(6)] for n in range(32)]
+    sketch = new(4096).data(0, np.array(values).T, (6, 1, 32), "i16").window(0, (6, 1), (1, 1))
+    tables = {"scale": sketch.table([1] * 32, "i32"), "bias": sketch.table([0] * 32, "i64")}
+    sketch.tensor(1, (1, 32), type="i32")
+    weights = sketch.table([127] * 160 + [125] * 32, "i8")
+    sketch.put("depthwise", in_=0, out=1, multiplier=1, weights=weights, shift=3, low=0, high=2**22 - 1, **tables)
+    exact = [round(Fraction(127 * sum(taps[:5]) + 125 * taps[5], 8)) for taps in values]
+    assert written(sketch) == exact
+
+
 @pytest.mark.parametrize("moving", [0, 1])
 def test_what_is_read_or_written_may_move_alone(new, ask, moving):  # type: ignore[no-untyped-def]
     sketch = new().port("x", (12,), 0).port("y", (12,), 64, output=True).tensor(0, (3,), 0).tensor(1, (3,), 64)
