@@ -306,16 +306,14 @@ def test_neighbouring_elements_make_pairs(offsets: list[int], starts: list[int])
     assert weights.sum() == matrix.sum()
 
 
-def test_sums_of_2_to_the_24_are_no_sums_in_float(new, written):  # type: ignore[no-untyped-def]
-    """Six taps of 127 times up to 2^15: an eighth of their odd sums, of which float has no last bit."""
-    values = [[2**15 - 1 - n - k for k in range(6)] for n in range(32)]
-    sketch = new(4096).data(0, np.array(values).T, (6, 1, 32), "i16").window(0, (6, 1), (1, 1))
+def test_sums_of_2_to_the_26_are_no_sums_in_float(new, written):  # type: ignore[no-untyped-def]
+    """25 taps of 127 times up to 2^15: a 32nd of sums of which float has no last three bits."""
+    values = [[2**15 - 1 - n * k - k for k in range(25)] for n in range(32)]
+    sketch = new(4096).data(0, np.array(values).T, (25, 1, 32), "i16").window(0, (25, 1), (1, 1))
     tables = {"scale": sketch.table([1] * 32, "i32"), "bias": sketch.table([0] * 32, "i64")}
-    sketch.tensor(1, (1, 32), type="i32")
-    weights = sketch.table([127] * 160 + [125] * 32, "i8")
-    sketch.put("depthwise", in_=0, out=1, multiplier=1, weights=weights, shift=3, low=0, high=2**22 - 1, **tables)
-    exact = [round(Fraction(127 * sum(taps[:5]) + 125 * taps[5], 8)) for taps in values]
-    assert written(sketch) == exact
+    weights = sketch.tensor(1, (1, 32), type="i32").table([127] * 25 * 32, "i8")
+    sketch.put("depthwise", in_=0, out=1, multiplier=1, weights=weights, shift=5, low=0, high=2**22 - 1, **tables)
+    assert written(sketch) == [round(Fraction(127 * sum(taps), 32)) for taps in values]
 
 
 @pytest.mark.parametrize("moving", [0, 1])
