@@ -72,6 +72,17 @@ def test_scale_and_bias_after_a_normalisation_of_the_last_axis_fold(tmp_path: Pa
     assert operations(made(model(nodes, {"x": ("N", 5, 6)}, constants), tmp_path)) == ["norm"]
 
 
+def test_a_sum_of_a_view_and_a_transpose_is_no_view_of_a_sum(tmp_path: Path) -> None:
+    nodes = [
+        node("Reshape", "x s", "a"),
+        node("Transpose", "z", "b", perm=[0, 2, 1]),
+        node("Add", "a b", "y"),
+    ]
+    inputs = {"x": ("N", 4, 6), "z": ("N", 4, 6)}
+    graph = made(model(nodes, inputs, {"s": np.array([0, 6, 4], np.int64)}), tmp_path)
+    assert operations(graph) == ["reshape", "add"]  # the input has its axes in the order of the sum
+
+
 def test_a_scale_of_rows_after_a_normalisation_of_the_last_axis_stays(tmp_path: Path) -> None:
     constants = {"g": weights(6), "h": weights(6, seed=1), "s": weights(5, 1, seed=2)}
     nodes = chain(("LayerNormalization", "g h"), ("Mul", "s"))

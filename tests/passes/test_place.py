@@ -17,7 +17,7 @@ from cimc.ir.facts import ACTIVATION_BYTES
 from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph
 from cimc.isa.errors import CimcError
-from cimc.passes.packing import Block, blocks_of, pack_layers
+from cimc.passes.packing import Block, blocks_of, pack_layers, tiles_of
 from cimc.passes.place import Place
 from cimc.passes.schedule import ALIGNMENT, Schedule, byte_size, constant_bytes
 from cimc.passes.split import Split
@@ -246,3 +246,8 @@ def test_copies_and_gains_have_tiles_of_their_own_and_no_more_than_there_are(
     found = pack_layers(blocks, copies, gains, chip(array__tiles=wanted, **small))
     assert found is not None and {tile for spots in found for tile, _, _ in spots} == set(range(wanted))
     assert [len(spots) for spots in found] == copies
+
+
+@pytest.mark.parametrize(("tiles", "count"), [([], 0), ([0], 1), ([0, 2, 1], 3)])
+def test_a_packing_takes_the_tiles_up_to_its_last(tiles: list[int], count: int) -> None:
+    assert tiles_of([(tile, 0, 0) for tile in tiles]) == count
