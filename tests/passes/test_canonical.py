@@ -83,10 +83,14 @@ def test_a_sum_of_a_view_and_a_transpose_is_no_view_of_a_sum(tmp_path: Path) -> 
     assert operations(graph) == ["reshape", "add"]  # the input has its axes in the order of the sum
 
 
-def test_a_scale_of_rows_after_a_normalisation_of_the_last_axis_stays(tmp_path: Path) -> None:
-    constants = {"g": weights(6), "h": weights(6, seed=1), "s": weights(5, 1, seed=2)}
-    nodes = chain(("LayerNormalization", "g h"), ("Mul", "s"))
-    assert operations(made(model(nodes, {"x": ("N", 5, 6)}, constants), tmp_path)) == ["norm", "affine"]
+@pytest.mark.parametrize(
+    ("operator", "constants", "name"), [("LayerNormalization", "g h", "norm"), ("MatMul", "w", "dense")]
+)
+def test_a_scale_of_rows_stays(operator: str, constants: str, name: str, tmp_path: Path) -> None:
+    found = {"g": weights(6), "h": weights(6, seed=1), "w": weights(6, 4)}
+    given = {key: found[key] for key in constants.split()} | {"s": weights(5, 1, seed=2)}
+    graph = made(model(chain((operator, constants), ("Mul", "s")), {"x": ("N", 5, 6)}, given), tmp_path)
+    assert operations(graph) == [name, "affine"]
 
 
 def test_normalisation_before_an_unpadded_convolution_folds(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_furthest_of_several_is_named():
         ([0, 0, 1.02], False),
         ([0, 0, 2], False),
         ([0, 1, 1], False),
-        ([0.009] * 3, True),
+        ([0.01] * 3, True),
         ([0.009, 0.009, 1], True),
         ([0.02, 0.02, 0], False),
     ],
