@@ -226,6 +226,8 @@ class Devices:
 
     def _with_stuck(self, cells: Region, pair: int, values: Array) -> Array:
         stuck = self.stuck(cells, pair)
+        if not (stuck != FREE).any():
+            return values
         return np.where(stuck == FREE, values, np.where(stuck == HIGH, self.full, 0))
 
     def stuck(self, cells: Region, pair: int) -> Array:

@@ -138,7 +138,8 @@ class Softmax:
 def softmax(state: PlanState, i: Instruction, _: int) -> Write:
     source, out = state.source(i["in"]), state.out(i["out"])
     table = state.constant(i["table"], "i32", i["entries"])
-    checks.exponentials(table.tolist())
+    if (table < 0).any() or not table[:1].all():
+        checks.exponentials(table.tolist())
     checks.count("the output", out.elements, source.elements)
     compute = Softmax(source, table.astype(np.int64), i["numerator"], i["zero"], i["low"], i["high"])
     return Write(out, compute, i["low"], i["high"])

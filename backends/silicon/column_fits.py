@@ -13,7 +13,7 @@ Reals = NDArray[np.float64]
 
 LARGEST = 1 << 31
 """Magnitude that no sum exceeds."""
-AT_ONCE = 1 << 13
+AT_ONCE = 1 << 14
 """About so many sums are taken at a time: what is made of them should stay in the nearest caches."""
 
 
@@ -31,11 +31,17 @@ class Aim:
 
     def slopes(self, found: Sums, found_means: Reals) -> Reals:
         """Return the least-squares slope of each column over what was found; 1 where that never changes."""
-        covariance, variance = _Total(), _Total()
+        covariance, variance = _Total(found), _Total(found)
         for part in _parts(found):
-            off = found[part] - found_means
-            covariance.add((self.sums[part] - self.means) * off)
-            variance.add(np.square(off))
+            products, off = covariance.room(found[part]), variance.room(found[part])
+            np.copyto(off, found[part])
+            off -= found_means
+            np.copyto(products, self.sums[part])
+            products -= self.means
+            products *= off
+            off *= off
+            covariance.add(products)
+            variance.add(off)
         a_b, b_b = covariance.rows[0] / len(found), variance.rows[0] / len(found)
         slopes: Reals = np.divide(a_b, b_b, out=np.ones_like(b_b), where=b_b > 0.0)
         return slopes
@@ -50,18 +56,28 @@ def means(sums: Sums) -> Reals:
 
 
 class _Total:
-    """The sum of rows met so far, [1, cols] or no row yet: they are added one by one, as numpy adds all at once."""
+    """Room for rows, and before them the sum of those met: they are added one by one, as numpy adds all at once."""
 
-    def __init__(self) -> None:
-        self.rows = np.empty((0, 0))
+    def __init__(self, sums: Sums) -> None:
+        self.rows = np.zeros((_at_once(sums) + 1, sums.shape[1]))
+        self._first = 1
 
-    def add(self, rows: Reals) -> None:
-        met = np.concatenate([self.rows, rows]) if len(self.rows) else rows
-        self.rows = met.sum(axis=0, keepdims=True)
+    def room(self, part: Sums) -> Reals:
+        """Return where as many rows as of a part are to be written."""
+        return self.rows[1 : len(part) + 1]
+
+    def add(self, written: Reals) -> None:
+        """Add the rows written to the room."""
+        self.rows[0] = self.rows[self._first : len(written) + 1].sum(axis=0)
+        self._first = 0
+
+
+def _at_once(sums: Sums) -> int:
+    """Return how many rows are taken at a time. A lone column, which numpy adds up in another order, is taken whole."""
+    cols = int(sums.shape[1])
+    return max(AT_ONCE // cols, 1) if cols > 1 else max(len(sums), 1)
 
 
 def _parts(sums: Sums) -> Iterator[slice]:
-    """Yield the rows taken at a time. A lone column, which numpy adds up in another order, is taken whole."""
-    vectors, cols = sums.shape
-    rows = max(AT_ONCE // cols, 1) if cols > 1 else max(vectors, 1)
-    return (slice(start, start + rows) for start in range(0, vectors, rows))
+    rows = _at_once(sums)
+    return (slice(start, start + rows) for start in range(0, len(sums), rows))
