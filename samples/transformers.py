@@ -30,6 +30,7 @@ class Shape:
     vocabulary: int = 0
     side: int = 0
     patch: int = 0
+    channels: int = 3
     classes: int = 2
 
 
@@ -43,12 +44,13 @@ SHAPES = {
 
 @dataclass
 class Writer:
-    """An ONNX graph in the making; weights are drawn in order from one generator."""
+    """An ONNX graph in the making; weights are drawn in order from one generator, and `learnt` names them in order."""
 
     shape: Shape
     generator: np.random.Generator
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     tensors: list[onnx.TensorProto] = field(default_factory=list)
+    learnt: list[str] = field(default_factory=list)
 
     def node(self, operator: str, *inputs: str, **attributes: object) -> str:
         """Append a node and return the name of its result."""
@@ -64,14 +66,19 @@ class Writer:
         return name
 
     def weight(self, *shape: int, deviation: float = 0.02) -> str:
-        return self.constant(self.generator.standard_normal(shape, np.float32) * np.float32(deviation))
+        return self.learning(self.generator.standard_normal(shape, np.float32) * np.float32(deviation))
+
+    def learning(self, values: object) -> str:
+        """Add a tensor that training changes and return its name."""
+        self.learnt.append(self.constant(values))
+        return self.learnt[-1]
 
     def dense(self, x: str, rows: int, columns: int) -> str:
         product = self.node("MatMul", x, self.weight(rows, columns, deviation=rows**-0.5))
         return self.node("Add", product, self.weight(columns))
 
     def norm(self, x: str) -> str:
-        scale, bias = (self.constant(np.full(self.shape.width, value)) for value in (1.0, 0.0))
+        scale, bias = (self.learning(np.full(self.shape.width, value)) for value in (1.0, 0.0))
         return self.node("LayerNormalization", x, scale, bias, axis=-1, epsilon=1e-5)
 
     def attention(self, x: str, mask: str) -> str:
@@ -119,9 +126,9 @@ def bert(w: Writer) -> onnx.ModelProto:
 
 def vit(w: Writer) -> onnx.ModelProto:
     """An image in patches, a class token in front; norms before each block."""
-    side, patch, width = w.shape.side, w.shape.patch, w.shape.width
-    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, side, side])
-    kernel = w.weight(width, 3, patch, patch, deviation=(3 * patch * patch) ** -0.5)
+    side, patch, width, channels = w.shape.side, w.shape.patch, w.shape.width, w.shape.channels
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", channels, side, side])
+    kernel = w.weight(width, channels, patch, patch, deviation=(channels * patch * patch) ** -0.5)
     patches = w.node("Conv", "image", kernel, w.weight(width), strides=[patch, patch])
     flat = w.node("Reshape", patches, w.constant(np.array([0, width, -1])))
     rows = w.node("Transpose", flat, perm=(0, 2, 1))
@@ -159,7 +166,7 @@ def whole_numbers(name: str, length: int) -> onnx.ValueInfoProto:
 def inputs(name: str, shape: Shape, generator: np.random.Generator) -> dict[str, np.ndarray]:
     """Return seeded inputs of a model; the masks of `bert` leave out the ends of sequences."""
     if name == "vit":
-        return {"image": generator.standard_normal((SAMPLES, 3, shape.side, shape.side), np.float32)}
+        return {"image": generator.standard_normal((SAMPLES, shape.channels, shape.side, shape.side), np.float32)}
     ids = generator.integers(0, shape.vocabulary, (SAMPLES, shape.length))
     lengths = generator.integers(shape.length // 2, shape.length + 1, (SAMPLES, 1))
     keep = (np.arange(shape.length) < lengths).astype(np.int64)

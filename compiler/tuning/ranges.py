@@ -41,7 +41,7 @@ def searched(judge: Judge, trials: int, seed: int, progress: Progress = lambda d
     Raises CimcError.
     """
     study = begun(seed)
-    study.enqueue_trial({"columns": "largest", "outlying": 0.01})
+    study.enqueue_trial({"columns": "largest", "inputs": "auto", "outlying": 0.01})
     rows = []
     for number in range(trials):
         trial = study.ask()
@@ -70,6 +70,8 @@ def values_read(judge: Judge) -> list[str]:
 def _suggested(trial: Any) -> Choice:
     outlying = trial.suggest_float("outlying", *OUTLYING, log=True)
     options = {"calibrate": {"percentile": f"{100.0 - outlying:.4f}"}}
+    if trial.suggest_categorical("inputs", ["auto", "symmetric"]) == "symmetric":
+        options["calibrate"]["inputs"] = "symmetric"
     if trial.suggest_categorical("columns", ["largest", "spread"]) == "spread":
         deviations = trial.suggest_float("deviations", *DEVIATIONS)
         options["column-ranges"] = {"deviations": f"{deviations:.2f}"}

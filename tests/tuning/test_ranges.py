@@ -15,7 +15,7 @@ from cimc.ir import nn
 from cimc.ir.types import CodeType
 from cimc.isa.binary import program_digest
 from cimc.passes.ranges import Ranges
-from cimc.tuning.judging import Choice
+from cimc.tuning.judging import Choice, Judge
 from cimc.tuning.ranges import options_text, searched, steps_of, values_read
 
 pytest.importorskip("optuna", reason="the extra `search` is not installed")
@@ -34,6 +34,20 @@ def test_each_step_is_at_least_as_good_as_the_one_before() -> None:
 
 def test_the_search_begins_with_what_the_compiler_does_by_itself() -> None:
     assert options_text(searched(judge(noise=None), 1, 0).steps[0][1]) == ["calibrate{percentile=99.9900}"]
+
+
+def test_codes_of_inputs_that_are_symmetric_are_tried() -> None:
+    """Dark images with codes about their middle make sums that are mostly offset, and noise with them."""
+
+    class Preferring(Judge):
+        def power(self, choice: Choice) -> float:
+            return 1.0 if choice.options["calibrate"].get("inputs") == "symmetric" else 2.0
+
+    made = judge()
+    found = searched(Preferring(made.graph, made.request, made.given, made.held), 8, 0)
+    assert [power for _, _, power in found.steps] == [2.0, 1.0, 1.0]
+    assert "inputs=symmetric" in options_text(found.best)[0]
+    assert judge().compiled(found.best).ranges.activations["x"][0] < 0.0
 
 
 def test_the_values_that_layers_read_have_ranges_of_their_own() -> None:
