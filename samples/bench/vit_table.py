@@ -23,6 +23,7 @@ ROWS = {
     "input": (INPUTS, BLOCK),
     "column": (PLAIN, COLUMN),
     "both": (INPUTS, COLUMN),
+    "both, inputs symmetric": ('calibrate{inputs="symmetric"}', COLUMN),
 }
 SEARCHED = "searched"
 TITLES = (*ROWS, SEARCHED)
