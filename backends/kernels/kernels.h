@@ -119,7 +119,7 @@ INLINE TARGET void LEVEL(draw)(Ints z[ROWS][VECTORS], const Noise *noise, const 
     const int columns = left < vectors * LANES ? left : vectors * LANES;
     const Draws draws = draws_of(noise, noise->column + block * BLOCK, columns);
     const uint64_t first = noise->vector + (uint64_t)way(noise->moves, b), sample = (uint64_t)b->sample;
-    uint32_t words[2][DRAWN][MOST_WORDS] = {{{0}}};
+    uint32_t words[2][DRAWN][MOST_WORDS]; /* not cleared, which would take longer than drawing them: any word will do */
     for (int r = -DRAWN; r < tile->rows; r += DRAWN) {
         const int next = r + DRAWN;
         if (next < tile->rows)
@@ -203,11 +203,16 @@ APART TARGET Floats LEVEL(settled)(const Step *s, const Tile *tile, int r, const
     return LEVEL(codes)(disturbed[0][0], part, wider);
 }
 
-/* The sum of a block's estimated variances, vector v among them; behind the last column all are 0. */
-INLINE TARGET Floats LEVEL(block_sum)(const Ints variance[VECTORS], int v, const int vectors) {
+/* What the estimated variances of a tile's columns sum to at most in a row, in the block that vector v is of; behind the
+ * last column all are 0. */
+INLINE TARGET Floats LEVEL(block_most)(Ints variance[ROWS][VECTORS], int v, const int vectors, int rows) {
     Floats sum = {0};
-    for (int u = 0; u < vectors; u++)
-        if (u * LANES / BLOCK == v * LANES / BLOCK) sum += __builtin_convertvector(variance[u], Floats);
+    for (int u = 0; u < vectors; u++) {
+        if (u * LANES / BLOCK != v * LANES / BLOCK) continue;
+        Floats most = {0};
+        for (int r = 0; r < rows; r++) most = LEVEL(most)(most, __builtin_convertvector(variance[r][u], Floats));
+        sum += most;
+    }
     return LEVEL(all)(LEVEL(floats_sum)(sum));
 }
 
@@ -226,7 +231,8 @@ INLINE TARGET void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s
     LEVEL(draw)(z, noise, s, tile, block, b, vectors);
     for (int v = 0; v < vectors; v++) {
         const int column = block * BLOCK + v * LANES;
-        const Floats spreads = LEVEL(floats)(noise->spreads + column), shares = LEVEL(floats)(noise->shares + column);
+        const Floats spreads = LEVEL(floats)(noise->spreads + column);
+        const Floats off = LEVEL(floats)(noise->shares + column) * LEVEL(block_most)(variance, v, vectors, rows);
         for (int r = 0; r < tile->rows; r++) {
             const Floats variances = __builtin_convertvector(variance[r][v], Floats);
             const Floats sums = __builtin_convertvector(sum[r][v], Floats);
@@ -235,8 +241,7 @@ INLINE TARGET void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s
             Floats code = LEVEL(fused)(sums, factor, added);
             code = LEVEL(least)(LEVEL(most)(code, lowest), highest);
             codes[r][v] = code + magic - magic;
-            Floats wrong = LEVEL(magnitude)(slope) * (shares * LEVEL(block_sum)(variance[r], v, vectors));
-            wrong = LEVEL(fused)(LEVEL(magnitude)(added), inaccuracy, wrong);
+            const Floats wrong = LEVEL(magnitude)(slope) * LEVEL(fused)(variances, inaccuracy, off);
             if (LEVEL(any_reaches)(LEVEL(magnitude)(code - codes[r][v]) + wrong, certain))
                 codes[r][v] = LEVEL(settled)(s, tile, r, part, column, sum[r][v], z[r][v], added, wrong, wider);
         }
@@ -306,12 +311,17 @@ INLINE TARGET Ending LEVEL(ending)(const Step *s) {
     return (Ending){LEVEL(all)(s->low), LEVEL(all)(s->high), s->columns, s->out_type, bytes_of(s->out_type)};
 }
 
-/* Clip, round and store results held as floats; below 2^22, the float's own bits hold the rounded integer. */
-INLINE TARGET void LEVEL(put)(const Ending *end, uint8_t *out, int column, Floats result) {
-    const Floats magic = LEVEL(all)(0x1.8p23);
+/* Store results held as whole floats within the limits plus 1.5 * 2^23: the float's own bits hold the integer. */
+INLINE TARGET void LEVEL(put_whole)(const Ending *end, uint8_t *out, int column, Floats shifted) {
     const int count = end->columns - column;
+    LEVEL(store)(out + column * end->size, end->type, (Ints)shifted - (Ints)LEVEL(all)(0x1.8p23),
+                 count < LANES ? count : LANES);
+}
+
+/* Clip, round and store results held as floats below 2^22. */
+INLINE TARGET void LEVEL(put)(const Ending *end, uint8_t *out, int column, Floats result) {
     result = LEVEL(least)(LEVEL(most)(result, end->low), end->high);
-    LEVEL(store)(out + column * end->size, end->type, (Ints)(result + magic) - (Ints)magic, count < LANES ? count : LANES);
+    LEVEL(put_whole)(end, out, column, result + LEVEL(all)(0x1.8p23));
 }
 
 INLINE TARGET void LEVEL(put_wide)(const Step *s, uint8_t *out, int column, Doubles low, Doubles high) {
@@ -553,14 +563,19 @@ INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel,
         for (int r = 0; r < rows; r++)
             total[r] = LEVEL(fused)(LEVEL(floats)((const float *)(tile->place[r] + offset)), weights, total[r]);
     }
+    Floats shifted[ROWS], farthest = {0}, off[ROWS];
     for (int r = 0; r < rows; r++) {
         Floats result = LEVEL(fused)(total[r], multipliers, offsets);
         result = LEVEL(least)(LEVEL(most)(result, end.low), end.high);
-        if (LEVEL(any_reaches)(LEVEL(magnitude)(result - (result + magic - magic)), certain))
-            LEVEL(wide_weighted)(s, (const float *)tile->place[r], tile->out[r], channel);
-        else
-            LEVEL(put)(&end, tile->out[r], channel, result);
+        shifted[r] = result + magic;
+        off[r] = LEVEL(magnitude)(result - (shifted[r] - magic));
+        farthest = LEVEL(most)(farthest, off[r]);
     }
+    for (int r = 0; r < rows; r++) LEVEL(put_whole)(&end, tile->out[r], channel, shifted[r]);
+    if (!LEVEL(any_reaches)(farthest, certain)) return;
+    for (int r = 0; r < rows; r++)
+        if (LEVEL(any_reaches)(off[r], certain))
+            LEVEL(wide_weighted)(s, (const float *)tile->place[r], tile->out[r], channel);
 }
 
 /* Products of two elements less their zero points, with their epilogue. */
@@ -593,32 +608,34 @@ TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int
 }
 
 /* Spread a row of elements into the rectangle; return whether any lies outside the source's limits. */
-#define SPREAD(from, to)                                                                                          \
+#define SPREAD(from, to, lowest, highest)                                                                         \
     INLINE TARGET int LEVEL(line_##from##_##to)(const Source *source, const uint8_t *in, to##_t *restrict out,    \
-                                                int64_t count, const int64_t pitch) {                             \
+                                                int64_t count, const int64_t pitch, const int checked) {          \
         from##_t least, most;                                                                                     \
         memcpy(&least, in, sizeof least), most = least;                                                           \
         for (int64_t i = 0; i < count; i++) {                                                                     \
             from##_t x;                                                                                           \
             memcpy(&x, in + i * pitch, sizeof x);                                                                 \
-            least = x < least ? x : least, most = x > most ? x : most;                                            \
+            if (checked) least = x < least ? x : least, most = x > most ? x : most;                               \
             out[i] = (to##_t)x;                                                                                   \
         }                                                                                                         \
-        return least < source->low || most > source->high;                                                        \
+        return checked && (least < source->low || most > source->high);                                           \
     }                                                                                                             \
     INLINE TARGET int LEVEL(spread_##from##_##to)(const Source *source, const uint8_t *in, to##_t *out, int64_t count) { \
         const int64_t pitch = source->pitch[2], dense = sizeof(from##_t);                                         \
         if (!count) return 0;                                                                                     \
-        return pitch == dense ? LEVEL(line_##from##_##to)(source, in, out, count, dense)                          \
-                              : LEVEL(line_##from##_##to)(source, in, out, count, pitch);                         \
+        if (pitch != dense) return LEVEL(line_##from##_##to)(source, in, out, count, pitch, 1);                   \
+        return source->low <= lowest && source->high >= highest                                                   \
+                   ? LEVEL(line_##from##_##to)(source, in, out, count, dense, 0)                                  \
+                   : LEVEL(line_##from##_##to)(source, in, out, count, dense, 1);                                 \
     }
-SPREAD(int8, int16)
-SPREAD(uint8, int16)
-SPREAD(int16, int16)
-SPREAD(int8, real32)
-SPREAD(uint8, real32)
-SPREAD(int16, real32)
-SPREAD(uint16, real32)
+SPREAD(int8, int16, INT8_MIN, INT8_MAX)
+SPREAD(uint8, int16, 0, UINT8_MAX)
+SPREAD(int16, int16, INT16_MIN, INT16_MAX)
+SPREAD(int8, real32, INT8_MIN, INT8_MAX)
+SPREAD(uint8, real32, 0, UINT8_MAX)
+SPREAD(int16, real32, INT16_MIN, INT16_MAX)
+SPREAD(uint16, real32, 0, UINT16_MAX)
 #undef SPREAD
 
 #define RECTANGLE(to)                                                                                           \
