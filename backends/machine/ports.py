@@ -68,8 +68,10 @@ def require_batch(port: Port, codes: NDArray[Any]) -> int:
             f"the array holds {codes.dtype} numbers, integer codes are needed",
             "quantise it first",
         )
-    if codes.size and (int(codes.min()) < port.low or int(codes.max()) > port.high):
-        found = f"codes from {codes.min()} to {codes.max()} are given"
+    # reduce takes half the time of the array's own methods, which single images feel
+    least, most = (int(f.reduce(codes, axis=None)) if codes.size else port.low for f in (np.minimum, np.maximum))
+    if least < port.low or most > port.high:
+        found = f"codes from {least} to {most} are given"
         raise PortError("CIM0553", port.name, f"{found}, the port takes {port.low} to {port.high}")
     return len(codes)
 
