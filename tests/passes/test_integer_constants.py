@@ -7,11 +7,12 @@ rounded and Fraction says what the nearest integer is.
 import math
 from fractions import Fraction
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
-from evaluate.graphs import GraphBuilder
+from evaluate.graphs import GraphBuilder, codes
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from targets.stages import SAME, chip, layers, normal, perceptron, through
@@ -22,6 +23,7 @@ from cimc.ir.attributes import int_value
 from cimc.ir.types import CodeType, code_of
 from cimc.isa.errors import CimcError
 from cimc.isa.limits import ACCUMULATOR_LIMIT, MULTIPLIER_BITS, SHIFT_HIGHEST
+from cimc.passes.conductance import _Product
 from cimc.passes.digital.digital import Digital
 from cimc.passes.im2col import Im2col
 from cimc.passes.requantise import multipliers, offsets, quantised, quotient_multiplier
@@ -231,3 +233,10 @@ def test_constants_of_a_layer_on_the_array() -> None:
             ones = sum(s * gain * row[column] for s, row in zip(sums, scale, strict=True))
             whole = nearest((Fraction(float(real)) / Fraction(y.scale.data) + y.zero.data) * 2**shift)
             assert offset[0][column] == whole - nearest(x.zero.data * ones)
+
+
+@pytest.mark.parametrize(("low", "high", "largest"), [(-8, 7, 40), (-7, 7, 35), (0, 15, 75)])
+def test_the_largest_sum_is_of_the_largest_magnitude_of_a_code(low: int, high: int, largest: int) -> None:
+    reader: Any = SimpleNamespace(x=GraphBuilder().input((2,), codes(low, high)))
+    magnitudes = np.array([5, 3])
+    assert _Product(reader, np.ones(2), (1 << 15, 15), magnitudes, magnitudes).largest_sum == largest
