@@ -237,7 +237,13 @@ def test_a_relative_spread_has_a_limit_of_its_own(scale):
 
 
 @pytest.mark.parametrize(
-    ("highest", "found"), [(30, None), (40, (0, Decimal("0.6875"), Decimal("-0.625"))), (25, None)]
+    ("highest", "found"),
+    [
+        ("30", None),
+        ("30.01", (0, Decimal(1), Decimal("-0.01"))),
+        ("40", (0, Decimal("0.6875"), Decimal("-0.625"))),
+        ("25", None),
+    ],
 )
 def test_a_curve_over_conductances_is_negative_where_its_own_range_makes_it(highest, found):
     """30 uS less the conductance, over a range from 10 uS on: steps of a 32nd of the range."""
