@@ -113,21 +113,19 @@ class Calibrate:
         evaluator = Evaluator(graph, values=labels, batch=samples_at_once(graph))
         bounds = {label: [math.inf, -math.inf] for label in labels}
         tails: dict[str, Tail] = {}
-        for chunk in evaluator.stream(self.data):
-            for label in labels:
-                array = chunk.pop(label)  # let go of before the next chunk is computed
-                low, high = _extremes(array)
-                if not math.isfinite(low + high):
-                    raise fail(
-                        "CIM0203",
-                        f"value {label!r} is not finite on the calibration data",
-                        hint="check the calibration data and its --scale and --offset",
-                    )
-                bounds[label] = [min(bounds[label][0], low), max(bounds[label][1], high)]
-                if self._is_short:
-                    tail = tails.setdefault(label, self._tail(array))
-                    for magnitudes in _magnitudes(array):
-                        tail.add(magnitudes)
+        for label, array in _one_by_one(evaluator, self.data):
+            low, high = _extremes(array)
+            if not math.isfinite(low + high):
+                raise fail(
+                    "CIM0203",
+                    f"value {label!r} is not finite on the calibration data",
+                    hint="check the calibration data and its --scale and --offset",
+                )
+            bounds[label] = [min(bounds[label][0], low), max(bounds[label][1], high)]
+            if self._is_short:
+                tail = tails.setdefault(label, self._tail(array))
+                for magnitudes in _magnitudes(array):
+                    tail.add(magnitudes)
         for label, ends in bounds.items():
             _require_size(label, *ends)
         reach = {label: self._reach(max(abs(low), abs(high))) for label, (low, high) in bounds.items()}
@@ -173,12 +171,19 @@ class Calibrate:
     def _clipped(self, evaluator: Evaluator, largest: dict[str, float]) -> dict[str, float]:
         """Return the range that the chosen rule keeps of each value: the upper edge of its last bin."""
         counts = {label: np.zeros(BINS, np.int64) for label in largest}
-        for chunk in evaluator.stream(self.data):
-            for label in largest:
-                for magnitudes in _magnitudes(chunk[label]):
-                    counts[label] += np.bincount(_bins(magnitudes, largest[label]), minlength=BINS)
+        for label, array in _one_by_one(evaluator, self.data):
+            for magnitudes in _magnitudes(array) if label in largest else ():
+                counts[label] += np.bincount(_bins(magnitudes, largest[label]), minlength=BINS)
         rule = RULES[self.method]
         return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
+
+
+def _one_by_one(evaluator: Evaluator, data: Batch) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Yield labels and their arrays chunk by chunk; what was looked at is let go of before more is computed."""
+    for parts in evaluator.chunks(data):
+        for part in parts:
+            for label in list(part):
+                yield label, part.pop(label)
 
 
 def _note(fact: Fact[tuple[float, float]], op: Canonical, found: Bounds) -> None:

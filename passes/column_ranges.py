@@ -1,9 +1,9 @@
 """Calibrate columns: the largest array sum of every column on data, and the one ADC gain that suits all layers."""
 
-import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -145,7 +145,7 @@ def _share(op: MvmOp, peaks: dict[str, NDArray[np.int64]], gains: dict[str, Gain
 
 def largest_weights(op: MvmOp, weight: NDArray[np.generic], shared: bool) -> Reals:
     """Return w_max (group, row block, column): of each column of each block, with `shared` of its largest column."""
-    parts = [weight[:, a:b] for a, b in itertools.pairwise(int_values(op.row_cuts))]
+    parts = [weight[:, a:b] for a, b in pairwise(int_values(op.row_cuts))]
     largest = np.abs(np.stack([np.maximum(part.max(axis=1), -part.min(axis=1)) for part in parts], axis=1))
     found: Reals = largest.astype(np.float64)
     return _of_largest_column(found) if shared else found
@@ -155,8 +155,8 @@ def full_scale_blocks(
     op: MvmOp, weight: NDArray[np.generic], largest: Reals, full: int
 ) -> Iterator[tuple[int, slice, slice, Reals]]:
     """Yield W / w_max * full, unrounded, block by block of a tile's size: number of the row block, rows, columns."""
-    for number, (a, b) in enumerate(itertools.pairwise(int_values(op.row_cuts))):
-        for c, d in itertools.pairwise(int_values(op.col_cuts)):
+    for number, (a, b) in enumerate(pairwise(int_values(op.row_cuts))):
+        for c, d in pairwise(int_values(op.col_cuts)):
             most = largest[:, number, np.newaxis, c:d]
             real = weight[:, a:b, c:d].astype(np.float64)
             yield number, slice(a, b), slice(c, d), real / (np.where(most > 0.0, most, 1.0) / full)
@@ -225,7 +225,7 @@ class Statistics:
 
     def _mean_targets(self) -> Reals:
         """Return the mean |conductance| (group, row block, column) that is asked for at full conductance."""
-        means = [np.abs(self.matrix[:, a:b]).mean(axis=1) for a, b in itertools.pairwise(self.cuts)]
+        means = [np.abs(self.matrix[:, a:b]).mean(axis=1) for a, b in pairwise(self.cuts)]
         return np.stack(means, axis=1).astype(np.float64)
 
     def spread(self, deviations: float) -> Reals:
@@ -258,7 +258,7 @@ class Statistics:
         """
         inputs = sum(
             float((np.square(self.matrix[:, a:b], dtype=np.float64).sum(axis=1) * np.square(self.step[:, block])).sum())
-            for block, (a, b) in enumerate(itertools.pairwise(self.cuts))
+            for block, (a, b) in enumerate(pairwise(self.cuts))
         )
         return self._shares(inputs, float(self._power(self.step).sum()), math.inf)
 
@@ -285,9 +285,9 @@ def measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, sha
     inputs = {op.label.data: _label_of_input(op) for op in layers}
     share = max(VECTORS // len(next(iter(data.values()))), FEWEST_VECTORS)
     values = sorted(set(inputs.values()))
-    for chunk in Evaluator(graph, values=values, batch=samples_at_once(graph)).stream(data):
-        for op in layers:
-            found[op.label.data].add(_vectors(op, np.asarray(chunk[inputs[op.label.data]], np.float32), share))
+    for part in chain.from_iterable(Evaluator(graph, values=values, batch=samples_at_once(graph)).chunks(data)):
+        for op in (op for op in layers if inputs[op.label.data] in part):
+            found[op.label.data].add(_vectors(op, np.asarray(part[inputs[op.label.data]], np.float32), share))
     return found
 
 

@@ -47,7 +47,8 @@ class Tail:
         if magnitudes.size:
             kept = np.append(self._kept, magnitudes)
             first = max(len(kept) - self._count, 0)
-            self._kept = np.partition(kept, first)[first:]  # the smallest comes first
+            kept.partition(first)
+            self._kept = kept[first:].copy()  # the smallest comes first; a view would keep all others alive
 
     def reach(self) -> np.float32:
         """Return the last |x| kept. It lies in the last bin that `share` keeps, however many bins there are."""

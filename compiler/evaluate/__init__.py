@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from cimc.evaluate.session import Array, Batch, Evaluator, elements, samples_at_once
+from cimc.evaluate.session import Array, Batch, Evaluator
+from cimc.evaluate.sizes import elements, samples_at_once
 from cimc.ir.graph import Graph
 
 if TYPE_CHECKING:
@@ -22,14 +23,14 @@ __all__ = [
 
 
 def evaluate(
-    graph: Graph, inputs: Mapping[str, Array], values: Collection[str] | None = None, batch: int = 32
+    graph: Graph, inputs: Mapping[str, Array], values: Collection[str] | None = None, batch: int | None = None
 ) -> dict[str, Array]:
     """Return the model's outputs, or the values named by `values`, for arrays of shape [N, *model_shape] by input name.
 
     Outputs are float32 in the model's own shapes. Named values are as they are at this level, [N, *shape] in memory
-    layout: float32, or integer codes. `batch` samples are computed at a time.
+    layout: float32, or integer codes. `batch` samples are computed at a time, by default `samples_at_once`.
     """
-    return Evaluator(graph, values, batch).run(inputs)
+    return Evaluator(graph, values, batch or samples_at_once(graph)).run(inputs)
 
 
 def to_onnx(graph: Graph, values: Collection[str] = (), codes: bool = False) -> "ModelProto":

@@ -1,21 +1,26 @@
-"""Cuts a long graph into pieces that are lowered one by one: onnxruntime takes ever longer for a node of a long model.
+"""Cuts a long or large graph into pieces that are lowered one by one.
 
+onnxruntime takes ever longer for a node of a long model, and holds every value that is asked for until a run has ended.
 A piece hands the values that later pieces read over under the names of `given_name`.
 """
 
+import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from xdsl.ir import Operation
 
 from cimc.evaluate.lower import Lowered, lower, needed_by, replaced_by, sources
+from cimc.evaluate.sizes import elements_of, is_large
 from cimc.ir.graph import Graph, label_of
 from cimc.ir.loop import ScanOp
 from cimc.ir.nn import Computed, InputOp, OutputOp
+from cimc.ir.types import is_quantised
 
 LONGEST = 2000
 """Operations of a piece. Shorter graphs stay whole, and so do those with loops, whose parts belong together."""
+LARGEST = 1 << 20
+"""Elements of a piece beyond which it ends, in graphs of which one sample has more than are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +54,32 @@ def pieces(
 ) -> Iterator[Piece]:
     """Yield what computes `values`, or the outputs where that is None, in order; `given` is as in `lower`."""
     operations, most = list(graph.module.ops), longest or LONGEST
-    if len(operations) <= most or any(isinstance(op, ScanOp) for op in operations):
+    in_parts = is_large(graph) and (values is not None or _is_integer(operations))
+    if (len(operations) <= most and not in_parts) or any(isinstance(op, ScanOp) for op in operations):
         yield Piece(graph, operations, values or (), (), given, values is None)
         return
     needed = _needed(operations, values, given)
     left = [op for op in operations if op in needed or isinstance(op, InputOp)]
-    parts = [left[start:end] for start, end in pairwise([*range(0, len(left), most), len(left)])]
+    parts = list(_cut(left, most, LARGEST if in_parts else math.inf))
     yield from _joined(graph, parts, values, frozenset(given))
+
+
+def _is_integer(operations: Sequence[Operation]) -> bool:
+    """Return whether all values are codes: they are the same whatever onnxruntime fuses."""
+    return all(is_quantised(op.out) for op in operations if isinstance(op, Computed))
+
+
+def _cut(operations: Sequence[Operation], longest: int, largest: float) -> Iterator[Sequence[Operation]]:
+    """Yield neighbouring operations, so many at most, that end once their values have more elements than `largest`."""
+    part, size = list[Operation](), 0
+    for op in operations:
+        part.append(op)
+        size += elements_of(op)
+        if len(part) == longest or size > largest:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _joined(

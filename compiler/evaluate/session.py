@@ -1,9 +1,8 @@
 """Runs a lowered graph on onnxruntime, some samples at a time."""
 
-import math
 import os
 from collections import deque
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
+from cimc.evaluate.allocation import give_back
+from cimc.evaluate.sizes import elements, is_large
 from cimc.inference import session
 from cimc.ir.graph import Graph
-from cimc.ir.loop import runs_of
-from cimc.ir.nn import Computed, OutputOp
-from cimc.ir.types import shape_of
+from cimc.ir.nn import OutputOp
 
 if TYPE_CHECKING:
     from cimc.evaluate.lower import Lowered
@@ -24,12 +23,8 @@ Array = NDArray[Any]
 Batch = Mapping[str, NDArray[np.float32]]
 """Real samples of every model input by its name, [N, *model shape]."""
 
-ELEMENTS_AT_ONCE = 1 << 23
-"""Elements of all values of a chunk, unless one sample has more: 32 MiB of float32."""
 ELEMENTS_IN_FLIGHT = 1 << 25
 """Elements of all values of the chunks that are computed or wait to be read, unless one chunk has more: 128 MiB."""
-MOST_AT_ONCE = 32
-"""Samples evaluated at once: more of them gain little, even where the network is small."""
 
 
 class Evaluator:
@@ -46,14 +41,19 @@ class Evaluator:
         from cimc.evaluate.lower import output_name, value_name
         from cimc.evaluate.pieces import pieces
 
-        self._parts = [Part(piece.lowered(), piece.handed) for piece in pieces(graph, values, given)]
+        cut = list(pieces(graph, values, given))
+        self._parts = [Part(piece.lowered(), piece.handed, lean=len(cut) > 1) for piece in cut]
+        self._read_after = [_inputs(self._parts[number:]) for number in range(1, len(self._parts) + 1)]
         handed = {name for part in self._parts for name in part.handed.values()}
         shapes = {name: shape for part in self._parts for name, shape in part.shapes.items()}
         self._shapes = {name: shape for name, shape in shapes.items() if name not in handed}
         self._names = {value_name(label): label for label in values or ()}
         self._names |= {output_name(op): op.label.data for op in graph.module.ops if isinstance(op, OutputOp)}
         self._batch = batch
-        self._ahead = min(os.cpu_count() or 1, ELEMENTS_IN_FLIGHT // max(batch * elements(graph), 1) - 1)
+        if is_large(graph):
+            give_back()
+        most = ELEMENTS_IN_FLIGHT // max(batch * elements(graph), 1) - 1
+        self._ahead = 0 if is_large(graph) else min(os.cpu_count() or 1, most)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return every requested array for all samples."""
@@ -62,29 +62,37 @@ class Evaluator:
 
     def stream(self, inputs: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
         """Yield the requested arrays chunk by chunk, in the order of the samples."""
+        for parts in self.chunks(inputs):
+            yield {name: array for part in parts for name, array in part.items()}
+
+    def chunks(self, inputs: Mapping[str, Array]) -> Iterator[Iterable[dict[str, Array]]]:
+        """Yield the requested arrays of each chunk in parts, in the order of the samples.
+
+        A part whose arrays are let go of leaves its memory to the next one, where a sample has many elements.
+        """
         feeds = {name: self._checked(inputs, name) for name in self._shapes}
         count = _samples(feeds)
         starts = range(0, max(count, 1), self._batch)
         chunks = ({name: array[at : at + self._batch] for name, array in feeds.items()} for at in starts)
         if self._ahead < 1:
-            yield from map(self._run_chunk, chunks)
+            yield from map(self._in_parts, chunks)
             return
-        pending: deque[Future[dict[str, Array]]] = deque()
+        pending: deque[Future[list[dict[str, Array]]]] = deque()
         with ThreadPoolExecutor(self._ahead) as pool:
             for chunk in chunks:
-                pending.append(pool.submit(self._run_chunk, chunk))
+                pending.append(pool.submit(lambda feeds: list(self._in_parts(feeds)), chunk))
                 if len(pending) > self._ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
 
-    def _run_chunk(self, feeds: dict[str, Array]) -> dict[str, Array]:
-        known, found = dict(feeds), dict[str, Array]()
-        for part in self._parts:
+    def _in_parts(self, feeds: dict[str, Array]) -> Iterator[dict[str, Array]]:
+        """Yield what each part shows; of what it hands over only what later parts read is kept."""
+        known = dict(feeds)
+        for number, part in enumerate(self._parts):
             made = part.run(known)
-            known |= made
-            found |= {self._names[name]: array for name, array in made.items() if name in self._names}
-        return found
+            known = {name: array for name, array in (known | made).items() if name in self._read_after[number]}
+            yield {self._names[name]: made.pop(name) for name in list(made) if name in self._names}
 
     def _checked(self, inputs: Mapping[str, Array], name: str) -> Array:
         if name not in inputs:
@@ -101,10 +109,10 @@ class Evaluator:
 class Part:
     """A lowered model in a session of its own; one without outputs needs none.
 
-    `handed` are labels of values that others read: their arrays come under the names of `given_name` as well.
+    `handed` are labels of values that others read, under the names of `given_name`. `lean` is as in `session`.
     """
 
-    def __init__(self, lowered: "Lowered", handed: Collection[str]) -> None:
+    def __init__(self, lowered: "Lowered", handed: Collection[str], lean: bool = False) -> None:
         from cimc.evaluate.lower import given_name, value_name
 
         self.handed = {value_name(label): given_name(label) for label in handed}
@@ -113,7 +121,7 @@ class Part:
         self.shapes = {entry.name: _sample_shape(entry) for entry in entries}
         self._dtypes = {entry.name: _dtype(entry) for entry in entries}
         self._outputs = [entry.name for entry in model.graph.output]
-        self._session = session(model.SerializeToString()) if self._outputs else None
+        self._session = session(model.SerializeToString(), lean=lean) if self._outputs else None
 
     def reads(self, names: Collection[str]) -> bool:
         """Return whether any of these is an input."""
@@ -129,15 +137,8 @@ class Part:
         return found | {given: found[name] for name, given in self.handed.items()}
 
 
-def samples_at_once(graph: Graph) -> int:
-    """Return how many samples keep the values of all operations within ELEMENTS_AT_ONCE."""
-    return min(max(ELEMENTS_AT_ONCE // max(elements(graph), 1), 1), MOST_AT_ONCE)
-
-
-def elements(graph: Graph) -> int:
-    """Return how many elements all operations compute for one sample."""
-    computed = (op for op in graph.operations if isinstance(op, Computed))
-    return sum(math.prod(shape_of(op.out)) * runs_of(op) for op in computed)
+def _inputs(parts: Sequence[Part]) -> set[str]:
+    return {name for part in parts for name in part.shapes}
 
 
 def _sample_shape(entry: Any) -> tuple[int, ...]:

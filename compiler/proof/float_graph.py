@@ -1,10 +1,11 @@
 """The first arrow: the graph as it is imported, tensor by tensor, against what others compute from the same file."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import ChainMap
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,6 +79,16 @@ def check_float(path: Path, imported: Imported, inputs: Arrays) -> FloatCheck:
             raise refusal from None
 
 
+class Furthest(NamedTuple):
+    """The element of a tensor that is furthest off, and its value here."""
+
+    element: Element
+    value: float
+
+    def error(self, theirs: Array) -> float:
+        return abs(self.value - float(theirs[self.element]))
+
+
 @dataclass(frozen=True)
 class _Arrow:
     """A file, the graph made of it, and the tensors that both have."""
@@ -112,41 +123,48 @@ class _Arrow:
         places = {tensor: Place(one.axis, one.shape) for tensor, one in self.shared.items()}
         computed = self.nodes.computed()
         found = FloatCheck(name, len(computed))
-        ours = Evaluator(self.imported.graph, self.labels, batch=step).stream(fed)
-        for mine, theirs in zip(ours, model.stream(typed, places, step), strict=True):
+        ours = Evaluator(self.imported.graph, self.labels, batch=step).chunks(fed)
+        for parts, theirs in zip(ours, model.stream(typed, places, step), strict=True):
             chunk = {port: array[found.samples : found.samples + step] for port, array in fed.items()}
-            for sample in zip(*map(_one_by_one, (mine, theirs, chunk)), strict=False):
-                self._sample(found, *sample)
+            rows = list(zip(_one_by_one(theirs), _one_by_one(chunk), strict=False))
+            off: list[dict[str, Furthest]] = [{} for _ in rows]
+            for label, array in _values(parts):
+                for number, row in enumerate(rows):
+                    off[number] |= self._off(label, array[number], *row, row[0], TOLERANCE)
+            for furthest_off, row in zip(off, rows, strict=True):
+                self._sample(found, furthest_off, *row)
             found.covered.update(computed.intersection(theirs))
         return found
 
-    def _sample(self, found: FloatCheck, ours: Arrays, theirs: Arrays, inputs: Arrays) -> None:
-        """Judge every tensor of one sample, and what is not right once more on right inputs."""
+    def _sample(self, found: FloatCheck, off: Mapping[str, Furthest], theirs: Arrays, inputs: Arrays) -> None:
+        """Judge one sample, whose tensors `off` are not right, by those once more on right inputs."""
         found.samples += 1
         found.elements += sum(array.size for array in theirs.values())
-        off = dict(self._off(ours, theirs, inputs, list(theirs), TOLERANCE))
         if not off:
             return
-        again = self._from_right_inputs(theirs, inputs)
-        wrong = dict(self._off(again, theirs, inputs, list(off), TOLERANCE_OF_A_NODE))
+        wrong = dict[str, Furthest]()
+        for label, array in self._from_right_inputs(theirs, inputs):
+            wrong |= self._off(label, array, theirs, inputs, off, TOLERANCE_OF_A_NODE)
         for tensor in off.keys() - wrong.keys():
-            share = self._share(ours, theirs, tensor, off[tensor])
+            share = off[tensor].error(theirs[tensor]) / (largest(theirs[tensor]) or 1.0)
             found.inherited[tensor] = max(found.inherited.get(tensor, 0.0), share)
-        for tensor, element in wrong.items():
-            node, value = self.nodes.describe(tensor), float(again[self.shared[tensor].label][element])
+        for tensor in (tensor for tensor in theirs if tensor in wrong):
+            node, (element, value) = self.nodes.describe(tensor), wrong[tensor]
             there = float(theirs[tensor][element])
             found.wrong.setdefault(node, Wrong(node, tensor, found.samples - 1, element, value, there))
 
     def _off(
-        self, ours: Arrays, theirs: Arrays, inputs: Arrays, tensors: Sequence[str], tolerance: float
-    ) -> Iterator[tuple[str, Element]]:
-        """Yield the tensors that are not right, in the order of the file, and their furthest elements."""
-        for name in tensors:
+        self, label: str, ours: Array, theirs: Arrays, inputs: Arrays, among: Collection[str], tolerance: float
+    ) -> dict[str, Furthest]:
+        """Return which tensors of the file that are one value here are not right, and their furthest elements."""
+        found = dict[str, Furthest]()
+        for name in (name for name in self._alike[label] if name in among):
             one = self.shared[name]
             read = partial(self._read, name, theirs, inputs)
-            element = furthest(ours[one.label], theirs[name], one.step, max(tolerance, self._grain(one, theirs)), read)
+            element = furthest(ours, theirs[name], one.step, max(tolerance, self._grain(one, theirs)), read)
             if element is not None:
-                yield name, element
+                found[name] = Furthest(element, float(ours[element]))
+        return found
 
     def _grain(self, value: Traced, theirs: Arrays) -> float:
         """Return what tensors of 16 bits allow that are the same value: a cast makes what they hold no finer."""
@@ -155,22 +173,25 @@ class _Arrow:
 
     def _read(self, tensor: str, theirs: Arrays, inputs: Arrays) -> float:
         """Return the largest value that the node of a tensor reads."""
-        values = {**inputs, **theirs}
+        values = ChainMap(dict(theirs), dict(inputs))
         read = self.nodes.read(tensor, values)
         sizes = (largest(values[name]) if name in values else self.nodes.largest_constant(name) for name in read)
         return max(sizes, default=0.0)
 
-    def _from_right_inputs(self, theirs: Arrays, inputs: Arrays) -> dict[str, Array]:
-        """Return every value of one sample, computed from theirs."""
+    def _from_right_inputs(self, theirs: Arrays, inputs: Arrays) -> Iterator[tuple[str, Array]]:
+        """Yield every value of one sample, computed from theirs."""
         given = {given_name(self.shared[name].label): theirs[name] for name in reversed(list(theirs))}
         bounded = {name: np.clip(array.astype(np.float32), -UNBOUNDED, UNBOUNDED) for name, array in given.items()}
         feed = {name: array[np.newaxis] for name, array in {**inputs, **bounded}.items()}
-        return {label: array[0] for label, array in self._node_by_node.run(feed).items()}
+        for parts in self._node_by_node.chunks(feed):
+            yield from ((label, array[0]) for label, array in _values(parts))
 
-    def _share(self, ours: Arrays, theirs: Arrays, tensor: str, element: Element) -> float:
-        """Return the error of an element as a share of the tensor's largest value."""
-        error = abs(float(ours[self.shared[tensor].label][element]) - float(theirs[tensor][element]))
-        return error / (largest(theirs[tensor]) or 1.0)
+
+def _values(parts: Iterable[dict[str, Array]]) -> Iterator[tuple[str, Array]]:
+    """Yield labels and arrays; each is let go of before more is computed."""
+    for part in parts:
+        for label in list(part):
+            yield label, part.pop(label)
 
 
 def _one_by_one(arrays: Arrays) -> Iterator[dict[str, Array]]:

@@ -16,7 +16,7 @@ from cimc.backends.reference import instructions as reference
 from cimc.backends.reference import sampled as reference_sample
 from cimc.driving.driver import Compilation
 from cimc.driving.scoring import samples_of
-from cimc.evaluate import Evaluator
+from cimc.evaluate import Evaluator, samples_at_once
 from cimc.ir.graph import label_of
 from cimc.ir.loop import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed, InputOp
@@ -25,7 +25,7 @@ from cimc.isa.writes import writes_of
 from cimc.proof.programs import Difference
 from cimc.proof.tensors import Places, Tensors
 
-Codes = NDArray[np.int64]
+Codes = NDArray[np.integer[Any]]
 
 BATCH = 16
 REFERENCE_S = 10.0
@@ -69,6 +69,7 @@ class Prover:
         self.written = {write.tensor for write in self.writes.values()}
         self.evaluator = Evaluator(compilation.graph, values=[op.label.data for op in self.operations])
         self.interpreter = Interpreter(self.program)
+        self.batch = min(BATCH, self.interpreter.chunk, samples_at_once(compilation.graph))
         self.compared: dict[str, list[int]] = {op.label.data: [0, 0] for op in self.operations}
         self.share: Share | None = None
 
@@ -99,7 +100,7 @@ class Prover:
         if sampled:
             self.share = Share()
         count = samples_of(inputs)
-        for first, last in pairwise([*range(0, count, min(BATCH, self.interpreter.chunk)), count]):
+        for first, last in pairwise([*range(0, count, self.batch), count]):
             batch = {name: array[first:last] for name, array in inputs.items()}
             for done, difference in enumerate(self._batch(batch, first, max(0, min(reference_samples, last) - first))):
                 yield difference or first + done
@@ -118,7 +119,6 @@ class Prover:
     def _batch(self, batch: Mapping[str, NDArray[Any]], first: int, literal: int) -> Iterator[Difference | None]:
         """Yield what differs in the interpreter, then in each of the samples that the reference gets."""
         expected = next(iter(self.evaluator.stream(batch)))
-        expected = {label: np.rint(codes).astype(np.int64) for label, codes in expected.items()}
         self._add_last_values(expected)
         codes = ports.codes_of(self.program, batch)
         yield self._inputs(expected, codes, first) or self._fast(expected, codes, first)
@@ -141,7 +141,7 @@ class Prover:
         for op in self.operations:
             if isinstance(op, InputOp):
                 label = op.label.data
-                difference = self._equal(label, expected[label], codes[label].astype(np.int64), first, "input codes")
+                difference = self._equal(label, expected[label], codes[label], first, "input codes")
                 if difference:
                     return difference
         return None
@@ -175,9 +175,9 @@ class Prover:
         places = Places(self.writes, self.operations)
         found: list[Difference] = []
 
-        def truth(index: int) -> Codes | None:
+        def truth(index: int) -> NDArray[np.int64] | None:
             flat = places.next_run(index)
-            return None if flat is None else expected[self.writes[index].tensor][sample].ravel()[flat]
+            return None if flat is None else expected[self.writes[index].tensor][sample].ravel()[flat].astype(np.int64)
 
         def watch(index: int, numbers: Codes, values: Codes) -> None:
             flat, label = places.written(index), self.writes[index].tensor

@@ -10,18 +10,23 @@ from numpy.typing import NDArray
 
 from cimc.ir.loop import ResultOp, StateOp, runs_of, scan_of
 from cimc.ir.nn import Computed
-from cimc.ir.types import shape_of
+from cimc.ir.types import code_of, is_quantised, shape_of
 from cimc.isa.writes import TensorWrite
 
-Codes = NDArray[np.int64]
+Codes = NDArray[np.integer[Any]]
 
 
 class Tensors:
-    """Values put together from what single instructions write; those of a loop with an axis of steps behind samples."""
+    """Values put together from what single instructions write; those of a loop with an axis of steps behind samples.
+
+    They are kept in the type of their codes, in a wider one where somebody writes what that does not hold.
+    """
 
     def __init__(self, operations: Sequence[Computed], samples: int) -> None:
         self._operations = {op.label.data: op for op in operations}
-        self._arrays = {label: np.zeros((samples, _elements_held(op)), np.int64) for label, op in _labelled(operations)}
+        self._arrays: dict[str, Codes] = {
+            label: np.zeros((samples, _elements_held(op)), _dtype(op)) for label, op in _labelled(operations)
+        }
         self._runs: Counter[int] = Counter()
         self._samples = samples
 
@@ -29,7 +34,11 @@ class Tensors:
         """Keep what one run of instruction `index` has written."""
         places = _elements(write, self._runs[index])
         self._runs[index] += 1
-        self._arrays[write.tensor][:, places] = values.reshape(self._samples, -1)
+        array = self._arrays[write.tensor]
+        held = np.iinfo(array.dtype)
+        if values.size and not held.min <= values.min() <= values.max() <= held.max:
+            array = self._arrays[write.tensor] = array.astype(np.int64)
+        array[:, places] = values.reshape(self._samples, -1)
 
     def get(self, label: str) -> Codes:
         op = self._operations[label]
@@ -81,6 +90,10 @@ def _labelled(operations: Sequence[Computed]) -> Iterator[tuple[str, Computed]]:
 def _elements_held(op: Computed) -> int:
     """Return the elements of a value in all its steps; a state has one more, what the last step leaves."""
     return (runs_of(op) + isinstance(op, StateOp)) * math.prod(shape_of(op.out))
+
+
+def _dtype(op: Computed) -> str:
+    return code_of(op.out).dtype if is_quantised(op.out) else "i8"
 
 
 def _elements(write: TensorWrite, run: int) -> NDArray[np.int64]:

@@ -10,7 +10,7 @@ from frontend.onnx_models import samples
 from frontend.random_graphs import random_model
 
 from cimc.driving.driver import Request, compile_to_stage
-from cimc.evaluate import Evaluator, given_name, pieces, swapped
+from cimc.evaluate import Evaluator, given_name, pieces, sizes, swapped
 from cimc.ir import nn, xbar
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed
@@ -84,6 +84,22 @@ def test_what_is_not_asked_for_is_not_computed(monkeypatch: pytest.MonkeyPatch) 
         "two",
     ]
     assert [set(piece.handed) for piece in found] == [{"x"}, set()]
+
+
+@pytest.mark.parametrize("stage", ["import", "tile"])
+def test_a_sample_of_many_elements_comes_in_parts(stage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part holds few elements, and all of them together what the whole graph gives."""
+    path = tmp_path / "random.onnx"
+    path.write_bytes(random_model(3).SerializeToString())
+    graph = compile_to_stage(path, Request(load_target("ideal")), stage)
+    labels, inputs = [op.label.data for op in graph.operations if isinstance(op, Computed)], samples(graph)
+    want = Evaluator(graph, labels).run(inputs)
+    monkeypatch.setattr(sizes, "ELEMENTS_AT_ONCE", 1)
+    monkeypatch.setattr(pieces, "LARGEST", 1)
+    for batch in (1, 32):
+        evaluator = Evaluator(graph, labels, batch)
+        assert_same(evaluator.run(inputs), want)
+        assert all(len(part) <= 1 for parts in evaluator.chunks(inputs) for part in parts)
 
 
 @pytest.mark.parametrize("longest", [1, 3, 100])

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Mapping
 from itertools import product
 
 import numpy as np
-from evaluate.graphs import GraphBuilder
+from evaluate.graphs import GraphBuilder, codes
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cimc.ir import nn
+from cimc.ir import xbar
 from cimc.ir.nn import Computed
 from cimc.isa.writes import TensorWrite
 from cimc.proof.tensors import Places, Tensors
@@ -18,9 +18,10 @@ SIZE = 48
 
 
 def operations() -> list[Computed]:
-    """Return a graph's operations: an input, and a tensor `y` of the shape."""
-    b = GraphBuilder()
-    b.output(b.op(nn.ClampOp, [b.input(SHAPE)], SHAPE, low=0.0, high=1.0))
+    """Return a graph's operations: an input, and a tensor `y` of the shape, both of 8-bit codes."""
+    b, code = GraphBuilder(), codes(-100, 100)
+    x = b.input(SHAPE, code)
+    b.output(b.op(xbar.AddOp, [x, x], SHAPE, code, ma=1, mb=1, bias=0, shift=0, low=-100, high=100))
     return [op for op in b.graph().operations if isinstance(op, Computed)]
 
 
@@ -52,6 +53,7 @@ PROGRAMS = st.lists(writes(), min_size=1, max_size=4).map(lambda found: dict(zip
 
 @given(PROGRAMS)
 def test_tensors_hold_what_was_written_last(program: Mapping[int, TensorWrite]) -> None:
+    """Whatever it is: most of these values are no codes of 8 bits."""
     tensors, wanted = Tensors(operations(), 2), np.zeros((2, SIZE), np.int64)
     for number, (index, run) in enumerate(runs(program)):
         places = elements(program[index], run)

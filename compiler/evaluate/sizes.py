@@ -1,0 +1,35 @@
+"""How large the values of a graph are, and how many samples of them are computed at once."""
+
+import math
+
+from xdsl.ir import Operation
+
+from cimc.ir.graph import Graph
+from cimc.ir.loop import runs_of
+from cimc.ir.nn import Computed
+from cimc.ir.types import shape_of
+
+ELEMENTS_AT_ONCE = 1 << 23
+"""Elements of all values of a chunk, unless one sample has more: 32 MiB of float32."""
+MOST_AT_ONCE = 32
+"""Samples evaluated at once: more of them gain little, even where the network is small."""
+
+
+def samples_at_once(graph: Graph) -> int:
+    """Return how many samples keep the values of all operations within ELEMENTS_AT_ONCE."""
+    return min(max(ELEMENTS_AT_ONCE // max(elements(graph), 1), 1), MOST_AT_ONCE)
+
+
+def elements(graph: Graph) -> int:
+    """Return how many elements all operations compute for one sample."""
+    return sum(map(elements_of, graph.operations))
+
+
+def is_large(graph: Graph) -> bool:
+    """Return whether the values of one sample alone are more than are computed at once."""
+    return elements(graph) > ELEMENTS_AT_ONCE
+
+
+def elements_of(op: Operation) -> int:
+    """Return how many elements an operation computes for one sample."""
+    return math.prod(shape_of(op.out)) * runs_of(op) if isinstance(op, Computed) else 0
