@@ -1,5 +1,6 @@
 """The bytes of a binary program `.cimb`: a checked header, a section table, the sections META, CODE, CONST, COND."""
 
+import hashlib
 import os
 import struct
 from collections.abc import Iterator, Sequence
@@ -43,7 +44,10 @@ def is_container(start: bytes) -> bool:
 
 def program_digest(program: Program) -> str:
     """Return the hexadecimal SHA-256 of a program as a binary file. Raises IsaError on what cannot be encoded."""
-    return manifest.sha256(b"".join(to_parts(program)))
+    found = hashlib.sha256()
+    for part in to_parts(program):
+        found.update(part)
+    return found.hexdigest()
 
 
 def to_parts(program: Program) -> tuple[bytes, ...]:

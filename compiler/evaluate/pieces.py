@@ -20,7 +20,7 @@ from cimc.ir.types import is_quantised
 LONGEST = 2000
 """Operations of a piece. Shorter graphs stay whole, and so do those with loops, whose parts belong together."""
 LARGEST = 1 << 20
-"""Elements of a piece beyond which it ends, in graphs of which one sample has more than are computed at once."""
+"""Elements of a piece beyond which it ends, in graphs so large that samples are computed one by one."""
 
 
 @dataclass(frozen=True)

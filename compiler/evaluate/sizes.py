@@ -26,8 +26,8 @@ def elements(graph: Graph) -> int:
 
 
 def is_large(graph: Graph) -> bool:
-    """Return whether the values of one sample alone are more than are computed at once."""
-    return elements(graph) > ELEMENTS_AT_ONCE
+    """Return whether no two samples are computed at once."""
+    return samples_at_once(graph) == 1
 
 
 def elements_of(op: Operation) -> int:
