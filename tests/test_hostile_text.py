@@ -7,10 +7,11 @@ from onnx import helper, numpy_helper
 
 from cimc.command_line import main
 from cimc.diagnostics import fail
+from cimc.driving.arrays import load_arrays
 from cimc.driving.tables import tabulate
 from cimc.isa.budgets import OverBudget
 from cimc.isa.documents import json_value, toml_value
-from cimc.isa.errors import BUDGET, INVALID
+from cimc.isa.errors import BUDGET, INVALID, CimcError
 from cimc.isa.names import shown
 from cimc.report.markup import element
 from cimc.sweep.grid import read_grid
@@ -102,3 +103,14 @@ def test_targets_are_read_by_the_same_road(tmp_path):
 
 def test_names_in_pages_keep_to_their_line():
     assert element("td", "a\n\x1b<b>", title="x\ny") == '<td title="x\\ny">a\\n\\x1b&lt;b&gt;</td>'
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["(" * 5000, "{'descr': '<f4'", "__import__('os')", "{'descr': '<f4', 'fortran_order': False, 'shape': (2.0,)}"],
+)
+def test_headers_of_arrays_that_are_none_are_refused(header, tmp_path):
+    text = header.encode() + b"\n"
+    (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(8))
+    with pytest.raises(CimcError, match=r"CIM0201.*x\.npy is not an \.npz or \.npy file of numbers"):
+        load_arrays(str(tmp_path / "x.npy"))["x"]

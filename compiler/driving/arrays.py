@@ -72,7 +72,8 @@ def _prepared(raw: Array, intake: Intake, limit: int | None, path: str) -> Array
     if raw.dtype.kind not in "biuf":
         raise fail("CIM0201", f"{path}: array for {name!r} holds {raw.dtype}, not numbers")
     if raw.ndim == 0 or len(raw) == 0:
-        raise fail("CIM0202", f"{path}: array for {name!r} has no samples (shape {raw.shape})")
+        found = f"{path}: array for {name!r} has no samples (shape {raw.shape})"
+        raise fail("CIM0202", found, hint="its first axis counts samples: give at least one")
     real = preprocessed(_fitted(raw, name, intake.shape, path)[:limit], intake.preprocessing)
     if not np.isfinite(real).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(real))[0])
