@@ -29,7 +29,7 @@ def observer_of(options: argparse.Namespace, pipeline: str, data: Callable[[Grap
     `data` makes samples for an imported graph, on which passes are checked. Raises CimcError.
     """
     printer = _Printer.of(options)
-    watchers: list[Observer] = [printer if printer.prints else _Steps(pipeline)]
+    watchers: list[Observer] = [printer if printer.prints else Steps(pipeline)]
     if getattr(options, "dump_stages", None):
         watchers.append(_Dump(Path(options.dump_stages)))
     if getattr(options, "check_passes", False):
@@ -55,13 +55,13 @@ def _stage_file(folder: Path, stage: str) -> Path:
     return folder / f"{list(STAGES).index(stage) + 1}-{stage}.mlir"
 
 
-class _Steps:
-    """Shows how many passes have run, on a terminal."""
+class Steps:
+    """Shows how many passes of a pipeline have run, on a terminal, as `what`."""
 
-    def __init__(self, pipeline: str) -> None:
+    def __init__(self, pipeline: str, what: str = "compiling") -> None:
         self._total = len(stems(pipeline))
         self._done = 0
-        self._progress = Progress("compiling", self._total)
+        self._progress = Progress(what, self._total)
 
     def __call__(self, name: str, graph: Graph, seconds: float) -> None:
         self._done += name != "import"

@@ -14,6 +14,7 @@ from cimc.command_line.feeding_options import stated_of
 from cimc.command_line.files import keep_inputs, write
 from cimc.command_line.graph_files import write_graph
 from cimc.command_line.noise_options import noises_of
+from cimc.command_line.observing import Steps
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.aiming import aimed_at
@@ -130,10 +131,11 @@ def _write(options: argparse.Namespace, plan: "Plan", trained: "Trained") -> Non
 
 
 def _compiled(graph: "Graph", output: Path, request: Request) -> Compilation:
-    """Compile what was written as a user will."""
+    """Compile what was written as a user will, and show how far that is."""
     if is_ir_text(output):
-        return compile_graph(graph, replace(request, pipeline=behind_stage(request.pipeline, "graph"), start="graph"))
-    return compile_model(output, request)
+        request = replace(request, pipeline=behind_stage(request.pipeline, "graph"), start="graph")
+    request = replace(request, observer=Steps(request.pipeline, "finding ranges"))
+    return compile_graph(graph, request) if is_ir_text(output) else compile_model(output, request)
 
 
 def _table(trained: "Trained") -> list[str]:

@@ -5,7 +5,7 @@ ADCs as they then are and on chips.
 """
 
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, product
 from math import prod
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from cimc.diagnostics import fail
+from cimc.driving.driver import run_pipeline
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Layer
 from cimc.ir.types import code_of
@@ -20,8 +21,9 @@ from cimc.ir.xbar import MvmOp
 from cimc.passes.costs import Cost, layer_cost
 from cimc.passes.layer_bits import FULL
 from cimc.passes.mixed_precision import LADDER, Knob, MixedPrecision
-from cimc.passes.pipeline import Setting, parse_pipeline
+from cimc.passes.pipeline import Setting, parse_pipeline, up_to_pass
 from cimc.passes.shared_codes import same_codes
+from cimc.passes.weight_mapping import WeightMapping
 from cimc.targets import Target
 from cimc.tuning.judging import Choice, Judge
 from cimc.tuning.study import begun
@@ -105,10 +107,11 @@ def scale_of(judge: Judge, unit: str, limit: float) -> Scale:
 
     Raises CimcError CIM0003 where no bits meet it, a layer has no product of its own, or bits are lowered otherwise.
     """
-    _require_no_budget(judge)
+    _require_open(judge, unit)
     compiled = judge.compiled(Choice()).graph
     products = {op.label.data: op for op in compiled.operations if isinstance(op, MvmOp)}
-    layers = _weights(judge.graph) if unit == BYTES else _inputs(judge.graph)
+    mapped = _mapped(judge)
+    layers = _weights(mapped) if unit == BYTES else _inputs(mapped)
     _require_products(layers, products)
     target = judge.request.target
     prices = {knob: _prices(target, unit, [products[one] for one in labels]) for knob, labels in layers.items()}
@@ -175,21 +178,30 @@ def exhaustive(found: Measured, every: Sequence[Levels], told: Callable[[int], N
     return best
 
 
-def _require_no_budget(judge: Judge) -> None:
-    """Refuse a pipeline that lowers bits by itself: what all bits take would be what those take."""
+def _mapped(judge: Judge) -> Graph:
+    """Return the graph with the layers that get bits: of columns, slices or offsets, where weights are mapped so."""
+    request = judge.request
+    return run_pipeline(judge.graph.copy(), replace(request, pipeline=up_to_pass(request.pipeline, "weight-mapping")))
+
+
+def _require_open(judge: Judge, unit: str) -> None:
+    """Refuse a pipeline that lowers bits by itself, and slices, of which none holds the bits that `bytes` counts."""
     passes = parse_pipeline(judge.request.pipeline, Setting(judge.request.target))
     for one in passes:
         if isinstance(one, MixedPrecision) and one.budget > 0.0:
             found = f"mixed-precision{{budget={one.budget:g}}} chooses bits, and so does --within"
             raise fail("CIM0003", found, hint="leave out one of them")
+        if isinstance(one, WeightMapping) and one.weights == "sliced" and unit == BYTES:
+            found = "--within bytes counts whole weights, and weight-mapping{weights=sliced} holds their digits apart"
+            raise fail("CIM0003", found, hint="ask for ns or nJ")
 
 
 def _require_products(layers: Mapping[Knob, Sequence[str]], products: Container[str]) -> None:
-    """Refuse layers that are not one product on the array, as slices of weights are several: no bits have a price."""
+    """Refuse layers that are not one product on the array, as those of quantised models: no bits have a price."""
     for label in (label for labels in layers.values() for label in labels):
         if label not in products:
             found = f"layer {label!r} is no product of its own on the array: its bits have no price"
-            raise fail("CIM0003", found, hint="tune a float model, its weights mapped as differences (the default)")
+            raise fail("CIM0003", found, hint="tune the float model")
 
 
 def _inputs(graph: Graph) -> dict[Knob, list[str]]:

@@ -1,9 +1,11 @@
 """What `cimc train` writes, and for which networks."""
 
 import argparse
+import contextlib
 from pathlib import Path
 
 import pytest
+from command_line.test_cases import Terminal
 from frontend.onnx_models import written
 from frontend.recurrent_models import recurrent
 from targets.stages import normal
@@ -37,7 +39,9 @@ def test_a_network_with_a_loop_is_written_as_text_that_compiles(tmp_path: Path) 
     output, ranges = tmp_path / "t.mlir", tmp_path / "r.json"
     text = print_graph(plan.graph)
     _require_writable(plan.graph, output)
-    _write(argparse.Namespace(output=str(output), ranges_out=str(ranges)), plan, Trained(plan.graph, None, [], 1))
+    with contextlib.redirect_stderr(Terminal()) as shown:
+        _write(argparse.Namespace(output=str(output), ranges_out=str(ranges)), plan, Trained(plan.graph, None, [], 1))
+    assert "\rfinding ranges 1/" in shown.getvalue() and shown.getvalue().endswith("\r\x1b[K")
     assert print_graph(read_graph(output)) == text
     assert (
         main(["compile", str(output), "--from", "graph", "--ranges", str(ranges), "-o", str(tmp_path / "p.cimb")]) == 0

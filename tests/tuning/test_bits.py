@@ -12,7 +12,7 @@ from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcError
 from cimc.passes.mixed_precision import Knob
 from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
-from cimc.tuning.bits import Measured, by_study, exhaustive, fitting, greedy, scale_of
+from cimc.tuning.bits import Measured, _require_products, by_study, exhaustive, fitting, greedy, scale_of
 from cimc.tuning.judging import Choice, Judge
 
 
@@ -111,11 +111,34 @@ def test_what_no_bits_can_meet_is_refused() -> None:
         scale_of(judge(), "ns", 0.05)
 
 
-@pytest.mark.parametrize("weights", ["sliced", "offset", "averaged"])
-@pytest.mark.parametrize("unit", ["ns", "bytes"])
-def test_layers_that_are_several_products_are_refused(weights: str, unit: str) -> None:
+@pytest.mark.parametrize(
+    ("weights", "first"),
+    [("sliced", ["d0.slice0", "d0.slice1"]), ("offset", ["d0.raw"]), ("averaged", ["d0.columns"])],
+)
+def test_layers_that_weights_are_mapped_to_get_the_bits(weights: str, first: list[str]) -> None:
+    asked = changed(f"weight-mapping{{weights={weights}}}")
+    found = Measured(asked, scale_of(asked, "ns", 0.5))
+    levels = greedy(found)
+    bits = found.scale.choice(levels).bits
+    assert found.scale.share(levels) <= 0.5
+    assert [label for label in bits if label.startswith("d0")] == first and len({*map(bits.get, first)}) == 1
+    assert asked.compiled(found.scale.choice(levels)).ranges.bits == bits
+
+
+def test_columns_that_stand_twice_take_twice_the_bytes() -> None:
+    prices = scale_of(changed("weight-mapping{weights=averaged}"), "bytes", 0.5).prices
+    assert prices[Knob("d0.columns", True)] == {8: 384.0, 6: 288.0, 4: 192.0, 3: 144.0, 2: 96.0}
+
+
+def test_bytes_of_slices_are_refused() -> None:
+    with pytest.raises(CimcError, match=r"CIM0003.*holds their digits apart"):
+        scale_of(changed("weight-mapping{weights=sliced}"), "bytes", 0.5)
+
+
+def test_layers_that_are_no_product_are_refused() -> None:
+    """Without its product on the array no bits of a layer have a price."""
     with pytest.raises(CimcError, match=r"CIM0003.*'d0' is no product of its own"):
-        scale_of(changed(f"weight-mapping{{weights={weights}}}"), unit, 0.5)
+        _require_products({Knob("x", False): ["d0"]}, {})
 
 
 def test_bits_that_are_lowered_otherwise_are_refused() -> None:
