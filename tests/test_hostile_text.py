@@ -114,3 +114,20 @@ def test_headers_of_arrays_that_are_none_are_refused(header, tmp_path):
     (tmp_path / "x.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(8))
     with pytest.raises(CimcError, match=r"CIM0201.*x\.npy is not an \.npz or \.npy file of numbers"):
         load_arrays(str(tmp_path / "x.npy"))["x"]
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+@pytest.mark.parametrize("content", [f"{EVIL}\n", "hello\n", "[a]\nb = 1\n", "\0"])
+def test_only_profiles_are_shown_as_profiles(content, form, tmp_path, capsys):
+    (tmp_path / "x.toml").write_text(content)
+    assert main(["noise", "show", str(tmp_path / "x.toml"), *form]) == INVALID
+    shown = capsys.readouterr()
+    assert shown.out == "" and "CIM0530" in shown.err
+
+
+def test_a_profile_cannot_write_to_the_terminal(tmp_path, capsys):
+    assert main(["noise", "show", "pcm"]) == 0
+    text = capsys.readouterr().out
+    (tmp_path / "x.toml").write_text(f"# \x9b2J\tthe built-in one\n{text}", newline="\r\n")
+    assert main(["noise", "show", str(tmp_path / "x.toml")]) == 0
+    assert capsys.readouterr().out == f"# \\x9b2J\tthe built-in one\n{text}"

@@ -11,6 +11,7 @@ from cimc.command_line.parsing import hint_for
 from cimc.diagnostics import fail
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.isa.documents import toml_value
+from cimc.isa.names import escaped
 
 if TYPE_CHECKING:
     from cimc.backends.noise.table import Source
@@ -62,7 +63,7 @@ def noise_command(options: argparse.Namespace) -> int:
 def _show_noise(options: argparse.Namespace, name: str) -> int:
     """Print a source and what a profile may say of it, or the file of a profile. Raises Refusal CIM0530, CIM0531."""
     from cimc.backends.machine.traps import Refusal
-    from cimc.backends.noise.profiles import built_in_names, profile_text
+    from cimc.backends.noise.profiles import built_in_names, parse_profile, profile_text
     from cimc.backends.noise.table import SOURCES
 
     sources = {one.name: one for one in SOURCES}
@@ -73,10 +74,17 @@ def _show_noise(options: argparse.Namespace, name: str) -> int:
         return _print(options, {"constants": table}, facts, f"{name}: {sources[name].disturbs}\n")
     if name in known or name.endswith(".toml"):
         text = profile_text(name)
-        sys.stdout.write(f"{json.dumps(toml_value(text, name))}\n" if options.json else text)
+        parse_profile(text, name)  # any other file is refused
+        sys.stdout.write(f"{json.dumps(toml_value(text, name))}\n" if options.json else _shown_text(text))
         return 0
     hint = hint_for(name, known, f"one of {', '.join(known)}, or a .toml file")
     raise Refusal("CIM0531", f"there is no noise profile or source named {name!r}", hint)
+
+
+def _shown_text(text: str) -> str:
+    """Return the text of a file without what would write to the terminal; tabs and ends of lines stay."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join("\t".join(map(escaped, line.split("\t"))) for line in lines)
 
 
 def _constants(source: "Source") -> Iterator[tuple[str, str, str, str]]:
