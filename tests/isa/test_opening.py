@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cimc.isa.opening import open_named, open_regular
+from cimc.isa.opening import open_named, open_regular, root, set_root
 
 
 class Broken(io.RawIOBase):
@@ -57,3 +57,13 @@ def test_a_file_that_becomes_a_fifo_on_being_opened_is_refused_and_closed(
         open_regular(path)
     with pytest.raises(OSError, match="Bad file descriptor"):
         os.fstat(opened[0])
+
+
+def test_the_root_is_where_its_links_lead(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tmp_path)
+    try:
+        set_root(tmp_path / "link")
+        assert root() == tmp_path.resolve()
+    finally:
+        set_root(None)
+    assert root() is None

@@ -17,7 +17,7 @@ from cimc.isa.errors import CimcError
 from cimc.passes.calibrate import BINS, Calibrate
 from cimc.passes.ranges import Ranges, rounded
 
-KEPT = Ranges({"x": (-1.5, 1.5), "y": (0.0, 3.0)}, {"y": (17, 0, 1 << 31)}, (40000, 25))
+KEPT = Ranges({"x": (-1.5, 1.5), "y": (0.0, 3.0)}, {"y": (17, 0, 1 << 31)}, (40000, 25), {"d0": (6, 8), "d1": (8, 2)})
 
 
 def found(x: Array, function: str = "tanh", **options: Any) -> dict[str, tuple[float, ...]]:
