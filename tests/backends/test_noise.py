@@ -1,9 +1,11 @@
 """The noise machine: both interpreters agree on every source, nothing depends on batches, and no noise is exact."""
 
+import math
 import os
 import subprocess
 import sys
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +14,12 @@ from noisy.network import EVERYTHING, TIMES, images, network, require_same, seen
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.traps import Refusal
+from cimc.backends.noise.fixed_point import halvings
 from cimc.backends.noise.profiles import built_in_names, load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.noise.table import NAMES
+from cimc.backends.plan import devices as planned_devices
+from cimc.backends.reference import devices as literal_devices
 
 
 @pytest.mark.parametrize("profile", built_in_names())
@@ -279,3 +284,14 @@ def test_a_time_that_the_profile_does_not_know_is_refused(new):
         with pytest.raises(Refusal) as refusal:
             run()
         assert refusal.value.code == "CIM0532"
+
+
+@pytest.mark.parametrize("part", [0, 1, (1 << 20) - 1, (1 << 20) + 1, (517 << 20) + 777_777, (1 << 30) - 1])
+@pytest.mark.parametrize("whole", [0, 2])
+def test_halvings_between_entries_of_the_table_are_interpolated_to_the_last_bit(part, whole):
+    """Both forms, of a value so large that the result is the factor itself."""
+    passed = (whole << 30 | part) << 10
+    start, end = (halvings()[(part >> 20) + n] for n in (0, 1))
+    factor = start - math.floor(Fraction((start - end) * (part % (1 << 20)), 1 << 20) + Fraction(1, 2))
+    assert literal_devices.decayed(1 << 30 + whole, passed) == factor
+    assert planned_devices.decayed(np.array([1 << 30 + whole]), np.array([passed])).tolist() == [factor]
