@@ -1,6 +1,6 @@
 """What samples that train a network in floating point share: the descent, and arrays as ONNX constants."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import jax
@@ -9,6 +9,7 @@ import optax
 from numpy.typing import NDArray
 from onnx import TensorProto, numpy_helper
 
+Array = NDArray[Any]
 Weights = TypeVar("Weights")
 
 
@@ -17,15 +18,14 @@ def fitted(
     weights: Weights,
     batches: Iterable[tuple[Any, Any]],
     *,
-    steps: int,
-    rate: float,
+    rate: optax.Schedule,
     decay: float,
 ) -> Weights:
-    """Return weights that `steps` batches (x, y) of Adam have trained, the same on every run on one machine.
+    """Return weights that Adam has trained on batches (x, y), the same on every run on one machine.
 
-    The rate falls from `rate` to nothing along a cosine; `decay` is that of weights.
+    `rate` is that of each step, `decay` that of weights.
     """
-    adam = optax.adamw(optax.cosine_decay_schedule(rate, steps), weight_decay=decay)
+    adam = optax.adamw(rate, weight_decay=decay)
 
     @jax.jit
     def step(weights: Weights, state: Any, x: Any, y: Any) -> tuple[Weights, Any]:
@@ -38,8 +38,15 @@ def fitted(
     return weights
 
 
+def shuffled(count: int, batch: int, epochs: int, random: np.random.Generator) -> Iterator[Array]:
+    """Yield which samples make each batch: all in another order every epoch, but for what fills no batch."""
+    steps = count // batch
+    for _ in range(epochs):
+        yield from np.split(random.permutation(count)[: steps * batch], steps)
+
+
 def constant(name: str, array: Any) -> TensorProto:
     """Return an array as a constant; convolutions as height, width, channels in and out become ONNX's order."""
     given = np.asarray(array, np.float32)
-    ordered: NDArray[np.float32] = given.transpose(3, 2, 0, 1) if given.ndim == 4 else given
+    ordered: Array = given.transpose(3, 2, 0, 1) if given.ndim == 4 else given
     return numpy_helper.from_array(np.ascontiguousarray(ordered), name)

@@ -88,7 +88,7 @@ def trained(data: Data) -> Weights:
             drawn = batch(data, LIVELY, SEED, number)
             yield drawn.inputs["x"], drawn.labels
 
-    return fitted(loss, beginning(), batches(), steps=LIVELY.steps, rate=RATE, decay=DECAY)
+    return fitted(loss, beginning(), batches(), rate=optax.cosine_decay_schedule(RATE, LIVELY.steps), decay=DECAY)
 
 
 def exported(weights: Weights) -> onnx.ModelProto:

@@ -9,7 +9,6 @@ FOLDER gets lenet.onnx, and lenet_calib.npz (512 training images), lenet_train.n
 
 import gzip
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
-from float_training import constant, fitted
+from float_training import constant, fitted, shuffled
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -70,18 +69,13 @@ def logits(weights: Weights, images: Any) -> Any:
 
 def trained(images: Array, labels: Array) -> Weights:
     """Return trained weights, the same on every run on one machine."""
-    steps = len(images) // BATCH
 
     def loss(weights: Weights, x: Any, y: Any) -> Any:
         return optax.softmax_cross_entropy_with_integer_labels(logits(weights, x), y).mean()
 
-    def batches() -> Iterator[tuple[Any, Any]]:
-        random = np.random.default_rng(SEED)
-        for _ in range(EPOCHS):
-            for chosen in np.split(random.permutation(len(images))[: steps * BATCH], steps):
-                yield images[chosen], labels[chosen]
-
-    return fitted(loss, beginning(), batches(), steps=EPOCHS * steps, rate=RATE, decay=DECAY)
+    chosen = shuffled(len(images), BATCH, EPOCHS, np.random.default_rng(SEED))
+    rate = optax.cosine_decay_schedule(RATE, EPOCHS * (len(images) // BATCH))
+    return fitted(loss, beginning(), ((images[rows], labels[rows]) for rows in chosen), rate=rate, decay=DECAY)
 
 
 def exported(weights: Weights) -> onnx.ModelProto:

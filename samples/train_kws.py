@@ -109,7 +109,8 @@ def trained(layers: Layers, data: Data) -> Weights:
             drawn = batch(data, LIVELY, SEED, number)
             yield drawn.inputs["x"], drawn.labels
 
-    return fitted(loss, beginning(layers), batches(), steps=LIVELY.steps, rate=RATE_OF_ADAM, decay=DECAY)
+    rate = optax.cosine_decay_schedule(RATE_OF_ADAM, LIVELY.steps)
+    return fitted(loss, beginning(layers), batches(), rate=rate, decay=DECAY)
 
 
 def exported(layers: Layers, weights: Weights) -> onnx.ModelProto:

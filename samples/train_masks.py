@@ -12,7 +12,7 @@ train_fashion.py has them. Biases there are none.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
-from float_training import constant, fitted
+from float_training import constant, fitted, shuffled
 from onnx import TensorProto, helper
 from train_fashion import Array, Weights, part
 
@@ -101,19 +101,14 @@ def learnt(
 ) -> Weights:
     """Return what descent makes of `start`, of which `network` makes weights, on images and classes."""
     images, labels = data
-    steps = len(images) // BATCH
 
     def loss(now: Weights, x: Any, y: Any) -> Any:
         return optax.softmax_cross_entropy_with_integer_labels(logits(network(now), x), y).mean()
 
-    def batches() -> Iterator[tuple[Any, Any]]:
-        random = np.random.default_rng(SEED)
-        for _ in range(epochs):
-            for chosen in np.split(random.permutation(len(images))[: steps * BATCH], steps):
-                yield images[chosen], labels[chosen]
-
     begin = {name: jnp.asarray(array, jnp.float32) for name, array in start.items()}
-    return fitted(loss, begin, batches(), steps=epochs * steps, rate=rate, decay=0.0)
+    chosen = shuffled(len(images), BATCH, epochs, np.random.default_rng(SEED))
+    falling = optax.cosine_decay_schedule(rate, epochs * (len(images) // BATCH))
+    return fitted(loss, begin, ((images[rows], labels[rows]) for rows in chosen), rate=falling, decay=0.0)
 
 
 def exported(weights: Weights) -> onnx.ModelProto:

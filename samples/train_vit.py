@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
+from float_training import fitted, shuffled
 from numpy.typing import NDArray
 from onnx import numpy_helper
 from train_fashion import part
@@ -71,24 +72,16 @@ def attention(take: Iterator[Any], x: Any) -> Any:
 def trained(weights: Weights, images: Array, labels: Array, epochs: int) -> Weights:
     """Return trained weights, the same on every run on one machine."""
     steps = epochs * (len(images) // BATCH)
+    random = np.random.default_rng(SEED)
+
+    def loss(weights: Weights, x: Any, y: Any) -> Any:
+        wanted = optax.smooth_labels(jax.nn.one_hot(y, SHAPE.classes), SMOOTH)
+        return optax.softmax_cross_entropy(logits(weights, x), wanted).mean()
+
+    chosen = shuffled(len(images), BATCH, epochs, random)
+    batches = ((mirrored(images[rows], random), labels[rows]) for rows in chosen)
     rate = optax.warmup_cosine_decay_schedule(0.0, RATE, int(WARM * steps), steps)
-    adam = optax.adamw(rate, weight_decay=DECAY)
-
-    @jax.jit
-    def step(weights: Weights, state: Any, x: Any, y: Any) -> tuple[Weights, Any]:
-        def loss(w: Weights) -> Any:
-            wanted = optax.smooth_labels(jax.nn.one_hot(y, SHAPE.classes), SMOOTH)
-            return optax.softmax_cross_entropy(logits(w, x), wanted).mean()
-
-        updates, state = adam.update(jax.grad(loss)(weights), state, weights)
-        return optax.apply_updates(weights, updates), state
-
-    state, random = adam.init(weights), np.random.default_rng(SEED)
-    for _ in range(epochs):
-        order = random.permutation(len(images))
-        for chosen in np.split(order[: len(order) // BATCH * BATCH], len(order) // BATCH):
-            weights, state = step(weights, state, mirrored(images[chosen], random), labels[chosen])
-    return weights
+    return fitted(loss, weights, batches, rate=rate, decay=DECAY)
 
 
 def mirrored(images: Array, random: np.random.Generator) -> Array:
