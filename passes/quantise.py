@@ -10,7 +10,7 @@ from xdsl.rewriter import Rewriter
 from cimc.diagnostics import fail
 from cimc.ir.attributes import float_value, float_values, floats, int_values
 from cimc.ir.facts import BITS, EXACT, RANGE, WIDE_RANGE
-from cimc.ir.functions import FUNCTIONS, LARGEST, compares
+from cimc.ir.functions import FUNCTIONS, compares
 from cimc.ir.graph import Graph, only_user, producer
 from cimc.ir.location import fused, replace
 from cimc.ir.loop import ScanOp, StateOp, YieldOp, readers, retype_results, scan_of
@@ -243,7 +243,7 @@ def _padded(op: PadOp) -> CodeType:
     if value < 0.0 and all(isinstance(user, MaxPoolOp) and _sees_data(user, op) for user in readers(op.out)):
         return code
     wider, reach = with_value(code, value), (code.high.data - code.low.data) * code.scale.data
-    if abs(value) > LARGEST or wider.scale.data > reach:
+    if wider.scale.data > reach:
         hint = "pad with a number of the data's size; only in windows of maxima with data in each does any low one do"
         raise fail(
             "CIM0304", f"the padding of value {op.label.data!r} is {value:.3g}, no code is so far out", hint=hint

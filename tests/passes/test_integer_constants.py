@@ -23,7 +23,7 @@ from cimc.ir.attributes import int_value
 from cimc.ir.types import CodeType, code_of
 from cimc.isa.errors import CimcError
 from cimc.isa.limits import ACCUMULATOR_LIMIT, MULTIPLIER_BITS, SHIFT_HIGHEST
-from cimc.passes.conductance import _Product
+from cimc.passes.conductance import Conductance, _Product
 from cimc.passes.digital.digital import Digital
 from cimc.passes.im2col import Im2col
 from cimc.passes.requantise import multipliers, offsets, quantised, quotient_multiplier
@@ -233,6 +233,16 @@ def test_constants_of_a_layer_on_the_array() -> None:
             ones = sum(s * gain * row[column] for s, row in zip(sums, scale, strict=True))
             whole = nearest((Fraction(float(real)) / Fraction(y.scale.data) + y.zero.data) * 2**shift)
             assert offset[0][column] == whole - nearest(x.zero.data * ones)
+
+
+def test_what_an_accumulator_reaches_counts_every_code_of_its_adcs() -> None:
+    target = chip(array__rows=16)
+    graph = lowered_for_chip(perceptron(30, 10), {"x": normal(20, 30)}, "conductance", target)
+    (op,) = layers(graph)
+    assert op.scale is not None and op.offset is not None
+    scale, offset = (np.abs(graph.weights.get(ref).astype(np.int64)) for ref in (op.scale, op.offset))
+    worst = (scale * max(target.adc_range.high, -target.adc_range.low)).sum(axis=1).ravel() + offset
+    assert Conductance(target)._accumulated(graph, op, 1 << 20) >= worst.max()
 
 
 @pytest.mark.parametrize(("low", "high", "largest"), [(-8, 7, 40), (-7, 7, 35), (0, 15, 75)])
