@@ -42,12 +42,17 @@ def _load(path: Path, is_last: bool) -> Program:
             text = _text(file)
         except IsaError as error:
             raise error.at(f"{path}: {error.place}" if error.place else str(path)) from None
-    try:
-        return _parse(text, path)
-    except IsaError as error:
-        if error.code in DIFFERENT and not is_last and path.exists() and path.read_bytes() != text.encode():
-            raise Overtaken from None
-        raise
+        try:
+            return _parse(text, path)
+        except IsaError as error:
+            if error.code in DIFFERENT and not is_last and _is_replaced(file, path):
+                raise Overtaken from None
+            raise
+
+
+def _is_replaced(file: BinaryIO, path: Path) -> bool:
+    """Return whether another file has the name now: a writer may have come back to the same text since."""
+    return path.exists() and not os.path.samestat(os.fstat(file.fileno()), path.stat())
 
 
 def save_program(program: Program, path: str | os.PathLike[str]) -> None:

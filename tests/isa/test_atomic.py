@@ -6,9 +6,11 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from cimc.isa import container
 from cimc.isa.atomic import require_places, write_files
 from cimc.isa.author import Author
 from cimc.isa.container import load_program, save_binary, save_text
@@ -78,6 +80,25 @@ def test_writers_at_the_same_time_leave_one_whole_program(name: str, tmp_path: P
         seen = list(pool.map(lambda n: load_program(path) if n % 2 else save((OLD, NEW)[n // 2 % 2], path), range(80)))
     assert {found.constants for found in seen if found} <= {OLD.constants, NEW.constants}
     assert {file.name for file in tmp_path.iterdir()} <= {"p.asm", "p.payload", "p.cimb"}
+
+
+def test_a_text_that_is_there_again_behind_another_pair_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The payload read is that of the pair in between, though the text is what it was."""
+    path, opened, turns = tmp_path / "p.asm", container._payload, iter([NEW])
+
+    def late(folder: Path, name: str, text: str) -> BinaryIO:
+        for between in turns:
+            save_text(between, path)
+            file = opened(folder, name, text)
+            save_text(OLD, path)
+            return file
+        return opened(folder, name, text)
+
+    save_text(OLD, path)
+    monkeypatch.setattr(container, "_payload", late)
+    assert load_program(path).constants == OLD.constants
 
 
 def test_a_link_is_not_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
