@@ -45,14 +45,16 @@ def _load(path: Path, is_last: bool) -> Program:
         try:
             return _parse(text, path)
         except IsaError as error:
-            if error.code in DIFFERENT and not is_last and _is_replaced(file, path):
+            if error.code in DIFFERENT and not is_last and _is_replaced(path, file, text):
                 raise Overtaken from None
             raise
 
 
-def _is_replaced(file: BinaryIO, path: Path) -> bool:
-    """Return whether another file has the name now: a writer may have come back to the same text since."""
-    return path.exists() and not os.path.samestat(os.fstat(file.fileno()), path.stat())
+def _is_replaced(path: Path, file: BinaryIO, text: str) -> bool:
+    """Return whether the name has another file now, which may hold the same text again, or the file another text."""
+    if not path.exists():
+        return False
+    return not os.path.samestat(os.fstat(file.fileno()), path.stat()) or path.read_bytes() != text.encode()
 
 
 def save_program(program: Program, path: str | os.PathLike[str]) -> None:
