@@ -1,13 +1,14 @@
-"""What samples that train a network in floating point share: the descent, and arrays as ONNX constants."""
+"""What samples that train a network in floating point share: the descent, and the network as ONNX."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import jax
 import numpy as np
+import onnx
 import optax
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 Array = NDArray[Any]
 Weights = TypeVar("Weights")
@@ -50,3 +51,20 @@ def constant(name: str, array: Any) -> TensorProto:
     given = np.asarray(array, np.float32)
     ordered: Array = given.transpose(3, 2, 0, 1) if given.ndim == 4 else given
     return numpy_helper.from_array(np.ascontiguousarray(ordered), name)
+
+
+def network(
+    name: str,
+    nodes: Sequence[onnx.NodeProto],
+    shape: Sequence[int],
+    output: str,
+    classes: int,
+    constants: Sequence[TensorProto],
+) -> onnx.ModelProto:
+    """Return nodes as a model with an input x [batch, *shape] and an output [batch, classes] of that name."""
+    ends = (
+        [helper.make_tensor_value_info(end, TensorProto.FLOAT, ["batch", *sizes])]
+        for end, sizes in (("x", shape), (output, (classes,)))
+    )
+    graph = helper.make_graph(nodes, name, *ends, constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)

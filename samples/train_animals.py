@@ -10,7 +10,6 @@ network takes x / 255.
 
 import sys
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
-from float_training import constant, fitted
+from float_training import constant, fitted, network
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import helper
 
 from cimc.training.batches import Data, batch
 from cimc.training.settings import Settings
@@ -116,10 +115,9 @@ def exported(weights: Weights) -> onnx.ModelProto:
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("Gemm", ["flat", "dense.w", "dense.b"], ["logits"]),
     ]
-    info = partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT)
-    ends = [info("x", shape=["batch", PIXELS, PIXELS, 3])], [info("logits", shape=["batch", CLASSES])]
-    graph = helper.make_graph(nodes, "animals", *ends, [constant(*one) for one in weights.items()])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return network(
+        "animals", nodes, (PIXELS, PIXELS, 3), "logits", CLASSES, [constant(*one) for one in weights.items()]
+    )
 
 
 def part(path: Path) -> tuple[Array, Array]:

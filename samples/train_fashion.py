@@ -9,7 +9,6 @@ FOLDER gets lenet.onnx, and lenet_calib.npz (512 training images), lenet_train.n
 
 import gzip
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
-from float_training import constant, fitted, shuffled
+from float_training import constant, fitted, network, shuffled
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import helper
 
 Array = NDArray[Any]
 Weights = dict[str, Any]
@@ -94,10 +93,7 @@ def exported(weights: Weights) -> onnx.ModelProto:
         nodes.append(helper.make_node("Gemm", [value, f"{name}.w", f"{name}.b"], [name]))
         if name != "d3":
             nodes.append(helper.make_node("Relu", [name], [f"{name}.r"]))
-    info = partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT)
-    ends = [info("x", shape=["batch", 1, 28, 28])], [info("d3", shape=["batch", 10])]
-    graph = helper.make_graph(nodes, "lenet", *ends, [constant(*one) for one in weights.items()])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return network("lenet", nodes, (1, 28, 28), "d3", 10, [constant(*one) for one in weights.items()])
 
 
 def main() -> None:

@@ -10,7 +10,6 @@ is in both parts. FOLDER gets kws.onnx, and kws_train.npz, kws_calib.npz (of the
 
 import sys
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
-from float_training import constant, fitted
+from float_training import constant, fitted, network
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -130,10 +129,7 @@ def exported(layers: Layers, weights: Weights) -> onnx.ModelProto:
         helper.make_node("Flatten", ["pooled"], ["flat"]),
         helper.make_node("Gemm", ["flat", *last], ["logits"]),
     ]
-    info = partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT)
-    ends = [info("x", shape=["batch", FRAMES, COEFFICIENTS, 1])], [info("logits", shape=["batch", CLASSES])]
-    graph = helper.make_graph(nodes, "kws", *ends, constants)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return network("kws", nodes, (FRAMES, COEFFICIENTS, 1), "logits", CLASSES, constants)
 
 
 def named(number: int, weight: Any, bias: Any) -> list[TensorProto]:

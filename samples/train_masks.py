@@ -13,7 +13,6 @@ train_fashion.py has them. Biases there are none.
 
 import argparse
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
-from float_training import constant, fitted, shuffled
-from onnx import TensorProto, helper
+from float_training import constant, fitted, network, shuffled
+from onnx import helper
 from train_fashion import Array, Weights, part
 
 import cimc
@@ -124,10 +123,8 @@ def exported(weights: Weights) -> onnx.ModelProto:
     nodes += [helper.make_node("Flatten", [value], ["flat"]), helper.make_node("MatMul", ["flat", "d"], ["y"])]
     # what is flattened has channels first here
     dense = np.asarray(weights["d"]).reshape(4, 4, 64, 10).transpose(2, 0, 1, 3).reshape(1024, 10)
-    info = partial(helper.make_tensor_value_info, elem_type=TensorProto.FLOAT)
-    ends = [info("x", shape=["batch", 1, 28, 28])], [info("y", shape=["batch", 10])]
-    graph = helper.make_graph(nodes, "masks", *ends, [constant(*one) for one in {**weights, "d": dense}.items()])
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    constants = [constant(*one) for one in {**weights, "d": dense}.items()]
+    return network("masks", nodes, (1, 28, 28), "y", 10, constants)
 
 
 def main() -> None:

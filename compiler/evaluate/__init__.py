@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from cimc.evaluate.session import Array, Batch, Evaluator
+from cimc.evaluate.session import Array, Batch, Evaluator, arrays_of
 from cimc.evaluate.sizes import elements, samples_at_once
 from cimc.ir.graph import Graph
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Batch",
     "Evaluator",
+    "arrays_of",
     "elements",
     "evaluate",
     "given_name",

@@ -137,6 +137,13 @@ class Part:
         return found | {given: found[name] for name, given in self.handed.items()}
 
 
+def arrays_of(parts: Iterable[dict[str, Array]]) -> Iterator[tuple[str, Array]]:
+    """Yield names and arrays of the parts of a chunk; each is let go of before more is computed."""
+    for part in parts:
+        for name in list(part):
+            yield name, part.pop(name)
+
+
 def _inputs(parts: Sequence[Part]) -> set[str]:
     return {name for part in parts for name in part.shapes}
 

@@ -1,7 +1,7 @@
 """The first arrow: the graph as it is imported, tensor by tensor, against what others compute from the same file."""
 
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from cimc.diagnostics import DiagnosticError
 from cimc.driving.float_model import FloatModel, Place
 from cimc.driving.float_session import Runtime, onnxruntime_of, reference_of
-from cimc.evaluate import Evaluator, given_name
+from cimc.evaluate import Evaluator, arrays_of, given_name
 from cimc.frontend import Imported, Traced
 from cimc.ir.nn import UNBOUNDED
 from cimc.proof.agreement import SHORT, TOLERANCE, TOLERANCE_OF_A_NODE, Element, furthest, largest
@@ -128,7 +128,7 @@ class _Arrow:
             chunk = {port: array[found.samples : found.samples + step] for port, array in fed.items()}
             rows = list(zip(_one_by_one(theirs), _one_by_one(chunk), strict=False))
             off: list[dict[str, Furthest]] = [{} for _ in rows]
-            for label, array in _values(parts):
+            for label, array in arrays_of(parts):
                 for number, row in enumerate(rows):
                     off[number] |= self._off(label, array[number], *row, row[0], TOLERANCE)
             for furthest_off, row in zip(off, rows, strict=True):
@@ -184,14 +184,7 @@ class _Arrow:
         bounded = {name: np.clip(array.astype(np.float32), -UNBOUNDED, UNBOUNDED) for name, array in given.items()}
         feed = {name: array[np.newaxis] for name, array in {**inputs, **bounded}.items()}
         for parts in self._node_by_node.chunks(feed):
-            yield from ((label, array[0]) for label, array in _values(parts))
-
-
-def _values(parts: Iterable[dict[str, Array]]) -> Iterator[tuple[str, Array]]:
-    """Yield labels and arrays; each is let go of before more is computed."""
-    for part in parts:
-        for label in list(part):
-            yield label, part.pop(label)
+            yield from ((label, array[0]) for label, array in arrays_of(parts))
 
 
 def _one_by_one(arrays: Arrays) -> Iterator[dict[str, Array]]:

@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 MODELS = {
@@ -53,6 +54,12 @@ def cimc(*arguments: str) -> str:
     return subprocess.run(["cimc", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
+def scores(scored: Sequence[str], noisy: Sequence[str]) -> tuple[float, list[dict[str, float]]]:
+    """Return the accuracy that `cimc eval` finds without noise, and its scores of chips at each time."""
+    clean = json.loads(cimc(*scored))["accuracy"]
+    return clean, json.loads(cimc(*scored, *noisy))["times"]
+
+
 def row(name: str, folder: Path, seeds: int, calibrate: str, ranges: str, mode: str, target: str) -> list[str]:
     """Return the cells of one row: clean accuracy, then mean, deviation and 95 % interval at one hour and one day."""
     model, calib, test, feeding, count = MODELS[name]
@@ -64,10 +71,9 @@ def row(name: str, folder: Path, seeds: int, calibrate: str, ranges: str, mode: 
         cimc("compile", f"{folder}/{model}.onnx", "-o", program, "--target", target, "--pass-pipeline", pipeline,
              *calibration, *AIM, "--json")  # fmt: skip
         scored = ["eval", program, "--data", f"{data}/{test}.npz", "--limit", str(count), *feeding, "--json"]
-        clean = json.loads(cimc(*scored))["accuracy"]
         noisy = ["--noise", "pcm", "--time", "1h,1d", "--seeds", str(seeds), "--compensation", mode]
         refit = calibration[:2] if mode == "refit" else []
-        found = json.loads(cimc(*scored, *noisy, *refit))["times"]
+        clean, found = scores(scored, [*noisy, *refit])
     cells = [f"{100 * clean:.1f}"]
     for time in found:
         cells.append(f"{100 * time['mean']:.1f} ± {100 * time['deviation']:.1f}")

@@ -7,11 +7,10 @@ layer. Every row is made by `cimc compile` and `cimc eval`, which are printed; t
 """
 
 import argparse
-import json
 import tempfile
 from pathlib import Path
 
-from noise_table import BLOCK, COLUMN, INPUTS, PLAIN, cimc
+from noise_table import BLOCK, COLUMN, INPUTS, PLAIN, cimc, scores
 
 SAMPLES = Path(__file__).parent.parent
 MODEL, CALIB, TEST = (SAMPLES / name for name in ("digits_transformer.onnx", "digits_calib.npz", "digits_test.npz"))
@@ -38,9 +37,8 @@ def row(target: str, profile: str, seeds: int, calibrate: str, ranges: str, mode
         cimc("compile", str(MODEL), "-o", program, "--target", target, "--pass-pipeline", pipeline, *calibration,
              "--json")  # fmt: skip
         scored = ["eval", program, "--data", str(TEST), *FEEDING, "--json"]
-        clean = json.loads(cimc(*scored))["accuracy"]
         noisy = ["--noise", profile, "--time", TIMES, "--seeds", str(seeds), "--compensation", mode]
-        found = json.loads(cimc(*scored, *noisy, *(calibration[:2] if mode == "refit" else [])))["times"]
+        clean, found = scores(scored, [*noisy, *(calibration[:2] if mode == "refit" else [])])
     return [f"{100 * clean:.2f}", *(f"{100 * time['mean']:.1f} ± {100 * time['deviation']:.1f}" for time in found)]
 
 

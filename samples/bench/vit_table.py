@@ -8,10 +8,9 @@ table goes to standard output.
 """
 
 import argparse
-import json
 from pathlib import Path
 
-from noise_table import BLOCK, COLUMN, INPUTS, PLAIN, cimc
+from noise_table import BLOCK, COLUMN, INPUTS, PLAIN, cimc, scores
 from transformer_table import ROAD
 
 FEEDING = ("--scale", "0.00392156862745098")
@@ -47,10 +46,10 @@ def row(folder: Path, title: str, options: argparse.Namespace) -> list[str]:
     """Return the cells of one row: noise-free, then mean, deviation and 95 % interval at each time, in percent."""
     data = ("--data", str(folder / "vit_test.npz"), "--limit", str(options.limit), *FEEDING)
     scored = ("eval", program(folder, title, options.target), *data, "--json")
-    clean = json.loads(cimc(*scored))["accuracy"]
     noisy = ("--noise", "pcm", *SOURCES, "--time", TIMES, "--seeds", str(options.seeds))
+    clean, found = scores(scored, noisy)
     cells = [f"{100 * clean:.2f}"]
-    for time in json.loads(cimc(*scored, *noisy))["times"]:
+    for time in found:
         mean, deviation, low, high = (100 * time[name] for name in ("mean", "deviation", "low", "high"))
         cells.append(f"{mean:.2f} ± {deviation:.2f} ({low:.2f} to {high:.2f})")
     return cells
