@@ -183,9 +183,10 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--within",
-        type=_share,
-        metavar="UNIT=SHARE",
-        help="choose bits in place of ranges: the array takes this share of its ns or nJ, the weights of their bytes",
+        type=_shares,
+        metavar="UNIT=SHARE[,SHARE...]",
+        help="choose bits in place of ranges: the array takes this share of its ns or nJ, the weights of their bytes; "
+        "of several shares each gives a file R-SHARE.json, and all of them a front",
     )
     parser.add_argument(
         "--by", choices=("greedy", "tpe", "exhaustive"), help="with --within: how bits are looked for (default greedy)"
@@ -193,18 +194,26 @@ def add_tune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trials", type=count, metavar="N", help="choices that optuna asks for, of bits with --by tpe (default 30)"
     )
+    parser.add_argument(
+        "--objective",
+        choices=("noise", "agreement", "accuracy"),
+        default="noise",
+        help="what judges: noise of the outputs (default), the share of samples of the float model's class, or of y",
+    )
     parser.add_argument("--seed", type=whole, default=0, metavar="N", help="of the search and of what is kept back")
     add_tuning_noise_options(parser)
     add_feeding_options(parser, codes=False)
 
 
-def _share(text: str) -> tuple[str, float]:
-    """Return a unit of costs and the share that is granted, above 0 and at most 1."""
-    unit, _, number = text.partition("=")
-    share = _number(number)
-    if unit not in ("ns", "nJ", "bytes") or not 0.0 < share <= 1.0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not ns, nJ or bytes, =, and a share above 0 and at most 1")
-    return unit, share
+def _shares(text: str) -> tuple[str, tuple[float, ...]]:
+    """Return a unit of costs and the shares that are granted, above 0 and at most 1 each, no two equal."""
+    unit, _, numbers = text.partition("=")
+    shares = tuple(map(_number, numbers.split(",")))
+    fits = all(0.0 < share <= 1.0 for share in shares) and len({f"{share:g}" for share in shares}) == len(shares)
+    if unit not in ("ns", "nJ", "bytes") or not fits:
+        message = f"{text!r} is not ns, nJ or bytes, =, and shares that differ, above 0 and at most 1"
+        raise argparse.ArgumentTypeError(message)
+    return unit, shares
 
 
 def add_export(parser: argparse.ArgumentParser) -> None:

@@ -22,7 +22,7 @@ from cimc.driving.arrays import load_arrays
 from cimc.driving.calibration import calibration
 from cimc.driving.driver import Compilation, Request, compile_graph, compile_model, compile_to_stage, graph_intakes
 from cimc.driving.feeding import Intake
-from cimc.driving.scoring import samples_of
+from cimc.driving.scoring import given_labels, samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import to_onnx
 from cimc.ir.loop import ScanOp
@@ -109,11 +109,7 @@ def _data(options: argparse.Namespace, intakes: list[Intake]) -> "Data":
 
 def _shares(arrays: Any, count: int, options: argparse.Namespace) -> Any:
     """Return the labels `y` as shares of classes [N, classes]. Raises CimcError CIM0201, CIM0202."""
-    if "y" not in arrays:
-        raise fail("CIM0201", f"{options.data} has no array 'y' of labels", hint="save x and y, or leave out --labels")
-    labels = np.asarray(arrays["y"])[:count].reshape(-1)
-    if len(labels) != count or labels.dtype.kind not in "iu" or labels.min() < 0:
-        raise fail("CIM0202", f"{options.data}: y does not hold one class, 0 or more, for each of {count} samples")
+    labels = given_labels(arrays, count, options.data, "leave out --labels")
     return np.eye(int(labels.max()) + 1, dtype=np.float32)[labels]
 
 

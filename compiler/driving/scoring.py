@@ -189,20 +189,27 @@ def program_inputs(program: Program, arrays: Arrays, feeding: Feeding, path: str
 
 def labels_of(program: Program, arrays: Arrays, count: int, path: str) -> NDArray[Any]:
     """Return `count` class numbers of the program's first output. Raises CimcError CIM0201, CIM0202."""
+    return given_labels(arrays, count, path, "use --metric mse", prod(program.outputs[0].shape))
+
+
+def given_labels(arrays: Arrays, count: int, path: str, otherwise: str, classes: int | None = None) -> NDArray[Any]:
+    """Return `count` class numbers, 0 or more and below `classes`. Raises CimcError CIM0201, CIM0202.
+
+    `otherwise` says what to do where data have no labels.
+    """
     if "y" not in arrays:
-        raise fail("CIM0201", f"{path} has no array 'y' of labels", hint="save x and y, or use --metric mse")
-    labels = arrays["y"][:count].reshape(-1)
+        raise fail("CIM0201", f"{path} has no array 'y' of labels", hint=f"save x and y, or {otherwise}")
+    labels = np.asarray(arrays["y"])[:count].reshape(-1)
     if len(labels) != count or labels.dtype.kind not in "iu":
         raise fail(
             "CIM0202",
             f"{path}: y holds {len(labels)} labels of type {labels.dtype} for {count} samples",
             hint="y must be one whole number a sample",
         )
-    classes = prod(program.outputs[0].shape)
-    wrong = labels[(labels < 0) | (labels >= classes)]
+    wrong = labels[(labels < 0) | (labels >= (labels.max(initial=0) + 1 if classes is None else classes))]
     if wrong.size:
-        hint = "use --metric mse for models that rebuild their input"
-        raise fail("CIM0202", f"{path}: y holds the label {wrong[0]}, the program has {classes} outputs", hint=hint)
+        found = f"{path}: y holds the label {wrong[0]}" + (f", the program has {classes} outputs" if classes else "")
+        raise fail("CIM0202", found, hint=f"classes count from 0; for models that rebuild their input {otherwise}")
     return labels
 
 

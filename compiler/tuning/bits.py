@@ -4,7 +4,7 @@ What a choice costs follows from the target's prices and adds up over what is lo
 ADCs as they then are and on chips.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, combinations, product
 from math import prod
@@ -13,121 +13,61 @@ from typing import Any
 import numpy as np
 
 from cimc.diagnostics import fail
-from cimc.driving.driver import run_pipeline
-from cimc.ir.graph import Graph
-from cimc.ir.nn import Layer
-from cimc.ir.types import code_of
-from cimc.ir.xbar import MvmOp
-from cimc.passes.costs import Cost, layer_cost
-from cimc.passes.layer_bits import FULL
-from cimc.passes.mixed_precision import LADDER, Knob, MixedPrecision
-from cimc.passes.pipeline import Setting, parse_pipeline, up_to_pass
-from cimc.passes.shared_codes import same_codes
-from cimc.passes.weight_mapping import WeightMapping
-from cimc.targets import Target
-from cimc.tuning.judging import Choice, Judge
+from cimc.passes.mixed_precision import Knob
+from cimc.tuning.judging import Judge
+from cimc.tuning.scale import Levels, Scale
 from cimc.tuning.study import begun
 
-UNITS: Mapping[str, Callable[[Cost], float]] = {"ns": lambda cost: cost.time_ns, "nJ": lambda cost: cost.energy_nj}
-"""What the array takes for a sample, which the bits of inputs decide; `bytes` are those of the weights."""
-BYTES = "bytes"
 MOST = 5000
 """Choices that an exhaustive search goes through at most."""
 ASKED = 50
 """How often in a row a study may ask for what costs too much or was tried already."""
 
-Levels = Mapping[Knob, int]
-"""Bits of everything that can be lowered."""
-
-
-@dataclass(frozen=True)
-class Scale:
-    """What can be lowered: the cost of each knob at each of its bits, the layers it is for, and the cost of the rest.
-
-    `limit` is the share of the cost at full bits that is granted.
-    """
-
-    unit: str
-    prices: Mapping[Knob, Mapping[int, float]]
-    layers: Mapping[Knob, Sequence[str]]
-    rest: float
-    limit: float
-
-    @property
-    def full(self) -> Levels:
-        return {knob: max(prices) for knob, prices in self.prices.items()}
-
-    @property
-    def lowest(self) -> Levels:
-        return {knob: min(prices) for knob, prices in self.prices.items()}
-
-    def share(self, levels: Levels) -> float:
-        """Return what levels cost, as a share of the cost at full bits."""
-        return self._cost(levels) / (self._cost(self.full) or 1.0)
-
-    def fits(self, levels: Levels) -> bool:
-        return self.share(levels) <= self.limit
-
-    def choice(self, levels: Levels) -> Choice:
-        """Return levels as the bits of layers, those at full bits left out."""
-        found: dict[str, tuple[int, int]] = {}
-        for knob, bits in levels.items():
-            if bits < max(self.prices[knob]):
-                pair = (FULL, bits) if knob.weights else (bits, FULL)
-                found |= dict.fromkeys(self.layers[knob], pair)
-        return Choice(bits=found)
-
-    def _cost(self, levels: Levels) -> float:
-        return self.rest + sum(self.prices[knob][bits] for knob, bits in levels.items())
-
 
 @dataclass
 class Measured:
-    """Levels that were tried, and the noise of each: nothing is compiled twice."""
+    """Levels that were tried, and what each loses: nothing is compiled twice."""
 
     judge: Judge
     scale: Scale
-    powers: dict[tuple[int, ...], float] = field(default_factory=dict)
+    losses: dict[tuple[int, ...], float] = field(default_factory=dict)
 
-    def power(self, levels: Levels) -> float:
+    def within(self, limit: float) -> "Measured":
+        """Return the same levels, those tried later included, where another share of the cost is granted."""
+        return replace(self, scale=replace(self.scale, limit=limit))
+
+    def loss(self, levels: Levels) -> float:
         key = self._key(levels)
-        if key not in self.powers:
-            self.powers[key] = self.judge.power(self.scale.choice(levels))
-        return self.powers[key]
+        if key not in self.losses:
+            self.losses[key] = self.judge.loss(self.scale.choice(levels))
+        return self.losses[key]
 
     def knows(self, levels: Levels) -> bool:
-        return self._key(levels) in self.powers
+        return self._key(levels) in self.losses
+
+    @property
+    def tried(self) -> list[Levels]:
+        """All levels that were tried, in that order."""
+        return [dict(zip(self.scale.prices, key, strict=True)) for key in self.losses]
+
+    def best(self) -> Levels:
+        """Return the levels that lose least of those that were tried and fit."""
+        return min(filter(self.scale.fits, self.tried), key=self.loss)
+
+    def front(self) -> list[Levels]:
+        """Return what was tried and nothing cheaper, or as cheap, loses less than: dearest first."""
+        kept: list[Levels] = []
+        for levels in sorted(self.tried, key=lambda one: (self.scale.share(one), self.loss(one))):
+            if not kept or self.loss(levels) < self.loss(kept[-1]):
+                kept.append(levels)
+        return kept[::-1]
 
     def _key(self, levels: Levels) -> tuple[int, ...]:
         return tuple(levels[knob] for knob in self.scale.prices)
 
 
-def scale_of(judge: Judge, unit: str, limit: float) -> Scale:
-    """Return what can be lowered within a share of the cost.
-
-    Raises CimcError CIM0003 where no bits meet it, a layer has no product of its own, or bits are lowered otherwise.
-    """
-    _require_open(judge, unit)
-    compiled = judge.compiled(Choice()).graph
-    products = {op.label.data: op for op in compiled.operations if isinstance(op, MvmOp)}
-    mapped = _mapped(judge)
-    layers = _weights(mapped) if unit == BYTES else _inputs(mapped)
-    _require_products(layers, products)
-    target = judge.request.target
-    prices = {knob: _prices(target, unit, [products[one] for one in labels]) for knob, labels in layers.items()}
-    counted = {label for labels in layers.values() for label in labels}
-    rest = sum(_cost(target, unit, op, None) for label, op in products.items() if label not in counted)
-    scale = Scale(unit, prices, layers, rest, limit)
-    if not scale.fits(scale.lowest):
-        least = f"{100 * scale.share(scale.lowest):.1f} % of the {unit} that all bits take"
-        raise fail(
-            "CIM0003", f"the fewest bits still take {least}", hint=f"ask for that much, or more: --within {unit}="
-        )
-    return scale
-
-
 def greedy(found: Measured) -> Levels:
-    """Return levels that fit: what is lowered next adds the least noise, measured alone, for what it saves."""
+    """Return levels that fit: what is lowered next loses least, measured alone, for what it saves."""
     scale, levels = found.scale, dict(found.scale.full)
     while not scale.fits(levels):
         knob = min((one for one in levels if _next(scale, levels, one)), key=lambda one: _worth(found, levels, one))
@@ -136,28 +76,27 @@ def greedy(found: Measured) -> Levels:
 
 
 def by_study(found: Measured, trials: int, seed: int, told: Callable[[int], None] = lambda done: None) -> Levels:
-    """Return the best of so many levels, those that `greedy` compiles counted, whose choice stands unless beaten.
+    """Return the best that fits of all tried, behind so many more: those that `greedy` compiles are counted.
 
-    A study of optuna is asked, and begins with greedy's levels and equal bits for all. Where it asks for what costs
-    too much or was tried already, levels next to the best come next.
+    A study of optuna is asked, and begins with the best so far, greedy's levels among them, and equal bits for all.
+    Where it asks for what costs too much or was tried already, levels next to the best come next.
     """
     scale, study, random = found.scale, begun(seed), np.random.default_rng(seed)
-    best = greedy(found)
-    for levels in (best, *_equal(scale)):
+    before, idle = len(found.losses), 0
+    found.loss(greedy(found))
+    for levels in (found.best(), *_equal(scale)):
         study.enqueue_trial(_named(levels))
-    idle = 0
-    while len(found.powers) < trials and idle < ASKED:
+    while len(found.losses) - before < trials and idle < ASKED:
         trial = study.ask()
         levels = _suggested(trial, scale)
         fits, known = scale.fits(levels), found.knows(levels)
-        study.tell(trial, found.power(levels) if fits else _refusal(scale, levels))
-        best = min(best, levels, key=found.power) if fits else best
+        study.tell(trial, found.loss(levels) if fits else _refusal(scale, levels))
         idle = 0 if fits and not known else idle + 1
-        near = list(_untried(found, best)) if idle else []
+        near = list(_untried(found, found.best())) if idle else []
         if near:
             study.enqueue_trial(_named(near[random.integers(len(near))]))
-        told(min(len(found.powers), trials))
-    return best
+        told(min(len(found.losses) - before, trials))
+    return found.best()
 
 
 def fitting(scale: Scale) -> list[Levels]:
@@ -171,69 +110,10 @@ def fitting(scale: Scale) -> list[Levels]:
 
 def exhaustive(found: Measured, every: Sequence[Levels], told: Callable[[int], None] = lambda done: None) -> Levels:
     """Return the best of levels that all are tried."""
-    best = found.scale.lowest
     for number, levels in enumerate(every):
-        best = min(best, levels, key=found.power)
+        found.loss(levels)
         told(number + 1)
-    return best
-
-
-def _mapped(judge: Judge) -> Graph:
-    """Return the graph with the layers that get bits: of columns, slices or offsets, where weights are mapped so."""
-    request = judge.request
-    return run_pipeline(judge.graph.copy(), replace(request, pipeline=up_to_pass(request.pipeline, "weight-mapping")))
-
-
-def _require_open(judge: Judge, unit: str) -> None:
-    """Refuse a pipeline that lowers bits by itself, and slices, of which none holds the bits that `bytes` counts."""
-    passes = parse_pipeline(judge.request.pipeline, Setting(judge.request.target))
-    for one in passes:
-        if isinstance(one, MixedPrecision) and one.budget > 0.0:
-            found = f"mixed-precision{{budget={one.budget:g}}} chooses bits, and so does --within"
-            raise fail("CIM0003", found, hint="leave out one of them")
-        if isinstance(one, WeightMapping) and one.weights == "sliced" and unit == BYTES:
-            found = "--within bytes counts whole weights, and weight-mapping{weights=sliced} holds their digits apart"
-            raise fail("CIM0003", found, hint="ask for ns or nJ")
-
-
-def _require_products(layers: Mapping[Knob, Sequence[str]], products: Container[str]) -> None:
-    """Refuse layers that are not one product on the array, as those of quantised models: no bits have a price."""
-    for label in (label for labels in layers.values() for label in labels):
-        if label not in products:
-            found = f"layer {label!r} is no product of its own on the array: its bits have no price"
-            raise fail("CIM0003", found, hint="tune the float model")
-
-
-def _inputs(graph: Graph) -> dict[Knob, list[str]]:
-    """Return the values that layers read and the layers that read each, those left out whose codes are tied."""
-    found: dict[Knob, list[str]] = {}
-    for layer in _layers(graph):
-        for root in same_codes(layer)[:1]:
-            found.setdefault(Knob(root.label.data, False), []).append(layer.label.data)
-    return found
-
-
-def _weights(graph: Graph) -> dict[Knob, list[str]]:
-    return {Knob(layer.label.data, True): [layer.label.data] for layer in _layers(graph)}
-
-
-def _layers(graph: Graph) -> list[Layer]:
-    return [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
-
-
-def _prices(target: Target, unit: str, products: Sequence[MvmOp]) -> dict[int, float]:
-    """Return the cost of layers at full bits and at each of the fewer ones that cost less than the one before."""
-    full = FULL if unit == BYTES else min(code_of(op.x).bits.data for op in products)
-    found: dict[int, float] = {}
-    for bits in (full, *(rung for rung in LADDER if rung < full)):
-        cost = sum(_cost(target, unit, op, bits) for op in products)
-        if cost < min(found.values(), default=float("inf")):
-            found[bits] = cost
-    return found
-
-
-def _cost(target: Target, unit: str, op: MvmOp, bits: int | None) -> float:
-    return prod(op.matrix) * (bits or FULL) / 8 if unit == BYTES else UNITS[unit](layer_cost(target, op, bits=bits))
+    return found.best()
 
 
 def _next(scale: Scale, levels: Levels, knob: Knob) -> int:
@@ -242,9 +122,9 @@ def _next(scale: Scale, levels: Levels, knob: Knob) -> int:
 
 
 def _worth(found: Measured, levels: Levels, knob: Knob) -> float:
-    """Return the noise that a knob's next step adds, measured with all else at full bits, for what it saves."""
+    """Return what a knob's next step loses, measured with all else at full bits, for what it saves."""
     full, prices, fewer = found.scale.full, found.scale.prices[knob], _next(found.scale, levels, knob)
-    before, after = (found.power({**full, knob: bits}) for bits in (levels[knob], fewer))
+    before, after = (found.loss({**full, knob: bits}) for bits in (levels[knob], fewer))
     return (after - before) / (prices[levels[knob]] - prices[fewer])
 
 
@@ -280,5 +160,5 @@ def _suggested(trial: Any, scale: Scale) -> Levels:
 
 
 def _refusal(scale: Scale, levels: Levels) -> float:
-    """Return what a study is told of levels that cost too much: worse than any noise, and the more the worse."""
+    """Return what a study is told of levels that cost too much: worse than any loss, and the more the worse."""
     return 1e6 * scale.share(levels) / scale.limit

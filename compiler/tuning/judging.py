@@ -45,7 +45,8 @@ class Choice:
 class Judge:
     """A graph at stage `graph`, the request for what runs behind it, and chips: `noise` drawn `chips` times, or none.
 
-    Ranges come from the data `given`; outputs are compared on those `held` back.
+    Ranges come from the data `given`; outputs are compared on those `held` back. With `classes`, those wanted of the
+    samples held back, it is the samples of another class that count, and of equally many the noise.
     """
 
     graph: Graph
@@ -55,6 +56,7 @@ class Judge:
     noise: Noise | None = None
     compensation: str = "column"
     chips: int = 4
+    classes: NDArray[np.integer] | None = None
 
     def compiled(self, choice: Choice, data: Batch | None = None) -> Compilation:
         """Return the program of a choice, its ranges from `data` (None: those given)."""
@@ -62,10 +64,36 @@ class Judge:
         with quiet():
             return compile_graph(self.graph.copy(), choice.on(replace(self.request, data=lambda intakes: known)))
 
-    def power(self, choice: Choice) -> float:
-        """Return the noise of the outputs as a share of their signal: the mean over chips, summed over outputs."""
+    def loss(self, choice: Choice) -> float:
+        """Return what a choice loses, the mean over chips.
+
+        That is the noise of the outputs as a share of their signal, summed over outputs; with `classes` the share of
+        samples that have another one, and a part of one sample for the noise, 0 to 1 as it grows without end.
+        """
         program = self.compiled(choice).emission.program
-        return float(np.mean([self._power(outputs) for outputs in self._runs(program)]))
+        runs = list(self._runs(program))
+        noise = float(np.mean([self._noise(outputs) for outputs in runs]))
+        if self.classes is None:
+            return noise
+        wrong = sum(int((classes_of(outputs) != self.classes).sum()) for outputs in runs)
+        return (wrong + noise / (1.0 + noise)) / self._judged
+
+    def told(self, loss: float) -> str:
+        """Return a loss as it is told: dB of signal over noise, or the percentage of samples of the wanted class."""
+        if self.classes is None:
+            return f"{decibels(loss):.2f}"
+        return f"{100.0 * (1.0 - int(loss * self._judged + 1e-6) / self._judged):.1f}"
+
+    @property
+    def measure(self) -> str:
+        """What `told` tells."""
+        return "dB on data kept back" if self.classes is None else "% right on data kept back"
+
+    @property
+    def _judged(self) -> int:
+        """How many samples are judged, those of all chips."""
+        assert self.classes is not None
+        return len(self.classes) * (1 if self.noise is None else self.chips)
 
     @cached_property
     def exact(self) -> Outputs:
@@ -86,8 +114,19 @@ class Judge:
     def _chips(self, noise: Noise) -> Sequence[Noise]:
         return [replace(noise, seed=FIRST_CHIP + number) for number in range(self.chips)]
 
-    def _power(self, outputs: Outputs) -> float:
+    def _noise(self, outputs: Outputs) -> float:
         return sum(_share(outputs[name].reshape(wanted.shape), wanted) for name, wanted in self.exact.items())
+
+
+def classes_of(outputs: Outputs) -> NDArray[np.integer]:
+    """Return the place of the largest value of the first output, of each sample."""
+    first = next(iter(outputs.values()))
+    return np.asarray(first.reshape(len(first), -1).argmax(axis=1))
+
+
+def decibels(power: float) -> float:
+    """Return the signal over noise of a share of noise, in dB."""
+    return float(-10.0 * np.log10(max(power, 1e-30)))
 
 
 def _share(found: NDArray[Any], wanted: NDArray[Any]) -> float:

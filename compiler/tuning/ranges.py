@@ -4,8 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from cimc.ir.nn import Layer
 from cimc.passes.calibrate import Calibrate
 from cimc.passes.shared_codes import same_codes
@@ -19,14 +17,14 @@ DEVIATIONS = (2.0, 8.0)
 FACTORS = (0.84, 1.19)
 """By which the range of a single value is tried: a quarter of a bit down and up."""
 WORTH = 0.99
-"""What noise must fall to for a factor to be taken: less is what the chips drawn happen to like."""
+"""What the loss must fall to for a factor to be taken: less is what the chips drawn happen to like."""
 
 Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search has found: the noise of what was there before it, step by step, and the best choice last."""
+    """What a search has found: what was there before it loses, step by step, and the best choice last."""
 
     steps: Sequence[tuple[str, Choice, float]]
 
@@ -46,7 +44,7 @@ def searched(judge: Judge, trials: int, seed: int, progress: Progress = lambda d
     for number in range(trials):
         trial = study.ask()
         choice = _suggested(trial)
-        rows.append((choice, judge.power(choice)))
+        rows.append((choice, judge.loss(choice)))
         study.tell(trial, rows[-1][1])
         progress(number + 1)
     first, best = rows[0], min(rows, key=lambda row: row[1])
@@ -78,21 +76,16 @@ def _suggested(trial: Any) -> Choice:
     return Choice(options)
 
 
-def _refined(judge: Judge, choice: Choice, power: float, progress: Progress) -> tuple[Choice, float]:
-    """Return the choice with the factors that lower the noise, each value's tried with those taken before it."""
+def _refined(judge: Judge, choice: Choice, loss: float, progress: Progress) -> tuple[Choice, float]:
+    """Return the choice with the factors that lower the loss, each value's tried with those taken before it."""
     trials = [(label, factor) for label in values_read(judge) for factor in FACTORS]
     for number, (label, factor) in enumerate(trials):
         tried = replace(choice, reach={**choice.reach, label: factor})
-        found = judge.power(tried)
-        if found < WORTH * power:
-            choice, power = tried, found
+        found = judge.loss(tried)
+        if found < WORTH * loss:
+            choice, loss = tried, found
         progress(number + 1)
-    return choice, power
-
-
-def decibels(power: float) -> float:
-    """Return the signal over noise of a share of noise, in dB."""
-    return float(-10.0 * np.log10(max(power, 1e-30)))
+    return choice, loss
 
 
 def options_text(choice: Choice) -> Sequence[str]:

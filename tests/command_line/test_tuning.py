@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from frontend.onnx_models import model, node, weights, written
 from targets.stages import normal
@@ -17,12 +18,13 @@ PHASE_NS = {8: 130, 6: 34, 4: 10}
 """What a product takes on `aon-cim`, by the bits of its input."""
 
 
-def tuned(folder: Path, *options: str, samples: int = 20) -> int:
+def tuned(folder: Path, *options: str, samples: int = 20, labels: bool = True) -> int:
     """Return the status of `cimc tune` on a network of two layers; it writes r.json into the folder."""
     nodes = [node("Gemm", "x w", "h"), node("Relu", "h", "r"), node("Gemm", "r v", "y")]
     constants = {"w": weights(12, 8), "v": weights(8, 5, seed=1)}
     path = written(model(nodes, {"x": ("N", 12)}, constants), folder)
-    (folder / "data.npz").write_bytes(to_npz({"x": normal(samples, 12)}))
+    classes = {"y": np.arange(samples) % 5} if labels else {}
+    (folder / "data.npz").write_bytes(to_npz({"x": normal(samples, 12), **classes}))
     return main(["tune", str(path), "--calib", str(folder / "data.npz"), "-o", str(folder / "r.json"), *options])
 
 
@@ -38,6 +40,31 @@ def test_bits_that_were_chosen_are_those_of_the_program(
     wanted = sum(PHASE_NS[chosen.get(label, [8, 8])[0]] for label in ("r", "y"))
     assert json.loads(capsys.readouterr().out)["array_us"] == pytest.approx(wanted / 1000)
     assert wanted <= 0.5 * 2 * PHASE_NS[8]
+
+
+def test_several_shares_give_a_file_each_and_a_front(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tuned(tmp_path, "--within", "ns=0.6,0.1", "--by", "exhaustive") == 0
+    printed = capsys.readouterr().out
+    assert [json.loads((tmp_path / f"r-{share}.json").read_text())["bits"] for share in ("0.6", "0.1")][1] == {
+        "r": [4, 8],
+        "y": [4, 8],
+    }
+    assert not (tmp_path / "r.json").exists()
+    front = printed[printed.index("front: % of the ns") :].splitlines()
+    shares = [float(line.split()[0]) for line in front if line.split()[0].replace(".", "").isdigit() and "." in line]
+    assert shares == sorted(shares, reverse=True) and shares[-1] == 7.7
+
+
+@pytest.mark.parametrize("objective", ["accuracy", "agreement"])
+def test_classes_judge(objective: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tuned(tmp_path, "--within", "ns=0.5", "--objective", objective) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if "% right on data kept back" in line)
+    assert all(0.0 <= float(share) <= 100.0 for share in line.split()[-2:])
+
+
+def test_accuracy_without_labels_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert tuned(tmp_path, "--within", "ns=0.5", "--objective", "accuracy", labels=False) == INVALID
+    assert "use --objective agreement" in capsys.readouterr().err
 
 
 def test_too_few_samples_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,5 +90,5 @@ def test_options_of_another_search_are_refused(
 def test_searches_have_the_trials_they_had_without_a_word() -> None:
     none = argparse.Namespace(within=None, by=None, trials=None)
     assert vars(_settled(none)) == {"within": None, "by": "greedy", "trials": 30}
-    asked = argparse.Namespace(within=("ns", 0.5), by="tpe", trials=7)
+    asked = argparse.Namespace(within=("ns", (0.5,)), by="tpe", trials=7)
     assert vars(_settled(asked)) == vars(asked)

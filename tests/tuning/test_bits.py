@@ -5,15 +5,17 @@ from typing import Any
 
 import pytest
 from targets.stages import chip, perceptron
-from tuning.networks import DATA, judge
+from tuning.networks import DATA, NOISE, judge
 
+from cimc.backends.noise.sources import Noise
 from cimc.driving.driver import Request
 from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcError
 from cimc.passes.mixed_precision import Knob
 from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
-from cimc.tuning.bits import Measured, _require_products, by_study, exhaustive, fitting, greedy, scale_of
-from cimc.tuning.judging import Choice, Judge
+from cimc.tuning.bits import Measured, by_study, exhaustive, fitting, greedy
+from cimc.tuning.judging import Choice, Judge, classes_of
+from cimc.tuning.scale import _require_products, scale_of
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,10 @@ class Remembering(Judge):
 
     known: dict[Any, float] = field(default_factory=dict)
 
-    def power(self, choice: Choice) -> float:
+    def loss(self, choice: Choice) -> float:
         key = tuple(sorted(choice.bits.items()))
         if key not in self.known:
-            self.known[key] = super().power(choice)
+            self.known[key] = super().loss(choice)
         return self.known[key]
 
 
@@ -55,7 +57,7 @@ def test_greedy_fits_and_loses_less_than_the_fewest_bits(unit: str) -> None:
     found = Measured(judge(noise=None), scale_of(judge(noise=None), unit, 0.5))
     levels = greedy(found)
     assert found.scale.fits(levels)
-    assert found.power(found.scale.full) < found.power(levels) < found.power(found.scale.lowest)
+    assert found.loss(found.scale.full) < found.loss(levels) < found.loss(found.scale.lowest)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.5])
@@ -67,7 +69,7 @@ def test_all_levels_that_fit_are_tried_and_counted(share: float) -> None:
     assert len(every) == {0.3: 8, 0.5: 17}[share]
     best = exhaustive(found, every, told.append)
     assert told == list(range(1, len(every) + 1))
-    assert found.power(best) == min(map(found.power, every))
+    assert found.loss(best) == min(map(found.loss, every))
 
 
 @pytest.mark.nightly
@@ -77,11 +79,11 @@ def test_a_study_finds_the_best_of_all_in_nine_of_ten_seeds() -> None:
     asked = remembering(perceptron(12, 16, 9, 7, 5))
     scale = scale_of(asked, "ns", 0.5)
     every = Measured(asked, scale)
-    best = every.power(exhaustive(every, fitting(scale)))
+    best = every.loss(exhaustive(every, fitting(scale)))
     found = [Measured(asked, scale) for _ in range(10)]
-    reached = [one.power(by_study(one, 40, seed)) for seed, one in enumerate(found)]
+    reached = [one.loss(by_study(one, 40, seed)) for seed, one in enumerate(found)]
     assert sum(power <= 1.001 * best for power in reached) >= 9
-    assert every.power(greedy(every)) >= best
+    assert every.loss(greedy(every)) >= best
 
 
 @pytest.mark.parametrize("unit", ["ns", "bytes"])
@@ -90,11 +92,12 @@ def test_a_study_is_never_worse_than_greedy_nor_than_equal_bits(unit: str) -> No
     asked = remembering(perceptron(12, 16, 9, 5))
     found, other = (Measured(asked, scale_of(asked, unit, 0.5)) for _ in range(2))
     only, told = by_study(found, 1, 3), list[int]()
-    assert found.power(only) == other.power(greedy(other)), "no trial is left for a study"
+    assert found.loss(only) == other.loss(greedy(other)), "no trial is left for a study"
+    found = Measured(asked, found.scale)
     best = by_study(found, 16, 3, told.append)
     assert found.scale.fits(best)
-    assert found.power(best) <= min(found.power(only), found.power(found.scale.lowest))
-    assert len(found.powers) == told[-1] == 16, "what greedy compiles is counted"
+    assert found.loss(best) <= min(found.loss(only), found.loss(found.scale.lowest))
+    assert len(found.losses) == told[-1] == 16, "what greedy compiles is counted"
 
 
 def test_a_study_that_repeats_itself_goes_on_next_to_the_best() -> None:
@@ -102,8 +105,8 @@ def test_a_study_that_repeats_itself_goes_on_next_to_the_best() -> None:
     pytest.importorskip("optuna", reason="the extra `search` is not installed")
     asked = remembering(perceptron(12, 16, 9, 5))
     found, every = (Measured(asked, scale_of(asked, "ns", 0.5)) for _ in range(2))
-    assert found.power(by_study(found, 100, 0)) == every.power(exhaustive(every, fitting(every.scale)))
-    assert len(found.powers) < 100
+    assert found.loss(by_study(found, 100, 0)) == every.loss(exhaustive(every, fitting(every.scale)))
+    assert len(found.losses) < 100
 
 
 def test_what_no_bits_can_meet_is_refused() -> None:
@@ -150,3 +153,47 @@ def changed(options: str) -> Judge:
     """Return the judge of a pipeline in which a pass has options."""
     made = judge(noise=None)
     return replace(made, request=replace(made.request, pipeline=with_options(made.request.pipeline, options)))
+
+
+def test_the_front_is_what_nothing_cheaper_loses_less_than() -> None:
+    """Every choice is tried; a front over all of them has, at each share, the least that fits it."""
+    asked = remembering(perceptron(12, 16, 9, 5))
+    found = Measured(asked, scale_of(asked, "ns", 1.0))
+    exhaustive(found, fitting(found.scale))
+    front = found.front()
+    shares, losses = ([of(levels) for levels in front] for of in (found.scale.share, found.loss))
+    assert shares == sorted(shares, reverse=True) and losses == sorted(losses)
+    assert front[0] == found.best() and front[-1] == found.scale.lowest
+    for share in (0.1, 0.3, 0.5, 0.8):
+        assert min(loss for one, loss in zip(shares, losses, strict=True) if one <= share) == found.loss(
+            found.within(share).best()
+        )
+
+
+def test_shares_of_the_same_cost_share_what_was_tried() -> None:
+    pytest.importorskip("optuna", reason="the extra `search` is not installed")
+    asked = remembering(perceptron(12, 16, 9, 5))
+    found = Measured(asked, scale_of(asked, "ns", 0.25))
+    for share in (0.5, 0.25):
+        wanted = greedy(found.within(share))
+        before = len(found.losses)
+        best = by_study(found.within(share), 4, 0)
+        assert found.within(share).scale.fits(best)
+        assert found.loss(best) <= found.loss(wanted)
+        assert len(found.losses) <= before + 4
+
+
+@pytest.mark.parametrize("noise", [None, NOISE], ids=["exact", "chips"])
+def test_samples_of_another_class_count_before_noise(noise: Noise | None) -> None:
+    """Of the same samples and chips: the whole number of the loss is how many are wrong, the rest the noise."""
+    plain = judge(noise=noise)
+    wanted = classes_of(plain.exact)
+    judged = len(wanted) * (plain.chips if noise else 1)
+    asked = replace(plain, classes=(wanted + 1) % 5)
+    for bits in ({}, {"d1": (4, 8)}):
+        noisy, wrong = plain.loss(Choice(bits=bits)), asked.loss(Choice(bits=bits)) * judged
+        assert wrong % 1.0 == pytest.approx(noisy / (1.0 + noisy))
+        assert asked.told(wrong / judged) == f"{100 * (1 - int(wrong) / judged):.1f}"
+    agreeing = replace(plain, classes=wanted).loss(Choice()) * judged
+    assert int(agreeing) <= judged - len(wanted) // 2
+    assert int(wrong) >= len(wanted) // 2, "what agrees with the float model is not of the class behind"

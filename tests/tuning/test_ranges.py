@@ -25,7 +25,7 @@ def test_each_step_is_at_least_as_good_as_the_one_before() -> None:
     told: list[int] = []
     made = judge(chips=1)
     found = searched(made, 3, 0, told.append)
-    first, *others = [power for _, _, power in found.steps]
+    first, *others = [loss for _, _, loss in found.steps]
     assert others == sorted(others, reverse=True)
     assert others[0] <= first
     assert told == list(range(1, steps_of(made, 3) + 1))
@@ -40,12 +40,12 @@ def test_codes_of_inputs_that_are_symmetric_are_tried() -> None:
     """Dark images with codes about their middle make sums that are mostly offset, and noise with them."""
 
     class Preferring(Judge):
-        def power(self, choice: Choice) -> float:
+        def loss(self, choice: Choice) -> float:
             return 1.0 if choice.options["calibrate"].get("inputs") == "symmetric" else 2.0
 
     made = judge()
     found = searched(Preferring(made.graph, made.request, made.given, made.held), 8, 0)
-    assert [power for _, _, power in found.steps] == [2.0, 1.0, 1.0]
+    assert [loss for _, _, loss in found.steps] == [2.0, 1.0, 1.0]
     assert "inputs=symmetric" in options_text(found.best)[0]
     assert judge().compiled(found.best).ranges.activations["x"][0] < 0.0
 
@@ -95,7 +95,7 @@ def test_data_that_judge_give_no_ranges() -> None:
     made = judge()
     other = replace(made, held={"x": 3.0 * made.held["x"]})
     assert other.compiled(Choice()).ranges == made.compiled(Choice()).ranges
-    assert other.power(Choice()) != made.power(Choice())
+    assert other.loss(Choice()) != made.loss(Choice())
     assert made.exact["out"].shape[0] == len(DATA["x"]) - len(made.given["x"])
 
 
@@ -109,5 +109,5 @@ def test_chips_that_judge_are_drawn_by_seeds_that_others_leave(monkeypatch: pyte
 
     monkeypatch.setattr(Scoring, "on_chip", noting)
     made = judge()
-    assert made.power(Choice()) == made.power(Choice())
+    assert made.loss(Choice()) == made.loss(Choice())
     assert drawn == [2000, 2001] * 2, "tests draw chips from 0 on, training from 1000"
