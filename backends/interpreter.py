@@ -67,13 +67,17 @@ class Interpreter:
         is_shared = self._threads > 1 and executor.is_reentrant
         size = min(executor.chunk, max(-(-count // self._threads), 1)) if is_shared else executor.chunk
 
+        if 0 < count <= size:
+            executor.run(range(number, number + count), codes, outputs, observer)
+            return outputs
+
         def run_part(start: int) -> None:
             part = slice(start, min(start + size, count))
             samples = range(number + part.start, number + part.stop)
             executor.run(samples, _cut(codes, part), _cut(outputs, part), observer)
 
         parts = range(0, count, size)
-        if is_shared and len(parts) > 1 and observer is None:
+        if is_shared and observer is None:
             with ThreadPoolExecutor(self._threads) as pool:
                 list(pool.map(run_part, parts))
         else:

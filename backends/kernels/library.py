@@ -16,6 +16,7 @@ TYPES = {"i8": 0, "u8": 1, "i16": 2, "u16": 3, "i32": 4}
 LEVELS = ("plain", "avx2", "avx512", "vnni")
 
 _int32, _int64, _double, _address = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
+ADDRESS_BYTES = ctypes.sizeof(_address)
 _moves = ctypes.c_int64 * LOOP_DEPTH
 _STEPS = (_address, ctypes.c_int, _address, ctypes.c_int)
 """Types of the arguments that say which steps are performed: table, count, batch, level."""
@@ -189,8 +190,7 @@ class Library:
     def run(self, steps: "NativeSteps", batch: Batch, part: tuple[int, int], level: int) -> int:
         """Perform steps from part[0] up to part[1]; return the index of the first that met a fault, or part[1]."""
         first, last = part
-        at = steps.address + first * ctypes.sizeof(_address)
-        return first + self._run(at, last - first, ctypes.addressof(batch), level)
+        return first + self._run(steps.address + first * ADDRESS_BYTES, last - first, ctypes.byref(batch), level)
 
     @cached_property
     def _crcs(self) -> Callable[..., int]:
@@ -208,7 +208,7 @@ class Library:
     def turns(self, steps: "NativeSteps", batch: Batch, loop: tuple[int, int], level: int) -> tuple[int, int]:
         """Perform the turns of a loop of (depth, count) from where it is; return turn and step of a fault, or count."""
         done = ctypes.c_int(0)
-        arguments = steps.address, steps.count, ctypes.addressof(batch), level, *loop, ctypes.addressof(done)
+        arguments = steps.address, steps.count, ctypes.byref(batch), level, *loop, ctypes.byref(done)
         return self._turns(*arguments), done.value
 
 

@@ -6,7 +6,6 @@ from typing import Protocol
 
 from cimc.backends.machine import checks
 from cimc.backends.machine.observer import Observer, elements
-from cimc.backends.machine.ports import port_stream
 from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.plan.memory import Array, Chunk
 from cimc.backends.plan.moving import through
@@ -51,7 +50,6 @@ class NumpyExecutor:
         self._program = program
         self._plan = plan
         self._free: SimpleQueue[Chunk] = SimpleQueue()
-        self._streams = {port.name: port_stream(port) for port in (*program.inputs, *program.outputs)}
 
     def run(self, samples: range, inputs: Arrays, outputs: Arrays, observer: Observer | None) -> None:
         """Fill the outputs of a chunk, as every Executor does."""
@@ -60,7 +58,7 @@ class NumpyExecutor:
             self.begin(chunk, samples, inputs, observer)
             self.go_on(chunk)
             for port in self._program.outputs:
-                outputs[port.name][...] = chunk.view(self._streams[port.name]).reshape(-1, *port.shape)
+                outputs[port.name][...] = chunk.codes(port)
         finally:
             self._free.put(chunk)
 
@@ -68,7 +66,7 @@ class NumpyExecutor:
         """Begin a chunk with the input codes [images, *shape] of samples of these numbers."""
         chunk.start(samples, observer)
         for port in self._program.inputs:
-            chunk.store(self._streams[port.name], inputs[port.name])
+            chunk.codes(port)[...] = inputs[port.name]
 
     def _chunk(self) -> Chunk:
         """Return a chunk that no thread uses."""

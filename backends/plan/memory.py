@@ -14,9 +14,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from cimc.backends.machine import checks
 from cimc.backends.machine.observer import Observer
-from cimc.backends.machine.ports import DTYPES
+from cimc.backends.machine.ports import DTYPES, port_stream
 from cimc.backends.plan.exact import OBJECT
 from cimc.backends.plan.moving import STILL, Moving, Occasion, way
+from cimc.isa.program import Port
 from cimc.isa.streams import Im2colWindow, StreamState
 
 Array = NDArray[Any]
@@ -50,6 +51,7 @@ class Chunk:
         self.turns = array("q", STILL)
         self._buffers = {} if buffers is None else buffers
         self._views: dict[StreamState, Array] = {}
+        self._ports: dict[tuple[object, ...], Array] = {}
         self.observer: Observer | None = None
 
     def start(self, samples: range, observer: Observer | None = None) -> None:
@@ -66,7 +68,8 @@ class Chunk:
         """Return a chunk that goes on from here by itself; it shares the buffers."""
         other = copy(self)
         other.memories = {**self.memories, "act": self.memories["act"].copy()}
-        other.factors, other.turns, other._views = {**self.factors}, array("q", self.turns), {}
+        other.factors, other.turns = {**self.factors}, array("q", self.turns)
+        other._views, other._ports = {}, {}
         return other
 
     @property
@@ -93,6 +96,14 @@ class Chunk:
         if state not in self._views:
             self._views[state] = self._everywhere(state, _whole(state))
         return self._views[state][: self.images]
+
+    def codes(self, port: Port) -> Array:
+        """Return a port's codes [images, *shape] as they lie in memory."""
+        place = port.name, port.base, port.type, port.shape
+        if place not in self._ports:
+            state = port_stream(port)
+            self._ports[place] = self._everywhere(state, _whole(state)).reshape(self.capacity, *port.shape)
+        return self._ports[place][: self.images]
 
     def touched(self, state: StreamState) -> Array:
         """Return the part of the tensor that the stream may touch."""

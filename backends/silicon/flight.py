@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.backends.interpreter import performer
-from cimc.backends.machine.ports import DTYPES, count_of, port_stream, require_in_memory
+from cimc.backends.machine.ports import DTYPES, count_of, require_in_memory
 from cimc.backends.plan.executor import images_in_cache
 from cimc.backends.plan.memory import Chunk
 from cimc.backends.plan.steps import Step, Turns
@@ -53,7 +53,7 @@ class Flight:
         chunks = [chunk.fork() for chunk in self._chunks] if apart else self._chunks
         self._perform(program, steps, chunks)
         none = np.empty((0, *port.shape), DTYPES[port.type])
-        return np.concatenate([none, *(chunk.view(port_stream(port)).reshape(-1, *port.shape) for chunk in chunks)])
+        return np.concatenate([none, *(chunk.codes(port) for chunk in chunks)])
 
     def _perform(self, program: Program, steps: Sequence[Step | Turns], chunks: Sequence[Chunk]) -> None:
         planned = Plan(steps[self._done :], 1)

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from cimc.backends.interpreter import Interpreter
 from cimc.backends.machine.facts import machine
-from cimc.backends.machine.ports import port_stream
 from cimc.backends.machine.traps import Refusal
 from cimc.backends.noise.converters import adc_errors, has_levels
 from cimc.backends.noise.draws import POLARITIES
@@ -57,7 +56,7 @@ def data(program: Program, codes: Mapping[str, Array], noise: Noise | None = Non
     """Yield activation memory at the start of one sample, its input codes [*port.shape], and the outputs expected."""
     chunk = Chunk(1, program.activation_bytes, b"")
     for port in program.inputs:
-        chunk.store(port_stream(port), codes[port.name][None])
+        chunk.codes(port)[0] = codes[port.name]
     memory = chunk.memories["act"][0, : program.activation_bytes]
     yield Memory("activations", memory, 8, "activation memory at the start, with the inputs")
     found = Interpreter(program, noise=noise).run({name: array[None] for name, array in codes.items()})
