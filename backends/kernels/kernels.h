@@ -578,21 +578,6 @@ INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel,
             LEVEL(wide_weighted)(s, (const float *)tile->place[r], tile->out[r], channel);
 }
 
-/* Products of two elements less their zero points, with their epilogue. */
-INLINE TARGET void LEVEL(multiplied)(const Step *s, const Tile *tile, int channel) {
-    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK, half = LANES / 2;
-    const Floats zero_a = LEVEL(floats)(s->weights + channel), zero_b = LEVEL(floats)(s->weights + padded + channel);
-    const double *multipliers = s->multipliers + channel, *offsets = s->offsets + channel;
-    for (int r = 0; r < tile->rows; r++) {
-        const float *x = (const float *)tile->place[r] + channel;
-        const Floats a = LEVEL(floats)(x + s->taps[0]) - zero_a, b = LEVEL(floats)(x + s->taps[1]) - zero_b;
-        const Doubles low = LEVEL(low_doubles)(a) * LEVEL(low_doubles)(b);
-        const Doubles high = LEVEL(high_doubles)(a) * LEVEL(high_doubles)(b);
-        LEVEL(put_wide)(s, tile->out[r], channel, low * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets),
-                        high * LEVEL(doubles)(multipliers + half) + LEVEL(doubles)(offsets + half));
-    }
-}
-
 TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
     Walk walk = LEVEL(walk)(s, b, first, image_bytes, 4);
     for (int64_t left = images * s->vectors; left > 0; left -= ROWS) {
@@ -600,7 +585,6 @@ TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int
         LEVEL(next)(&tile, &walk, s, b, left);
         for (int channel = 0; channel < s->columns; channel += LANES)
             if (s->kind == MAXIMUM) LEVEL(maxima)(s, &tile, channel);
-            else if (s->kind == MULTIPLY) LEVEL(multiplied)(s, &tile, channel);
             else if (s->certain == 0) LEVEL(tile_wide_weighted)(s, &tile, channel);
             else if (tile.rows == 1) LEVEL(weighted)(s, &tile, channel, 1);
             else LEVEL(weighted)(s, &tile, channel, ROWS);
@@ -690,9 +674,16 @@ TARGET static void LEVEL(square)(const int16_t *restrict x, int16_t *restrict sq
     for (int32_t n = 0; n < count; n++) squares[n] = (int16_t)(x[n] * x[n]);
 }
 
+#include "elements.h"
+
 /* Perform a step; return whether it met a fault, which the caller then finds by itself. */
 TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
     if (s->kind == COPY) return copy(s, b);
+    if (s->direct) {
+        int fault = 0;
+        for (int64_t image = 0; image < b->images && !fault; image++) fault = LEVEL(elements)(s, b, image);
+        return fault;
+    }
     const int size = s->kind == PRODUCT ? 2 : 4;
     const int64_t image_bytes = ((int64_t)s->room * size * (s->squares || s->signs ? 2 : 1) + 63) / 64 * 64;
     int64_t group = s->kind == PRODUCT ? b->scratch_bytes / image_bytes : 1;
@@ -720,8 +711,9 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
             if (s->squares) LEVEL(square)(x, x + s->room, s->room);
         }
         if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes);
-        else if (s->kind != SOFTMAX && s->kind != LOOKUP) LEVEL(taps)(s, b, first, images, image_bytes);
-        else if (scalar(s, b, first)) return 1;
+        else if (s->kind == SUM || s->kind == MAXIMUM) LEVEL(taps)(s, b, first, images, image_bytes);
+        else if (s->kind == SOFTMAX) softmax(s, b, first);
+        else if (LEVEL(elements)(s, b, first)) return 1;
     }
     return 0;
 }

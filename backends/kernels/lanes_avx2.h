@@ -79,3 +79,17 @@ INLINE TARGET void LEVEL(store)(uint8_t *out, int type, Ints values, int count) 
         LEVEL(store_part)(out, type, values, count);
     }
 }
+APART TARGET Ints LEVEL(load_part)(const uint8_t *in, int type, int count) {
+    int32_t lanes[LANES] = {0};
+    load_lanes(in, type, lanes, count);
+    Ints values;
+    memcpy(&values, lanes, sizeof values);
+    return values;
+}
+INLINE TARGET Ints LEVEL(load)(const uint8_t *in, int type, int count) {
+    if (count < LANES) return LEVEL(load_part)(in, type, count);
+    if (type == I8) return (Ints)_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)in));
+    if (type == U8) return (Ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)in));
+    const __m128i halves = _mm_loadu_si128((const __m128i *)in);
+    return (Ints)(type == I16 ? _mm256_cvtepi16_epi32(halves) : _mm256_cvtepu16_epi32(halves));
+}

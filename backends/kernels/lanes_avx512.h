@@ -122,3 +122,10 @@ INLINE TARGET void LEVEL(store)(uint8_t *out, int type, Ints values, int count) 
     else
         _mm512_mask_cvtepi32_storeu_epi16(out, lanes, (__m512i)values);
 }
+INLINE TARGET Ints LEVEL(load)(const uint8_t *in, int type, int count) {
+    const __mmask16 lanes = (__mmask16)((1u << count) - 1);
+    if (type == I8) return (Ints)_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(lanes, in));
+    if (type == U8) return (Ints)_mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, in));
+    const __m256i halves = _mm256_maskz_loadu_epi16(lanes, in);
+    return (Ints)(type == I16 ? _mm512_cvtepi16_epi32(halves) : _mm512_cvtepu16_epi32(halves));
+}

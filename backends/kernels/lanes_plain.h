@@ -61,3 +61,10 @@ static inline void LEVEL(store)(uint8_t *out, int type, Ints values, int count) 
     memcpy(lanes, &values, sizeof lanes);
     store_lanes(out, type, lanes, count);
 }
+static inline Ints LEVEL(load)(const uint8_t *in, int type, int count) {
+    int32_t lanes[LANES] = {0};
+    load_lanes(in, type, lanes, count);
+    Ints values;
+    memcpy(&values, lanes, sizeof values);
+    return values;
+}

@@ -10,8 +10,8 @@ from cimc.isa.table import LOOP_DEPTH
 
 BLOCK = 16
 FALL_BITS = 11
-KINDS = range(7)
-PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY, COPY = KINDS
+KINDS = range(8)
+PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, ADD, MULTIPLY, COPY = KINDS
 TYPES = {"i8": 0, "u8": 1, "i16": 2, "u16": 3, "i32": 4}
 LEVELS = ("plain", "avx2", "avx512", "vnni")
 
@@ -129,6 +129,7 @@ class NativeStep(ctypes.Structure):
         ("squares", _int32),
         ("signs", _int32),
         ("moving", _int32),
+        ("direct", _int32),
         ("certain", ctypes.c_float),
         ("out_moves", _moves),
     )

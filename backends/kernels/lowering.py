@@ -9,6 +9,7 @@ import numpy as np
 
 from cimc.backends.kernels.layout import WIDE, Rectangle, even_step, joined, rectangle
 from cimc.backends.kernels.library import (
+    ADD,
     BLOCK,
     COPY,
     FALL_BITS,
@@ -50,6 +51,9 @@ SUM32_LIMIT = 1 << 31
 LARGEST_WEIGHT = (1 << 15) - 1
 LARGEST_DIVIDE = 38
 """Up to this k, errors of an ADC stay below 2^51 in units of 2^-k, where adding 1.5 * 2^52 rounds."""
+
+MOST_COLUMNS = 1024
+"""Streams of up to so many elements have tables of their own length."""
 
 LEAST_CERTAIN = 0.47
 """Floats estimate codes and results where at most 6 in 100 lie so near the middle between two that they do not tell."""
@@ -354,18 +358,15 @@ def _affine(result: Lowered, write: Write, compute: Affine, constants: Array) ->
 def _elementwise(
     result: Lowered, write: Write, states: list[StreamState], tables: list[Array], e: Epilogue, constants: Array
 ) -> None:
-    """Sources times tables that repeat along the stream: a SUM whose taps are the sources."""
+    """Sources times tables that repeat along the stream."""
     step, columns = result.step, _columns(write.out, len(e.offsets))
     bound = sum(_largest(table, magnitude(s)) for table, s in zip(tables, states, strict=True))
     repeated = replace(e, offsets=np.resize(e.offsets, columns))
     offsets = _results(result, write, repeated, columns, [bound])
-    step.kind = SUM
-    _side_by_side(result, states, constants)
+    step.kind, step.count = ADD, len(states)
     step.certain = _certain(step, bound * 2.0**e.rounding.shift < FLOAT32_LIMIT, bound + offsets)
     step.weights = result.pointer(np.stack([_pad(np.resize(t, columns), columns) for t in tables]), np.float32)
-    ones = _pad(np.ones(columns), columns)
-    step.multipliers, step.narrow_multipliers = result.pointer(ones, np.float64), result.pointer(ones, np.float32)
-    _flat(result, write.out, columns)
+    _side_by_side(result, states, write.out, columns, constants)
 
 
 def _certain(step: NativeStep, is_exact: bool, largest: float) -> float:
@@ -380,12 +381,14 @@ def _certain(step: NativeStep, is_exact: bool, largest: float) -> float:
     return certain if certain >= LEAST_CERTAIN and max(-step.low, step.high) < LARGEST else 0.0
 
 
-def _side_by_side(result: Lowered, states: list[StreamState], constants: Array) -> None:
-    """Fill in plain sources of as many elements each, read element by element: their taps."""
+def _side_by_side(result: Lowered, states: list[StreamState], out: StreamState, columns: int, constants: Array) -> None:
+    """Fill in plain sources of as many elements each, read element by element, `columns` at a time."""
+    step = result.step
     _require(all(state.window is None for state in states))
     _rectangles(result, states, constants)
-    result.step.count = len(states)
-    result.step.taps = result.pointer(np.arange(len(states)) * states[0].elements, np.int32)
+    step.direct = all(_is_line(state) and (_apart(state, out) or _is_same(state, out)) for state in states)
+    step.taps = result.pointer(np.arange(len(states)) * states[0].elements, np.int32)
+    _flat(result, out, columns)
 
 
 def _mul(result: Lowered, write: Write, compute: Mul, constants: Array) -> None:
@@ -393,11 +396,10 @@ def _mul(result: Lowered, write: Write, compute: Mul, constants: Array) -> None:
     step, e, columns = result.step, compute.epilogue, _columns(write.out, 1)
     _results(result, write, e, columns, [np.inf])
     step.kind = MULTIPLY
-    _side_by_side(result, [compute.a, compute.b], constants)
     zeros = np.broadcast_to(np.array(compute.zeros, np.float64)[:, None], (2, columns))
     step.weights = result.pointer(_pad(zeros, columns), np.float32)
     step.multipliers = result.pointer(_pad(np.resize(e.multipliers[0], columns), columns), np.float64)
-    _flat(result, write.out, columns)
+    _side_by_side(result, [compute.a, compute.b], write.out, columns, constants)
 
 
 def _move(result: Lowered, write: Write, compute: Move, constants: Array) -> None:
@@ -433,12 +435,11 @@ def _softmax(result: Lowered, write: Write, compute: Softmax, constants: Array) 
 
 def _lut(result: Lowered, write: Write, compute: Lut, constants: Array) -> None:
     step, state = result.step, compute.source
-    _require(state.window is None and _apart(state, write.out))
+    _require(_apart(state, write.out))
     step.kind, step.count = LOOKUP, len(compute.table)
     step.table = result.pointer(compute.table, np.int32)
     step.zero = compute.first
-    _rectangles(result, [state], constants)
-    _flat(result, write.out, state.elements)
+    _side_by_side(result, [state], write.out, _columns(write.out, 1), constants)
 
 
 def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: list[float]) -> float:
@@ -505,7 +506,6 @@ def _flat(result: Lowered, out: StreamState, columns: int) -> None:
     _require(out.elements % columns == 0)
     _vectors(step, out, columns)
     step.vectors = out.elements // columns
-    step.places = result.pointer(np.arange(step.vectors) * columns, np.int32)
 
 
 def _columns(out: StreamState, period: int) -> int:
@@ -514,6 +514,8 @@ def _columns(out: StreamState, period: int) -> int:
     if len(axes) > 1:
         _require(axes[-1][0] % period == 0)
         return axes[-1][0]
+    if out.elements <= MOST_COLUMNS and out.elements % period == 0:
+        return out.elements
     for count in range(period, min(out.elements, 4 * WIDE + period) + 1, period):
         if count >= WIDE and out.elements % count == 0:
             return count
@@ -525,6 +527,11 @@ def _apart(a: StreamState, b: StreamState) -> bool:
     """Return whether writing one stream leaves the other as it is."""
     (low, high), (first, last) = a.extent(), b.extent()
     return a.space != b.space or high <= first or last <= low
+
+
+def _is_same(a: StreamState, b: StreamState) -> bool:
+    """Return whether two lines of elements lie at the same place in every turn."""
+    return (a.space, a.base, a.size, moves(a)) == (b.space, b.base, b.size, moves(b))
 
 
 def _largest(table: Array, magnitude: int) -> float:

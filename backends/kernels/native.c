@@ -27,6 +27,14 @@ INLINE void store_lanes(uint8_t *out, int type, const int32_t *lanes, int count)
     }
 }
 
+INLINE void load_lanes(const uint8_t *in, int type, int32_t *lanes, int count) {
+    for (int i = 0; i < count; i++) {
+        int16_t half;
+        if (type == I8 || type == U8) lanes[i] = type == I8 ? (int8_t)in[i] : in[i];
+        else memcpy(&half, in + 2 * i, 2), lanes[i] = type == I16 ? half : (uint16_t)half;
+    }
+}
+
 /* Store the lowest `count` bytes, fewer than 8. */
 INLINE void store_bytes(uint8_t *out, uint64_t bytes, int count) {
     for (int size = 4; size; bytes = count & size ? bytes >> 8 * size : bytes, size /= 2)
@@ -89,36 +97,28 @@ static inline int64_t way(const int64_t *moves, const Batch *b) {
 /* What is told of a product besides its results: nothing, or what a Tally asks for. */
 enum Told { NOTHING, SUMS, CLIPS };
 
-/* The steps of few elements, in integers: SOFTMAX and LOOKUP. */
-static int scalar(const Step *s, const Batch *b, int64_t image) {
+/* A SOFTMAX, in integers. */
+static void softmax(const Step *s, const Batch *b, int64_t image) {
     const float *x = (const float *)b->scratch;
     uint8_t *out = b->memory + image * b->pitch + s->out_base;
     for (int64_t v = 0; v < s->vectors; v++, x += s->columns, out += s->out_step) {
         float largest = x[0];
         int64_t sum = 0;
         for (int32_t c = 0; c < s->columns; c++) largest = x[c] > largest ? x[c] : largest;
-        for (int32_t c = 0; s->kind == SOFTMAX && c < s->columns; c++) {
+        for (int32_t c = 0; c < s->columns; c++) {
             int64_t below = (int64_t)(largest - x[c]);
             sum += s->table[below < s->count ? below : s->count - 1];
         }
         for (int32_t c = 0; c < s->columns; c++) {
-            int32_t result;
-            if (s->kind == SOFTMAX) {
-                int64_t below = (int64_t)(largest - x[c]);
-                int64_t numerator = s->table[below < s->count ? below : s->count - 1] * s->numerator;
-                int64_t quotient = numerator / sum, rest = numerator - quotient * sum;
-                quotient += rest > sum - rest || (rest == sum - rest && (quotient & 1));
-                quotient += s->zero;
-                result = (int32_t)(quotient < s->low ? s->low : quotient > s->high ? s->high : quotient);
-            } else {
-                int64_t entry = (int64_t)x[c] - s->zero;
-                if (entry < 0 || entry >= s->count) return 1;
-                result = s->table[entry];
-            }
+            int64_t below = (int64_t)(largest - x[c]);
+            int64_t numerator = s->table[below < s->count ? below : s->count - 1] * s->numerator;
+            int64_t quotient = numerator / sum, rest = numerator - quotient * sum;
+            quotient += rest > sum - rest || (rest == sum - rest && (quotient & 1));
+            quotient += s->zero;
+            const int32_t result = (int32_t)(quotient < s->low ? s->low : quotient > s->high ? s->high : quotient);
             store_lanes(out + c * bytes_of(s->out_type), s->out_type, &result, 1);
         }
     }
-    return 0;
 }
 
 /* A COPY, which may overlap. */

@@ -9,9 +9,9 @@ enum { WORDS = 8 };   /* random words that one block of Philox gives */
 enum { FALL_BITS = 11 }; /* of a cell of the integer Gaussian: by how much it falls */
 enum { DEPTH = 4 };   /* loops nest so deep */
 
-enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, MULTIPLY, COPY, KINDS };
+enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, ADD, MULTIPLY, COPY, KINDS };
 
-enum Type { I8, U8, I16, U16, I32 };
+enum Type { I8, U8, I16, U16, I32, REAL }; /* REAL: float, of rectangles alone */
 
 /* A tensor as it lies in memory, and the padded rectangle [rows][columns][channels] that is made of it. */
 typedef struct {
@@ -76,8 +76,8 @@ typedef struct {
     const int32_t *places;      /* [vectors]: where each vector lies in the rectangle */
     int32_t vectors, columns;   /* vectors an image, results a vector */
     const Part *parts;          /* of a PRODUCT */
-    const int32_t *taps;        /* of SUM, MAXIMUM and MULTIPLY: where each element lies from a vector's place on */
-    const float *weights;       /* of SUM: [taps][columns]; of MULTIPLY: zero points [2][columns] */
+    const int32_t *taps;        /* where each element lies from a vector's place on; of LOOKUP, ADD and MULTIPLY: each source */
+    const float *weights;       /* of SUM: [taps][columns]; of ADD: [sources][columns]; of MULTIPLY: zero points [2][columns] */
     const int32_t *table;       /* of SOFTMAX and LOOKUP */
     int32_t count;              /* of parts, taps, table entries, or of the bytes of a COPY */
     int32_t narrow;             /* of PRODUCT: the epilogue may be computed in float */
@@ -92,7 +92,8 @@ typedef struct {
     int32_t squares;            /* whether the squares of the elements follow, for noise */
     int32_t signs;              /* whether elements below 0 lie behind the others, as magnitudes: each is 0 in one of both */
     int32_t moving;             /* whether sources or results move on in the turns of loops */
-    float certain;              /* of SUM: a result in float this near a whole number rounds to the exact one; 0: none does */
+    int32_t direct;             /* whether sources are read where they lie, without rectangles */
+    float certain;              /* of SUM and ADD: a result in float this near a whole number rounds to the exact one; 0: none does */
     int64_t out_moves[DEPTH];
 } Step;
 

@@ -14,6 +14,7 @@ from cimc.backends.interpreter import Interpreter, on_processor
 from cimc.backends.kernels.checksums import crcs
 from cimc.backends.kernels.lowering import rounded_variances
 from cimc.backends.machine.observer import Observer
+from cimc.backends.machine.ports import DTYPES
 from cimc.backends.machine.traps import Trap
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
@@ -496,3 +497,28 @@ def test_checksums_are_those_of_zlib(length):
 def test_checksums_of_what_lies_apart():
     values = codes(1, (3, 7, 9)).astype(np.int16)[:, :, ::-2]
     assert crcs(values) == [zlib.crc32(image.tobytes()) for image in values]
+
+
+@pytest.mark.parametrize("length", [1, 7, 16, 33, 1025])
+@pytest.mark.parametrize("kind", ["i8", "u8", "i16", "u16"])
+@pytest.mark.parametrize("base", [0, 2, 62, 4096])
+def test_results_may_lie_upon_the_elements_read(new, length, kind, base):
+    """All elements are read before any result is written, be it in their place, a little behind it or elsewhere."""
+    given = np.random.default_rng(length).integers(0, 100, (5, length)).astype(DTYPES[kind])
+    for name, operands in {
+        "add": {"a": 0, "b": 2, "ma": 40000, "mb": -10068, "bias": 2**15, "shift": 15, "low": 0, "high": 100},
+        "mul": {"a": 0, "b": 2, "za": 3, "zb": -4, "m": 900, "bias": 5, "shift": 14, "low": 0, "high": 100},
+    }.items():
+        sketch = new(1 << 14).port("x", (length,), 0, kind).port("y", (length,), base, kind, output=True)
+        sketch.tensor(0, (length,), type=kind).tensor(1, (length,), base, type=kind)
+        sketch.data(2, [n % 120 for n in range(length)], (length,))
+        require_same(sketch.put(name, out=1, **operands).program(), given)
+
+
+@pytest.mark.parametrize("length", [1, 19, 64])
+def test_tables_without_an_entry_for_0(new, length):
+    images = codes(3, (5, length), low=5, high=104)
+    sketch = new(1 << 14).port("x", (length,), 0).port("y", (length,), 4096, "i16", output=True)
+    sketch.tensor(0, (length,)).tensor(1, (length,), 4096, type="i16")
+    table = sketch.table([n * n - 300 for n in range(100)], "i16")
+    require_same(sketch.put("lut", in_=0, out=1, table=table, type="i16", first=5, entries=100).program(), images)
