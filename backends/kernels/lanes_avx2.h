@@ -80,10 +80,8 @@ INLINE TARGET void LEVEL(store)(uint8_t *out, int type, Ints values, int count) 
     }
 }
 APART TARGET Ints LEVEL(load_part)(const uint8_t *in, int type, int count) {
-    int32_t lanes[LANES] = {0};
-    load_lanes(in, type, lanes, count);
-    Ints values;
-    memcpy(&values, lanes, sizeof values);
+    Ints values = {0};
+    for (int i = 0; i < count; i++) values[i] = load_lane(in, type, i);
     return values;
 }
 INLINE TARGET Ints LEVEL(load)(const uint8_t *in, int type, int count) {

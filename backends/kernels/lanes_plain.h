@@ -61,10 +61,22 @@ static inline void LEVEL(store)(uint8_t *out, int type, Ints values, int count) 
     memcpy(lanes, &values, sizeof lanes);
     store_lanes(out, type, lanes, count);
 }
+#define LOADED(type, size)                                                            \
+    {                                                                                 \
+        typedef type Part __attribute__((vector_size(size)));                         \
+        Part part;                                                                    \
+        memcpy(&part, in, sizeof part);                                               \
+        return __builtin_convertvector(part, Ints);                                   \
+    }
 static inline Ints LEVEL(load)(const uint8_t *in, int type, int count) {
-    int32_t lanes[LANES] = {0};
-    load_lanes(in, type, lanes, count);
-    Ints values;
-    memcpy(&values, lanes, sizeof values);
-    return values;
+    if (count < LANES) {
+        Ints values = {0};
+        for (int i = 0; i < count; i++) values[i] = load_lane(in, type, i);
+        return values;
+    }
+    if (type == I8) LOADED(int8_t, 4)
+    if (type == U8) LOADED(uint8_t, 4)
+    if (type == I16) LOADED(int16_t, 8)
+    LOADED(uint16_t, 8)
 }
+#undef LOADED

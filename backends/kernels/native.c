@@ -27,12 +27,12 @@ INLINE void store_lanes(uint8_t *out, int type, const int32_t *lanes, int count)
     }
 }
 
-INLINE void load_lanes(const uint8_t *in, int type, int32_t *lanes, int count) {
-    for (int i = 0; i < count; i++) {
-        int16_t half;
-        if (type == I8 || type == U8) lanes[i] = type == I8 ? (int8_t)in[i] : in[i];
-        else memcpy(&half, in + 2 * i, 2), lanes[i] = type == I16 ? half : (uint16_t)half;
-    }
+INLINE int32_t load_lane(const uint8_t *in, int type, int i) {
+    int16_t half;
+    if (type == I8) return (int8_t)in[i];
+    if (type == U8) return in[i];
+    memcpy(&half, in + 2 * i, 2);
+    return type == I16 ? half : (uint16_t)half;
 }
 
 /* Store the lowest `count` bytes, fewer than 8. */
