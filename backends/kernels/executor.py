@@ -1,6 +1,7 @@
 """Performs a plan by the compiled library, and in numpy what the library has no kernel for or found a fault in."""
 
 import ctypes
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -9,7 +10,8 @@ from cimc.backends.kernels.library import LEVELS, Batch, Library
 from cimc.backends.kernels.runs import Rounds, Run, batch, cut, most_scratch
 from cimc.backends.kernels.tally import counting
 from cimc.backends.plan.executor import NumpyExecutor, perform_one, tell
-from cimc.backends.plan.memory import Chunk
+from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.moments import Reals, Sums, flat
 from cimc.backends.plan.moving import through
 from cimc.backends.plan.products import is_probed
 from cimc.backends.plan.walk import Plan
@@ -31,6 +33,23 @@ class KernelExecutor(NumpyExecutor):
     @cached_property
     def _observed(self) -> list[Run | Rounds]:
         return cut(self._plan.observed, self._constants)
+
+    def totals(self, parts: Sequence[Sums]) -> Array:
+        """Return the sum of each column, as NumpyExecutor does."""
+        total = np.zeros(parts[0].shape[2], np.int64)
+        for part in parts:
+            self._library.totals(part, total, self._level)
+        return total
+
+    def moments(self, parts: Sequence[Sums], aim: Sums, centres: tuple[Reals, Reals]) -> Reals:
+        """Return the moments that NumpyExecutor does; a lone column, whose terms numpy adds in pairs, is left to it."""
+        if aim.shape[1] == 1:
+            return super().moments(parts, aim, centres)
+        found, start = np.zeros((2, aim.shape[1])), 0
+        for part in parts:
+            self._library.moments(part, aim[start:], centres, found, self._level)
+            start += len(flat(part))
+        return found
 
     def go_on(self, chunk: Chunk) -> None:
         """Perform the plan on a chunk in flight, as NumpyExecutor does."""

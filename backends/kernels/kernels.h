@@ -718,6 +718,8 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
     return 0;
 }
 
+#include "moments.h"
+
 #undef Ints
 #undef Floats
 #undef Doubles

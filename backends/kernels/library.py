@@ -162,6 +162,30 @@ class Batch(ctypes.Structure):
     )
 
 
+class NativeSums(ctypes.Structure):
+    """Sums i32 [images, vectors, columns]."""
+
+    _fields_ = (
+        ("first", _address),
+        ("pitch", _int64),
+        ("images", _int64),
+        ("vectors", _int64),
+        ("columns", _int64),
+    )
+
+
+class NativeMoments(ctypes.Structure):
+    """Moments of sums."""
+
+    _fields_ = (
+        ("aim", _address),
+        ("centre", _address),
+        ("aimed", _address),
+        ("products", _address),
+        ("squares", _address),
+    )
+
+
 class Library:
     """The loaded library; `levels` of instruction sets work here, the last is the fastest.
 
@@ -170,7 +194,7 @@ class Library:
 
     def __init__(self, path: str) -> None:
         loaded = ctypes.CDLL(path)
-        structures = (NativeStep, Part, Batch, NativeNoise, NativeConverter, NativeTally)
+        structures = (NativeStep, Part, Batch, NativeNoise, NativeConverter, NativeTally, NativeSums, NativeMoments)
         known = [*map(ctypes.sizeof, structures), len(KINDS)]
         self.current = known == [loaded.cimc_sizes(which) for which in range(len(known))]
         self.levels = LEVELS[: loaded.cimc_levels()]
@@ -206,6 +230,28 @@ class Library:
         made = self._crcs(address(images), images.strides[0], count, size, ctypes.addressof(found))
         return list(found) if made else None
 
+    @cached_property
+    def _totals(self) -> Callable[..., None]:
+        function = self._loaded.cimc_totals
+        function.argtypes, function.restype = (_address, _address, ctypes.c_int), None
+        return function
+
+    def totals(self, sums: Array, totals: Array, level: int) -> None:
+        """Add the columns of sums i32 [images, vectors, columns], each image's dense, to totals, int64 [columns]."""
+        given = _sums(sums)
+        self._totals(ctypes.addressof(given), address(totals), level)
+
+    @cached_property
+    def _moments(self) -> Callable[..., None]:
+        function = self._loaded.cimc_moments
+        function.argtypes, function.restype = (_address, _address, ctypes.c_int), None
+        return function
+
+    def moments(self, sums: Array, aim: Array, centres: tuple[Array, Array], found: Array, level: int) -> None:
+        """Add to found [2, columns] the moments of such sums and an aim i32 [images * vectors, columns], all dense."""
+        given, moments = _sums(sums), NativeMoments(*map(address, (aim, *centres, *found)))
+        self._moments(ctypes.addressof(given), ctypes.addressof(moments), level)
+
     def turns(self, steps: "NativeSteps", batch: Batch, loop: tuple[int, int], level: int) -> tuple[int, int]:
         """Perform the turns of a loop of (depth, count) from where it is; return turn and step of a fault, or count."""
         done = ctypes.c_int(0)
@@ -221,6 +267,10 @@ class NativeSteps:
         self._table = (_address * len(steps))(*(ctypes.addressof(step) for step in steps))
         self.address = ctypes.addressof(self._table)
         self.count = len(steps)
+
+
+def _sums(sums: Array) -> NativeSums:
+    return NativeSums(address(sums), sums.strides[0], *sums.shape)
 
 
 @cache

@@ -157,15 +157,19 @@ static int copy(const Step *s, const Batch *b) {
 
 #include "checksum.h"
 
-typedef int (*Perform)(const Step *, const Batch *);
+typedef struct {
+    int (*perform)(const Step *, const Batch *);
+    void (*totals)(const Sums *, int64_t *);
+    void (*moments)(const Sums *, const Moments *);
+} Level;
 
 /* The levels from the plainest on, and how many of them this processor has. */
-static const Perform LEVELS[] = {
-    perform_plain,
+static const Level LEVELS[] = {
+    {perform_plain, totals_plain, moments_plain},
 #if defined(__x86_64__)
-    perform_avx2,
-    perform_avx512,
-    perform_vnni,
+    {perform_avx2, totals_avx2, moments_avx2},
+    {perform_avx512, totals_avx512, moments_avx512},
+    {perform_vnni, totals_vnni, moments_vnni},
 #endif
 };
 
@@ -182,17 +186,17 @@ EXPORT int cimc_levels(void) {
 }
 
 EXPORT int cimc_sizes(int which) {
-    const size_t sizes[] = {sizeof(Step), sizeof(Part), sizeof(Batch), sizeof(Noise), sizeof(Converter), sizeof(Tally), KINDS};
+    const size_t sizes[] = {sizeof(Step), sizeof(Part), sizeof(Batch), sizeof(Noise), sizeof(Converter), sizeof(Tally), sizeof(Sums), sizeof(Moments), KINDS};
     return (int)sizes[which];
 }
 
 /* Perform a step where it lies in this turn of the loops around. */
 static int perform(const Step *step, const Batch *batch, int level) {
-    if (!step->moving) return LEVELS[level](step, batch);
+    if (!step->moving) return LEVELS[level].perform(step, batch);
     Step moved = *step;
     for (int k = 0; k < step->sources; k++) moved.source[k].base += way(step->source[k].moves, batch);
     moved.out_base += way(step->out_moves, batch);
-    return LEVELS[level](&moved, batch);
+    return LEVELS[level].perform(&moved, batch);
 }
 
 /* Perform steps one after the other; return how many of them went well. */
@@ -209,3 +213,7 @@ EXPORT int64_t cimc_turns(const Step *const *steps, int count, const Batch *batc
         if ((*done = cimc_run(steps, count, batch, level)) < count) break;
     return batch->turns[depth];
 }
+
+EXPORT void cimc_totals(const Sums *sums, int64_t *totals, int level) { LEVELS[level].totals(sums, totals); }
+
+EXPORT void cimc_moments(const Sums *sums, const Moments *moments, int level) { LEVELS[level].moments(sums, moments); }

@@ -119,4 +119,18 @@ typedef struct {
     const Tally *tally; /* of the product being made; NULL: nothing is asked for */
 } Batch;
 
+/* Sums i32 [images][vectors][columns], those of each image one behind the other. */
+typedef struct {
+    const uint8_t *first;
+    int64_t pitch; /* bytes from image to image */
+    int64_t images, vectors, columns;
+} Sums;
+
+/* Moments of such sums, each [columns] but the aim, which is as many sums without gaps. */
+typedef struct {
+    const int32_t *aim;
+    const double *centre, *aimed; /* what deviations of sums and of aims are from */
+    double *products, *squares;   /* of both deviations, and of the sums': what is found is added */
+} Moments;
+
 #endif

@@ -8,6 +8,7 @@ from cimc.backends.machine import checks
 from cimc.backends.machine.observer import Observer, elements
 from cimc.backends.machine.traps import Refusal, Trap
 from cimc.backends.plan.memory import Array, Chunk
+from cimc.backends.plan.moments import Reals, Sums, moments, totals
 from cimc.backends.plan.moving import through
 from cimc.backends.plan.state import Effect, Write
 from cimc.backends.plan.steps import Step, Turns
@@ -74,6 +75,14 @@ class NumpyExecutor:
             return self._free.get_nowait()
         except Empty:
             return Chunk(self.chunk, self._program.activation_bytes, self._program.constants)
+
+    def totals(self, parts: Sequence[Sums]) -> Array:
+        """Return the sum of each column, int64 [cols], of parts [images, vectors, cols] of memory in flight."""
+        return totals(parts)
+
+    def moments(self, parts: Sequence[Sums], aim: Sums, centres: tuple[Reals, Reals]) -> Reals:
+        """Return what plan/moments.py does of parts of memory in flight."""
+        return moments(parts, aim, centres)
 
     def go_on(self, chunk: Chunk) -> None:
         """Perform the plan on a chunk in flight. Raises Trap on a fault of the program."""

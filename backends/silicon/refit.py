@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from cimc.backends.machine.facts import machine
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.walk import Plan, Walk
-from cimc.backends.silicon.column_fits import Aim, means
+from cimc.backends.silicon.column_fits import Aim, Found
 from cimc.backends.silicon.flight import Flight
 from cimc.isa.author import Author
 from cimc.isa.constants import ConstantMemory
@@ -26,7 +26,6 @@ from cimc.isa.streams import StreamState, follow
 
 Codes = Mapping[str, NDArray[Any]]
 Aims = Mapping[int, Aim]
-Sums = NDArray[np.int32]
 
 LOWEST_GAIN, HIGHEST_GAIN = 0.25, 4.0
 """Gains that a fit may give a column. Drift with exponent 0.06 takes a factor 2.7 in ten years; a column that lost more
@@ -68,7 +67,7 @@ def refitted(
 
 
 def exact_sums(program: Program, inputs: Codes) -> Aims:
-    """Return the digital sums i32 [vectors of all samples, cols] of every `mvm` on the exact machine, by index."""
+    """Return the digital sums of every `mvm` on the exact machine, by index."""
     walk, layers = Walk(program, machine(program.meta)), _layers(program)
     flight = _flight(program, inputs, 0, layers)
     return {layer.index: Aim.of(_sums(flight, walk, program, layer)) for layer in layers}
@@ -118,8 +117,8 @@ def _flight(program: Program, inputs: Codes, first: int, layers: Sequence[_Layer
     return Flight(program, inputs, first, largest, _base(program) + room)
 
 
-def _refit(author: Author, layer: _Layer, aim: Aim, noisy: Sums) -> None:
-    one, cols, found = author.instructions[layer.index], layer.cols, means(noisy)
+def _refit(author: Author, layer: _Layer, aim: Aim, noisy: Found) -> None:
+    one, cols, found = author.instructions[layer.index], layer.cols, noisy.means
     gain = np.clip(aim.slopes(noisy, found), LOWEST_GAIN, HIGHEST_GAIN)
     bias = (aim.means - gain * found) * 2.0**layer.shift
     scale = author.constants.read(one["scale"], "i32", one["blocks"] * cols).reshape(-1, cols) * gain
@@ -132,8 +131,8 @@ def _refit(author: Author, layer: _Layer, aim: Aim, noisy: Sums) -> None:
     author.amend(layer.index, scale=scales, bias=biases, shift=shift)
 
 
-def _sums(flight: Flight, walk: Walk, program: Program, layer: _Layer) -> Sums:
-    """Return sum_t code_t * M_t [vectors of all turns and samples, cols] of a layer ahead, by 2^shift of its probe.
+def _sums(flight: Flight, walk: Walk, program: Program, layer: _Layer) -> Found:
+    """Return sum_t code_t * M_t of a layer ahead, [vectors of all turns, cols] a sample, by 2^shift of its probe.
 
     Walk and flight go on to the layer, or to the loops around it, which a probe within runs apart.
     """
@@ -141,8 +140,7 @@ def _sums(flight: Flight, walk: Walk, program: Program, layer: _Layer) -> Sums:
     flight.to(program, walk.steps)
     probe = _probe(program, layer)
     steps = walk.branch(probe).plan().observed
-    found = flight.ahead(probe, steps, probe.outputs[0], apart=layer.around.last > layer.index)
-    return np.asarray(found.reshape(-1, layer.cols), np.int32)
+    return flight.ahead(probe, steps, probe.outputs[0], apart=layer.around.last > layer.index)
 
 
 def _probe(program: Program, layer: _Layer) -> Program:
