@@ -15,10 +15,11 @@ from cimc.ir.attributes import int_values
 from cimc.ir.facts import RANGE, WIDE_RANGE, Fact
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.nn import HIDDEN, Canonical, Computed, InputOp, QuantiseOp, RecodeOp
+from cimc.ir.nn import HIDDEN, Canonical, Computed, InputOp, Layer, QuantiseOp, RecodeOp
 from cimc.passes.fixed_codes import fixed_operations
 from cimc.passes.histogram import RULES, Tail
 from cimc.passes.ranges import Ranges, rounded, rounded_outward
+from cimc.passes.shared_codes import same_codes
 from cimc.targets import Target
 
 BINS = 4096
@@ -47,7 +48,8 @@ class Calibrate:
 
     `method` is minmax, percentile, mse or entropy (passes/histogram.py). With `room`, codes of more bits than the DAC
     has reach so many times as far as the largest |x| of the data: their last bit is worth less than what clips.
-    `reach` multiplies what is found for the values that it names.
+    `reach` multiplies what is found for the values that it names. Those that training has `learnt` stand in its place;
+    codes of more bits than the DAC has keep the room of both.
     """
 
     name: ClassVar[str] = "calibrate"
@@ -59,6 +61,7 @@ class Calibrate:
     room: float = 0.0
     target: Target | None = field(default=None, repr=False)
     reach: Mapping[str, float] = field(default_factory=dict, repr=False)
+    learnt: Ranges = field(default_factory=Ranges, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
         if self.method not in RULES:
@@ -141,7 +144,9 @@ class Calibrate:
         inputs = [op for op in computed if isinstance(op, InputOp)]
         found |= {op.label.data: self._range_of_input(op) for op in inputs}
         found |= {label: _scaled(found[label], factor) for label, factor in self.reach.items()}
-        return found, {op.label.data: self._wide(op, bounds[op.label.data]) for op in computed if self._has_room(op)}
+        wide = {op.label.data: self._wide(op, bounds[op.label.data]) for op in computed if self._has_room(op)}
+        learnt = {label: reach for label, reach in self.learnt.activations.items() if label in found}
+        return found | learnt, {label: _hull(found[label], reach) for label, reach in learnt.items()} | wide
 
     def _has_room(self, op: Canonical) -> bool:
         """Return whether unseen data may give a value beyond those of the calibration, which its codes can hold."""
@@ -177,6 +182,18 @@ class Calibrate:
                 counts[label] += np.bincount(_bins(magnitudes, largest[label]), minlength=BINS)
         rule = RULES[self.method]
         return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
+
+
+def ranges_read(graph: Graph, target: Target) -> dict[str, str]:
+    """Return, by the label of a layer, that of the value whose range its codes have, where that is open to choice."""
+    chosen = set(Calibrate(target=target).chosen(graph))
+    layers = [op for op in graph.operations if isinstance(op, Layer)]
+    return {
+        layer.label.data: root.label.data
+        for layer in layers
+        for root in same_codes(layer)[:1]
+        if root in chosen and root.known_range is None and root.known_values is None
+    }
 
 
 def _note(fact: Fact[tuple[float, float]], op: Canonical, found: Bounds) -> None:
@@ -229,6 +246,10 @@ def _magnitudes(array: NDArray[Any]) -> Iterator[NDArray[Any]]:
 def _bins(magnitudes: NDArray[np.float32], largest: float) -> NDArray[np.int64]:
     """Return the bin of each |x| in a histogram up to `largest`."""
     return np.asarray(np.minimum((magnitudes * np.float32(BINS / largest)).astype(np.int64), BINS - 1))
+
+
+def _hull(first: tuple[float, float], second: tuple[float, float]) -> tuple[float, float]:
+    return min(first[0], second[0]), max(first[1], second[1])
 
 
 def _scaled(bounds: tuple[float, float], factor: float) -> tuple[float, float]:

@@ -55,7 +55,7 @@ class ColumnRanges:
     conductances large at the cost of ADC resolution. `cimc compile --noise` sets both from a profile's physics.
     `per` is column, or block: one conductance range for all columns of a block. The range of a column is its largest
     |sum|, or with `deviations` L its mean + L standard deviations of |sum| (arXiv 2401.09859), on the first `samples`
-    samples of the data (0: all).
+    samples of the data (0: all). Columns that training has `learnt` have the largest |sum| that it says.
     """
 
     name: ClassVar[str] = "column-ranges"
@@ -67,24 +67,25 @@ class ColumnRanges:
     per: str = "column"
     deviations: float = 0.0
     samples: int = 0
+    learnt: Ranges = field(default_factory=Ranges, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
         layers = [op for op in graph.operations if isinstance(op, MvmOp)]
-        labels = [op.label.data for op in layers]
-        gains: dict[str, Gain] = dict.fromkeys(labels, UNITY_GAIN)
+        by_label = {op.label.data: op for op in layers}
+        gains: dict[str, Gain] = dict.fromkeys(by_label, UNITY_GAIN)
         if self.target.constants["adc.gain"] == "unity":
             peaks = {op.label.data: np.zeros(_peak_shape(op), np.int64) for op in layers}
         elif self.ranges is not None:
-            peaks, gains = (
-                self._stored(layers),
-                dict.fromkeys(labels, self.ranges.gain or UNITY_GAIN) | self.ranges.gains,
-            )
+            peaks = {label: self._of_layer(self.ranges, op) for label, op in by_label.items()}
+            gains = dict.fromkeys(by_label, self.ranges.gain or UNITY_GAIN) | self.ranges.gains
         else:
             data = {name: array[: self.samples or None] for name, array in self.data.items()}
             statistics = measured(graph, layers, data, self.target, self.per == "block")
             if self.deviations:
                 for found in statistics.values():
                     found.largest = found.spread(self.deviations)
+            for label in self.learnt.columns.keys() & statistics.keys():
+                statistics[label].largest = self._of_layer(self.learnt, by_label[label]).astype(np.float64)
             peaks = {label: found.peaks() for label, found in statistics.items()}
             owners = {op.label.data: statistics[op.label.data] for op in layers if op.shares is None}
             gains = self._gains(owners)
@@ -117,22 +118,18 @@ class ColumnRanges:
     def error(self) -> "DeviceError":
         return DeviceError(self.device_sigma, self.device_growth)
 
-    def _stored(self, layers: list[MvmOp]) -> dict[str, NDArray[np.int64]]:
-        assert self.ranges is not None
-        found = {}
-        for op in layers:
-            stored = self.ranges.columns.get(op.label.data, ())
-            shape = _peak_shape(op)
-            if len(stored) != math.prod(shape):
-                node = ", ".join(names_of(op.location))
-                raise fail(
-                    "CIM0204",
-                    f"the ranges hold {len(stored)} columns for {op.label.data!r}, the layer has {math.prod(shape)}",
-                    node=node,
-                    hint="they belong to another model, target or version",
-                )
-            found[op.label.data] = np.array(stored, np.int64).reshape(shape)
-        return found
+    def _of_layer(self, ranges: Ranges, op: MvmOp) -> NDArray[np.int64]:
+        """Return the peaks that ranges hold of a layer. Raises CimcError CIM0204."""
+        stored, shape = ranges.columns.get(op.label.data, ()), _peak_shape(op)
+        if len(stored) != math.prod(shape):
+            node = ", ".join(names_of(op.location))
+            raise fail(
+                "CIM0204",
+                f"the ranges hold {len(stored)} columns for {op.label.data!r}, the layer has {math.prod(shape)}",
+                node=node,
+                hint="they belong to another model, target or version",
+            )
+        return np.array(stored, np.int64).reshape(shape)
 
 
 def _share(op: MvmOp, peaks: dict[str, NDArray[np.int64]], gains: dict[str, Gain]) -> None:

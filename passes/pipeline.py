@@ -50,7 +50,8 @@ class Setting:
     """What a pipeline is built for: the chip, the calibration data, and stored ranges if there are any.
 
     `layer_bits`: label of a layer -> bits of its input and of its weights, where they were raised or lowered.
-    `reach`: label of a value -> the factor by which its range differs from what calibration finds.
+    `reach`: label of a value -> the factor by which its range differs from what calibration finds. `learnt`: ranges of
+    some values and columns that are not found on the data, since training has found them.
     """
 
     target: Target
@@ -58,6 +59,7 @@ class Setting:
     ranges: Ranges | None = None
     layer_bits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     reach: Mapping[str, float] = field(default_factory=dict)
+    learnt: Ranges = field(default_factory=Ranges)
 
 
 class Keeps(Enum):

@@ -45,6 +45,8 @@ def train_command(options: argparse.Namespace) -> int:
     checkpoint = f"{options.output}.checkpoint.npz"
     keep_inputs(options, [options.output, options.ranges_out, checkpoint])
     plan = _plan(options, Path(checkpoint))
+    if plan.settings.learns("ranges") and not options.ranges_out:
+        raise fail("CIM0003", "--set learn=ranges without --ranges-out loses what is learnt", hint="give it a file")
     progress = Progress("training", plan.settings.all_steps)
     trained = train(plan, lambda done, loss: progress.at(done))
     progress.done()
@@ -122,7 +124,7 @@ def _write(options: argparse.Namespace, plan: "Plan", trained: "Trained") -> Non
     else:
         write(output, to_onnx(trained.graph).SerializeToString(deterministic=True))
     if options.ranges_out:
-        request = replace(plan.request, data=lambda shapes: plan.data.inputs)
+        request = replace(plan.request, data=lambda shapes: plan.data.inputs, learnt=trained.ranges)
         write_ranges(options.ranges_out, _compiled(trained.graph, output, request).ranges)
 
 

@@ -57,7 +57,7 @@ class Request:
     `stated` is what the model file leaves open. `start` is the stage of IR text that is compiled
     (passes.pipeline.STAGES), None for a model; the pipeline is then what runs behind it. `preprocessing` is what is
     stated of each input, as in a Feeding; the ports of the program keep it, and `data` is given it with every input.
-    `layer_bits` and `reach` are chosen beside the pipeline: passes.pipeline.Setting.
+    `layer_bits`, `reach` and `learnt` are chosen beside the pipeline: passes.pipeline.Setting.
     """
 
     target: Target
@@ -70,6 +70,7 @@ class Request:
     preprocessing: Mapping[str, Values] = field(default_factory=dict)
     layer_bits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     reach: Mapping[str, float] = field(default_factory=dict)
+    learnt: Ranges = field(default_factory=Ranges)
 
 
 @dataclass(frozen=True)
@@ -231,9 +232,8 @@ def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:
     ranges = Ranges(inputs=_seen(request, graph, data))
     if data and request.data is not None:
         data = without_outliers(graph, data, keeps_all=KEEPS_ALL in request.pipeline)
-    for one in parse_pipeline(
-        request.pipeline, Setting(request.target, data, request.ranges, request.layer_bits, request.reach)
-    ):
+    setting = Setting(request.target, data, request.ranges, request.layer_bits, request.reach, request.learnt)
+    for one in parse_pipeline(request.pipeline, setting):
         started = time.perf_counter()
         graph = _guarded(one, graph) if own_order else one(graph)
         drop_weights(graph)

@@ -30,32 +30,41 @@ class Codes(NamedTuple):
 class Converters(NamedTuple):
     """Of one layer, as arrays for jax: the codes that its DACs take, and how its columns are scaled.
 
-    `factor` (row block, column) is the share of the conductance range that a column uses; `gain` is the ADC's. Columns
-    that stand several times lie copy by copy, and give codes `averaged`, of which the mean is taken.
+    `peak` (row block, column) is the largest |array sum| that a column's conductance range has room for, codes x
+    conductance at full conductance; `gain` is the ADC's. Columns that stand several times lie copy by copy, and give
+    codes `averaged`, of which the mean is taken.
     """
 
     scale: Any
     zero: Any
     low: Any
     high: Any
-    factor: Any
+    peak: Any
     gain: Any
     averaged: Codes | None = None
 
     def copies(self, outputs: int) -> int:
         """Return how often each column of a layer with so many outputs stands."""
-        return int(self.factor.shape[1]) // outputs
+        return int(self.peak.shape[1]) // outputs
+
+
+class Product(NamedTuple):
+    """What a layer is in the tile graph: the label of its product, and how many groups that has."""
+
+    label: str
+    groups: int
 
 
 @dataclass(frozen=True)
 class ArrayFacts:
-    """Of every layer on the array, by label: converters, and where its rows are cut; of the chip: its codes.
+    """Of every layer on the array, by label: converters, where its rows are cut, its product; of the chip: its codes.
 
     `reach` is the largest |input| of every layer, the digital ones included. `skips`: zeros are not programmed.
     """
 
     converters: Mapping[str, Converters]
     cuts: Mapping[str, tuple[tuple[int, int], ...]]
+    products: Mapping[str, Product]
     reach: Mapping[str, float]
     full: int
     adc: tuple[int, int]
@@ -74,8 +83,9 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
     layers = [op for op in found.operations if isinstance(op, MvmOp)]
     _require_products(wanted, found)
     return ArrayFacts(
-        {_layer_of(op): _converters(found, op, target.adc_range[1]) for op in layers},
+        {_layer_of(op): _converters(found, op) for op in layers},
         {_layer_of(op): tuple(pairwise(int_values(op.row_cuts))) for op in layers},
+        {_layer_of(op): Product(op.label.data, op.matrix[0]) for op in layers},
         {_layer_of(op): _reach(op) for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)},
         target.full_conductance,
         (target.adc_range[0], target.adc_range[1]),
@@ -104,14 +114,13 @@ def _up_to(pipeline: str) -> str:
     return up_to_pass(behind_stage(pipeline, "graph"), "column-ranges")
 
 
-def _converters(graph: Graph, op: MvmOp, adc_high: int) -> Converters:
+def _converters(graph: Graph, op: MvmOp) -> Converters:
     """Return the converters of a layer; its gain is its tile's, or that of the whole chip."""
     code = code_of(op.x)
     multiplier, shift = GAIN.get(op) or GAIN.of(graph.module)
     gain = multiplier / 2.0**shift
     peaks = np.asarray(graph.weights.get(PEAKS.of(op)), np.float64)
-    factor = np.minimum(1.0, adc_high / gain / np.maximum(peaks, 1.0))
-    outputs = np.moveaxis(factor, 1, 0).reshape(factor.shape[1], -1)
+    outputs = np.moveaxis(peaks, 1, 0).reshape(peaks.shape[1], -1)
     scale, zero, low, high = (np.float32(one.data) for one in (code.scale, code.zero, code.low, code.high))
     averaged = _codes(op) if AVERAGED.get(op) else None
     return Converters(scale, zero, low, high, outputs.astype(np.float32), np.float32(gain), averaged)

@@ -1,7 +1,9 @@
 """A chip in jax: what a layer's weights come to on noisy devices, and the arithmetic of its converters.
 
 Rounding is half to even and codes are the compiler's own (array_facts.py). Gradients pass rounding as if it were not
-there and stop where codes are clipped; they do not see noise, conductance ranges or compensation.
+there and stop where codes are clipped, where ranges get them: as in PACT (arXiv 1805.06085) and learned step sizes
+(arXiv 1902.08153). Those of weights do not see noise, conductance ranges or compensation; those of ranges see how far
+noise reaches.
 """
 
 from collections.abc import Mapping
@@ -75,10 +77,11 @@ class Chip:
     def _block(self, weight: Array, at: Converters, number: int, key: Array) -> Cells:
         fixed = jax.lax.stop_gradient(weight)
         largest = jnp.abs(fixed).max(axis=0)
-        unit = jnp.where(largest > 0.0, largest, 1.0) / (self.facts.full * at.factor[number])
-        targets = jnp.rint(fixed / unit)
-        conducted, factor = self._conducted(targets, at, key)
-        return Cells(weight + (conducted * factor * unit - fixed), unit * at.scale * factor / at.gain)
+        share = jnp.minimum(1.0, self.facts.adc[1] / at.gain / jnp.maximum(at.peak[number], 1.0))
+        unit = jnp.where(largest > 0.0, largest, 1.0) / (self.facts.full * share)
+        wanted = fixed / jax.lax.stop_gradient(unit)
+        conducted, factor = self._conducted(jnp.rint(wanted), at, key)
+        return Cells(weight + (conducted * factor - wanted) * unit, unit * at.scale * factor / at.gain)
 
     def _conducted(self, targets: Array, at: Converters, key: Array) -> tuple[Array, Array]:
         """Return what cells conduct, and the drift factor of every column."""

@@ -14,21 +14,25 @@ from cimc.backends.silicon.device_moments import moments
 from cimc.driving.driver import Request
 from cimc.ir.attributes import int_values
 from cimc.ir.graph import Graph
+from cimc.passes.calibrate import ranges_read
+from cimc.passes.ranges import Ranges
 from cimc.training import checkpoint
 from cimc.training.array_facts import ArrayFacts, measured
 from cimc.training.batches import Data, split
 from cimc.training.chip import DeviceTable
 from cimc.training.equalise import Equaliser, equalised
-from cimc.training.judging import Judge, Verdict, chosen
+from cimc.training.judging import Candidate, Judge, Verdict, chosen
+from cimc.training.learnt import Learning, Parameters, real
 from cimc.training.network import Network, Weights
-from cimc.training.optimise import Run, State, of_columns, real, units_of
-from cimc.training.pruning import kept
+from cimc.training.optimise import Run, State
+from cimc.training.pruning import kept, masked
 from cimc.training.settings import Settings
 
 AT_ONCE = 256
 """Samples that the teacher is asked about at a time."""
 MEASURED = 256
 """Samples that the compiler measures ranges on, at most: again and again while training."""
+NONE = Ranges()
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,13 @@ class Plan:
 
 @dataclass(frozen=True)
 class Trained:
-    """The graph with the weights chosen, None where none was better than the start; and what was judged."""
+    """The graph with the weights chosen, None where none was better than the start; and what was judged.
+
+    `ranges` are those that were learnt for it, of some values and columns.
+    """
 
     graph: Graph | None
+    ranges: Ranges
     chosen: Verdict | None
     verdicts: Sequence[Verdict]
     held: int
@@ -66,22 +74,24 @@ def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
     given, held = split(plan.data, plan.settings.hold, plan.seed)
     request = replace(plan.request, data=lambda shapes: given.first(MEASURED).inputs)
 
-    def measure(weights: Weights) -> ArrayFacts:
-        return measured(came.with_weights(weights), request)
+    def measure(weights: Weights, ranges: Ranges = NONE) -> ArrayFacts:
+        return measured(came.with_weights(weights), replace(request, learnt=ranges))
 
     tables = _tables(plan, measure(came.weights).skips)
     network = _equalised(came, plan.settings, given, tables[0], measure)
     facts = measure(network.weights)
-    units = units_of(network, facts)
-    run = Run(network, plan.settings, given, plan.seed, tables, measure, kept(network, facts, units, plan.settings))
-    units = of_columns(network, run.begun, units) if plan.settings.learn == "columns" else units
+    masks = kept(network, facts, plan.settings)
+    reads = ranges_read(network.graph, request.target)
+    learning = Learning(network, plan.settings, masked(network.weights, masks), facts, reads)
+    run, units = Run(learning, given, plan.seed, tables, measure, masks), learning.units
     state = _through(run, plan, units, progress)
     judge = Judge(network, request, plan.settings, plan.noises, held, given, _taught(network, held))
-    candidates = {"start": dict(came.weights), **_candidates(run.begun, real(state.done, units), plan.settings)}
-    verdicts = [judge.verdict(name, weights) for name, weights in candidates.items()]
+    candidates = {"start": Candidate(came.weights), **_candidates(learning, state.done, units)}
+    verdicts = [judge.verdict(name, candidate) for name, candidate in candidates.items()]
     best = chosen(verdicts, plan.bound, held.count, must_gain=not plan.settings.prunes)
-    graph = network.with_weights(candidates[best.name]) if best else None
-    return Trained(graph, best, verdicts, held.count)
+    winner = candidates[best.name if best else "start"]
+    graph = network.with_weights(winner.weights) if best else None
+    return Trained(graph, winner.ranges, best, verdicts, held.count)
 
 
 def _equalised(
@@ -99,7 +109,7 @@ def _tables(plan: Plan, skips: bool) -> list[DeviceTable]:
     return [DeviceTable.of(moments(chip, noise, skips), plan.settings.noise) for noise in plan.noises]
 
 
-def _through(run: Run, plan: Plan, units: Weights, progress: Callable[[int, float], None]) -> State:
+def _through(run: Run, plan: Plan, units: Parameters, progress: Callable[[int, float], None]) -> State:
     """Return the state behind the last step."""
     mark = checkpoint.identity(_facts(plan), plan.data.arrays)
     begun = run.begin(units)
@@ -119,22 +129,26 @@ def _facts(plan: Plan) -> dict[str, Any]:
     return {**facts, "settings": asdict(plan.settings), "noise": chips, "seed": plan.seed}
 
 
-def _candidates(begun: Weights, total: Weights, settings: Settings) -> dict[str, dict[str, Any]]:
+def _candidates(learning: Learning, total: Parameters, units: Parameters) -> dict[str, Candidate]:
     """Return the mean of all runs, and means of it and of where they began: those keep more without noise."""
-    trained = {key: np.asarray(value) / np.float32(settings.runs) for key, value in total.items()}
+    settings = learning.settings
+    trained = jax.tree.map(lambda value: value / np.float32(settings.runs), total)
+
+    def mixed(share: float) -> Candidate:
+        start = learning.start(units)
+        found = real(jax.tree.map(lambda a, b: (1.0 - share) * a + share * b, start, trained), units)
+        weights = {key: np.asarray(weight, np.float32) for key, weight in found.weights.items()}
+        return Candidate(weights, learning.ranges(found))
+
     name = "pruned" if settings.prunes else "equalised"
-    made = {name: dict(begun)} if settings.prunes or settings.equalise else {}
+    made = {name: Candidate(learning.begun)} if settings.prunes or settings.equalise else {}
     return {
         **made,
-        "trained": trained,
-        "mean, one part trained": _mixed(begun, trained, 0.25),
-        "mean": _mixed(begun, trained, 0.5),
-        "mean, three parts trained": _mixed(begun, trained, 0.75),
+        "trained": mixed(1.0),
+        "mean, one part trained": mixed(0.25),
+        "mean": mixed(0.5),
+        "mean, three parts trained": mixed(0.75),
     }
-
-
-def _mixed(start: Mapping[str, Any], trained: Mapping[str, Any], share: float) -> dict[str, Any]:
-    return {key: ((1.0 - share) * start[key] + share * trained[key]).astype(np.float32) for key in start}
 
 
 def _taught(network: Network, held: Data) -> Any:

@@ -6,7 +6,7 @@ samples tell more by it than by how many classes are equal), for values the squa
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from cimc.driving.driver import Request, compile_graph
 from cimc.driving.scoring import Scoring, chunks, real_outputs
 from cimc.isa.program import Program
 from cimc.passes.pipeline import behind_stage
+from cimc.passes.ranges import Ranges
 from cimc.training.batches import Data
 from cimc.training.network import Network, Weights
 from cimc.training.settings import Settings
@@ -29,6 +30,13 @@ FIRST_CHIP = 1000
 REFIT_SAMPLES = 64
 LEAST_SHARE = 1e-4
 """Shares of classes that a program gives as zero codes count as this much."""
+
+
+class Candidate(NamedTuple):
+    """Weights, and the ranges that were learnt for them."""
+
+    weights: Weights
+    ranges: Ranges = Ranges()
 
 
 @dataclass(frozen=True)
@@ -55,8 +63,8 @@ class Judge:
     taught: Array
     """The teacher's outputs [N, elements] on the data kept back."""
 
-    def verdict(self, name: str, weights: Weights) -> Verdict:
-        program = self._program(weights)
+    def verdict(self, name: str, candidate: Candidate) -> Verdict:
+        program = self._program(candidate)
         scoring = Scoring(program, self.held.inputs, calibration=self._codes(program))
         clean = self._outputs(program)
         found: dict[str, list[float]] = {}
@@ -68,10 +76,10 @@ class Judge:
         means = {mode: float(np.mean(values)) for mode, values in found.items()}
         return Verdict(name, self._distance(clean), float(np.mean(distances)), self._agreement(clean), means)
 
-    def _program(self, weights: Weights) -> Program:
+    def _program(self, candidate: Candidate) -> Program:
         pipeline = behind_stage(self.request.pipeline, "graph")
-        request = replace(self.request, pipeline=pipeline, start="graph")
-        return compile_graph(self.network.with_weights(weights), request).emission.program
+        request = replace(self.request, pipeline=pipeline, start="graph", learnt=candidate.ranges)
+        return compile_graph(self.network.with_weights(candidate.weights), request).emission.program
 
     def _chips(self) -> list[Noise]:
         numbers = range(self.settings.chips)

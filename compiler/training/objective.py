@@ -44,7 +44,8 @@ class Objective:
         clean = Sums()
         alone = self.network.values(weights, inputs, clean)
         chip = Chip(self.facts, converters, table)
-        noisy = on_chip(self.network, chip, weights, inputs, key, clean.kept, refit)
+        aims = clean.kept if "refit" in self.settings.turns else {}
+        noisy = on_chip(self.network, chip, weights, inputs, key, aims, refit)
         total = self.distance(noisy, taught) + self.settings.clean * self.distance(alone, taught)
         if self.settings.feature:
             total = total + self.settings.feature * self._features(noisy, taught)

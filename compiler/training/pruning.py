@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from cimc.passes.channels import Course, courses
 from cimc.training.array_facts import ArrayFacts
+from cimc.training.learnt import units_of
 from cimc.training.network import Network, Weights
 from cimc.training.settings import Settings
 
@@ -15,9 +16,9 @@ Masks = Mapping[str, NDArray[np.bool_]]
 """Of weights of which some are pruned: those that stay."""
 
 
-def kept(network: Network, facts: ArrayFacts, units: Weights, settings: Settings) -> Masks:
+def kept(network: Network, facts: ArrayFacts, settings: Settings) -> Masks:
     """Return what stays when shares of the array's cells, or of its columns, are pruned."""
-    found = dict(_cells(network, facts, units, settings.prune)) if settings.prune else {}
+    found = dict(_cells(network, facts, units_of(network, facts), settings.prune)) if settings.prune else {}
     for key, mask in _columns(network, facts, settings.prune_columns) if settings.prune_columns else ():
         found[key] = found.get(key, True) & mask
     return found

@@ -9,7 +9,7 @@ from cimc.isa.names import did_you_mean
 
 MODES = ("column", "refit")
 OBJECTIVES = ("classes", "values")
-LEARNT = ("all", "columns")
+LEARNT = ("all", "columns", "ranges")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Settings:
     follow each other, each from the mean of where the first began and the runs before; their mean is what was trained.
     The share `prune` of the array's weights, the smallest of all in units of their column's mean |w|, is zero and stays
     so, and so does the share `prune_columns` of columns, with the rows that read them (pruning.py). `learn` is all, or
-    columns: of each a factor and its bias.
+    columns: of each a factor and its bias;
+    or ranges, alone or behind one of them and a comma: those of the values that layers read, and of columns.
     Facts of the compiler are measured anew every `measure` steps. The share `hold` of the data is kept back, and
     `chips` chips judge on it.
     """
@@ -62,6 +63,10 @@ class Settings:
     def prunes(self) -> bool:
         """Whether anything is pruned."""
         return max(self.prune, self.prune_columns) > 0.0
+
+    def learns(self, what: str) -> bool:
+        """Say whether `what`, one of LEARNT, is learnt."""
+        return what in self.learn.split(",")
 
     @property
     def all_steps(self) -> int:
@@ -112,7 +117,8 @@ def _value(name: str, text: str) -> Any:
 
 def _choice(name: str, text: str) -> str:
     known = {"modes": MODES, "objective": OBJECTIVES, "learn": LEARNT}[name]
-    if not set(text.split(",") if name == "modes" else [text]) <= set(known):
+    parts = [text] if name == "objective" else text.split(",")
+    if not set(parts) <= set(known) or (name == "learn" and {"all", "columns"} <= set(parts)):
         raise fail("CIM0003", f"setting {name} is {text!r}", hint=f"it can be {' or '.join(known)}")
     return text
 

@@ -4,9 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from cimc.ir.nn import Layer
-from cimc.passes.calibrate import Calibrate
-from cimc.passes.shared_codes import same_codes
+from cimc.passes.calibrate import ranges_read
 from cimc.tuning.judging import Choice, Judge
 from cimc.tuning.study import begun
 
@@ -59,10 +57,7 @@ def steps_of(judge: Judge, trials: int) -> int:
 
 def values_read(judge: Judge) -> list[str]:
     """Return the labels of the values that layers read and whose range is a matter of choice, in order."""
-    layers = (op for op in judge.graph.operations if isinstance(op, Layer))
-    found = dict.fromkeys(root for layer in layers for root in same_codes(layer)[:1])
-    chosen = set(Calibrate(target=judge.request.target).chosen(judge.graph))
-    return [op.label.data for op in found if op in chosen and op.known_range is None and op.known_values is None]
+    return list(dict.fromkeys(ranges_read(judge.graph, judge.request.target).values()))
 
 
 def _suggested(trial: Any) -> Choice:

@@ -13,6 +13,7 @@ from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.evaluate import to_onnx
 from cimc.isa.errors import CimcError
+from cimc.passes.calibrate import ranges_read
 from cimc.training.batches import Data
 from cimc.training.judging import Verdict, chosen
 from cimc.training.settings import Settings
@@ -22,9 +23,10 @@ jax = pytest.importorskip("jax", reason="the extra `train` is not installed")
 from cimc.training import checkpoint  # noqa: E402
 from cimc.training.chip import DeviceTable  # noqa: E402
 from cimc.training.fit import Plan, train  # noqa: E402
+from cimc.training.learnt import Learning, real  # noqa: E402
 from cimc.training.network import Network  # noqa: E402
-from cimc.training.optimise import Run, of_columns, real, units_of  # noqa: E402
-from cimc.training.pruning import kept  # noqa: E402
+from cimc.training.optimise import Run  # noqa: E402
+from cimc.training.pruning import kept, masked  # noqa: E402
 
 SETTINGS = Settings(steps=6, batch=8, rate=0.02, modes="column", measure=2, chips=1, feature=0.5)
 
@@ -42,9 +44,9 @@ def small_run(settings: Settings, columns: int = 0) -> tuple[Run, Any]:
     found = facts(perceptron(12, 4), data, columns=columns)
     targets = np.arange(509, dtype=np.float32)
     table = DeviceTable(0.7 * targets, 5.0 + 0.05 * targets)
-    units = units_of(network, found)
-    run = Run(network, settings, Data(data), 5, [table], lambda weights: found, kept(network, found, units, settings))
-    return run, of_columns(network, run.begun, units) if settings.learn == "columns" else units
+    masks = kept(network, found, settings)
+    learning = Learning(network, settings, masked(network.weights, masks), found, ranges_read(network.graph, SMALL))
+    return Run(learning, Data(data), 5, [table], lambda weights, ranges: found, masks), learning.units
 
 
 class Stopped(Exception):
@@ -73,13 +75,13 @@ def test_a_run_begins_at_the_mean_of_the_start_and_the_runs_before() -> None:
     run, units = small_run(replace(SETTINGS, runs=2, steps=2, average=0.5))
     begun = run.begin(units)
     first, between, third, last = [state for state, _ in run.steps(begun, units)]
-    for key, start in begun.weights.items():
-        assert np.array_equal(first.done[key], 0.0 * start)
-        average = np.asarray(between.done[key])
+    for key, start in begun.learnt.weights.items():
+        assert np.array_equal(first.done.weights[key], 0.0 * start)
+        average = np.asarray(between.done.weights[key])
         assert not np.array_equal(average, start)
-        np.testing.assert_allclose(between.weights[key], (start + average) / 2.0, rtol=1e-6)
-        assert np.array_equal(third.done[key], average)
-        assert not np.array_equal(last.done[key], average)
+        np.testing.assert_allclose(between.learnt.weights[key], (start + average) / 2.0, rtol=1e-6)
+        assert np.array_equal(third.done.weights[key], average)
+        assert not np.array_equal(last.done.weights[key], average)
 
 
 def test_what_is_pruned_stays_zero_and_the_rest_learns() -> None:
@@ -88,17 +90,17 @@ def test_what_is_pruned_stays_zero_and_the_rest_learns() -> None:
     zeros = 0
     for op in run.network.layers:
         key = op.weight.key.data
-        begun, learnt = np.asarray(run.begun[key]), np.asarray(last.average[key])
+        begun, learnt = np.asarray(run.learning.begun[key]), np.asarray(last.average.weights[key])
         zeros += (begun == 0.0).sum()
         assert ((learnt == 0.0) == (begun == 0.0)).all()
-        assert not np.array_equal(learnt, begun / units[key])
+        assert not np.array_equal(learnt, begun / units.weights[key])
     assert zeros == sum(run.network.weights[op.weight.key.data].size for op in run.network.layers) // 2
 
 
 def test_of_pruned_columns_nothing_is_left() -> None:
     network, data = Network(perceptron(12, 6, 4)), samples(60, 12)
     found = facts(perceptron(12, 6, 4), data)
-    masks = kept(network, found, units_of(network, found), Settings(prune_columns=0.5))
+    masks = kept(network, found, Settings(prune_columns=0.5))
     assert sorted(masks) == ["bias", "weight", "weight.1"]
     assert masks["bias"].sum() == 3
     assert (masks["weight"] == masks["bias"]).all()
@@ -108,7 +110,7 @@ def test_of_pruned_columns_nothing_is_left() -> None:
 def test_columns_alone_learn_a_factor_and_a_bias() -> None:
     run, units = small_run(replace(SETTINGS, learn="columns", steps=3))
     *_, last = [state for state, _ in run.steps(run.begin(units), units)]
-    weights = real(last.weights, units)
+    weights = real(last.learnt, units).weights
     for op in run.network.layers:
         key = op.weight.key.data
         factors = np.asarray(weights[key]) / run.network.weights[key]
