@@ -62,10 +62,10 @@ class Trained:
     """
 
     graph: Graph | None
-    ranges: Ranges
     chosen: Verdict | None
     verdicts: Sequence[Verdict]
     held: int
+    ranges: Ranges = NONE
 
 
 def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
@@ -91,7 +91,7 @@ def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
     best = chosen(verdicts, plan.bound, held.count, must_gain=not plan.settings.prunes)
     winner = candidates[best.name if best else "start"]
     graph = network.with_weights(winner.weights) if best else None
-    return Trained(graph, winner.ranges, best, verdicts, held.count)
+    return Trained(graph, best, verdicts, held.count, winner.ranges)
 
 
 def _equalised(

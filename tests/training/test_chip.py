@@ -13,7 +13,7 @@ from cimc.backends.machine.facts import machine
 from cimc.backends.noise.profiles import load_profile
 from cimc.backends.noise.sources import Noise
 from cimc.backends.silicon.device_moments import Moments, moments
-from cimc.driving.driver import compile_graph, run_pipeline
+from cimc.driving.driver import Request, compile_graph, run_pipeline
 from cimc.driving.scoring import chunks
 from cimc.evaluate import evaluate
 from cimc.ir.facts import AVERAGED
@@ -22,7 +22,9 @@ from cimc.ir.nn import Computed
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.errors import CimcError
+from cimc.passes.calibrate import ranges_read
 from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
+from cimc.passes.ranges import Ranges
 
 jax = pytest.importorskip("jax", reason="the extra `train` is not installed")
 
@@ -43,16 +45,27 @@ def noisy(found: Any, strength: float = 1.0) -> chip.Chip:
     return chip.Chip(found, found.converters, table)
 
 
-@pytest.mark.parametrize("columns", [0, 3])
+def halved(graph: Any, asked: Request) -> Ranges:
+    """Return half of each range that the compiler finds, of what layers read and of columns."""
+    asked = replace(asked, pipeline=behind_stage(asked.pipeline, "graph"), start="graph")
+    found = compile_graph(graph.copy(), asked).ranges
+    ends = {label: found.activations[label] for label in ranges_read(graph, SMALL).values()}
+    short = {label: (0.5 * low, 0.5 * high) for label, (low, high) in ends.items()}
+    return Ranges(short, {label: tuple(peak // 2 for peak in peaks) for label, peaks in found.columns.items()})
+
+
+@pytest.mark.parametrize(("columns", "learnt"), [(0, False), (3, False), (0, True)])
 @pytest.mark.parametrize(
     ("graph", "shape"), [(perceptron(40, 10, 4), (40,)), (residual(), (6, 6, 3))], ids=["perceptron", "residual"]
 )
 def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(
-    graph: Any, shape: tuple[int, ...], columns: int
+    graph: Any, shape: tuple[int, ...], columns: int, learnt: bool
 ) -> None:
     """Each layer reads the integer graph's codes. Wide codes are finer than its multipliers of 16 bits: off by one."""
     data, network = samples(100, *shape), Network(graph)
-    found, asked = facts(graph, data, columns=columns), request(data, columns=columns)
+    asked = request(data, columns=columns)
+    asked = replace(asked, learnt=halved(graph, asked)) if learnt else asked
+    found = measured(network.with_weights(network.weights), asked)
     tiles = run_pipeline(network.with_weights(network.weights), replace(
         asked, pipeline=behind_stage(asked.pipeline, "graph"), start="graph"))  # fmt: skip
     layers = {AVERAGED.get(op) or op.label.data: op for op in tiles.operations if isinstance(op, MvmOp)}

@@ -58,9 +58,9 @@ def stop(done: int, loss: float) -> None:
         raise Stopped
 
 
-@pytest.mark.parametrize("columns", [0, 2])
-def test_a_run_repeats_itself_and_goes_on_where_it_stopped(tmp_path: Path, columns: int) -> None:
-    run, units = small_run(SETTINGS, columns)
+@pytest.mark.parametrize(("columns", "learn"), [(0, "all"), (2, "all"), (2, "all,ranges"), (0, "ranges")])
+def test_a_run_repeats_itself_and_goes_on_where_it_stopped(tmp_path: Path, columns: int, learn: str) -> None:
+    run, units = small_run(replace(SETTINGS, learn=learn), columns)
     states = [state for state, _ in run.steps(run.begin(units), units)]
     checkpoint.save(tmp_path / "kept.npz", states[3], "this run")
     restored = checkpoint.restored(tmp_path / "kept.npz", run.begin(units), "this run")
