@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
-from cimc.backends.kernels.library import TYPES, NativeSource, address
+from cimc.backends.kernels.library import TYPES, NativeSource
 from cimc.backends.plan.memory import Array, span
 from cimc.backends.plan.moving import moves
 from cimc.isa.streams import Im2colWindow, Shape, StreamState
@@ -43,8 +43,13 @@ class Rectangle:
         return uses[:, :few]
 
 
-def rectangle(state: StreamState, constants: Array) -> Rectangle | None:
-    """Return the rectangle that a stream is read from, None where its axes are too many."""
+@lru_cache(maxsize=128)
+def rectangle(state: StreamState) -> Rectangle | None:
+    """Return the rectangle that a stream is read from, None where its axes are too many; it is not to be changed.
+
+    Its source says nothing of where constant memory lies. Chips differ in what they conduct, not in streams: a sweep
+    asks for the same rectangles again and again.
+    """
     tensor = _subsampled(state) if state.window else _three_axes(state)
     if tensor is None or not tensor.elements or tensor.type not in TYPES:
         return None
@@ -53,7 +58,6 @@ def rectangle(state: StreamState, constants: Array) -> Rectangle | None:
     rows, columns, channels = span(w, 0), span(w, 1), tensor.shape[3]
     first = touched[1].start * tensor.pitch[1] + touched[2].start * tensor.pitch[2]
     source = NativeSource(
-        constant=address(constants) if tensor.space == "const" else None,
         base=tensor.base + tensor.size * first,
         pitch=tuple(tensor.size * pitch for pitch in tensor.pitch[1:]),
         count=(len(touched[1]), len(touched[2]), channels),

@@ -295,12 +295,10 @@ def _pairs(offsets: Array, matrix: Array) -> tuple[Array, Array]:
     An element whose successor is no neighbour makes a pair with a weight of zero.
     """
     rows, columns = matrix.shape
-    starts, seconds, n = [], [], 0
-    while n < rows:
-        together = n + 1 < rows and offsets[n + 1] == offsets[n] + 1
-        starts.append(n)
-        seconds.append(n + 1 if together else -1)
-        n += 2 if together else 1
+    apart = np.append(True, offsets[1:] != offsets[:-1] + 1)
+    line = np.maximum.accumulate(np.where(apart, np.arange(rows), 0))
+    starts = np.flatnonzero((np.arange(rows) - line) % 2 == 0)
+    seconds = np.where(np.append(apart, True)[starts + 1], rows, starts + 1)
     padded = np.zeros((rows + 1, _padded(columns)), matrix.dtype)
     padded[:rows, :columns] = matrix
     pairs = np.stack([padded[starts], padded[seconds]], axis=-1).reshape(len(starts), -1, BLOCK, 2)
@@ -474,15 +472,17 @@ def _rectangles(
     """Fill in the sources; return the rectangle of the first."""
     step, room = result.step, 0
     step.sources = len(states)
-    found = [rectangle(state, constants) for state in states]
+    found = [rectangle(state) for state in states]
     for n, (state, part) in enumerate(zip(states, found, strict=True)):
         _require(part is not None and state.type in types)
         assert part
         fill = state.window.fill if state.window else 0
-        if limits:
-            part.source.low, part.source.high = limits
-            _require(limits[0] <= fill <= limits[1])
         step.source[n] = part.source
+        if state.space == "const":
+            step.source[n].constant = address(constants)
+        if limits:
+            step.source[n].low, step.source[n].high = limits
+            _require(limits[0] <= fill <= limits[1])
         room += part.size
     step.room = room + SLACK
     _require(room < 1 << 28)
@@ -548,7 +548,9 @@ def _padded(columns: int) -> int:
 
 def _pad(table: Array, columns: int) -> Array:
     """Return a table [..., columns] with zeros behind it, up to what the kernels read."""
-    return np.pad(table.astype(np.float64), [(0, 0)] * (table.ndim - 1) + [(0, _padded(columns) - columns)])
+    padded = np.zeros((*table.shape[:-1], _padded(columns)))
+    padded[..., :columns] = table
+    return padded
 
 
 _LOWERINGS: dict[type, Callable[[Lowered, Write, Any, Array], None]] = {

@@ -11,7 +11,7 @@ Words = tuple[int, int, int, int]
 
 MULTIPLIERS = (0xD2E7470EE14C6C93, 0xCA5A826395121157)
 STEPS = (0x9E3779B97F4A7C15, 0xBB67AE8584CAA73B)
-ROUNDS = 10
+ROUNDS, SHARED_ROUNDS = 10, 2
 MASK = (1 << 64) - 1
 LOW = np.uint64(0xFFFFFFFF)
 HALF = np.uint64(32)
@@ -39,21 +39,25 @@ def draws(counter: Words, key: tuple[int, int]) -> tuple[int, ...]:
 
 
 def bulk(counters: tuple[Array, Array, Array, Array], key: tuple[int, int]) -> Array:
-    """Return the 32-bit words [..., 8] at counters given as four arrays of uint64 that broadcast."""
-    words = np.broadcast_arrays(*counters)
-    shape = words[0].shape
-    flat = [np.ascontiguousarray(word.reshape(-1)) for word in words]
+    """Return the 32-bit words [..., 8] at counters given as four arrays of uint64 that broadcast.
+
+    In the first rounds what is multiplied depends on few of the four: on a grid of counters it is few numbers.
+    """
+    shape = np.broadcast_shapes(*(word.shape for word in counters))
+    begun = _turned([np.atleast_1d(word) for word in counters], key, range(SHARED_ROUNDS))
+    flat = [np.ascontiguousarray(np.broadcast_to(word, shape or 1).reshape(-1)) for word in begun]
     result = np.empty((flat[0].size, 4), "<u8")
     for start in range(0, flat[0].size, BATCH):
         part = slice(start, start + BATCH)
-        for n, word in enumerate(_blocks([word[part] for word in flat], key)):
+        for n, word in enumerate(_turned([word[part] for word in flat], key, range(SHARED_ROUNDS, ROUNDS))):
             result[part, n] = word
     return result.view("<u4").reshape(*shape, DRAWS)
 
 
-def _blocks(words: list[Array], key: tuple[int, int]) -> list[Array]:
+def _turned(words: list[Array], key: tuple[int, int], rounds: range) -> list[Array]:
+    """Return what rounds make of the four words of each counter."""
     a, b, c, d = words
-    for i in range(ROUNDS):
+    for i in rounds:
         k, m = (np.uint64((key[n] + i * STEPS[n]) & MASK) for n in (0, 1))
         (high0, low0), (high1, low1) = _product(MULTIPLIERS[0], a), _product(MULTIPLIERS[1], c)
         a, b, c, d = high1 ^ b ^ k, low1, high0 ^ d ^ m, low0

@@ -7,6 +7,7 @@ mean of its pairs of devices by their shares, each pair with a state of its own.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -290,8 +291,14 @@ def decayed(values: Array, halvings_passed: Array) -> Array:
     whole, part = h >> HALVING_BITS, h & (1 << HALVING_BITS) - 1
     rest_bits = HALVING_BITS - HALVING_CELLS
     cell, rest = part >> rest_bits, part & (1 << rest_bits) - 1
-    table = np.array(halvings())
-    start, end = table[cell], table[cell + 1]
-    factor = start - rounded((start - end) * rest, rest_bits)
+    start, fall = _halving_cells()
+    factor = start[cell] - rounded(fall[cell] * rest, rest_bits)
     shift = np.minimum(HALVING_BITS + whole, LONGEST_SHIFT)
     return np.asarray((values * factor + (np.int64(1) << shift - 1)) >> shift)
+
+
+@cache
+def _halving_cells() -> tuple[Array, Array]:
+    """Return the first entry of every cell of the table of halvings, and by how much it falls within the cell."""
+    table = np.array(halvings())
+    return table[:-1], table[:-1] - table[1:]

@@ -31,11 +31,9 @@ def exact_type(bound: int) -> np.dtype[Any]:
 
 def half_even(numerator: Array, denominator: Array | int) -> Array:
     """Return quotients rounded half to even, for arrays of int64 or of Python integers; denominators are positive."""
-    quotient = numerator // denominator
+    quotient: Array = numerator // denominator
     rest = numerator - quotient * denominator
-    above = 2 * rest > denominator
-    tie = 2 * rest == denominator
-    rounded: Array = quotient + (above | (tie & (quotient % 2 == 1)))
+    rounded: Array = quotient + (2 * rest + (quotient & 1) > denominator)
     return rounded
 
 
