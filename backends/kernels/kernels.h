@@ -72,27 +72,38 @@ INLINE TARGET void LEVEL(next)(Tile *tile, Walk *walk, const Step *s, const Batc
 }
 
 /* sum_i x_i G_ij of a tile: `vectors` vectors of columns from `weights` on; x lies `shift` bytes behind its place.
- * Of the tile's rows, the first `rows` are summed. */
+ * Of the tile's rows, the first `rows` are summed. The pairs of a row alone take turns among TURNS sums, or each would
+ * wait for the one before. */
 INLINE TARGET void LEVEL(dots)(Ints sum[ROWS][VECTORS], const Tile *tile, const Part *part, const int16_t *weights,
                                int64_t shift, const int vectors, const int rows) {
+    enum { TURNS = 4 };
+    const int turns = rows == 1 && ROWS > 1 ? TURNS : 1;
     const uint8_t *place[ROWS];
-    for (int r = 0; r < rows; r++) {
-        place[r] = tile->place[r] + shift;
-        for (int v = 0; v < vectors; v++) sum[r][v] = (Ints){0};
-    }
+    Ints sums[ROWS * TURNS][VECTORS];
+    for (int r = 0; r < rows; r++) place[r] = tile->place[r] + shift;
+    for (int n = 0; n < rows * turns; n++)
+        for (int v = 0; v < vectors; v++) sums[n][v] = (Ints){0};
     const int64_t block_bytes = (int64_t)part->pairs * BLOCK * 4;
     const uint8_t *at = (const uint8_t *)weights;
-    for (int32_t p = 0; p < part->pairs; p++, at += BLOCK * 4) {
-        const int64_t offset = (int64_t)part->offsets[p] * 2;
-        Ints g[VECTORS];
-        for (int v = 0; v < vectors; v++)
-            g[v] = LEVEL(ints)(at + (v * LANES / BLOCK) * block_bytes + v * LANES % BLOCK * 4);
-        for (int r = 0; r < rows; r++) {
-            int32_t pair;
-            memcpy(&pair, place[r] + offset, sizeof pair);
-            for (int v = 0; v < vectors; v++) sum[r][v] = LEVEL(dot)(sum[r][v], pair, g[v]);
+    for (int32_t p = 0; p < part->pairs; p += turns)
+        for (int turn = 0; turn < turns; turn++, at += BLOCK * 4) {
+            if (turn && p + turn >= part->pairs) break;
+            const int64_t offset = (int64_t)part->offsets[p + turn] * 2;
+            Ints g[VECTORS];
+            for (int v = 0; v < vectors; v++)
+                g[v] = LEVEL(ints)(at + (v * LANES / BLOCK) * block_bytes + v * LANES % BLOCK * 4);
+            for (int r = 0; r < rows; r++) {
+                int32_t pair;
+                memcpy(&pair, place[r] + offset, sizeof pair);
+                for (int v = 0; v < vectors; v++)
+                    sums[r * turns + turn][v] = LEVEL(dot)(sums[r * turns + turn][v], pair, g[v]);
+            }
         }
-    }
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < vectors; v++) {
+            sum[r][v] = sums[r * turns][v];
+            for (int turn = 1; turn < turns; turn++) sum[r][v] += sums[r * turns + turn][v];
+        }
 }
 
 /* The integer Gaussian of gaussian.py, in units of 2^-16. Without the bits that could round up to the next cell, a
