@@ -164,7 +164,7 @@ INLINE TARGET void LEVEL(disturb)(Ints sum[ROWS][VECTORS], Ints z[ROWS][VECTORS]
         for (int v = 0; v < vectors; v++) {
             Doubles low = LEVEL(root)(variance[r][v][0]) * LEVEL(low_wide)(z[r][v]) * noise->scale;
             Doubles high = LEVEL(root)(variance[r][v][1]) * LEVEL(high_wide)(z[r][v]) * noise->scale;
-            sum[r][v] += LEVEL(joined)(LEVEL(round)(low), LEVEL(round)(high));
+            sum[r][v] += LEVEL(rounded)(low, high);
         }
 }
 
@@ -314,12 +314,13 @@ INLINE int64_t *LEVEL(clips)(const Tile *tile, int r, const Batch *b) {
 /* What becomes of a step's results, read before any is stored: bytes stored might be those of the step. */
 typedef struct {
     Floats low, high;
+    double wide_low, wide_high;
     int columns, type, size;
 } LEVEL(Ending);
 #define Ending LEVEL(Ending)
 
 INLINE TARGET Ending LEVEL(ending)(const Step *s) {
-    return (Ending){LEVEL(all)(s->low), LEVEL(all)(s->high), s->columns, s->out_type, bytes_of(s->out_type)};
+    return (Ending){LEVEL(all)(s->low), LEVEL(all)(s->high), s->low, s->high, s->columns, s->out_type, bytes_of(s->out_type)};
 }
 
 /* Store results held as whole floats within the limits plus 1.5 * 2^23: the float's own bits hold the integer. */
@@ -335,12 +336,10 @@ INLINE TARGET void LEVEL(put)(const Ending *end, uint8_t *out, int column, Float
     LEVEL(put_whole)(end, out, column, result + LEVEL(all)(0x1.8p23));
 }
 
-INLINE TARGET void LEVEL(put_wide)(const Step *s, uint8_t *out, int column, Doubles low, Doubles high) {
-    low = LEVEL(round)(LEVEL(clip)(low, s->low, s->high));
-    high = LEVEL(round)(LEVEL(clip)(high, s->low, s->high));
-    int count = s->columns - column;
-    LEVEL(store)(out + column * bytes_of(s->out_type), s->out_type, LEVEL(joined)(low, high),
-                 count < LANES ? count : LANES);
+INLINE TARGET void LEVEL(put_wide)(const Ending *end, uint8_t *out, int column, Doubles low, Doubles high) {
+    const int count = end->columns - column;
+    low = LEVEL(clip)(low, end->wide_low, end->wide_high), high = LEVEL(clip)(high, end->wide_low, end->wide_high);
+    LEVEL(store)(out + column * end->size, end->type, LEVEL(rounded)(low, high), count < LANES ? count : LANES);
 }
 
 /* Magnitudes of codes, for an observer: those of the columns behind the last are of sums of zeros. */
@@ -463,12 +462,13 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
         }
         for (int i = 0; told == SUMS && i < half; i++) b->tally->codes[t] += (int64_t)magnitudes[i];
     }
+    const Ending end = LEVEL(ending)(s);
     for (int v = 0; v < vectors; v++) {
         const int at = column + v * LANES;
-        if (at >= s->columns) break;
+        if (at >= end.columns) break;
         Doubles low = LEVEL(doubles)(s->offsets + at), high = LEVEL(doubles)(s->offsets + at + half);
         for (int r = 0; r < tile->rows; r++)
-            LEVEL(put_wide)(s, tile->out[r], at, total[r][v][0] + low, total[r][v][1] + high);
+            LEVEL(put_wide)(&end, tile->out[r], at, total[r][v][0] + low, total[r][v][1] + high);
     }
 }
 
@@ -549,7 +549,8 @@ APART TARGET void LEVEL(wide_weighted)(const Step *s, const float *place, uint8_
         low += LEVEL(low_doubles)(x) * LEVEL(low_doubles)(weights);
         high += LEVEL(high_doubles)(x) * LEVEL(high_doubles)(weights);
     }
-    LEVEL(put_wide)(s, out, channel, low * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets),
+    const Ending end = LEVEL(ending)(s);
+    LEVEL(put_wide)(&end, out, channel, low * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets),
                     high * LEVEL(doubles)(multipliers + half) + LEVEL(doubles)(offsets + half));
 }
 

@@ -58,7 +58,8 @@ INLINE TARGET float LEVEL(floats_sum)(Floats a) {
 }
 INLINE TARGET int LEVEL(any)(Ints lanes) { return _mm256_movemask_ps((__m256)lanes); }
 INLINE TARGET int LEVEL(any_reaches)(Floats a, Floats b) { return LEVEL(any)((Ints)(a >= b)); }
-INLINE TARGET Ints LEVEL(joined)(Doubles low, Doubles high) {
+/* Rounded to the nearest integers, ties to even, as conversions do. */
+INLINE TARGET Ints LEVEL(rounded)(Doubles low, Doubles high) {
     return (Ints)_mm256_set_m128i(_mm256_cvtpd_epi32(high), _mm256_cvtpd_epi32(low));
 }
 /* Apart, for it keeps the lanes in memory. */

@@ -110,7 +110,8 @@ INLINE TARGET int LEVEL(any)(Ints lanes) { return _mm512_movepi32_mask((__m512i)
 INLINE TARGET int LEVEL(any_reaches)(Floats a, Floats b) {
     return _mm512_cmp_ps_mask((__m512)a, (__m512)b, _CMP_GE_OQ);
 }
-INLINE TARGET Ints LEVEL(joined)(Doubles low, Doubles high) {
+/* Rounded to the nearest integers, ties to even, as conversions do. */
+INLINE TARGET Ints LEVEL(rounded)(Doubles low, Doubles high) {
     return (Ints)_mm512_inserti32x8(_mm512_castsi256_si512(_mm512_cvtpd_epi32(low)), _mm512_cvtpd_epi32(high), 1);
 }
 INLINE TARGET void LEVEL(store)(uint8_t *out, int type, Ints values, int count) {

@@ -53,7 +53,9 @@ static inline Floats LEVEL(inverse_root)(Floats a) {
 static inline float LEVEL(floats_sum)(Floats a) { return a[0] + a[1] + a[2] + a[3]; }
 static inline int LEVEL(any)(Ints lanes) { return lanes[0] | lanes[1] | lanes[2] | lanes[3]; }
 static inline int LEVEL(any_reaches)(Floats a, Floats b) { return LEVEL(any)((Ints)(a >= b)); }
-static inline Ints LEVEL(joined)(Doubles low, Doubles high) {
+/* Rounded to the nearest integers, ties to even. */
+static inline Ints LEVEL(rounded)(Doubles low, Doubles high) {
+    low = low + 0x1.8p52 - 0x1.8p52, high = high + 0x1.8p52 - 0x1.8p52;
     return (Ints){(int32_t)low[0], (int32_t)low[1], (int32_t)high[0], (int32_t)high[1]};
 }
 static inline void LEVEL(store)(uint8_t *out, int type, Ints values, int count) {

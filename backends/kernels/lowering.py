@@ -363,7 +363,9 @@ def _elementwise(
     offsets = _results(result, write, repeated, columns, [bound])
     step.kind, step.count = ADD, len(states)
     step.certain = _certain(step, bound * 2.0**e.rounding.shift < FLOAT32_LIMIT, bound + offsets)
-    step.weights = result.pointer(np.stack([_pad(np.resize(t, columns), columns) for t in tables]), np.float32)
+    multipliers = np.stack([_pad(np.resize(table, columns), columns) for table in tables])
+    step.multipliers = result.pointer(multipliers, np.float64)
+    step.narrow_multipliers = result.pointer(multipliers, np.float32)
     _side_by_side(result, states, write.out, columns, constants)
 
 

@@ -77,11 +77,11 @@ typedef struct {
     int32_t vectors, columns;   /* vectors an image, results a vector */
     const Part *parts;          /* of a PRODUCT */
     const int32_t *taps;        /* where each element lies from a vector's place on; of LOOKUP, ADD and MULTIPLY: each source */
-    const float *weights;       /* of SUM: [taps][columns]; of ADD: [sources][columns]; of MULTIPLY: zero points [2][columns] */
+    const float *weights;       /* of SUM: [taps][columns]; of MULTIPLY: zero points [2][columns] */
     const int32_t *table;       /* of SOFTMAX and LOOKUP */
     int32_t count;              /* of parts, taps, table entries, or of the bytes of a COPY */
     int32_t narrow;             /* of PRODUCT: the epilogue may be computed in float */
-    const double *multipliers;  /* of SUM and MULTIPLY: [columns], M / 2^shift */
+    const double *multipliers;  /* of SUM, ADD and MULTIPLY: M / 2^shift [columns], of ADD one such row a source */
     const double *offsets;      /* [columns]: B / 2^shift */
     const float *narrow_multipliers, *narrow_offsets;
     double low, high;           /* of the results */
