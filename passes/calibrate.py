@@ -145,7 +145,8 @@ class Calibrate:
         found |= {op.label.data: self._range_of_input(op) for op in inputs}
         found |= {label: _scaled(found[label], factor) for label, factor in self.reach.items()}
         wide = {op.label.data: self._wide(op, bounds[op.label.data]) for op in computed if self._has_room(op)}
-        learnt = {label: reach for label, reach in self.learnt.activations.items() if label in found}
+        learnt = self.learnt.activations
+        _require_labels(learnt, found)
         return found | learnt, {label: _hull(found[label], reach) for label, reach in learnt.items()} | wide
 
     def _has_room(self, op: Canonical) -> bool:
@@ -200,6 +201,13 @@ def _note(fact: Fact[tuple[float, float]], op: Canonical, found: Bounds) -> None
     """Leave a range on an operation. Raises CimcError CIM0304."""
     _require_size(op.label.data, *found[op.label.data])
     fact.note(op, found[op.label.data])
+
+
+def _require_labels(learnt: Bounds, found: Bounds) -> None:
+    """Refuse learnt ranges of values that are not there. Raises CimcError CIM0204."""
+    for label in learnt.keys() - found.keys():
+        message = f"a range was learnt for {label!r}, which is no value whose range is a matter of choice"
+        raise fail("CIM0204", message, hint="it belongs to another model or version")
 
 
 def _require_size(label: str, low: float, high: float) -> None:

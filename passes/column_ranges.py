@@ -84,8 +84,8 @@ class ColumnRanges:
             if self.deviations:
                 for found in statistics.values():
                     found.largest = found.spread(self.deviations)
-            for label in self.learnt.columns.keys() & statistics.keys():
-                statistics[label].largest = self._of_layer(self.learnt, by_label[label]).astype(np.float64)
+            for op in (by_label[label] for label in self.learnt.columns):
+                statistics[op.label.data].largest = self._of_layer(self.learnt, op).astype(np.float64)
             peaks = {label: found.peaks() for label, found in statistics.items()}
             owners = {op.label.data: statistics[op.label.data] for op in layers if op.shares is None}
             gains = self._gains(owners)

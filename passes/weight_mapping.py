@@ -91,13 +91,18 @@ def _averaged(graph: Graph, op: nn.Layer, how: WeightMapping) -> None:
         return
     label, outputs, count, shape = op.label.data, op.weight.dims[-1], how.columns, shape_of(op.out)
     held, bias = _repeated(graph, op.weight, count), op.bias and _repeated(graph, op.bias, count)
-    columns = _layer(op, f"{label}.columns", held, bias, (*shape[:-1], count * outputs))
+    columns = _layer(op, columns_of(label), held, bias, (*shape[:-1], count * outputs))
     AVERAGED.note(columns, label)
     apart = build.reshape(columns.out, (math.prod(shape[:-1]), count, outputs), f"{label}.apart")
     mean = build.avg_pool(apart.out, Window((1, count), (1, count)), (0, 0, 0, 0), f"{label}.mean")
     if op.clamp is not None:
         mean.properties["clamp"] = op.clamp
     replace(op, [columns, apart, mean, build.reshape(mean.out, shape, label)])
+
+
+def columns_of(label: str) -> str:
+    """Return the label of the product that has a layer's columns several times."""
+    return f"{label}.columns"
 
 
 def _repeated(graph: Graph, ref: WeightRef, count: int) -> WeightRef:

@@ -20,7 +20,7 @@ from cimc.diagnostics import fail
 from cimc.driving.aiming import aimed_at
 from cimc.driving.arrays import load_arrays
 from cimc.driving.calibration import calibration
-from cimc.driving.driver import Compilation, Request, compile_graph, compile_model, compile_to_stage, graph_intakes
+from cimc.driving.driver import Compilation, Request, compile_graph, compile_to_stage, graph_intakes
 from cimc.driving.feeding import Intake
 from cimc.driving.scoring import given_labels, samples_of
 from cimc.driving.tables import tabulate, terminal_width
@@ -45,8 +45,6 @@ def train_command(options: argparse.Namespace) -> int:
     checkpoint = f"{options.output}.checkpoint.npz"
     keep_inputs(options, [options.output, options.ranges_out, checkpoint])
     plan = _plan(options, Path(checkpoint))
-    if plan.settings.learns("ranges") and not options.ranges_out:
-        raise fail("CIM0003", "--set learn=ranges without --ranges-out loses what is learnt", hint="give it a file")
     progress = Progress("training", plan.settings.all_steps)
     trained = train(plan, lambda done, loss: progress.at(done))
     progress.done()
@@ -66,6 +64,8 @@ def _plan(options: argparse.Namespace, checkpoint: Path) -> "Plan":
 
     noises, target = noises_of(options), target_of_options(options)
     settings, pipeline = _settings(options.set)
+    if settings.learns("ranges") and not options.ranges_out:
+        raise fail("CIM0003", "--set learn=ranges without --ranges-out loses what is learnt", hint="give it a file")
     request = Request(target, aimed_at(pipeline, target, noises[-1]))
     graph = compile_to_stage(Path(options.model), request, "graph")
     _require_writable(graph, Path(options.output))
@@ -124,16 +124,23 @@ def _write(options: argparse.Namespace, plan: "Plan", trained: "Trained") -> Non
     else:
         write(output, to_onnx(trained.graph).SerializeToString(deterministic=True))
     if options.ranges_out:
-        request = replace(plan.request, data=lambda shapes: plan.data.inputs, learnt=trained.ranges)
-        write_ranges(options.ranges_out, _compiled(trained.graph, output, request).ranges)
+        write_ranges(options.ranges_out, _compiled(plan, trained, output).ranges)
 
 
-def _compiled(graph: "Graph", output: Path, request: Request) -> Compilation:
-    """Compile what was written as a user will, and show how far that is."""
-    if is_ir_text(output):
-        request = replace(request, pipeline=behind_stage(request.pipeline, "graph"), start="graph")
-    request = replace(request, observer=Steps(request.pipeline, "finding ranges"))
-    return compile_graph(graph, request) if is_ir_text(output) else compile_model(output, request)
+def _compiled(plan: "Plan", trained: "Trained", output: Path) -> Compilation:
+    """Compile what was written, as a user will but with the ranges that were learnt, and show how far that is."""
+    from cimc.training.learnt import renamed
+
+    assert trained.graph is not None
+    graph = trained.graph if is_ir_text(output) else compile_to_stage(output, plan.request, "graph")
+    request = replace(
+        plan.request,
+        pipeline=behind_stage(plan.request.pipeline, "graph"),
+        start="graph",
+        data=lambda shapes: plan.data.inputs,
+        learnt=renamed(trained.ranges, trained.graph, graph, plan.request.target),
+    )
+    return compile_graph(graph, replace(request, observer=Steps(request.pipeline, "finding ranges")))
 
 
 def _table(trained: "Trained") -> list[str]:

@@ -9,8 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from cimc.diagnostics import fail
 from cimc.ir import nn
+from cimc.ir.graph import Graph
+from cimc.passes.calibrate import ranges_read
 from cimc.passes.ranges import Ranges, rounded
+from cimc.passes.weight_mapping import columns_of
+from cimc.targets import Target
 from cimc.training.array_facts import ArrayFacts, Converters
 from cimc.training.chip import copied
 from cimc.training.network import Network, Weights
@@ -108,6 +113,25 @@ class Learning:
         flat = copied(jnp.abs(weight.reshape(-1, weight.shape[-1])), at.copies(weight.shape[-1]))
         largest = jnp.stack([flat[first:last].max(axis=0) for first, last in self.facts.cuts[op.label.data]])
         return jnp.asarray(jnp.where(largest > 0.0, largest, 1.0) / self.facts.full * at.scale)
+
+
+def renamed(ranges: Ranges, graph: Graph, written: Graph, target: Target) -> Ranges:
+    """Return ranges that were learnt for a graph under the labels of what was written of it and read again.
+
+    Layers are the same in the same order. Raises CimcError CIM0121 where they are not.
+    """
+    layers, others = ([op for op in one.operations if isinstance(op, nn.Layer)] for one in (graph, written))
+    if [op.weight.dims for op in layers] != [op.weight.dims for op in others]:
+        hint = "give -o TRAINED.mlir, and compile that with `cimc compile TRAINED.mlir --from graph`"
+        raise fail("CIM0121", "the layers of the model that was written are not those that learnt ranges", hint=hint)
+    names = {op.label.data: other.label.data for op, other in zip(layers, others, strict=True)}
+    reads, now = ranges_read(graph, target), ranges_read(written, target)
+    values = {value: now[names[label]] for label, value in reads.items() if value in ranges.activations}
+    products = names | {columns_of(label): columns_of(other) for label, other in names.items()}
+    return Ranges(
+        {values[label]: reach for label, reach in ranges.activations.items()},
+        {products[label]: peaks for label, peaks in ranges.columns.items()},
+    )
 
 
 def real(found: Parameters, units: Parameters) -> Parameters:

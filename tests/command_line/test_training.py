@@ -8,14 +8,16 @@ import pytest
 from command_line.test_cases import Terminal
 from frontend.onnx_models import written
 from frontend.recurrent_models import recurrent
-from targets.stages import normal
+from targets.stages import normal, perceptron
 
 from cimc.command_line.graph_files import read_graph
 from cimc.command_line.main import main
 from cimc.driving.driver import Request, compile_to_stage
 from cimc.ir.text import print_graph
+from cimc.isa.container import load_program
 from cimc.isa.errors import CimcError
-from cimc.passes.pipeline import DEFAULT
+from cimc.passes.pipeline import DEFAULT, with_options
+from cimc.passes.ranges import Ranges
 from cimc.targets import load_target
 
 pytest.importorskip("jax", reason="the extra `train` is not installed")
@@ -52,6 +54,28 @@ def test_a_network_with_a_loop_is_refused_as_a_model_before_it_is_trained(tmp_pa
     plan = looped(tmp_path)
     with pytest.raises(CimcError, match=r"CIM0121.*IR text"):
         _require_writable(plan.graph, tmp_path / "t.onnx")
+
+
+def test_the_ranges_that_were_learnt_are_those_of_the_model_that_is_written(tmp_path: Path) -> None:
+    """A model that is read again has labels of its own."""
+    data = {"x": normal(40, 12)}
+    request = Request(load_target("aon-cim"), with_options(DEFAULT, "weight-mapping{weights=averaged columns=2}"))
+    plan = Plan(perceptron(12, 5, 4), request, Data(data), Settings(), [], 0, 0.0, tmp_path / "kept.npz")
+    learnt = Ranges({"x": (-1.25, 1.25), "d0": (0.0, 0.75)}, {"d1.columns": tuple(range(1001, 1009))})
+    output, ranges, program = (tmp_path / name for name in ("t.onnx", "r.json", "p.cimb"))
+    written_to = argparse.Namespace(output=str(output), ranges_out=str(ranges))
+    _write(written_to, plan, Trained(plan.graph, None, [], 1, learnt))
+    options = ("--ranges", str(ranges), "--set", "weight-mapping{weights=averaged columns=2}")
+    assert main(["compile", str(output), *options, "-o", str(program)]) == 0
+    found = load_program(program).meta["ranges"]
+    assert {(-1.25, 1.25), (0.0, 0.75)} <= {tuple(ends) for ends in found["activations"].values()}
+    assert list(range(1001, 1009)) in found["columns"].values()
+
+
+def test_ranges_are_not_learnt_without_a_file_for_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("train", "m.onnx", "--data", "d.npz", "--noise", "pcm", "-o", str(tmp_path / "t.onnx"))
+    assert main([*given, "--set", "learn=all,ranges"]) == 2
+    assert "error[CIM0003]: --set learn=ranges without --ranges-out" in capsys.readouterr().err
 
 
 def test_settings_with_braces_are_those_of_passes() -> None:

@@ -133,6 +133,13 @@ def test_one_sided_data_has_a_one_sided_range() -> None:
     assert found(-np.abs(x) - 1, "tanh", method="minmax")["y"][1] == 0.0
 
 
+def test_learnt_ranges_stand_in_place_of_the_data_s() -> None:
+    x = normal(70, 40)
+    assert found(x, learnt=Ranges({"y": (-0.5, 0.5)})) == found(x) | {"y": (-0.5, 0.5)}
+    with pytest.raises(CimcError, match=r"CIM0204.*'z', which is no value"):
+        found(x, learnt=Ranges({"z": (-0.5, 0.5)}))
+
+
 @pytest.mark.parametrize("method", ["minmax", "percentile", "mse", "entropy"])
 def test_all_zero_data_has_range_one(method: str) -> None:
     ranges = found(np.zeros((4, 5), np.float32), method=method)
