@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import to_onnx
 from cimc.ir.loop import ScanOp
 from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
+from cimc.passes.ranges import Ranges
 
 if TYPE_CHECKING:
     from cimc.ir.graph import Graph
@@ -69,6 +71,8 @@ def _plan(options: argparse.Namespace, checkpoint: Path) -> "Plan":
     request = Request(target, aimed_at(pipeline, target, noises[-1]))
     graph = compile_to_stage(Path(options.model), request, "graph")
     _require_writable(graph, Path(options.output))
+    if settings.learns("ranges"):
+        _require_lasting(graph, request, Path(options.output))
     data = _data(options, graph_intakes(graph, stated_of(options)))
     bound = options.most_lost / 100.0
     return Plan(graph, request, data, settings, noises, noises[0].seed, bound, checkpoint, options.resume)
@@ -91,6 +95,18 @@ def _require_writable(graph: "Graph", output: Path) -> None:
             message = "a network with a loop is written as IR text, not as an ONNX model"
             hint = "give -o TRAINED.mlir, and compile that with `cimc compile TRAINED.mlir --from graph`"
             raise fail("CIM0121", message, hint=hint)
+
+
+def _require_lasting(graph: "Graph", request: Request, output: Path) -> None:
+    """Raise CimcError CIM0121 where an ONNX model of the graph, read again, would not have the layers that learn."""
+    from cimc.training.learnt import renamed
+
+    if is_ir_text(output):
+        return
+    with TemporaryDirectory() as folder:
+        written = Path(folder) / "written.onnx"
+        written.write_bytes(to_onnx(graph).SerializeToString())
+        renamed(Ranges(), graph, compile_to_stage(written, request, "graph"), request.target)
 
 
 def is_ir_text(path: Path) -> bool:

@@ -22,10 +22,12 @@ from cimc.targets import load_target
 
 pytest.importorskip("jax", reason="the extra `train` is not installed")
 
-from cimc.command_line.training import _require_writable, _settings, _write
+from cimc.command_line.training import _require_lasting, _require_writable, _settings, _write
 from cimc.training.batches import Data
 from cimc.training.fit import Plan, Trained
 from cimc.training.settings import Settings
+
+SAMPLES = Path(__file__).resolve().parents[2] / "samples"
 
 
 def looped(folder: Path) -> Plan:
@@ -70,6 +72,16 @@ def test_the_ranges_that_were_learnt_are_those_of_the_model_that_is_written(tmp_
     found = load_program(program).meta["ranges"]
     assert {(-1.25, 1.25), (0.0, 0.75)} <= {tuple(ends) for ends in found["activations"].values()}
     assert list(range(1001, 1009)) in found["columns"].values()
+
+
+def test_ranges_are_not_learnt_for_layers_that_a_written_model_does_not_have() -> None:
+    """Norms of the transformer fold into the layers behind them once more when it is read again."""
+    request = Request(load_target("aon-cim"), DEFAULT)
+    graph = compile_to_stage(SAMPLES / "digits_transformer.onnx", request, "graph")
+    with pytest.raises(CimcError, match=r"(?s)CIM0121.*layers with other weights.*TRAINED\.mlir"):
+        _require_lasting(graph, request, Path("t.onnx"))
+    _require_lasting(graph, request, Path("t.mlir"))
+    _require_lasting(compile_to_stage(SAMPLES / "digits.onnx", request, "graph"), request, Path("t.onnx"))
 
 
 def test_ranges_are_not_learnt_without_a_file_for_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
