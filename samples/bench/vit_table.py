@@ -39,11 +39,11 @@ def program(folder: Path, title: str, target: str) -> str:
         cimc("tune", model, *calib, "--target", target, *AIM, *SOURCES, "-o", ranges)
         chosen = ("--ranges", ranges, *FEEDING)
     elif title == LEARNT:
-        came, (model, ranges) = model, (str(folder / f"learnt.{kind}") for kind in ("onnx", "json"))
+        came, (model, ranges) = model, (str(folder / f"learnt.{kind}") for kind in ("mlir", "json"))
         data = ("--data", str(folder / "vit_calib.npz"), *FEEDING)
         settings = (text for setting in LEARNING for text in ("--set", setting))
         cimc("train", came, *data, "--target", target, *AIM, *SOURCES, *settings, "-o", model, "--ranges-out", ranges)
-        chosen = ("--ranges", ranges, *FEEDING)
+        chosen = ("--from", "graph", "--ranges", ranges, *FEEDING)
     else:
         calibrate, columns = ROWS[title]
         chosen = ("--pass-pipeline", ROAD.format(calibrate=calibrate, ranges=columns), *calib)
