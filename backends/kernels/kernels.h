@@ -419,13 +419,31 @@ INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, co
     LEVEL(end)(s, tile, column, total, vectors, rows, noisy);
 }
 
-/* The same in doubles; the codes still come from floats where the sums allow it. */
+/* The codes of a part's sums from column `column` on as doubles; they still come from floats where the sums allow it. */
+INLINE TARGET void LEVEL(double_codes)(Doubles codes[2], const Part *part, Ints sum, Ints z, int column, const int wider) {
+    const Doubles low = LEVEL(low_wide)(sum), high = LEVEL(high_wide)(sum);
+    if (part->whole) {
+        codes[0] = low, codes[1] = high;
+    } else if (part->converter) {
+        codes[0] = LEVEL(imperfect)(low, part, column, LEVEL(low_wide)(z), wider);
+        codes[1] = LEVEL(imperfect)(high, part, column + LANES / 2, LEVEL(high_wide)(z), wider);
+    } else if (FLOAT_IS_EXACT && part->narrow_sums) {
+        const Floats narrow = LEVEL(codes)(sum, part, wider);
+        codes[0] = LEVEL(low_doubles)(narrow), codes[1] = LEVEL(high_doubles)(narrow);
+    } else {
+        codes[0] = LEVEL(wide_codes)(low, part, wider), codes[1] = LEVEL(wide_codes)(high, part, wider);
+    }
+}
+
+/* The same product in doubles; of one part, its totals are results as they are made. */
 INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
                                        const int rows, const enum Told told, const int noisy) {
-    const int column = block * BLOCK, half = LANES / 2, wider = told == CLIPS;
-    Doubles total[ROWS][VECTORS][2] = {{{{0}}}};
+    const int column = block * BLOCK, half = LANES / 2;
+    const Ending end = LEVEL(ending)(s);
+    Doubles total[ROWS][VECTORS][2];
     for (int t = 0; t < s->count; t++) {
         const Part *part = s->parts + t;
+        const int is_last = t + 1 == s->count;
         Ints sum[ROWS][VECTORS];
         LEVEL(sums)(sum, tile, s, part, block, vectors, rows);
         if (noisy && part->noise) LEVEL(disturb_tile)(sum, s, tile, part, block, b, vectors);
@@ -436,39 +454,25 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
             if (part->converter->noise) LEVEL(draw)(z, part->converter->noise, s, tile, block, b, vectors);
         }
         for (int v = 0; v < vectors; v++) {
-            const double *multipliers = part->multipliers + column + v * LANES;
+            const int at = column + v * LANES;
+            const double *multipliers = part->multipliers + at, *offsets = s->offsets + at;
             for (int r = 0; r < rows; r++) {
-                Doubles low, high;
-                if (part->converter) {
-                    const int at = column + v * LANES;
-                    low = LEVEL(imperfect)(LEVEL(low_wide)(sum[r][v]), part, at, LEVEL(low_wide)(z[r][v]), wider);
-                    high = LEVEL(imperfect)(LEVEL(high_wide)(sum[r][v]), part, at + half, LEVEL(high_wide)(z[r][v]),
-                                            wider);
-                } else if (FLOAT_IS_EXACT && part->narrow_sums) {
-                    Floats codes = LEVEL(codes)(sum[r][v], part, wider);
-                    low = LEVEL(low_doubles)(codes), high = LEVEL(high_doubles)(codes);
-                } else {
-                    low = LEVEL(wide_codes)(LEVEL(low_wide)(sum[r][v]), part, wider);
-                    high = LEVEL(wide_codes)(LEVEL(high_wide)(sum[r][v]), part, wider);
+                Doubles codes[2];
+                LEVEL(double_codes)(codes, part, sum[r][v], z[r][v], at, told == CLIPS);
+                if (told == CLIPS)
+                    for (int i = 0; i < 2; i++) codes[i] = LEVEL(wide_counted)(codes[i], part, LEVEL(clips)(tile, r, b));
+                if (told == SUMS && r < tile->rows) magnitudes += LEVEL(wide_magnitudes)(codes[0], codes[1]);
+                for (int i = 0; i < 2; i++) {
+                    codes[i] *= LEVEL(doubles)(multipliers + i * half);
+                    if (t) codes[i] += total[r][v][i];
+                    if (!is_last) total[r][v][i] = codes[i];
+                    else codes[i] += LEVEL(doubles)(offsets + i * half);
                 }
-                if (told == CLIPS) {
-                    int64_t *clips = LEVEL(clips)(tile, r, b);
-                    low = LEVEL(wide_counted)(low, part, clips), high = LEVEL(wide_counted)(high, part, clips);
-                }
-                if (told == SUMS && r < tile->rows) magnitudes += LEVEL(wide_magnitudes)(low, high);
-                total[r][v][0] += low * LEVEL(doubles)(multipliers);
-                total[r][v][1] += high * LEVEL(doubles)(multipliers + half);
+                if (is_last && r < tile->rows && at < end.columns)
+                    LEVEL(put_wide)(&end, tile->out[r], at, codes[0], codes[1]);
             }
         }
         for (int i = 0; told == SUMS && i < half; i++) b->tally->codes[t] += (int64_t)magnitudes[i];
-    }
-    const Ending end = LEVEL(ending)(s);
-    for (int v = 0; v < vectors; v++) {
-        const int at = column + v * LANES;
-        if (at >= end.columns) break;
-        Doubles low = LEVEL(doubles)(s->offsets + at), high = LEVEL(doubles)(s->offsets + at + half);
-        for (int r = 0; r < tile->rows; r++)
-            LEVEL(put_wide)(&end, tile->out[r], at, total[r][v][0] + low, total[r][v][1] + high);
     }
 }
 

@@ -93,6 +93,7 @@ class Part(ctypes.Structure):
         ("converter", _address),
         ("pairs", _int32),
         ("narrow_sums", _int32),
+        ("whole", _int32),
         ("floor", _int32),
         ("negative", _int32),
     )

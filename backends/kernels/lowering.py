@@ -176,6 +176,7 @@ def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit:
     part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
     part.factor, part.low, part.high = read.adc.factor, read.adc.low, read.adc.high
     part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and _largest_code(read.adc) < LARGEST
+    part.whole = not read.noise and read.adc.factor == 1 and read.bound <= min(-read.adc.low, read.adc.high)
     part.floor = read.adc.floor
     part.negative = read.phase.inputs < 0
 

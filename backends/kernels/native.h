@@ -65,6 +65,7 @@ typedef struct {
     const Converter *converter; /* NULL: perfect */
     int32_t pairs;
     int32_t narrow_sums;        /* sums stay below 2^24 */
+    int32_t whole;              /* codes are the sums themselves */
     int32_t floor;
     int32_t negative;           /* reads the elements below 0 */
 } Part;
