@@ -10,11 +10,9 @@ typedef struct {
 } LEVEL(Line);
 #define Line LEVEL(Line)
 
-/* Elements from `element` on; what those behind the first `count` are means nothing. */
-INLINE TARGET Floats LEVEL(taken)(const Line *line, int64_t element, int count) {
-    const uint8_t *at = line->at + element * line->size;
-    if (line->type == REAL) return LEVEL(floats)((const float *)at);
-    return __builtin_convertvector(LEVEL(load)(at, line->type, count), Floats);
+/* Elements of a line from `element` on, as `taken`. */
+INLINE TARGET Floats LEVEL(taken_from)(const Line *line, int64_t element, int count) {
+    return LEVEL(taken)(line->at + element * line->size, line->type, count);
 }
 
 /* A vector of sums of elements times tables, in doubles with their epilogue. */
@@ -62,8 +60,8 @@ INLINE TARGET void LEVEL(arithmetic)(const Step *s, const Line line[2], int64_t 
     const int multiplies = s->kind == MULTIPLY, wide = s->certain == 0;
     for (int column = 0; column < end.columns; column += LANES) {
         const int left = end.columns - column, count = left < LANES ? left : LANES;
-        Floats x[2] = {LEVEL(taken)(line, first + column, count)};
-        if (sources == 2) x[1] = LEVEL(taken)(line + 1, first + column, count);
+        Floats x[2] = {LEVEL(taken_from)(line, first + column, count)};
+        if (sources == 2) x[1] = LEVEL(taken_from)(line + 1, first + column, count);
         if (sources == 2 && multiplies) LEVEL(multiplied)(s, &end, x, out, column);
         else if (wide) LEVEL(wide_added)(s, &end, x, out, column, sources);
         else LEVEL(added)(s, &end, x, out, column, sources);
@@ -79,7 +77,7 @@ INLINE TARGET int LEVEL(lookups)(const Step *s, const Line *line, int64_t first,
     for (int i = 0; i < LANES; i++) lane[i] = i;
     for (int column = 0; column < end.columns; column += LANES) {
         const int left = end.columns - column, count = left < LANES ? left : LANES;
-        const Ints entry = __builtin_convertvector(LEVEL(taken)(line, first + column, count), Ints) - zero;
+        const Ints entry = __builtin_convertvector(LEVEL(taken_from)(line, first + column, count), Ints) - zero;
         const Ints outside = (entry < 0) | (entry >= entries);
         LEVEL(store)(out + column * end.size, end.type, LEVEL(looked_up)(table, entry & ~outside), count);
         without |= outside & (lane < count);

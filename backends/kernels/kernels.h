@@ -530,43 +530,51 @@ TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first,
     }
 }
 
-/* Maxima over taps, each channel on its own, of a tile and LANES channels. */
-INLINE TARGET void LEVEL(maxima)(const Step *s, const Tile *tile, int channel) {
+/* Elements of a type that lie one behind the other; what those behind the first `count` are means nothing. */
+INLINE TARGET Floats LEVEL(taken)(const uint8_t *at, int type, int count) {
+    if (type == REAL) return LEVEL(floats)((const float *)at);
+    return __builtin_convertvector(LEVEL(load)(at, type, count), Floats);
+}
+
+/* Maxima over taps, each channel on its own, of a tile and LANES channels; elements are of a type. */
+INLINE TARGET void LEVEL(maxima)(const Step *s, const Tile *tile, int channel, const int type) {
     const Ending end = LEVEL(ending)(s);
+    const int size = bytes_of(type), left = end.columns - channel, count = left < LANES ? left : LANES;
     for (int r = 0; r < tile->rows; r++) {
-        const uint8_t *x = tile->place[r] + (int64_t)channel * 4;
-        Floats most = LEVEL(floats)((const float *)(x + (int64_t)s->taps[0] * 4));
+        const uint8_t *x = tile->place[r] + (int64_t)channel * size;
+        Floats most = LEVEL(taken)(x + (int64_t)s->taps[0] * size, type, count);
         for (int tap = 1; tap < s->count; tap++)
-            most = LEVEL(most)(most, LEVEL(floats)((const float *)(x + (int64_t)s->taps[tap] * 4)));
+            most = LEVEL(most)(most, LEVEL(taken)(x + (int64_t)s->taps[tap] * size, type, count));
         LEVEL(put)(&end, tile->out[r], channel, most);
     }
 }
 
 /* Weighted sums over taps of a row in doubles, with their epilogue. */
-APART TARGET void LEVEL(wide_weighted)(const Step *s, const float *place, uint8_t *out, int channel) {
-    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK, half = LANES / 2;
+APART TARGET void LEVEL(wide_weighted)(const Step *s, const uint8_t *place, uint8_t *out, int channel, int type) {
+    const Ending end = LEVEL(ending)(s);
+    const int padded = (end.columns + BLOCK - 1) / BLOCK * BLOCK, half = LANES / 2, size = bytes_of(type);
+    const int left = end.columns - channel, count = left < LANES ? left : LANES;
     const double *multipliers = s->multipliers + channel, *offsets = s->offsets + channel;
     Doubles low = {0}, high = {0};
     for (int tap = 0; tap < s->count; tap++) {
-        const Floats x = LEVEL(floats)(place + s->taps[tap] + channel);
+        const Floats x = LEVEL(taken)(place + ((int64_t)s->taps[tap] + channel) * size, type, count);
         const Floats weights = LEVEL(floats)(s->weights + (int64_t)tap * padded + channel);
         low += LEVEL(low_doubles)(x) * LEVEL(low_doubles)(weights);
         high += LEVEL(high_doubles)(x) * LEVEL(high_doubles)(weights);
     }
-    const Ending end = LEVEL(ending)(s);
     LEVEL(put_wide)(&end, out, channel, low * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets),
                     high * LEVEL(doubles)(multipliers + half) + LEVEL(doubles)(offsets + half));
 }
 
-INLINE TARGET void LEVEL(tile_wide_weighted)(const Step *s, const Tile *tile, int channel) {
-    for (int r = 0; r < tile->rows; r++)
-        LEVEL(wide_weighted)(s, (const float *)tile->place[r], tile->out[r], channel);
+INLINE TARGET void LEVEL(tile_wide_weighted)(const Step *s, const Tile *tile, int channel, int type) {
+    for (int r = 0; r < tile->rows; r++) LEVEL(wide_weighted)(s, tile->place[r], tile->out[r], channel, type);
 }
 
 /* The same of a tile in floats: where they hold everything, or estimate the results. A vector with a result too close to
  * the middle between two is made again. */
-INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel, const int rows) {
-    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK;
+INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel, const int rows, const int type) {
+    const int padded = (s->columns + BLOCK - 1) / BLOCK * BLOCK, size = bytes_of(type);
+    const int left = s->columns - channel, count = left < LANES ? left : LANES;
     const Ending end = LEVEL(ending)(s);
     const Floats magic = LEVEL(all)(0x1.8p23), certain = LEVEL(all)(s->certain);
     const Floats multipliers = LEVEL(floats)(s->narrow_multipliers + channel);
@@ -574,10 +582,10 @@ INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel,
     Floats total[ROWS];
     for (int r = 0; r < rows; r++) total[r] = (Floats){0};
     for (int tap = 0; tap < s->count; tap++) {
-        const int64_t offset = ((int64_t)s->taps[tap] + channel) * 4;
+        const int64_t offset = ((int64_t)s->taps[tap] + channel) * size;
         const Floats weights = LEVEL(floats)(s->weights + (int64_t)tap * padded + channel);
         for (int r = 0; r < rows; r++)
-            total[r] = LEVEL(fused)(LEVEL(floats)((const float *)(tile->place[r] + offset)), weights, total[r]);
+            total[r] = LEVEL(fused)(LEVEL(taken)(tile->place[r] + offset, type, count), weights, total[r]);
     }
     Floats shifted[ROWS], farthest = {0}, off[ROWS];
     for (int r = 0; r < rows; r++) {
@@ -590,21 +598,30 @@ INLINE TARGET void LEVEL(weighted)(const Step *s, const Tile *tile, int channel,
     for (int r = 0; r < rows; r++) LEVEL(put_whole)(&end, tile->out[r], channel, shifted[r]);
     if (!LEVEL(any_reaches)(farthest, certain)) return;
     for (int r = 0; r < rows; r++)
-        if (LEVEL(any_reaches)(off[r], certain))
-            LEVEL(wide_weighted)(s, (const float *)tile->place[r], tile->out[r], channel);
+        if (LEVEL(any_reaches)(off[r], certain)) LEVEL(wide_weighted)(s, tile->place[r], tile->out[r], channel, type);
 }
 
-TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
-    Walk walk = LEVEL(walk)(s, b, first, image_bytes, 4);
-    for (int64_t left = images * s->vectors; left > 0; left -= ROWS) {
+/* The next `count` vectors of a SUM or MAXIMUM over elements of a type. */
+INLINE TARGET void LEVEL(tapped)(const Step *s, const Batch *b, Walk walk, int64_t count, const int type) {
+    for (int64_t left = count; left > 0; left -= ROWS) {
         Tile tile;
         LEVEL(next)(&tile, &walk, s, b, left);
         for (int channel = 0; channel < s->columns; channel += LANES)
-            if (s->kind == MAXIMUM) LEVEL(maxima)(s, &tile, channel);
-            else if (s->certain == 0) LEVEL(tile_wide_weighted)(s, &tile, channel);
-            else if (tile.rows == 1) LEVEL(weighted)(s, &tile, channel, 1);
-            else LEVEL(weighted)(s, &tile, channel, ROWS);
+            if (s->kind == MAXIMUM) LEVEL(maxima)(s, &tile, channel, type);
+            else if (s->certain == 0) LEVEL(tile_wide_weighted)(s, &tile, channel, type);
+            else if (tile.rows == 1) LEVEL(weighted)(s, &tile, channel, 1, type);
+            else LEVEL(weighted)(s, &tile, channel, ROWS, type);
     }
+}
+TARGET static void LEVEL(taps)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
+    LEVEL(tapped)(s, b, LEVEL(walk)(s, b, first, image_bytes, 4), images * s->vectors, REAL);
+}
+/* The same of all images, elements read where they lie. */
+TARGET static void LEVEL(direct_taps)(const Step *s, const Batch *b) {
+    const Source *source = s->source;
+    Walk walk = LEVEL(walk)(s, b, 0, b->pitch, bytes_of(source->type));
+    walk.rectangle = b->memory + source->base;
+    LEVEL(tapped)(s, b, walk, b->images * s->vectors, source->type);
 }
 
 /* Spread a row of elements into the rectangle; return whether any lies outside the source's limits. */
@@ -695,6 +712,10 @@ TARGET static void LEVEL(square)(const int16_t *restrict x, int16_t *restrict sq
 /* Perform a step; return whether it met a fault, which the caller then finds by itself. */
 TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
     if (s->kind == COPY) return copy(s, b);
+    if (s->direct && (s->kind == SUM || s->kind == MAXIMUM)) {
+        LEVEL(direct_taps)(s, b);
+        return 0;
+    }
     if (s->direct) {
         int fault = 0;
         for (int64_t image = 0; image < b->images && !fault; image++) fault = LEVEL(elements)(s, b, image);

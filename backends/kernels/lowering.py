@@ -52,6 +52,8 @@ LARGEST_WEIGHT = (1 << 15) - 1
 LARGEST_DIVIDE = 38
 """Up to this k, errors of an ADC stay below 2^51 in units of 2^-k, where adding 1.5 * 2^52 rounds."""
 
+MOST_READS = 3
+"""Windows that read each element so often, on average, read it where it lies."""
 MOST_COLUMNS = 1024
 """Streams of up to so many elements have tables of their own length."""
 
@@ -326,6 +328,7 @@ def _sum(result: Lowered, write: Write, state: StreamState, weights: Array, e: E
     offsets = _results(result, write, e, channels, [largest])
     step.certain = _certain(step, bound < FLOAT32_LIMIT, largest + offsets)
     source = _rectangles(result, [state], constants)
+    step.direct = _lies_ready(step, state, write.out)
     step.taps = result.pointer(source.elements[::channels], np.int32)
     step.weights = result.pointer(_pad(wide, channels), np.float32)
     table = np.broadcast_to(e.multipliers[0].ravel(), channels)
@@ -339,9 +342,23 @@ def _poolmax(result: Lowered, write: Write, compute: PoolMax, constants: Array) 
     _require(max(abs(write.low), abs(write.high)) < LARGEST)
     step.kind, step.count = MAXIMUM, state.window.taps if state.window else 0
     source = _rectangles(result, [state], constants)
+    step.direct = _lies_ready(step, state, write.out)
     step.taps = result.pointer(source.elements[:: state.shape[3]], np.int32)
     step.low, step.high = write.low, write.high
     _vectors(step, write.out, state.shape[3])
+
+
+def _lies_ready(step: NativeStep, state: StreamState, out: StreamState) -> bool:
+    """Return whether a window's elements lie as in the rectangle and are read too seldom for it to pay."""
+    source, size = step.source[0], state.size
+    rows, columns, channels = source.count
+    return (
+        source.constant is None
+        and (rows, columns) == tuple(source.size)
+        and tuple(source.pitch) == (columns * channels * size, channels * size, size)
+        and step.count * step.vectors <= MOST_READS * rows * columns
+        and _apart(state, out)
+    )
 
 
 def _add(result: Lowered, write: Write, compute: Add, constants: Array) -> None:
@@ -378,7 +395,8 @@ def _certain(step: NativeStep, is_exact: bool, largest: float) -> float:
     """
     if step.narrow and is_exact:
         return 1.0
-    certain = 0.5 - 1.01 * (step.count + 6) * largest / FLOAT32_LIMIT
+    roundings = 6 if is_exact else step.count + 6
+    certain = 0.5 - 1.01 * roundings * largest / FLOAT32_LIMIT
     return certain if certain >= LEAST_CERTAIN and max(-step.low, step.high) < LARGEST else 0.0
 
 

@@ -16,7 +16,7 @@ typedef float real32_t;
 /* Of floats; and of the integer Gaussian, as gaussian.py has them. */
 enum { FLOAT_DIGITS = 23, FLOAT_BIAS = 127, CELL_BITS = 5, INTERPOLATION_BITS = 25 };
 
-static inline int bytes_of(int type) { return type == I32 ? 4 : type == I16 || type == U16 ? 2 : 1; }
+static inline int bytes_of(int type) { return type == I32 || type == REAL ? 4 : type == I16 || type == U16 ? 2 : 1; }
 
 INLINE void store_lanes(uint8_t *out, int type, const int32_t *lanes, int count) {
     for (int i = 0; i < count; i++) {

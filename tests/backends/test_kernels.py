@@ -522,3 +522,23 @@ def test_tables_without_an_entry_for_0(new, length):
     sketch.tensor(0, (length,)).tensor(1, (length,), 4096, type="i16")
     table = sketch.table([n * n - 300 for n in range(100)], "i16")
     require_same(sketch.put("lut", in_=0, out=1, table=table, type="i16", first=5, entries=100).program(), images)
+
+
+@pytest.mark.parametrize("channels", [1, 6, 16, 33])
+@pytest.mark.parametrize("kind", ["i8", "u8", "i16", "u16"])
+@pytest.mark.parametrize("base", [0, 4096])
+def test_pools_whose_elements_are_read_once(new, channels, kind, base):
+    """They are read where they lie, unless results would overwrite some of them."""
+    given = np.random.default_rng(channels).integers(0, 100, (5, 6, 4, channels)).astype(DTYPES[kind])
+    ends = {"low": 3, "high": 90}
+    for name, operands in {
+        "poolmax": {},
+        "poolsum": {"per": "all", "scale": 40000, "bias": 2**16, "shift": 18},
+    }.items():
+        sketch = new(1 << 14).port("x", (6, 4, channels), 0, kind).port("y", (6, channels), base, kind, output=True)
+        sketch.tensor(0, (1, 6, 4, channels), type=kind).window(0, (2, 2), (3, 2), stride=(2, 2))
+        sketch.tensor(1, (6, channels), base, type=kind)
+        for key, element_type in (("scale", "i32"), ("bias", "i64")):
+            if key in operands:
+                operands[key] = sketch.table([operands[key]], element_type)
+        require_same(sketch.put(name, in_=0, out=1, **operands, **ends).program(), given)
