@@ -711,7 +711,10 @@ TARGET static void LEVEL(square)(const int16_t *restrict x, int16_t *restrict sq
 
 /* Perform a step; return whether it met a fault, which the caller then finds by itself. */
 TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
-    if (s->kind == COPY) return copy(s, b);
+    if (s->kind == COPY) {
+        copy(s, b);
+        return 0;
+    }
     if (s->direct && (s->kind == SUM || s->kind == MAXIMUM)) {
         LEVEL(direct_taps)(s, b);
         return 0;

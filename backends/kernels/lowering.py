@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cimc.backends.kernels.layout import WIDE, Rectangle, even_step, joined, rectangle
+from cimc.backends.kernels.layout import Rectangle, even_step, joined, rectangle
 from cimc.backends.kernels.library import (
     ADD,
     BLOCK,
@@ -55,7 +55,7 @@ LARGEST_DIVIDE = 38
 MOST_READS = 3
 """Windows that read each element so often, on average, read it where it lies."""
 MOST_COLUMNS = 1024
-"""Streams of up to so many elements have tables of their own length."""
+"""Elements of a line are taken up to so many at a time."""
 
 LEAST_CERTAIN = 0.47
 """Floats estimate codes and results where at most 6 in 100 lie so near the middle between two that they do not tell."""
@@ -349,11 +349,12 @@ def _poolmax(result: Lowered, write: Write, compute: PoolMax, constants: Array) 
 
 
 def _lies_ready(step: NativeStep, state: StreamState, out: StreamState) -> bool:
-    """Return whether a window's elements lie as in the rectangle and are read too seldom for it to pay."""
+    """Return whether a window's elements lie as in the rectangle, in whole blocks, and too few are read again."""
     source, size = step.source[0], state.size
     rows, columns, channels = source.count
     return (
         source.constant is None
+        and channels % BLOCK == 0
         and (rows, columns) == tuple(source.size)
         and tuple(source.pitch) == (columns * channels * size, channels * size, size)
         and step.count * step.vectors <= MOST_READS * rows * columns
@@ -422,23 +423,34 @@ def _mul(result: Lowered, write: Write, compute: Mul, constants: Array) -> None:
 
 
 def _move(result: Lowered, write: Write, compute: Move, constants: Array) -> None:
-    if compute.source.type == write.out.type and _is_line(compute.source) and _is_line(write.out):
-        _copy(result, write, compute.source, constants)
+    source, out = compute.source, write.out
+    columns = min(_run(source), _run(out))
+    is_even = even_step(source, columns) is not None and even_step(out, columns) is not None
+    if source.type == out.type and is_even and (columns == out.elements or _apart(source, out)):
+        _copy(result, source, out, columns, constants)
         return
     e = Epilogue(np.dtype(np.float64), (np.ones(1),), np.zeros(1), Rounding(0, write.low, write.high))
-    _elementwise(result, write, [compute.source], [np.ones(1)], e, constants)
+    _elementwise(result, write, [source], [np.ones(1)], e, constants)
+
+
+def _run(state: StreamState) -> int:
+    """Return how many of a stream's elements lie one behind the other, as many times as there are."""
+    count, pitch = (joined(state) or [(1, 1)])[-1]
+    return count if pitch == 1 else 1
 
 
 def _is_line(state: StreamState) -> bool:
     """Return whether a stream's elements lie one behind the other."""
-    return state.window is None and joined(state) in ([], [(state.elements, 1)])
+    return state.window is None and _run(state) == state.elements
 
 
-def _copy(result: Lowered, write: Write, source: StreamState, constants: Array) -> None:
+def _copy(result: Lowered, source: StreamState, out: StreamState, columns: int, constants: Array) -> None:
+    """Fill in a copy of runs of as many elements."""
+    _require(source.window is None)
     result.step.kind = COPY
     _rectangles(result, [source], constants, tuple(TYPES))
-    _flat(result, write.out, source.elements)
-    result.step.count = source.elements * source.size
+    _flat(result, out, columns)
+    result.step.count, result.step.source[0].pitch[0] = columns * source.size, even_step(source, columns)
 
 
 def _softmax(result: Lowered, write: Write, compute: Softmax, constants: Array) -> None:
@@ -535,13 +547,9 @@ def _columns(out: StreamState, period: int) -> int:
     if len(axes) > 1:
         _require(axes[-1][0] % period == 0)
         return axes[-1][0]
-    if out.elements <= MOST_COLUMNS and out.elements % period == 0:
-        return out.elements
-    for count in range(period, min(out.elements, 4 * WIDE + period) + 1, period):
-        if count >= WIDE and out.elements % count == 0:
-            return count
     _require(out.elements % period == 0)
-    return period
+    counts = range(period, min(out.elements, MOST_COLUMNS) + 1, period)
+    return max((count for count in counts if out.elements % count == 0), default=period)
 
 
 def _apart(a: StreamState, b: StreamState) -> bool:

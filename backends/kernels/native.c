@@ -121,14 +121,15 @@ static void softmax(const Step *s, const Batch *b, int64_t image) {
     }
 }
 
-/* A COPY, which may overlap. */
-static int copy(const Step *s, const Batch *b) {
+/* A COPY of runs of elements; one alone may overlap. */
+static void copy(const Step *s, const Batch *b) {
     const Source *source = s->source;
+    const size_t size = (size_t)s->count;
     for (int64_t i = 0; i < b->images; i++) {
-        uint8_t *memory = b->memory + i * b->pitch;
-        memmove(memory + s->out_base, (source->constant ? source->constant : memory) + source->base, (size_t)s->count);
+        uint8_t *memory = b->memory + i * b->pitch, *out = memory + s->out_base;
+        const uint8_t *in = (source->constant ? source->constant : memory) + source->base;
+        for (int32_t v = 0; v < s->vectors; v++, in += source->pitch[0], out += s->out_step) memmove(out, in, size);
     }
-    return 0;
 }
 
 #include "lanes_plain.h"

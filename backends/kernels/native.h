@@ -17,7 +17,7 @@ enum Type { I8, U8, I16, U16, I32, REAL }; /* REAL: float, of rectangles alone *
 typedef struct {
     const uint8_t *constant;  /* NULL: the tensor lies in the activation memory of each image */
     int64_t base;             /* byte offset of the first element touched */
-    int64_t pitch[3];         /* bytes from row to row, column to column, channel to channel */
+    int64_t pitch[3];         /* bytes from row to row, column to column, channel to channel; of a COPY, first from run to run */
     int32_t count[3];         /* rows, columns and channels touched */
     int32_t size[2];          /* rows and columns of the rectangle */
     int32_t first[2];         /* where in the rectangle the tensor begins; at its end, if it lies beyond */
@@ -80,7 +80,7 @@ typedef struct {
     const int32_t *taps;        /* where each element lies from a vector's place on; of LOOKUP, ADD and MULTIPLY: each source */
     const float *weights;       /* of SUM: [taps][columns]; of MULTIPLY: zero points [2][columns] */
     const int32_t *table;       /* of SOFTMAX and LOOKUP */
-    int32_t count;              /* of parts, taps, table entries, or of the bytes of a COPY */
+    int32_t count;              /* of parts, taps, table entries, or of the bytes of a run of a COPY */
     int32_t narrow;             /* of PRODUCT: the epilogue may be computed in float */
     const double *multipliers;  /* of SUM, ADD and MULTIPLY: M / 2^shift [columns], of ADD one such row a source */
     const double *offsets;      /* [columns]: B / 2^shift */
