@@ -43,6 +43,8 @@ from cimc.backends.plan.windows import Depthwise, PoolMax, PoolSum
 from cimc.isa.limits import CodeRange
 from cimc.isa.streams import StreamState
 
+LINE = 64
+"""Bytes of a cache line: tables that begin one are loaded a line at a time."""
 SLACK = BLOCK
 """Elements behind a rectangle; kernels read up to the end of a block that begins in it, and nothing comes of them."""
 LARGEST = 1 << 22
@@ -77,10 +79,13 @@ class Lowered:
     tallied: Rectangle | None = None
 
     def pointer(self, array: Array, dtype: Any) -> int:
-        """Return the address of an array's elements as `dtype`, and keep them alive."""
-        held = np.ascontiguousarray(array, dtype)
-        self.kept.append(held)
-        return address(held)
+        """Return the address of a copy of an array's elements as `dtype`, which begins a cache line; keep it alive."""
+        size = array.size * np.dtype(dtype).itemsize
+        room = np.empty(size + LINE, np.uint8)
+        start = -address(room) % LINE
+        room[start : start + size].view(dtype).reshape(array.shape)[...] = array
+        self.kept.append(room)
+        return address(room) + start
 
     @property
     def scratch(self) -> int:

@@ -113,11 +113,12 @@ def _ask(op: Operation, state: State | None) -> None:
 
 def _kind(part: Any) -> object:
     """Return what a declaration sees of a part of a state: a number, or the class of an attribute and its name."""
-    if isinstance(part, tuple):
+    kind = type(part)  # all of these are final classes: to ask isinstance of them takes ten times as long
+    if kind is tuple:
         return part[0], _kind(part[1])
-    if isinstance(part, DenseArrayBase):
-        return type(part), type(part.elt_type)
-    return part if isinstance(part, int) else type(part)
+    if kind is DenseArrayBase:
+        return kind, type(part.elt_type)
+    return part if kind is int else kind
 
 
 def _state(op: Operation) -> State | None:
@@ -129,15 +130,15 @@ def _state(op: Operation) -> State | None:
 
 
 def _dominance(operations: Sequence[Operation]) -> Iterator[str]:
-    seen: set[Operation] = set()
+    seen: set[int] = set()  # identities, as hashes of operations are; to ask for those takes a call
     for op in operations:
         for index, operand in enumerate(op.operands):
             owner = operand.owner
-            if owner not in seen:
+            if id(owner) not in seen:
                 yield f"{_described(op)}: operand {index} is used before it is defined"
             elif owner.parent is not op.parent and owner.parent not in _enclosing(op):
                 yield f"{_described(op)}: operand {index} is computed in the body of a loop"
-        seen.add(op)
+        seen.add(id(op))
 
 
 def _enclosing(op: Operation) -> list[Block]:
