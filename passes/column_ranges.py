@@ -151,12 +151,16 @@ def largest_weights(op: MvmOp, weight: NDArray[np.generic], shared: bool) -> Rea
 def full_scale_blocks(
     op: MvmOp, weight: NDArray[np.generic], largest: Reals, full: int
 ) -> Iterator[tuple[int, slice, slice, Reals]]:
-    """Yield W / w_max * full, unrounded, block by block of a tile's size: number of the row block, rows, columns."""
+    """Yield W / w_max * full, unrounded, block by block of a tile's size: number of the row block, rows, columns.
+
+    The values are the caller's to change.
+    """
     for number, (a, b) in enumerate(pairwise(int_values(op.row_cuts))):
         for c, d in pairwise(int_values(op.col_cuts)):
             most = largest[:, number, np.newaxis, c:d]
             real = weight[:, a:b, c:d].astype(np.float64)
-            yield number, slice(a, b), slice(c, d), real / (np.where(most > 0.0, most, 1.0) / full)
+            real /= np.where(most > 0.0, most, 1.0) / full
+            yield number, slice(a, b), slice(c, d), real
 
 
 def _of_largest_column(values: Reals) -> Reals:

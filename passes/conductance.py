@@ -65,11 +65,11 @@ class Conductance:
             factor = self._whole(factor, largest, graph.weights.get(op.steps))
         levels = np.empty(weight.shape, np.int16)
         sums, magnitudes = np.zeros(factor.shape), np.zeros(factor.shape)
-        for number, rows, cols, unrounded in full_scale_blocks(op, weight, largest, full):
-            block = np.rint(unrounded * factor[:, number, np.newaxis, cols])
-            levels[:, rows, cols] = block
+        for number, rows, cols, block in full_scale_blocks(op, weight, largest, full):
+            block *= factor[:, number, np.newaxis, cols]
+            levels[:, rows, cols] = np.rint(block, out=block)
             sums[:, number, cols] = block.sum(axis=1)
-            magnitudes[:, number, cols] = np.abs(block).sum(axis=1)
+            magnitudes[:, number, cols] = np.abs(block, out=block).sum(axis=1)
         op.properties["conductance"] = graph.weights.add(f"{op.label.data}.conductance", levels)
         return _Product(op, largest / (full * factor), gain, sums.astype(np.int64), magnitudes.astype(np.int64))
 

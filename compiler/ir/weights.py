@@ -13,7 +13,7 @@ from cimc.ir.types import WeightRef
 
 Array = NDArray[np.generic]
 
-BLOCK = 128
+BLOCK = 64
 """Columns that are copied at once: their lines of memory stay in the processor's nearest cache."""
 
 
