@@ -12,7 +12,11 @@ import cimc
 pytest.importorskip("optax", reason="the extra `train` is not installed")
 
 SAMPLES = Path(__file__).parents[2] / "samples"
-IMAGES = np.random.default_rng(1).integers(0, 256, (24, 1, 28, 28)).astype(np.uint8)
+DATA = {
+    "fashion": np.random.default_rng(1).integers(0, 256, (24, 28, 28, 1)).astype(np.uint8),
+    "digits": np.random.default_rng(1).normal(size=(24, 49, 1, 10)).astype(np.float32),
+}
+"""Samples without sense, by task."""
 
 
 @pytest.fixture(scope="module")
@@ -24,19 +28,29 @@ def sample():
         sys.path.remove(str(SAMPLES))
 
 
+@pytest.fixture(scope="module", params=DATA)
+def x(request):
+    return DATA[request.param]
+
+
 @pytest.fixture(scope="module")
-def random(sample):
+def task(sample, x):
+    return next(one for one in sample["TASKS"].values() if one.sample == x.shape[1:])
+
+
+@pytest.fixture(scope="module")
+def random(sample, task, x):
     """What the devices of chip 3 conduct."""
-    return sample["devices"](sample["signs"](), IMAGES, chip(sample, 3))
+    return sample["devices"](task, x, chip(sample, 3))
 
 
 def chip(sample, seed):
     return cimc.Noise(cimc.load_profile(sample["PROFILE"]), seed, sources=frozenset({"forming"}))
 
 
-def ran(sample, weights, noise):
-    program = sample["compiled"](sample["exported"](weights), IMAGES)
-    return program, cimc.run(program, IMAGES, noise=noise)["y"]
+def ran(sample, task, x, weights, noise):
+    program = sample["compiled"](task, sample["exported"](task, weights), x)
+    return program, cimc.run(program, x, noise=noise)["y"]
 
 
 def decibels(found, expected):
@@ -44,59 +58,59 @@ def decibels(found, expected):
     return 10 * np.log10(np.square(expected).sum() / np.square(found - expected).sum())
 
 
-def right(sample, weights, images, labels):
+def right(sample, task, weights, x, labels):
     """The share of labels that a network finds."""
-    return (np.asarray(sample["logits"](weights, images)).argmax(1) == labels).mean()
+    return (np.asarray(sample["logits"](task, weights, x)).argmax(1) == labels).mean()
 
 
 @pytest.fixture(scope="module")
-def half(sample, random):
+def half(sample, task, random):
     begin = np.random.default_rng(5)
-    scores = {name: begin.random(shape) for name, shape in sample["SHAPES"].items()}
+    scores = {name: begin.random(shape) for name, shape in task.shapes.items()}
     return sample["scaled"](sample["masked"](random, scores))
 
 
-def test_a_mask_of_all_ones_is_the_random_network(sample, random):
-    scores = {name: np.random.default_rng(5).random(shape) for name, shape in sample["SHAPES"].items()}
+def test_a_mask_of_all_ones_is_the_random_network(sample, task, x, random):
+    scores = {name: np.random.default_rng(5).random(shape) for name, shape in task.shapes.items()}
     ones = sample["scaled"](sample["masked"](random, scores, 1.0))
     (one, first), (other, second) = (
-        ran(sample, weights, chip(sample, 3)) for weights in (sample["scaled"](random), ones)
+        ran(sample, task, x, weights, chip(sample, 3)) for weights in (sample["scaled"](random), ones)
     )
     assert one == other
     assert np.array_equal(first, second)
 
 
-def test_the_chip_computes_with_the_devices_that_were_read(sample, half):
-    expected = np.asarray(sample["logits"](half, IMAGES))
-    _, found = ran(sample, half, chip(sample, 3))
+def test_the_chip_computes_with_the_devices_that_were_read(sample, task, x, half):
+    expected = np.asarray(sample["logits"](task, half, x))
+    _, found = ran(sample, task, x, half, chip(sample, 3))
     assert decibels(found, expected) > 20
 
 
-def test_another_chip_has_other_devices(sample, half):
-    expected = np.asarray(sample["logits"](half, IMAGES))
-    _, found = ran(sample, half, chip(sample, 4))
+def test_another_chip_has_other_devices(sample, task, x, half):
+    expected = np.asarray(sample["logits"](task, half, x))
+    _, found = ran(sample, task, x, half, chip(sample, 4))
     assert decibels(found, expected) < 10
 
 
-def test_half_of_the_devices_are_kept_and_no_other_is_programmed(sample, half):
+def test_half_of_the_devices_are_kept_and_no_other_is_programmed(sample, task, x, half):
     for name, array in half.items():
         assert np.count_nonzero(array) / array.size == pytest.approx(0.5, abs=0.03), name
-    program, _ = ran(sample, half, None)
+    program, _ = ran(sample, task, x, half, None)
     assert all(one.choice("zeros") == "skip" for one in program.instructions if one.name == "program")
 
 
-def test_scores_that_learn_keep_better_devices(sample, random):
-    """A few images by heart: what is learnt are masks alone, so all weights that stay are those of the chip."""
-    images = np.tile(IMAGES[:8], (16, 1, 1, 1))
+def test_scores_that_learn_keep_better_devices(sample, task, x, random):
+    """A few samples by heart: what is learnt are masks alone, so all weights that stay are those of the chip."""
+    few = np.tile(x[:8], (16, 1, 1, 1))
     labels = np.tile(np.arange(8), 16)
     begin = np.random.default_rng(5)
-    scores = {name: begin.random(shape) for name, shape in sample["SHAPES"].items()}
+    scores = {name: begin.random(shape) for name, shape in task.shapes.items()}
 
     def network(now):
         return sample["scaled"](sample["masked"](random, now))
 
-    found = network(sample["learnt"](scores, network, 0.1, (images, labels), epochs=12))
-    before, after = (right(sample, weights, images, labels) for weights in (network(scores), found))
+    found = network(sample["learnt"](task, scores, network, 0.1, 12 * [(few, labels)]))
+    before, after = (right(sample, task, weights, few, labels) for weights in (network(scores), found))
     assert after > before + 0.3
     for name, array in found.items():
         stays = np.asarray(array) != 0
