@@ -26,6 +26,26 @@ def stored(values: ArrayLike, element_type: str, name: str) -> bytes:
     return found.tobytes()
 
 
+def halved(count: int) -> int:
+    """Return the bytes that so many numbers of four bits take."""
+    return (count + 1) // 2
+
+
+def in_halves(values: ArrayLike, name: str) -> NDArray[np.uint8]:
+    """Return whole numbers of four bits as bytes, two each, the first in the low half. Raises IsaError CIM0445."""
+    wanted = np.asarray(values, np.int64).ravel()
+    if wanted.size and not -8 <= wanted.min() <= wanted.max() <= 7:
+        raise IsaError("CIM0445", f"{name or 'a table'} holds a value that does not fit i4", "hold the values to -8..7")
+    halves = np.append(wanted, np.zeros(wanted.size % 2, np.int64)).reshape(-1, 2) & 15
+    return (halves[:, 0] | halves[:, 1] << 4).astype(np.uint8)
+
+
+def from_halves(pairs: NDArray[np.uint8], count: int) -> NDArray[np.int8]:
+    """Return the first `count` numbers of four bits that bytes hold."""
+    halves = np.stack([pairs & 15, pairs >> 4], axis=-1).ravel()[:count].astype(np.int8)
+    return (halves ^ 8) - np.int8(8)
+
+
 class ConstantMemory:
     """Appends tables behind what there is; equal tables share an address. `names` says what lies where, for reports."""
 

@@ -7,7 +7,7 @@ from cimc.isa.lint_state import Codes, State
 from cimc.isa.program import Instruction
 from cimc.isa.region import Region, region
 from cimc.isa.streams import StreamState, advanced, define, with_window
-from cimc.isa.table import ELEMENT_TYPES
+from cimc.isa.table import ELEMENT_TYPES, TAP_BITS
 
 
 def _nothing(state: State, at: Instruction) -> None:
@@ -106,7 +106,8 @@ def _depthwise(state: State, at: Instruction) -> None:
     stream = _window_read(state, at)
     if stream is not None and stream.window is not None:
         outputs = stream.shape[3] * at["multiplier"]
-        state.table(at["weights"], stream.window.taps * outputs, "table of depthwise weights")
+        bits = TAP_BITS[at.choice("taps")] * stream.window.taps * outputs
+        state.table(at["weights"], (bits + 7) // 8, "table of depthwise weights")
         _check_tables(state, at, outputs, outputs)
         _check_vectors(state, at, stream, outputs)
     state.write(at, _clamp(at), in_=stream)

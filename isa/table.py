@@ -34,6 +34,9 @@ ELEMENT_TYPES: Mapping[str, tuple[int, bool]] = {
 }
 """Element type -> (bytes, signed). Little-endian in every memory."""
 
+TAP_BITS: Mapping[str, int] = {"i8": 8, "i4": 4}
+"""How taps of `depthwise` lie in constant memory -> bits of each: of 4 two lie in a byte, the first in its low half."""
+
 
 @dataclass(frozen=True)
 class Field:
@@ -75,7 +78,8 @@ class Spec:
     `traps` are the codes beside those that its operands alone bring about (isa/faults.py). `counts` says by counter
     (docs/cost.md) how much work it is, as a sum of products of numbers, operands and facts of streams and blocks:
     `in.elements * multiplier`; `per.position` is 1 for that member of `per`, and 0 for others. What streams through
-    arrays, and the bytes of streams, follow from the operands; `type.size` and `i32` are bytes of an element.
+    arrays, and the bytes of streams, follow from the operands; `type.size` and `i32` are bytes of an element. Halves of
+    a byte are counted as a byte.
     """
 
     name: str
@@ -378,15 +382,17 @@ TABLE: tuple[Spec, ...] = (
         (
             _IN,
             _OUT,
-            _constant("weights", "constant address of the weights, i8, taps x channels x multiplier"),
+            _constant("weights", "constant address of the weights, taps x channels x multiplier"),
             Field("multiplier", 12, "outputs per channel"),
             _SCALES,
             _BIASES,
             *_ROUND,
+            Field("taps", 1, "weights: a byte each, or two a byte, the first in its low half", names=tuple(TAP_BITS)),
         ),
         "depthwise convolution on the digital unit",
         "`in` is a window over C channels. a = sum over taps of x[tap, c] * w[tap, c, n]; "
-        "output channel o = c * multiplier + n is clamp(round((a * M_o + B_o) / 2^shift), low, high).",
+        "output channel o = c * multiplier + n is clamp(round((a * M_o + B_o) / 2^shift), low, high). "
+        "Weights are two's complement; what is left of the last byte where their number is odd is not read.",
         traps=(
             "CIM0504",
             "CIM0515",
@@ -395,7 +401,7 @@ TABLE: tuple[Spec, ...] = (
             "dig_mul": "in.elements * multiplier",
             "dig_add": "in.elements * multiplier",
             "requant": "out.elements",
-            "const_read": "i8 * in.length * multiplier + i32 * in.channels * multiplier + i64 * in.channels * multiplier",
+            "const_read": "taps.size * in.length * multiplier + i32 * in.channels * multiplier + i64 * in.channels * multiplier",
         },
     ),
     Spec(

@@ -19,7 +19,7 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.choices import require_choice
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
 from cimc.passes.dac_range import fit_digits, fit_inputs
-from cimc.passes.layer_bits import FULL, raised_bits
+from cimc.passes.layer_bits import FULL, lowered_weights, raised_bits
 from cimc.passes.requantise import clamp_of, multipliers_and_offsets
 from cimc.passes.slices import Digits, digits_of, in_slices
 from cimc.passes.taps import fine_taps, run_of_taps
@@ -85,7 +85,7 @@ class Im2col:
 
     def _depthwise(self, graph: Graph, op: ConvOp) -> Sequence[Operation]:
         """Return a layer of the digital unit: once where the model's own taps have 8 bits or no more are asked for."""
-        if self.tap_bits <= TAP_BITS or _has_own_taps(graph, op):
+        if self.tap_bits <= TAP_BITS or lowered_weights(op) < FULL or _has_own_taps(graph, op):
             return [_depthwise(graph, op)]
         return fine_taps(graph, op, digits_of(self.tap_bits, TAP_BITS))
 
@@ -200,7 +200,8 @@ def _has_own_taps(graph: Graph, op: ConvOp) -> bool:
 
 
 def _tap_steps(graph: Graph, op: ConvOp, weight: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the real value of one code of each output's taps: the model's own, or such that the codes are 8-bit."""
+    """Return the real value of one code of each output's taps: the model's own, or such that codes have their bits."""
     if op.steps is not None and _has_own_taps(graph, op):
         return graph.weights.reals(op.steps)
-    return np.asarray(np.max(np.abs(weight), axis=(0, 1, 2)) / WEIGHT_HIGH)
+    high = (1 << min(TAP_BITS, lowered_weights(op)) - 1) - 1
+    return np.asarray(np.max(np.abs(weight), axis=(0, 1, 2)) / high)

@@ -16,6 +16,11 @@ def is_raised(bits: tuple[int, int]) -> bool:
     return min(bits) >= FULL < max(bits)
 
 
+def lowered_weights(layer: Operation) -> int:
+    """Return the bits that a layer's weights were lowered to, FULL where they were not."""
+    return min((BITS.get(layer) or (FULL, FULL))[1], FULL)
+
+
 def raised_bits(layer: Operation) -> tuple[int, int]:
     """Return the bits that a layer's input and its weights were raised to, FULL where they were not."""
     bits = BITS.get(layer)

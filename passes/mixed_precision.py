@@ -24,12 +24,17 @@ from cimc.targets import Target
 
 LADDER = (6, 4, 3, 2)
 """Bits that are tried, in order: two of them add 12 dB of rounding noise; targets have converters of 6 and 4 bits."""
+TAP_RUNGS = (4,)
+"""Bits that are tried of the digital unit's taps: two of them lie in a byte, and no more."""
 LEAST = 4
 """Bits below which nothing is lowered unless that is asked for."""
 SAMPLES = 64
 """Samples that outputs are compared on: every rung of every knob takes one run over them."""
 LEAST_NOISE = 1e-12
 """Share of the signal power taken for the noise of 8 bits where there is less of it."""
+
+SHARES = tuple(1.0 - 0.05 * number for number in range(9))
+"""Of a column's largest weight, what its highest level may be: 1 to 0.6."""
 
 Outputs = Mapping[str, NDArray[np.float64]]
 
@@ -61,7 +66,8 @@ class MixedPrecision:
 
     `budget` is the loss, in dB, of the outputs' signal-to-noise ratio against the float model, on the first 64 samples
     of the calibration data, compared with 8 bits everywhere; 0 changes nothing. The ADC is not part of it. `lower` is
-    both, weights or activations. Stored `ranges` win over `layer_bits`, which name layers, and these over data.
+    both, weights or activations, or taps: the weights of depthwise layers, to 4 bits, and nothing else. Stored `ranges`
+    win over `layer_bits`, which name layers, and these over data.
     """
 
     name: ClassVar[str] = "mixed-precision"
@@ -74,8 +80,8 @@ class MixedPrecision:
     layer_bits: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
-        if self.lower not in ("both", "weights", "activations"):
-            hint = "it lowers both, weights or activations"
+        if self.lower not in ("both", "weights", "activations", "taps"):
+            hint = "it lowers both, weights, activations or taps"
             raise fail("CIM0305", f"mixed-precision cannot lower {self.lower!r}", hint=hint)
         choice = _stored(graph, self.layer_bits if self.ranges is None else self.ranges.bits)
         if not choice and self.ranges is None and self.budget > 0.0:
@@ -89,22 +95,29 @@ class MixedPrecision:
         kept = set(graph.weights.keys())
         meter = _Meter(graph, {name: array[:SAMPLES] for name, array in self.data.items()})
         allowed = meter.noise({}) * 10.0 ** (self.budget / 10.0)
-        steps = _chosen(_costs(meter, self._knobs(graph), self.least), allowed - meter.noise({}))
+        steps = _chosen(_costs(meter, self._knobs(graph)), allowed - meter.noise({}))
         while steps and meter.noise(_choice(steps)) > allowed:
             steps.remove(_dearest(steps))
         graph.weights.keep(kept)
         return _choice(steps)
 
-    def _knobs(self, graph: Graph) -> dict[Knob, int]:
-        """Return everything that can be lowered and the bits it has."""
-        found = {}
+    def _knobs(self, graph: Graph) -> dict[Knob, Sequence[int]]:
+        """Return everything that can be lowered and the bits to try, in order."""
+        found: dict[Knob, Sequence[int]] = {}
         for layer in _layers(graph):
             group = same_codes(layer)
+            if layer.is_depthwise or self.lower == "taps":
+                if layer.is_depthwise and self.lower == "taps":
+                    found[Knob(layer.label.data, True)] = TAP_RUNGS
+                continue
             if group and self.lower != "weights":
-                found[Knob(group[0].label.data, False)] = code_of(layer.x).bits.data
+                found[Knob(group[0].label.data, False)] = self._rungs(code_of(layer.x).bits.data)
             if self.lower != "activations":
-                found[Knob(layer.label.data, True)] = FULL
+                found[Knob(layer.label.data, True)] = self._rungs(FULL)
         return found
+
+    def _rungs(self, full: int) -> Sequence[int]:
+        return [bits for bits in LADDER if self.least <= bits < full]
 
 
 class _Meter:
@@ -139,11 +152,10 @@ class _Meter:
         return sum(float(np.square(found[name] - wanted[name]).mean()) / self._signal[name] for name in wanted)
 
 
-def _costs(meter: _Meter, knobs: Mapping[Knob, int], least: int) -> dict[Knob, list[Rung]]:
-    """Return the steps of every knob down to `least` bits, in order, each with the noise it adds to the one before."""
+def _costs(meter: _Meter, knobs: Mapping[Knob, Sequence[int]]) -> dict[Knob, list[Rung]]:
+    """Return the steps of every knob, in order, each with the noise it adds to the one before."""
     found = {}
-    for knob, full in sorted(knobs.items()):
-        rungs = [bits for bits in LADDER if least <= bits < full]
+    for knob, rungs in sorted(knobs.items()):
         noise = [0.0, *np.maximum.accumulate([meter.added({knob: bits}) for bits in rungs])] if rungs else [0.0]
         found[knob] = [Rung(knob, bits, float(b - a)) for bits, a, b in zip(rungs, noise, noise[1:], strict=False)]
     return found
@@ -180,7 +192,7 @@ def _stored(graph: Graph, bits: Mapping[str, tuple[int, int]]) -> Choice:
     for label, (activation, weight) in lowered.items():
         if label not in layers:
             hint = "they belong to another model or version"
-            raise fail("CIM0204", f"the ranges give bits to {label!r}, which is no layer of the crossbar", hint=hint)
+            raise fail("CIM0204", f"the ranges give bits to {label!r}, which is no layer with weights", hint=hint)
         group = same_codes(layers[label])
         if group and activation < code_of(layers[label].x).bits.data:
             found[Knob(group[0].label.data, False)] = activation
@@ -205,9 +217,9 @@ def _apply(graph: Graph, choice: Choice) -> None:
 
 
 def _mark(graph: Graph, choice: Choice) -> None:
-    """Write `cim.bits` on every layer of which anything is lowered."""
+    """Write `cim.bits` on every layer of which anything is lowered: of depthwise layers, the weights."""
     for layer in _layers(graph):
-        group = same_codes(layer)
+        group = [] if layer.is_depthwise else same_codes(layer)
         weights = Knob(layer.label.data, True)
         if weights in choice or (group and Knob(group[0].label.data, False) in choice):
             BITS.note(layer, (code_of(layer.x).bits.data, choice.get(weights, FULL)))
@@ -221,16 +233,26 @@ def with_bits(code: CodeType, bits: int, is_input: bool) -> CodeType:
 
 
 def rounded_weights(weight: NDArray[np.generic], bits: int) -> NDArray[np.float32]:
-    """Return weights rounded to 2^(bits - 1) - 1 levels a polarity of the largest of their column, the last axis."""
+    """Return weights rounded to 2^(bits - 1) - 1 levels a polarity of their column, the last axis.
+
+    The highest level is that share of the column's largest, of `SHARES`, which leaves the least squared error.
+    """
     real = np.asarray(weight, np.float64)
-    largest = np.abs(real).max(axis=tuple(range(real.ndim - 1)))
-    step = np.where(largest > 0.0, largest, 1.0) / ((1 << (bits - 1)) - 1)
-    return (np.rint(real / step) * step).astype(np.float32)
+    over, levels = tuple(range(real.ndim - 1)), (1 << (bits - 1)) - 1
+    largest = np.abs(real).max(axis=over)
+    rounded = real
+    least = np.full(largest.shape, np.inf)
+    for share in SHARES:
+        step = np.where(largest > 0.0, largest, 1.0) * share / levels
+        found = np.clip(np.rint(real / step), -levels, levels) * step
+        error = np.square(found - real).sum(axis=over)
+        rounded, least = np.where(error < least, found, rounded), np.minimum(error, least)
+    return rounded.astype(np.float32)
 
 
 def _layers(graph: Graph) -> Iterator[Layer]:
-    """Yield the layers of the crossbar that are not raised."""
-    return (op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise and BITS.get(op) is None)
+    """Yield the layers with weights that are not raised."""
+    return (op for op in graph.operations if isinstance(op, Layer) and BITS.get(op) is None)
 
 
 def _copy(graph: Graph) -> Graph:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from fractions import Fraction
 from functools import cache
 from math import ceil, prod
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from cimc.backends.cost.cells import Cells, Held
-from cimc.backends.cost.counters import NOTHING, Counters, Work
+from cimc.backends.cost.counters import NOTHING, Counters, Number, Work
 from cimc.backends.cost.overlap import blocks_read, timed
 from cimc.backends.machine import checks
 from cimc.backends.machine.facts import Machine, machine
@@ -18,7 +19,7 @@ from cimc.isa.limits import converters
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region, region
 from cimc.isa.streams import StreamState, advanced, define, with_window
-from cimc.isa.table import ELEMENT_TYPES, Field
+from cimc.isa.table import ELEMENT_TYPES, TAP_BITS, Field
 from cimc.isa.writes import inputs_of, output_of
 
 
@@ -153,10 +154,10 @@ class Counting:
         )
 
     def _sum(self, i: Instruction, formula: str) -> int:
-        """Return what a formula of the table of instructions comes to."""
-        return sum(sign * prod(self._factor(i, name) for name in names) for sign, names in terms(formula))
+        """Return what a formula of the table of instructions comes to, halves of a byte rounded up."""
+        return ceil(sum(sign * prod(self._factor(i, name) for name in names) for sign, names in terms(formula)))
 
-    def _factor(self, i: Instruction, name: str) -> int:
+    def _factor(self, i: Instruction, name: str) -> Number:
         """Return a factor of a formula: a number, the bytes of an element type, an operand, or a fact of one."""
         operand, _, fact = name.partition(".")
         if name.isdecimal():
@@ -166,14 +167,16 @@ class Counting:
         found: int = i[operand]
         return self._fact(i.spec.field(operand), found, fact) if fact else found
 
-    def _fact(self, operand: Field, value: int, fact: str) -> int:
-        """Return a fact of what an operand of this value names: a stream, a block, an element type, or a member."""
+    def _fact(self, operand: Field, value: int, fact: str) -> Number:
+        """Return a fact of what an operand of this value names: a stream, a block, a type, or a member."""
         if operand.prefix == "s":
             return STREAM_FACTS[fact](self.stream(value))
         if operand.prefix == "b":
             return BLOCK_FACTS[fact](self.block(value), self.held[value])
         if operand.names == tuple(ELEMENT_TYPES) and fact == "size":
             return ELEMENT_TYPES[operand.names[value]][0]
+        if operand.names == tuple(TAP_BITS) and fact == "size":
+            return Fraction(TAP_BITS[operand.names[value]], 8)
         return int(operand.names[value] == fact)
 
 

@@ -25,6 +25,7 @@ from cimc.ir.attributes import int_value, int_values
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed, InputOp, OutputOp
 from cimc.ir.types import code_of, shape_of
+from cimc.isa.constants import in_halves
 from cimc.isa.program import Port
 from cimc.isa.streams import dense
 
@@ -226,7 +227,7 @@ def _whole_input(builder: Builder, op: Any) -> None:
 def _depthwise(builder: Builder, op: xbar.DepthwiseOp) -> None:
     builder.patches(op, code_of(op.x).zero.data, shape_of(op.x)[2])
     _whole_result(builder, op)
-    weights = builder.parameter(op, "weights", "i8")
+    taps, weights = _taps(builder, op)
     scale, bias = builder.parameter(op, "scale", "i32"), builder.parameter(op, "offset", "i64")
     builder.put(
         "depthwise",
@@ -236,8 +237,18 @@ def _depthwise(builder: Builder, op: xbar.DepthwiseOp) -> None:
         multiplier=op.weights.dims[2],
         scale=scale,
         bias=bias,
+        taps=taps,
         **_rounding(op),
     )
+
+
+def _taps(builder: Builder, op: xbar.DepthwiseOp) -> tuple[str, int]:
+    """Return how a depthwise layer's weights lie in constant memory, two a byte where all fit, and their address."""
+    weights = builder.graph.weights.get(op.weights)
+    if weights.min(initial=0) < -8 or weights.max(initial=0) > 7:
+        return "i8", builder.parameter(op, "weights", "i8")
+    name = f"weights of {builder.names[0]}"
+    return "i4", builder.table(in_halves(weights, name), "u8", name)
 
 
 def _pool_max(builder: Builder, op: xbar.PoolMaxOp) -> None:

@@ -16,6 +16,7 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.crossbar import Crossbar, Reads
 from cimc.backends.plan.exact import Rounding
 from cimc.backends.plan.memory import Chunk
+from cimc.isa.constants import from_halves, halved
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region
 from cimc.isa.streams import StreamState
@@ -134,6 +135,12 @@ class PlanState:
         dtype = DTYPES[type_name]
         checks.inside(address, address + dtype.itemsize * count, self.sizes["const"], "constant memory")
         return np.frombuffer(self.program.constants, dtype, count, address) if count else np.empty(0, dtype)
+
+    def taps(self, i: Instruction, count: int) -> Array:
+        """Return so many weights of a `depthwise`."""
+        if i.choice("taps") == "i8":
+            return self.constant(i["weights"], "i8", count)
+        return from_halves(self.constant(i["weights"], "u8", halved(count)), count)
 
     def targets(self, address: int, cells: Region) -> Array:
         """Return device targets [2, rows, cols], plus then minus, none above the highest level."""

@@ -37,7 +37,7 @@ class Depthwise:
 def depthwise(state: PlanState, i: Instruction, _: int) -> Write:
     source, out = state.window(i["in"]), state.out(i["out"])
     channels, outputs = source.shape[3], source.shape[3] * i["multiplier"]
-    weights = state.constant(i["weights"], "i8", source.length * i["multiplier"]).astype(np.int64)
+    weights = state.taps(i, source.length * i["multiplier"]).astype(np.int64)
     multipliers, offsets = state.multipliers(i["scale"], outputs), state.biases(i["bias"], outputs)
     checks.count("the output", out.elements, source.vectors * outputs)
     weights = weights.reshape(source.window.taps if source.window else 0, channels, i["multiplier"])

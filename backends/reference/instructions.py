@@ -205,7 +205,7 @@ class Reference:
     def depthwise(self, i: Instruction) -> None:
         source, out = self._window(i["in"]), self._out(i["out"])
         channels, multiplier = source.shape[3], i["multiplier"]
-        weights = self.memory.constant(i["weights"], "i8", source.length * multiplier)
+        weights = self._taps(i, source.length * multiplier)
         scales, biases = (
             self._multipliers(i["scale"], channels * multiplier),
             self._biases(i["bias"], channels * multiplier),
@@ -393,6 +393,14 @@ class Reference:
 
     def _targets(self, address: int, count: int) -> list[int]:
         return self.memory.targets(address, count, self.crossbar.machine.full_conductance)
+
+    def _taps(self, i: Instruction, count: int) -> list[int]:
+        """Return so many weights of a `depthwise`: of those of four bits the low half of a byte comes first."""
+        if i.choice("taps") == "i8":
+            return self.memory.constant(i["weights"], "i8", count)
+        pairs = self.memory.constant(i["weights"], "u8", -(-count // 2))
+        halves = [half for pair in pairs for half in (pair & 15, pair >> 4)]
+        return [half - 16 if half >= 8 else half for half in halves[:count]]
 
     def _multipliers(self, address: int, count: int) -> list[int]:
         values = self.memory.constant(address, "i32", count)

@@ -54,7 +54,7 @@ def _verify(author: Author) -> Author:
 def _depthwise(author: Author) -> Author:
     weights = author.table([3, -2, 127, -128, 0, 1, 5, -7], "i8")
     return windowed(author).put(
-        "depthwise", in_=IN, out=OUT, weights=weights, multiplier=1, **tables(author, 2), **ROUND
+        "depthwise", in_=IN, out=OUT, weights=weights, multiplier=1, taps="i8", **tables(author, 2), **ROUND
     )
 
 

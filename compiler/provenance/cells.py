@@ -15,6 +15,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.nn import ConvOp, Layer
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.isa.program import Program
+from cimc.isa.table import TAP_BITS
 from cimc.passes.im2col import block_diagonal, side_by_side
 from cimc.proof.programs import request_of
 from cimc.provenance.coding import EMPTY, OFFSET, Weights, owners
@@ -191,7 +192,9 @@ def _add_taps(rows: _Rows, compilation: Compilation, seen: _Mapped, op: Depthwis
     program = compilation.emission.program
     found = next(one for one in program.layers if one.tensor == op.label.data)
     index = next(i for i in program.instructions_of(found) if program.instructions[i].name == "depthwise")
-    address = program.instructions[index]["weights"] + np.arange(code.size).reshape(code.shape)
+    depthwise = program.instructions[index]
+    bits = TAP_BITS[depthwise.choice("taps")] * np.arange(code.size).reshape(code.shape)
+    address = depthwise["weights"] + bits // 8
     exact = seen.taps[op.label.data].astype(np.float64).reshape(code.shape)
     numbers = owner.reshape(code.shape)
     rows.add(numbers, code, exact, address=address, layer=layer, slice=0, replica=0)

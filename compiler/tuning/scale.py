@@ -9,7 +9,8 @@ from cimc.driving.driver import run_pipeline
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Layer
 from cimc.ir.types import code_of
-from cimc.ir.xbar import MvmOp
+from cimc.ir.xbar import DepthwiseOp, MvmOp
+from cimc.isa.table import TAP_BITS
 from cimc.passes.costs import Cost, layer_cost
 from cimc.passes.layer_bits import FULL
 from cimc.passes.mixed_precision import LADDER, Knob, MixedPrecision
@@ -20,8 +21,11 @@ from cimc.targets import Target
 from cimc.tuning.judging import Choice, Judge
 
 UNITS: Mapping[str, Callable[[Cost], float]] = {"ns": lambda cost: cost.time_ns, "nJ": lambda cost: cost.energy_nj}
-"""What the array takes for a sample, which the bits of inputs decide; `bytes` are those of the weights."""
+"""What the array takes for a sample, which the bits of inputs decide."""
 BYTES = "bytes"
+"""Those of all weights: on the array, and of the taps of the digital unit."""
+Product = MvmOp | DepthwiseOp
+"""What a layer with weights becomes."""
 
 Levels = Mapping[Knob, int]
 """Bits of everything that can be lowered."""
@@ -75,9 +79,9 @@ def scale_of(judge: Judge, unit: str, limit: float) -> Scale:
     """
     _require_open(judge, unit)
     compiled = judge.compiled(Choice()).graph
-    products = {op.label.data: op for op in compiled.operations if isinstance(op, MvmOp)}
+    products = {op.label.data: op for op in compiled.operations if isinstance(op, Product)}
     mapped = _mapped(judge)
-    layers = _weights(mapped) if unit == BYTES else _inputs(mapped)
+    layers = _weights(mapped, products) if unit == BYTES else _inputs(mapped)
     _require_products(layers, products)
     target = judge.request.target
     prices = {knob: _prices(target, unit, [products[one] for one in labels]) for knob, labels in layers.items()}
@@ -127,15 +131,19 @@ def _inputs(graph: Graph) -> dict[Knob, list[str]]:
     return found
 
 
-def _weights(graph: Graph) -> dict[Knob, list[str]]:
-    return {Knob(layer.label.data, True): [layer.label.data] for layer in _layers(graph)}
+def _weights(graph: Graph, products: Mapping[str, Product]) -> dict[Knob, list[str]]:
+    """Return the layers whose weights can be lowered: those of the array, and those of the digital unit."""
+    digital = [label for label, op in products.items() if isinstance(op, DepthwiseOp)]
+    found = (op.label.data for op in graph.operations if isinstance(op, Layer))
+    on_array = {op.label.data for op in _layers(graph)}
+    return {Knob(label, True): [label] for label in found if label in on_array or label in digital}
 
 
 def _layers(graph: Graph) -> list[Layer]:
     return [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
 
 
-def _prices(target: Target, unit: str, products: Sequence[MvmOp]) -> dict[int, float]:
+def _prices(target: Target, unit: str, products: Sequence[Product]) -> dict[int, float]:
     """Return the cost of layers at full bits and at each of the fewer ones that cost less than the one before."""
     full = FULL if unit == BYTES else min(code_of(op.x).bits.data for op in products)
     found: dict[int, float] = {}
@@ -146,5 +154,14 @@ def _prices(target: Target, unit: str, products: Sequence[MvmOp]) -> dict[int, f
     return found
 
 
-def _cost(target: Target, unit: str, op: MvmOp, bits: int | None) -> float:
+def _cost(target: Target, unit: str, op: Product, bits: int | None) -> float:
+    """Return what a product costs with codes or weights of so many bits: the digital unit has bytes alone."""
+    if isinstance(op, DepthwiseOp):
+        return held_in_bytes(op, bits or FULL) if unit == BYTES else 0.0
     return prod(op.matrix) * (bits or FULL) / 8 if unit == BYTES else UNITS[unit](layer_cost(target, op, bits=bits))
+
+
+def held_in_bytes(op: DepthwiseOp, bits: int) -> int:
+    """Return the bytes of constant memory that the taps of the digital unit take."""
+    width = min(held for held in TAP_BITS.values() if held >= bits)
+    return (int(prod(op.weights.dims)) * width + 7) // 8

@@ -189,7 +189,8 @@ class Dice:
         self.out(1, vectors, channels * multiplier)
         weights = self.sketch.table(self.draw.numbers(-128, 127, taps * channels * multiplier), "i8")
         tables = self.tables(channels * multiplier)
-        self.sketch.put("depthwise", in_=0, out=1, weights=weights, multiplier=multiplier, **tables, **self.rounding())
+        facts = {"multiplier": multiplier, "taps": self.draw.choice(["i8", "i4"])}
+        self.sketch.put("depthwise", in_=0, out=1, weights=weights, **facts, **tables, **self.rounding())
 
     def poolmax(self):
         vectors, _, channels = self.window(0)

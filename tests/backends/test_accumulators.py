@@ -36,7 +36,7 @@ def depthwise(new, bias):
     sketch.put("fill", out=0, value=3).window(0, (1, 1), (1, 1))
     weights = sketch.table([4], "i8")
     facts = {"weights": weights, "multiplier": 1, **tables(sketch, 65535, bias)}
-    return sketch.put("depthwise", in_=0, out=2, **facts, **ROUND)
+    return sketch.put("depthwise", in_=0, out=2, taps="i8", **facts, **ROUND)
 
 
 def poolsum(new, bias):

@@ -277,7 +277,9 @@ def test_digital_unit(new, channels, shift):
     tables = {"scale": (-65535, 65535, channels, "i32"), "bias": (-(2**30), 2**30, channels, "i64")}
     weights = {"weights": (-128, 128, 6 * channels, "i8")}
     one = {"scale": (1, 65535, 1, "i32"), "bias": (-(2**20), 2**20, 1, "i64")}
-    require_same(digital(new, "depthwise", channels, in_=0, multiplier=1, tables=weights | tables, **ends), images)
+    require_same(
+        digital(new, "depthwise", channels, in_=0, multiplier=1, taps="i8", tables=weights | tables, **ends), images
+    )
     require_same(digital(new, "poolmax", channels, in_=0, low=-100, high=90), images)
     require_same(digital(new, "poolsum", channels, in_=0, per="all", tables=one, **ends), images)
     require_same(digital(new, "affine", channels, in_=0, period=channels, tables=tables, **ends), images)
@@ -301,7 +303,7 @@ def test_results_that_floats_leave_in_doubt(new, bias):
     ends = {"shift": 16, "low": -32767, "high": 32767, "type": "i16", "port": "i16"}
     weights = {"weights": (-2, 3, 6 * 16, "i8")}
     require_same(digital(new, "affine", 16, in_=0, period=16, tables=tables, **ends), images)
-    require_same(digital(new, "depthwise", 16, in_=0, multiplier=1, tables=weights | tables, **ends), images)
+    require_same(digital(new, "depthwise", 16, in_=0, multiplier=1, taps="i8", tables=weights | tables, **ends), images)
     require_same(digital(new, "add", 16, a=0, b=0, ma=2**14, mb=2**16 - 1, bias=bias, **ends), images)
 
 

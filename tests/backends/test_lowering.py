@@ -312,7 +312,9 @@ def test_sums_of_2_to_the_26_are_no_sums_in_float(new, written):  # type: ignore
     sketch = new(4096).data(0, np.array(values).T, (25, 1, 32), "i16").window(0, (25, 1), (1, 1))
     tables = {"scale": sketch.table([1] * 32, "i32"), "bias": sketch.table([0] * 32, "i64")}
     weights = sketch.tensor(1, (1, 32), type="i32").table([127] * 25 * 32, "i8")
-    sketch.put("depthwise", in_=0, out=1, multiplier=1, weights=weights, shift=5, low=0, high=2**22 - 1, **tables)
+    sketch.put(
+        "depthwise", in_=0, out=1, multiplier=1, taps="i8", weights=weights, shift=5, low=0, high=2**22 - 1, **tables
+    )
     assert written(sketch) == [round(Fraction(127 * sum(taps), 32)) for taps in values]
 
 

@@ -19,7 +19,7 @@ LOOK_UP = {"in_": 0, "out": 1, "table": 0, "type": "i8", "first": 0}
 
 EMPTY_RANGES = [
     ("mvm", {"in_": 0, "out": 1, "block": 0, "blocks": 1, **TABLES, **RANGE}),
-    ("depthwise", {"in_": 0, "out": 1, "weights": 0, "multiplier": 1, **TABLES, **RANGE}),
+    ("depthwise", {"in_": 0, "out": 1, "weights": 0, "multiplier": 1, "taps": "i8", **TABLES, **RANGE}),
     ("poolmax", {"in_": 0, "out": 1, "low": 5, "high": 4}),
     ("poolsum", {"in_": 0, "out": 1, "per": "all", **TABLES, **RANGE}),
     ("affine", {"in_": 0, "out": 1, "period": 1, **TABLES, **RANGE}),

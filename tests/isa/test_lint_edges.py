@@ -110,14 +110,14 @@ def depthwise(channels: int, entries: int) -> Author:
     sketch = image(4, 3, channels).tensor(1, (6, channels * 2), 256)
     weights = sketch.table([1] * 4 * channels * 2, "i8")
     facts = {"weights": weights, "multiplier": 2, **scaled(sketch, channels * 2, entries)}
-    return sketch.put("depthwise", in_=0, out=1, **facts, **ROUND)
+    return sketch.put("depthwise", in_=0, out=1, taps="i8", **facts, **ROUND)
 
 
 def depthwise_weights(channels: int, entries: int) -> Author:
     sketch = image(4, 3, channels).tensor(1, (6, channels * 2), 256)
     facts = scaled(sketch, channels * 2, channels * 2)
     weights = sketch.table([1] * entries, "i8")
-    return sketch.put("depthwise", in_=0, out=1, weights=weights, multiplier=2, **facts, **ROUND)
+    return sketch.put("depthwise", in_=0, out=1, weights=weights, multiplier=2, taps="i8", **facts, **ROUND)
 
 
 def poolsum_all(channels: int, entries: int) -> Author:
@@ -185,7 +185,7 @@ def test_windows_fill_their_output(name: str, vectors: int, clean: bool) -> None
     if name != "poolmax":
         facts |= {"shift": 0, **scaled(sketch, 3, 3)}
     facts |= {"per": "all"} if name == "poolsum" else {}
-    facts |= {"weights": sketch.table([1] * 12, "i8"), "multiplier": 1} if name == "depthwise" else {}
+    facts |= {"weights": sketch.table([1] * 12, "i8"), "multiplier": 1, "taps": "i8"} if name == "depthwise" else {}
     assert found(sketch.put(name, in_=0, out=1, **facts)) == ([] if clean else ["CIM0435"])
 
 

@@ -653,7 +653,7 @@ class Executor:
     def do_depthwise(self, o: dict[str, Any]) -> str:
         source, out = self._windows(o["in"]), self._out(o["out"], None)
         channels, n = source.shape[3], o["multiplier"]
-        weights = self._table(o["weights"], "i8", source.length * n)
+        weights = self._taps(o, source.length * n)
         scale, bias = self._multipliers(o["scale"], channels * n), self._table(o["bias"], "i64", channels * n)
         self._require_count(out, source.vectors * channels * n)
         found = []
@@ -663,6 +663,13 @@ class Executor:
                     total = sum(x[tap] * weights[tap * n + k] for tap in range(c, len(x), channels))
                     found.append(self._requantised(total * scale[c * n + k] + bias[c * n + k], o))
         return self._write(out, found)
+
+    def _taps(self, o: dict[str, Any], count: int) -> list[int]:
+        if o["taps"] == 0:
+            return self._table(o["weights"], "i8", count)
+        packed = self._table(o["weights"], "u8", count // 2 + count % 2)
+        halves = [half for pair in packed for half in (pair % 16, pair // 16)]
+        return [half - 16 if half > 7 and "sign of half bytes lost" not in self.faults else half for half in halves]
 
     def _require_count(self, out: Stream, wanted: int) -> None:
         if out.vectors * out.length != wanted:
