@@ -209,8 +209,17 @@ def _precision(compilation: Compilation, layers: Sequence[MvmOp]) -> list[str]:
     if not lowered:
         return []
     inputs = Counter(code_of(op.x).bits.data for op in layers)
-    weights = Counter(lowered[op.label.data][1] if op.label.data in lowered else FULL for op in layers)
-    return [f"  inputs of layers         {_counts(inputs)}", f"  weights of layers        {_counts(weights)}"]
+    weights = Counter(_weight_bits(compilation, op) for op in layers)
+    taps = Counter(_weight_bits(compilation, op) for op in compilation.graph.operations if isinstance(op, DepthwiseOp))
+    return [
+        f"  inputs of layers         {_counts(inputs)}",
+        f"  weights of layers        {_counts(weights)}",
+        *([f"  taps of digital layers   {_counts(taps)}"] if min(taps, default=FULL) < FULL else []),
+    ]
+
+
+def _weight_bits(compilation: Compilation, op: MvmOp | DepthwiseOp) -> int:
+    return compilation.ranges.bits.get(op.label.data, (FULL, FULL))[1]
 
 
 def _counts(bits: Counter[int]) -> str:

@@ -19,7 +19,7 @@ from cimc.backends.reference.instructions import Reference
 from cimc.isa.container import load_program, save_binary, save_text
 from cimc.isa.errors import CimcError
 from cimc.isa.streams import define, with_window
-from cimc.isa.table import ELEMENT_TYPES, TABLE
+from cimc.isa.table import ELEMENT_TYPES, TABLE, TAP_BITS
 
 SEEN = (
     "issued",
@@ -320,7 +320,7 @@ def test_what_an_instruction_counts_is_said_of_counters_and_operands_that_there_
 def facts_of(one):
     """Return what formulas may say of an operand."""
     named = {"s": STREAM_FACTS, "b": BLOCK_FACTS}.get(one.prefix, one.names or [""])
-    return {*named, *(["size"] if one.names == tuple(ELEMENT_TYPES) else [])}
+    return {*named, *(["size"] if one.names in (tuple(ELEMENT_TYPES), tuple(TAP_BITS)) else [])}
 
 
 def is_fact(name, facts):

@@ -665,7 +665,7 @@ class Executor:
         return self._write(out, found)
 
     def _taps(self, o: dict[str, Any], count: int) -> list[int]:
-        if o["taps"] == 0:
+        if o["taps"] == "i8":
             return self._table(o["weights"], "i8", count)
         packed = self._table(o["weights"], "u8", count // 2 + count % 2)
         halves = [half for pair in packed for half in (pair % 16, pair // 16)]

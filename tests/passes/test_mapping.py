@@ -8,7 +8,19 @@ import pytest
 from evaluate.graphs import GraphBuilder
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from targets.stages import SAME, WINDOW, chip, emitted, layers, lowered, normal, perceptron, residual
+from targets.stages import (
+    SAME,
+    WINDOW,
+    between,
+    chip,
+    emitted,
+    layers,
+    lowered,
+    normal,
+    perceptron,
+    relowered,
+    residual,
+)
 
 from cimc.backends.cost.counters import Counters, total
 from cimc.backends.cost.counting import count
@@ -23,10 +35,14 @@ from cimc.ir import nn
 from cimc.ir.attributes import int_values, text
 from cimc.ir.facts import PEAKS
 from cimc.ir.graph import Graph
+from cimc.ir.xbar import DepthwiseOp
+from cimc.isa.binary import program_digest
 from cimc.isa.errors import CimcError
 from cimc.isa.program import Program
 from cimc.passes.column_ranges import ColumnRanges
+from cimc.passes.pipeline import Setting
 from cimc.passes.place import require_cells
+from cimc.passes.ranges import Ranges
 from cimc.passes.split import balanced_cuts, greedy_cuts
 from cimc.targets import Target
 
@@ -275,3 +291,20 @@ def test_layers_with_other_weights_share_nothing() -> None:
 def test_unknown_ways_are_refused(key: str, option: str) -> None:
     with pytest.raises(CimcError, match=r"(?s)CIM0305.*it can be"):
         lowered(residual(), DATA, target=MANY, **{key: option})
+
+
+def test_taps_alone_are_lowered_and_lie_two_in_a_byte() -> None:
+    """The program of four-bit taps gives what the graph behind `mixed-precision` gives; stored bits make it anew."""
+    data = {"x": normal(20, 6, 6, 3)}
+    ranges, lowered_once = Ranges(), residual()
+    for one in between("calibrate", "schedule", Setting(chip(), data), mixed_precision="budget=200 lower=taps"):
+        lowered_once = one(lowered_once)
+        ranges = ranges.noted(lowered_once)
+    assert ranges.bits == {"depth": (8, 4)}
+    (taps,) = [op for op in lowered_once.operations if isinstance(op, DepthwiseOp)]
+    assert 4 <= np.abs(lowered_once.weights.get(taps.weights)).max() <= 7
+    program = emitted(lowered_once).program
+    (found,) = [one for one in program.instructions if one.name == "depthwise"]
+    assert found.choice("taps") == "i4"
+    assert program_digest(emitted(relowered(residual(), ranges)).program) == program_digest(program)
+    proved(lowered_once, data, chip())

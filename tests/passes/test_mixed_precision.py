@@ -158,6 +158,14 @@ def test_weights_are_rounded_to_levels_of_their_own_column() -> None:
     np.testing.assert_allclose(rounded_weights(weight, 4), [[7.0, 70.0, 0.0], [3.0, -30.0, 0.0]], rtol=1e-6)
 
 
+def test_a_column_rounds_to_levels_below_its_largest_weight_where_that_leaves_less_error() -> None:
+    weight = np.array([[10.0], *([[5.0]] * 30)], np.float32)
+    found = rounded_weights(weight, 3)
+    to_largest = np.rint(weight * 3 / 10) * 10 / 3
+    assert np.square(found - weight).sum() < np.square(to_largest - weight).sum()
+    assert len(np.unique(found)) == 2 and found.max() == found[0] == pytest.approx(7.5)
+
+
 def test_unknown_words_are_refused() -> None:
     with pytest.raises(CimcError, match="CIM0305"):
         mixed(1.0, "everything")

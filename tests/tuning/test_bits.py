@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
-from targets.stages import chip, perceptron
+from targets.stages import chip, normal, perceptron, residual
 from tuning.networks import DATA, NOISE, judge
 
 from cimc.backends.noise.sources import Noise
@@ -131,6 +131,21 @@ def test_layers_that_weights_are_mapped_to_get_the_bits(weights: str, first: lis
 def test_columns_that_stand_twice_take_twice_the_bytes() -> None:
     prices = scale_of(changed("weight-mapping{weights=averaged}"), "bytes", 0.5).prices
     assert prices[Knob("d0.columns", True)] == {8: 384.0, 6: 288.0, 4: 192.0, 3: 144.0, 2: 96.0}
+
+
+def test_taps_of_the_digital_unit_take_bytes_or_half_of_them() -> None:
+    """Four bits or eight: six take a byte, and two no less than half of one."""
+    pipeline = behind_stage(with_options(DEFAULT, "im2col{depthwise=digital}"), "graph")
+    data = {"x": normal(20, 6, 6, 3)}
+    asked = Judge(residual(), Request(chip(), pipeline, start="graph"), data, data)
+    scale = scale_of(asked, "bytes", 0.5)
+    assert scale.prices[Knob("depth", True)] == {8: 36, 4: 18}
+    assert {knob.label for knob in scale.prices} == {"stem", "depth", "both", "scores"}
+    choice = scale.choice({**scale.full, Knob("depth", True): 4})
+    assert choice.bits == {"depth": (8, 4)}
+    depthwise = [one for one in asked.compiled(choice).emission.program.instructions if one.name == "depthwise"]
+    assert [one.choice("taps") for one in depthwise] == ["i4"]
+    assert all(knob.label != "depth" for knob in scale_of(asked, "ns", 1.0).prices if knob.weights)
 
 
 def test_bytes_of_slices_are_refused() -> None:
