@@ -131,11 +131,11 @@ def _ranges(options: argparse.Namespace, judge: "Judge") -> "Choice":
 
 def _bits(options: argparse.Namespace, judge: "Judge") -> "list[Choice]":
     """Choose bits within shares of the cost, and tell what that gives: the front as well, of several shares."""
-    from cimc.tuning.bits import Measured
+    from cimc.tuning.bits import fitted
     from cimc.tuning.scale import scale_of
 
     unit, shares = options.within
-    found = Measured(judge, scale_of(judge, unit, min(shares)))
+    found = fitted(judge, scale_of(judge, unit, min(shares)))
     chosen = {"all bits": found.scale.full}
     for share in shares:
         chosen |= _levels(options, found.within(share), share)

@@ -14,12 +14,15 @@ import numpy as np
 
 from cimc.diagnostics import fail
 from cimc.passes.mixed_precision import Knob
-from cimc.tuning.judging import Judge
+from cimc.tuning.judging import Choice, Judge
+from cimc.tuning.ranges import values_read
 from cimc.tuning.scale import Levels, Scale
 from cimc.tuning.study import begun
 
 MOST = 5000
 """Choices that an exhaustive search goes through at most."""
+SHORTER = tuple(2.0 ** (-number / 2) for number in range(1, 7))
+"""Factors of a range at fewer bits, tried in order: half a bit each."""
 ASKED = 50
 """How often in a row a study may ask for what costs too much or was tried already."""
 
@@ -41,6 +44,14 @@ class Measured:
         if key not in self.losses:
             self.losses[key] = self.judge.loss(self.scale.choice(levels))
         return self.losses[key]
+
+    def note(self, levels: Levels, loss: float) -> None:
+        self.losses[self._key(levels)] = loss
+
+    def reaching(self, knob: Knob, bits: int, factor: float) -> "Measured":
+        """Return the same with the range of a value at so many bits changed by a factor."""
+        reach = {**self.scale.reach, knob: {**self.scale.reach.get(knob, {}), bits: factor}}
+        return replace(self, scale=replace(self.scale, reach=reach))
 
     def knows(self, levels: Levels) -> bool:
         return self._key(levels) in self.losses
@@ -64,6 +75,33 @@ class Measured:
 
     def _key(self, levels: Levels) -> tuple[int, ...]:
         return tuple(levels[knob] for knob in self.scale.prices)
+
+
+def fitted(judge: Judge, scale: Scale) -> Measured:
+    """Return what searches begin with: of each value at each of its fewer bits the range that loses least, alone.
+
+    Fewer codes are better spent on the bulk of a value: its range is shortened as long as that loses less.
+    """
+    found = Measured(judge, scale)
+    chosen = set(values_read(judge))
+    for knob, prices in scale.prices.items():
+        for bits in sorted(prices, reverse=True)[1:] if knob.label in chosen and not knob.weights else []:
+            levels = {**scale.full, knob: bits}
+            factor, loss = _shortened(judge, scale.choice(levels), knob.label)
+            found = found.reaching(knob, bits, factor)
+            found.note(levels, loss)
+    return found
+
+
+def _shortened(judge: Judge, choice: Choice, label: str) -> tuple[float, float]:
+    """Return the factor of a value's range, 1 at first, behind which the next smaller one loses more, and the loss."""
+    best = 1.0, judge.loss(choice)
+    for factor in SHORTER:
+        loss = judge.loss(replace(choice, reach={label: factor}))
+        if loss >= best[1]:
+            break
+        best = factor, loss
+    return best
 
 
 def greedy(found: Measured) -> Levels:

@@ -1,7 +1,7 @@
 """What can be lowered, and what it costs: what layers read, or their weights, in fewer bits, by the target's prices."""
 
 from collections.abc import Callable, Container, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from cimc.diagnostics import fail
@@ -35,7 +35,7 @@ Levels = Mapping[Knob, int]
 class Scale:
     """What can be lowered: the cost of each knob at each of its bits, the layers it is for, and the cost of the rest.
 
-    `limit` is the share of the cost at full bits that is granted.
+    `limit` is the share of the cost at full bits that is granted; `reach` the factor of a value's range at fewer bits.
     """
 
     unit: str
@@ -43,6 +43,7 @@ class Scale:
     layers: Mapping[Knob, Sequence[str]]
     rest: float
     limit: float
+    reach: Mapping[Knob, Mapping[int, float]] = field(default_factory=dict)
 
     @property
     def full(self) -> Levels:
@@ -60,13 +61,16 @@ class Scale:
         return self.share(levels) <= self.limit
 
     def choice(self, levels: Levels) -> Choice:
-        """Return levels as the bits of layers, those at full bits left out."""
+        """Return levels as the bits of layers and factors of ranges, those at full bits left out."""
         found: dict[str, tuple[int, int]] = {}
+        reach: dict[str, float] = {}
         for knob, bits in levels.items():
             if bits < max(self.prices[knob]):
                 pair = (FULL, bits) if knob.weights else (bits, FULL)
                 found |= dict.fromkeys(self.layers[knob], pair)
-        return Choice(bits=found)
+                if bits in self.reach.get(knob, {}):
+                    reach[knob.label] = self.reach[knob][bits]
+        return Choice(bits=found, reach=reach)
 
     def _cost(self, levels: Levels) -> float:
         return self.rest + sum(self.prices[knob][bits] for knob, bits in levels.items())
