@@ -13,7 +13,7 @@ from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcError
 from cimc.passes.mixed_precision import Knob
 from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
-from cimc.tuning.bits import Measured, by_study, exhaustive, fitting, greedy
+from cimc.tuning.bits import Measured, by_study, exhaustive, fitted, fitting, greedy
 from cimc.tuning.judging import Choice, Judge, classes_of
 from cimc.tuning.scale import _require_products, scale_of
 
@@ -25,7 +25,7 @@ class Remembering(Judge):
     known: dict[Any, float] = field(default_factory=dict)
 
     def loss(self, choice: Choice) -> float:
-        key = tuple(sorted(choice.bits.items()))
+        key = (*sorted(choice.bits.items()), *sorted(choice.reach.items()))
         if key not in self.known:
             self.known[key] = super().loss(choice)
         return self.known[key]
@@ -212,3 +212,28 @@ def test_samples_of_another_class_count_before_noise(noise: Noise | None) -> Non
     agreeing = replace(plain, classes=wanted).loss(Choice()) * judged
     assert int(agreeing) <= judged - len(wanted) // 2
     assert int(wrong) >= len(wanted) // 2, "what agrees with the float model is not of the class behind"
+
+
+def test_fewer_bits_come_with_ranges_that_lose_no_more() -> None:
+    asked = remembering(perceptron(12, 16, 9, 5))
+    plain = Measured(asked, scale_of(asked, "ns", 0.25))
+    found = fitted(asked, plain.scale)
+    assert found.scale.reach.keys() == plain.scale.prices.keys()
+    for knob, factors in found.scale.reach.items():
+        assert factors.keys() == {6, 4} and all(0.125 <= factor <= 1.0 for factor in factors.values())
+        for bits in factors:
+            levels = {**found.scale.full, knob: bits}
+            assert found.knows(levels), "what fitting has compiled is not compiled again"
+            assert found.loss(levels) == asked.loss(found.scale.choice(levels)) <= plain.loss(levels)
+    assert found.loss(found.scale.lowest) < plain.loss(found.scale.lowest)
+    choice = found.scale.choice(found.scale.lowest)
+    assert min(choice.reach.values()) < 1.0
+    first, wide = (asked.compiled(one).ranges.activations["x"] for one in (choice, Choice(bits=choice.bits)))
+    assert first[1] == pytest.approx(choice.reach["x"] * wide[1], rel=1e-3)
+
+
+def test_ranges_of_weights_and_at_full_bits_stay() -> None:
+    asked = remembering(perceptron(12, 16, 9, 5))
+    assert fitted(asked, scale_of(asked, "bytes", 0.5)).scale.reach == {}
+    found = fitted(asked, scale_of(asked, "ns", 0.5))
+    assert found.scale.choice(found.scale.full) == Choice()
