@@ -272,12 +272,13 @@ def _last_bin(magnitude: np.float32, largest: float) -> float:
 def _input_range(values: NDArray[np.float32], coding: str) -> tuple[float, float]:
     """Return the range of a model input: all of its data and zero ("full"), or that made symmetric about zero.
 
-    "auto" takes the one whose codes are smaller: device errors grow with the root mean square of the codes read.
+    "auto" takes the one whose codes are smaller in the mean: rows then drive less current, and whatever is wrong by a
+    share of what a column sums, as drift is, is less.
     """
     low, high = min(rounded_outward(float(values.min())), 0.0), max(rounded_outward(float(values.max())), 0.0)
     reach = max(-low, high) or 1.0
     real = values.astype(np.float64)
-    centred = np.square(real - (low + high) / 2.0).mean() < np.square(real).mean()
+    centred = np.abs(real - (low + high) / 2.0).mean() < np.abs(real).mean()
     full = low < high and (coding == "full" or (coding == "auto" and centred))
     return (low, high) if full else (-reach, reach)
 

@@ -63,8 +63,9 @@ def values_read(judge: Judge) -> list[str]:
 def _suggested(trial: Any) -> Choice:
     outlying = trial.suggest_float("outlying", *OUTLYING, log=True)
     options = {"calibrate": {"percentile": f"{100.0 - outlying:.4f}"}}
-    if trial.suggest_categorical("inputs", ["auto", "symmetric"]) == "symmetric":
-        options["calibrate"]["inputs"] = "symmetric"
+    inputs = trial.suggest_categorical("inputs", ["auto", "full", "symmetric"])
+    if inputs != "auto":
+        options["calibrate"]["inputs"] = inputs
     if trial.suggest_categorical("columns", ["largest", "spread"]) == "spread":
         deviations = trial.suggest_float("deviations", *DEVIATIONS)
         options["column-ranges"] = {"deviations": f"{deviations:.2f}"}

@@ -22,7 +22,7 @@ ROWS = {
     "input": (INPUTS, BLOCK),
     "column": (PLAIN, COLUMN),
     "both": (INPUTS, COLUMN),
-    "both, inputs symmetric": ('calibrate{inputs="symmetric"}', COLUMN),
+    "both, inputs centred": ('calibrate{inputs="full"}', COLUMN),
 }
 SEARCHED, LEARNT = "searched", "learnt"
 TITLES = (*ROWS, SEARCHED, LEARNT)

@@ -153,6 +153,14 @@ def test_centred_pixels_spend_all_codes_unless_told_not_to(coding: str) -> None:
     assert found(pixels, inputs=coding)["x"] == ((-1.0, 1.0) if coding == "symmetric" else (0.0, 1.0))
 
 
+def test_dark_images_keep_their_black_at_rest() -> None:
+    """About their middle these codes are smaller in root mean square, but black pixels, half of all, would be largest."""
+    images = np.random.default_rng(0).uniform(0.4, 0.8, (20, 30)).astype(np.float32)
+    images[:, ::2], images[0, 1] = 0.0, 1.0
+    assert np.square(images - 0.5).mean() < np.square(images).mean()
+    assert found(images)["x"] == (-1.0, 1.0)
+
+
 def test_features_with_most_values_near_zero_stay_symmetric() -> None:
     features = np.random.default_rng(0).exponential(0.1, (20, 30)).astype(np.float32)
     features[0, 0] = 4.0

@@ -36,18 +36,18 @@ def test_the_search_begins_with_what_the_compiler_does_by_itself() -> None:
     assert options_text(searched(judge(noise=None), 1, 0).steps[0][1]) == ["calibrate{percentile=99.9900}"]
 
 
-def test_codes_of_inputs_that_are_symmetric_are_tried() -> None:
-    """Dark images with codes about their middle make sums that are mostly offset, and noise with them."""
-
+@pytest.mark.parametrize("inputs", ["symmetric", "full"])
+def test_both_kinds_of_codes_of_inputs_are_tried(inputs: str) -> None:
     class Preferring(Judge):
         def loss(self, choice: Choice) -> float:
-            return 1.0 if choice.options["calibrate"].get("inputs") == "symmetric" else 2.0
+            return 1.0 if choice.options["calibrate"].get("inputs") == inputs else 2.0
 
     made = judge()
     found = searched(Preferring(made.graph, made.request, made.given, made.held), 8, 0)
     assert [loss for _, _, loss in found.steps] == [2.0, 1.0, 1.0]
-    assert "inputs=symmetric" in options_text(found.best)[0]
-    assert judge().compiled(found.best).ranges.activations["x"][0] < 0.0
+    assert f"inputs={inputs}" in options_text(found.best)[0]
+    low, high = judge().compiled(found.best).ranges.activations["x"]
+    assert (low == -high) == (inputs == "symmetric")
 
 
 def test_the_values_that_layers_read_have_ranges_of_their_own() -> None:
