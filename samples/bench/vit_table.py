@@ -27,7 +27,7 @@ ROWS = {
 SEARCHED, LEARNT = "searched", "learnt"
 TITLES = (*ROWS, SEARCHED, LEARNT)
 LEARNING = ("learn=ranges", "steps=60", "batch=24", "measure=60", "rate=0.015", "clean=0", "modes=column", "hold=0.2",
-            "chips=2", 'calibrate{inputs="symmetric"}')  # fmt: skip
+            "chips=2")  # fmt: skip
 """Settings of the last row: weights stay. They were not searched for."""
 
 
