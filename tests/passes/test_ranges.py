@@ -154,7 +154,7 @@ def test_centred_pixels_spend_all_codes_unless_told_not_to(coding: str) -> None:
 
 
 def test_dark_images_keep_their_black_at_rest() -> None:
-    """About their middle these codes are smaller in root mean square, but black pixels, half of all, would be largest."""
+    """About their middle these codes are smaller in root mean square, but black, half of all, would be the largest."""
     images = np.random.default_rng(0).uniform(0.4, 0.8, (20, 30)).astype(np.float32)
     images[:, ::2], images[0, 1] = 0.0, 1.0
     assert np.square(images - 0.5).mean() < np.square(images).mean()
