@@ -43,8 +43,6 @@ OPTIONS = {"im2col": {"zeros": "skip"}, "column-ranges": {"device_sigma": "1000"
 """Devices that are masked are never programmed; no column is made smaller, as random devices would take no notice."""
 PROFILE = "generic,forming.mean=0.5,forming.sigma=0.2"
 SHARE, CLASSES, SEED, CALIBRATION = 0.5, 10, 0, 512
-WEIGHTS = 0.002
-"""Adam's rate for ordinary weights."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,8 @@ class Task:
     """Data, and the network for it: convolutions of stride 2, padded by half a kernel, and a dense layer.
 
     `shapes` are weights by layer: height, width, channels in and out; rows and columns. Rows of devices have the same
-    order. Samples over `full` go into the first layer. `scores` is Adam's rate for scores of devices.
+    order. Samples over `full` go into the first layer. `scores` and `weights` are
+    Adam's rates for scores of devices and for ordinary weights.
     """
 
     parts: Callable[[Path], tuple[Part, Part]]
@@ -61,6 +60,7 @@ class Task:
     full: float
     batches: Callable[[Part], Batches]
     scores: float
+    weights: float
 
 
 def fashion(source: Path) -> tuple[Part, Part]:
@@ -94,11 +94,11 @@ def augmented(part: Part) -> Batches:
 TASKS = {
     "fashion": Task(
         fashion, (28, 28, 1), {"c1": (3, 3, 1, 24), "c2": (3, 3, 24, 64), "c3": (3, 3, 64, 64), "d": (1024, CLASSES)},
-        255.0, epochs, 0.03,
+        255.0, epochs, 0.03, 0.002,
     ),
     "digits": Task(
         digits, (49, 1, 10), {"c1": (5, 1, 10, 64), "c2": (5, 1, 64, 96), "c3": (3, 1, 96, 96), "d": (672, CLASSES)},
-        1.0, augmented, 0.03,
+        1.0, augmented, 0.03, 0.006,
     ),
 }  # fmt: skip
 
@@ -202,7 +202,7 @@ def networks(task: Task, batches: Batches, random: Weights) -> dict[str, Weights
     return {
         "random": scaled(random),
         "masked": scaled(masked(random, scores)),
-        "trained": learnt(task, start, lambda now: now, WEIGHTS, batches),
+        "trained": learnt(task, start, lambda now: now, task.weights, batches),
     }
 
 
