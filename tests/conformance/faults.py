@@ -81,7 +81,6 @@ STREAMS = (
     "negative pitch taken as positive",
     "elements big-endian",
     "sign of elements lost",
-    "sign of half bytes lost",
     "outputs out of range wrap",
     "writes before all reads",
     "advance in bytes",

@@ -669,7 +669,7 @@ class Executor:
             return self._table(o["weights"], "i8", count)
         packed = self._table(o["weights"], "u8", count // 2 + count % 2)
         halves = [half for pair in packed for half in (pair % 16, pair // 16)]
-        return [half - 16 if half > 7 and "sign of half bytes lost" not in self.faults else half for half in halves]
+        return [half - 16 if half > 7 else half for half in halves]
 
     def _require_count(self, out: Stream, wanted: int) -> None:
         if out.vectors * out.length != wanted:
