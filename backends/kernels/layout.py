@@ -12,7 +12,7 @@ from cimc.backends.plan.moving import moves
 from cimc.isa.streams import Im2colWindow, Shape, StreamState
 
 WIDE = 64
-"""Elements of a plain stream are taken at least this many at a time, where they divide so."""
+"""Sums over cells that are alike are kept for at least so many elements, where they divide so."""
 
 
 @dataclass(frozen=True)
