@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from cimc.backends.kernels.library import LEVELS, Batch, Library
+from cimc.backends.kernels.library import LEVELS, TILED, Batch, Library
 from cimc.backends.kernels.runs import Rounds, Run, batch, cut, most_scratch
 from cimc.backends.kernels.tally import counting
 from cimc.backends.plan.executor import NumpyExecutor, perform_one, tell
@@ -26,13 +26,14 @@ class KernelExecutor(NumpyExecutor):
         self._library = library
         self._level = LEVELS.index(level)
         self._constants = np.frombuffer(program.constants or bytes(1), np.uint8)
-        self.runs = cut(plan.steps, self._constants)
+        self._tiled = level == TILED
+        self.runs = cut(plan.steps, self._constants, self._tiled)
         self._scratch = most_scratch(self.runs)
         self._batches: dict[Chunk, Batch] = {}
 
     @cached_property
     def _observed(self) -> list[Run | Rounds]:
-        return cut(self._plan.observed, self._constants)
+        return cut(self._plan.observed, self._constants, self._tiled)
 
     def totals(self, parts: Sequence[Sums]) -> Array:
         """Return the sum of each column, as NumpyExecutor does."""

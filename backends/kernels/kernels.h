@@ -20,6 +20,8 @@ typedef struct {
     uint8_t *out[ROWS];
     int64_t image[ROWS], vector[ROWS];
     int rows;                   /* in use; the others repeat the last */
+    const Made *made;           /* [parts]: where tile registers have made the sums, from `row` on; else NULL */
+    int row;
 } LEVEL(Tile);
 #define Tile LEVEL(Tile)
 
@@ -176,9 +178,19 @@ TARGET static void LEVEL(disturb_tile)(Ints sum[ROWS][VECTORS], const Step *s, c
     LEVEL(disturb)(sum, z, s, tile, part, block, 0, vectors, ROWS);
 }
 
-/* The array sums of a tile without noise. */
-INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Tile *tile, const Step *s, const Part *part, int block,
+/* The array sums of part `t` of a tile without noise. */
+INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Tile *tile, const Step *s, int t, int block,
                                const int vectors, const int rows) {
+    const Part *part = s->parts + t;
+    if (TILED && tile->made) {
+        for (int r = 0; r < rows; r++)
+            for (int v = 0; v < vectors; v++) {
+                const int row = tile->row + (r < tile->rows ? r : tile->rows - 1), lane = v * LANES % BLOCK;
+                const int32_t(*digits)[GROUP][BLOCK] = tile->made[t].sums[v * LANES / BLOCK];
+                sum[r][v] = (LEVEL(ints)(digits[0][row] + lane) << 8) + LEVEL(ints)(digits[1][row] + lane);
+            }
+        return;
+    }
     const int64_t shift = part->negative ? (int64_t)s->room * 2 : 0;
     LEVEL(dots)(sum, tile, part, part->weights + (int64_t)block * part->pairs * BLOCK * 2, shift, vectors, rows);
 }
@@ -376,7 +388,7 @@ INLINE TARGET void LEVEL(part_codes)(Floats codes[ROWS][VECTORS], const Step *s,
     const int wider = told == CLIPS, made = noisy ? tile->rows : rows;
     Ints sum[ROWS][VECTORS], magnitudes = {0};
     if (noisy) LEVEL(noisy_codes)(codes, s, tile, part, block, b, vectors, rows, wider);
-    else LEVEL(sums)(sum, tile, s, part, block, vectors, rows);
+    else LEVEL(sums)(sum, tile, s, t, block, vectors, rows);
     for (int v = 0; v < vectors; v++)
         for (int r = 0; r < made; r++) {
             if (!noisy) codes[r][v] = LEVEL(codes)(sum[r][v], part, wider);
@@ -445,7 +457,7 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
         const Part *part = s->parts + t;
         const int is_last = t + 1 == s->count;
         Ints sum[ROWS][VECTORS];
-        LEVEL(sums)(sum, tile, s, part, block, vectors, rows);
+        LEVEL(sums)(sum, tile, s, t, block, vectors, rows);
         if (noisy && part->noise) LEVEL(disturb_tile)(sum, s, tile, part, block, b, vectors);
         Doubles magnitudes = {0};
         Ints z[ROWS][VECTORS];
@@ -510,6 +522,17 @@ APART TARGET void LEVEL(noisy_product)(const Step *s, const Tile *tile, int bloc
     else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 1);
 }
 
+/* Make the results of a tile from block `block` on; `full`: more columns are left than half of its vectors hold. */
+INLINE TARGET void LEVEL(dispatch)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (b->tally && b->tally->clips && s->squares) LEVEL(counted_noisy_product)(s, tile, block, b, full);
+    else if (b->tally && b->tally->clips) LEVEL(counted_product)(s, tile, block, b, full);
+    else if (s->squares) LEVEL(noisy_product)(s, tile, block, b, full);
+    else if (b->tally) LEVEL(tallied_product)(s, tile, block, b, full);
+    else if (tile->rows == 1) LEVEL(row_product)(s, tile, block, b, full);
+    else if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 0);
+    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 0);
+}
+
 /* Where half of the vectors of a tile hold the columns left, they are all that is summed. */
 TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
     const int blocks = (s->columns + BLOCK - 1) / BLOCK, step = VECTORS * LANES / BLOCK;
@@ -517,15 +540,9 @@ TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first,
         const int full = s->columns - block * BLOCK > VECTORS * LANES / 2;
         Walk walk = LEVEL(walk)(s, b, first, image_bytes, 2);
         for (int64_t left = images * s->vectors; left > 0; left -= ROWS) {
-            Tile tile;
+            Tile tile = {.made = NULL};
             LEVEL(next)(&tile, &walk, s, b, left);
-            if (b->tally && b->tally->clips && s->squares) LEVEL(counted_noisy_product)(s, &tile, block, b, full);
-            else if (b->tally && b->tally->clips) LEVEL(counted_product)(s, &tile, block, b, full);
-            else if (s->squares) LEVEL(noisy_product)(s, &tile, block, b, full);
-            else if (b->tally) LEVEL(tallied_product)(s, &tile, block, b, full);
-            else if (tile.rows == 1) LEVEL(row_product)(s, &tile, block, b, full);
-            else if (full) LEVEL(tile_product)(s, &tile, block, b, VECTORS, ROWS, NOTHING, 0);
-            else LEVEL(tile_product)(s, &tile, block, b, VECTORS / 2, ROWS, NOTHING, 0);
+            LEVEL(dispatch)(s, &tile, block, b, full);
         }
     }
 }
@@ -646,6 +663,9 @@ TARGET static void LEVEL(direct_taps)(const Step *s, const Batch *b) {
                    ? LEVEL(line_##from##_##to)(source, in, out, count, dense, 0)                                  \
                    : LEVEL(line_##from##_##to)(source, in, out, count, dense, 1);                                 \
     }
+#if TILED
+SPREAD(int8, int8, INT8_MIN, INT8_MAX)
+#endif
 SPREAD(int8, int16, INT8_MIN, INT8_MAX)
 SPREAD(uint8, int16, 0, UINT8_MAX)
 SPREAD(int16, int16, INT16_MIN, INT16_MAX)
@@ -700,6 +720,12 @@ INLINE TARGET int LEVEL(run_real32)(const Source *source, const uint8_t *in, rea
 }
 RECTANGLE(int16)
 RECTANGLE(real32)
+#if TILED
+INLINE TARGET int LEVEL(run_int8)(const Source *source, const uint8_t *in, int8_t *out, int64_t count) {
+    return LEVEL(spread_int8_int8)(source, in, out, count);
+}
+RECTANGLE(int8)
+#endif
 #undef RUN
 #undef RECTANGLE
 
@@ -708,6 +734,32 @@ TARGET static void LEVEL(square)(const int16_t *restrict x, int16_t *restrict sq
 }
 
 #include "elements.h"
+
+/* Fill in what a step reads of an image: its rectangles, and what is made of them; return whether it met a fault. */
+TARGET static int LEVEL(filled)(const Step *s, const Batch *b, const uint8_t *memory, uint8_t *out) {
+    int16_t *x = (int16_t *)out;
+    for (int k = 0; k < s->sources; k++) {
+        const Source *source = s->source + k;
+        const int64_t count = (int64_t)source->size[0] * source->size[1] * source->count[2];
+        if (s->kind == PRODUCT ? LEVEL(rectangle_int16)(source, memory, (int16_t *)out)
+                               : LEVEL(rectangle_real32)(source, memory, (float *)out))
+            return 1;
+        out += count * (s->kind == PRODUCT ? 2 : 4);
+    }
+    for (int32_t n = 0; s->signs && n < s->room; n++) {
+        x[s->room + n] = (int16_t)(x[n] < 0 ? -x[n] : 0);
+        x[n] = x[n] < 0 ? 0 : x[n];
+    }
+    const int64_t length = (int16_t *)out - x;
+    for (int sign = 0; b->tally && !b->tally->clips && sign <= s->signs; sign++)
+        LEVEL(tally)(b->tally, sign, x + sign * s->room, x + sign * s->room + length);
+    if (s->squares) LEVEL(square)(x, x + s->room, s->room);
+    return 0;
+}
+
+#if TILED
+#include "tiles.h"
+#endif
 
 /* Perform a step; return whether it met a fault, which the caller then finds by itself. */
 TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
@@ -724,32 +776,16 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
         for (int64_t image = 0; image < b->images && !fault; image++) fault = LEVEL(elements)(s, b, image);
         return fault;
     }
+#if TILED
+    if (s->packed && !b->tally && b->images * s->vectors >= ROWS) return LEVEL(perform_tiled)(s, b);
+#endif
     const int size = s->kind == PRODUCT ? 2 : 4;
     const int64_t image_bytes = ((int64_t)s->room * size * (s->squares || s->signs ? 2 : 1) + 63) / 64 * 64;
-    int64_t group = s->kind == PRODUCT ? b->scratch_bytes / image_bytes : 1;
-    group = group < 1 ? 1 : group > b->images ? b->images : group;
+    const int64_t group = s->kind == PRODUCT ? images_of(b, image_bytes, 0) : 1;
     for (int64_t first = 0; first < b->images; first += group) {
         const int64_t images = b->images - first < group ? b->images - first : group;
-        for (int64_t i = 0; i < images; i++) {
-            uint8_t *out = b->scratch + i * image_bytes;
-            const uint8_t *memory = b->memory + (first + i) * b->pitch;
-            for (int k = 0; k < s->sources; k++) {
-                const Source *source = s->source + k;
-                if (size == 2 ? LEVEL(rectangle_int16)(source, memory, (int16_t *)out)
-                              : LEVEL(rectangle_real32)(source, memory, (float *)out))
-                    return 1;
-                out += (int64_t)source->size[0] * source->size[1] * source->count[2] * size;
-            }
-            int16_t *x = (int16_t *)(b->scratch + i * image_bytes);
-            for (int32_t n = 0; s->signs && n < s->room; n++) {
-                x[s->room + n] = (int16_t)(x[n] < 0 ? -x[n] : 0);
-                x[n] = x[n] < 0 ? 0 : x[n];
-            }
-            const int64_t length = (int16_t *)out - x;
-            for (int sign = 0; b->tally && !b->tally->clips && sign <= s->signs; sign++)
-                LEVEL(tally)(b->tally, sign, x + sign * s->room, x + sign * s->room + length);
-            if (s->squares) LEVEL(square)(x, x + s->room, s->room);
-        }
+        for (int64_t i = 0; i < images; i++)
+            if (LEVEL(filled)(s, b, b->memory + (first + i) * b->pitch, b->scratch + i * image_bytes)) return 1;
         if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes);
         else if (s->kind == SUM || s->kind == MAXIMUM) LEVEL(taps)(s, b, first, images, image_bytes);
         else if (s->kind == SOFTMAX) softmax(s, b, first);
@@ -773,4 +809,5 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
 #undef ROWS
 #undef DRAWN
 #undef FLOAT_IS_EXACT
+#undef TILED
 #undef ROOT_ERROR

@@ -13,7 +13,13 @@ FALL_BITS = 11
 KINDS = range(8)
 PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, ADD, MULTIPLY, COPY = KINDS
 TYPES = {"i8": 0, "u8": 1, "i16": 2, "u16": 3, "i32": 4}
-LEVELS = ("plain", "avx2", "avx512", "vnni")
+LEVELS = ("plain", "avx2", "avx512", "vnni", "amx")
+TILED = LEVELS[-1]
+"""The level that has tile registers, and what native.h says of them."""
+TILE_BYTES = 64
+GROUP = 32
+MOST_TILED = 4
+PACKED_BYTES = 1 << 15
 
 _int32, _int64, _double, _address = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 ADDRESS_BYTES = ctypes.sizeof(_address)
@@ -84,6 +90,8 @@ class Part(ctypes.Structure):
     _fields_ = (
         ("offsets", _address),
         ("weights", _address),
+        ("tiles", _address),
+        ("run", _address),
         ("multipliers", _address),
         ("narrow", _address),
         ("factor", _double),
@@ -96,6 +104,8 @@ class Part(ctypes.Structure):
         ("whole", _int32),
         ("floor", _int32),
         ("negative", _int32),
+        ("runs", _int32),
+        ("depth", _int32),
     )
 
 
@@ -129,6 +139,7 @@ class NativeStep(ctypes.Structure):
         ("room", _int32),
         ("squares", _int32),
         ("signs", _int32),
+        ("packed", _int32),
         ("moving", _int32),
         ("direct", _int32),
         ("certain", ctypes.c_float),

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from cimc.backends.kernels import tiles
 from cimc.backends.kernels.layout import Rectangle, even_step, joined, rectangle
 from cimc.backends.kernels.library import (
     ADD,
@@ -19,6 +20,7 @@ from cimc.backends.kernels.library import (
     PRODUCT,
     SOFTMAX,
     SUM,
+    TILE_BYTES,
     TYPES,
     NativeConverter,
     NativeNoise,
@@ -34,7 +36,7 @@ from cimc.backends.noise.table import OUTPUT
 from cimc.backends.plan.block_read import Conversion
 from cimc.backends.plan.digital import Add, Affine, Lut, Move, Mul, Softmax
 from cimc.backends.plan.exact import FLOAT32_LIMIT, OBJECT, Converter, Epilogue, Rounding
-from cimc.backends.plan.memory import Array
+from cimc.backends.plan.memory import Array, aligned
 from cimc.backends.plan.moving import moves
 from cimc.backends.plan.products import Capture, Mvm, Stream
 from cimc.backends.plan.read_noise import Cycle, Fluctuation, NoisyConverter
@@ -71,12 +73,14 @@ class Unsuitable(Exception):
 class Lowered:
     """A step, the bytes of scratch that one image needs, and the arrays that the step points into.
 
-    `tallied` is the rectangle of a product whose codes and inputs may be summed for an observer.
+    `tallied` is the rectangle of a product whose codes and inputs may be summed for an observer. Where `tiled`, tables
+    for tile registers are made as well.
     """
 
     step: NativeStep
     kept: list[Any] = field(default_factory=list)
     tallied: Rectangle | None = None
+    tiled: bool = False
 
     def pointer(self, array: Array, dtype: Any) -> int:
         """Return the address of a copy of an array's elements as `dtype`, which begins a cache line; keep it alive."""
@@ -89,17 +93,18 @@ class Lowered:
 
     @property
     def scratch(self) -> int:
-        """Elements of 16 bits, squares or magnitudes of those below 0 behind them, or floats."""
-        size = 4 if self.step.kind != PRODUCT or self.step.signs or self.step.squares else 2
-        return -(-int(self.step.room) * size // 64) * 64
+        """Elements of 16 bits, squares or magnitudes of those below 0 or packed vectors behind them, or floats."""
+        step = self.step
+        size = 4 if step.kind != PRODUCT or step.signs or step.squares else 2
+        return aligned(int(step.room) * size) + tiles.scratch(int(step.packed))
 
 
-def lowered(write: Write, constants: Array) -> Lowered | None:
-    """Return the native step of an instruction, None where it stays with numpy."""
+def lowered(write: Write, constants: Array, tiled: bool = False) -> Lowered | None:
+    """Return the native step of an instruction, None where it stays with numpy; `tiled`: for tile registers as well."""
     lower = _LOWERINGS.get(type(write.compute))
     if lower is None or not write.always_fits or not write.out.elements or write.out.type not in TYPES:
         return None
-    result = Lowered(NativeStep())
+    result = Lowered(NativeStep(), tiled=tiled)
     try:
         lower(result, write, write.compute, constants)
     except Unsuitable:
@@ -167,6 +172,11 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
         step.narrow = bool(step.narrow and part.narrow_sums and not part.converter)
     step.narrow = bool(step.narrow and (not step.squares or all(map(_is_estimated, parts))))
     step.parts = ctypes.addressof(parts)
+    is_plain = state.type == "i8" and not (step.signs or step.squares)
+    if result.tiled and is_plain and tiles.suit([each.matrix for _, each, _ in conversions]):
+        for part, (read, each, _) in zip(parts, conversions, strict=True):
+            _tile(result, part, source.elements[read.rows], np.asarray(each.matrix))
+        step.packed = sum(part.depth for part in parts) * TILE_BYTES
     result.tallied = None if conversions[0][1].noise else source  # a chip's noise is in every read
 
 
@@ -186,6 +196,13 @@ def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit:
     part.whole = not read.noise and read.adc.factor == 1 and read.bound <= min(-read.adc.low, read.adc.high)
     part.floor = read.adc.floor
     part.negative = read.phase.inputs < 0
+
+
+def _tile(result: Lowered, part: Part, elements: Array, matrix: Array) -> None:
+    """Fill in what tile registers need of a block."""
+    run = tiles.runs(elements)
+    part.tiles, part.run = result.pointer(tiles.digits(matrix), np.int8), result.pointer(run, np.int32)
+    part.runs, part.depth = len(run), tiles.depth(len(elements))
 
 
 def _cycle(result: Lowered, read: Conversion, law: Fluctuation, offsets: Array, limit: int) -> int:

@@ -94,6 +94,26 @@ static inline int64_t way(const int64_t *moves, const Batch *b) {
     return total;
 }
 
+/* Sums of a part that tile registers have made: of a group of vectors and two blocks of columns, by digit, the high first. */
+typedef struct {
+    int32_t sums[2][2][GROUP][BLOCK];
+} Made;
+
+enum { PACKED_BYTES = 1 << 15 }; /* so many packed vectors should stay in the nearest cache */
+
+/* How many vectors are packed at a time, and the bytes of it. */
+static inline int64_t packed_vectors(const Step *s) {
+    const int64_t groups = PACKED_BYTES / (s->packed * GROUP);
+    return GROUP * (groups < 1 ? 1 : groups);
+}
+static inline int64_t packed_bytes(const Step *s) { return packed_vectors(s) * s->packed; }
+
+/* How many images' rectangles of so many bytes are made together, where the scratch has to hold others as well. */
+static int64_t images_of(const Batch *b, int64_t image_bytes, int64_t others) {
+    const int64_t images = (b->scratch_bytes - others) / image_bytes;
+    return images < 1 ? 1 : images > b->images ? b->images : images;
+}
+
 /* What is told of a product besides its results: nothing, or what a Tally asks for. */
 enum Told { NOTHING, SUMS, CLIPS };
 
@@ -154,6 +174,21 @@ static void copy(const Step *s, const Batch *b) {
 #include "lanes_avx512.h"
 #include "kernels.h"
 #undef DOT
+
+#if defined(__linux__) && (__GNUC__ >= 11 || __clang_major__ >= 12)
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define HAS_TILES 1
+#define LEVEL(name) name##_amx
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,amx-tile,amx-int8")))
+#define DOT _mm512_dpwssd_epi32
+#include "lanes_avx512.h"
+#undef TILED
+#define TILED 1
+#include "kernels.h"
+#undef DOT
+#endif
 #endif
 
 #include "checksum.h"
@@ -172,7 +207,20 @@ static const Level LEVELS[] = {
     {perform_avx512, totals_avx512, moments_avx512},
     {perform_vnni, totals_vnni, moments_vnni},
 #endif
+#if defined(HAS_TILES)
+    perform_amx,
+#endif
 };
+
+/* Whether tile registers are here and Linux lets this process use them. */
+static int has_tiles(void) {
+#if defined(HAS_TILES)
+    enum { REQUEST = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM and XFEATURE_XTILEDATA of asm/prctl.h */
+    return __builtin_cpu_supports("amx-int8") && !syscall(SYS_arch_prctl, REQUEST, TILE_DATA);
+#else
+    return 0;
+#endif
+}
 
 EXPORT int cimc_levels(void) {
 #if defined(__x86_64__)
@@ -180,7 +228,7 @@ EXPORT int cimc_levels(void) {
     if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 1;
     if (!__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
         return 2;
-    return __builtin_cpu_supports("avx512vnni") ? 4 : 3;
+    return !__builtin_cpu_supports("avx512vnni") ? 3 : has_tiles() ? 5 : 4;
 #else
     return 1;
 #endif

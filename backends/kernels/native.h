@@ -8,6 +8,9 @@ enum { BLOCK = 16 };  /* columns or channels are handled in blocks of this many;
 enum { WORDS = 8 };   /* random words that one block of Philox gives */
 enum { FALL_BITS = 11 }; /* of a cell of the integer Gaussian: by how much it falls */
 enum { DEPTH = 4 };   /* loops nest so deep */
+enum { TILE_ROWS = 16, TILE_BYTES = 64, TILE = TILE_ROWS * TILE_BYTES }; /* of a tile register */
+enum { GROUP = 2 * TILE_ROWS }; /* vectors whose sums tile registers make together */
+enum { MOST_TILED = 4 };        /* parts of such a product */
 
 enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, ADD, MULTIPLY, COPY, KINDS };
 
@@ -53,10 +56,17 @@ typedef struct {
     double largest, high;       /* error in Q16 LSB, and code */
 } Converter;
 
+/* Neighbouring elements that a vector takes: where they begin from its place on, and how many they are. */
+typedef struct {
+    int32_t first, count;
+} Run;
+
 /* One block of rows in a product: the sum over pairs of rows, then the ADC. */
 typedef struct {
     const int32_t *offsets;     /* [pairs]: where each pair of elements lies from a vector's place on */
     const int16_t *weights;     /* [columns / BLOCK][pairs][BLOCK][2] */
+    const int8_t *tiles;        /* [columns / BLOCK][depth][2][TILE_ROWS][BLOCK][4]: digits of the weights, the high first */
+    const Run *run;             /* [runs]: what is packed of a vector for tile registers, to 64 * depth bytes */
     const double *multipliers;  /* [columns]: M / 2^shift */
     const float *narrow;        /* the same */
     double factor;              /* m / 2^k */
@@ -68,6 +78,7 @@ typedef struct {
     int32_t whole;              /* codes are the sums themselves */
     int32_t floor;
     int32_t negative;           /* reads the elements below 0 */
+    int32_t runs, depth;
 } Part;
 
 typedef struct {
@@ -92,6 +103,7 @@ typedef struct {
     int32_t room;               /* elements of the rectangles, with slack */
     int32_t squares;            /* whether the squares of the elements follow, for noise */
     int32_t signs;              /* whether elements below 0 lie behind the others, as magnitudes: each is 0 in one of both */
+    int32_t packed;             /* of PRODUCT: bytes of a vector packed for tile registers; 0: not for these */
     int32_t moving;             /* whether sources or results move on in the turns of loops */
     int32_t direct;             /* whether sources are read where they lie, without rectangles */
     float certain;              /* of SUM and ADD: a result in float this near a whole number rounds to the exact one; 0: none does */

@@ -51,29 +51,30 @@ def most_scratch(runs: Iterable[Run | Rounds]) -> int:
     return max((run.scratch for run in runs), default=0)
 
 
-def cut(steps: Sequence[Step | Turns], constants: Array) -> list[Run | Rounds]:
-    """Return the runs of a plan: between loops, native ones and others take turns."""
+def cut(steps: Sequence[Step | Turns], constants: Array, tiled: bool = False) -> list[Run | Rounds]:
+    """Return the runs of a plan: between loops, native ones and others take turns; `tiled` as in `lowered`."""
     runs: list[Run | Rounds] = []
     pending: list[Step] = []
     for step in steps:
         if isinstance(step, Step):
             pending.append(step)
             continue
-        runs += [*_cut(pending, constants), Rounds(step.depth, step.count, cut(step.body, constants))]
+        body = cut(step.body, constants, tiled)
+        runs += [*_cut(pending, constants, tiled), Rounds(step.depth, step.count, body)]
         pending = []
-    return [*runs, *_cut(pending, constants)]
+    return [*runs, *_cut(pending, constants, tiled)]
 
 
-def _cut(steps: Iterable[Step], constants: Array) -> Iterator[Run]:
+def _cut(steps: Iterable[Step], constants: Array, tiled: bool) -> Iterator[Run]:
     """Yield the runs of steps without a loop."""
-    found = ((step, _lowered(step, constants)) for step in steps)
+    found = ((step, _lowered(step, constants, tiled)) for step in steps)
     for is_native, part in groupby(found, lambda pair: pair[1] is not None):
         pairs = list(part)
         yield _run([step for step, _ in pairs], [native for _, native in pairs if native] if is_native else [])
 
 
-def _lowered(step: Step, constants: Array) -> Lowered | None:
-    return lowered(step.action, constants) if isinstance(step.action, Write) else None
+def _lowered(step: Step, constants: Array, tiled: bool) -> Lowered | None:
+    return lowered(step.action, constants, tiled) if isinstance(step.action, Write) else None
 
 
 def _run(steps: list[Step], native: list[Lowered]) -> Run:

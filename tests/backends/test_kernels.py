@@ -206,6 +206,23 @@ def test_roundings_and_clips(new, layer, seed, gain, shift, out):
     require_same(program, codes(seed, (5, *layer[0][1:])))
 
 
+@pytest.mark.parametrize(
+    ("kernel", "channels", "blocks"),
+    [
+        ((7, 9), 1, [63]),  # runs that end short of a tile register
+        ((4, 3), 16, [192]),  # and right at its end
+        ((3, 3), 64, [100, 200, 200, 76]),
+        ((3, 3), 64, [100, 200, 200, 70, 6]),  # more parts than tile registers take
+    ],
+)
+@pytest.mark.parametrize("columns", [1, 33, 100])
+@pytest.mark.parametrize("shift", [3, 14])
+def test_vectors_packed_one_behind_the_other(new, kernel, channels, blocks, columns, shift):
+    window = {"kernel": kernel, "out": (9, 15), "dilation": (1, 1), "stride": (1, 1), "pad": (1, 1)}
+    layer = ((1, 9, 15, channels), window, columns, blocks)
+    require_same(product(new, layer, 5, shift=shift), codes(5, (5, *layer[0][1:])))
+
+
 @pytest.mark.parametrize("rounding", ["nearest-even", "floor"])
 @pytest.mark.parametrize("gain", [(32768, 15), (40001, 30), (65535, 38), (32768, 39)])
 @pytest.mark.parametrize("bits", [4, 8, 14])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cimc.backends.interpreter import Interpreter, on_processor
-from cimc.backends.kernels import lowering
+from cimc.backends.kernels import lowering, tiles
 from cimc.backends.kernels.layout import even_step, rectangle
 from cimc.backends.kernels.library import ADD, COPY, PRODUCT, SUM, NativeStep
 from cimc.backends.plan.exact import Epilogue, Rounding
@@ -422,3 +422,38 @@ def test_cells_that_are_each_one_vector_are_told_apart_no_further_than_the_kerne
 ) -> None:
     found = rectangle(StreamState("const", "i8", 0, shape, pitch))
     assert found and found.uses.tolist() == [[1.0] * cells]
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (64, 16), (65, 17), (200, 33)])
+def test_digits_for_tile_registers_make_up_the_weights(rows: int, columns: int) -> None:
+    matrix = np.random.default_rng(rows).integers(-tiles.LARGEST, tiles.LARGEST, (rows, columns), endpoint=True)
+    matrix[0, 0], matrix[-1, -1] = -tiles.LARGEST, tiles.LARGEST
+    high, low = np.moveaxis(tiles.digits(matrix).astype(int), 2, 0)
+    found = (256 * high + low).transpose(1, 2, 4, 0, 3).reshape(tiles.depth(rows) * 64, -1)
+    assert np.array_equal(found[:rows, :columns], matrix)
+    assert not found[rows:].any() and not found[:, columns:].any()
+
+
+@pytest.mark.parametrize(
+    ("elements", "found"),
+    [([5], [[5, 1]]), ([0, 1, 2, 9, 10], [[0, 3], [9, 2]]), ([3, 2, 1], [[3, 1], [2, 1], [1, 1]])],
+)
+def test_neighbours_among_elements_are_packed_together(elements: list[int], found: list[list[int]]) -> None:
+    assert tiles.runs(np.array(elements)).tolist() == found
+
+
+@pytest.mark.parametrize(
+    ("blocks", "largest", "columns", "suits"),
+    [
+        ([64], 508, 16, True),
+        ([63], 508, 16, False),  # too little to multiply
+        ([64], tiles.LARGEST, 16, True),
+        ([64], tiles.LARGEST + 1, 16, False),
+        ([64] * 4, 508, 64, True),
+        ([64] * 5, 508, 64, False),
+        ([1 << 16], 508, 64, True),
+        ([1 << 16], 508, 65, False),  # tables too large
+    ],
+)
+def test_what_suits_tile_registers(blocks: list[int], largest: int, columns: int, suits: bool) -> None:
+    assert tiles.suit([np.full((rows, columns), -largest) for rows in blocks]) is suits
