@@ -208,7 +208,7 @@ static const Level LEVELS[] = {
     {perform_vnni, totals_vnni, moments_vnni},
 #endif
 #if defined(HAS_TILES)
-    perform_amx,
+    {perform_amx, totals_amx, moments_amx},
 #endif
 };
 

@@ -81,6 +81,9 @@ class Term:
     def __neg__(self) -> "Term":
         return Term(-self.formula)
 
+    def __and__(self, bits: int) -> "Term":
+        return Term(self.formula & bits)
+
     def __rshift__(self, bits: int) -> "Term":
         return Term(self.formula >> bits)
 
