@@ -6,6 +6,7 @@ import numpy as np
 
 from cimc.bringup.directed import IN, OTHER, OUT, SHAPE, calibrated, product, single, tables, windowed
 from cimc.isa.author import Author
+from cimc.isa.constants import in_halves
 from cimc.isa.limits import PLACES_MOST
 from cimc.isa.table import ELEMENT_TYPES, LOOP_DEPTH
 
@@ -59,6 +60,15 @@ def _quotients(author: Author) -> Author:
     author.tensor(OUT, (8,), 512)
     facts = {"za": 0, "zb": 0, "m": 1 << 31, "zero": 3, "shift": 31, "low": -90, "high": 90}
     return author.put("div", a=IN, b=OTHER, out=OUT, **facts)
+
+
+def _in_halves(author: Author) -> Author:
+    """Taps of four bits: both signs, both ends, of both halves of a byte."""
+    author.data(IN, range(1, 10), (3, 3, 1)).window(IN, (2, 2), (2, 2)).tensor(OUT, (4,), 512)
+    weights = author.table(in_halves([-8, 7, 3, -1], "taps"), "u8")
+    unit = {"scale": author.table([1], "i32"), "bias": author.table([0], "i64")}
+    facts = {"multiplier": 1, "taps": "i4", "shift": 0, "low": -128, "high": 127}
+    return author.put("depthwise", in_=IN, out=OUT, weights=weights, **facts, **unit)
 
 
 def _extremes(author: Author) -> Author:
@@ -191,6 +201,7 @@ RULES: Mapping[str, Callable[[Author], Author]] = {
     "rule.wide": _wide,
     "rule.ends": _ends,
     "rule.quotients": _quotients,
+    "rule.in_halves": _in_halves,
     "rule.extremes": _extremes,
     "rule.root": _rooted,
     "rule.overlap": _overlapping,

@@ -81,6 +81,8 @@ STREAMS = (
     "negative pitch taken as positive",
     "elements big-endian",
     "sign of elements lost",
+    "sign of half bytes lost",
+    "high half of a byte first",
     "outputs out of range wrap",
     "writes before all reads",
     "advance in bytes",

@@ -668,8 +668,9 @@ class Executor:
         if o["taps"] == "i8":
             return self._table(o["weights"], "i8", count)
         packed = self._table(o["weights"], "u8", count // 2 + count % 2)
-        halves = [half for pair in packed for half in (pair % 16, pair // 16)]
-        return [half - 16 if half > 7 else half for half in halves]
+        order = (16, 1) if "high half of a byte first" in self.faults else (1, 16)
+        halves = [pair // place % 16 for pair in packed for place in order]
+        return [half - 16 if half > 7 and "sign of half bytes lost" not in self.faults else half for half in halves]
 
     def _require_count(self, out: Stream, wanted: int) -> None:
         if out.vectors * out.length != wanted:
