@@ -67,8 +67,8 @@ def _in_halves(author: Author) -> Author:
     author.data(IN, range(1, 10), (3, 3, 1)).window(IN, (2, 2), (2, 2)).tensor(OUT, (4,), 512)
     weights = author.table(in_halves([-8, 7, 3, -1], "taps"), "u8")
     unit = {"scale": author.table([1], "i32"), "bias": author.table([0], "i64")}
-    facts = {"multiplier": 1, "taps": "i4", "shift": 0, "low": -128, "high": 127}
-    return author.put("depthwise", in_=IN, out=OUT, weights=weights, **facts, **unit)
+    facts = {"multiplier": 1, "shift": 0, "low": -128, "high": 127}
+    return author.put("depthwise", in_=IN, out=OUT, weights=weights, taps="i4", **facts, **unit)
 
 
 def _extremes(author: Author) -> Author:
