@@ -16,7 +16,6 @@ FIRST = {
     5: (16, "node_conv2d"),
     6: (16, "node_conv2d"),
     7: (6, "node_conv2d"),
-    9: (16, "node_conv2d"),
     10: (20, "node_max_pool2d"),
     11: (32, "node_add_30"),
     13: (16, "node_conv2d"),
@@ -24,8 +23,8 @@ FIRST = {
     15: (16, "node_conv2d"),
 }
 """Fault -> the instruction and the layer where its trace first differs from ours on this sample."""
-UNSEEN = (1, 3, 4, 8, 12)
-"""Faults that this sample of a trained network does not show: no sum is a tie, no code leaves its range."""
+UNSEEN = (1, 3, 4, 8, 9, 12)
+"""Faults that this sample of a trained network does not show: no sum is a tie, no code is clipped, borders are 0."""
 
 
 @pytest.fixture(scope="module", params=["icarus", "verilator"])
