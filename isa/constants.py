@@ -26,11 +26,6 @@ def stored(values: ArrayLike, element_type: str, name: str) -> bytes:
     return found.tobytes()
 
 
-def halved(count: int) -> int:
-    """Return the bytes that so many numbers of four bits take."""
-    return (count + 1) // 2
-
-
 def in_halves(values: ArrayLike, name: str) -> NDArray[np.uint8]:
     """Return whole numbers of four bits as bytes, two each, the first in the low half. Raises IsaError CIM0445."""
     wanted = np.asarray(values, np.int64).ravel()

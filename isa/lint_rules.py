@@ -7,7 +7,7 @@ from cimc.isa.lint_state import Codes, State
 from cimc.isa.program import Instruction
 from cimc.isa.region import Region, region
 from cimc.isa.streams import StreamState, advanced, define, with_window
-from cimc.isa.table import ELEMENT_TYPES, TAP_BITS
+from cimc.isa.table import ELEMENT_TYPES, TAP_BITS, bytes_of
 
 
 def _nothing(state: State, at: Instruction) -> None:
@@ -107,7 +107,7 @@ def _depthwise(state: State, at: Instruction) -> None:
     if stream is not None and stream.window is not None:
         outputs = stream.shape[3] * at["multiplier"]
         bits = TAP_BITS[at.choice("taps")] * stream.window.taps * outputs
-        state.table(at["weights"], (bits + 7) // 8, "table of depthwise weights")
+        state.table(at["weights"], bytes_of(bits), "table of depthwise weights")
         _check_tables(state, at, outputs, outputs)
         _check_vectors(state, at, stream, outputs)
     state.write(at, _clamp(at), in_=stream)

@@ -38,6 +38,11 @@ TAP_BITS: Mapping[str, int] = {"i8": 8, "i4": 4}
 """How taps of `depthwise` lie in constant memory -> bits of each: of 4 two lie in a byte, the first in its low half."""
 
 
+def bytes_of(bits: int) -> int:
+    """Return the bytes that hold so many bits."""
+    return (bits + 7) // 8
+
+
 @dataclass(frozen=True)
 class Field:
     """One operand: `bits` wide each, `count` of them; `signed` is two's complement, `names` lists an enumeration's members."""

@@ -103,13 +103,12 @@ class MixedPrecision:
 
     def _knobs(self, graph: Graph) -> dict[Knob, Sequence[int]]:
         """Return everything that can be lowered and the bits to try, in order."""
+        layers = list(_layers(graph))
+        if self.lower == "taps":
+            return {Knob(layer.label.data, True): TAP_RUNGS for layer in layers if layer.is_depthwise}
         found: dict[Knob, Sequence[int]] = {}
-        for layer in _layers(graph):
+        for layer in (layer for layer in layers if not layer.is_depthwise):
             group = same_codes(layer)
-            if layer.is_depthwise or self.lower == "taps":
-                if layer.is_depthwise and self.lower == "taps":
-                    found[Knob(layer.label.data, True)] = TAP_RUNGS
-                continue
             if group and self.lower != "weights":
                 found[Knob(group[0].label.data, False)] = self._rungs(code_of(layer.x).bits.data)
             if self.lower != "activations":

@@ -6,7 +6,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from cimc.backends.kernels.library import TYPES, NativeSource
+from cimc.backends.kernels.library import BLOCK, TYPES, NativeSource
 from cimc.backends.plan.memory import Array, span
 from cimc.backends.plan.moving import moves
 from cimc.isa.streams import Im2colWindow, Shape, StreamState
@@ -135,3 +135,8 @@ def even_step(out: StreamState, columns: int) -> int | None:
     if len(axes) == 2 and axes[1] == (columns, 1) and abs(axes[0][1]) >= columns:
         return out.size * axes[0][1]
     return None
+
+
+def filled(columns: int) -> int:
+    """Return how many columns tables have room for: whole blocks of them."""
+    return -(-columns // BLOCK) * BLOCK

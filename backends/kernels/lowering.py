@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from cimc.backends.kernels import tiles
-from cimc.backends.kernels.layout import Rectangle, even_step, joined, rectangle
+from cimc.backends.kernels.layout import Rectangle, even_step, filled, joined, rectangle
 from cimc.backends.kernels.library import (
     ADD,
     BLOCK,
@@ -145,8 +145,8 @@ def _capture(result: Lowered, write: Write, compute: Capture, constants: Array) 
     one = np.ones(read.columns)
     step = result.step
     step.narrow = read.codes.magnitude < LARGEST
-    step.offsets = result.pointer(np.zeros(_padded(read.columns)), np.float64)
-    step.narrow_offsets = result.pointer(np.zeros(_padded(read.columns)), np.float32)
+    step.offsets = result.pointer(np.zeros(filled(read.columns)), np.float64)
+    step.narrow_offsets = result.pointer(np.zeros(filled(read.columns)), np.float32)
     step.low, step.high = write.low, write.high
     _parts(result, write, compute.stream, (one,), constants)
 
@@ -324,7 +324,7 @@ def _pairs(offsets: Array, matrix: Array) -> tuple[Array, Array]:
     line = np.maximum.accumulate(np.where(apart, np.arange(rows), 0))
     starts = np.flatnonzero((np.arange(rows) - line) % 2 == 0)
     seconds = np.where(np.append(apart, True)[starts + 1], rows, starts + 1)
-    padded = np.zeros((rows + 1, _padded(columns)), matrix.dtype)
+    padded = np.zeros((rows + 1, filled(columns)), matrix.dtype)
     padded[:rows, :columns] = matrix
     pairs = np.stack([padded[starts], padded[seconds]], axis=-1).reshape(len(starts), -1, BLOCK, 2)
     return offsets[starts], pairs.transpose(1, 0, 2, 3)
@@ -593,13 +593,9 @@ def _largest_code(adc: Converter) -> int:
     return CodeRange(adc.low, adc.high).magnitude
 
 
-def _padded(columns: int) -> int:
-    return -(-columns // BLOCK) * BLOCK
-
-
 def _pad(table: Array, columns: int) -> Array:
     """Return a table [..., columns] with zeros behind it, up to what the kernels read."""
-    padded = np.zeros((*table.shape[:-1], _padded(columns)))
+    padded = np.zeros((*table.shape[:-1], filled(columns)))
     padded[..., :columns] = table
     return padded
 

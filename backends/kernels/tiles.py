@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cimc.backends.kernels.layout import filled
 from cimc.backends.kernels.library import BLOCK, GROUP, MOST_TILED, PACKED_BYTES, TILE_BYTES
 from cimc.backends.plan.memory import Array
 
@@ -11,8 +12,8 @@ LARGEST = 127 * 256 + 127
 """Weights up to this magnitude have two signed digits."""
 MOST_WEIGHTS = 1 << 22
 """Tables of more weights are not worth their memory: others stay for few vectors."""
-LEAST_ROWS = 1 << 10
-"""Times columns; products of fewer take longer to pack than tile registers save: measured on KWS, VWW and ResNet-8."""
+LEAST_WEIGHTS = 1 << 10
+"""Products of fewer, columns filled up, take longer to pack than is saved: measured on KWS, VWW and ResNet-8."""
 
 
 def suit(matrices: Sequence[Array]) -> bool:
@@ -20,7 +21,7 @@ def suit(matrices: Sequence[Array]) -> bool:
     rows, columns = sum(len(matrix) for matrix in matrices), matrices[0].shape[1]
     return bool(
         len(matrices) <= MOST_TILED
-        and rows * _padded(columns) >= LEAST_ROWS
+        and rows * filled(columns) >= LEAST_WEIGHTS
         and rows * columns <= MOST_WEIGHTS
         and all(np.abs(matrix).max() <= LARGEST for matrix in matrices)
     )
@@ -32,7 +33,7 @@ def digits(matrix: Array) -> Array:
     A column's four neighbours among the rows lie side by side, as tile registers multiply them.
     """
     rows, columns = matrix.shape
-    padded = np.zeros((depth(rows) * TILE_BYTES, _padded(columns)), np.int64)
+    padded = np.zeros((depth(rows) * TILE_BYTES, filled(columns)), np.int64)
     padded[:rows, :columns] = matrix
     low = (padded + 128 & 255) - 128
     both = np.stack([padded - low >> 8, low]).astype(np.int8)
@@ -53,7 +54,3 @@ def depth(rows: int) -> int:
 def scratch(packed: int) -> int:
     """Return the bytes of scratch for vectors of so many bytes, packed; 0 for none."""
     return packed and GROUP * max(PACKED_BYTES // (packed * GROUP), 1) * packed
-
-
-def _padded(columns: int) -> int:
-    return -(-columns // BLOCK) * BLOCK

@@ -16,11 +16,11 @@ from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.crossbar import Crossbar, Reads
 from cimc.backends.plan.exact import Rounding
 from cimc.backends.plan.memory import Chunk
-from cimc.isa.constants import from_halves, halved
+from cimc.isa.constants import from_halves
 from cimc.isa.program import Instruction, Program
 from cimc.isa.region import Region
 from cimc.isa.streams import StreamState
-from cimc.isa.table import FACTOR_ONE
+from cimc.isa.table import FACTOR_ONE, TAP_BITS, bytes_of
 
 Array = NDArray[Any]
 
@@ -140,7 +140,7 @@ class PlanState:
         """Return so many weights of a `depthwise`."""
         if i.choice("taps") == "i8":
             return self.constant(i["weights"], "i8", count)
-        return from_halves(self.constant(i["weights"], "u8", halved(count)), count)
+        return from_halves(self.constant(i["weights"], "u8", bytes_of(TAP_BITS["i4"] * count)), count)
 
     def targets(self, address: int, cells: Region) -> Array:
         """Return device targets [2, rows, cols], plus then minus, none above the highest level."""

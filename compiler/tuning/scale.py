@@ -10,7 +10,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.nn import Layer
 from cimc.ir.types import code_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
-from cimc.isa.table import TAP_BITS
+from cimc.isa.table import TAP_BITS, bytes_of
 from cimc.passes.costs import Cost, layer_cost
 from cimc.passes.layer_bits import FULL
 from cimc.passes.mixed_precision import LADDER, Knob, MixedPrecision
@@ -137,10 +137,9 @@ def _inputs(graph: Graph) -> dict[Knob, list[str]]:
 
 def _weights(graph: Graph, products: Mapping[str, Product]) -> dict[Knob, list[str]]:
     """Return the layers whose weights can be lowered: those of the array, and those of the digital unit."""
-    digital = [label for label, op in products.items() if isinstance(op, DepthwiseOp)]
-    found = (op.label.data for op in graph.operations if isinstance(op, Layer))
-    on_array = {op.label.data for op in _layers(graph)}
-    return {Knob(label, True): [label] for label in found if label in on_array or label in digital}
+    layers = (op for op in graph.operations if isinstance(op, Layer))
+    lowered = (op for op in layers if not op.is_depthwise or isinstance(products.get(op.label.data), DepthwiseOp))
+    return {Knob(op.label.data, True): [op.label.data] for op in lowered}
 
 
 def _layers(graph: Graph) -> list[Layer]:
@@ -168,4 +167,4 @@ def _cost(target: Target, unit: str, op: Product, bits: int | None) -> float:
 def held_in_bytes(op: DepthwiseOp, bits: int) -> int:
     """Return the bytes of constant memory that the taps of the digital unit take."""
     width = min(held for held in TAP_BITS.values() if held >= bits)
-    return (int(prod(op.weights.dims)) * width + 7) // 8
+    return bytes_of(int(prod(op.weights.dims)) * width)

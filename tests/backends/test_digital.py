@@ -136,20 +136,16 @@ def test_softmax_of_a_difference_that_no_64_bits_with_a_sign_hold(new, written):
     assert written(sketch) == [0, 50, 50]
 
 
+def depthwise(sketch, weights, tables, taps="i8", multiplier=1):
+    """Append a sum over the window of each channel, with the weights at an address, and no shift."""
+    facts = {"weights": weights, "multiplier": multiplier, "taps": taps, "shift": 0}
+    return sketch.put("depthwise", in_=0, out=1, **facts, **tables, **WIDE)
+
+
 def test_depthwise(new, written):
     sketch = windowed(new)
     weights = sketch.table([1, 10] * 3 + [0, -1], "i8")
-    sketch.put(
-        "depthwise",
-        in_=0,
-        out=1,
-        weights=weights,
-        multiplier=1,
-        taps="i8",
-        shift=0,
-        **constants(sketch, [1, 2], [5, 0]),
-        **WIDE,
-    )
+    depthwise(sketch, weights, constants(sketch, [1, 2], [5, 0]))
     assert written(sketch) == [0 + 2 + 6 + 5, 2 * (10 + 30 + 70 - 9), 2 + 4 + 8 + 5, 2 * (30 + 50 + 90 - 11)]
 
 
@@ -157,7 +153,7 @@ def test_depthwise_with_several_outputs_a_channel(new, written):
     sketch = windowed(new, (1, 1), (1, 2)).tensor(1, (1, 2, 4), 64, type="i32")
     weights = sketch.table([1, 2, 3, 4], "i8")
     tables = constants(sketch, [1] * 4, [0, 0, 0, 100])
-    sketch.put("depthwise", in_=0, out=1, weights=weights, multiplier=2, taps="i8", shift=0, **tables, **WIDE)
+    depthwise(sketch, weights, tables, multiplier=2)
     assert written(sketch) == [0, 0, 3, 104, 2, 4, 9, 112]
 
 
@@ -165,7 +161,7 @@ def test_depthwise_weights_of_four_bits_lie_two_in_a_byte(new, written):
     sketch = windowed(new)
     weights = sketch.table([0xA1, 0x7F, 0x08, 0xFE], "u8")  # 1, -6; -1, 7; -8, 0; -2, -1
     tables = constants(sketch, [1, 2], [5, 0])
-    sketch.put("depthwise", in_=0, out=1, weights=weights, multiplier=1, taps="i4", shift=0, **tables, **WIDE)
+    depthwise(sketch, weights, tables, "i4")
     assert written(sketch) == [0 - 2 - 48 - 16 + 5, 2 * (-6 + 21 + 0 - 9), 2 - 4 - 64 - 20 + 5, 2 * (-18 + 35 + 0 - 11)]
 
 
@@ -174,7 +170,7 @@ def three_weights(new, packed):
     sketch = new().data(0, [5, 3], (1, 2, 1)).window(0, (1, 1), (1, 2)).tensor(1, (1, 2, 3), 64, type="i32")
     tables = constants(sketch, [1] * 3, [0] * 3)
     weights = sketch.table(packed, "u8")
-    return sketch.put("depthwise", in_=0, out=1, weights=weights, multiplier=3, taps="i4", shift=0, **tables, **WIDE)
+    return depthwise(sketch, weights, tables, "i4", 3)
 
 
 def test_behind_an_odd_number_of_them_half_a_byte_is_not_read(new, written):
@@ -187,34 +183,14 @@ def test_half_a_byte_is_read_with_the_byte_that_it_is_in(new, ask):
 
 def test_a_window_without_taps_traps_before_anything_runs(new, ask):
     sketch = windowed(new, (0, 2), (1, 2))
-    sketch.put(
-        "depthwise",
-        in_=0,
-        out=1,
-        weights=0,
-        multiplier=1,
-        taps="i8",
-        shift=0,
-        **constants(sketch, [1, 1], [5, 6]),
-        **WIDE,
-    )
+    depthwise(sketch, 0, constants(sketch, [1, 1], [5, 6]))
     assert ask(sketch) == ([], ("CIM0509", 1, ("node1",)))
 
 
 def test_depthwise_with_padding_and_stride(new, written):
     sketch = windowed(new, (3, 3), (1, 2), stride=(1, 2), pad=(1, 1), fill=-7)
     weights = sketch.table([1, 1] * 9, "i8")
-    sketch.put(
-        "depthwise",
-        in_=0,
-        out=1,
-        weights=weights,
-        multiplier=1,
-        taps="i8",
-        shift=0,
-        **constants(sketch, [1, 1], [0, 0]),
-        **WIDE,
-    )
+    depthwise(sketch, weights, constants(sketch, [1, 1], [0, 0]))
     assert written(sketch) == [0 + 2 + 6 + 8 - 35, 1 + 3 + 7 + 9 - 35, 2 + 4 + 8 + 10 - 35, 3 + 5 + 9 + 11 - 35]
 
 
