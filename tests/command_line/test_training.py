@@ -4,15 +4,19 @@ import argparse
 import contextlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from command_line.test_cases import Terminal
 from frontend.onnx_models import written
 from frontend.recurrent_models import recurrent
 from targets.stages import normal, perceptron
 
+from cimc.command_line.commands import BY_NAME
 from cimc.command_line.graph_files import read_graph
 from cimc.command_line.main import main
 from cimc.driving.driver import Request, compile_to_stage
+from cimc.evaluate import to_onnx
+from cimc.ir import nn
 from cimc.ir.text import print_graph
 from cimc.isa.container import load_program
 from cimc.isa.errors import CimcError
@@ -22,7 +26,7 @@ from cimc.targets import load_target
 
 pytest.importorskip("jax", reason="the extra `train` is not installed")
 
-from cimc.command_line.training import _require_lasting, _require_writable, _settings, _write
+from cimc.command_line.training import _plan, _require_lasting, _require_writable, _settings, _write
 from cimc.training.batches import Data
 from cimc.training.fit import Plan, Trained
 from cimc.training.settings import Settings
@@ -88,6 +92,17 @@ def test_ranges_are_not_learnt_without_a_file_for_them(tmp_path: Path, capsys: p
     given = ("train", "m.onnx", "--data", "d.npz", "--noise", "pcm", "-o", str(tmp_path / "t.onnx"))
     assert main([*given, "--set", "learn=all,ranges"]) == 2
     assert "error[CIM0003]: --set learn=ranges without --ranges-out" in capsys.readouterr().err
+
+
+def test_shells_are_in_the_network_before_it_is_trained(tmp_path: Path) -> None:
+    model, data = tmp_path / "m.onnx", tmp_path / "d.npz"
+    model.write_bytes(to_onnx(perceptron(12, 5, 4)).SerializeToString())
+    np.savez(data, x=normal(16, 12))
+    given = ["--data", str(data), "--noise", "pcm", "-o", str(tmp_path / "t.onnx")]
+    parser = BY_NAME["train"].parser()
+    plan = _plan(parser.parse_args([str(model), *given, "--set", "shells=3"]), tmp_path / "kept.npz")
+    first = next(op for op in plan.graph.operations if isinstance(op, nn.Layer))
+    assert first.weight.dims == (36, 5)
 
 
 def test_settings_with_braces_are_those_of_passes() -> None:
