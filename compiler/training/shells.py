@@ -58,6 +58,7 @@ def _input_read(op: nn.Layer) -> str:
 def _shells(module: ModuleOp, x: SSAValue, width: float, count: int) -> SSAValue:
     """Return the shells of a value [..., count * channels], side by side."""
     made = producer(x)
+    assert isinstance(made, nn.Canonical)
     label = made.label.data
     within = [build.clamp(x, -k * width, k * width, f"{label}.within{k}") for k in range(1, count + 1)]
     outer = [build.sub(more.out, less.out, f"{label}.shell{k}") for k, (less, more) in enumerate(pairwise(within), 2)]
