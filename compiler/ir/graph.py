@@ -33,6 +33,17 @@ class Graph:
         """Every operation in order, a loop before those of its body; a list, so that a pass may change the graph."""
         return list(walk(self.module.ops))
 
+    def contents(self) -> list[object]:
+        """Return all that a pass may change, for comparison: a graph whose contents are equal later is as it was.
+
+        The operations are those themselves, not equal ones: what is held of them stays true as well.
+        """
+        found: list[object] = [self.weights.digests(), dict(self.module.attributes)]
+        for op in walk(self.module.ops):
+            types = [result.type for result in op.results]
+            found += op, op.parent, op.location, *op.operands, *types, dict(op.properties), dict(op.attributes)
+        return found
+
     def copy(self) -> "Graph":
         """Return a graph that passes may change while this one stays; the arrays of the weights are shared."""
         module = self.module.clone()

@@ -83,6 +83,10 @@ class WeightStore:
             else f"weight {ref.key.data!r} has hash {found}, the IR wants {ref.digest.data}"
         )
 
+    def digests(self) -> dict[str, str]:
+        """Return the digest of every array, by name."""
+        return dict(self._digests)
+
     def copy(self) -> "WeightStore":
         """Return a store of the same arrays, to add to and drop from on its own."""
         found = WeightStore()

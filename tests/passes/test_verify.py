@@ -54,6 +54,14 @@ def test_fault_is_found(fault: str, graph: Graph) -> None:
     assert any(sentence in found for found in verify(graph)), verify(graph)
 
 
+@pytest.mark.parametrize("fault", FAULTS)
+def test_contents_show_what_the_verifier_has_to_look_at(fault: str, graph: Graph) -> None:
+    before = graph.contents()
+    assert graph.contents() == before
+    FAULTS[fault][0](graph)
+    assert graph.contents() != before
+
+
 def test_all_faults_at_once_with_places(graph: Graph) -> None:
     FAULTS["location"][0](graph)
     FAULTS["weight"][0](graph)
