@@ -16,6 +16,7 @@ from cimc.ir.facts import RANGE, WIDE_RANGE, Fact
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.nn import HIDDEN, Canonical, Computed, InputOp, Layer, QuantiseOp, RecodeOp
+from cimc.passes.chosen import Chosen
 from cimc.passes.fixed_codes import fixed_operations
 from cimc.passes.histogram import RULES, Tail
 from cimc.passes.ranges import Ranges, rounded, rounded_outward
@@ -48,8 +49,8 @@ class Calibrate:
 
     `method` is minmax, percentile, mse or entropy (passes/histogram.py). With `room`, codes of more bits than the DAC
     has reach so many times as far as the largest |x| of the data: their last bit is worth less than what clips.
-    `reach` multiplies what is found for the values that it names. Those that training has `learnt` stand in its place;
-    codes of more bits than the DAC has keep the room of both.
+    What is `chosen` multiplies what is found by the factors of `reach`. Ranges that training has learnt stand in its
+    place; codes of more bits than the DAC has keep the room of both.
     """
 
     name: ClassVar[str] = "calibrate"
@@ -60,13 +61,12 @@ class Calibrate:
     inputs: str = "auto"
     room: float = 0.0
     target: Target | None = field(default=None, repr=False)
-    reach: Mapping[str, float] = field(default_factory=dict, repr=False)
-    learnt: Ranges = field(default_factory=Ranges, repr=False)
+    chosen: Chosen = field(default_factory=Chosen, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
         if self.method not in RULES:
             raise fail("CIM0305", f"calibrate has no method {self.method!r}", hint=f"methods: {', '.join(RULES)}")
-        computed = self.chosen(graph)
+        computed = self.open_to_choice(graph)
         if not self.ranges:
             self._require_rows(graph)
         found, wide = self._stored(computed) if self.ranges else self._measured(graph, computed)
@@ -76,7 +76,7 @@ class Calibrate:
                 _note(WIDE_RANGE, op, wide)
         return graph
 
-    def chosen(self, graph: Graph) -> list[Canonical]:
+    def open_to_choice(self, graph: Graph) -> list[Canonical]:
         """Return the operations whose codes the model does not fix, or not for this target's DAC."""
         fixed = fixed_operations(graph)
         computed = (op for op in graph.operations if isinstance(op, Canonical))
@@ -143,10 +143,10 @@ class Calibrate:
         found |= {op.label.data: _hidden(found[op.label.data]) for op in computed if op.can_hide}
         inputs = [op for op in computed if isinstance(op, InputOp)]
         found |= {op.label.data: self._range_of_input(op) for op in inputs}
-        found |= {label: _scaled(found[label], factor) for label, factor in self.reach.items()}
+        learnt, factors = self.chosen.learnt.activations, self.chosen.reach
+        _require_labels([*learnt, *factors], found)
+        found |= {label: _scaled(found[label], factor) for label, factor in factors.items()}
         wide = {op.label.data: self._wide(op, bounds[op.label.data]) for op in computed if self._has_room(op)}
-        learnt = self.learnt.activations
-        _require_labels(learnt, found)
         return found | learnt, {label: _hull(found[label], reach) for label, reach in learnt.items()} | wide
 
     def _has_room(self, op: Canonical) -> bool:
@@ -187,7 +187,7 @@ class Calibrate:
 
 def ranges_read(graph: Graph, target: Target) -> dict[str, str]:
     """Return, by the label of a layer, that of the value whose range its codes have, where that is open to choice."""
-    chosen = set(Calibrate(target=target).chosen(graph))
+    chosen = set(Calibrate(target=target).open_to_choice(graph))
     layers = [op for op in graph.operations if isinstance(op, Layer)]
     return {
         layer.label.data: root.label.data
@@ -203,10 +203,10 @@ def _note(fact: Fact[tuple[float, float]], op: Canonical, found: Bounds) -> None
     fact.note(op, found[op.label.data])
 
 
-def _require_labels(learnt: Bounds, found: Bounds) -> None:
-    """Refuse learnt ranges of values that are not there. Raises CimcError CIM0204."""
-    for label in learnt.keys() - found.keys():
-        message = f"a range was learnt for {label!r}, which is no value whose range is a matter of choice"
+def _require_labels(labels: Sequence[str], found: Bounds) -> None:
+    """Refuse choices for values that are not there. Raises CimcError CIM0204."""
+    for label in (label for label in labels if label not in found):
+        message = f"a range was chosen for {label!r}, which is no value whose range is a matter of choice"
         raise fail("CIM0204", message, hint="it belongs to another model or version")
 
 

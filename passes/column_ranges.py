@@ -20,6 +20,7 @@ from cimc.ir.nn import Computed
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.phases import ONE, Phase
+from cimc.passes.chosen import Chosen
 from cimc.passes.gains import UNITY_GAIN, Cost, Gain, common_gain, gains_by_tile
 from cimc.passes.ranges import Ranges, rounded
 from cimc.passes.read_phases import conducting, driven, phases_of
@@ -55,7 +56,7 @@ class ColumnRanges:
     conductances large at the cost of ADC resolution. `cimc compile --noise` sets both from a profile's physics.
     `per` is column, or block: one conductance range for all columns of a block. The range of a column is its largest
     |sum|, or with `deviations` L its mean + L standard deviations of |sum| (arXiv 2401.09859), on the first `samples`
-    samples of the data (0: all). Columns that training has `learnt` have the largest |sum| that it says.
+    samples of the data (0: all). Columns whose ranges training has learnt, as `chosen` says, have those.
     """
 
     name: ClassVar[str] = "column-ranges"
@@ -67,7 +68,7 @@ class ColumnRanges:
     per: str = "column"
     deviations: float = 0.0
     samples: int = 0
-    learnt: Ranges = field(default_factory=Ranges, repr=False)
+    chosen: Chosen = field(default_factory=Chosen, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
         layers = [op for op in graph.operations if isinstance(op, MvmOp)]
@@ -84,8 +85,9 @@ class ColumnRanges:
             if self.deviations:
                 for found in statistics.values():
                     found.largest = found.spread(self.deviations)
-            for op in (by_label[label] for label in self.learnt.columns):
-                statistics[op.label.data].largest = self._of_layer(self.learnt, op).astype(np.float64)
+            learnt = self.chosen.learnt
+            for op in (by_label[label] for label in learnt.columns):
+                statistics[op.label.data].largest = self._of_layer(learnt, op).astype(np.float64)
             peaks = {label: found.peaks() for label, found in statistics.items()}
             owners = {op.label.data: statistics[op.label.data] for op in layers if op.shares is None}
             gains = self._gains(owners)

@@ -16,10 +16,13 @@ from cimc.ir.graph import Graph
 from cimc.ir.loop import ScanOp, retype_results
 from cimc.ir.nn import Canonical, Computed, InputOp, Layer
 from cimc.ir.types import CodeType, code_of, code_tensor, float_tensor, shape_of
+from cimc.passes.chosen import Chosen
 from cimc.passes.code_types import bounds, input_type, narrowed
 from cimc.passes.layer_bits import FULL, is_raised
 from cimc.passes.ranges import Ranges
+from cimc.passes.rounding import rounded_taps, rounded_weights
 from cimc.passes.shared_codes import followers, same_codes
+from cimc.passes.tap_bias import Means, correct_bias, measured_means
 from cimc.targets import Target
 
 LADDER = (6, 4, 3, 2)
@@ -32,9 +35,6 @@ SAMPLES = 64
 """Samples that outputs are compared on: every rung of every knob takes one run over them."""
 LEAST_NOISE = 1e-12
 """Share of the signal power taken for the noise of 8 bits where there is less of it."""
-
-SHARES = tuple(1.0 - 0.05 * number for number in range(9))
-"""Of a column's largest weight, what its highest level may be: 1 to 0.6."""
 
 Outputs = Mapping[str, NDArray[np.float64]]
 
@@ -66,8 +66,8 @@ class MixedPrecision:
 
     `budget` is the loss, in dB, of the outputs' signal-to-noise ratio against the float model, on the first 64 samples
     of the calibration data, compared with 8 bits everywhere; 0 changes nothing. The ADC is not part of it. `lower` is
-    both, weights or activations, or taps: the weights of depthwise layers, to 4 bits, and nothing else. Stored `ranges`
-    win over `layer_bits`, which name layers, and these over data.
+    both, weights or activations, or taps: the weights of depthwise layers, to 4 bits, and nothing else. Bits of
+    stored `ranges` win over those `chosen`, and these over data.
     """
 
     name: ClassVar[str] = "mixed-precision"
@@ -77,19 +77,31 @@ class MixedPrecision:
     budget: float = 0.0
     lower: str = "both"
     least: int = LEAST
-    layer_bits: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+    chosen: Chosen = field(default_factory=Chosen, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
         if self.lower not in ("both", "weights", "activations", "taps"):
             hint = "it lowers both, weights, activations or taps"
             raise fail("CIM0305", f"mixed-precision cannot lower {self.lower!r}", hint=hint)
-        choice = _stored(graph, self.layer_bits if self.ranges is None else self.ranges.bits)
+        choice = _stored(graph, self.chosen.bits if self.ranges is None else self.ranges.bits)
         if not choice and self.ranges is None and self.budget > 0.0:
             choice = self._found(graph)
         if choice:
+            lowered = [layer for layer in _layers(graph) if layer.is_depthwise and _weights_of(layer) in choice]
+            taps = [graph.weights.reals(layer.weight) for layer in lowered]
+            means = self._means(graph, lowered)
             _apply(graph, choice)
             _mark(graph, choice)
+            for layer, before in zip(lowered, taps, strict=True):
+                if layer.label.data in means:
+                    correct_bias(graph, layer, before, means)
         return graph
+
+    def _means(self, graph: Graph, lowered: Sequence[Layer]) -> Means:
+        """Return the means of what layers read: those stored, else those of the data; none of files that have none."""
+        if self.ranges is not None or not lowered:
+            return self.ranges.means if self.ranges is not None else {}
+        return measured_means(graph, lowered, {name: array[:SAMPLES] for name, array in self.data.items()})
 
     def _found(self, graph: Graph) -> Choice:
         kept = set(graph.weights.keys())
@@ -105,14 +117,14 @@ class MixedPrecision:
         """Return everything that can be lowered and the bits to try, in order."""
         layers = list(_layers(graph))
         if self.lower == "taps":
-            return {Knob(layer.label.data, True): TAP_RUNGS for layer in layers if layer.is_depthwise}
+            return {_weights_of(layer): TAP_RUNGS for layer in layers if layer.is_depthwise}
         found: dict[Knob, Sequence[int]] = {}
         for layer in (layer for layer in layers if not layer.is_depthwise):
             group = same_codes(layer)
             if group and self.lower != "weights":
                 found[Knob(group[0].label.data, False)] = self._rungs(code_of(layer.x).bits.data)
             if self.lower != "activations":
-                found[Knob(layer.label.data, True)] = self._rungs(FULL)
+                found[_weights_of(layer)] = self._rungs(FULL)
         return found
 
     def _rungs(self, full: int) -> Sequence[int]:
@@ -206,7 +218,7 @@ def _apply(graph: Graph, choice: Choice) -> None:
         op = ops[knob.label]
         if knob.weights:
             assert isinstance(op, Layer)
-            rounded = rounded_weights(graph.weights.get(op.weight), bits)
+            rounded = (rounded_taps if op.is_depthwise else rounded_weights)(graph.weights.get(op.weight), bits)
             op.properties["weight"] = graph.weights.add(op.weight.key.data, rounded)
             op.properties.pop("steps", None)
         else:
@@ -219,9 +231,13 @@ def _mark(graph: Graph, choice: Choice) -> None:
     """Write `cim.bits` on every layer of which anything is lowered: of depthwise layers, the weights."""
     for layer in _layers(graph):
         group = [] if layer.is_depthwise else same_codes(layer)
-        weights = Knob(layer.label.data, True)
+        weights = _weights_of(layer)
         if weights in choice or (group and Knob(group[0].label.data, False) in choice):
             BITS.note(layer, (code_of(layer.x).bits.data, choice.get(weights, FULL)))
+
+
+def _weights_of(layer: Layer) -> Knob:
+    return Knob(layer.label.data, True)
 
 
 def with_bits(code: CodeType, bits: int, is_input: bool) -> CodeType:
@@ -229,24 +245,6 @@ def with_bits(code: CodeType, bits: int, is_input: bool) -> CodeType:
     if not is_input:
         return narrowed(code, bits, offset=code.zero.data != 0)
     return input_type(*bounds(code), bits)
-
-
-def rounded_weights(weight: NDArray[np.generic], bits: int) -> NDArray[np.float32]:
-    """Return weights rounded to 2^(bits - 1) - 1 levels a polarity of their column, the last axis.
-
-    The highest level is that share of the column's largest, of `SHARES`, which leaves the least squared error.
-    """
-    real = np.asarray(weight, np.float64)
-    over, levels = tuple(range(real.ndim - 1)), (1 << (bits - 1)) - 1
-    largest = np.abs(real).max(axis=over)
-    rounded = real
-    least = np.full(largest.shape, np.inf)
-    for share in SHARES:
-        step = np.where(largest > 0.0, largest, 1.0) * share / levels
-        found = np.clip(np.rint(real / step), -levels, levels) * step
-        error = np.square(found - real).sum(axis=over)
-        rounded, least = np.where(error < least, found, rounded), np.minimum(error, least)
-    return rounded.astype(np.float32)
 
 
 def _layers(graph: Graph) -> Iterator[Layer]:

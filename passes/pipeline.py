@@ -11,6 +11,7 @@ from cimc.evaluate import Batch
 from cimc.ir.graph import Graph
 from cimc.isa.names import did_you_mean
 from cimc.passes.calibrate import Calibrate
+from cimc.passes.chosen import Chosen
 from cimc.passes.column_ranges import ColumnRanges
 from cimc.passes.compensation import Compensation
 from cimc.passes.conductance import Conductance
@@ -47,19 +48,12 @@ class Pass(Protocol):
 
 @dataclass(frozen=True)
 class Setting:
-    """What a pipeline is built for: the chip, the calibration data, and stored ranges if there are any.
-
-    `layer_bits`: label of a layer -> bits of its input and of its weights, where they were raised or lowered.
-    `reach`: label of a value -> the factor by which its range differs from what calibration finds. `learnt`: ranges of
-    some values and columns that are not found on the data, since training has found them.
-    """
+    """What a pipeline is built for: the chip, the calibration data, stored ranges if there are any, and a choice."""
 
     target: Target
     data: Batch = field(default_factory=dict, repr=False)
     ranges: Ranges | None = None
-    layer_bits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    reach: Mapping[str, float] = field(default_factory=dict)
-    learnt: Ranges = field(default_factory=Ranges)
+    chosen: Chosen = field(default_factory=Chosen)
 
 
 class Keeps(Enum):

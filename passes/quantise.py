@@ -34,6 +34,7 @@ from cimc.ir.nn import (
 )
 from cimc.ir.types import CodeType, code_of, code_tensor, integer_type, shape_of
 from cimc.passes.casts import align, cast_before
+from cimc.passes.chosen import Chosen
 from cimc.passes.code_types import (
     WIDE_BITS,
     code_type,
@@ -67,7 +68,8 @@ class Quantise:
 
     `digital_bits` are the bits that the digital unit reads at least, functions and depthwise layers too. A value then
     has the bits of the reader that takes most, and is requantised for the others. 0: a table is kept short.
-    Layers of more bits in `layer_bits`, or in stored `ranges`, read inputs, or have weights, of more bits than the DAC.
+    Layers of more bits in what is `chosen`, or in stored `ranges`, read inputs of more bits than the DAC, or have such
+    weights.
     """
 
     name: ClassVar[str] = "quantise"
@@ -76,7 +78,7 @@ class Quantise:
     one_sided: str = "auto"
     digital_bits: int = 0
     ranges: Ranges | None = field(default=None, repr=False)
-    layer_bits: Mapping[str, tuple[int, int]] = field(default_factory=dict, repr=False)
+    chosen: Chosen = field(default_factory=Chosen, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
         if self.digital_bits > WIDE_BITS:
@@ -112,7 +114,7 @@ class Quantise:
 
     def _note_raised(self, graph: Graph) -> bool:
         """Write `cim.bits` on every layer that is raised; return whether any is."""
-        choice = self.layer_bits if self.ranges is None else self.ranges.bits
+        choice = self.chosen.bits if self.ranges is None else self.ranges.bits
         labelled = {op.label.data: op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise}
         raised = {label: bits for label, bits in choice.items() if label in labelled and is_raised(bits)}
         for label, bits in raised.items():

@@ -8,7 +8,7 @@ from typing import Any
 from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
-from cimc.ir.facts import BITS, GAIN, PEAKS, RANGE, WIDE_RANGE, Fact, Value
+from cimc.ir.facts import BITS, GAIN, MEANS, PEAKS, RANGE, WIDE_RANGE, Fact, Value
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed
 from cimc.isa.limits import GAIN_LIMIT, GAIN_LOWEST, SHIFT_HIGHEST, SUM_LIMIT
@@ -29,7 +29,8 @@ class Ranges:
     `bits`: label of a layer that was lowered or raised -> (activation bits, weight bits).
     `wide`: as `activations`, for values whose codes have more bits than the DAC, where such get room.
     `inputs`: label of an input -> what calibration saw of it. `gains`: label of an mvm -> its own gain, where tiles
-    have theirs.
+    have theirs. `reach`: label of a value -> the factor by which its range was chosen to differ from what data say.
+    `means`: label of a depthwise layer whose taps are lowered -> the mean real value of each channel that it reads.
     """
 
     activations: dict[str, tuple[float, float]] = field(default_factory=dict)
@@ -39,6 +40,8 @@ class Ranges:
     inputs: dict[str, Seen] = field(default_factory=dict)
     gains: dict[str, tuple[int, int]] = field(default_factory=dict)
     wide: dict[str, tuple[float, float]] = field(default_factory=dict)
+    reach: dict[str, float] = field(default_factory=dict)
+    means: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
     def noted(self, graph: Graph) -> "Ranges":
         """Return these ranges with what passes have left on a graph; the first that was said of a label stays.
@@ -47,6 +50,7 @@ class Ranges:
         """
         labelled = {op.label.data: op for op in graph.operations if op.attributes and isinstance(op, Computed)}
         peaks = {label: ref for label, op in labelled.items() if label not in self.columns and (ref := PEAKS.get(op))}
+        means = {label: ref for label, ref in _found(MEANS, labelled).items() if label not in self.means}
         return Ranges(
             _found(RANGE, labelled) | self.activations,
             {label: tuple(graph.weights.get(ref).ravel().tolist()) for label, ref in peaks.items()} | self.columns,
@@ -55,6 +59,8 @@ class Ranges:
             self.inputs,
             _found(GAIN, labelled) | self.gains,
             _found(WIDE_RANGE, labelled) | self.wide,
+            self.reach,
+            {label: tuple(graph.weights.reals(ref).tolist()) for label, ref in means.items()} | self.means,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -70,6 +76,8 @@ class Ranges:
             "inputs": {label: seen.to_json() for label, seen in sorted(self.inputs.items())},
             "gains": {label: list(pair) for label, pair in sorted(self.gains.items())},
             "wide": {label: list(bounds) for label, bounds in sorted(self.wide.items())},
+            "reach": dict(sorted(self.reach.items())),
+            "means": {label: list(means) for label, means in sorted(self.means.items())},
         }
         return facts | {name: known for name, known in more.items() if known}
 
@@ -106,7 +114,9 @@ def _parse(data: Any) -> Ranges:
             raise ValueError(f"{label!r} has {pair} bits, outside {FEWEST_BITS}..{MOST_BITS}")
     inputs = {str(label): Seen.from_json(seen) for label, seen in data.get("inputs", {}).items()}
     gains = {str(label): _gain(f"gains.{label}", pair) for label, pair in data.get("gains", {}).items()}
-    return Ranges(activations, columns, gain, bits, inputs, gains, _bounds("wide", data.get("wide", {})))
+    reach = {str(label): _factor(f"reach.{label}", factor) for label, factor in data.get("reach", {}).items()}
+    means = {str(label): _reals(f"means.{label}", values) for label, values in data.get("means", {}).items()}
+    return Ranges(activations, columns, gain, bits, inputs, gains, _bounds("wide", data.get("wide", {})), reach, means)
 
 
 def _bounds(path: str, data: Any) -> dict[str, tuple[float, float]]:
@@ -118,6 +128,22 @@ def _bounds(path: str, data: Any) -> dict[str, tuple[float, float]]:
         if not (math.isfinite(high - low) and low <= 0.0 <= high and low < high):
             raise ValueError(f"range of {label!r} is {low}..{high}")
     return found
+
+
+def _reals(path: str, values: Any) -> tuple[float, ...]:
+    if not isinstance(values, list):
+        raise TypeError(f"{path} is {values!r}, not a list")
+    found = tuple(_real(f"{path}[{n}]", value) for n, value in enumerate(values))
+    if not all(map(math.isfinite, found)):
+        raise ValueError(f"{path} is not finite")
+    return found
+
+
+def _factor(path: str, value: Any) -> float:
+    factor = _real(path, value)
+    if not 0.0 < factor < math.inf:
+        raise ValueError(f"{path} is {factor}, not a factor above 0")
+    return factor
 
 
 def _gain(path: str, pair: Any) -> tuple[int, int]:

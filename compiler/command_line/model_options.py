@@ -148,6 +148,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", required=True, metavar="TRAINED.onnx", help="the model with other weights, or TRAINED.mlir"
     )
+    parser.add_argument(
+        "--ranges", metavar="R.json", help="train with the bits that `cimc tune` chose; ranges are found anew"
+    )
     parser.add_argument("--ranges-out", metavar="R.json", help="write the trained model's ranges, for --ranges")
     parser.add_argument(
         "--set",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cimc.command_line.compiling import target_of_options, write_ranges
+from cimc.command_line.compiling import read_ranges, target_of_options, write_ranges
 from cimc.command_line.extras import require_packages
 from cimc.command_line.feeding_options import stated_of
 from cimc.command_line.files import keep_inputs, write
@@ -27,8 +27,8 @@ from cimc.driving.scoring import given_labels, samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import to_onnx
 from cimc.ir.loop import ScanOp
+from cimc.passes.chosen import Chosen
 from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
-from cimc.passes.ranges import Ranges
 
 if TYPE_CHECKING:
     from cimc.ir.graph import Graph
@@ -67,15 +67,17 @@ def _plan(options: argparse.Namespace, checkpoint: Path) -> "Plan":
 
     noises, target = noises_of(options), target_of_options(options)
     settings, pipeline = _settings(options.set)
-    if settings.learns("ranges") and not options.ranges_out:
-        raise fail("CIM0003", "--set learn=ranges without --ranges-out loses what is learnt", hint="give it a file")
-    request = Request(target, aimed_at(pipeline, target, noises[-1]))
+    keeps = settings.learns("ranges") or bool(options.ranges)
+    if keeps:
+        _require_kept(options)
+    chosen = Chosen.of(read_ranges(options.ranges)) if options.ranges else Chosen()
+    request = Request(target, aimed_at(pipeline, target, noises[-1]), chosen=chosen)
     graph = compile_to_stage(Path(options.model), request, "graph")
     _require_writable(graph, Path(options.output))
     data = _data(options, graph_intakes(graph, stated_of(options)))
     if settings.shells > 1:
         graph = in_shells(graph, settings.shells, data.inputs)
-    if settings.learns("ranges"):
+    if keeps:
         _require_lasting(graph, request, Path(options.output))
     bound = options.most_lost / 100.0
     return Plan(graph, request, data, settings, noises, noises[0].seed, bound, checkpoint, options.resume)
@@ -87,6 +89,14 @@ def _settings(texts: Sequence[str]) -> "tuple[Settings, str]":
 
     passes = ",".join(text for text in texts if "{" in text)
     return changed([text for text in texts if "{" not in text]), with_options(DEFAULT, passes) if passes else DEFAULT
+
+
+def _require_kept(options: argparse.Namespace) -> None:
+    """Raise CimcError CIM0003 where what is learnt or was chosen beside the weights would be lost."""
+    if not options.ranges_out:
+        found = "--ranges" if options.ranges else "--set learn=ranges"
+        message = f"{found} without --ranges-out loses what the trained model is to be compiled with"
+        raise fail("CIM0003", message, hint="give --ranges-out a file")
 
 
 def _require_writable(graph: "Graph", output: Path) -> None:
@@ -104,12 +114,11 @@ def _require_lasting(graph: "Graph", request: Request, output: Path) -> None:
     """Raise CimcError CIM0121 where an ONNX model of the graph, read again, would not have the layers that learn."""
     from cimc.training.learnt import renamed
 
-    if is_ir_text(output):
-        return
     with TemporaryDirectory() as folder:
         written = Path(folder) / "written.onnx"
         written.write_bytes(to_onnx(graph).SerializeToString())
-        renamed(Ranges(), graph, compile_to_stage(written, request, "graph"), request.target)
+        again = graph if is_ir_text(output) else compile_to_stage(written, request, "graph")
+        renamed(request.chosen, graph, again, request.target)
 
 
 def is_ir_text(path: Path) -> bool:
@@ -147,17 +156,18 @@ def _write(options: argparse.Namespace, plan: "Plan", trained: "Trained") -> Non
 
 
 def _compiled(plan: "Plan", trained: "Trained", output: Path) -> Compilation:
-    """Compile what was written, as a user will but with the ranges that were learnt, and show how far that is."""
+    """Compile what was written, as a user will but with what was learnt and chosen, and show how far that is."""
     from cimc.training.learnt import renamed
 
     assert trained.graph is not None
     graph = trained.graph if is_ir_text(output) else compile_to_stage(output, plan.request, "graph")
+    chosen = plan.request.learnt(trained.ranges).chosen
     request = replace(
         plan.request,
         pipeline=behind_stage(plan.request.pipeline, "graph"),
         start="graph",
         data=lambda shapes: plan.data.inputs,
-        learnt=renamed(trained.ranges, trained.graph, graph, plan.request.target),
+        chosen=renamed(chosen, trained.graph, graph, plan.request.target) if chosen != Chosen() else chosen,
     )
     return compile_graph(graph, replace(request, observer=Steps(request.pipeline, "finding ranges")))
 

@@ -121,7 +121,7 @@ def _ranges(options: argparse.Namespace, judge: "Judge") -> "Choice":
     found = searched(judge, options.trials, options.seed, progress.at)
     progress.done()
     rows = [
-        (name, judge.told(loss), " ".join(options_text(choice)), str(len(choice.reach)))
+        (name, judge.told(loss), " ".join(options_text(choice)), str(len(choice.beside.reach)))
         for name, choice, loss in found.steps
     ]
     heads = ("ranges", judge.measure, "options", "ranges of their own")

@@ -25,6 +25,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.nn import InputOp
 from cimc.ir.verify import require_sound
 from cimc.isa.errors import CimcError, CimcWarning
+from cimc.passes.chosen import Chosen
 from cimc.passes.pipeline import (
     DEFAULT,
     STAGES,
@@ -57,7 +58,7 @@ class Request:
     `stated` is what the model file leaves open. `start` is the stage of IR text that is compiled
     (passes.pipeline.STAGES), None for a model; the pipeline is then what runs behind it. `preprocessing` is what is
     stated of each input, as in a Feeding; the ports of the program keep it, and `data` is given it with every input.
-    `layer_bits`, `reach` and `learnt` are chosen beside the pipeline: passes.pipeline.Setting.
+    `chosen` is what is chosen beside the pipeline; stored ranges win over it.
     """
 
     target: Target
@@ -68,9 +69,11 @@ class Request:
     stated: Specialisation = AS_THE_FILE
     start: str | None = None
     preprocessing: Mapping[str, Values] = field(default_factory=dict)
-    layer_bits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    reach: Mapping[str, float] = field(default_factory=dict)
-    learnt: Ranges = field(default_factory=Ranges)
+    chosen: Chosen = field(default_factory=Chosen)
+
+    def learnt(self, ranges: Ranges) -> "Request":
+        """Return the request with ranges that training has learnt, and what else is chosen as it was."""
+        return replace(self, chosen=replace(self.chosen, learnt=ranges))
 
 
 @dataclass(frozen=True)
@@ -229,10 +232,10 @@ def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:
     usual = DEFAULT.startswith(request.pipeline) or stems(request.pipeline) == stems(DEFAULT)
     own_order = request.start is not None or not usual
     data = _data(request, graph)
-    ranges = Ranges(inputs=_seen(request, graph, data))
+    ranges = Ranges(inputs=_seen(request, graph, data), reach=dict((request.ranges or request.chosen).reach))
     if data and request.data is not None:
         data = without_outliers(graph, data, keeps_all=KEEPS_ALL in request.pipeline)
-    setting = Setting(request.target, data, request.ranges, request.layer_bits, request.reach, request.learnt)
+    setting = Setting(request.target, data, request.ranges, request.chosen)
     verified: list[object] = []
     for one in parse_pipeline(request.pipeline, setting):
         started = time.perf_counter()

@@ -27,6 +27,7 @@ from cimc.frontend import load
 from cimc.ir.graph import Graph
 from cimc.isa.errors import CimcWarning
 from cimc.passes.calibrate import Calibrate
+from cimc.passes.chosen import Chosen
 from cimc.passes.layer_bits import FULL
 from cimc.passes.magnitudes import has_magnitudes
 from cimc.passes.pipeline import behind_pass, up_to_pass, with_unset
@@ -97,7 +98,7 @@ class Choice:
         pipeline = request.pipeline
         for step in self.every:
             pipeline = step.on(pipeline)
-        return replace(request, pipeline=pipeline, layer_bits=bits_of(self.slices))
+        return replace(request, pipeline=pipeline, chosen=Chosen(bits_of(self.slices)))
 
     def lines(self) -> list[str]:
         """Return what is raised, in words."""

@@ -73,6 +73,8 @@ WIDE_RANGE = Fact[tuple[float, float]]("cim.wide_range", floats, _reals)
 """On a value: the range of its codes where they have more bits than the DAC. Quantise uses it up."""
 BITS = Fact[tuple[int, int]]("cim.bits", ints, _whole)
 """On a layer that is lowered or raised: the bits of its input and of its weights, which codes and weights say too."""
+MEANS = Fact[WeightRef]("cim.means", lambda ref: ref, lambda attribute: _as(WeightRef, attribute))
+"""On a depthwise layer whose taps are lowered: the mean of each channel that it reads, which its bias allows for."""
 SKIP_ZEROS = Fact[bool]("cim.skip_zeros", _mark, lambda attribute: True)
 """On a layer: devices with target zero stay unprogrammed. Weight mapping asks for it, im2col makes it a property."""
 AVERAGED = Fact[str]("cim.averaged", text, lambda attribute: _as(StringAttr, attribute).data)

@@ -16,6 +16,9 @@ from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import code_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
+from cimc.passes.calibrate import ranges_read
+from cimc.passes.chosen import Chosen
+from cimc.passes.layer_bits import FULL
 from cimc.passes.pipeline import behind_stage, up_to_pass
 
 
@@ -59,13 +62,15 @@ class Product(NamedTuple):
 class ArrayFacts:
     """Of every layer on the array, by label: converters, where its rows are cut, its product; of the chip: its codes.
 
-    `reach` is the largest |input| of every layer, the digital ones included. `skips`: zeros are not programmed.
+    `reach` is the largest |input| of every layer, the digital ones included. `coded`: label of a value, where all that
+    read it read the codes of a layer -> that layer. `skips`: zeros are not programmed.
     """
 
     converters: Mapping[str, Converters]
     cuts: Mapping[str, tuple[tuple[int, int], ...]]
     products: Mapping[str, Product]
     reach: Mapping[str, float]
+    coded: Mapping[str, str]
     full: int
     adc: tuple[int, int]
     skips: bool = False
@@ -75,9 +80,10 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
     """Return the facts of a graph at stage `graph`, which the passes change; the request holds all passes and data.
 
     Raises CimcError CIM0121 where the passes map a layer to anything but one product, on whose devices it would learn,
-    or the mean of a product's columns.
+    or the mean of a product's columns, and where weights were chosen to have fewer bits.
     """
-    wanted = [op for op in graph.operations if isinstance(op, nn.Layer)]
+    _require_whole_weights(request.chosen)
+    wanted, reads = [op for op in graph.operations if isinstance(op, nn.Layer)], ranges_read(graph, request.target)
     found = run_pipeline(graph, replace(request, pipeline=_up_to(request.pipeline), start="graph", observer=None))
     target = request.target
     layers = [op for op in found.operations if isinstance(op, MvmOp)]
@@ -87,10 +93,19 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
         {_layer_of(op): tuple(pairwise(int_values(op.row_cuts))) for op in layers},
         {_layer_of(op): Product(op.label.data, op.matrix[0]) for op in layers},
         {_layer_of(op): _reach(op) for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)},
+        _coded(found, {_layer_of(op): op for op in layers}, reads),
         target.full_conductance,
         (target.adc_range[0], target.adc_range[1]),
         any(op.skip_zeros is not None for op in layers if op.diagonal is None),
     )
+
+
+def _require_whole_weights(chosen: Chosen) -> None:
+    for label, (_, bits) in chosen.bits.items():
+        if bits < FULL:
+            message = f"training does not round the weights of {label!r} to {bits} bits, as its ranges say"
+            hint = "train with the bits of inputs alone, those of `cimc tune --within ns=SHARE` or nJ=SHARE"
+            raise fail("CIM0121", message, hint=hint)
 
 
 def _require_products(wanted: Sequence[nn.Layer], found: Graph) -> None:
@@ -102,6 +117,13 @@ def _require_products(wanted: Sequence[nn.Layer], found: Graph) -> None:
                 f"training does not know how chips compute {op.label.data!r}, which is no product of its own there"
             )
             raise fail("CIM0121", message, node=", ".join(names_of(op.location)), hint=hint)
+
+
+def _coded(graph: Graph, layers: Mapping[str, MvmOp], reads: Mapping[str, str]) -> dict[str, str]:
+    """Return the layer whose codes a value has itself; one that is requantised for its layers is left out."""
+    values = {op.label.data: op.out for op in graph.operations if isinstance(op, nn.Computed)}
+    read = ((label, reads[label]) for label in layers if label in reads)
+    return {value: label for label, value in read if code_of(values[value]) == code_of(layers[label].x)}
 
 
 def _layer_of(op: MvmOp | DepthwiseOp) -> str:

@@ -75,7 +75,7 @@ def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
     request = replace(plan.request, data=lambda shapes: given.first(MEASURED).inputs)
 
     def measure(weights: Weights, ranges: Ranges = NONE) -> ArrayFacts:
-        return measured(came.with_weights(weights), replace(request, learnt=ranges))
+        return measured(came.with_weights(weights), request.learnt(ranges))
 
     tables = _tables(plan, measure(came.weights).skips)
     network = _equalised(came, plan.settings, given, tables[0], measure)
@@ -124,9 +124,11 @@ def _through(run: Run, plan: Plan, units: Parameters, progress: Callable[[int, f
 
 
 def _facts(plan: Plan) -> dict[str, Any]:
-    facts = {"model": plan.graph.digest, "target": plan.request.target.sections(), "pipeline": plan.request.pipeline}
+    request = plan.request
+    facts = {"model": plan.graph.digest, "target": request.target.sections(), "pipeline": request.pipeline}
+    chosen = {"bits": dict(request.chosen.bits), "reach": dict(request.chosen.reach)}
     chips = [(noise.profile.name, noise.time_s, sorted(noise.sources)) for noise in plan.noises]
-    return {**facts, "settings": asdict(plan.settings), "noise": chips, "seed": plan.seed}
+    return {**facts, "chosen": chosen, "settings": asdict(plan.settings), "noise": chips, "seed": plan.seed}
 
 
 def _candidates(learning: Learning, total: Parameters, units: Parameters) -> dict[str, Candidate]:

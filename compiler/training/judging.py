@@ -78,7 +78,7 @@ class Judge:
 
     def _program(self, candidate: Candidate) -> Program:
         pipeline = behind_stage(self.request.pipeline, "graph")
-        request = replace(self.request, pipeline=pipeline, start="graph", learnt=candidate.ranges)
+        request = replace(self.request, pipeline=pipeline, start="graph").learnt(candidate.ranges)
         return compile_graph(self.network.with_weights(candidate.weights), request).emission.program
 
     def _chips(self) -> list[Noise]:

@@ -1,6 +1,6 @@
 """What is learnt: weights and biases, and ranges of converters, each in units of what it was when training began."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -13,6 +13,7 @@ from cimc.diagnostics import fail
 from cimc.ir import nn
 from cimc.ir.graph import Graph
 from cimc.passes.calibrate import ranges_read
+from cimc.passes.chosen import Chosen
 from cimc.passes.ranges import Ranges, rounded
 from cimc.passes.weight_mapping import columns_of
 from cimc.targets import Target
@@ -115,8 +116,8 @@ class Learning:
         return jnp.asarray(jnp.where(largest > 0.0, largest, 1.0) / self.facts.full * at.scale)
 
 
-def renamed(ranges: Ranges, graph: Graph, written: Graph, target: Target) -> Ranges:
-    """Return ranges that were learnt for a graph under the labels of what was written of it and read again.
+def renamed(chosen: Chosen, graph: Graph, written: Graph, target: Target) -> Chosen:
+    """Return what was chosen and learnt for a graph under the labels of what was written of it and read again.
 
     Layers are the same in the same order. Raises CimcError CIM0121 where they are not.
     """
@@ -126,15 +127,26 @@ def renamed(ranges: Ranges, graph: Graph, written: Graph, target: Target) -> Ran
     reads, now = ranges_read(graph, target), ranges_read(written, target)
     same = len(layers) == len(others) and all(map(np.array_equal, came, back))
     if not same or {names[label] for label in reads} != now.keys():
-        message = "read again, the model that is written has layers with other weights: ranges learnt are not theirs"
+        message = "read again, the model that is written has layers with other weights: what was chosen is not for them"
         hint = "give -o TRAINED.mlir, and compile that with `cimc compile TRAINED.mlir --from graph`"
         raise fail("CIM0121", message, hint=hint)
-    values = {value: now[names[label]] for label, value in reads.items() if value in ranges.activations}
+    values = {value: now[names[label]] for label, value in reads.items()}
+    _require_read(chosen.reach, values)
     products = names | {columns_of(label): columns_of(other) for label, other in names.items()}
-    return Ranges(
-        {values[label]: reach for label, reach in ranges.activations.items()},
-        {products[label]: peaks for label, peaks in ranges.columns.items()},
+    activations = {values[label]: ends for label, ends in chosen.learnt.activations.items()}
+    columns = {products[label]: peaks for label, peaks in chosen.learnt.columns.items()}
+    return Chosen(
+        {products[label]: bits for label, bits in chosen.bits.items() if label in products},
+        {values[label]: factor for label, factor in chosen.reach.items()},
+        Ranges(activations, columns),
     )
+
+
+def _require_read(factors: Collection[str], values: Collection[str]) -> None:
+    """Raise CimcError CIM0204 for the factor of a range that no layer reads: nothing else is chosen by `cimc tune`."""
+    for label in (label for label in factors if label not in values):
+        message = f"the ranges hold a factor for {label!r}, which is no value that layers read"
+        raise fail("CIM0204", message, hint="write them with `cimc tune` for this model")
 
 
 def real(found: Parameters, units: Parameters) -> Parameters:

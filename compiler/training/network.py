@@ -23,7 +23,14 @@ Weights = Mapping[str, Any]
 """Arrays of weights and biases by their names in the graph's store."""
 LayerMeaning = Callable[[nn.Layer, Array, Array, Array | None], Array]
 """Product of a layer with its weight and bias: what a chip does otherwise than arithmetic. The clamp comes behind."""
+ValueMeaning = Callable[[nn.Canonical, Array], Array]
+"""What is kept of the result of an operation: on a chip its codes."""
 Values = dict[SSAValue, Array]
+
+
+def whole(op: nn.Canonical, x: Array) -> Array:
+    """Return all of a result."""
+    return x
 
 
 class Network:
@@ -39,9 +46,11 @@ class Network:
         self.logits = _logits(self.output.x)
         self.features = [op.out for op in graph.module.ops if _activates(op) and op.out is not self.logits]
 
-    def values(self, weights: Weights, inputs: Mapping[str, Array], layer: LayerMeaning = linear) -> Values:
+    def values(
+        self, weights: Weights, inputs: Mapping[str, Array], layer: LayerMeaning = linear, kept: ValueMeaning = whole
+    ) -> Values:
         """Return every value outside of loops, [N, ...], for inputs [N, *model shape] by name."""
-        return self._run(self.graph.module.ops, {}, weights, inputs, layer)
+        return self._run(self.graph.module.ops, {}, weights, inputs, (layer, kept))
 
     def _run(
         self,
@@ -49,29 +58,35 @@ class Network:
         values: Values,
         weights: Weights,
         inputs: Mapping[str, Array],
-        layer: LayerMeaning,
+        meaning: tuple[LayerMeaning, ValueMeaning],
     ) -> Values:
         def constants(ref: WeightRef) -> Any:
             return self.graph.weights.get(ref)
 
+        layer, kept = meaning
         for op in ops:
             operands = [values[operand] for operand in op.operands if operand in values]
             if isinstance(op, nn.InputOp):
-                values[op.out] = OPERATIONS[nn.InputOp](op, [inputs[op.label.data]], constants)
+                values[op.out] = kept(op, OPERATIONS[nn.InputOp](op, [inputs[op.label.data]], constants))
             elif isinstance(op, nn.ConstantOp):
                 count = len(next(iter(inputs.values())))
                 value = jnp.asarray(constants(op.value), jnp.result_type(float))
                 values[op.out] = jnp.broadcast_to(value, (count, *value.shape))
             elif isinstance(op, nn.Layer):
-                values[op.out] = _layer(op, operands[0], weights, layer)
+                values[op.out] = kept(op, _layer(op, operands[0], weights, layer))
             elif isinstance(op, loop.ScanOp):
-                self._scan(op, values, weights, inputs, layer)
+                self._scan(op, values, weights, inputs, meaning)
             elif isinstance(op, nn.Canonical) and not isinstance(op, loop.TakeOp | loop.StateOp):
-                values[op.out] = OPERATIONS[type(op)](op, operands, constants)
+                values[op.out] = kept(op, OPERATIONS[type(op)](op, operands, constants))
         return values
 
     def _scan(
-        self, op: loop.ScanOp, values: Values, weights: Weights, inputs: Mapping[str, Array], layer: LayerMeaning
+        self,
+        op: loop.ScanOp,
+        values: Values,
+        weights: Weights,
+        inputs: Mapping[str, Array],
+        meaning: tuple[LayerMeaning, ValueMeaning],
     ) -> None:
         takes = [one for one in op.body.ops if isinstance(one, loop.TakeOp)]
         end = op.terminator
@@ -79,7 +94,7 @@ class Network:
         def step(carried: Sequence[Array], slices: Sequence[Array]) -> tuple[list[Array], list[Array]]:
             begun: Values = {state.out: value for state, value in zip(op.states, carried, strict=True)}
             begun |= {take.out: value for take, value in zip(takes, slices, strict=True)}
-            inner = self._run(op.body.ops, begun, weights, inputs, layer)
+            inner = self._run(op.body.ops, begun, weights, inputs, meaning)
             return [inner[value] for value in end.next], [inner[value] for value in end.kept]
 
         first = [values[state.initial] for state in op.states]

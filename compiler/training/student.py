@@ -9,7 +9,7 @@ from jax import Array
 
 from cimc.ir import loop, nn
 from cimc.training.chip import Cells, Chip, averaged, converted, copied, read
-from cimc.training.network import LayerMeaning, Network, Values, Weights
+from cimc.training.network import LayerMeaning, Network, ValueMeaning, Values, Weights
 from cimc.training.operations import biased, linear, product
 
 GAINS = (0.25, 4.0)
@@ -46,7 +46,7 @@ def on_chip(
     for number, op in enumerate(network.layers):
         if op.label.data in chip.converters:
             cells[op.label.data] = chip.cells(op, weights[op.weight.key.data], jax.random.fold_in(key, number))
-    return network.values(weights, inputs, layers(chip, cells, aims or {}, refit))
+    return network.values(weights, inputs, layers(chip, cells, aims or {}, refit), codes(chip))
 
 
 def layers(
@@ -60,14 +60,24 @@ def layers(
             return linear(op, x, weight, bias)
         at = chip.converters[label]
         copies = at.copies(outputs)
-        codes = read(x, at)
-        blocks = [converted(op, codes, block, at, chip.facts.adc) for block in cells[label]]
+        driven = read(x, at)
+        blocks = [converted(op, driven, block, at, chip.facts.adc) for block in cells[label]]
         y = blocks[0] if len(blocks) == 1 else jnp.sum(jnp.stack(blocks), axis=0)
         if label in aims:
             y = jnp.where(refit, refitted(y, copied(aims[label], copies)), y)
         return averaged(biased(y, None if bias is None else copied(bias, copies)), at.averaged, outputs)
 
     return layer
+
+
+def codes(chip: Chip) -> ValueMeaning:
+    """Return what is kept of a value that layers read: its codes, which all read, sums and pools too."""
+
+    def kept(op: nn.Canonical, x: Array) -> Array:
+        layer = chip.facts.coded.get(op.label.data)
+        return x if layer is None else read(x, chip.converters[layer])
+
+    return kept
 
 
 def refitted(y: Array, aim: Array) -> Array:

@@ -97,7 +97,7 @@ def _shortened(judge: Judge, choice: Choice, label: str) -> tuple[float, float]:
     """Return the factor of a value's range, 1 at first, behind which the next smaller one loses more, and the loss."""
     best = 1.0, judge.loss(choice)
     for factor in SHORTER:
-        loss = judge.loss(replace(choice, reach={label: factor}))
+        loss = judge.loss(choice.reaching(label, factor))
         if loss >= best[1]:
             break
         best = factor, loss

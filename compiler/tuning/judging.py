@@ -16,6 +16,7 @@ from cimc.driving.scoring import Scoring, chunks, real_outputs
 from cimc.evaluate import Batch, evaluate, samples_at_once
 from cimc.ir.graph import Graph
 from cimc.isa.program import Program
+from cimc.passes.chosen import Chosen
 from cimc.passes.pipeline import with_unset
 
 Outputs = Mapping[str, NDArray[Any]]
@@ -27,18 +28,21 @@ REFIT_SAMPLES = 64
 
 @dataclass(frozen=True)
 class Choice:
-    """What is chosen: options by pass, factors of ranges by value, bits of inputs and of weights by layer."""
+    """Options by pass, and what is chosen beside them: factors of ranges by value, bits by layer."""
 
     options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    reach: Mapping[str, float] = field(default_factory=dict)
-    bits: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    beside: Chosen = field(default_factory=Chosen)
 
     def on(self, request: Request) -> Request:
         """Return a request with the choice; options that its text sets by itself stand."""
         pipeline = request.pipeline
         for name, options in self.options.items():
             pipeline = with_unset(pipeline, name, options)
-        return replace(request, pipeline=pipeline, layer_bits=self.bits, reach=self.reach)
+        return replace(request, pipeline=pipeline, chosen=self.beside)
+
+    def reaching(self, label: str, factor: float) -> "Choice":
+        """Return the choice with the range of one more value changed by a factor."""
+        return replace(self, beside=replace(self.beside, reach={**self.beside.reach, label: factor}))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Ranges that are chosen: how much of the data a range leaves out, column by column and value by value."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from cimc.passes.calibrate import ranges_read
@@ -76,7 +76,7 @@ def _refined(judge: Judge, choice: Choice, loss: float, progress: Progress) -> t
     """Return the choice with the factors that lower the loss, each value's tried with those taken before it."""
     trials = [(label, factor) for label in values_read(judge) for factor in FACTORS]
     for number, (label, factor) in enumerate(trials):
-        tried = replace(choice, reach={**choice.reach, label: factor})
+        tried = choice.reaching(label, factor)
         found = judge.loss(tried)
         if found < WORTH * loss:
             choice, loss = tried, found

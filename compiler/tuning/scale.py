@@ -11,6 +11,7 @@ from cimc.ir.nn import Layer
 from cimc.ir.types import code_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.isa.table import TAP_BITS, bytes_of
+from cimc.passes.chosen import Chosen
 from cimc.passes.costs import Cost, layer_cost
 from cimc.passes.layer_bits import FULL
 from cimc.passes.mixed_precision import LADDER, Knob, MixedPrecision
@@ -70,7 +71,7 @@ class Scale:
                 found |= dict.fromkeys(self.layers[knob], pair)
                 if bits in self.reach.get(knob, {}):
                     reach[knob.label] = self.reach[knob][bits]
-        return Choice(bits=found, reach=reach)
+        return Choice(beside=Chosen(found, reach))
 
     def _cost(self, levels: Levels) -> float:
         return self.rest + sum(self.prices[knob][bits] for knob, bits in levels.items())

@@ -20,13 +20,14 @@ from cimc.ir import nn
 from cimc.ir.text import print_graph
 from cimc.isa.container import load_program
 from cimc.isa.errors import CimcError
+from cimc.passes.chosen import Chosen
 from cimc.passes.pipeline import DEFAULT, with_options
 from cimc.passes.ranges import Ranges
 from cimc.targets import load_target
 
 pytest.importorskip("jax", reason="the extra `train` is not installed")
 
-from cimc.command_line.training import _plan, _require_lasting, _require_writable, _settings, _write
+from cimc.command_line.training import _plan, _require_kept, _require_lasting, _require_writable, _settings, _write
 from cimc.training.batches import Data
 from cimc.training.fit import Plan, Trained
 from cimc.training.settings import Settings
@@ -62,19 +63,24 @@ def test_a_network_with_a_loop_is_refused_as_a_model_before_it_is_trained(tmp_pa
         _require_writable(plan.graph, tmp_path / "t.onnx")
 
 
-def test_the_ranges_that_were_learnt_are_those_of_the_model_that_is_written(tmp_path: Path) -> None:
+def test_what_was_learnt_and_chosen_is_kept_for_the_model_that_is_written(tmp_path: Path) -> None:
     """A model that is read again has labels of its own."""
     data = {"x": normal(40, 12)}
-    request = Request(load_target("aon-cim"), with_options(DEFAULT, "weight-mapping{weights=averaged columns=2}"))
+    chosen = Chosen({"d1.columns": (6, 8)}, {"x": 0.5})
+    pipeline = with_options(DEFAULT, "weight-mapping{weights=averaged columns=2}")
+    request = Request(load_target("aon-cim"), pipeline, chosen=chosen)
     plan = Plan(perceptron(12, 5, 4), request, Data(data), Settings(), [], 0, 0.0, tmp_path / "kept.npz")
-    learnt = Ranges({"x": (-1.25, 1.25), "d0": (0.0, 0.75)}, {"d1.columns": tuple(range(1001, 1009))})
+    learnt = Ranges({"d0": (0.0, 0.75)}, {"d1.columns": tuple(range(1001, 1009))})
     output, ranges, program = (tmp_path / name for name in ("t.onnx", "r.json", "p.cimb"))
     written_to = argparse.Namespace(output=str(output), ranges_out=str(ranges))
     _write(written_to, plan, Trained(plan.graph, None, [], 1, learnt))
     options = ("--ranges", str(ranges), "--set", "weight-mapping{weights=averaged columns=2}")
     assert main(["compile", str(output), *options, "-o", str(program)]) == 0
     found = load_program(program).meta["ranges"]
-    assert {(-1.25, 1.25), (0.0, 0.75)} <= {tuple(ends) for ends in found["activations"].values()}
+    assert (0.0, 0.75) in {tuple(ends) for ends in found["activations"].values()}
+    assert list(found["bits"].values()) == [[6, 8]]
+    ((value, factor),) = found["reach"].items()
+    assert (factor, found["activations"][value][1]) == (0.5, pytest.approx(0.5 * np.abs(data["x"]).max(), rel=1e-3))
     assert list(range(1001, 1009)) in found["columns"].values()
 
 
@@ -103,6 +109,11 @@ def test_shells_are_in_the_network_before_it_is_trained(tmp_path: Path) -> None:
     plan = _plan(parser.parse_args([str(model), *given, "--set", "shells=3"]), tmp_path / "kept.npz")
     first = next(op for op in plan.graph.operations if isinstance(op, nn.Layer))
     assert first.weight.dims == (36, 5)
+
+
+def test_bits_that_were_chosen_are_not_trained_with_without_a_file_for_them() -> None:
+    with pytest.raises(CimcError, match=r"CIM0003.*--ranges without --ranges-out"):
+        _require_kept(argparse.Namespace(ranges="r.json", ranges_out=None))
 
 
 def test_settings_with_braces_are_those_of_passes() -> None:

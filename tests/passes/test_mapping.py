@@ -301,10 +301,12 @@ def test_taps_alone_are_lowered_and_lie_two_in_a_byte() -> None:
         lowered_once = one(lowered_once)
         ranges = ranges.noted(lowered_once)
     assert ranges.bits == {"depth": (8, 4)}
+    assert ranges.means.keys() == {"depth"}
     (taps,) = [op for op in lowered_once.operations if isinstance(op, DepthwiseOp)]
     assert 4 <= np.abs(lowered_once.weights.get(taps.weights)).max() <= 7
     program = emitted(lowered_once).program
     (found,) = [one for one in program.instructions if one.name == "depthwise"]
     assert found.choice("taps") == "i4"
-    assert program_digest(emitted(relowered(residual(), ranges)).program) == program_digest(program)
+    stored = Ranges.from_json(ranges.to_json())
+    assert program_digest(emitted(relowered(residual(), stored)).program) == program_digest(program)
     proved(lowered_once, data, chip())

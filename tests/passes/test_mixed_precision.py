@@ -1,12 +1,13 @@
 """Mixed precision: what is lowered, what it may cost, and that stored decisions give the same program."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from command_line.test_cases import run
 from evaluate.graphs import GraphBuilder
-from targets.stages import Batch, between, chip, lowered, normal, perceptron, relowered, residual, through
+from targets.stages import WINDOW, Batch, between, chip, lowered, normal, perceptron, relowered, residual, through
 
 from cimc.evaluate import evaluate
 from cimc.ir import nn
@@ -16,9 +17,10 @@ from cimc.ir.text import print_graph
 from cimc.ir.types import code_of
 from cimc.isa.errors import CimcError
 from cimc.passes.code_types import code_type, input_type
-from cimc.passes.mixed_precision import MixedPrecision, rounded_weights, with_bits
+from cimc.passes.mixed_precision import MixedPrecision, with_bits
 from cimc.passes.pipeline import DEFAULT, Setting
 from cimc.passes.ranges import Ranges
+from cimc.passes.rounding import rounded_taps
 from cimc.targets import load_target
 
 SAMPLES = Path(__file__).parents[2] / "samples"
@@ -153,19 +155,6 @@ def test_fewer_bits_keep_the_real_range_and_the_form(bits: int) -> None:
     )
 
 
-def test_weights_are_rounded_to_levels_of_their_own_column() -> None:
-    weight = np.array([[7.0, 70.0, 0.0], [3.4, -34.0, 0.0]], np.float32)
-    np.testing.assert_allclose(rounded_weights(weight, 4), [[7.0, 70.0, 0.0], [3.0, -30.0, 0.0]], rtol=1e-6)
-
-
-def test_a_column_rounds_to_levels_below_its_largest_weight_where_that_leaves_less_error() -> None:
-    weight = np.array([[10.0], *([[5.0]] * 30)], np.float32)
-    found = rounded_weights(weight, 3)
-    to_largest = np.rint(weight * 3 / 10) * 10 / 3
-    assert np.square(found - weight).sum() < np.square(to_largest - weight).sum()
-    assert len(np.unique(found)) == 2 and found.max() == found[0] == pytest.approx(7.5)
-
-
 def test_unknown_words_are_refused() -> None:
     with pytest.raises(CimcError, match="CIM0305"):
         mixed(1.0, "everything")
@@ -184,3 +173,40 @@ def test_a_lowered_program_verifies_and_its_ranges_give_the_same_bytes(tmp_path:
     assert Path(program).read_bytes() == Path(again).read_bytes()
     status, out = run(["verify", onnx, program, "--input", *test, "--limit", "2"])
     assert status == 0, out
+
+
+def depthwise(multiplier: int = 1) -> Graph:
+    """Return a depthwise layer without a bias, without padding, that reads clamped values: `depth` reads `r`."""
+    b = GraphBuilder()
+    x = b.op(nn.ClampOp, [b.input((8, 8, 4))], (8, 8, 4), label="r", low=0.0, high=2.0)
+    weight = normal(3, 3, 1, 4 * multiplier, seed=1)
+    b.output(b.op(nn.ConvOp, [x], (6, 6, 4 * multiplier), label="depth", weight=weight, group=4, **WINDOW))
+    return b.graph()
+
+
+@pytest.mark.parametrize("multiplier", [1, 2])
+def test_biases_allow_for_what_rounded_taps_add_in_the_mean(multiplier: int) -> None:
+    data = {"x": normal(40, 8, 8, 4)}
+    exact = evaluate(depthwise(multiplier), data)["out"]
+    graph, plain = quantised(depthwise(multiplier), data), quantised(depthwise(multiplier), data)
+    given = evaluate(through(graph, MixedPrecision(chip(), data, budget=EVERYTHING, lower="taps")), data)["out"]
+    (layer,) = (op for op in plain.operations if isinstance(op, nn.ConvOp))
+    layer.properties["weight"] = plain.weights.add("rounded", rounded_taps(plain.weights.get(layer.weight), 4))
+    uncorrected = evaluate(plain, data)["out"]
+    corrected, off = (np.abs((found - exact).mean(axis=(0, 1, 2))) for found in (given, uncorrected))
+    assert corrected.shape == (4 * multiplier,)
+    assert corrected.max() < 0.2 * off.max()
+
+
+def test_stored_means_that_do_not_fit_are_refused() -> None:
+    ranges = Ranges({"x": (-1.0, 1.0), "r": (0.0, 1.0), "depth": (-1.0, 1.0)}, bits={"depth": (8, 4)})
+    with pytest.raises(CimcError, match=r"CIM0204.*3 means for 'depth', which reads 4 channels"):
+        relowered(depthwise(), replace(ranges, means={"depth": (0.1, 0.2, 0.3)}), "mixed-precision")
+    without = relowered(depthwise(), ranges, "mixed-precision")
+    assert all(op.bias is None for op in without.operations if isinstance(op, nn.ConvOp))
+
+
+@pytest.mark.parametrize("means", ["x", [None], [float("nan")]])
+def test_damaged_means_are_refused(means: object) -> None:
+    with pytest.raises(CimcError, match="CIM0204"):
+        Ranges.from_json(Ranges().to_json() | {"means": {"d0": means}})

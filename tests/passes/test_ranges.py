@@ -15,6 +15,7 @@ from cimc.ir.facts import GAIN, PEAKS, RANGE
 from cimc.ir.text import print_graph
 from cimc.isa.errors import CimcError
 from cimc.passes.calibrate import BINS, Calibrate
+from cimc.passes.chosen import Chosen
 from cimc.passes.ranges import Ranges, rounded
 
 KEPT = Ranges({"x": (-1.5, 1.5), "y": (0.0, 3.0)}, {"y": (17, 0, 1 << 31)}, (40000, 25), {"d0": (6, 8), "d1": (8, 2)})
@@ -135,9 +136,20 @@ def test_one_sided_data_has_a_one_sided_range() -> None:
 
 def test_learnt_ranges_stand_in_place_of_the_data_s() -> None:
     x = normal(70, 40)
-    assert found(x, learnt=Ranges({"y": (-0.5, 0.5)})) == found(x) | {"y": (-0.5, 0.5)}
+    assert found(x, chosen=Chosen(learnt=Ranges({"y": (-0.5, 0.5)}))) == found(x) | {"y": (-0.5, 0.5)}
     with pytest.raises(CimcError, match=r"CIM0204.*'z', which is no value"):
-        found(x, learnt=Ranges({"z": (-0.5, 0.5)}))
+        found(x, chosen=Chosen(learnt=Ranges({"z": (-0.5, 0.5)})))
+
+
+def test_a_factor_of_a_value_that_is_not_there_is_refused() -> None:
+    with pytest.raises(CimcError, match=r"CIM0204.*'z', which is no value"):
+        found(normal(70, 40), chosen=Chosen(reach={"z": 0.5}))
+
+
+@pytest.mark.parametrize("factor", [0.0, -1.0, float("inf"), "1", [1.0]])
+def test_damaged_factors_are_refused(factor: object) -> None:
+    with pytest.raises(CimcError, match="CIM0204"):
+        Ranges.from_json(Ranges().to_json() | {"reach": {"d0": factor}})
 
 
 @pytest.mark.parametrize("method", ["minmax", "percentile", "mse", "entropy"])

@@ -17,6 +17,7 @@ from cimc.ir.graph import Graph
 from cimc.ir.text import print_graph
 from cimc.ir.types import code_of
 from cimc.isa.errors import CimcError
+from cimc.passes.chosen import Chosen
 from cimc.passes.code_types import code_type
 from cimc.passes.pipeline import DEFAULT, Setting, parse_pipeline
 from cimc.passes.ranges import Ranges
@@ -60,7 +61,7 @@ def network() -> Graph:
 def built(target: Target, raised: dict[str, tuple[int, int]], ranges: Ranges | None = None) -> Graph:
     data = {} if ranges else DATA
     names = ",".join(DEFAULT.split(",")[DEFAULT.split(",").index("calibrate") :])
-    return through(network(), *parse_pipeline(names, Setting(target, data, ranges, raised)))
+    return through(network(), *parse_pipeline(names, Setting(target, data, ranges, Chosen(raised))))
 
 
 def test_bits_of_layers_that_are_none_raise_nothing() -> None:
@@ -145,7 +146,7 @@ def test_each_slice_is_worth_its_bits() -> None:
 @pytest.mark.parametrize("raised", [RAISED, {"conv": (16, 16), "dense": (8, 16)}], ids=["inputs", "weights"])
 def test_stored_bits_give_the_same_program(raised: dict[str, tuple[int, int]]) -> None:
     ranges, graph = Ranges(), network()
-    for one in parse_pipeline(DEFAULT[DEFAULT.index("calibrate") :], Setting(chip(), DATA, None, raised)):
+    for one in parse_pipeline(DEFAULT[DEFAULT.index("calibrate") :], Setting(chip(), DATA, None, Chosen(raised))):
         graph = one(graph)
         ranges = ranges.noted(graph)
     assert ranges.bits == raised
@@ -176,7 +177,7 @@ def test_a_layer_whose_input_has_no_more_bits_to_give_is_left_as_it_is() -> None
     whole = b.op(nn.InputOp, [], (4,), label="x", model_shape=[4], order=[0], integers=[-100, 100])
     b.output(b.op(nn.DenseOp, [whole], (3,), label="dense", weight=normal(4, 3)))
     names = DEFAULT[DEFAULT.index("calibrate") : DEFAULT.index(",digital")]
-    setting = Setting(chip(), {"x": np.rint(30 * normal(16, 4))}, None, {"dense": (16, 8)})
+    setting = Setting(chip(), {"x": np.rint(30 * normal(16, 4))}, None, Chosen({"dense": (16, 8)}))
     graph = through(b.graph(), *parse_pipeline(names, setting))
     (product,) = [op for op in graph.operations if isinstance(op, xbar.MvmOp)]
     assert product.label.data == "dense" and code_of(product.x).bits.data == 8

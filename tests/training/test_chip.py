@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from evaluate.graphs import GraphBuilder
 from targets.stages import normal, perceptron, residual
 from training.networks import SMALL, facts, request, samples
 
@@ -16,13 +17,15 @@ from cimc.backends.silicon.device_moments import Moments, moments
 from cimc.driving.driver import Request, compile_graph, run_pipeline
 from cimc.driving.scoring import chunks
 from cimc.evaluate import evaluate
+from cimc.ir import nn
 from cimc.ir.facts import AVERAGED
-from cimc.ir.graph import label_of
+from cimc.ir.graph import Graph, label_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.errors import CimcError
 from cimc.passes.calibrate import ranges_read
+from cimc.passes.chosen import Chosen
 from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
 from cimc.passes.ranges import Ranges
 
@@ -54,17 +57,29 @@ def halved(graph: Any, asked: Request) -> Ranges:
     return Ranges(short, {label: tuple(peak // 2 for peak in peaks) for label, peaks in found.columns.items()})
 
 
-@pytest.mark.parametrize(("columns", "learnt"), [(0, False), (3, False), (0, True)])
+LOWERED = {
+    "perceptron": {"d0": (4, 8), "d1": (6, 8)},
+    "residual": {"stem": (6, 8), "scores": (3, 8)},
+}
+"""Bits of inputs of the small networks, fewer than the DAC has."""
+
+
 @pytest.mark.parametrize(
-    ("graph", "shape"), [(perceptron(40, 10, 4), (40,)), (residual(), (6, 6, 3))], ids=["perceptron", "residual"]
+    ("columns", "learnt", "lowered"), [(0, False, False), (3, False, False), (0, True, False), (0, False, True)]
+)
+@pytest.mark.parametrize(
+    ("name", "graph", "shape"),
+    [("perceptron", perceptron(40, 10, 4), (40,)), ("residual", residual(), (6, 6, 3))],
+    ids=["perceptron", "residual"],
 )
 def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(
-    graph: Any, shape: tuple[int, ...], columns: int, learnt: bool
+    name: str, graph: Any, shape: tuple[int, ...], columns: int, learnt: bool, lowered: bool
 ) -> None:
     """Each layer reads the integer graph's codes. Wide codes are finer than its multipliers of 16 bits: off by one."""
     data, network = samples(100, *shape), Network(graph)
     asked = request(data, columns=columns)
-    asked = replace(asked, learnt=halved(graph, asked)) if learnt else asked
+    asked = replace(asked, chosen=Chosen(LOWERED[name])) if lowered else asked
+    asked = asked.learnt(halved(graph, asked)) if learnt else asked
     found = measured(network.with_weights(network.weights), asked)
     tiles = run_pipeline(network.with_weights(network.weights), replace(
         asked, pipeline=behind_stage(asked.pipeline, "graph"), start="graph"))  # fmt: skip
@@ -94,6 +109,32 @@ def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(
         assert code.bits.data > 8 or (wrong > 0).mean() <= 5e-4, op.label.data
 
 
+def shortcut() -> Graph:
+    """Return two dense layers of which the second one's result is added to what it reads: `read`, and `added`."""
+    b, relu = GraphBuilder(), (0.0, nn.UNBOUNDED)
+    x = b.op(nn.DenseOp, [b.input((12,))], (9,), label="read", weight=normal(12, 9) / 4, clamp=relu)
+    y = b.op(nn.DenseOp, [x], (9,), label="layer", weight=normal(9, 9, seed=1) / 4)
+    b.output(b.op(nn.AddOp, [x, y], (9,), label="added"))
+    return b.graph()
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_sums_read_the_codes_that_layers_read(bits: int) -> None:
+    """Four bits that a sum did not read would leave 18 dB, two multipliers that share 16 bits leave 37."""
+    data, network = samples(100, 12), Network(shortcut())
+    asked = replace(request(data), chosen=Chosen({"layer": (bits, 8)}))
+    found = measured(network.with_weights(network.weights), asked)
+    assert found.coded == {"x": "read", "read": "layer"}
+    meaning, weights, output = silent(found), network.weights, network.output.x
+    run = jax.jit(lambda key: student.on_chip(network, meaning, weights, data, key, refit=False)[output])
+    tiles = run_pipeline(network.with_weights(network.weights), replace(
+        asked, pipeline=behind_stage(asked.pipeline, "graph"), start="graph"))  # fmt: skip
+    values = {op.label.data: code_of(op.out) for op in tiles.operations if isinstance(op, Computed)}
+    assert values["read"].bits.data == bits
+    codes = evaluate(tiles, data, ["added"])["added"].astype(np.float64) - values["added"].zero.data
+    assert ratio_db(values["added"].scale.data * codes, np.asarray(run(jax.random.key(0)))) > 30.0
+
+
 def ratio_db(wanted: np.ndarray, given: np.ndarray) -> float:
     return float(10 * np.log10(wanted.var() / np.square(given - wanted).mean()))
 
@@ -105,6 +146,14 @@ def test_layers_that_are_several_products_are_refused(weights: str) -> None:
     pipeline = with_options(DEFAULT, f"weight-mapping{{weights={weights}}}")
     with pytest.raises(CimcError, match=r"CIM0121.*'d0', which is no product of its own"):
         measured(network.with_weights(network.weights), replace(request(data), pipeline=pipeline))
+
+
+def test_weights_of_fewer_bits_are_refused() -> None:
+    """Weights of the student are not rounded: it would learn what the program has not."""
+    data, network = samples(40, 12), Network(perceptron(12, 4))
+    asked = replace(request(data), chosen=Chosen({"d0": (8, 4)}))
+    with pytest.raises(CimcError, match=r"CIM0121.*weights of 'd0' to 4 bits"):
+        measured(network.with_weights(network.weights), asked)
 
 
 @pytest.mark.nightly
@@ -150,7 +199,6 @@ def test_ties_go_to_even_before_the_zero_point_is_added_as_the_compiler_rounds()
 
 
 def test_gradients_pass_the_adc_inside_its_range_and_end_outside() -> None:
-    from cimc.ir import nn
 
     op = next(op for op in perceptron(4, 3).operations if isinstance(op, nn.DenseOp))
     at = chip.Converters(*(np.float32(x) for x in (1.0, 0.0, -127.0, 127.0)), np.ones((1, 3)), np.float32(1.0))

@@ -37,7 +37,7 @@ def learning(graph: Any, data: dict[str, Any], settings: Settings = SETTINGS, ta
 
 def again(found: Learning, made: Parameters, data: dict[str, Any], target: Any = SMALL) -> Any:
     """Return the facts of a network under learnt ranges."""
-    asked = replace(request(data, target), learnt=found.ranges(made))
+    asked = request(data, target).learnt(found.ranges(made))
     return measured(found.network.with_weights(made.weights), asked)
 
 
@@ -103,7 +103,7 @@ def test_values_that_are_summed_as_well_keep_the_room_that_data_ask_for() -> Non
     asked = replace(request(data), pipeline=behind_stage(DEFAULT, "graph"), start="graph")
     plain = compile_graph(graph.copy(), asked).ranges
     learnt = found.ranges(shorter(found))
-    told = compile_graph(graph.copy(), replace(asked, learnt=learnt)).ranges
+    told = compile_graph(graph.copy(), asked.learnt(learnt)).ranges
     assert {label: told.activations[label] for label in learnt.activations} == learnt.activations
     assert {label: told.columns[label] for label in learnt.columns} == learnt.columns
     for label in learnt.activations:
@@ -125,7 +125,7 @@ def test_a_range_that_is_too_wide_is_learnt_shorter_and_is_what_the_program_has(
     assert not last.done.weights
     assert float(made.inputs["x"]) < 0.6 * float(units.inputs["x"])
     ranges = found.ranges(made)
-    program = compile_graph(found.network.with_weights(made.weights), replace(asked, learnt=ranges)).emission.program
+    program = compile_graph(found.network.with_weights(made.weights), asked.learnt(ranges)).emission.program
     assert program.meta["ranges"]["activations"]["x"] == list(ranges.activations["x"])
 
 

@@ -10,9 +10,12 @@ from tuning.networks import DATA, NOISE, judge
 from cimc.backends.noise.sources import Noise
 from cimc.driving.driver import Request
 from cimc.ir.graph import Graph
+from cimc.isa.binary import program_digest
 from cimc.isa.errors import CimcError
+from cimc.passes.chosen import Chosen
 from cimc.passes.mixed_precision import Knob
 from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
+from cimc.passes.ranges import Ranges
 from cimc.tuning.bits import Measured, by_study, exhaustive, fitted, fitting, greedy
 from cimc.tuning.judging import Choice, Judge, classes_of
 from cimc.tuning.scale import _require_products, scale_of
@@ -25,7 +28,7 @@ class Remembering(Judge):
     known: dict[Any, float] = field(default_factory=dict)
 
     def loss(self, choice: Choice) -> float:
-        key = (*sorted(choice.bits.items()), *sorted(choice.reach.items()))
+        key = (*sorted(choice.beside.bits.items()), *sorted(choice.beside.reach.items()))
         if key not in self.known:
             self.known[key] = super().loss(choice)
         return self.known[key]
@@ -48,7 +51,7 @@ def test_weights_take_bytes_down_to_two_bits() -> None:
     scale = scale_of(judge(), "bytes", 1.0)
     assert scale.prices[Knob("d0", True)] == {8: 192.0, 6: 144.0, 4: 96.0, 3: 72.0, 2: 48.0}
     levels = {**scale.full, Knob("d1", True): 2}
-    assert scale.choice(levels).bits == {"d1": (8, 2)}
+    assert scale.choice(levels).beside.bits == {"d1": (8, 2)}
     assert judge().compiled(scale.choice(levels)).ranges.bits == {"d1": (8, 2)}
 
 
@@ -122,7 +125,7 @@ def test_layers_that_weights_are_mapped_to_get_the_bits(weights: str, first: lis
     asked = changed(f"weight-mapping{{weights={weights}}}")
     found = Measured(asked, scale_of(asked, "ns", 0.5))
     levels = greedy(found)
-    bits = found.scale.choice(levels).bits
+    bits = found.scale.choice(levels).beside.bits
     assert found.scale.share(levels) <= 0.5
     assert [label for label in bits if label.startswith("d0")] == first and len({*map(bits.get, first)}) == 1
     assert asked.compiled(found.scale.choice(levels)).ranges.bits == bits
@@ -142,7 +145,7 @@ def test_taps_of_the_digital_unit_take_bytes_or_half_of_them() -> None:
     assert scale.prices[Knob("depth", True)] == {8: 36, 4: 18}
     assert {knob.label for knob in scale.prices} == {"stem", "depth", "both", "scores"}
     choice = scale.choice({**scale.full, Knob("depth", True): 4})
-    assert choice.bits == {"depth": (8, 4)}
+    assert choice.beside.bits == {"depth": (8, 4)}
     depthwise = [one for one in asked.compiled(choice).emission.program.instructions if one.name == "depthwise"]
     assert [one.choice("taps") for one in depthwise] == ["i4"]
     assert all(knob.label != "depth" for knob in scale_of(asked, "ns", 1.0).prices if knob.weights)
@@ -206,7 +209,7 @@ def test_samples_of_another_class_count_before_noise(noise: Noise | None) -> Non
     judged = len(wanted) * (plain.chips if noise else 1)
     asked = replace(plain, classes=(wanted + 1) % 5)
     for bits in ({}, {"d1": (4, 8)}):
-        noisy, wrong = plain.loss(Choice(bits=bits)), asked.loss(Choice(bits=bits)) * judged
+        noisy, wrong = plain.loss(Choice(beside=Chosen(bits))), asked.loss(Choice(beside=Chosen(bits))) * judged
         assert wrong % 1.0 == pytest.approx(noisy / (1.0 + noisy))
         assert asked.told(wrong / judged) == f"{100 * (1 - int(wrong) / judged):.1f}"
     agreeing = replace(plain, classes=wanted).loss(Choice()) * judged
@@ -227,9 +230,23 @@ def test_fewer_bits_come_with_ranges_that_lose_no_more() -> None:
             assert found.loss(levels) == asked.loss(found.scale.choice(levels)) <= plain.loss(levels)
     assert found.loss(found.scale.lowest) < plain.loss(found.scale.lowest)
     choice = found.scale.choice(found.scale.lowest)
-    assert min(choice.reach.values()) < 1.0
-    first, wide = (asked.compiled(one).ranges.activations["x"] for one in (choice, Choice(bits=choice.bits)))
-    assert first[1] == pytest.approx(choice.reach["x"] * wide[1], rel=1e-3)
+    bits, reach = choice.beside.bits, choice.beside.reach
+    assert min(reach.values()) < 1.0
+    first, wide = (asked.compiled(one).ranges.activations["x"] for one in (choice, Choice(beside=Chosen(bits))))
+    assert first[1] == pytest.approx(reach["x"] * wide[1], rel=1e-3)
+
+
+def test_what_was_chosen_is_read_back_from_the_ranges_and_gives_the_same_program_on_the_same_data() -> None:
+    asked = judge(noise=None)
+    choice = Choice(beside=Chosen({"d0": (4, 8), "d1": (8, 3)}, {"x": 0.5, "d0": 0.7}))
+    compiled = asked.compiled(choice)
+    stored = Chosen.of(Ranges.from_json(compiled.ranges.to_json()))
+    assert stored == choice.beside
+    again = asked.compiled(Choice(beside=stored))
+    assert program_digest(again.emission.program) == program_digest(compiled.emission.program)
+    other = asked.compiled(Choice(beside=stored), {"x": 2.0 * DATA["x"]}).ranges
+    assert other.bits == compiled.ranges.bits
+    assert other.activations["x"][1] > 1.5 * compiled.ranges.activations["x"][1]
 
 
 def test_ranges_of_weights_and_at_full_bits_stay() -> None:

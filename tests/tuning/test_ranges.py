@@ -13,7 +13,7 @@ from cimc.driving.driver import compile_graph
 from cimc.driving.scoring import Scoring
 from cimc.ir import nn
 from cimc.ir.types import CodeType
-from cimc.isa.binary import program_digest
+from cimc.passes.chosen import Chosen
 from cimc.passes.ranges import Ranges
 from cimc.tuning.judging import Choice, Judge
 from cimc.tuning.ranges import options_text, searched, steps_of, values_read
@@ -63,22 +63,23 @@ def test_codes_that_the_model_fixes_have_no_range_unless_the_dac_has_others(code
     b.output(b.op(nn.DenseOp, [x], (5,), label="d1", weight=normal(9, 5, seed=2)))
     made = replace(judge(noise=None), graph=b.graph())
     assert values_read(made) == wanted
-    made.compiled(Choice(reach=dict.fromkeys(wanted, 0.84)))
+    made.compiled(Choice(beside=Chosen(reach=dict.fromkeys(wanted, 0.84))))
 
 
 def test_factors_of_one_change_nothing_and_others_do() -> None:
     one, two, three = (judge().compiled(choice) for choice in (Choice(), at(1.0), at(0.84)))
-    assert program_digest(two.emission.program) == program_digest(one.emission.program)
+    assert replace(two.ranges, reach={}) == one.ranges
+    assert two.emission.program.instructions == one.emission.program.instructions
     assert three.ranges.activations["d0"][1] == pytest.approx(0.84 * one.ranges.activations["d0"][1], rel=1e-3)
 
 
 def at(factor: float) -> Choice:
-    return Choice(reach={"d0": factor})
+    return Choice().reaching("d0", factor)
 
 
 def test_the_ranges_make_the_program_that_was_judged() -> None:
     made = judge()
-    compiled = made.compiled(Choice({"column-ranges": {"deviations": "2.50"}}, {"d0": 0.84}))
+    compiled = made.compiled(Choice({"column-ranges": {"deviations": "2.50"}}).reaching("d0", 0.84))
     stored = Ranges.from_json(compiled.ranges.to_json())
     again = compile_graph(made.graph.copy(), replace(made.request, ranges=stored, data=None))
     for name in ("instructions", "constants", "conductances"):
