@@ -2,6 +2,8 @@
 
 import argparse
 import contextlib
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +111,37 @@ def test_shells_are_in_the_network_before_it_is_trained(tmp_path: Path) -> None:
     plan = _plan(parser.parse_args([str(model), *given, "--set", "shells=3"]), tmp_path / "kept.npz")
     first = next(op for op in plan.graph.operations if isinstance(op, nn.Layer))
     assert first.weight.dims == (36, 5)
+
+
+def test_bits_and_factors_of_a_ranges_file_are_trained_with(tmp_path: Path) -> None:
+    """Ranges themselves are not taken: those of other weights differ."""
+    model, data, ranges = tmp_path / "m.onnx", tmp_path / "d.npz", tmp_path / "r.json"
+    model.write_bytes(to_onnx(perceptron(12, 5, 4)).SerializeToString())
+    np.savez(data, x=normal(16, 12))
+    assert (
+        main(
+            ["compile", str(model), "--calib", str(data), "--write-ranges", str(ranges), "-o", str(tmp_path / "p.cimb")]
+        )
+        == 0
+    )
+    found = Ranges.from_json(json.loads(ranges.read_text()))
+    layer, value = next(iter(found.columns)), next(iter(found.inputs))
+    chosen = Chosen({layer: (4, 8)}, {value: 0.5})
+    ranges.write_text(json.dumps(replace(found, bits=chosen.bits, reach=chosen.reach).to_json()))
+    given = [
+        "--data",
+        str(data),
+        "--noise",
+        "pcm",
+        "-o",
+        str(tmp_path / "t.onnx"),
+        "--ranges-out",
+        str(tmp_path / "o.json"),
+    ]
+    plan = _plan(
+        BY_NAME["train"].parser().parse_args([str(model), *given, "--ranges", str(ranges)]), tmp_path / "kept.npz"
+    )
+    assert (plan.request.chosen, plan.request.ranges) == (chosen, None)
 
 
 def test_bits_that_were_chosen_are_not_trained_with_without_a_file_for_them() -> None:
