@@ -97,9 +97,19 @@ def named(folder: Path, name: str) -> Path:
 
 def read_regular(path: str | os.PathLike[str], budget: str) -> bytes:
     """Return the bytes of a file that a user has named. Raises OSError, and OverBudget before anything is read."""
-    with open_regular(path) as file:
-        require(budget, os.fstat(file.fileno()).st_size, f"the bytes of {path}")
+    with open_within(path, budget) as file:
         return file.read()
+
+
+def open_within(path: str | os.PathLike[str], budget: str) -> BinaryIO:
+    """Return an open file that a user has named, of no more bytes than a budget has. Raises as `read_regular` does."""
+    file = open_regular(path)
+    try:
+        require(budget, os.fstat(file.fileno()).st_size, f"the bytes of {path}")
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _opened(path: Path, flags: int) -> BinaryIO:

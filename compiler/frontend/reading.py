@@ -1,10 +1,10 @@
 """Reads a model file without changing it: protobuf, declared sizes, external data, versions."""
 
-import hashlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import onnx
 from google.protobuf.message import DecodeError
@@ -13,9 +13,10 @@ from cimc.diagnostics import Diagnostic, DiagnosticError, fail
 from cimc.frontend.demands import require_moderate
 from cimc.frontend.external import ExternalFiles
 from cimc.frontend.tensors import check_external, declared_bytes, take_out, tensors, typed_elements
+from cimc.frontend.wire import Bytes, Content, content_of
 from cimc.ir.weights import Array
 from cimc.isa.budgets import budgets, require
-from cimc.isa.opening import read_regular
+from cimc.isa.opening import open_within
 
 AXES_MOST = 64
 """As many axes as numpy's arrays have."""
@@ -33,44 +34,48 @@ class ModelFile:
 
 def read(path: Path) -> ModelFile:
     """Return the model of a file. Raises CimcError CIM0001, CIM0101, CIM0102, CIM0108 or CIM0111, OverBudget."""
-    content = _bytes(path)
-    model, digest = _parse(path, content), hashlib.sha256(content)
-    size = len(content)
-    del content
+    content = _content(path)
+    model = _parse(path, content.light)
     require("nodes", len(model.graph.node), "nodes in the model")
     _check_names(model.graph, path)
     _check_axes(model.graph)
     check_versions(model)
-    check_sizes(model)
+    check_sizes(model, content.raw)
     require_moderate(model)
     with ExternalFiles(path.parent) as files:
         check_external(model, files)
-        light, large = take_out(model, files)
-        return ModelFile(light, large, files.add_to(digest), size + files.total)
+        light, large = take_out(model, content.raw, files)
+        return ModelFile(light, large, files.add_to(content.digest), content.size + files.total)
 
 
 def model_digest(path: Path) -> str:
     """Return the sha256 of the model file and of the external data it names. Raises as `read` does."""
-    content = _bytes(path)
-    model = _parse(path, content)
-    check_sizes(model)
+    content = _content(path)
+    model = _parse(path, content.light)
+    check_sizes(model, content.raw)
     with ExternalFiles(path.parent) as files:
         check_external(model, files)
-        return files.add_to(hashlib.sha256(content))
+        return files.add_to(content.digest)
 
 
 def stored_model(path: Path) -> tuple[onnx.ModelProto, int]:
     """Return the model of a file as it stands, and the bytes of it and its external data. Raises as `read` does."""
-    content = _bytes(path)
+    with _opened(path) as file:
+        content = file.read()
     model = _parse(path, content)
     with ExternalFiles(path.parent) as files:
         check_external(model, files)
         return model, len(content) + files.total
 
 
-def _bytes(path: Path) -> bytes:
+def _content(path: Path) -> Content:
+    with _opened(path) as file:
+        return content_of(file)
+
+
+def _opened(path: Path) -> BinaryIO:
     try:
-        return read_regular(path, "model_bytes")
+        return open_within(path, "model_bytes")
     except OSError as error:
         raise fail("CIM0001", f"{path}: {error.strerror or error}") from None
 
@@ -118,10 +123,13 @@ def _too_new(what: str, found: int, newest: int) -> DiagnosticError:
     return fail("CIM0108", message, hint="export with an older opset, or install a newer onnx package")
 
 
-def check_sizes(model: onnx.ModelProto) -> None:
-    """Raise CimcError for impossible or oversized tensors, before anything is allocated for them."""
+def check_sizes(model: onnx.ModelProto, raw: Mapping[int, Bytes]) -> None:
+    """Raise CimcError for impossible or oversized tensors, before anything is allocated for them.
+
+    `raw` is the data of some initialisers, by their place, which the model does not hold.
+    """
     total, found = 0, []
-    for tensor in tensors(model):
+    for place, tensor in enumerate(tensors(model)):  # initialisers come first
         size = declared_bytes(tensor)
         total += max(size, 0)
         if len(tensor.dims) > AXES_MOST:
@@ -129,15 +137,22 @@ def check_sizes(model: onnx.ModelProto) -> None:
             found.append(Diagnostic("CIM0102", message))
         elif size < 0:
             found.append(Diagnostic("CIM0102", f"tensor '{tensor.name}' declares shape {tuple(tensor.dims)}"))
-        elif (held := typed_elements(tensor)) is not None and held != math.prod(tensor.dims):
+        elif (held := None if place in raw else typed_elements(tensor)) is not None and held != math.prod(tensor.dims):
             message = f"tensor '{tensor.name}' of shape {tuple(tensor.dims)} has {math.prod(tensor.dims)} elements"
             found.append(Diagnostic("CIM0102", f"{message} and holds {held}"))
-        elif tensor.HasField("raw_data") and len(tensor.raw_data) != size:
+        elif (stored := _stored_bytes(tensor, raw.get(place))) not in (None, size):
             message = f"tensor '{tensor.name}' of shape {tuple(tensor.dims)} needs {size} bytes"
-            found.append(Diagnostic("CIM0102", f"{message} and holds {len(tensor.raw_data)}"))
+            found.append(Diagnostic("CIM0102", f"{message} and holds {stored}"))
     limit = budgets().external_bytes
     if total > limit:
         message = f"the model declares {total:,} bytes of constants, the limit is {limit:,}"
         raise fail("CIM0111", message, hint="no target of ours holds a model of this size")
     if found:
         raise DiagnosticError(found)
+
+
+def _stored_bytes(tensor: onnx.TensorProto, raw: Bytes | None) -> int | None:
+    """Return how many bytes of raw data there are, in the tensor or apart; None where it has no such data."""
+    if raw is not None:
+        return raw.size
+    return len(tensor.raw_data) if tensor.HasField("raw_data") else None

@@ -1,13 +1,14 @@
 """The tensors of a model: external data checked and mapped from disk, large initialisers taken out of the protobuf."""
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import onnx
 
 from cimc.diagnostics import DiagnosticError, fail
 from cimc.frontend.external import ExternalFiles
+from cimc.frontend.wire import Bytes
 from cimc.ir.weights import Array
 
 LARGE_BYTES = 1 << 16
@@ -26,16 +27,21 @@ PACKED_BITS = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2, "F
 """Bits of an element, by the type's name, where elements share bytes."""
 
 
-def take_out(model: onnx.ModelProto, files: ExternalFiles) -> tuple[onnx.ModelProto, dict[str, Array]]:
+def take_out(
+    model: onnx.ModelProto, raw: Mapping[int, Bytes], files: ExternalFiles
+) -> tuple[onnx.ModelProto, dict[str, Array]]:
     """Return the model without the data of its large initialisers, and these by name; external data is loaded.
 
-    Large external tensors stay on disk, mapped: only what is used of them is ever read. `model` itself is changed.
-    `check_external` comes first.
+    `raw` is data that the model does not hold, by the initialiser's place. Large external tensors stay on disk, mapped:
+    only what is used of them is ever read. `model` itself is changed. `check_external` comes first.
     """
     large: dict[str, Array] = {}
-    for tensor in model.graph.initializer:
-        if declared_bytes(tensor) >= LARGE_BYTES and _type_of(tensor).isbuiltin == 1:
-            large[tensor.name] = _mapped(tensor, files) if _is_external(tensor) else onnx.numpy_helper.to_array(tensor)
+    for place, tensor in enumerate(model.graph.initializer):
+        if declared_bytes(tensor) < LARGE_BYTES or _type_of(tensor).isbuiltin != 1:
+            if place in raw:
+                tensor.raw_data = raw[place].tobytes()
+        else:
+            large[tensor.name] = _large(tensor, raw.get(place), files)
             for name in DATA_FIELDS:
                 tensor.ClearField(name)
     for tensor in filter(_is_external, tensors(model)):
@@ -110,6 +116,16 @@ def _is_external(tensor: onnx.TensorProto) -> bool:
 
 def _entries(tensor: onnx.TensorProto) -> dict[str, str]:
     return {str(entry.key): str(entry.value) for entry in tensor.external_data}
+
+
+def _large(tensor: onnx.TensorProto, raw: Bytes | None, files: ExternalFiles) -> Array:
+    """Return the array of a tensor whose data is in a file of its own, in raw bytes, or in the tensor itself."""
+    if _is_external(tensor):
+        return _mapped(tensor, files)
+    if raw is None:
+        return onnx.numpy_helper.to_array(tensor)
+    stored = raw.view(_type_of(tensor).newbyteorder("<")).reshape(tuple(tensor.dims))
+    return np.asarray(stored, _type_of(tensor))
 
 
 def _mapped(tensor: onnx.TensorProto, files: ExternalFiles) -> Array:

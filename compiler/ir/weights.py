@@ -25,12 +25,12 @@ def digest(array: Array) -> str:
 
 
 def _in_order(array: Array) -> Array:
-    """Return an array with its last axis contiguous in memory, copied in blocks of that axis where it is not.
+    """Return an array aligned, with its last axis contiguous in memory, copied in blocks of that axis where it is not.
 
     A transposed matrix copied row by row reads one element of every line of memory, and each line again for the next.
     """
     if array.flags.c_contiguous or array.ndim < 2:
-        return np.asarray(array, order="C")
+        return np.asarray(array, order="C") if array.flags.aligned else array.copy()
     found = np.empty(array.shape, array.dtype)
     for start in range(0, array.shape[-1], BLOCK):
         found[..., start : start + BLOCK] = array[..., start : start + BLOCK]
