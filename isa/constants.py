@@ -19,8 +19,8 @@ def dtype_of(element_type: str) -> np.dtype[np.integer]:
 def stored(values: ArrayLike, element_type: str, name: str) -> bytes:
     """Return whole numbers as memory holds them. Raises IsaError CIM0445, which names them, where one does not fit."""
     wanted = np.asarray(values)
-    found = np.ascontiguousarray(wanted.astype(dtype_of(element_type)))
-    if not np.array_equal(found.ravel(), wanted.ravel()):
+    found = np.ascontiguousarray(wanted.astype(dtype_of(element_type), copy=False))
+    if found.dtype != wanted.dtype and not np.array_equal(found.ravel(), wanted.ravel()):
         hint = "hold the values to the element type's range"
         raise IsaError("CIM0445", f"{name or 'a table'} holds a value that does not fit {element_type}", hint)
     return found.tobytes()

@@ -79,13 +79,12 @@ def check_operands(instruction: Instruction) -> None:
     if len(instruction.operands) != len(spec.fields):
         raise IsaError("CIM0403", f"{spec.name} has {len(instruction.operands)} operands, wanted {len(spec.fields)}")
     for field, operand in zip(spec.fields, instruction.operands, strict=True):
-        check_operand(spec.name, field, operand)
+        if not (type(operand) is int and field.count == 1 and field.lowest <= operand <= field.highest):
+            check_operand(spec.name, field, operand)  # which finds what is wrong, of the few that are no such number
 
 
 def check_operand(name: str, field: Field, operand: Operand) -> None:
     """Raise IsaError CIM0404 unless the operand of instruction `name` has the field's count and range."""
-    if type(operand) is int and field.count == 1 and field.lowest <= operand <= field.highest:
-        return  # as nearly all: the rest finds what is wrong
     if isinstance(operand, tuple) != (field.count > 1) or (isinstance(operand, tuple) and len(operand) != field.count):
         wanted = f"a list of {field.count} integers" if field.count > 1 else "one integer"
         raise IsaError("CIM0404", f"operand {field.name} of {name} is {operand!r}, wanted {wanted}")

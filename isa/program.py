@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from cimc.isa.errors import IsaError
@@ -48,18 +48,23 @@ def instruction(name: str, **operands: Operand | str) -> Instruction:
     """
     if name not in BY_NAME:
         raise IsaError("CIM0402", f"unknown instruction {name!r}", did_you_mean(name, BY_NAME))
-    fields = {field.name if field.name != "in" else "in_": field for field in BY_NAME[name].fields}
-    for operand in (*fields, *operands):
+    fields = _fields(name)
+    for operand in (*fields, *operands) if fields.keys() != operands.keys() else ():
         if operand not in operands or operand not in fields:
             found = f"operand {operand!r} is missing" if operand in fields else f"there is no operand {operand!r}"
             raise IsaError("CIM0403", f"{name}: {found}", f"its operands are {', '.join(fields)}")
-    return Instruction(name, tuple(_operand(name, field, operands[key]) for key, field in fields.items()))
+    given = ((field, operands[key]) for key, field in fields.items())
+    return Instruction(name, tuple(_member(name, to, one) if isinstance(one, str) else one for to, one in given))
 
 
-def _operand(name: str, field: Field, value: Operand | str) -> Operand:
-    """Return an operand as instructions hold it. Raises IsaError CIM0404 for a member that does not exist."""
-    if not isinstance(value, str):
-        return value
+@cache
+def _fields(name: str) -> Mapping[str, Field]:
+    """Return the fields of an instruction by the names that Python can take for them."""
+    return {field.name if field.name != "in" else "in_": field for field in BY_NAME[name].fields}
+
+
+def _member(name: str, field: Field, value: str) -> int:
+    """Return the number of an enumeration's member. Raises IsaError CIM0404 for one that does not exist."""
     if value not in field.names:
         raise IsaError("CIM0404", f"{name}: {field.name}={value}, wanted one of {', '.join(field.names)}")
     return field.names.index(value)

@@ -65,7 +65,9 @@ class Counters:
     """products of drift calibration, once"""
 
     def __add__(self, other: "Counters") -> "Counters":
-        return self if other is NOTHING else Counters(*map(add, self.values(), other.values()))
+        if other is NOTHING:
+            return self
+        return other if self is NOTHING else Counters(*map(add, self.values(), other.values()))
 
     def __sub__(self, other: "Counters") -> "Counters":
         return self + other.times(-1)

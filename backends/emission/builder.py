@@ -107,6 +107,8 @@ def address_of(value: SSAValue) -> int:
 
 def fitted(shape: Shape, pitch: Shape) -> tuple[list[int], list[int]]:
     """Return the same elements in the same order with every axis that is too long for an instruction cut into two."""
+    if max(shape, default=0) <= LONGEST:
+        return list(shape), list(pitch)
     counts, steps = list[int](), list[int]()
     for count, step in zip(shape, pitch, strict=True):
         fewest = max(-(-count // LONGEST), 1)

@@ -50,10 +50,11 @@ class Evaluator:
         self._names = {value_name(label): label for label in values or ()}
         self._names |= {output_name(op): op.label.data for op in graph.module.ops if isinstance(op, OutputOp)}
         self._batch = batch
-        if is_large(graph):
+        large = is_large(graph)
+        if large:
             give_back()
         most = ELEMENTS_IN_FLIGHT // max(batch * elements(graph), 1) - 1
-        self._ahead = 0 if is_large(graph) else min(os.cpu_count() or 1, most)
+        self._ahead = 0 if large else min(os.cpu_count() or 1, most)
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return every requested array for all samples."""
