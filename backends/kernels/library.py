@@ -4,7 +4,9 @@ import ctypes
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
 from importlib.util import find_spec
+from pathlib import Path
 
+from cimc.backends.kernels.digest import digest
 from cimc.backends.plan.memory import Array
 from cimc.isa.table import LOOP_DEPTH
 
@@ -198,19 +200,25 @@ class NativeMoments(ctypes.Structure):
     )
 
 
+STRUCTURES = (NativeStep, Part, Batch, NativeNoise, NativeConverter, NativeTally, NativeSums, NativeMoments)
+
+
 class Library:
     """The loaded library; `levels` of instruction sets work here, the last is the fastest.
 
-    `current` is false where it was built of another native.h.
+    `current` is false where it was built of other sources than those beside it.
     """
 
-    def __init__(self, path: str) -> None:
-        loaded = ctypes.CDLL(path)
-        structures = (NativeStep, Part, Batch, NativeNoise, NativeConverter, NativeTally, NativeSums, NativeMoments)
-        known = [*map(ctypes.sizeof, structures), len(KINDS)]
-        self.current = known == [loaded.cimc_sizes(which) for which in range(len(known))]
+    def __init__(self, path: Path) -> None:
+        loaded, beside = ctypes.CDLL(str(path)), digest(path.parent)
+        self.current = not beside or beside == _built_of(loaded)
         self.levels = LEVELS[: loaded.cimc_levels()]
         self._loaded = loaded
+
+    @property
+    def sizes(self) -> dict[type[ctypes.Structure], int]:
+        """Bytes of each structure as native.h has it."""
+        return {mirror: self._loaded.cimc_sizes(which) for which, mirror in enumerate(STRUCTURES)}
 
     @cached_property
     def _run(self) -> Callable[..., int]:
@@ -281,15 +289,23 @@ class NativeSteps:
         self.count = len(steps)
 
 
+def _built_of(loaded: ctypes.CDLL) -> int:
+    """Return the digest of the sources of a library, 0 of one that does not tell."""
+    if not hasattr(loaded, "cimc_sources"):
+        return 0
+    loaded.cimc_sources.restype = ctypes.c_uint64
+    return int(loaded.cimc_sources())
+
+
 def _sums(sums: Array) -> NativeSums:
     return NativeSums(address(sums), sums.strides[0], *sums.shape)
 
 
 @cache
 def library() -> Library | None:
-    """Return the library, None where it was not built, or of an older native.h."""
+    """Return the library, None where it was not built, or of other sources than those beside it."""
     found = find_spec("cimc.backends.kernels._native")
-    loaded = Library(found.origin) if found and found.origin else None
+    loaded = Library(Path(found.origin)) if found and found.origin else None
     return loaded if loaded and loaded.current else None
 
 

@@ -234,8 +234,16 @@ EXPORT int cimc_levels(void) {
 #endif
 }
 
+/* Which sources this was built of, as digest.py has them; 0: nobody has said. */
+#ifndef CIMC_SOURCES
+#define CIMC_SOURCES 0
+#endif
+EXPORT uint64_t cimc_sources(void) { return CIMC_SOURCES; }
+
+/* Bytes of the structures that Python fills in. */
 EXPORT int cimc_sizes(int which) {
-    const size_t sizes[] = {sizeof(Step), sizeof(Part), sizeof(Batch), sizeof(Noise), sizeof(Converter), sizeof(Tally), sizeof(Sums), sizeof(Moments), KINDS};
+    const size_t sizes[] = {sizeof(Step),      sizeof(Part),  sizeof(Batch), sizeof(Noise),
+                            sizeof(Converter), sizeof(Tally), sizeof(Sums),  sizeof(Moments)};
     return (int)sizes[which];
 }
 

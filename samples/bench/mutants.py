@@ -353,7 +353,7 @@ def require_kernels(tree: Path, chosen: list[Mutant]) -> None:
     if files and subprocess.run([sys.executable, "-c", asked], env=environment, cwd=tree).returncode:
         raise SystemExit(
             f"{', '.join(files)} cannot be judged: tests skip the kernels where the compiled library is missing or of "
-            "an older native.h; build it (pip install --no-deps -e .), or take another group with --only"
+            "other sources; build it (pip install --no-deps -e .), or take another group with --only"
         )
 
 
