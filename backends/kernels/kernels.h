@@ -202,6 +202,7 @@ INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Tile *tile, const 
  * wherever it matters: with 1.5 * 2^23 added, floats of magnitude below 2^22 are whole, and the others clip. */
 INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part, const int wider) {
     const double magic = 0x1.8p23;
+    if (part->whole) return __builtin_convertvector(sum, Floats);
     Floats scaled = LEVEL(fused)(__builtin_convertvector(sum, Floats), LEVEL(all)(part->factor), LEVEL(all)(magic));
     scaled = LEVEL(most)(scaled, LEVEL(all)(part->low - wider + magic));
     return LEVEL(least)(scaled, LEVEL(all)(part->high + wider + magic)) - (float)magic;
@@ -398,39 +399,6 @@ INLINE TARGET void LEVEL(part_codes)(Floats codes[ROWS][VECTORS], const Step *s,
     if (told == SUMS) b->tally->codes[t] += LEVEL(lanes_sum)(magnitudes);
 }
 
-/* End a tile of a PRODUCT in floats: `vectors` vectors of columns from `column` on. Rows that repeat the last store the
- * same again; with fresh noise they have no results. */
-INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int column, Floats total[ROWS][VECTORS], const int vectors,
-                              const int rows, const int noisy) {
-    const Ending end = LEVEL(ending)(s);
-    for (int v = 0; v < vectors; v++) {
-        const int at = column + v * LANES;
-        if (at >= end.columns) break;
-        const Floats offsets = LEVEL(floats)(s->narrow_offsets + at);
-        for (int r = 0; r < (noisy ? tile->rows : rows); r++) LEVEL(put)(&end, tile->out[r], at, total[r][v] + offsets);
-    }
-}
-
-/* The first `rows` of a tile of a PRODUCT in floats, from block `block` on; of one part, totals never leave registers. */
-INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                  const int rows, const enum Told told, const int noisy) {
-    const int column = block * BLOCK;
-    Floats codes[ROWS][VECTORS], total[ROWS][VECTORS];
-    for (int t = 0; t < s->count; t++) {
-        LEVEL(part_codes)(codes, s, tile, t, block, b, vectors, rows, told, noisy);
-        for (int v = 0; v < vectors; v++) {
-            const Floats multipliers = LEVEL(floats)(s->parts[t].narrow + column + v * LANES);
-            for (int r = 0; r < rows; r++)
-                total[r][v] = t ? total[r][v] + codes[r][v] * multipliers : codes[r][v] * multipliers;
-        }
-        if (s->count == 1) {
-            LEVEL(end)(s, tile, column, total, vectors, rows, noisy);
-            return;
-        }
-    }
-    LEVEL(end)(s, tile, column, total, vectors, rows, noisy);
-}
-
 /* The codes of a part's sums from column `column` on as doubles; they still come from floats where the sums allow it. */
 INLINE TARGET void LEVEL(double_codes)(Doubles codes[2], const Part *part, Ints sum, Ints z, int column, const int wider) {
     const Doubles low = LEVEL(low_wide)(sum), high = LEVEL(high_wide)(sum);
@@ -488,16 +456,74 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
     }
 }
 
+/* A row of a tile of a PRODUCT in doubles, apart: inlined beside tiles of ROWS rows, it makes them slower by 2 to 3 %. */
+APART TARGET void LEVEL(wide_row)(const Step *s, const Tile *row, int block, const Batch *b, int full) {
+    if (full) LEVEL(wide_product)(s, row, block, b, VECTORS, 1, NOTHING, 0);
+    else LEVEL(wide_product)(s, row, block, b, VECTORS / 2, 1, NOTHING, 0);
+}
+
+/* End a tile of a PRODUCT in floats: `vectors` vectors of results from those of block `block` on. Where floats estimate
+ * them, a row with one too close to the middle between two is made again. Rows that repeat the last store the same again;
+ * with fresh noise they have no results. */
+INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const Batch *b, Floats result[ROWS][VECTORS],
+                              const int vectors, const int rows, const int noisy) {
+    const Ending end = LEVEL(ending)(s);
+    const Floats magic = LEVEL(all)(0x1.8p23), certain = LEVEL(all)(s->certain);
+    const int estimated = !noisy && s->certain < 1;
+    Floats off[ROWS], farthest = {0};
+    for (int r = 0; r < rows; r++) off[r] = (Floats){0};
+    for (int v = 0; v < vectors; v++) {
+        const int at = block * BLOCK + v * LANES;
+        if (at >= end.columns) break;
+        for (int r = 0; r < (noisy ? tile->rows : rows); r++) {
+            const Floats clipped = LEVEL(least)(LEVEL(most)(result[r][v], end.low), end.high), shifted = clipped + magic;
+            LEVEL(put_whole)(&end, tile->out[r], at, shifted);
+            if (estimated) off[r] = LEVEL(most)(off[r], LEVEL(magnitude)(clipped - (shifted - magic)));
+        }
+    }
+    for (int r = 0; r < rows; r++) farthest = LEVEL(most)(farthest, off[r]);
+    if (!estimated || !LEVEL(any_reaches)(farthest, certain)) return;
+    for (int r = 0; r < tile->rows; r++) {
+        if (!LEVEL(any_reaches)(off[r], certain)) continue;
+        const Tile row = {.place = {tile->place[r]}, .out = {tile->out[r]}, .rows = 1, .made = tile->made, .row = tile->row + r};
+        LEVEL(wide_row)(s, &row, block, b, vectors == VECTORS);
+    }
+}
+
+/* The first `rows` of a tile of a PRODUCT in floats, from block `block` on; of one part, totals never leave registers. */
+INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
+                                  const int rows, const enum Told told, const int noisy) {
+    const int column = block * BLOCK;
+    Floats codes[ROWS][VECTORS], total[ROWS][VECTORS];
+    for (int t = 0; t < s->count; t++) {
+        LEVEL(part_codes)(codes, s, tile, t, block, b, vectors, rows, told, noisy);
+        for (int v = 0; v < vectors; v++) {
+            const Floats multipliers = LEVEL(floats)(s->parts[t].narrow + column + v * LANES);
+            const Floats offsets = LEVEL(floats)(s->narrow_offsets + column + v * LANES);
+            for (int r = 0; r < rows; r++)
+                total[r][v] = LEVEL(fused)(codes[r][v], multipliers, t ? total[r][v] : s->count == 1 ? offsets : (Floats){0});
+        }
+        if (s->count == 1) {
+            LEVEL(end)(s, tile, block, b, total, vectors, rows, noisy);
+            return;
+        }
+    }
+    for (int v = 0; v < vectors; v++)
+        for (int r = 0; r < rows; r++) total[r][v] += LEVEL(floats)(s->narrow_offsets + column + v * LANES);
+    LEVEL(end)(s, tile, block, b, total, vectors, rows, noisy);
+}
+
 INLINE TARGET void LEVEL(tile_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
                                        const int rows, const enum Told told, const int noisy) {
-    if (FLOAT_IS_EXACT && s->narrow) LEVEL(product)(s, tile, block, b, vectors, rows, told, noisy);
+    if (FLOAT_IS_EXACT && s->certain > 0) LEVEL(product)(s, tile, block, b, vectors, rows, told, noisy);
     else LEVEL(wide_product)(s, tile, block, b, vectors, rows, told, noisy);
 }
 
-/* A tile of one row, apart: inlined beside those of ROWS rows, it makes them slower by 2 to 3 %. */
+/* A tile of one row, apart as well. */
 APART TARGET void LEVEL(row_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
-    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, 1, NOTHING, 0);
-    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, 1, NOTHING, 0);
+    if (!FLOAT_IS_EXACT || s->certain == 0) LEVEL(wide_row)(s, tile, block, b, full);
+    else if (full) LEVEL(product)(s, tile, block, b, VECTORS, 1, NOTHING, 0);
+    else LEVEL(product)(s, tile, block, b, VECTORS / 2, 1, NOTHING, 0);
 }
 
 /* A tile of any rows whose codes are summed for an observer. */

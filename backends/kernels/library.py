@@ -20,7 +20,7 @@ TILED = LEVELS[-1]
 """The level that has tile registers, and what native.h says of them."""
 TILE_BYTES = 64
 GROUP = 32
-MOST_TILED = 4
+MOST_TILED = 16
 PACKED_BYTES = 1 << 15
 
 _int32, _int64, _double, _address = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
@@ -126,7 +126,6 @@ class NativeStep(ctypes.Structure):
         ("weights", _address),
         ("table", _address),
         ("count", _int32),
-        ("narrow", _int32),
         ("multipliers", _address),
         ("offsets", _address),
         ("narrow_multipliers", _address),

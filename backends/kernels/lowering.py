@@ -63,6 +63,8 @@ MOST_COLUMNS = 1024
 
 LEAST_CERTAIN = 0.47
 """Floats estimate codes and results where at most 6 in 100 lie so near the middle between two that they do not tell."""
+LEAST_CERTAIN_OF_ROWS = 0.497
+"""The same of products, 6 in 1000: a row of two blocks of columns is made again for one of them."""
 
 
 class Unsuitable(Exception):
@@ -125,18 +127,15 @@ def _require(condition: bool) -> None:
 
 
 def _product(result: Lowered, write: Write, compute: Mvm, constants: Array) -> None:
-    stream, e = compute.stream, compute.epilogue
-    _results(
-        result,
-        write,
-        e,
-        stream.reads[0].columns,
-        [
-            _largest(m, each.codes.magnitude)
-            for m, r in zip(e.multipliers, stream.reads, strict=True)
-            for each in r.conversions
-        ],
-    )
+    stream, e, step = compute.stream, compute.epilogue, result.step
+    bounds = [
+        _largest(m, each.codes.magnitude)
+        for m, r in zip(e.multipliers, stream.reads, strict=True)
+        for each in r.conversions
+    ]
+    _results(result, write, e, stream.reads[0].columns, bounds)
+    certain = _certain(step, e, bounds, True, fused=True)
+    step.certain = certain if certain >= LEAST_CERTAIN_OF_ROWS else 0.0
     _parts(result, write, stream, e.multipliers, constants)
 
 
@@ -144,7 +143,7 @@ def _capture(result: Lowered, write: Write, compute: Capture, constants: Array) 
     read = compute.stream.reads[0]
     one = np.ones(read.columns)
     step = result.step
-    step.narrow = read.codes.magnitude < LARGEST
+    step.certain = float(read.codes.magnitude < LARGEST)
     step.offsets = result.pointer(np.zeros(filled(read.columns)), np.float64)
     step.narrow_offsets = result.pointer(np.zeros(filled(read.columns)), np.float32)
     step.low, step.high = write.low, write.high
@@ -169,8 +168,10 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
         _part(result, part, each, source.elements[read.rows], CodeRange(stream.low, stream.high).magnitude)
         part.multipliers = result.pointer(_pad(table, columns), np.float64)
         part.narrow = result.pointer(_pad(table, columns), np.float32)
-        step.narrow = bool(step.narrow and part.narrow_sums and not part.converter)
-    step.narrow = bool(step.narrow and (not step.squares or all(map(_is_estimated, parts))))
+    if not all(part.narrow_sums and not part.converter for part in parts):
+        step.certain = 0.0
+    if step.squares and not (step.certain == 1 and all(map(_is_estimated, parts))):
+        step.certain = 0.0
     step.parts = ctypes.addressof(parts)
     is_plain = state.type == "i8" and not (step.signs or step.squares)
     if result.tiled and is_plain and tiles.suit([each.matrix for _, each, _ in conversions]):
@@ -192,8 +193,9 @@ def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit:
     part.pairs = len(offsets)
     part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
     part.factor, part.low, part.high = read.adc.factor, read.adc.low, read.adc.high
-    part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and _largest_code(read.adc) < LARGEST
     part.whole = not read.noise and read.adc.factor == 1 and read.bound <= min(-read.adc.low, read.adc.high)
+    is_rounded = not read.adc.floor and _largest_code(read.adc) < LARGEST
+    part.narrow_sums = read.bound < FLOAT32_LIMIT and (part.whole or is_rounded)
     part.floor = read.adc.floor
     part.negative = read.phase.inputs < 0
 
@@ -347,8 +349,9 @@ def _sum(result: Lowered, write: Write, state: StreamState, weights: Array, e: E
     bound = _column_sum(np.abs(wide)) * magnitude(state)
     step.kind, step.count = SUM, len(weights)
     largest = _largest(e.multipliers[0], bound)
-    offsets = _results(result, write, e, channels, [largest])
-    step.certain = _certain(step, bound < FLOAT32_LIMIT, largest + offsets)
+    _results(result, write, e, channels, [largest])
+    is_exact = bound < FLOAT32_LIMIT
+    step.certain = _certain(step, e, [largest], is_exact, 0.0 if is_exact else (len(weights) + 1) * largest)
     source = _rectangles(result, [state], constants)
     step.direct = _lies_ready(step, state, write.out)
     step.taps = result.pointer(source.elements[::channels], np.int32)
@@ -371,12 +374,12 @@ def _poolmax(result: Lowered, write: Write, compute: PoolMax, constants: Array) 
 
 
 def _lies_ready(step: NativeStep, state: StreamState, out: StreamState) -> bool:
-    """Return whether a window's elements lie as in the rectangle, in whole blocks, and too few are read again."""
+    """Return whether a window's elements lie as in the rectangle, a block or more, and too few are read again."""
     source, size = step.source[0], state.size
     rows, columns, channels = source.count
     return (
         source.constant is None
-        and channels % BLOCK == 0
+        and channels >= BLOCK
         and (rows, columns) == tuple(source.size)
         and tuple(source.pitch) == (columns * channels * size, channels * size, size)
         and step.count * step.vectors <= MOST_READS * rows * columns
@@ -399,28 +402,45 @@ def _elementwise(
 ) -> None:
     """Sources times tables that repeat along the stream."""
     step, columns = result.step, _columns(write.out, len(e.offsets))
-    bound = sum(_largest(table, magnitude(s)) for table, s in zip(tables, states, strict=True))
+    bounds = [_largest(table, magnitude(s)) for table, s in zip(tables, states, strict=True)]
     repeated = replace(e, offsets=np.resize(e.offsets, columns))
-    offsets = _results(result, write, repeated, columns, [bound])
+    _results(result, write, repeated, columns, [sum(bounds)])
     step.kind, step.count = ADD, len(states)
-    step.certain = _certain(step, bound * 2.0**e.rounding.shift < FLOAT32_LIMIT, bound + offsets)
+    step.certain = _certain(step, e, bounds, sum(bounds) * 2.0**e.rounding.shift < FLOAT32_LIMIT)
     multipliers = np.stack([_pad(np.resize(table, columns), columns) for table in tables])
     step.multipliers = result.pointer(multipliers, np.float64)
     step.narrow_multipliers = result.pointer(multipliers, np.float32)
     _side_by_side(result, states, write.out, columns, constants)
 
 
-def _certain(step: NativeStep, is_exact: bool, largest: float) -> float:
-    """Return how near a whole number a SUM in floats tells the result: 1 where it always does, 0 where too seldom.
+def _certain(
+    step: NativeStep, e: Epilogue, bounds: list[float], is_exact: bool, before: float = 0.0, fused: bool = False
+) -> float:
+    """Return how near a whole number results in floats tell the exact ones: 1 where they always do, 0 where too seldom.
 
-    `is_exact`: the sum itself is; `largest` is what sum and offset reach. A weight, a product, each addition and the
-    epilogue's two factors and operations round by at most 2^-24 of that, fused or not.
+    `bounds` are the largest terms, summed in order before B is added; `is_exact`: floats hold them and their sums where
+    they hold all else. Otherwise each rounding is off by at most 2^-24 of what is rounded: `before` in all before the
+    terms; the tables where floats do not hold them; products that are not `fused` with their addition; every sum. The
+    last sums matter only where the result is not clipped anyway. Of a lone fused product the only sum is the result.
     """
-    if step.narrow and is_exact:
+    if step.certain == 1 and is_exact:
         return 1.0
-    roundings = 6 if is_exact else step.count + 6
-    certain = 0.5 - 1.01 * roundings * largest / FLOAT32_LIMIT
-    return certain if certain >= LEAST_CERTAIN and max(-step.low, step.high) < LARGEST else 0.0
+    offset, limit, largest = float(np.abs(e.offsets).max()), max(-step.low, step.high), sum(bounds)
+    near = min(limit + 1, largest + offset)
+    last = min(largest, near + offset)
+    terms = bounds if len(bounds) > 1 else [last]
+    lone = fused and len(bounds) == 1
+    rounded = [before, near] if lone else [before, *np.cumsum(bounds[:-1]), last, near if offset else 0.0]
+    rounded += [] if fused else terms[1:]
+    rounded += [] if all(map(_is_float, e.multipliers)) else terms
+    rounded += [] if _is_float(e.offsets) else [offset]
+    certain = 0.5 - 1.01 * sum(rounded) / FLOAT32_LIMIT
+    return certain if certain >= LEAST_CERTAIN and limit < LARGEST else 0.0
+
+
+def _is_float(table: Array) -> bool:
+    """Return whether floats hold every number of a table."""
+    return bool(np.all(table.astype(np.float32) == table))
 
 
 def _side_by_side(result: Lowered, states: list[StreamState], out: StreamState, columns: int, constants: Array) -> None:
@@ -495,12 +515,12 @@ def _lut(result: Lowered, write: Write, compute: Lut, constants: Array) -> None:
     _side_by_side(result, [state], write.out, _columns(write.out, 1), constants)
 
 
-def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: list[float]) -> float:
-    """Fill in the end of the epilogue for terms of the given largest magnitudes; return that of B, also over 2^shift.
+def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: list[float]) -> None:
+    """Fill in the end of the epilogue for terms of the given largest magnitudes.
 
-    It may be computed in float where each term, each partial sum before the last, B and the limits are multiples of
-    2^-shift below 2^24 of them, and so is the sum of all terms, or it stays beyond the limits with B added to it: then
-    what rounds is clipped.
+    Floats hold it, and are certain, where each term, each partial sum before the last, B and the limits are multiples
+    of 2^-shift below 2^24 of them, and so is the sum of all terms, or it stays beyond the limits with B added to it:
+    then what rounds is clipped.
     """
     _require(e.dtype != OBJECT)
     step, unit = result.step, 2.0**e.rounding.shift
@@ -508,13 +528,11 @@ def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: l
     limit = max(abs(write.low), abs(write.high))
     offsets = _pad(np.broadcast_to(e.offsets.ravel(), columns), columns)
     offset = float(np.abs(offsets).max())
-    are_exact = bool(np.all(offsets.astype(np.float32) == offsets))
     before_last = max(*bounds, sum(bounds[:-1]))
     clips = sum(bounds) * unit < FLOAT32_LIMIT or (limit + offset) * unit < FLOAT32_LIMIT
-    step.narrow = are_exact and before_last * unit < FLOAT32_LIMIT and limit * unit <= FLOAT32_LIMIT and limit < LARGEST
-    step.narrow = bool(step.narrow and clips)
+    holds = before_last * unit < FLOAT32_LIMIT and limit * unit <= FLOAT32_LIMIT and limit < LARGEST
+    step.certain = float(_is_float(offsets) and holds and clips)
     step.offsets, step.narrow_offsets = result.pointer(offsets, np.float64), result.pointer(offsets, np.float32)
-    return offset
 
 
 def _rectangles(

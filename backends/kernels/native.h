@@ -10,7 +10,7 @@ enum { FALL_BITS = 11 }; /* of a cell of the integer Gaussian: by how much it fa
 enum { DEPTH = 4 };   /* loops nest so deep */
 enum { TILE_ROWS = 16, TILE_BYTES = 64, TILE = TILE_ROWS * TILE_BYTES }; /* of a tile register */
 enum { GROUP = 2 * TILE_ROWS }; /* vectors whose sums tile registers make together */
-enum { MOST_TILED = 4 };        /* parts of such a product */
+enum { MOST_TILED = 16 };       /* parts of such a product */
 
 enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, ADD, MULTIPLY, COPY, KINDS };
 
@@ -74,7 +74,7 @@ typedef struct {
     const Noise *noise;         /* NULL: none */
     const Converter *converter; /* NULL: perfect */
     int32_t pairs;
-    int32_t narrow_sums;        /* sums stay below 2^24 */
+    int32_t narrow_sums;        /* sums stay below 2^24, and floats hold the codes */
     int32_t whole;              /* codes are the sums themselves */
     int32_t floor;
     int32_t negative;           /* reads the elements below 0 */
@@ -92,7 +92,6 @@ typedef struct {
     const float *weights;       /* of SUM: [taps][columns]; of MULTIPLY: zero points [2][columns] */
     const int32_t *table;       /* of SOFTMAX and LOOKUP */
     int32_t count;              /* of parts, taps, table entries, or of the bytes of a run of a COPY */
-    int32_t narrow;             /* of PRODUCT: the epilogue may be computed in float */
     const double *multipliers;  /* of SUM, ADD and MULTIPLY: M / 2^shift [columns], of ADD one such row a source */
     const double *offsets;      /* [columns]: B / 2^shift */
     const float *narrow_multipliers, *narrow_offsets;
@@ -106,7 +105,7 @@ typedef struct {
     int32_t packed;             /* of PRODUCT: bytes of a vector packed for tile registers; 0: not for these */
     int32_t moving;             /* whether sources or results move on in the turns of loops */
     int32_t direct;             /* whether sources are read where they lie, without rectangles */
-    float certain;              /* of SUM and ADD: a result in float this near a whole number rounds to the exact one; 0: none does */
+    float certain;              /* of PRODUCT, SUM and ADD: a result in float this near a whole number rounds to the exact one; 0: none does */
     int64_t out_moves[DEPTH];
 } Step;
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from cimc.backends.cost.observed import DataCounting
 from cimc.backends.interpreter import Interpreter, on_processor
+from cimc.backends.kernels import lowering
 from cimc.backends.kernels.checksums import crcs
-from cimc.backends.kernels.lowering import rounded_variances
 from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.ports import DTYPES
 from cimc.backends.machine.traps import Trap
@@ -212,7 +212,8 @@ def test_roundings_and_clips(new, layer, seed, gain, shift, out):
         ((7, 9), 1, [63]),  # runs that end short of a tile register
         ((4, 3), 16, [192]),  # and right at its end
         ((3, 3), 64, [100, 200, 200, 76]),
-        ((3, 3), 64, [100, 200, 200, 70, 6]),  # more parts than tile registers take
+        ((3, 3), 64, [36] * 16),
+        ((3, 3), 64, [34] * 16 + [32]),  # more parts than tile registers take
     ],
 )
 @pytest.mark.parametrize("columns", [1, 33, 100])
@@ -221,6 +222,24 @@ def test_vectors_packed_one_behind_the_other(new, kernel, channels, blocks, colu
     window = {"kernel": kernel, "out": (9, 15), "dilation": (1, 1), "stride": (1, 1), "pad": (1, 1)}
     layer = ((1, 9, 15, channels), window, columns, blocks)
     require_same(product(new, layer, 5, shift=shift), codes(5, (5, *layer[0][1:])))
+
+
+@pytest.mark.parametrize(
+    ("channels", "blocks", "out_type", "shift"),
+    [(7, [63], "i16", 18), (7, [30, 33], "i8", 24), (16, [144], "i16", 18), (16, [70, 74], "i8", 24)],
+)
+@pytest.mark.parametrize("columns", [1, 16, 33, 70])
+def test_products_that_floats_leave_in_doubt(new, channels, blocks, out_type, shift, columns):
+    """Results lie as near the middle between two as floats err; the wider layers are for tile registers."""
+    window = {"kernel": (3, 3), "out": (9, 15), "dilation": (1, 1), "stride": (1, 1), "pad": (1, 1)}
+    layer, ends = ((1, 9, 15, channels), window, columns, blocks), {"i8": (-127, 127), "i16": (-32767, 32767)}
+    whole = {"gain": (32768, 15), "adc": {"bits": 28}}
+    program = product(new, layer, columns, shift=shift, out_type=out_type, limits=ends[out_type], **whole)
+    images = codes(3, (5, *layer[0][1:]), -40, 40)
+    for kernels in COMPILED:
+        (run,) = Interpreter(program, executor=kernels)._executor.runs
+        assert lowering.LEAST_CERTAIN_OF_ROWS <= run.lowered[0].step.certain < 1
+    require_same(program, images)
 
 
 @pytest.mark.parametrize("rounding", ["nearest-even", "floor"])
@@ -409,7 +428,7 @@ def test_codes_with_noise_that_floats_leave_in_doubt(new, gain, bits, narrow, la
     program = product(new, (*layer, [72]), 1, gain=gain, shift=10, biases=1 << 12, scales=15, adc=adc)
     for kernels in COMPILED:
         (run,) = Interpreter(program, executor=kernels, noise=CYCLE)._executor.runs
-        assert bool(run.lowered[0].step.narrow) == narrow
+        assert (run.lowered[0].step.certain == 1) == narrow
     require_same(program, codes(2, (6, 9, 9, 8), -largest, largest), CYCLE)
 
 
@@ -425,7 +444,7 @@ def test_codes_are_estimated_where_those_of_all_blocks_are(new, gains, narrow):
     sketch.put("mvm", in_=0, out=1, block=0, blocks=2, shift=5, low=-127, high=127, **tables)
     for kernels in COMPILED:
         (run,) = Interpreter(sketch.program(), executor=kernels, noise=CYCLE)._executor.runs
-        assert bool(run.lowered[0].step.narrow) == narrow
+        assert (run.lowered[0].step.certain == 1) == narrow
     require_same(sketch.program(), codes(1, (4, 9, 60)), CYCLE)
 
 
@@ -456,7 +475,7 @@ def test_totals_beyond_the_floats_are_clipped(new, blocks, biases, narrow, noise
     program = product(new, (*layer, [72 // blocks] * blocks), 1, gain=(40001, 21), shift=14, biases=biases)
     for kernels in COMPILED:
         (run,) = Interpreter(program, executor=kernels, noise=noise)._executor.runs
-        assert run.lowered[0].step.narrow == narrow
+        assert (run.lowered[0].step.certain == 1) == narrow
     require_same(program, codes(2, (6, 9, 9, 8)), noise)
 
 
@@ -474,7 +493,7 @@ def test_variances_in_15_bits_are_as_near_as_they_say(rows, columns, largest):
     """Those of devices that hardly fluctuate as well, read alone."""
     rng = np.random.default_rng(rows)
     variances = (largest * rng.random((rows, columns)) ** 9).astype(np.int64) * (rng.random((rows, 1)) < 0.9)
-    rounded, units, shares = rounded_variances(variances, 127**2)
+    rounded, units, shares = lowering.rounded_variances(variances, 127**2)
     assert rounded.max() < 1 << 15 and rounded.sum(axis=0).max() * 127**2 < 1 << 31
     inputs = np.concatenate([np.eye(rows) * 127, rng.integers(-127, 127, (50, rows)) * (rng.random((50, rows)) < 0.3)])
     estimates = np.square(inputs) @ rounded
@@ -486,7 +505,7 @@ def test_variances_in_15_bits_are_as_near_as_they_say(rows, columns, largest):
 
 def test_variances_of_15_bits_are_estimated_as_they_are():
     variances = np.random.default_rng(0).integers(1, 2**15 - 1, (4, 33))
-    rounded, units, shares = rounded_variances(variances, 1)
+    rounded, units, shares = lowering.rounded_variances(variances, 1)
     assert rounded.tolist() == variances.tolist() and set(units.tolist()) == {1.0} and 0 < shares[:33].max() < 1e-9
 
 
@@ -494,7 +513,7 @@ def test_variances_of_15_bits_are_estimated_as_they_are():
 def test_what_rounding_a_quotient_hides_is_in_its_share(largest):
     """Quotients that are whole in doubles and not in truth, by rationals."""
     variances = np.arange(largest, largest - 400, -1).reshape(1, -1)
-    rounded, units, shares = rounded_variances(variances, 1)
+    rounded, units, shares = lowering.rounded_variances(variances, 1)
     for value, w, unit, share in zip(variances[0], rounded[0], units, shares, strict=True):
         assert abs(int(value) / Fraction(unit) - int(w)) <= Fraction(share) * int(w)
 
@@ -502,7 +521,7 @@ def test_what_rounding_a_quotient_hides_is_in_its_share(largest):
 def test_variances_of_the_longest_column_and_the_largest_squares_stay_below_2_to_the_31():
     few = np.ones((2**16 - 1, 1), np.int64)
     few[:20] = 10**6
-    rounded, *_ = rounded_variances(few, 181**2)
+    rounded, *_ = lowering.rounded_variances(few, 181**2)
     assert rounded.min() == 1 and rounded.sum() * 181**2 < 2**31
 
 

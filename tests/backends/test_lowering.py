@@ -188,23 +188,57 @@ def test_devices_of_16_bits_are_no_weights_of_the_kernels(new, written, value): 
 
 
 @pytest.mark.parametrize(
-    ("narrow", "is_exact", "largest", "limit", "least", "most"),
+    ("bounds", "multipliers", "bias", "before", "fused", "rounded"),
     [
-        (1, True, 1e9, 127, 1, 1),
-        (1, False, 60000.0, 127, 0.47, 0.4714),
-        (0, True, 60000.0, 127, 0.4783, 0.4784),
-        (0, False, 64000.0, 127, 0, 0),
-        (0, False, 1.0, 2**22 - 1, 0.499999, 0.4999996),
-        (0, False, 1.0, 2**22, 0, 0),
+        ([900], [3], 0, 0, True, 128),  # the result
+        ([900], [3], 5, 0, True, 128),
+        ([900], [3], 0, 0, False, 128),  # the product
+        ([900], [3], 5, 0, False, 133 + 128),  # the product as large as leaves a result, and the result
+        ([900], [1 / 3], 5, 0, True, 133 + 128),  # the multiplier and the result
+        ([900], [3], 1 / 3, 0, True, 128 + 1 / 3),
+        ([900], [3], 0, 50, True, 50 + 128),
+        ([100, 200], [3, 3], 0, 0, True, 100 + 128),  # the first product and the sum
+        ([100, 200], [3, 3], 5, 0, True, 100 + 133 + 128),
+        ([100, 200], [3, 3], 0, 0, False, 100 + 200 + 128),
+        ([100, 200], [3, 1 / 3], 0, 0, True, 100 + 128 + 100 + 200),
+        ([100, 200, 400], [3, 3, 3], 0, 0, True, 100 + 300 + 128),
+        ([9e9], [3], 0, 0, True, 128),  # what is larger is clipped
     ],
 )
-def test_a_sum_is_estimated_where_few_results_are_left_in_doubt(
-    narrow: int, is_exact: bool, largest: float, limit: int, least: float, most: float
+def test_floats_err_by_what_they_round(
+    bounds: list[float], multipliers: list[float], bias: float, before: float, fused: bool, rounded: float
 ) -> None:
-    """Two terms, where floats do not hold their sum, and six more roundings, wrong by up to 2^-24 of the largest."""
-    for low, high in ((-limit, 0), (0, limit)):
-        step = NativeStep(narrow=narrow, count=2, low=low, high=high)
-        assert least <= lowering._certain(step, is_exact, largest) <= most
+    """Each rounding is off by up to 2^-24; limits of either sign."""
+    for low, high in ((-127, 0), (0, 127)):
+        e = Epilogue(
+            np.dtype(np.float64), tuple(np.array([m]) for m in multipliers), np.array([bias]), Rounding(0, 0, 0)
+        )
+        step = NativeStep(low=low, high=high)
+        found = lowering._certain(step, e, bounds, True, before, fused)
+        assert found == pytest.approx(0.5 - 1.01 * rounded / 2**24, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("held", "is_exact", "before", "limit", "certain"),
+    [
+        (1, True, 1e9, 127, True),
+        (1, False, 1e9, 127, False),
+        (1, False, 498e3, 127, True),
+        (0, True, 499e3, 127, False),
+        (0, True, 0, 2**15, True),
+        (0, True, 0, 2**22 - 1, True),
+        (0, True, 0, 2**22, False),
+    ],
+)
+def test_floats_estimate_where_few_results_are_left_in_doubt(
+    held: int, is_exact: bool, before: float, limit: int, certain: bool
+) -> None:
+    e = Epilogue(np.dtype(np.float64), (np.ones(1),), np.zeros(1), Rounding(0, 0, 0))
+    step = NativeStep(certain=held, low=-limit, high=limit)
+    found = lowering._certain(step, e, [1.0], is_exact, before)
+    assert (found == 1) == bool(held and is_exact)
+    assert (found >= lowering.LEAST_CERTAIN) == certain
+    assert found in (0, 1) or certain
 
 
 @pytest.mark.parametrize(("pitch", "native"), [((0, 50, 9, 1), False), ((0, 27, 9, 1), True), ((0, 12, 4, 1), True)])
@@ -257,9 +291,8 @@ def test_an_epilogue_is_in_float_where_floats_hold_every_number(
         step, rounding = NativeStep(), Rounding(shift, low, high)
         one = Epilogue(np.dtype(np.float64), (np.ones(1),), np.array(biases) / 2**shift, rounding)
         write = Write(out, lambda chunk: np.zeros(0), low, high)
-        largest = lowering._results(lowering.Lowered(step), write, one, len(biases), bounds)
-        assert bool(step.narrow) == narrow
-        assert largest == max(abs(bias) for bias in biases) / 2**shift
+        lowering._results(lowering.Lowered(step), write, one, len(biases), bounds)
+        assert step.certain == narrow
 
 
 @pytest.mark.parametrize(
