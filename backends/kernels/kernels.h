@@ -202,7 +202,6 @@ INLINE TARGET void LEVEL(sums)(Ints sum[ROWS][VECTORS], const Tile *tile, const 
  * wherever it matters: with 1.5 * 2^23 added, floats of magnitude below 2^22 are whole, and the others clip. */
 INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part, const int wider) {
     const double magic = 0x1.8p23;
-    if (part->whole) return __builtin_convertvector(sum, Floats);
     Floats scaled = LEVEL(fused)(__builtin_convertvector(sum, Floats), LEVEL(all)(part->factor), LEVEL(all)(magic));
     scaled = LEVEL(most)(scaled, LEVEL(all)(part->low - wider + magic));
     return LEVEL(least)(scaled, LEVEL(all)(part->high + wider + magic)) - (float)magic;
@@ -384,15 +383,16 @@ TARGET static void LEVEL(tally)(const Tally *tally, int sign, const int16_t *res
 /* The codes of part `t` of a PRODUCT as floats, for the first `rows` of a tile. */
 INLINE TARGET void LEVEL(part_codes)(Floats codes[ROWS][VECTORS], const Step *s, const Tile *tile, int t, int block,
                                      const Batch *b, const int vectors, const int rows, const enum Told told,
-                                     const int noisy) {
+                                     const int noisy, const int estimated) {
     const Part *part = s->parts + t;
-    const int wider = told == CLIPS, made = noisy ? tile->rows : rows;
+    const int wider = told == CLIPS, made = noisy ? tile->rows : rows, whole = estimated && part->whole;
     Ints sum[ROWS][VECTORS], magnitudes = {0};
     if (noisy) LEVEL(noisy_codes)(codes, s, tile, part, block, b, vectors, rows, wider);
     else LEVEL(sums)(sum, tile, s, t, block, vectors, rows);
     for (int v = 0; v < vectors; v++)
         for (int r = 0; r < made; r++) {
-            if (!noisy) codes[r][v] = LEVEL(codes)(sum[r][v], part, wider);
+            if (whole) codes[r][v] = __builtin_convertvector(sum[r][v], Floats);
+            else if (!noisy) codes[r][v] = LEVEL(codes)(sum[r][v], part, wider);
             if (told == CLIPS) codes[r][v] = LEVEL(counted)(codes[r][v], part, LEVEL(clips)(tile, r, b));
             if (told == SUMS && r < tile->rows) magnitudes += LEVEL(magnitudes)(codes[r][v]);
         }
@@ -466,10 +466,9 @@ APART TARGET void LEVEL(wide_row)(const Step *s, const Tile *row, int block, con
  * them, a row with one too close to the middle between two is made again. Rows that repeat the last store the same again;
  * with fresh noise they have no results. */
 INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const Batch *b, Floats result[ROWS][VECTORS],
-                              const int vectors, const int rows, const int noisy) {
+                              const int vectors, const int rows, const int noisy, const int estimated) {
     const Ending end = LEVEL(ending)(s);
     const Floats magic = LEVEL(all)(0x1.8p23), certain = LEVEL(all)(s->certain);
-    const int estimated = !noisy && s->certain < 1;
     Floats off[ROWS], farthest = {0};
     for (int r = 0; r < rows; r++) off[r] = (Floats){0};
     for (int v = 0; v < vectors; v++) {
@@ -481,8 +480,9 @@ INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const 
             if (estimated) off[r] = LEVEL(most)(off[r], LEVEL(magnitude)(clipped - (shifted - magic)));
         }
     }
+    if (!estimated) return;
     for (int r = 0; r < rows; r++) farthest = LEVEL(most)(farthest, off[r]);
-    if (!estimated || !LEVEL(any_reaches)(farthest, certain)) return;
+    if (!LEVEL(any_reaches)(farthest, certain)) return;
     for (int r = 0; r < tile->rows; r++) {
         if (!LEVEL(any_reaches)(off[r], certain)) continue;
         const Tile row = {.place = {tile->place[r]}, .out = {tile->out[r]}, .rows = 1, .made = tile->made, .row = tile->row + r};
@@ -492,11 +492,11 @@ INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const 
 
 /* The first `rows` of a tile of a PRODUCT in floats, from block `block` on; of one part, totals never leave registers. */
 INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
-                                  const int rows, const enum Told told, const int noisy) {
+                                  const int rows, const enum Told told, const int noisy, const int estimated) {
     const int column = block * BLOCK;
     Floats codes[ROWS][VECTORS], total[ROWS][VECTORS];
     for (int t = 0; t < s->count; t++) {
-        LEVEL(part_codes)(codes, s, tile, t, block, b, vectors, rows, told, noisy);
+        LEVEL(part_codes)(codes, s, tile, t, block, b, vectors, rows, told, noisy, estimated);
         for (int v = 0; v < vectors; v++) {
             const Floats multipliers = LEVEL(floats)(s->parts[t].narrow + column + v * LANES);
             const Floats offsets = LEVEL(floats)(s->narrow_offsets + column + v * LANES);
@@ -504,26 +504,32 @@ INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, co
                 total[r][v] = LEVEL(fused)(codes[r][v], multipliers, t ? total[r][v] : s->count == 1 ? offsets : (Floats){0});
         }
         if (s->count == 1) {
-            LEVEL(end)(s, tile, block, b, total, vectors, rows, noisy);
+            LEVEL(end)(s, tile, block, b, total, vectors, rows, noisy, estimated);
             return;
         }
     }
     for (int v = 0; v < vectors; v++)
         for (int r = 0; r < rows; r++) total[r][v] += LEVEL(floats)(s->narrow_offsets + column + v * LANES);
-    LEVEL(end)(s, tile, block, b, total, vectors, rows, noisy);
+    LEVEL(end)(s, tile, block, b, total, vectors, rows, noisy, estimated);
 }
 
 INLINE TARGET void LEVEL(tile_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
                                        const int rows, const enum Told told, const int noisy) {
-    if (FLOAT_IS_EXACT && s->certain > 0) LEVEL(product)(s, tile, block, b, vectors, rows, told, noisy);
+    if (FLOAT_IS_EXACT && s->certain == 1) LEVEL(product)(s, tile, block, b, vectors, rows, told, noisy, 0);
     else LEVEL(wide_product)(s, tile, block, b, vectors, rows, told, noisy);
 }
 
 /* A tile of one row, apart as well. */
 APART TARGET void LEVEL(row_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
-    if (!FLOAT_IS_EXACT || s->certain == 0) LEVEL(wide_row)(s, tile, block, b, full);
-    else if (full) LEVEL(product)(s, tile, block, b, VECTORS, 1, NOTHING, 0);
-    else LEVEL(product)(s, tile, block, b, VECTORS / 2, 1, NOTHING, 0);
+    if (!FLOAT_IS_EXACT || s->certain != 1) LEVEL(wide_row)(s, tile, block, b, full);
+    else if (full) LEVEL(product)(s, tile, block, b, VECTORS, 1, NOTHING, 0, 0);
+    else LEVEL(product)(s, tile, block, b, VECTORS / 2, 1, NOTHING, 0, 0);
+}
+
+/* A tile of any rows whose results floats estimate. */
+APART TARGET void LEVEL(estimated_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (full) LEVEL(product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 0, 1);
+    else LEVEL(product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 0, 1);
 }
 
 /* A tile of any rows whose codes are summed for an observer. */
@@ -555,6 +561,7 @@ INLINE TARGET void LEVEL(dispatch)(const Step *s, const Tile *tile, int block, c
     else if (s->squares) LEVEL(noisy_product)(s, tile, block, b, full);
     else if (b->tally) LEVEL(tallied_product)(s, tile, block, b, full);
     else if (tile->rows == 1) LEVEL(row_product)(s, tile, block, b, full);
+    else if (FLOAT_IS_EXACT && s->certain > 0 && s->certain < 1) LEVEL(estimated_product)(s, tile, block, b, full);
     else if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 0);
     else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 0);
 }

@@ -1,7 +1,7 @@
 """From a planned instruction to a native step: the same arithmetic, with every exactness proved once more."""
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -168,10 +168,7 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
         _part(result, part, each, source.elements[read.rows], CodeRange(stream.low, stream.high).magnitude)
         part.multipliers = result.pointer(_pad(table, columns), np.float64)
         part.narrow = result.pointer(_pad(table, columns), np.float32)
-    if not all(part.narrow_sums and not part.converter for part in parts):
-        step.certain = 0.0
-    if step.squares and not (step.certain == 1 and all(map(_is_estimated, parts))):
-        step.certain = 0.0
+    step.certain = _certain_of_parts(step, parts, [each.bound for _, each, _ in conversions])
     step.parts = ctypes.addressof(parts)
     is_plain = state.type == "i8" and not (step.signs or step.squares)
     if result.tiled and is_plain and tiles.suit([each.matrix for _, each, _ in conversions]):
@@ -179,6 +176,22 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
             _tile(result, part, source.elements[read.rows], np.asarray(each.matrix))
         step.packed = sum(part.depth for part in parts) * TILE_BYTES
     result.tallied = None if conversions[0][1].noise else source  # a chip's noise is in every read
+
+
+def _certain_of_parts(step: NativeStep, parts: Sequence[Part], bounds: list[int]) -> float:
+    """Return how certain results of a product remain, whose sums reach `bounds`: 1 only where floats round all codes.
+
+    Sums that are codes themselves, whatever their size, are for the form that estimates results, certain up to 0.5.
+    """
+    rounded = all(part.narrow_sums and not part.converter for part in parts)
+    if step.squares:
+        return float(step.certain == 1 and rounded and all(map(_is_estimated, parts)))
+    if rounded:
+        return float(step.certain)
+    held = (
+        part.narrow_sums or (part.whole and bound < FLOAT32_LIMIT) for part, bound in zip(parts, bounds, strict=True)
+    )
+    return min(float(step.certain), 0.5) if all(held) and not any(part.converter for part in parts) else 0.0
 
 
 def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit: int) -> None:
@@ -193,9 +206,8 @@ def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit:
     part.pairs = len(offsets)
     part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
     part.factor, part.low, part.high = read.adc.factor, read.adc.low, read.adc.high
+    part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and _largest_code(read.adc) < LARGEST
     part.whole = not read.noise and read.adc.factor == 1 and read.bound <= min(-read.adc.low, read.adc.high)
-    is_rounded = not read.adc.floor and _largest_code(read.adc) < LARGEST
-    part.narrow_sums = read.bound < FLOAT32_LIMIT and (part.whole or is_rounded)
     part.floor = read.adc.floor
     part.negative = read.phase.inputs < 0
 

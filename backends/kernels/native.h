@@ -74,7 +74,7 @@ typedef struct {
     const Noise *noise;         /* NULL: none */
     const Converter *converter; /* NULL: perfect */
     int32_t pairs;
-    int32_t narrow_sums;        /* sums stay below 2^24, and floats hold the codes */
+    int32_t narrow_sums;        /* sums stay below 2^24 */
     int32_t whole;              /* codes are the sums themselves */
     int32_t floor;
     int32_t negative;           /* reads the elements below 0 */
