@@ -30,7 +30,7 @@ help:  ## list the targets
 
 venv: $(STAMP)  ## make the environment .venv; LOCKED=1 takes the versions of dev.lock
 
-$(STAMP): pyproject.toml $(wildcard backends/kernels/*.[ch])
+$(STAMP): pyproject.toml setup.py $(wildcard backends/kernels/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cimc needs Python 3.11 or newer, this is %d.%d; try make PYTHON=python3.11" % sys.version_info[:2])'
 	@echo "making the environment $(VENV) (once; a few minutes on a slow connection)"
 	@$(PYTHON) -m venv $(VENV) || { echo "python3 -m venv failed: on Debian and Ubuntu, install python3-venv" >&2; exit 1; }

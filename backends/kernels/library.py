@@ -21,7 +21,7 @@ TILED = LEVELS[-1]
 TILE_BYTES = 64
 GROUP = 32
 MOST_TILED = 16
-PACKED_BYTES = 1 << 15
+NEAR_BYTES, FAR_BYTES = 1 << 15, 1 << 19
 
 _int32, _int64, _double, _address = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 ADDRESS_BYTES = ctypes.sizeof(_address)

@@ -98,7 +98,7 @@ class Lowered:
         """Elements of 16 bits, squares or magnitudes of those below 0 or packed vectors behind them, or floats."""
         step = self.step
         size = 4 if step.kind != PRODUCT or step.signs or step.squares else 2
-        return aligned(int(step.room) * size) + tiles.scratch(int(step.packed))
+        return aligned(int(step.room) * size) + tiles.scratch(int(step.packed), int(step.columns))
 
 
 def lowered(write: Write, constants: Array, tiled: bool = False) -> Lowered | None:

@@ -99,11 +99,13 @@ typedef struct {
     int32_t sums[2][2][GROUP][BLOCK];
 } Made;
 
-enum { PACKED_BYTES = 1 << 15 }; /* so many packed vectors should stay in the nearest cache */
+enum { NEAR_BYTES = 1 << 15, FAR_BYTES = 1 << 19 }; /* of packed vectors that should stay in the nearest cache, or in the next */
 
-/* How many vectors are packed at a time, and the bytes of it. */
+/* How many vectors are packed at a time, and the bytes of it. Weights are read once for all of them: where those go beyond
+ * the next cache, vectors may fill it. */
 static inline int64_t packed_vectors(const Step *s) {
-    const int64_t groups = PACKED_BYTES / (s->packed * GROUP);
+    const int is_near = 2 * (int64_t)s->packed * s->columns <= FAR_BYTES;
+    const int64_t groups = (is_near ? NEAR_BYTES : FAR_BYTES) / (s->packed * GROUP);
     return GROUP * (groups < 1 ? 1 : groups);
 }
 static inline int64_t packed_bytes(const Step *s) { return packed_vectors(s) * s->packed; }

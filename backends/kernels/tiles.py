@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cimc.backends.kernels.layout import filled
-from cimc.backends.kernels.library import BLOCK, GROUP, MOST_TILED, PACKED_BYTES, TILE_BYTES
+from cimc.backends.kernels.library import BLOCK, FAR_BYTES, GROUP, MOST_TILED, NEAR_BYTES, TILE_BYTES
 from cimc.backends.plan.memory import Array
 
 LARGEST = 127 * 256 + 127
@@ -51,6 +51,7 @@ def depth(rows: int) -> int:
     return -(-rows // TILE_BYTES)
 
 
-def scratch(packed: int) -> int:
-    """Return the bytes of scratch for vectors of so many bytes, packed; 0 for none."""
-    return packed and GROUP * max(PACKED_BYTES // (packed * GROUP), 1) * packed
+def scratch(packed: int, columns: int) -> int:
+    """Return the bytes of scratch for vectors of so many bytes, packed, that are multiplied by columns; 0 for none."""
+    room = NEAR_BYTES if 2 * packed * columns <= FAR_BYTES else FAR_BYTES
+    return packed and GROUP * max(room // (packed * GROUP), 1) * packed
