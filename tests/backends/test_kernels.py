@@ -343,6 +343,21 @@ def test_results_that_floats_leave_in_doubt(new, bias):
     require_same(digital(new, "add", 16, a=0, b=0, ma=2**14, mb=2**16 - 1, bias=bias, **ends), images)
 
 
+@pytest.mark.parametrize(("channels", "direct"), [(15, 0), (16, 1), (33, 1)])
+@pytest.mark.parametrize(("name", "operands"), [("poolmax", {}), ("poolsum", {"per": "all", "shift": 3})])
+def test_pools_read_a_block_of_channels_or_more_where_they_lie(new, name, operands, channels, direct):
+    sketch = new(1 << 14).port("x", (6, 8, channels), 0).tensor(0, (1, 6, 8, channels))
+    sketch.window(0, (2, 2), (3, 4), stride=(2, 2), pad=(0, 0), fill=-127).tensor(1, (12, channels), 8192)
+    sketch.port("y", (12, channels), 8192, output=True)
+    if name == "poolsum":
+        operands |= {"scale": sketch.table([3], "i32"), "bias": sketch.table([5], "i64")}
+    program = sketch.put(name, in_=0, out=1, low=-100, high=90, **operands).program()
+    for kernels in COMPILED:
+        (run,) = Interpreter(program, executor=kernels)._executor.runs
+        assert run.lowered[0].step.direct == direct
+    require_same(program, codes(channels, (5, 6, 8, channels)))
+
+
 @pytest.mark.parametrize("channels", [1, 2, 10])
 def test_softmax(new, channels):
     table = {"table": (1, 2**31 - 1, 40, "i32")}

@@ -260,6 +260,15 @@ def test_scratch_holds_elements_of_16_bits_twice_or_floats(kind: int, signs: int
 
 
 @pytest.mark.parametrize(
+    ("packed", "columns", "vectors"),
+    [(0, 64, 0), (64, 64, 512), (1024, 256, 32), (1024, 257, 512), (4608, 512, 96), (1 << 15, 512, 32)],
+)
+def test_more_vectors_are_packed_where_weights_fill_the_next_cache(packed: int, columns: int, vectors: int) -> None:
+    """Two bytes a weight reach 2^19 with 256 columns of 1,024 rows."""
+    assert tiles.scratch(packed, columns) == packed * vectors
+
+
+@pytest.mark.parametrize(
     ("shift", "limit", "biases", "bounds", "narrow"),
     [
         (0, 127, [0], [2**24 - 1], True),
@@ -482,8 +491,8 @@ def test_neighbours_among_elements_are_packed_together(elements: list[int], foun
         ([63], 508, 16, False),  # too little to multiply
         ([64], tiles.LARGEST, 16, True),
         ([64], tiles.LARGEST + 1, 16, False),
-        ([64] * 4, 508, 64, True),
-        ([64] * 5, 508, 64, False),
+        ([64] * 16, 508, 64, True),
+        ([64] * 17, 508, 64, False),
         ([1 << 16], 508, 64, True),
         ([1 << 16], 508, 65, False),  # tables too large
     ],
