@@ -168,7 +168,7 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
         _part(result, part, each, source.elements[read.rows], CodeRange(stream.low, stream.high).magnitude)
         part.multipliers = result.pointer(_pad(table, columns), np.float64)
         part.narrow = result.pointer(_pad(table, columns), np.float32)
-    step.certain = _certain_of_parts(step, parts, [each.bound for _, each, _ in conversions])
+    step.certain = _certain_of_parts(step, list(parts), [each.bound for _, each, _ in conversions])
     step.parts = ctypes.addressof(parts)
     is_plain = state.type == "i8" and not (step.signs or step.squares)
     if result.tiled and is_plain and tiles.suit([each.matrix for _, each, _ in conversions]):
