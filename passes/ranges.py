@@ -17,6 +17,8 @@ from cimc.passes.seen import Seen
 FORMAT = 1
 SIGNIFICANT_BITS = 10
 """Ranges are rounded to 0.1 %, a quarter of an 8-bit step: differences of floating point between machines vanish."""
+MEAN_LIMIT = 1e30
+"""Means of channels: beyond it biases leave float32."""
 FEWEST_BITS, MOST_BITS = 2, 16
 
 
@@ -134,8 +136,8 @@ def _reals(path: str, values: Any) -> tuple[float, ...]:
     if not isinstance(values, list):
         raise TypeError(f"{path} is {values!r}, not a list")
     found = tuple(_real(f"{path}[{n}]", value) for n, value in enumerate(values))
-    if not all(map(math.isfinite, found)):
-        raise ValueError(f"{path} is not finite")
+    if not all(abs(value) <= MEAN_LIMIT for value in found):
+        raise ValueError(f"{path} holds what is no number up to {MEAN_LIMIT:g}")
     return found
 
 

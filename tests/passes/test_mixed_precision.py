@@ -206,7 +206,7 @@ def test_stored_means_that_do_not_fit_are_refused() -> None:
     assert all(op.bias is None for op in without.operations if isinstance(op, nn.ConvOp))
 
 
-@pytest.mark.parametrize("means", ["x", [None], [float("nan")]])
+@pytest.mark.parametrize("means", ["x", [None], [float("nan")], [1e300]])
 def test_damaged_means_are_refused(means: object) -> None:
     with pytest.raises(CimcError, match="CIM0204"):
         Ranges.from_json(Ranges().to_json() | {"means": {"d0": means}})
