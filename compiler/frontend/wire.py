@@ -7,6 +7,7 @@ import hashlib
 import mmap
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -30,6 +31,8 @@ VARINT, LENGTH = 0, 2
 FIXED_BYTES = {1: 8, 5: 4}
 """Kinds of fields: a varint of at most 10 bytes, as many bytes as a length says, or a fixed number of them."""
 VARINT_BYTES = 10
+MOST_FIELDS = 1 << 20
+"""Fields that are walked over, some microseconds each: a message of more is left to protobuf."""
 
 
 @dataclass(frozen=True)
@@ -46,36 +49,45 @@ class Content:
 
 
 class Unusual(Exception):
-    """The message is damaged, or written as none is that onnx writes."""
+    """The message is short, damaged, very long, or written as none is that onnx writes."""
 
 
 def content_of(file: BinaryIO) -> Content:
     """Return the content of an open file: whole where it is small, or not a usual message."""
     size = os.fstat(file.fileno()).st_size
-    if size >= APART_BYTES:
-        data = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
-        walk = _Walk(data)
-        try:
-            return Content(b"".join(walk.message(size, 0)), walk.raw, hashlib.sha256(data), size)
-        except Unusual:
-            pass
+    with suppress(Unusual, OSError, ValueError):  # the system's errors are of files that it cannot map
+        return _apart(file, size)
     whole = file.read()
     return Content(whole, {}, hashlib.sha256(whole), len(whole))
 
 
+def _apart(file: BinaryIO, size: int) -> Content:
+    """Return the content with large raw data apart. Raises Unusual; OSError and ValueError as `mmap` does."""
+    if size < APART_BYTES:
+        raise Unusual
+    data = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
+    walk = _Walk(data)
+    light = b"".join(walk.message(size, 0))
+    return Content(light, walk.raw, hashlib.sha256(data), size)
+
+
 class _Walk:
-    """A walk over the fields of a message; it stands at byte `place`, and has passed so many initialisers."""
+    """A walk over a message; it stands at byte `place`, behind `passed` initialisers and `fields` fields."""
 
     def __init__(self, data: memoryview) -> None:
         self.data = data
         self.raw: dict[int, Bytes] = {}
         self.place = 0
         self.passed = 0
+        self.fields = 0
 
     def message(self, end: int, step: int) -> Iterator[bytes]:
         """Yield the bytes of a message that ends at byte `end`, without the raw data left out."""
         has_data = False
         while self.place < end:
+            self.fields += 1
+            if self.fields > MOST_FIELDS:
+                raise Unusual
             start = self.place
             key = self.varint()
             length = self.length(key & 7)

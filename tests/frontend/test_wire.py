@@ -98,6 +98,12 @@ def _plainly(path: Path) -> onnx.ModelProto | None:
         return None
 
 
+@pytest.mark.usefixtures("small")
+def test_more_fields_than_are_walked_over_are_left_to_protobuf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wire, "MOST_FIELDS", 10)
+    assert parsed(written(several(), tmp_path)) == (several(), 0)
+
+
 @pytest.mark.parametrize("padding", range(4))
 def test_large_weights_are_read_wherever_they_lie(padding: int, tmp_path: Path) -> None:
     proto = model([node("MatMul", "x w", "y")], {"x": ("N", 600)}, {"w": LARGE})
