@@ -159,8 +159,8 @@ def _hashed(header: Header, program: Program) -> Mapping[str, str]:
     hashes: Mapping[str, Callable[[], str]] = {
         "target": lambda: target_hash(program.meta),
         "manifest": lambda: sha256(to_bytes(program)),
-        "constants": lambda: sha256(program.constants),
-        "conductances": lambda: sha256(program.conductances),
+        "constants": lambda: program.payload_hashes[0],
+        "conductances": lambda: program.payload_hashes[1],
         "code": lambda: sha256(encode_all(program.instructions)),
     }
     return {name: compute() for name, compute in hashes.items() if name in header.hashes}

@@ -63,7 +63,7 @@ def to_parts(program: Program) -> tuple[bytes, ...]:
         bytes.fromhex(isa_hash()),
         bytes.fromhex(manifest.target_hash(program.meta)),
     )
-    table = _table(sections)
+    table = _table(sections, (*map(manifest.sha256, sections[:2]), *program.payload_hashes))
     header = head + b"".join(_ENTRY.pack(*section) for section in table)
     return header + bytes.fromhex(manifest.sha256(header)), *_aligned(table, sections)
 
@@ -97,11 +97,11 @@ def read(file: BinaryIO) -> Program:
     return program
 
 
-def _table(sections: Sequence[bytes]) -> list[Section]:
+def _table(sections: Sequence[bytes], hashes: Sequence[str]) -> list[Section]:
     table, offset = [], HEADER_BYTES
-    for name, data in zip(SECTIONS, sections, strict=True):
+    for name, data, stated in zip(SECTIONS, sections, hashes, strict=True):
         offset = _aligned_to(ALIGNMENT[VERSION], offset)
-        table.append(Section(name, offset, len(data), bytes.fromhex(manifest.sha256(data))))
+        table.append(Section(name, offset, len(data), bytes.fromhex(stated)))
         offset += len(data)
     return table
 

@@ -61,8 +61,9 @@ def _header(program: Program, payload_name: str) -> Iterator[str]:
     yield f".activation {program.activation_bytes}"
     if program.constants or program.conductances:
         yield f".payload {canonical(payload_name)}"
-        yield f".constants {len(program.constants)} {_hash(sha256(program.constants))}"
-        yield f".conductances {len(program.conductances)} {_hash(sha256(program.conductances))}"
+        constants, conductances = program.payload_hashes
+        yield f".constants {len(program.constants)} {_hash(constants)}"
+        yield f".conductances {len(program.conductances)} {_hash(conductances)}"
     yield f".code {_hash(sha256(code))}"
 
 

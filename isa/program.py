@@ -1,5 +1,6 @@
 """A program: instructions with provenance, constants, conductance targets and the facts that make it self-contained."""
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -139,6 +140,12 @@ class Program:
     meta: Mapping[str, Any] = field(default_factory=dict)
 
     layers: tuple[Layer, ...] = ()
+
+    @cached_property
+    def payload_hashes(self) -> tuple[str, str]:
+        """The SHA-256 (hexadecimal) of constants and of conductances, which may be hundreds of megabytes."""
+        constants, conductances = hashlib.sha256(self.constants), hashlib.sha256(self.conductances)
+        return constants.hexdigest(), conductances.hexdigest()
 
     @property
     def block_columns(self) -> dict[int, int]:
