@@ -99,9 +99,10 @@ class MixedPrecision:
 
     def _means(self, graph: Graph, lowered: Sequence[Layer]) -> Means:
         """Return the means of what layers read: those stored, else those of the data; none of files that have none."""
-        if self.ranges is not None or not lowered:
-            return self.ranges.means if self.ranges is not None else {}
-        return measured_means(graph, lowered, {name: array[:SAMPLES] for name, array in self.data.items()})
+        if self.ranges is not None:
+            return self.ranges.means
+        data = {name: array[:SAMPLES] for name, array in self.data.items()}
+        return measured_means(graph, lowered, data) if lowered else {}
 
     def _found(self, graph: Graph) -> Choice:
         kept = set(graph.weights.keys())

@@ -120,9 +120,9 @@ def _require_products(wanted: Sequence[nn.Layer], found: Graph) -> None:
 
 
 def _coded(graph: Graph, layers: Mapping[str, MvmOp], reads: Mapping[str, str]) -> dict[str, str]:
-    """Return the layer whose codes a value has itself; one that is requantised for its layers is left out."""
+    """Return the layer whose codes a value has itself; one requantised for its layers, or relabelled, is left out."""
     values = {op.label.data: op.out for op in graph.operations if isinstance(op, nn.Computed)}
-    read = ((label, reads[label]) for label in layers if label in reads)
+    read = ((label, reads[label]) for label in layers if reads.get(label) in values)
     return {value: label for label, value in read if code_of(values[value]) == code_of(layers[label].x)}
 
 
