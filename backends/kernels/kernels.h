@@ -462,10 +462,13 @@ APART TARGET void LEVEL(wide_row)(const Step *s, const Tile *row, int block, con
     else LEVEL(wide_product)(s, row, block, b, VECTORS / 2, 1, NOTHING, 0);
 }
 
-/* End a tile of a PRODUCT in floats: `vectors` vectors of results from those of block `block` on. Where floats estimate
- * them, a row with one too close to the middle between two is made again. Rows that repeat the last store the same again;
- * with fresh noise they have no results. */
-INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const Batch *b, Floats result[ROWS][VECTORS],
+/* Whether floats estimate the results of a product of one part: then B is added as its codes are multiplied. */
+INLINE int LEVEL(is_lone)(const Step *s, const int estimated) { return estimated && s->count == 1; }
+
+/* End a tile of a PRODUCT in floats: `vectors` vectors of columns from those of block `block` on. Where floats estimate
+ * the results, a row with one too close to the middle between two is made again. Rows that repeat the last store the same
+ * again; with fresh noise they have no results. */
+INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const Batch *b, Floats total[ROWS][VECTORS],
                               const int vectors, const int rows, const int noisy, const int estimated) {
     const Ending end = LEVEL(ending)(s);
     const Floats magic = LEVEL(all)(0x1.8p23), certain = LEVEL(all)(s->certain);
@@ -474,8 +477,10 @@ INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const 
     for (int v = 0; v < vectors; v++) {
         const int at = block * BLOCK + v * LANES;
         if (at >= end.columns) break;
+        const Floats offsets = LEVEL(is_lone)(s, estimated) ? (Floats){0} : LEVEL(floats)(s->narrow_offsets + at);
         for (int r = 0; r < (noisy ? tile->rows : rows); r++) {
-            const Floats clipped = LEVEL(least)(LEVEL(most)(result[r][v], end.low), end.high), shifted = clipped + magic;
+            const Floats result = total[r][v] + offsets;
+            const Floats clipped = LEVEL(least)(LEVEL(most)(result, end.low), end.high), shifted = clipped + magic;
             LEVEL(put_whole)(&end, tile->out[r], at, shifted);
             if (estimated) off[r] = LEVEL(most)(off[r], LEVEL(magnitude)(clipped - (shifted - magic)));
         }
@@ -499,17 +504,16 @@ INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, co
         LEVEL(part_codes)(codes, s, tile, t, block, b, vectors, rows, told, noisy, estimated);
         for (int v = 0; v < vectors; v++) {
             const Floats multipliers = LEVEL(floats)(s->parts[t].narrow + column + v * LANES);
-            const Floats offsets = LEVEL(floats)(s->narrow_offsets + column + v * LANES);
             for (int r = 0; r < rows; r++)
-                total[r][v] = LEVEL(fused)(codes[r][v], multipliers, t ? total[r][v] : s->count == 1 ? offsets : (Floats){0});
+                if (LEVEL(is_lone)(s, estimated))
+                    total[r][v] = LEVEL(fused)(codes[r][v], multipliers, LEVEL(floats)(s->narrow_offsets + column + v * LANES));
+                else total[r][v] = t ? LEVEL(fused)(codes[r][v], multipliers, total[r][v]) : codes[r][v] * multipliers;
         }
         if (s->count == 1) {
             LEVEL(end)(s, tile, block, b, total, vectors, rows, noisy, estimated);
             return;
         }
     }
-    for (int v = 0; v < vectors; v++)
-        for (int r = 0; r < rows; r++) total[r][v] += LEVEL(floats)(s->narrow_offsets + column + v * LANES);
     LEVEL(end)(s, tile, block, b, total, vectors, rows, noisy, estimated);
 }
 
