@@ -114,11 +114,16 @@ def _require_lasting(graph: "Graph", request: Request, output: Path) -> None:
     """Raise CimcError CIM0121 where an ONNX model of the graph, read again, would not have the layers that learn."""
     from cimc.training.learnt import renamed
 
+    again = graph if is_ir_text(output) else _read_again(graph, request)
+    renamed(request.chosen, graph, again, request.target)
+
+
+def _read_again(graph: "Graph", request: Request) -> "Graph":
+    """Return what is read of an ONNX model of the graph."""
     with TemporaryDirectory() as folder:
         written = Path(folder) / "written.onnx"
         written.write_bytes(to_onnx(graph).SerializeToString())
-        again = graph if is_ir_text(output) else compile_to_stage(written, request, "graph")
-        renamed(request.chosen, graph, again, request.target)
+        return compile_to_stage(written, request, "graph")
 
 
 def is_ir_text(path: Path) -> bool:
