@@ -1,7 +1,6 @@
 """The front door to running a program: any executor, any number of images, the same bits."""
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from cimc.backends.machine.observer import Observer
 from cimc.backends.machine.ports import DTYPES, count_of, require_in_memory
 from cimc.backends.noise.sources import Noise
 from cimc.backends.plan.executor import Executor, NumpyExecutor
+from cimc.backends.plan.threads import even, share
 from cimc.backends.plan.walk import Plan, plan
 from cimc.backends.torch_device.opening import devices, opened
 from cimc.isa.program import Program
@@ -65,7 +65,7 @@ class Interpreter:
         outputs = {p.name: np.empty((count, *p.shape), DTYPES[p.type]) for p in self.program.outputs}
         number = first + (self.noise.sample_offset if self.noise else 0)
         is_shared = self._threads > 1 and executor.is_reentrant
-        size = min(executor.chunk, max(-(-count // self._threads), 1)) if is_shared else executor.chunk
+        size = even(count, executor.chunk, self._threads) if is_shared else executor.chunk
 
         if 0 < count <= size:
             executor.run(range(number, number + count), codes, outputs, observer)
@@ -78,8 +78,7 @@ class Interpreter:
 
         parts = range(0, count, size)
         if is_shared and observer is None:
-            with ThreadPoolExecutor(self._threads) as pool:
-                list(pool.map(run_part, parts))
+            share(run_part, parts, self._threads)
         else:
             for start in parts:
                 run_part(start)
