@@ -186,6 +186,15 @@ def parse_pipeline(text: str, setting: Setting) -> tuple[Pass, ...]:
     return tuple(_build(spec.name, spec.normalize_parameter_names().parameters, setting) for spec in specs)
 
 
+def bits_budget(text: str, target: Target) -> float:
+    """Return the loss, in dB, for which a pipeline chooses fewer bits by itself: 0 where it does not.
+
+    Raises CimcError CIM0305.
+    """
+    made = parse_pipeline(text, Setting(target))
+    return max((one.budget for one in made if isinstance(one, MixedPrecision)), default=0.0)
+
+
 def rows_of(text: str) -> list[Row]:
     """Return the rows of the passes that a pipeline's text names, in its order; unknown names are left out."""
     known = {row.name: row for row in PASSES}
@@ -317,6 +326,7 @@ __all__ = [
     "Setting",
     "behind_pass",
     "behind_stage",
+    "bits_budget",
     "needs_data",
     "order_hint",
     "parse_pipeline",

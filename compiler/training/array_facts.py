@@ -19,7 +19,7 @@ from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.passes.calibrate import ranges_read
 from cimc.passes.chosen import Chosen
 from cimc.passes.layer_bits import FULL
-from cimc.passes.pipeline import behind_stage, up_to_pass
+from cimc.passes.pipeline import behind_stage, bits_budget, up_to_pass
 
 
 class Codes(NamedTuple):
@@ -80,8 +80,9 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
     """Return the facts of a graph at stage `graph`, which the passes change; the request holds all passes and data.
 
     Raises CimcError CIM0121 where the passes map a layer to anything but one product, on whose devices it would learn,
-    or the mean of a product's columns, and where weights were chosen to have fewer bits.
+    or the mean of a product's columns, where weights were chosen to have fewer bits, and where passes choose bits.
     """
+    _require_settled_bits(request)
     _require_whole_weights(request.chosen)
     wanted, reads = [op for op in graph.operations if isinstance(op, nn.Layer)], ranges_read(graph, request.target)
     found = run_pipeline(graph, replace(request, pipeline=_up_to(request.pipeline), start="graph", observer=None))
@@ -98,6 +99,16 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
         (target.adc_range[0], target.adc_range[1]),
         any(op.skip_zeros is not None for op in layers if op.diagonal is None),
     )
+
+
+def _require_settled_bits(request: Request) -> None:
+    budget = bits_budget(request.pipeline, request.target)
+    if budget > 0.0:
+        message = (
+            f"mixed-precision{{budget={budget:g}}} chooses bits by the weights, anew whenever training changes them"
+        )
+        hint = "choose them before, with `cimc tune --within ns=SHARE`, and give what that writes with --ranges"
+        raise fail("CIM0121", message, hint=hint)
 
 
 def _require_whole_weights(chosen: Chosen) -> None:

@@ -14,8 +14,8 @@ from cimc.isa.table import TAP_BITS, bytes_of
 from cimc.passes.chosen import Chosen
 from cimc.passes.costs import Cost, layer_cost
 from cimc.passes.layer_bits import FULL
-from cimc.passes.mixed_precision import LADDER, Knob, MixedPrecision
-from cimc.passes.pipeline import Setting, parse_pipeline, up_to_pass
+from cimc.passes.mixed_precision import LADDER, Knob
+from cimc.passes.pipeline import Setting, bits_budget, parse_pipeline, up_to_pass
 from cimc.passes.shared_codes import same_codes
 from cimc.passes.weight_mapping import WeightMapping
 from cimc.targets import Target
@@ -109,11 +109,11 @@ def _mapped(judge: Judge) -> Graph:
 
 def _require_open(judge: Judge, unit: str) -> None:
     """Refuse a pipeline that lowers bits by itself, and slices, of which none holds the bits that `bytes` counts."""
-    passes = parse_pipeline(judge.request.pipeline, Setting(judge.request.target))
-    for one in passes:
-        if isinstance(one, MixedPrecision) and one.budget > 0.0:
-            found = f"mixed-precision{{budget={one.budget:g}}} chooses bits, and so does --within"
-            raise fail("CIM0003", found, hint="leave out one of them")
+    budget = bits_budget(judge.request.pipeline, judge.request.target)
+    if budget > 0.0:
+        found = f"mixed-precision{{budget={budget:g}}} chooses bits, and so does --within"
+        raise fail("CIM0003", found, hint="leave out one of them")
+    for one in parse_pipeline(judge.request.pipeline, Setting(judge.request.target)):
         if isinstance(one, WeightMapping) and one.weights == "sliced" and unit == BYTES:
             found = "--within bytes counts whole weights, and weight-mapping{weights=sliced} holds their digits apart"
             raise fail("CIM0003", found, hint="ask for ns or nJ")

@@ -156,6 +156,15 @@ def test_weights_of_fewer_bits_are_refused() -> None:
         measured(network.with_weights(network.weights), asked)
 
 
+@pytest.mark.parametrize("lower", ["both", "activations"])
+def test_bits_that_passes_choose_are_refused(lower: str) -> None:
+    """They would differ from step to step, between candidates, and from those of the program compiled in the end."""
+    data, network = samples(40, 12), Network(perceptron(12, 4))
+    pipeline = with_options(DEFAULT, f"mixed-precision{{budget=6.0 lower={lower}}}")
+    with pytest.raises(CimcError, match=r"(?s)CIM0121.*budget=6\} chooses bits.*cimc tune --within"):
+        measured(network.with_weights(network.weights), replace(request(data), pipeline=pipeline))
+
+
 @pytest.mark.nightly
 @pytest.mark.parametrize("columns", [0, 4])
 def test_chips_are_as_noisy_as_the_interpreters(columns: int) -> None:
