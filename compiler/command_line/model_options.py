@@ -142,6 +142,9 @@ def add_train(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL.onnx", help="the trained model, which is the teacher as it is")
     parser.add_argument("--data", required=True, metavar="D.npz", help="inputs to train and to judge on")
     parser.add_argument("--labels", action="store_true", help="the data have classes y, to be learnt as well")
+    parser.add_argument(
+        "--unlabelled", metavar="E.npz", help="more inputs to train on, of any kind: the teacher says what they are"
+    )
     add_target(parser)
     _tiles(parser)
     add_model_root(parser)

@@ -19,10 +19,10 @@ from cimc.command_line.observing import Steps
 from cimc.command_line.progress import Progress
 from cimc.diagnostics import fail
 from cimc.driving.aiming import aimed_at
-from cimc.driving.arrays import load_arrays
+from cimc.driving.arrays import feed, load_arrays
 from cimc.driving.calibration import calibration
 from cimc.driving.driver import Compilation, Request, compile_graph, compile_to_stage, graph_intakes
-from cimc.driving.feeding import Intake
+from cimc.driving.feeding import Intake, taken_for
 from cimc.driving.scoring import given_labels, samples_of
 from cimc.driving.tables import tabulate, terminal_width
 from cimc.evaluate import to_onnx
@@ -139,7 +139,13 @@ def _data(options: argparse.Namespace, intakes: list[Intake]) -> "Data":
     count = samples_of(inputs)
     if count < 2:
         raise fail("CIM0202", f"{options.data} holds {count} sample, training and judging need at least one each")
-    return Data(inputs, _shares(arrays, count, options) if options.labels else None)
+    return Data(inputs, _shares(arrays, count, options) if options.labels else None, _others(options, intakes))
+
+
+def _others(options: argparse.Namespace, intakes: list[Intake]) -> dict[str, Any]:
+    """Return the inputs of which only the teacher says what they are. Raises CimcError CIM0201 to CIM0203."""
+    path = options.unlabelled
+    return feed(load_arrays(path), taken_for(intakes, options.feed), path, None) if path else {}
 
 
 def _shares(arrays: Any, count: int, options: argparse.Namespace) -> Any:

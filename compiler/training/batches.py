@@ -1,7 +1,7 @@
 """Batches: a pure function of data, settings, seed and step, so that a run that goes on is the run itself."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -20,10 +20,14 @@ SPLIT, BATCH = 0, 1
 
 @dataclass(frozen=True)
 class Data:
-    """Inputs [N, *model shape] by name, and the shares of classes [N, classes] where there are labels."""
+    """Inputs [N, *model shape] by name, and the shares of classes [N, classes] where there are labels.
+
+    `others` are inputs alike, of which only the teacher says what they are: batches hold some, nothing else does.
+    """
 
     inputs: Mapping[str, Array]
     labels: Array | None = None
+    others: Mapping[str, Array] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -31,8 +35,9 @@ class Data:
 
     @property
     def arrays(self) -> Mapping[str, Array]:
-        """Everything that is known of the samples; labels have no name, as no input has."""
-        return self.inputs if self.labels is None else {**self.inputs, "": self.labels}
+        """Everything that is known; labels have no name, as no input has, and `others` have names of two parts."""
+        labels = {} if self.labels is None else {"": self.labels}
+        return {**self.inputs, **labels, **{f"others\n{name}": array for name, array in self.others.items()}}
 
     def first(self, count: int) -> "Data":
         """Return the first samples, at most so many."""
@@ -41,7 +46,7 @@ class Data:
     def rows(self, chosen: Array) -> "Data":
         """Return the samples that `chosen` numbers."""
         labels = None if self.labels is None else self.labels[chosen]
-        return Data({name: array[chosen] for name, array in self.inputs.items()}, labels)
+        return Data({name: array[chosen] for name, array in self.inputs.items()}, labels, self.others)
 
 
 def split(data: Data, hold: float, seed: int) -> tuple[Data, Data]:
@@ -54,10 +59,25 @@ def split(data: Data, hold: float, seed: int) -> tuple[Data, Data]:
 def batch(data: Data, settings: Settings, seed: int, step: int) -> Data:
     """Return the batch of a step, augmented as the settings say."""
     stream = _stream(seed, BATCH, step)
-    chosen = stream.choice(data.count, settings.batch, replace=data.count < settings.batch)
-    drawn = data.rows(chosen)
+    drawn = _drawn(data, settings, stream)
     inputs = {name: _disturbed(array, data.inputs[name], settings, stream) for name, array in drawn.inputs.items()}
     return _mixed(Data(inputs, drawn.labels), settings.mix, stream)
+
+
+def _drawn(data: Data, settings: Settings, stream: Generator) -> Data:
+    """Return samples of the data and of the others, which have no share of any class."""
+    more = int(settings.others * settings.batch) if data.others else 0
+    own = data.rows(_some(data.count, settings.batch - more, stream))
+    if not more:
+        return own
+    chosen = _some(len(next(iter(data.others.values()))), more, stream)
+    inputs = {name: np.concatenate([array, data.others[name][chosen]]) for name, array in own.inputs.items()}
+    return Data(inputs, None if own.labels is None else np.pad(own.labels, ((0, more), (0, 0))))
+
+
+def _some(count: int, wanted: int, stream: Generator) -> Array:
+    """Return numbers of samples, each once where there are enough."""
+    return stream.choice(count, wanted, replace=count < wanted)
 
 
 def _stream(seed: int, purpose: int, number: int) -> Generator:

@@ -24,7 +24,8 @@ class Settings:
     `objective` says what outputs are: classes, or values. Samples are mixed in pairs with probability `mix`, moved by
     up to `shift` places along their first axis and `across` along their second (never along the last), mirrored along
     the second with `flip` 1, disturbed by up to `jitter` standard deviations, and offset by `offset` of them, the same
-    along the whole first axis. Weights are averaged with the factor `average` a step. `runs` runs of `steps` steps
+    along the whole first axis. The share `others` of a batch is drawn from the unlabelled inputs, where such are given.
+    Weights are averaged with the factor `average` a step. `runs` runs of `steps` steps
     follow each other, each from the mean of where the first began and the runs before; their mean is what was trained.
     The share `prune` of the array's weights, the smallest of all in units of their column's mean |w|, is zero and stays
     so, and so does the share `prune_columns` of columns, with the rows that read them (pruning.py). `learn` is all, or
@@ -53,6 +54,7 @@ class Settings:
     flip: int = 0
     jitter: float = 0.0
     offset: float = 0.0
+    others: float = 0.5
     average: float = 0.99
     prune: float = 0.0
     prune_columns: float = 0.0
@@ -86,6 +88,7 @@ BOUNDS = {
     "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0),
     "noise": (0.0, 100.0), "feature": (0.0, 1e6), "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0),
     "shift": (0, 10**4), "across": (0, 10**4), "flip": (0, 1), "jitter": (0.0, 100.0), "offset": (0.0, 100.0),
+    "others": (0.0, 0.9),
     "average": (0.0, 0.999999), "prune": (0.0, 0.99), "prune_columns": (0.0, 0.99),
     "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
 }  # fmt: skip

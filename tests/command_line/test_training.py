@@ -113,6 +113,36 @@ def test_shells_are_in_the_network_before_it_is_trained(tmp_path: Path) -> None:
     assert first.weight.dims == (36, 5)
 
 
+@pytest.mark.parametrize(
+    ("others", "told"),
+    [((3, 11), r"CIM0202.*e\.npz.*\(N, 12\)"), ((0, 12), r"CIM0202.*e\.npz.*no samples"), ((20, 12), None)],
+)
+def test_more_inputs_without_labels_must_be_such_as_the_model_takes(
+    tmp_path: Path, others: tuple[int, int], told: str | None
+) -> None:
+    model, data, more = (tmp_path / name for name in ("m.onnx", "d.npz", "e.npz"))
+    model.write_bytes(to_onnx(perceptron(12, 5, 4)).SerializeToString())
+    np.savez(data, x=normal(18, 12))
+    np.savez(more, x=normal(*others))
+    given = ["--data", str(data), "--unlabelled", str(more), "--noise", "pcm", "-o", str(tmp_path / "t.onnx")]
+    options = BY_NAME["train"].parser().parse_args([str(model), *given, "--limit", "17"])
+    if told:
+        with pytest.raises(CimcError, match=told):
+            _plan(options, tmp_path / "kept.npz")
+    else:
+        plan = _plan(options, tmp_path / "kept.npz")
+        assert (plan.data.count, len(plan.data.others["x"])) == (17, 20)
+
+
+def test_more_inputs_are_not_replaced_by_what_is_trained(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = tmp_path / "e.npz"
+    np.savez(more, x=normal(2, 12))
+    assert (
+        main(["train", "m.onnx", "--data", "d.npz", "--unlabelled", str(more), "--noise", "pcm", "-o", str(more)]) == 2
+    )
+    assert "error[CIM0003]" in capsys.readouterr().err
+
+
 def test_bits_and_factors_of_a_ranges_file_are_trained_with(tmp_path: Path) -> None:
     """Ranges themselves are not taken: those of other weights differ."""
     model, data, ranges = tmp_path / "m.onnx", tmp_path / "d.npz", tmp_path / "r.json"

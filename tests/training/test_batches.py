@@ -69,3 +69,21 @@ def test_what_is_kept_back_is_not_trained_on(hold: float) -> None:
     assert rows[0] | rows[1] == {row.tobytes() for row in DATA.inputs["x"]}
     assert not rows[0] & rows[1]
     assert held.count == max(round(hold * 30), 1)
+
+
+@pytest.mark.parametrize(("share", "others"), [(0.0, 0), (0.5, 5), (0.9, 9)])
+def test_a_share_of_a_batch_is_of_others_which_have_no_class(share: float, others: int) -> None:
+    more = Data(DATA.inputs, DATA.labels, {"x": normal(20, 8, 6, 2, seed=1)})
+    found = batch(more, Settings(batch=10, mix=0.0, others=share), 0, 0)
+    rows = {row.tobytes() for row in more.others["x"]}
+    assert [row.tobytes() in rows for row in found.inputs["x"]] == [False] * (10 - others) + [True] * others
+    assert found.labels is not None
+    assert found.labels.sum(axis=1).tolist() == [1.0] * (10 - others) + [0.0] * others
+
+
+def test_others_are_never_kept_back_and_tell_runs_apart() -> None:
+    more = Data(DATA.inputs, DATA.labels, {"x": normal(20, 8, 6, 2, seed=1)})
+    given, held = split(more, 0.3, 0)
+    assert given.others is more.others
+    assert (given.count, held.count) == (21, 9)
+    assert set(more.arrays) - set(DATA.arrays) == {"others\nx"}
