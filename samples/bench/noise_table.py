@@ -54,10 +54,10 @@ def cimc(*arguments: str) -> str:
     return subprocess.run(["cimc", *arguments], check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
-def scores(scored: Sequence[str], noisy: Sequence[str]) -> tuple[float, list[dict[str, float]]]:
-    """Return the accuracy that `cimc eval` finds without noise, and its scores of chips at each time."""
+def scores(scored: Sequence[str], *noisy: Sequence[str]) -> tuple[float, list[dict[str, float]]]:
+    """Return the accuracy that `cimc eval` finds without noise, and its scores of chips at each time of each noise."""
     clean = json.loads(cimc(*scored))["accuracy"]
-    return clean, json.loads(cimc(*scored, *noisy))["times"]
+    return clean, [time for options in noisy for time in json.loads(cimc(*scored, *options))["times"]]
 
 
 def row(name: str, folder: Path, seeds: int, calibrate: str, ranges: str, mode: str, target: str) -> list[str]:
