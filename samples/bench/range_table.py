@@ -37,19 +37,19 @@ def program(title: str, options: argparse.Namespace) -> str:
     """Compile the network with one row's ranges and return the program's path."""
     model, name = str(options.model), options.folder / title.replace(" ", "-").replace(",", "")
     made, ranges, trained = (f"{name}.{kind}" for kind in ("cimb", "json", "mlir"))
-    aimed = ["--target", options.target, *AIM, *sources(options)]
+    target = ["--target", options.target, *AIM]
+    searching = [*feeding(options), *target, *sources(options)]
     if title == SEARCHED:
-        cimc("tune", model, "--calib", str(options.calib), *feeding(options), *aimed, "-o", ranges)
+        cimc("tune", model, "--calib", str(options.calib), *searching, "-o", ranges)
         chosen = ["--ranges", ranges]
     elif title in LEARNT:
         settings = [text for one in (f"learn={LEARNT[title]}", *(options.set or LEARNING)) for text in ("--set", one)]
-        given = ["--data", str(options.calib), *feeding(options), *aimed, *settings]
-        cimc("train", model, *given, "-o", trained, "--ranges-out", ranges)
+        cimc("train", model, "--data", str(options.calib), *searching, *settings, "-o", trained, "--ranges-out", ranges)
         model, chosen = trained, ["--from", "graph", "--ranges", ranges]
     else:
         calibrate, columns = ROWS[title]
         chosen = ["--set", calibrate, "--set", columns, "--calib", str(options.calib)]
-    cimc("compile", model, "-o", made, *chosen, *feeding(options), *aimed, "--json")
+    cimc("compile", model, "-o", made, *chosen, *feeding(options), *target, "--json")
     return made
 
 
