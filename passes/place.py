@@ -111,7 +111,9 @@ def require_cells(graph: Graph, target: Target) -> None:
     """
     products = [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
     layers = [_imported(op, target) for op in products]
-    distinct = {op.weight.digest.data: layer.cells for op, layer in zip(products, layers, strict=True)}
+    if sum(layer.cells for layer in layers) <= capacity(target):
+        return
+    distinct = {graph.weights.digest(op.weight): one.cells for op, one in zip(products, layers, strict=True)}
     if sum(distinct.values()) > capacity(target):
         raise Place(target).misfit(layers)
 

@@ -30,7 +30,12 @@ class Reuse:
             families: dict[object, list[MvmOp]] = {}
             for op in graph.operations:
                 if isinstance(op, MvmOp) and op.weight is not None:
-                    key = (op.weight.dims, op.weight.digest.data, int_values(op.row_cuts), int_values(op.col_cuts))
+                    key = (
+                        op.weight.dims,
+                        graph.weights.digest(op.weight),
+                        int_values(op.row_cuts),
+                        int_values(op.col_cuts),
+                    )
                     families.setdefault(key, []).append(op)
             for family in families.values():
                 _share(graph, family)

@@ -38,7 +38,7 @@ class Graph:
 
         The operations are those themselves, not equal ones: what is held of them stays true as well.
         """
-        found: list[object] = [self.weights.digests(), dict(self.module.attributes)]
+        found: list[object] = [*self.weights.keys(), dict(self.module.attributes)]
         for op in walk(self.module.ops):
             types = [result.type for result in op.results]
             found += op, op.parent, op.location, *op.operands, *types, dict(op.properties), dict(op.attributes)

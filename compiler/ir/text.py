@@ -116,7 +116,7 @@ def _default_label(op: Operation, names: Mapping[SSAValue, str]) -> str | None:
 
 
 class _Printer(Printer):
-    """Prints small weights inline, labels first, and no location that is unknown."""
+    """Prints small weights inline, large ones with their hash, labels first, and no location that is unknown."""
 
     def __init__(self, stream: StringIO, weights: WeightStore, style: _Style) -> None:
         super().__init__(stream, print_generic_format=True)
@@ -124,11 +124,12 @@ class _Printer(Printer):
 
     def print_attribute(self, attribute: Attribute) -> None:
         alias = self._style.aliases.get(attribute)
-        inline = inlined(attribute, self._weights) if isinstance(attribute, WeightRef) else None
-        if alias is None:
-            super().print_attribute(inline or attribute)
-        else:
+        if alias is not None:
             self.print_string(alias)
+        elif isinstance(attribute, WeightRef):
+            super().print_attribute(inlined(attribute, self._weights) or self._weights.stated(attribute))
+        else:
+            super().print_attribute(attribute)
 
     def print_attr_dict(self, attr_dict: Mapping[str, Attribute]) -> None:
         names = sorted(attr_dict, key=lambda name: name != "label")

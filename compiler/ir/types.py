@@ -99,7 +99,7 @@ def integer_type(low: int, high: int) -> CodeType:
 
 @irdl_attr_definition
 class WeightRef(ParametrizedAttribute):
-    """A constant array beside the IR: its name in the weight store, numpy dtype, shape and content hash."""
+    """A constant array beside the IR: name in the weight store, numpy dtype, shape, and in text its content hash."""
 
     name = "cim.weight"
     key: StringAttr

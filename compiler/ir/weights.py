@@ -1,4 +1,7 @@
-"""The weight store: constant arrays beside the IR, addressed by name, held to their hash."""
+"""The weight store: constant arrays beside the IR, addressed by name.
+
+Most arrays live for a pass or two. So they are put in order and hashed where that is asked for, not as they are added.
+"""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,6 +18,10 @@ Array = NDArray[np.generic]
 
 BLOCK = 64
 """Columns that are copied at once: their lines of memory stay in the processor's nearest cache."""
+ROWS = 1024
+"""Rows of two arrays that are compared at once: different arrays mostly differ in the first ones."""
+UNSTATED = StringAttr("")
+"""In place of the hash in references that no text has stated: the store itself is their witness."""
 
 
 def digest(array: Array) -> str:
@@ -24,7 +31,7 @@ def digest(array: Array) -> str:
     return content.hexdigest()[:16]
 
 
-def _in_order(array: Array) -> Array:
+def in_order(array: Array) -> Array:
     """Return an array aligned, with its last axis contiguous in memory, copied in blocks of that axis where it is not.
 
     A transposed matrix copied row by row reads one element of every line of memory, and each line again for the next.
@@ -37,60 +44,106 @@ def _in_order(array: Array) -> Array:
     return found
 
 
+def _is_fixed(array: Array) -> bool:
+    """Return whether nobody can write to the memory of an array, through whatever it is a view of."""
+    owner: object = array
+    while isinstance(owner, np.ndarray):
+        if owner.flags.writeable:
+            return False
+        owner = owner.base
+    return True
+
+
+def _are_same(one: Array, other: Array) -> bool:
+    """Return whether two arrays have the same type, shape and bytes."""
+    if one.dtype != other.dtype or one.shape != other.shape:
+        return False
+    rows, others = np.atleast_1d(one, other)
+    starts = range(0, len(rows), ROWS)
+    return all(rows[at : at + ROWS].tobytes() == others[at : at + ROWS].tobytes() for at in starts)
+
+
 class WeightStore:
     """Named arrays. Adding returns the reference that IR operations carry; arrays are never changed in place."""
 
     def __init__(self) -> None:
         self._arrays: dict[str, Array] = {}
+        self._refs: dict[str, WeightRef] = {}
         self._digests: dict[str, str] = {}
 
     def add(self, name: str, array: Array) -> WeightRef:
         """Keep `array` under `name`, or under name.1, name.2 ... where another array has that name already."""
-        array = _in_order(array)
-        array.flags.writeable = False
-        content = digest(array)
+        if not _is_fixed(array):
+            array = in_order(array)
+            array.flags.writeable = False
         key, number = name, 0
-        while key in self._arrays and self._digests[key] != content:
+        while key in self._arrays and not _are_same(self._arrays[key], array):
             number += 1
             key = f"{name}.{number}"
-        self._arrays[key], self._digests[key] = array, content
-        shape = "x".join(map(str, array.shape))
-        return WeightRef(StringAttr(key), text(array.dtype.str), text(shape), StringAttr(content))
+        if key not in self._arrays:
+            shape = "x".join(map(str, array.shape))
+            self._refs[key] = WeightRef(StringAttr(key), text(array.dtype.str), text(shape), UNSTATED)
+            self._arrays[key] = array
+        return self._refs[key]
 
     def get(self, ref: WeightRef) -> Array:
-        """Return the array of a reference. Raises KeyError where it is missing."""
-        array = self._arrays.get(ref.key.data)
-        if array is None:
+        """Return the array of a reference, its last axis contiguous in memory. Raises KeyError where it is missing."""
+        if ref.key.data not in self._arrays:
             raise KeyError(f"no weight {ref.key.data!r} beside the IR")
-        return array
+        return self.array(ref.key.data)
 
     def reals(self, ref: WeightRef) -> NDArray[np.float64]:
         """Return the array of a reference in doubles. Raises KeyError where it is missing."""
         return self.get(ref).astype(np.float64)
 
     def array(self, key: str) -> Array:
-        """Return the array kept under a name. Raises KeyError."""
-        return self._arrays[key]
+        """Return the array kept under a name, its last axis contiguous in memory. Raises KeyError."""
+        found = in_order(self._arrays[key])
+        found.flags.writeable = False
+        self._arrays[key] = found
+        return found
+
+    def view(self, ref: WeightRef) -> Array:
+        """Return the array of a reference as it lies in memory, for one who copies it in another order anyway."""
+        return self._arrays[ref.key.data]
+
+    def settle(self) -> None:
+        """Put all arrays in order: a file whose transposed arrays were kept is let go of."""
+        for key in self._arrays:
+            self.array(key)
+
+    def digest(self, ref: WeightRef) -> str:
+        """Return the hash of the array of a reference. Raises KeyError where it is missing."""
+        key = ref.key.data
+        if key not in self._digests:
+            self._digests[key] = digest(self.array(key))
+        return self._digests[key]
+
+    def stated(self, ref: WeightRef) -> WeightRef:
+        """Return a reference as it stands in text, with the hash of its array; one without an array as it is."""
+        if ref.key.data not in self._arrays:
+            return ref
+        return WeightRef(ref.key, ref.dtype, ref.shape, StringAttr(self.digest(ref)))
 
     def check(self, ref: WeightRef) -> str | None:
-        """Return what is wrong with a reference, or None."""
-        found = self._digests.get(ref.key.data)
-        if found is None:
-            return f"weight {ref.key.data!r} is not in the weight store"
-        return (
-            None
-            if found == ref.digest.data
-            else f"weight {ref.key.data!r} has hash {found}, the IR wants {ref.digest.data}"
-        )
-
-    def digests(self) -> dict[str, str]:
-        """Return the digest of every array, by name."""
-        return dict(self._digests)
+        """Return what is wrong with a reference, or None. Only where a text has stated a hash is the array hashed."""
+        key, stated = ref.key.data, ref.digest.data
+        own = self._refs.get(key)
+        if own is ref:
+            return None
+        if own is None:
+            return f"weight {key!r} is not in the weight store"
+        if (own.dtype, own.shape) != (ref.dtype, ref.shape):
+            kinds = [f"{one.dtype.data}[{one.shape.data}]" for one in (own, ref)]
+            return f"weight {key!r} is {kinds[0]}, the IR wants {kinds[1]}"
+        if stated and stated != (found := self.digest(ref)):
+            return f"weight {key!r} has hash {found}, the IR wants {stated}"
+        return None
 
     def copy(self) -> "WeightStore":
         """Return a store of the same arrays, to add to and drop from on its own."""
         found = WeightStore()
-        found._arrays, found._digests = dict(self._arrays), dict(self._digests)
+        found._arrays, found._refs, found._digests = dict(self._arrays), dict(self._refs), dict(self._digests)
         return found
 
     def keys(self) -> Iterator[str]:
@@ -98,8 +151,9 @@ class WeightStore:
 
     def keep(self, keys: set[str]) -> None:
         """Drop every array whose name is not in `keys`."""
-        self._arrays = {key: array for key, array in self._arrays.items() if key in keys}
-        self._digests = {key: content for key, content in self._digests.items() if key in keys}
+        for held in (self._arrays, self._refs, self._digests):
+            for key in held.keys() - keys:
+                del held[key]
 
     def load(self, path: Path) -> None:
         """Add the arrays of a safetensors file whose names are not taken."""

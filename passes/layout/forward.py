@@ -12,7 +12,7 @@ from cimc.ir.graph import Graph, Labels, label_of, producer, users
 from cimc.ir.location import replace
 from cimc.ir.nature import AxisOrder
 from cimc.ir.types import WeightRef, shape_of
-from cimc.ir.weights import Array
+from cimc.ir.weights import Array, in_order
 from cimc.passes.layout.movable import is_movable, order_of, permuted
 from cimc.passes.layout.permutation import (
     Order,
@@ -159,10 +159,10 @@ def _into_rows(graph: Graph, labels: Labels, op: nn.DenseOp) -> bool:
 
 def _with_rows_in_order(graph: Graph, ref: WeightRef, order: Order, shape: tuple[int, ...]) -> WeightRef:
     """Return a weight for flattened data of `shape` from one for the same data transposed by `order`."""
-    weight = graph.weights.get(ref)
-    rows = np.empty_like(weight)
-    rows[np.arange(len(weight)).reshape(shape).transpose(order).reshape(-1)] = weight
-    return graph.weights.add(ref.key.data, rows)
+    weight = graph.weights.view(ref)
+    turned = weight.reshape(*(shape[axis] for axis in order), -1)
+    rows = turned.transpose(*inverse(order), len(order))
+    return graph.weights.add(ref.key.data, in_order(rows).reshape(weight.shape))
 
 
 def _reshape_below(graph: Graph, labels: Labels, op: nn.Canonical) -> bool:

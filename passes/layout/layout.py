@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from cimc.ir.dead_code import drop_unused
+from cimc.ir.dead_code import drop_unused, drop_weights
 from cimc.ir.graph import Graph, Labels
 from cimc.passes.layout.backward import move_backward
 from cimc.passes.layout.forward import move_forward
@@ -28,4 +28,6 @@ class Layout:
             drop_unused(graph)
             if not move_backward(graph):
                 break
+        drop_weights(graph)
+        graph.weights.settle()
         return graph
