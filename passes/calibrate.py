@@ -3,14 +3,13 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
-from cimc.evaluate import Batch, Evaluator, arrays_of, samples_at_once
+from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.ir.attributes import int_values
 from cimc.ir.facts import RANGE, WIDE_RANGE, Fact
 from cimc.ir.graph import Graph
@@ -117,7 +116,7 @@ class Calibrate:
         evaluator = Evaluator(graph, values=labels, batch=samples_at_once(graph))
         bounds = {label: [math.inf, -math.inf] for label in labels}
         tails: dict[str, Tail] = {}
-        for label, array in arrays_of(chain.from_iterable(evaluator.chunks(self.data))):
+        for label, array in evaluator.arrays(self.data):
             low, high = _extremes(array)
             if not math.isfinite(low + high):
                 raise fail(
@@ -178,7 +177,7 @@ class Calibrate:
     def _clipped(self, evaluator: Evaluator, largest: dict[str, float]) -> dict[str, float]:
         """Return the range that the chosen rule keeps of each value: the upper edge of its last bin."""
         counts = {label: np.zeros(BINS, np.int64) for label in largest}
-        for label, array in arrays_of(chain.from_iterable(evaluator.chunks(self.data))):
+        for label, array in evaluator.arrays(self.data):
             for magnitudes in _magnitudes(array) if label in largest else ():
                 counts[label] += np.bincount(_bins(magnitudes, largest[label]), minlength=BINS)
         rule = RULES[self.method]

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -285,12 +285,14 @@ def measured(graph: Graph, layers: list[MvmOp], data: Batch, target: Target, sha
         phases = phases_of(op, int(target.constants["read_phases"]))
         weight = graph.weights.get(op.weight)
         found[op.label.data] = Statistics(op, weight, target.full_conductance, shared, phases)
-    inputs = {op.label.data: _label_of_input(op) for op in layers}
+    readers: dict[str, list[MvmOp]] = {}
+    for op in layers:
+        readers.setdefault(_label_of_input(op), []).append(op)
     share = max(VECTORS // len(next(iter(data.values()))), FEWEST_VECTORS)
-    values = sorted(set(inputs.values()))
-    for part in chain.from_iterable(Evaluator(graph, values=values, batch=samples_at_once(graph)).chunks(data)):
-        for op in (op for op in layers if inputs[op.label.data] in part):
-            found[op.label.data].add(_vectors(op, np.asarray(part[inputs[op.label.data]], np.float32), share))
+    evaluator = Evaluator(graph, values=sorted(readers), batch=samples_at_once(graph))
+    for label, array in evaluator.arrays(data):
+        for op in readers[label]:
+            found[op.label.data].add(_vectors(op, np.asarray(array, np.float32), share))
     return found
 
 

@@ -4,13 +4,12 @@ As in "Data-free quantization through weight equalization and bias correction" (
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
-from cimc.evaluate import Batch, Evaluator, arrays_of, samples_at_once
+from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.ir.facts import MEANS
 from cimc.ir.graph import Graph, label_of
 from cimc.ir.location import names_of
@@ -28,7 +27,7 @@ def measured_means(graph: Graph, layers: Sequence[Layer], data: Batch) -> Means:
     evaluator = Evaluator(graph, values=labels, batch=samples_at_once(graph))
     sums: dict[str, NDArray[np.int64]] = {}
     counts = dict.fromkeys(labels, 0)
-    for label, array in arrays_of(chain.from_iterable(evaluator.chunks(data))):
+    for label, array in evaluator.arrays(data):
         flat = array.reshape(-1, array.shape[-1])
         sums[label] = sums.get(label, np.zeros(flat.shape[1], np.int64)) + flat.sum(axis=0, dtype=np.int64)
         counts[label] += len(flat)

@@ -4,6 +4,7 @@ import os
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
 from cimc.evaluate.allocation import give_back
-from cimc.evaluate.sizes import elements, is_large
+from cimc.evaluate.sizes import abreast, elements, elements_of, is_large
 from cimc.inference import session
 from cimc.ir.graph import Graph
 from cimc.ir.nn import OutputOp
@@ -54,7 +55,9 @@ class Evaluator:
         if large:
             give_back()
         most = ELEMENTS_IN_FLIGHT // max(batch * elements(graph), 1) - 1
-        self._ahead = 0 if large else min(os.cpu_count() or 1, most)
+        cores = os.cpu_count() or 1
+        self._ahead = 0 if large else min(cores, most)
+        self._abreast = min(cores, abreast([sum(map(elements_of, piece.operations)) for piece in cut])) if large else 1
 
     def run(self, inputs: Mapping[str, Array]) -> dict[str, Array]:
         """Return every requested array for all samples."""
@@ -71,29 +74,50 @@ class Evaluator:
 
         A part whose arrays are let go of leaves its memory to the next one, where a sample has many elements.
         """
-        feeds = {name: self._checked(inputs, name) for name in self._shapes}
-        count = _samples(feeds)
-        starts = range(0, max(count, 1), self._batch)
-        chunks = ({name: array[at : at + self._batch] for name, array in feeds.items()} for at in starts)
+        chunks = self._chunks(inputs)
         if self._ahead < 1:
-            yield from map(self._in_parts, chunks)
+            yield from (self._in_parts([chunk]) for chunk in chunks)
             return
         pending: deque[Future[list[dict[str, Array]]]] = deque()
         with ThreadPoolExecutor(self._ahead) as pool:
             for chunk in chunks:
-                pending.append(pool.submit(lambda feeds: list(self._in_parts(feeds)), chunk))
+                pending.append(pool.submit(lambda feeds: list(self._in_parts([feeds])), chunk))
                 if len(pending) > self._ahead:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
 
-    def _in_parts(self, feeds: dict[str, Array]) -> Iterator[dict[str, Array]]:
-        """Yield what each part shows; of what it hands over only what later parts read is kept."""
-        known = dict(feeds)
-        for number, part in enumerate(self._parts):
-            made = part.run(known)
-            known = {name: array for name, array in (known | made).items() if name in self._read_after[number]}
-            yield {self._names[name]: made.pop(name) for name in list(made) if name in self._names}
+    def arrays(self, inputs: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
+        """Yield name and array of what is requested, chunk by chunk: those of each name in the order of the samples.
+
+        Samples of many elements are computed side by side, part by part, and may come in turns.
+        """
+        if self._abreast == 1:
+            yield from arrays_of(chain.from_iterable(self.chunks(inputs)))
+            return
+        chunks = self._chunks(inputs)
+        with ThreadPoolExecutor(self._abreast) as pool:
+            while together := list(islice(chunks, self._abreast)):
+                yield from arrays_of(self._in_parts(together, pool))
+
+    def _chunks(self, inputs: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
+        feeds = {name: self._checked(inputs, name) for name in self._shapes}
+        for at in range(0, max(_samples(feeds), 1), self._batch):
+            yield {name: array[at : at + self._batch] for name, array in feeds.items()}
+
+    def _in_parts(
+        self, chunks: Sequence[dict[str, Array]], pool: ThreadPoolExecutor | None = None
+    ) -> Iterator[dict[str, Array]]:
+        """Yield what each part shows of each chunk; of what it hands over only what later parts read is kept."""
+        known = list(chunks)
+        for part, read in zip(self._parts, self._read_after, strict=True):
+            made = list((pool.map if pool else map)(part.run, known))
+            known = [
+                {name: array for name, array in (before | new).items() if name in read}
+                for before, new in zip(known, made, strict=True)
+            ]
+            for new in made:
+                yield {self._names[name]: new.pop(name) for name in list(new) if name in self._names}
 
     def _checked(self, inputs: Mapping[str, Array], name: str) -> Array:
         if name not in inputs:

@@ -1,6 +1,7 @@
 """How large the values of a graph are, and how many samples of them are computed at once."""
 
 import math
+from collections.abc import Sequence
 
 from xdsl.ir import Operation
 
@@ -18,6 +19,11 @@ MOST_AT_ONCE = 32
 def samples_at_once(graph: Graph) -> int:
     """Return how many samples keep the values of all operations within ELEMENTS_AT_ONCE."""
     return min(max(ELEMENTS_AT_ONCE // max(elements(graph), 1), 1), MOST_AT_ONCE)
+
+
+def abreast(parts: Sequence[int]) -> int:
+    """Return how many samples that come in parts of so many elements keep each part within ELEMENTS_AT_ONCE."""
+    return max(ELEMENTS_AT_ONCE // max(*parts, 1), 1)
 
 
 def elements(graph: Graph) -> int:

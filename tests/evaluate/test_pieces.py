@@ -1,5 +1,6 @@
 """Long graphs are computed in pieces: every value is what the whole graph gives, and time follows the length."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,23 @@ def test_a_sample_of_many_elements_comes_in_parts(stage: str, tmp_path: Path, mo
         evaluator = Evaluator(graph, labels, batch)
         assert_same(evaluator.run(inputs), want)
         assert all(len(part) <= 1 for parts in evaluator.chunks(inputs) for part in parts)
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_samples_of_many_elements_go_side_by_side(cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many at once as there are cores, and the arrays of each name still come in the order of the samples."""
+    path = tmp_path / "random.onnx"
+    path.write_bytes(random_model(4).SerializeToString())
+    graph = compile_to_stage(path, Request(load_target("ideal")), "import")
+    labels, inputs = [op.label.data for op in graph.operations if isinstance(op, Computed)], samples(graph)
+    want = Evaluator(graph, labels).run(inputs)
+    monkeypatch.setattr(os, "cpu_count", lambda: cores)
+    monkeypatch.setattr(sizes, "ELEMENTS_AT_ONCE", sizes.elements(graph))
+    monkeypatch.setattr(pieces, "LARGEST", 1)
+    found = list(Evaluator(graph, labels, 1).arrays(inputs))
+    assert_same({label: np.concatenate([array for name, array in found if name == label]) for label in labels}, want)
+    names = [name for name, _ in found]
+    assert names[:cores] == [names[0]] * cores and names[cores] != names[0]
 
 
 @pytest.mark.parametrize("longest", [1, 3, 100])
