@@ -34,8 +34,8 @@ LARGEST, LEAST = 1e30, 1e-34
 """Real values that codes may stand for at their ends: beyond them float32 loses what the passes reckon with."""
 AT_ONCE = 1 << 20
 """Values looked at at once where many have to be copied."""
-LEVELS = 127
-"""Code levels above zero that the rules mse and entropy reckon with."""
+BITS = 8
+"""Bits of codes that the rules mse and entropy reckon with where no target says what its DACs have."""
 
 
 Bounds = Mapping[str, tuple[float, float]]
@@ -181,7 +181,12 @@ class Calibrate:
             for magnitudes in _magnitudes(array) if label in largest else ():
                 counts[label] += np.bincount(_bins(magnitudes, largest[label]), minlength=BINS)
         rule = RULES[self.method]
-        return {label: largest[label] * rule(counts[label], LEVELS, self.percentile) / BINS for label in largest}
+        levels = (1 << (self._bits - 1)) - 1
+        return {label: largest[label] * rule(counts[label], levels, self.percentile) / BINS for label in largest}
+
+    @property
+    def _bits(self) -> int:
+        return BITS if self.target is None else int(self.target.constants["dac.bits"])
 
 
 def ranges_read(graph: Graph, target: Target) -> dict[str, str]:

@@ -52,6 +52,20 @@ def test_huge_values_are_no_infinities(method: str) -> None:
     assert found(3e29 * np.abs(x) / np.abs(x).max(), "relu", method=method)["y"][1] > 2e29
 
 
+@pytest.mark.parametrize("bits", [8, 6, 4, 2])
+def test_the_least_squared_error_is_that_of_the_codes_the_dac_takes(bits: int) -> None:
+    """With the codes of eight bits in mind, ranges of fewer are far too wide."""
+    x = np.abs(normal(300, 40)) ** 1.5
+    levels = (1 << (bits - 1)) - 1
+
+    def error(reach: float) -> float:
+        step = reach / levels
+        return float(np.square(x - step * np.clip(np.rint(x / step), 0, levels)).mean())
+
+    reach = found(x, "relu", method="mse", target=chip(**{"dac.bits": bits}))["y"][1]
+    assert error(reach) <= 1.1 * min(map(error, np.linspace(0.04, 1.0, 97) * float(x.max())))
+
+
 def test_json_round_trip() -> None:
     assert Ranges.from_json(json.loads(json.dumps(KEPT.to_json()))) == KEPT
 
