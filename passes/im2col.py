@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 from xdsl.ir import Operation
 
 from cimc.ir.attributes import Ints, int_value, int_values, integer, text
-from cimc.ir.facts import AVERAGED, SKIP_ZEROS
+from cimc.ir.facts import AVERAGED, ROWS, SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.nn import ConvOp, DenseOp, Layer
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.choices import require_choice
-from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price
+from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price, free_cells
 from cimc.passes.dac_range import fit_digits, fit_inputs
 from cimc.passes.layer_bits import FULL, lowered_weights, raised_bits
 from cimc.passes.requantise import clamp_of, multipliers_and_offsets
+from cimc.passes.row_copies import spread
 from cimc.passes.slices import Digits, digits_of, in_slices
 from cimc.passes.taps import fine_taps, run_of_taps
 from cimc.targets import Target
@@ -75,11 +76,13 @@ class Im2col:
         return graph
 
     def _lower(self, graph: Graph, op: Layer, whole: MvmOp, digits: Digits | None) -> None:
-        """Put a product in a layer's place, or the slices that the layer was raised to."""
+        """Put a product in a layer's place, in slices or on repeated rows where earlier passes say so."""
         coarse = raised_bits(op)[1] > FULL and op.steps is None
         if digits or coarse:
             replace(op, in_slices(graph, whole, digits, coarse))
             whole.erase()
+        elif (count := ROWS.get(op)) is not None:
+            replace(op, spread(graph, whole, count))
         else:
             replace(op, [whole])
 
@@ -91,7 +94,7 @@ class Im2col:
 
     def _ways(self, graph: Graph) -> dict[Operation, str]:
         """Return where each depthwise layer goes: digital, array or channels."""
-        free, ways = _free_cells(self.target, graph), dict[Operation, str]()
+        free, ways = free_cells(self.target, graph), dict[Operation, str]()
         for op in graph.operations:
             if isinstance(op, ConvOp) and op.is_depthwise:
                 price = depthwise_price(self.target, *_facts(op))
@@ -112,14 +115,6 @@ def _facts(op: ConvOp) -> tuple[int, int, int, int]:
     height, width, _, outputs = op.weight.dims
     channels = int_value(op.group)
     return height * width, channels, outputs // channels, math.prod(shape_of(op.out)[:-1])
-
-
-def _free_cells(target: Target, graph: Graph) -> float:
-    """Return the cells that are left when all layers but the depthwise ones lie in the tiles."""
-    if target.tiles is None:
-        return math.inf
-    dense = [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
-    return target.tiles * target.rows * target.columns - sum(math.prod(op.weight.dims) for op in dense)
 
 
 def _convolution(graph: Graph, op: ConvOp) -> MvmOp:

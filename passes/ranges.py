@@ -8,7 +8,7 @@ from typing import Any
 from xdsl.ir import Operation
 
 from cimc.diagnostics import fail
-from cimc.ir.facts import BITS, GAIN, MEANS, PEAKS, RANGE, WIDE_RANGE, Fact, Value
+from cimc.ir.facts import BITS, GAIN, MEANS, PEAKS, RANGE, ROWS, WIDE_RANGE, Fact, Value
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed
 from cimc.isa.limits import GAIN_LIMIT, GAIN_LOWEST, SHIFT_HIGHEST, SUM_LIMIT
@@ -32,6 +32,7 @@ class Ranges:
     `wide`: as `activations`, for values whose codes have more bits than the DAC, where such get room.
     `inputs`: label of an input -> what calibration saw of it. `gains`: label of an mvm -> its own gain, where tiles
     have theirs. `reach`: label of a value -> the factor by which its range was chosen to differ from what data say.
+    `rows`: label of a layer whose rows stand several times -> how often.
     `means`: label of a depthwise layer whose taps are lowered -> the mean real value of each channel that it reads.
     """
 
@@ -44,6 +45,7 @@ class Ranges:
     wide: dict[str, tuple[float, float]] = field(default_factory=dict)
     reach: dict[str, float] = field(default_factory=dict)
     means: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
 
     def noted(self, graph: Graph) -> "Ranges":
         """Return these ranges with what passes have left on a graph; the first that was said of a label stays.
@@ -63,6 +65,7 @@ class Ranges:
             _found(WIDE_RANGE, labelled) | self.wide,
             self.reach,
             {label: tuple(graph.weights.reals(ref).tolist()) for label, ref in means.items()} | self.means,
+            _found(ROWS, labelled) | self.rows,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -80,6 +83,7 @@ class Ranges:
             "wide": {label: list(bounds) for label, bounds in sorted(self.wide.items())},
             "reach": dict(sorted(self.reach.items())),
             "means": {label: list(means) for label, means in sorted(self.means.items())},
+            "rows": dict(sorted(self.rows.items())),
         }
         return facts | {name: known for name, known in more.items() if known}
 
@@ -118,7 +122,9 @@ def _parse(data: Any) -> Ranges:
     gains = {str(label): _gain(f"gains.{label}", pair) for label, pair in data.get("gains", {}).items()}
     reach = {str(label): _factor(f"reach.{label}", factor) for label, factor in data.get("reach", {}).items()}
     means = {str(label): _reals(f"means.{label}", values) for label, values in data.get("means", {}).items()}
-    return Ranges(activations, columns, gain, bits, inputs, gains, _bounds("wide", data.get("wide", {})), reach, means)
+    rows = {str(label): _whole(f"rows.{label}", count) for label, count in data.get("rows", {}).items()}
+    wide = _bounds("wide", data.get("wide", {}))
+    return Ranges(activations, columns, gain, bits, inputs, gains, wide, reach, means, rows)
 
 
 def _bounds(path: str, data: Any) -> dict[str, tuple[float, float]]:
@@ -160,10 +166,13 @@ def _whole_numbers(path: str, values: Any) -> tuple[int, ...]:
     """Return whole numbers of JSON as they stand. Raises TypeError for anything that would be rounded."""
     if not isinstance(values, list):
         raise TypeError(f"{path} is {values!r}, not a list")
-    for n, value in enumerate(values):
-        if type(value) is not int:
-            raise TypeError(f"{path}[{n}] is {value!r}, not a whole number")
-    return tuple(values)
+    return tuple(_whole(f"{path}[{n}]", value) for n, value in enumerate(values))
+
+
+def _whole(path: str, value: Any) -> int:
+    if type(value) is not int:
+        raise TypeError(f"{path} is {value!r}, not a whole number")
+    return value
 
 
 def _real(path: str, value: Any) -> float:

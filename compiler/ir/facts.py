@@ -79,6 +79,8 @@ SKIP_ZEROS = Fact[bool]("cim.skip_zeros", _mark, lambda attribute: True)
 """On a layer: devices with target zero stay unprogrammed. Weight mapping asks for it, im2col makes it a property."""
 AVERAGED = Fact[str]("cim.averaged", text, lambda attribute: _as(StringAttr, attribute).data)
 """On a layer whose columns stand several times: the label of their means, which was its own before weight mapping."""
+ROWS = Fact[int]("cim.rows", integer, lambda attribute: int_value(_as(IntegerAttr, attribute)))
+"""On a layer, then on its mvm: how often each row stands, the input's code spread over them (passes/row_copies.py)."""
 EXACT = Fact[bool]("cim.exact", _mark, lambda attribute: True)
 """On a function whose results jump: its operand has the model's own codes, no approximation. Digital uses it up."""
 PEAKS = Fact[WeightRef]("cim.peaks", lambda ref: ref, lambda attribute: _as(WeightRef, attribute))

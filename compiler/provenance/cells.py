@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from cimc.driving.driver import Compilation, compile_model
 from cimc.ir.attributes import int_value, int_values
+from cimc.ir.facts import ROWS
 from cimc.ir.graph import Graph
 from cimc.ir.nn import ConvOp, Layer
+from cimc.ir.types import shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.isa.program import Program
 from cimc.isa.table import TAP_BITS
 from cimc.passes.im2col import block_diagonal, side_by_side
+from cimc.passes.row_copies import repeated
 from cimc.proof.programs import request_of
 from cimc.provenance.coding import EMPTY, OFFSET, Weights, owners
 
@@ -136,7 +139,7 @@ def _owners_of(known: Mapping[str, Array], seen: _Mapped, op: MvmOp) -> Array:
     numbers = known[label] if label in known else known[slice_of(label)[0]]
     if label not in known and label.endswith(".raw"):
         numbers = np.concatenate([numbers, np.full((*numbers.shape[:-1], 1), OFFSET)], axis=-1)
-    numbers = np.tile(numbers, seen.times(label, known))
+    numbers = repeated(np.tile(numbers, seen.times(label, known)), ROWS.get(op) or 1)
     is_convolution, group = seen.groups[label]
     if op.diagonal is not None:
         return block_diagonal(numbers, group, int_value(op.diagonal), EMPTY)
@@ -148,8 +151,10 @@ def _add_matrix(
 ) -> None:
     """Add the cells of all copies of the blocks that a layer uses; `home` is the layer that they belong to.
 
-    Columns that stand several `times` are replicas too.
+    Columns that stand several `times`, and rows that do, are replicas too.
     """
+    copies = ROWS.get(op) or 1
+    channels = shape_of(op.x)[-1] // copies
     assert home.conductance is not None and home.first_block is not None
     levels, weight = graph.weights.get(home.conductance), seen.matrices[op.label.data]
     spots, number = int_values(home.blocks), 0
@@ -160,6 +165,7 @@ def _add_matrix(
             lines, columns = np.indices(code.shape)
             at = {"tile": tile, "row": row + lines, "col": col + columns, "block": int_value(home.first_block) + number}
             replica = copy * times + (c.start + columns) // (owner.shape[-1] // times)
+            replica = replica * copies + (r.start + lines) // channels % copies
             about = {"layer": layer, "slice": slice_of(op.label.data)[1], "replica": replica}
             offset = np.where(owner[group, r, c] >= 0, _offset(owner[group, r], weight[group, r]), 0.0)
             rows.add(owner[group, r, c], code, exact, offset, **at, **about)

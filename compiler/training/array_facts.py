@@ -11,7 +11,7 @@ from cimc.diagnostics import fail
 from cimc.driving.driver import Request, run_pipeline
 from cimc.ir import nn
 from cimc.ir.attributes import int_values
-from cimc.ir.facts import AVERAGED, GAIN, PEAKS
+from cimc.ir.facts import AVERAGED, GAIN, PEAKS, ROWS
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import code_of
@@ -20,6 +20,7 @@ from cimc.passes.calibrate import ranges_read
 from cimc.passes.chosen import Chosen
 from cimc.passes.layer_bits import FULL
 from cimc.passes.pipeline import behind_stage, bits_budget, up_to_pass
+from cimc.passes.row_copies import code_read
 
 
 class Codes(NamedTuple):
@@ -31,11 +32,11 @@ class Codes(NamedTuple):
 
 
 class Converters(NamedTuple):
-    """Of one layer, as arrays for jax: the codes that its DACs take, and how its columns are scaled.
+    """Of one layer, as arrays for jax: the codes that it reads, and how its columns are scaled.
 
     `peak` (row block, column) is the largest |array sum| that a column's conductance range has room for, codes x
     conductance at full conductance; `gain` is the ADC's. Columns that stand several times lie copy by copy, and give
-    codes `averaged`, of which the mean is taken.
+    codes `averaged`, of which the mean is taken. Where each row stands `rows` times, a code is spread over them.
     """
 
     scale: Any
@@ -45,6 +46,7 @@ class Converters(NamedTuple):
     peak: Any
     gain: Any
     averaged: Codes | None = None
+    rows: Any = np.float32(1.0)
 
     def copies(self, outputs: int) -> int:
         """Return how often each column of a layer with so many outputs stands."""
@@ -91,7 +93,7 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
     _require_products(wanted, found)
     return ArrayFacts(
         {_layer_of(op): _converters(found, op) for op in layers},
-        {_layer_of(op): tuple(pairwise(int_values(op.row_cuts))) for op in layers},
+        {_layer_of(op): _cuts(op) for op in layers},
         {_layer_of(op): Product(op.label.data, op.matrix[0]) for op in layers},
         {_layer_of(op): _reach(op) for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)},
         _coded(found, {_layer_of(op): op for op in layers}, reads),
@@ -134,7 +136,7 @@ def _coded(graph: Graph, layers: Mapping[str, MvmOp], reads: Mapping[str, str]) 
     """Return the layer whose codes a value has itself; one requantised for its layers, or relabelled, is left out."""
     values = {op.label.data: op.out for op in graph.operations if isinstance(op, nn.Computed)}
     read = ((label, reads[label]) for label in layers if reads.get(label) in values)
-    return {value: label for label, value in read if code_of(values[value]) == code_of(layers[label].x)}
+    return {value: label for label, value in read if code_of(values[value]) == code_read(layers[label])}
 
 
 def _layer_of(op: MvmOp | DepthwiseOp) -> str:
@@ -147,16 +149,24 @@ def _up_to(pipeline: str) -> str:
     return up_to_pass(behind_stage(pipeline, "graph"), "column-ranges")
 
 
+def _cuts(op: MvmOp) -> tuple[tuple[int, int], ...]:
+    """Return the first row of each row block, and the one behind it; rows that stand several times are in one block."""
+    count = ROWS.get(op) or 1
+    return tuple((first // count, last // count) for first, last in pairwise(int_values(op.row_cuts)))
+
+
 def _converters(graph: Graph, op: MvmOp) -> Converters:
     """Return the converters of a layer; its gain is its tile's, or that of the whole chip."""
-    code = code_of(op.x)
+    code = code_read(op)
     multiplier, shift = GAIN.get(op) or GAIN.of(graph.module)
     gain = multiplier / 2.0**shift
     peaks = np.asarray(graph.weights.get(PEAKS.of(op)), np.float64)
     outputs = np.moveaxis(peaks, 1, 0).reshape(peaks.shape[1], -1)
     scale, zero, low, high = (np.float32(one.data) for one in (code.scale, code.zero, code.low, code.high))
     averaged = _codes(op) if AVERAGED.get(op) else None
-    return Converters(scale, zero, low, high, outputs.astype(np.float32), np.float32(gain), averaged)
+    return Converters(
+        scale, zero, low, high, outputs.astype(np.float32), np.float32(gain), averaged, np.float32(ROWS.get(op) or 1)
+    )
 
 
 def _codes(op: MvmOp) -> Codes:
@@ -167,5 +177,5 @@ def _codes(op: MvmOp) -> Codes:
 
 
 def _reach(op: MvmOp | DepthwiseOp) -> float:
-    code = code_of(op.x)
+    code = code_read(op) if isinstance(op, MvmOp) else code_of(op.x)
     return float(code.scale.data * max(code.high.data - code.zero.data, code.zero.data - code.low.data))

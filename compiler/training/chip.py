@@ -84,12 +84,16 @@ class Chip:
         return Cells(weight + (conducted * factor - wanted) * unit, unit * at.scale * factor / at.gain)
 
     def _conducted(self, targets: Array, at: Converters, key: Array) -> tuple[Array, Array]:
-        """Return what cells conduct, and the drift factor of every column."""
+        """Return what cells conduct, and the drift factor of every column.
+
+        Of rows that stand several times it is the mean: they have the same weights, and almost the same codes.
+        """
         if self.table is None:
             return targets, jnp.ones(targets.shape[1], targets.dtype)
         drawn, read = jax.random.split(key)
         places = jnp.abs(targets).astype(jnp.int32)
         mean, deviation = jnp.asarray(self.table.mean)[places], jnp.asarray(self.table.deviation)[places]
+        deviation = deviation / jnp.sqrt(at.rows)
         cells = jnp.sign(targets) * mean + deviation * jax.random.normal(drawn, targets.shape, targets.dtype)
         return cells, _drift_factors(targets, cells, at, read)
 

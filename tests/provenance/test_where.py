@@ -52,6 +52,7 @@ CASES = {
     "offsets": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=offset"}),
     "slices": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=sliced"}),
     "averaged": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=averaged"}),
+    "rows": (convolution((6, 4, 3, 3)), {"mixed-precision": "budget=200.0 lower=activations rows=4"}),
     "replicas": (convolution((6, 4, 3, 3)), {"replicate": "tiles=-1"}),
     "offsets and replicas": (
         convolution((6, 4, 3, 3)),
@@ -164,7 +165,7 @@ def test_mapped_weights_are_the_models_own_times_a_factor_of_their_output(case):
 def test_replicas_are_places_of_their_own(case):
     name, _, found = case
     counts = np.bincount(found.numbers["owner"][found.numbers["owner"] >= 0])
-    assert (counts.max() > 1) == ("replicas" in name or name in ("slices", "averaged"))
+    assert (counts.max() > 1) == ("replicas" in name or name in ("slices", "averaged", "rows"))
     if "offsets" in name:
         assert (found.numbers["owner"] == OFFSET).sum() > 0
 

@@ -20,10 +20,12 @@ SMALL = chip(array__tiles=30, array__rows=16, array__columns=12)
 """A chip on which the layers of small networks have several row blocks."""
 
 
-def request(data: dict[str, Any], target: Target = SMALL, columns: int = 0) -> Request:
-    """Return what compiles a network; where there are `columns`, each column stands so many times."""
-    mapping = f"weight-mapping{{weights=averaged columns={columns}}}"
-    return Request(target, with_options(DEFAULT, mapping) if columns else DEFAULT, data=lambda shapes: data)
+def request(data: dict[str, Any], target: Target = SMALL, columns: int = 0, rows: int = 1) -> Request:
+    """Return what compiles a network; columns stand so many times, rows up to so many where bits are lowered."""
+    pipeline = with_options(DEFAULT, f"mixed-precision{{rows={rows}}}")
+    if columns:
+        pipeline = with_options(pipeline, f"weight-mapping{{weights=averaged columns={columns}}}")
+    return Request(target, pipeline, data=lambda shapes: data)
 
 
 def facts(graph: Graph, data: dict[str, Any], target: Target = SMALL, columns: int = 0) -> ArrayFacts:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from evaluate.graphs import GraphBuilder
+from targets.stages import chip as chip_of
 from targets.stages import normal, perceptron, residual
 from training.networks import SMALL, facts, request, samples
 
@@ -18,7 +19,7 @@ from cimc.driving.driver import Request, compile_graph, run_pipeline
 from cimc.driving.scoring import chunks
 from cimc.evaluate import evaluate
 from cimc.ir import nn
-from cimc.ir.facts import AVERAGED
+from cimc.ir.facts import AVERAGED, ROWS
 from cimc.ir.graph import Graph, label_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import code_of
@@ -65,7 +66,8 @@ LOWERED = {
 
 
 @pytest.mark.parametrize(
-    ("columns", "learnt", "lowered"), [(0, False, False), (3, False, False), (0, True, False), (0, False, True)]
+    ("columns", "learnt", "lowered", "rows"),
+    [(0, False, False, 1), (3, False, False, 1), (0, True, False, 1), (0, False, True, 1), (0, False, True, 4)],
 )
 @pytest.mark.parametrize(
     ("name", "graph", "shape"),
@@ -73,11 +75,14 @@ LOWERED = {
     ids=["perceptron", "residual"],
 )
 def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(
-    name: str, graph: Any, shape: tuple[int, ...], columns: int, learnt: bool, lowered: bool
+    name: str, graph: Any, shape: tuple[int, ...], columns: int, learnt: bool, lowered: bool, rows: int
 ) -> None:
-    """Each layer reads the integer graph's codes. Wide codes are finer than its multipliers of 16 bits: off by one."""
+    """Each layer reads the integer graph's codes. Wide codes are finer than its multipliers of 16 bits: off by one.
+
+    Where rows stand several times, a layer reads what its parts add up to.
+    """
     data, network = samples(100, *shape), Network(graph)
-    asked = request(data, columns=columns)
+    asked = request(data, SMALL if rows == 1 else chip_of(), columns, rows)
     asked = replace(asked, chosen=Chosen(LOWERED[name])) if lowered else asked
     asked = asked.learnt(halved(graph, asked)) if learnt else asked
     found = measured(network.with_weights(network.weights), asked)
@@ -88,6 +93,7 @@ def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(
     results = {op.label.data: op.out for op in tiles.operations if isinstance(op, Computed)}
     read = evaluate(tiles, data, sorted({label_of(op.x) for op in layers.values()}))
     meaning = silent(found)
+    assert any(ROWS.get(op) == rows for op in layers.values()) or rows == 1
 
     def product(op: Any, codes: Any) -> Any:
         weight = network.weights[op.weight.key.data].astype(np.float64)
@@ -101,6 +107,7 @@ def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(
             continue
         given, code = code_of(mvm.x), code_of(results[op.label.data])
         x = (read[label_of(mvm.x)].astype(np.float64) - given.zero.data) * given.scale.data
+        x = x.reshape(*x.shape[:-1], ROWS.get(mvm) or 1, -1).sum(axis=-2)
         with jax.enable_x64():
             real = np.asarray(jax.jit(partial(product, op))(x))
         mine = np.clip(np.rint(real / code.scale.data + code.zero.data), code.low.data, code.high.data)
@@ -118,11 +125,11 @@ def shortcut() -> Graph:
     return b.graph()
 
 
-@pytest.mark.parametrize("bits", [8, 4])
-def test_sums_read_the_codes_that_layers_read(bits: int) -> None:
+@pytest.mark.parametrize(("bits", "rows", "whole"), [(8, 1, 8), (4, 1, 4), (4, 4, 6)])
+def test_sums_read_the_codes_that_layers_read(bits: int, rows: int, whole: int) -> None:
     """Four bits that a sum did not read would leave 18 dB, two multipliers that share 16 bits leave 37."""
     data, network = samples(100, 12), Network(shortcut())
-    asked = replace(request(data), chosen=Chosen({"layer": (bits, 8)}))
+    asked = replace(request(data, chip_of(), rows=rows), chosen=Chosen({"layer": (bits, 8)}))
     found = measured(network.with_weights(network.weights), asked)
     assert found.coded == {"x": "read", "read": "layer"}
     meaning, weights, output = silent(found), network.weights, network.output.x
@@ -130,7 +137,7 @@ def test_sums_read_the_codes_that_layers_read(bits: int) -> None:
     tiles = run_pipeline(network.with_weights(network.weights), replace(
         asked, pipeline=behind_stage(asked.pipeline, "graph"), start="graph"))  # fmt: skip
     values = {op.label.data: code_of(op.out) for op in tiles.operations if isinstance(op, Computed)}
-    assert values["read"].bits.data == bits
+    assert values["read"].bits.data == whole
     codes = evaluate(tiles, data, ["added"])["added"].astype(np.float64) - values["added"].zero.data
     assert ratio_db(values["added"].scale.data * codes, np.asarray(run(jax.random.key(0)))) > 30.0
 
@@ -166,10 +173,13 @@ def test_bits_that_passes_choose_are_refused(lower: str) -> None:
 
 
 @pytest.mark.nightly
-@pytest.mark.parametrize("columns", [0, 4])
-def test_chips_are_as_noisy_as_the_interpreters(columns: int) -> None:
+@pytest.mark.parametrize(("columns", "rows"), [(0, 1), (4, 1), (0, 4)])
+def test_chips_are_as_noisy_as_the_interpreters(columns: int, rows: int) -> None:
     graph, data = perceptron(24, 12, 8), samples(64, 24)
-    network, found, asked = Network(graph), facts(graph, data, columns=columns), request(data, columns=columns)
+    network = Network(graph)
+    asked = request(data, SMALL if rows == 1 else chip_of(), columns, rows)
+    asked = asked if rows == 1 else replace(asked, chosen=Chosen({"d0": (6, 8), "d1": (6, 8)}))
+    found = measured(network.with_weights(network.weights), asked)
     program = compile_graph(network.with_weights(network.weights), replace(
         asked, pipeline=behind_stage(asked.pipeline, "graph"), start="graph")).emission.program  # fmt: skip
     port = program.outputs[0]

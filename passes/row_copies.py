@@ -1,0 +1,137 @@
+"""Rows that stand several times: a code is spread over rows of the same weights, each driven by a part of it.
+
+A part has the few bits of a short phase, all parts together have `count` times as many levels; sums reach as far on the
+ADC as those of so many more bits, where all layers have one gain; and errors of devices average over the rows.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from xdsl.rewriter import Rewriter
+
+from cimc.diagnostics import fail
+from cimc.ir.attributes import int_value, integer, text
+from cimc.ir.facts import ROWS
+from cimc.ir.graph import Graph
+from cimc.ir.loop import scan_of
+from cimc.ir.nn import Canonical, Computed, ConvOp, Layer
+from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
+from cimc.ir.xbar import AffineOp, ConcatOp, MvmOp
+from cimc.passes.costs import free_cells
+from cimc.passes.requantise import clamp_of, rounding_of
+from cimc.passes.shared_codes import followers, same_codes
+from cimc.targets import Target
+
+COUNTS = (1, 2, 4, 8, 16, 32, 64)
+"""How often rows may stand: a part is then a shift of the code."""
+
+
+def whole_code(part: CodeType, count: int) -> CodeType:
+    """Return the codes that are sums of `count` codes of `part`, worth the same each."""
+    low, high = part.low.data * count, part.high.data * count
+    return CodeType.of(max(-low, high).bit_length() + 1, low, high, part.zero.data * count, part.scale.data)
+
+
+def code_read(op: MvmOp) -> CodeType:
+    """Return the codes that a product reads: where its rows stand several times, those that are spread over them."""
+    count = ROWS.get(op)
+    return code_of(op.x) if count is None else whole_code(code_of(op.x), count)
+
+
+def repeat_rows(graph: Graph, layers: Sequence[Layer], most: Mapping[str, int], target: Target) -> None:
+    """Let rows of layers stand as often as `most` says by label, and make the codes that they read so much finer.
+
+    A layer still takes the phases that it took: its rows stay within a tile's. The finer code is one that the DAC has,
+    and cells are free for the further rows, the first layers' first. Layers of groups or in loops stay as they are.
+    """
+    read: dict[Canonical, list[Layer]] = {}
+    for layer in layers:
+        for root in same_codes(layer)[:1]:
+            read.setdefault(root, []).append(layer)
+    for root, readers in read.items():
+        code, free = code_of(root.out), free_cells(target, graph)
+        count = _most(readers, code, min(most.get(layer.label.data, 1) for layer in readers), target, free)
+        for layer in readers if count > 1 else ():
+            ROWS.note(layer, count)
+        for one in followers(root):
+            Rewriter.replace_value_with_new_type(one.out, code_tensor(shape_of(one.out), _finer(code, count)))
+
+
+def require_rows(graph: Graph, stored: Mapping[str, int]) -> None:
+    """Refuse stored ranges that let rows stand otherwise than they do. Raises CimcError CIM0204."""
+    found = {op.label.data: ROWS.get(op) or 1 for op in graph.operations if isinstance(op, Layer)}
+    for label, count in stored.items():
+        if found.get(label) != count:
+            times = f"they stand {found[label]} times" if label in found else "there is no such layer"
+            message = f"the ranges let rows of {label!r} stand {count} times: {times}"
+            raise fail("CIM0204", message, hint="they belong to another model, target or version")
+
+
+def _most(layers: Sequence[Layer], code: CodeType, most: int, target: Target, free: float) -> int:
+    if any(scan_of(layer) or (isinstance(layer, ConvOp) and int_value(layer.group) > 1) for layer in layers):
+        return 1
+    rows = max(math.prod(layer.weight.dims[:-1]) for layer in layers)
+    cells = sum(math.prod(layer.weight.dims) for layer in layers)
+    fitting = (
+        count
+        for count in COUNTS
+        if count <= most
+        and count * rows <= target.rows
+        and (count - 1) * cells <= free
+        and target.drives(count * code.low.data, count * code.high.data)
+    )
+    return max(fitting, default=1)
+
+
+def _finer(code: CodeType, count: int) -> CodeType:
+    """Return codes for the same real range that are `count` times as fine: wholes, of which `code` holds the parts."""
+    bits, low, high, zero = (one.data for one in (code.bits, code.low, code.high, code.zero))
+    return code if count == 1 else whole_code(CodeType.of(bits, low, high, zero, code.scale.data / count), count)
+
+
+def repeated(taps: NDArray[Any], count: int) -> NDArray[Any]:
+    """Return weights [..., channels, outputs] with all channels so many times, one time behind the other."""
+    return np.concatenate([taps] * count, axis=-2)
+
+
+def spread(graph: Graph, op: MvmOp, count: int) -> list[Computed]:
+    """Return what spreads a product's input over `count` rows for each of its own, and the product, which changes.
+
+    Part j of code x is floor((x + j) / count): parts add up to x and differ by one at most.
+    """
+    whole, label, shape = code_of(op.x), op.label.data, shape_of(op.x)
+    low, high, zero = (end.data // count for end in (whole.low, whole.high, whole.zero))
+    part = CodeType.of(max(-low, high).bit_length() + 1, low, high, zero, whole.scale.data)
+    parts = [_part(graph, op, number, count, part) for number in range(count)]
+    joined = ConcatOp.create(
+        operands=[one.out for one in parts],
+        result_types=[code_tensor((*shape[:-1], count * shape[-1]), part)],
+        properties={"label": text(f"{label}.parts"), "axis": integer(len(shape) - 1)},
+    )
+    assert op.weight is not None
+    weight = graph.weights.get(op.weight)
+    taps = weight.reshape(len(weight), -1, shape[-1], weight.shape[-1])
+    stacked = repeated(taps, count).reshape(len(weight), -1, weight.shape[-1])
+    op.properties["weight"] = graph.weights.add(f"{label}.rows", stacked)
+    op.operands[0] = joined.out
+    ROWS.note(op, count)
+    return [*parts, joined, op]
+
+
+def _part(graph: Graph, op: MvmOp, number: int, count: int, code: CodeType) -> AffineOp:
+    """Return floor((x + number) / count) as a rounding: the odd numerator is never half way."""
+    label = f"{op.label.data}.part{number}"
+    numerator, shift = 2 * number + 1 - count, count.bit_length()
+    offset = np.array([numerator], np.int64)
+    return AffineOp.create(
+        operands=[op.x],
+        result_types=[code_tensor(shape_of(op.x), code)],
+        properties={
+            "label": text(label),
+            **rounding_of(graph, label, np.array([2], np.int64), offset, shift),
+            **clamp_of(code),
+        },
+    )
