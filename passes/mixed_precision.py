@@ -121,7 +121,7 @@ class MixedPrecision:
         return measured_means(graph, lowered, data) if lowered else {}
 
     def _found(self, graph: Graph) -> Choice:
-        kept = set(graph.weights.keys())
+        kept = graph.weights.names()
         meter = _Meter(graph, {name: array[:SAMPLES] for name, array in self.data.items()})
         allowed = meter.noise({}) * 10.0 ** (self.budget / 10.0)
         steps = _chosen(_costs(meter, self._knobs(graph)), allowed - meter.noise({}))

@@ -236,15 +236,16 @@ def _lowered(graph: Graph, request: Request) -> tuple[Graph, Ranges]:
     if data and request.data is not None:
         data = without_outliers(graph, data, keeps_all=KEEPS_ALL in request.pipeline)
     setting = Setting(request.target, data, request.ranges, request.chosen)
-    verified: list[object] = []
+    verified: object = None
     for one in parse_pipeline(request.pipeline, setting):
         started = time.perf_counter()
         graph = _guarded(one, graph) if own_order else one(graph)
-        if graph.contents() != verified:
+        contents = graph.contents()
+        if (contents, graph.weights.names()) != verified:
             drop_weights(graph)
             require_sound(graph, one.name)
             ranges = ranges.noted(graph)
-            verified = graph.contents()
+            verified = contents, graph.weights.names()
         if request.observer:
             request.observer(one.name, graph, time.perf_counter() - started)
     return graph, ranges

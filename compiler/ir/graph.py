@@ -34,11 +34,11 @@ class Graph:
         return list(walk(self.module.ops))
 
     def contents(self) -> list[object]:
-        """Return all that a pass may change, for comparison: a graph whose contents are equal later is as it was.
+        """Return all that a pass may change but the weights, for comparison: equal contents later are as they were.
 
         The operations are those themselves, not equal ones: what is held of them stays true as well.
         """
-        found: list[object] = [*self.weights.keys(), dict(self.module.attributes)]
+        found: list[object] = [dict(self.module.attributes)]
         for op in walk(self.module.ops):
             types = [result.type for result in op.results]
             found += op, op.parent, op.location, *op.operands, *types, dict(op.properties), dict(op.attributes)

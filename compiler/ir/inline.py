@@ -49,7 +49,7 @@ def inlined(ref: WeightRef, weights: WeightStore) -> InlineWeight | None:
 
 def beside(weights: WeightStore) -> dict[str, Array]:
     """Return the arrays that are too large to stand inline, by name."""
-    arrays = {key: weights.array(key) for key in weights.keys()}  # noqa: SIM118
+    arrays = {key: weights.array(key) for key in sorted(weights.names())}
     return {key: array for key, array in arrays.items() if array.size > LARGEST}
 
 

@@ -39,7 +39,11 @@ def names_of(location: Attribute) -> tuple[str, ...]:
 
 def fused(locations: Iterable[Attribute]) -> LocationAttr:
     """Return one location that names every node of the given ones."""
-    names = tuple(dict.fromkeys(name for location in locations for name in names_of(location)))
+    return _fused(tuple(dict.fromkeys(name for location in locations for name in names_of(location))))
+
+
+@lru_cache(KEPT)
+def _fused(names: tuple[str, ...]) -> LocationAttr:
     if not names:
         return UnknownLoc()
     return named(names[0]) if len(names) == 1 else FusedLoc(ArrayAttr([named(name) for name in names]), NoneAttr())

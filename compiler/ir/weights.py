@@ -4,7 +4,7 @@ Most arrays live for a pass or two. So they are put in order and hashed where th
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Set
 from pathlib import Path
 
 import numpy as np
@@ -146,10 +146,11 @@ class WeightStore:
         found._arrays, found._refs, found._digests = dict(self._arrays), dict(self._refs), dict(self._digests)
         return found
 
-    def keys(self) -> Iterator[str]:
-        return iter(sorted(self._arrays))
+    def names(self) -> frozenset[str]:
+        """Return the names of all arrays; while a store has a name, the array under it is the same."""
+        return frozenset(self._arrays)
 
-    def keep(self, keys: set[str]) -> None:
+    def keep(self, keys: Set[str]) -> None:
         """Drop every array whose name is not in `keys`."""
         for held in (self._arrays, self._refs, self._digests):
             for key in held.keys() - keys:

@@ -258,7 +258,7 @@ def test_large_weights_give_the_same_graph_wherever_they_lie(stored: Path, tmp_p
     outside = load(stored)
     assert print_graph(inside) == print_graph(outside)
     for graph in (inside, outside):
-        assert [np.array_equal(graph.weights.array(key), LARGE) for key in graph.weights.keys()] == [True]  # noqa: SIM118
+        assert [np.array_equal(graph.weights.array(key), LARGE) for key in graph.weights.names()] == [True]
     assert outside.digest == model_digest(stored) != inside.digest
 
 
