@@ -155,13 +155,15 @@ def full_scale_blocks(
 ) -> Iterator[tuple[int, slice, slice, Reals]]:
     """Yield W / w_max * full, unrounded, block by block of a tile's size: number of the row block, rows, columns.
 
-    The values are the caller's to change.
+    The values are the caller's to change, and are there until the next block: all lie in the same memory.
     """
-    for number, (a, b) in enumerate(pairwise(int_values(op.row_cuts))):
-        for c, d in pairwise(int_values(op.col_cuts)):
-            most = largest[:, number, np.newaxis, c:d]
-            real = weight[:, a:b, c:d].astype(np.float64)
-            real /= np.where(most > 0.0, most, 1.0) / full
+    row_cuts, col_cuts = int_values(op.row_cuts), int_values(op.col_cuts)
+    memory = np.empty(len(weight) * int(np.diff(row_cuts).max() * np.diff(col_cuts).max()))
+    for number, (a, b) in enumerate(pairwise(row_cuts)):
+        for c, d in pairwise(col_cuts):
+            most, block = largest[:, number, np.newaxis, c:d], weight[:, a:b, c:d]
+            real = memory[: block.size].reshape(block.shape)
+            np.divide(block, np.where(most > 0.0, most, 1.0) / full, out=real, dtype=np.float64)
             yield number, slice(a, b), slice(c, d), real
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -50,14 +51,14 @@ class ExternalFiles:
         file.seek(offset)
         return file.read(length)
 
-    def add_to(self, digest: "hashlib._Hash") -> str:
-        """Return the hexadecimal digest once the names and contents of all files opened are added to it."""
+    def add_to(self, hashed: "Future[hashlib._Hash]") -> None:
+        """Add the names and contents of all files opened to a hash; only where there are some is it waited for."""
         for name, file in sorted(self._files.items()):
+            digest = hashed.result()
             digest.update(name.encode())
             file.seek(0)
             while chunk := file.read(CHUNK_BYTES):
                 digest.update(chunk)
-        return digest.hexdigest()
 
 
 def _size(file: BinaryIO) -> int:

@@ -26,6 +26,7 @@ from cimc.frontend.remedies import unsupported
 from cimc.frontend.specialisation import AS_THE_FILE, Specialisation
 from cimc.frontend.stated_shapes import option_for
 from cimc.frontend.tracing import Imported, traced
+from cimc.frontend.wire import Content
 from cimc.ir import build
 from cimc.ir.fresh_names import FreshNames
 from cimc.ir.graph import Graph
@@ -53,7 +54,7 @@ def load_traced(path: Path, stated: Specialisation = AS_THE_FILE) -> Imported:
     file = read(path)
     prepared = _prepared(file, stated)
     try:
-        return _imported(path.stem, file.digest, prepared)
+        return _imported(path.stem, file.content, prepared)
     except DiagnosticError as error:
         if stated.unbatched or not _mixes_one_sample(prepared, error):
             raise _told_of_open_axes(prepared, error) from None
@@ -96,8 +97,8 @@ def _as_one_sample(path: Path, stated: Specialisation, error: DiagnosticError) -
         raise (error if _is_of_batch(other) else other) from None
 
 
-def _imported(name: str, digest: str, prepared: Prepared) -> Imported:
-    """Translate a prepared model; its name and digest are those of the file."""
+def _imported(name: str, content: Content, prepared: Prepared) -> Imported:
+    """Translate a prepared model; its name and content are those of the file."""
     listed = live([node_of(proto) for proto in prepared.model.graph.node], _outputs(prepared))
     facts, nodes = analyse(prepared, listed)
     computed = [node for node in nodes if not _is_folded(node, facts)]
@@ -109,7 +110,7 @@ def _imported(name: str, digest: str, prepared: Prepared) -> Imported:
     if problems:
         raise DiagnosticError(problems)
     _require_all(builder, computed, _outputs(prepared))
-    graph = Graph(ModuleOp(Region(builder.block)), builder.weights, name, digest, prepared.constants)
+    graph = Graph(ModuleOp(Region(builder.block)), builder.weights, name, content.digest, prepared.constants)
     return Imported(graph, traced(builder))
 
 

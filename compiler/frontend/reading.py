@@ -28,7 +28,7 @@ class ModelFile:
 
     model: onnx.ModelProto
     large: Mapping[str, Array]
-    digest: str
+    content: Content
     stored: int
 
 
@@ -45,7 +45,8 @@ def read(path: Path) -> ModelFile:
     with ExternalFiles(path.parent) as files:
         check_external(model, files)
         light, large = take_out(model, content.raw, files)
-        return ModelFile(light, large, files.add_to(content.digest), content.size + files.total)
+        files.add_to(content.hashed)
+        return ModelFile(light, large, content, content.size + files.total)
 
 
 def model_digest(path: Path) -> str:
@@ -55,7 +56,8 @@ def model_digest(path: Path) -> str:
     check_sizes(model, content.raw)
     with ExternalFiles(path.parent) as files:
         check_external(model, files)
-        return files.add_to(content.digest)
+        files.add_to(content.hashed)
+        return content.digest
 
 
 def stored_model(path: Path) -> tuple[onnx.ModelProto, int]:

@@ -7,6 +7,7 @@ import hashlib
 import mmap
 import os
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
@@ -39,13 +40,17 @@ MOST_FIELDS = 1 << 20
 class Content:
     """A file's message without large raw data; that, by the initialiser's place in the graph; sha256 and bytes of all.
 
-    `digest` can be told more.
+    A thread hashes the file beside what is done with it. `hashed` can be told more.
     """
 
     light: bytes
     raw: Mapping[int, Bytes]
-    digest: "hashlib._Hash"
+    hashed: "Future[hashlib._Hash]"
     size: int
+
+    @property
+    def digest(self) -> str:
+        return self.hashed.result().hexdigest()
 
 
 class Unusual(Exception):
@@ -58,7 +63,14 @@ def content_of(file: BinaryIO) -> Content:
     with suppress(Unusual, OSError, ValueError):  # the system's errors are of files that it cannot map
         return _apart(file, size)
     whole = file.read()
-    return Content(whole, {}, hashlib.sha256(whole), len(whole))
+    return Content(whole, {}, _hashed_beside(whole), len(whole))
+
+
+def _hashed_beside(data: bytes | memoryview) -> "Future[hashlib._Hash]":
+    pool = ThreadPoolExecutor(1)
+    hashed = pool.submit(hashlib.sha256, data)
+    pool.shutdown(wait=False)
+    return hashed
 
 
 def _apart(file: BinaryIO, size: int) -> Content:
@@ -68,7 +80,7 @@ def _apart(file: BinaryIO, size: int) -> Content:
     data = memoryview(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ))
     walk = _Walk(data)
     light = b"".join(walk.message(size, 0))
-    return Content(light, walk.raw, hashlib.sha256(data), size)
+    return Content(light, walk.raw, _hashed_beside(data), size)
 
 
 class _Walk:

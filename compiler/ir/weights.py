@@ -4,7 +4,9 @@ Most arrays live for a pass or two. So they are put in order and hashed where th
 """
 
 import hashlib
+import os
 from collections.abc import Set
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ Array = NDArray[np.generic]
 
 BLOCK = 64
 """Columns that are copied at once: their lines of memory stay in the processor's nearest cache."""
+LARGE_BYTES = 1 << 24
+"""An array of so many bytes is copied by a thread for each core."""
 ROWS = 1024
 """Rows of two arrays that are compared at once: different arrays mostly differ in the first ones."""
 UNSTATED = StringAttr("")
@@ -39,8 +43,17 @@ def in_order(array: Array) -> Array:
     if array.flags.c_contiguous or array.ndim < 2:
         return np.asarray(array, order="C") if array.flags.aligned else array.copy()
     found = np.empty(array.shape, array.dtype)
-    for start in range(0, array.shape[-1], BLOCK):
+
+    def copy(start: int) -> None:
         found[..., start : start + BLOCK] = array[..., start : start + BLOCK]
+
+    starts = range(0, array.shape[-1], BLOCK)
+    if array.nbytes < LARGE_BYTES:  # threads take longer to start than it takes to copy
+        for start in starts:
+            copy(start)
+        return found
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(copy, starts))
     return found
 
 

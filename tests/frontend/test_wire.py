@@ -33,7 +33,7 @@ def parsed(path: Path) -> tuple[onnx.ModelProto, int]:
     with path.open("rb") as file:
         content = wire.content_of(file)
     assert content.size == path.stat().st_size
-    assert content.digest.hexdigest() == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert content.digest == hashlib.sha256(path.read_bytes()).hexdigest()
     found = onnx.load_model_from_string(content.light)
     for place, raw in content.raw.items():
         assert not found.graph.initializer[place].HasField("raw_data")

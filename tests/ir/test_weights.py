@@ -7,12 +7,17 @@ import numpy as np
 import pytest
 from xdsl.dialects.builtin import StringAttr
 
+from cimc.ir import weights
 from cimc.ir.types import WeightRef
 from cimc.ir.weights import Array, WeightStore
 
 
+@pytest.mark.parametrize("large", [0, 1 << 24])
 @pytest.mark.parametrize("shape", [(3, 300), (2, 3, 130), (0, 5), (5, 0), (1, 1)])
-def test_arrays_are_kept_in_order_whatever_theirs_was(shape: tuple[int, ...]) -> None:
+def test_arrays_are_kept_in_order_whatever_theirs_was(
+    shape: tuple[int, ...], large: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(weights, "LARGE_BYTES", large)
     straight = np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
     turned = np.asfortranarray(straight)
     store = WeightStore()

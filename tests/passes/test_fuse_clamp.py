@@ -17,7 +17,7 @@ def fused(length: int) -> nn.Computed:
     values: list[nn.Computed] = [build.input_("x", (4,))]
     for number in range(length):
         values.append(build.clamp(values[-1].out, number - length, 1.0, f"c{number}"))
-        values[-1].location = named(f"n{number}")
+        values[-1].location = named(f"n{number}_of_{length}")
     graph = FuseClamp()(Graph(ModuleOp([*values, build.output(values[-1].out, "y")]), WeightStore()))
     left = graph.operations[1]
     assert isinstance(left, nn.Computed)
@@ -27,7 +27,7 @@ def fused(length: int) -> nn.Computed:
 def test_it_names_every_node_in_order() -> None:
     left = fused(20)
     assert isinstance(left, nn.ClampOp) and bounds_of(left) == (-1.0, 1.0)
-    assert left.label.data == "c19" and names_of(left.location) == tuple(f"n{number}" for number in range(20))
+    assert left.label.data == "c19" and names_of(left.location) == tuple(f"n{number}_of_20" for number in range(20))
 
 
 def test_the_work_grows_with_the_nodes(monkeypatch: pytest.MonkeyPatch) -> None:
