@@ -34,8 +34,8 @@ LARGEST, LEAST = 1e30, 1e-34
 """Real values that codes may stand for at their ends: beyond them float32 loses what the passes reckon with."""
 AT_ONCE = 1 << 20
 """Values looked at at once where many have to be copied."""
-BITS = 8
-"""Bits of codes that the rules mse and entropy reckon with where no target says what its DACs have."""
+DAC_BITS = 8
+"""Bits of the DACs where no target says them."""
 
 
 Bounds = Mapping[str, tuple[float, float]]
@@ -46,8 +46,9 @@ Bounds = Mapping[str, tuple[float, float]]
 class Calibrate:
     """Write `cim.range` (low, high) on every operation whose codes are not fixed; stored `ranges` win over data.
 
-    `method` is minmax, percentile, mse or entropy (passes/histogram.py). With `room`, codes of more bits than the DAC
-    has reach so many times as far as the largest |x| of the data: their last bit is worth less than what clips.
+    `method` is minmax, percentile, mse or entropy (passes/histogram.py); the last two reckon with codes of as many
+    bits as the DAC has. With `room`, codes of more bits than the DAC has reach so many times as far as the largest |x|
+    of the data: their last bit is worth less than what clips.
     What is `chosen` multiplies what is found by the factors of `reach`. Ranges that training has learnt stand in its
     place; codes of more bits than the DAC has keep the room of both.
     """
@@ -181,12 +182,12 @@ class Calibrate:
             for magnitudes in _magnitudes(array) if label in largest else ():
                 counts[label] += np.bincount(_bins(magnitudes, largest[label]), minlength=BINS)
         rule = RULES[self.method]
-        levels = (1 << (self._bits - 1)) - 1
+        levels = (1 << (self._dac_bits - 1)) - 1
         return {label: largest[label] * rule(counts[label], levels, self.percentile) / BINS for label in largest}
 
     @property
-    def _bits(self) -> int:
-        return BITS if self.target is None else int(self.target.constants["dac.bits"])
+    def _dac_bits(self) -> int:
+        return DAC_BITS if self.target is None else int(self.target.constants["dac.bits"])
 
 
 def ranges_read(graph: Graph, target: Target) -> dict[str, str]:
