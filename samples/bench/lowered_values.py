@@ -1,9 +1,10 @@
 """What fewer bits of what layers read lose without noise: by their codes alone, and with the ADCs behind them.
 
-    python samples/bench/lowered_values.py MODEL.onnx CALIB.npz DATA.npz [--rows N] [--limit 1000]
+    python samples/bench/lowered_values.py MODEL.onnx CALIB.npz DATA.npz [--rows N] [--noise pcm] [--limit 1000]
 
 Each value alone, then all, in 6 and in 4 bits; rows of such layers stand up to N times. The signal over the noise of
 the outputs on DATA, in dB, against the float model; ranges come from CALIB. For models of one input of raw values.
+With --noise columns are as large as those of programs for a day of that noise, which runs nowhere here.
 """
 
 import argparse
@@ -13,6 +14,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from cimc.backends.noise.profiles import load_profile
+from cimc.backends.noise.sources import Noise
+from cimc.driving.aiming import aimed_at
 from cimc.driving.arrays import load_arrays
 from cimc.driving.driver import Request, compile_model, compile_to_pass, compile_to_stage, graph_intakes
 from cimc.driving.scoring import chunks, real_outputs
@@ -23,6 +27,7 @@ from cimc.passes.pipeline import DEFAULT, with_options
 from cimc.targets import DEFAULT_TARGET, load_target
 
 RUNGS = (6, 4)
+DAY = 86400
 
 
 def decibels(found: Mapping[str, NDArray[np.generic]], wanted: Mapping[str, NDArray[np.generic]]) -> float:
@@ -45,6 +50,7 @@ def main() -> None:
     for name in ("model", "calib", "data"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--rows", type=int, default=1)
+    parser.add_argument("--noise")
     parser.add_argument("--limit", type=int, default=1000)
     options = parser.parse_args()
     target = load_target(DEFAULT_TARGET)
@@ -56,6 +62,8 @@ def main() -> None:
     )
     wanted = evaluate(graph.copy(), data)
     pipeline = with_options(DEFAULT, f"mixed-precision{{rows={options.rows}}}")
+    if options.noise:
+        pipeline = aimed_at(pipeline, target, Noise(load_profile(options.noise), time_s=DAY))
     reads = ranges_read(graph, target)
     print("| value | bits | codes alone, dB | with the ADCs, dB |\n| --- | --- | --- | --- |")
     for value in (None, *dict.fromkeys(reads.values()), "all"):
