@@ -105,10 +105,11 @@ class MixedPrecision:
         return graph
 
     def _repeat_rows(self, graph: Graph, choice: Choice) -> None:
-        """Let rows stand as often as stored ranges say, or as there is room up to the option."""
+        """Let rows stand as often as stored ranges say, or as there is room up to the option or what is chosen."""
         layers = _reading_fewer(graph, choice)
         if self.ranges is None:
-            repeat_rows(graph, layers, {op.label.data: self.rows for op in layers}, self.target)
+            most = {op.label.data: max(self.rows, self.chosen.rows.get(op.label.data, 1)) for op in layers}
+            repeat_rows(graph, layers, most, self.target)
         else:
             repeat_rows(graph, layers, self.ranges.rows, self.target)
             require_rows(graph, self.ranges.rows)

@@ -126,7 +126,7 @@ def _through(run: Run, plan: Plan, units: Parameters, progress: Callable[[int, f
 def _facts(plan: Plan) -> dict[str, Any]:
     request = plan.request
     facts = {"model": plan.graph.digest, "target": request.target.sections(), "pipeline": request.pipeline}
-    chosen = {"bits": dict(request.chosen.bits), "reach": dict(request.chosen.reach)}
+    chosen = {name: dict(getattr(request.chosen, name)) for name in ("bits", "reach", "rows")}
     chips = [(noise.profile.name, noise.time_s, sorted(noise.sources)) for noise in plan.noises]
     return {**facts, "chosen": chosen, "settings": asdict(plan.settings), "noise": chips, "seed": plan.seed}
 

@@ -139,6 +139,7 @@ def renamed(chosen: Chosen, graph: Graph, written: Graph, target: Target) -> Cho
         {products[label]: bits for label, bits in chosen.bits.items() if label in products},
         {values[label]: factor for label, factor in chosen.reach.items()},
         Ranges(activations, columns),
+        {products[label]: count for label, count in chosen.rows.items() if label in products},
     )
 
 

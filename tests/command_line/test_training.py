@@ -68,7 +68,7 @@ def test_a_network_with_a_loop_is_refused_as_a_model_before_it_is_trained(tmp_pa
 def test_what_was_learnt_and_chosen_is_kept_for_the_model_that_is_written(tmp_path: Path) -> None:
     """A model that is read again has labels of its own."""
     data = {"x": normal(40, 12)}
-    chosen = Chosen({"d1.columns": (6, 8)}, {"x": 0.5})
+    chosen = Chosen({"d1.columns": (6, 8)}, {"x": 0.5}, rows={"d1.columns": 2})
     pipeline = with_options(DEFAULT, "weight-mapping{weights=averaged columns=2}")
     request = Request(load_target("aon-cim"), pipeline, chosen=chosen)
     plan = Plan(perceptron(12, 5, 4), request, Data(data), Settings(), [], 0, 0.0, tmp_path / "kept.npz")
@@ -80,7 +80,7 @@ def test_what_was_learnt_and_chosen_is_kept_for_the_model_that_is_written(tmp_pa
     assert main(["compile", str(output), *options, "-o", str(program)]) == 0
     found = load_program(program).meta["ranges"]
     assert (0.0, 0.75) in {tuple(ends) for ends in found["activations"].values()}
-    assert list(found["bits"].values()) == [[6, 8]]
+    assert (list(found["bits"].values()), list(found["rows"].values())) == ([[6, 8]], [2])
     ((value, factor),) = found["reach"].items()
     assert (factor, found["activations"][value][1]) == (0.5, pytest.approx(0.5 * np.abs(data["x"]).max(), rel=1e-3))
     assert list(range(1001, 1009)) in found["columns"].values()
@@ -143,7 +143,7 @@ def test_more_inputs_are_not_replaced_by_what_is_trained(tmp_path: Path, capsys:
     assert "error[CIM0003]" in capsys.readouterr().err
 
 
-def test_bits_and_factors_of_a_ranges_file_are_trained_with(tmp_path: Path) -> None:
+def test_bits_rows_and_factors_of_a_ranges_file_are_trained_with(tmp_path: Path) -> None:
     """Ranges themselves are not taken: those of other weights differ."""
     model, data, ranges = tmp_path / "m.onnx", tmp_path / "d.npz", tmp_path / "r.json"
     model.write_bytes(to_onnx(perceptron(12, 5, 4)).SerializeToString())
@@ -156,8 +156,8 @@ def test_bits_and_factors_of_a_ranges_file_are_trained_with(tmp_path: Path) -> N
     )
     found = Ranges.from_json(json.loads(ranges.read_text()))
     layer, value = next(iter(found.columns)), next(iter(found.inputs))
-    chosen = Chosen({layer: (4, 8)}, {value: 0.5})
-    ranges.write_text(json.dumps(replace(found, bits=chosen.bits, reach=chosen.reach).to_json()))
+    chosen = Chosen({layer: (4, 8)}, {value: 0.5}, rows={layer: 2})
+    ranges.write_text(json.dumps(replace(found, bits=chosen.bits, reach=chosen.reach, rows=chosen.rows).to_json()))
     given = [
         "--data",
         str(data),

@@ -150,6 +150,12 @@ def test_stored_ranges_give_the_same_graph() -> None:
     assert print_graph(again) == print_graph(graph)
 
 
+def test_what_was_chosen_gives_the_same_graph_on_the_same_data() -> None:
+    setting = Setting(chip(), DATA, None, Chosen.of(Ranges(bits=LOWERED, rows={"first": 4, "scores": 2})))
+    graph = through(network(), *between("calibrate", "im2col", setting))
+    assert copies(graph) == {"first": 4, "scores": 2}
+
+
 @pytest.mark.parametrize(
     ("rows", "told"),
     [({"first": 8}, "'first' stand 8 times: they stand 4 times"), ({"nobody": 2}, "'nobody'.*there is no such layer")],
