@@ -700,8 +700,9 @@ TARGET static void LEVEL(direct_taps)(const Step *s, const Batch *b) {
                    ? LEVEL(line_##from##_##to)(source, in, out, count, dense, 0)                                  \
                    : LEVEL(line_##from##_##to)(source, in, out, count, dense, 1);                                 \
     }
-#if TILED
+#if BYTES
 SPREAD(int8, int8, INT8_MIN, INT8_MAX)
+SPREAD(uint8, uint8, 0, UINT8_MAX)
 #endif
 SPREAD(int8, int16, INT8_MIN, INT8_MAX)
 SPREAD(uint8, int16, 0, UINT8_MAX)
@@ -757,8 +758,9 @@ INLINE TARGET int LEVEL(run_real32)(const Source *source, const uint8_t *in, rea
 }
 RECTANGLE(int16)
 RECTANGLE(real32)
-#if TILED
+#if BYTES
 INLINE TARGET int LEVEL(run_int8)(const Source *source, const uint8_t *in, int8_t *out, int64_t count) {
+    if (source->type == U8) return LEVEL(spread_uint8_uint8)(source, in, (uint8_t *)out, count);
     return LEVEL(spread_int8_int8)(source, in, out, count);
 }
 RECTANGLE(int8)
@@ -794,6 +796,9 @@ TARGET static int LEVEL(filled)(const Step *s, const Batch *b, const uint8_t *me
     return 0;
 }
 
+#if BYTES
+#include "quads.h"
+#endif
 #if TILED
 #include "tiles.h"
 #endif
@@ -804,6 +809,9 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
         copy(s, b);
         return 0;
     }
+#if BYTES
+    if (s->quads) return LEVEL(perform_quads)(s, b);
+#endif
     if (s->direct && (s->kind == SUM || s->kind == MAXIMUM)) {
         LEVEL(direct_taps)(s, b);
         return 0;
@@ -846,5 +854,6 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
 #undef ROWS
 #undef DRAWN
 #undef FLOAT_IS_EXACT
+#undef BYTES
 #undef TILED
 #undef ROOT_ERROR

@@ -5,6 +5,7 @@
 #define VECTORS 2
 #define ROWS 4
 #define DRAWN 1
+#define BYTES 0
 #define TILED 0
 #define FLOAT_IS_EXACT 1
 #define ROOT_ERROR 0x1.8p-12 /* of inverse_root, relative */

@@ -3,6 +3,7 @@
 #define VECTORS 2
 #define ROWS 8
 #define DRAWN 8
+#define BYTES 0
 #define TILED 0
 #define FLOAT_IS_EXACT 1
 #define ROOT_ERROR 0x1p-14 /* of inverse_root, relative */

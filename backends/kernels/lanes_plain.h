@@ -5,6 +5,7 @@
 #define VECTORS 4 /* of LANES columns, handled together */
 #define ROWS 1    /* vectors of the stream, handled together */
 #define DRAWN 1   /* vectors whose random words are drawn together */
+#define BYTES 0
 #define TILED 0
 #define FLOAT_IS_EXACT 0
 #define ROOT_ERROR 0

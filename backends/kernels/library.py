@@ -22,6 +22,8 @@ TILE_BYTES = 64
 GROUP = 32
 MOST_TILED = 16
 NEAR_BYTES, FAR_BYTES = 1 << 15, 1 << 19
+TAPS, FOURTHS, PIECE = 4, 4, 64
+"""Taps of a quad, and parts and bytes of a piece, as quads.h takes them."""
 
 _int32, _int64, _double, _address = ctypes.c_int32, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p
 ADDRESS_BYTES = ctypes.sizeof(_address)
@@ -111,6 +113,30 @@ class Part(ctypes.Structure):
     )
 
 
+class NativeQuads(ctypes.Structure):
+    """How a weighted sum over bytes is made by products of bytes."""
+
+    _fields_ = (
+        ("weights", _address),
+        ("taps", _address),
+        ("starts", _address),
+        ("multipliers", _address),
+        ("offsets", _address),
+        ("pitch", _int64),
+        ("out_pitch", _int64),
+        ("pieces", _int32),
+        ("height", _int32),
+        ("width", _int32),
+        ("across", _int32),
+        ("rows", _int32),
+        ("lines", _int32),
+        ("joined", _int32),
+        ("stride", _int32),
+        ("length", _int32),
+        ("flip", _int32),
+    )
+
+
 class NativeStep(ctypes.Structure):
     """One instruction."""
 
@@ -124,6 +150,7 @@ class NativeStep(ctypes.Structure):
         ("parts", _address),
         ("taps", _address),
         ("weights", _address),
+        ("quads", _address),
         ("table", _address),
         ("count", _int32),
         ("multipliers", _address),
@@ -199,7 +226,17 @@ class NativeMoments(ctypes.Structure):
     )
 
 
-STRUCTURES = (NativeStep, Part, Batch, NativeNoise, NativeConverter, NativeTally, NativeSums, NativeMoments)
+STRUCTURES = (
+    NativeStep,
+    Part,
+    Batch,
+    NativeNoise,
+    NativeConverter,
+    NativeTally,
+    NativeSums,
+    NativeMoments,
+    NativeQuads,
+)
 
 
 class Library:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from cimc.backends.kernels import tiles
+from cimc.backends.kernels import quads, tiles
 from cimc.backends.kernels.layout import Rectangle, even_step, filled, joined, rectangle
 from cimc.backends.kernels.library import (
     ADD,
@@ -17,6 +17,7 @@ from cimc.backends.kernels.library import (
     LOOKUP,
     MAXIMUM,
     MULTIPLY,
+    PIECE,
     PRODUCT,
     SOFTMAX,
     SUM,
@@ -24,6 +25,7 @@ from cimc.backends.kernels.library import (
     TYPES,
     NativeConverter,
     NativeNoise,
+    NativeQuads,
     NativeStep,
     Part,
     address,
@@ -372,6 +374,45 @@ def _sum(result: Lowered, write: Write, state: StreamState, weights: Array, e: E
     step.multipliers = result.pointer(_pad(table, channels), np.float64)
     step.narrow_multipliers = result.pointer(_pad(table, channels), np.float32)
     _vectors(step, write.out, channels)
+    is_small = is_exact and largest + float(np.abs(e.offsets).max()) < SUM32_LIMIT
+    if state.type in quads.FLIPS and write.out.type in quads.FLIPS and is_small and step.certain and not step.direct:
+        step.quads = _quads(result, source, state, wide, np.broadcast_to(e.offsets.ravel(), channels), table)
+
+
+def _quads(
+    result: Lowered, source: Rectangle, state: StreamState, weights: Array, offsets: Array, table: Array
+) -> int | None:
+    """Return the address of what products of bytes need for a weighted sum, None where they cannot make it, or lose.
+
+    Sums of bytes made unsigned begin with what that adds to them, taken away.
+    """
+    step, window, limits = result.step, state.window, np.iinfo(np.int8)
+    assert window
+    grid = quads.grid(source, window.kernel, window.out, int(step.out_step))
+    if not grid or not grid.fills or weights.min() < limits.min or weights.max() > limits.max:
+        return None
+    flip = quads.FLIPS[state.type]
+    made = NativeQuads(
+        weights=result.pointer(quads.weights(weights, grid), np.int8),
+        taps=result.pointer(quads.taps(source, grid), np.int32),
+        starts=result.pointer(quads.along(-flip * weights.sum(axis=0), grid), np.int32),
+        multipliers=result.pointer(quads.along(table, grid), np.float32),
+        offsets=result.pointer(quads.along(offsets, grid), np.float32),
+        pitch=source.source.size[1] * source.channels,
+        out_pitch=int(step.out_step) * window.out[1],
+        pieces=grid.period // PIECE,
+        height=grid.height,
+        width=grid.width,
+        across=grid.across,
+        rows=grid.rows,
+        lines=grid.lines,
+        joined=grid.joined,
+        stride=grid.stride,
+        length=grid.length,
+        flip=flip,
+    )
+    result.kept.append(made)
+    return ctypes.addressof(made)
 
 
 def _poolmax(result: Lowered, write: Write, compute: PoolMax, constants: Array) -> None:

@@ -174,6 +174,8 @@ static void copy(const Step *s, const Batch *b) {
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma")))
 #define DOT _mm512_dpwssd_epi32
 #include "lanes_avx512.h"
+#undef BYTES
+#define BYTES 1
 #include "kernels.h"
 #undef DOT
 
@@ -186,7 +188,9 @@ static void copy(const Step *s, const Batch *b) {
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,fma,amx-tile,amx-int8")))
 #define DOT _mm512_dpwssd_epi32
 #include "lanes_avx512.h"
+#undef BYTES
 #undef TILED
+#define BYTES 1
 #define TILED 1
 #include "kernels.h"
 #undef DOT
@@ -245,7 +249,7 @@ EXPORT uint64_t cimc_sources(void) { return CIMC_SOURCES; }
 /* Bytes of the structures that Python fills in. */
 EXPORT int cimc_sizes(int which) {
     const size_t sizes[] = {sizeof(Step),      sizeof(Part),  sizeof(Batch), sizeof(Noise),
-                            sizeof(Converter), sizeof(Tally), sizeof(Sums),  sizeof(Moments)};
+                            sizeof(Converter), sizeof(Tally), sizeof(Sums),  sizeof(Moments), sizeof(Quads)};
     return (int)sizes[which];
 }
 

@@ -11,6 +11,8 @@ enum { DEPTH = 4 };   /* loops nest so deep */
 enum { TILE_ROWS = 16, TILE_BYTES = 64, TILE = TILE_ROWS * TILE_BYTES }; /* of a tile register */
 enum { GROUP = 2 * TILE_ROWS }; /* vectors whose sums tile registers make together */
 enum { MOST_TILED = 16 };       /* parts of such a product */
+enum { TAPS = 4, FOURTHS = 4, PIECE = 64 }; /* of a quad; of a piece, which 64 bytes are */
+enum { MOST_ROWS = 4 };         /* rows of results that quads are made for together */
 
 enum Kind { PRODUCT, SUM, MAXIMUM, SOFTMAX, LOOKUP, ADD, MULTIPLY, COPY, KINDS };
 
@@ -81,6 +83,23 @@ typedef struct {
     int32_t runs, depth;
 } Part;
 
+/* How a SUM over bytes is made by products of bytes; quads.py has the order of a piece's lanes. Results are a grid of
+ * [rows][lines], each line `joined` vectors that lie side by side; those of a row read rows of taps below each other. */
+typedef struct {
+    const int8_t *weights;      /* [pieces][height][across][FOURTHS][BLOCK][TAPS] */
+    const int32_t *taps;        /* [across][TAPS]: where the taps of a row begin, from its place on */
+    const int32_t *starts;      /* [pieces][PIECE]: what sums begin with, against `flip` */
+    const float *multipliers, *offsets; /* [pieces][PIECE] */
+    int64_t pitch, out_pitch;   /* bytes from row to row, of the rectangle and of results */
+    int32_t pieces;             /* after which tables repeat along a line */
+    int32_t height, width;      /* rows of taps, and taps of a row */
+    int32_t across;             /* quads of a row */
+    int32_t rows, lines, joined;
+    int32_t stride;             /* rows of the rectangle from one row of results to the next */
+    int32_t length;             /* bytes of a line */
+    int32_t flip;               /* makes bytes unsigned: 0x80 for signed ones, else 0 */
+} Quads;
+
 typedef struct {
     int32_t kind;
     int32_t sources;            /* 1, or 2: the rectangles lie one behind the other */
@@ -90,6 +109,7 @@ typedef struct {
     const Part *parts;          /* of a PRODUCT */
     const int32_t *taps;        /* where each element lies from a vector's place on; of LOOKUP, ADD and MULTIPLY: each source */
     const float *weights;       /* of SUM: [taps][columns]; of MULTIPLY: zero points [2][columns] */
+    const Quads *quads;         /* of SUM: where products of bytes make it; NULL: nowhere */
     const int32_t *table;       /* of SOFTMAX and LOOKUP */
     int32_t count;              /* of parts, taps, table entries, or of the bytes of a run of a COPY */
     const double *multipliers;  /* of SUM, ADD and MULTIPLY: M / 2^shift [columns], of ADD one such row a source */

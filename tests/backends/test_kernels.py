@@ -288,6 +288,40 @@ def test_extremes(new, rows, offset):
     require_same(sketch.program(), images)
 
 
+LINES = [  # channels, and a window that has results of so many rows and columns
+    (64, (6, 5), {"kernel": (3, 3), "pad": (1, 1)}),
+    (16, (5, 7), {"kernel": (3, 3), "pad": (1, 1)}),
+    (8, (9, 6), {"kernel": (2, 5), "dilation": (1, 2), "pad": (0, 3)}),
+    (2, (4, 30), {"kernel": (1, 3), "pad": (0, 1)}),
+    (192, (5, 2), {"kernel": (3, 3), "stride": (2, 2), "pad": (1, 0)}),
+    (128, (4, 3), {"kernel": (5, 6), "stride": (1, 1), "pad": (2, 2)}),
+    (57, (5, 3), {"kernel": (4, 1), "stride": (1, 2), "pad": (-1, 0)}),
+]
+
+
+@pytest.mark.parametrize("bias", [0, 2**24 + 1])
+@pytest.mark.parametrize(("read", "written"), [("i8", "i8"), ("u8", "i8"), ("i8", "u8"), ("u8", "u8")])
+@pytest.mark.parametrize(("channels", "out", "window"), LINES)
+def test_weighted_sums_of_bytes(new, channels, out, window, read, written, bias):
+    """Lines of one vector and of all of a row, in whole pieces and not; many results are ties or nearly so."""
+    shape, vectors, rng = (11, 9, channels), out[0] * out[1], np.random.default_rng(channels)
+    low, high = (5, 250) if written == "u8" else (-100, 120)
+    sketch = new(1 << 16).port("x", shape, 0, read).port("y", (vectors, channels), 1 << 15, written, output=True)
+    sketch.tensor(0, (1, *shape), type=read).window(0, out=out, fill=7, **window)
+    sketch.tensor(1, (vectors, channels), 1 << 15, type=written)
+    taps = window["kernel"][0] * window["kernel"][1]
+    tables = {
+        "weights": sketch.table(rng.integers(-128, 128, taps * channels).tolist(), "i8"),
+        "scale": sketch.table(rng.choice([0, 2**12, -(2**15), 12345], channels).tolist(), "i32"),
+        "bias": sketch.table(rng.choice([bias, -bias, 2**15], channels).tolist(), "i64"),
+    }
+    sketch.put("depthwise", in_=0, out=1, multiplier=1, taps="i8", shift=16, low=low, high=high, **tables)
+    program = sketch.program()
+    (run,) = Interpreter(program, executor=COMPILED[0])._executor.runs
+    assert run.lowered[0].step.quads
+    require_same(program, rng.integers(*((0, 256) if read == "u8" else (-128, 128)), (5, *shape)).astype(DTYPES[read]))
+
+
 def digital(new, name, channels, **operands):
     """A program of one instruction of the digital unit over a 6 x 7 image."""
     sketch = new(1 << 14).port("x", (6, 7, channels), 0).tensor(0, (1, 6, 7, channels))
