@@ -91,20 +91,8 @@ def _require_apart(outputs: Iterable[str | Path], kept: Container[Path]) -> None
 
 
 INPUTS = (
-    *(
-        "model",
-        "program",
-        "module",
-        "input",
-        "data",
-        "unlabelled",
-        "calib",
-        "ranges",
-        "given",
-        "chip",
-        "measured",
-        "bands",
-    ),
+    *("model", "program", "module", "input", "data", "unlabelled", "calib", "ranges"),
+    *("given", "chip", "measured", "bands"),
     *("eval", "compare", "expected", "found", "commands", "sweep", "table", "coverage"),
 )
 """Options that name files to be read."""

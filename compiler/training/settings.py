@@ -88,8 +88,7 @@ BOUNDS = {
     "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0),
     "noise": (0.0, 100.0), "feature": (0.0, 1e6), "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0),
     "shift": (0, 10**4), "across": (0, 10**4), "flip": (0, 1), "jitter": (0.0, 100.0), "offset": (0.0, 100.0),
-    "others": (0.0, 0.9),
-    "average": (0.0, 0.999999), "prune": (0.0, 0.99), "prune_columns": (0.0, 0.99),
+    "others": (0.0, 0.9), "average": (0.0, 0.999999), "prune": (0.0, 0.99), "prune_columns": (0.0, 0.99),
     "measure": (1, 10**7), "hold": (0.01, 0.9), "chips": (1, 1000),
 }  # fmt: skip
 """The least and the most that a number may be."""
