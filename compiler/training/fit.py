@@ -80,7 +80,7 @@ def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
     tables = _tables(plan, measure(came.weights).skips)
     network = _equalised(came, plan.settings, given, tables[0], measure)
     facts = measure(network.weights)
-    masks = kept(network, facts, plan.settings)
+    masks = kept(network, facts, plan.settings, given, plan.seed)
     reads = ranges_read(network.graph, request.target)
     learning = Learning(network, plan.settings, masked(network.weights, masks), facts, reads)
     run, units = Run(learning, given, plan.seed, tables, measure, masks), learning.units

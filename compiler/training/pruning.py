@@ -1,24 +1,30 @@
 """Pruning: which weights of the array stay. The others are zero, and their cells need no devices."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from numpy.typing import NDArray
 
 from cimc.passes.channels import Course, courses
 from cimc.training.array_facts import ArrayFacts
-from cimc.training.learnt import units_of
+from cimc.training.batches import Data
 from cimc.training.network import Network, Weights
 from cimc.training.settings import Settings
 
 Masks = Mapping[str, NDArray[np.bool_]]
 """Of weights of which some are pruned: those that stay."""
+ANSWERS, AT_ONCE = 1024, 8
+"""Answers that gradients are taken of, and how many of them are summed before they are squared."""
 
 
-def kept(network: Network, facts: ArrayFacts, settings: Settings) -> Masks:
-    """Return what stays when shares of the array's cells, or of its columns, are pruned."""
-    found = dict(_cells(network, facts, units_of(network, facts), settings.prune)) if settings.prune else {}
+def kept(network: Network, facts: ArrayFacts, settings: Settings, data: Data, seed: int) -> Masks:
+    """Return what stays when shares of the array's cells, or of its columns, are pruned; `data` say what is needed."""
+    found = dict(_cells(network, facts, settings, _needed(network, settings, data, seed))) if settings.prune else {}
     for key, mask in _columns(network, facts, settings.prune_columns) if settings.prune_columns else ():
         found[key] = found.get(key, True) & mask
     return found
@@ -29,15 +35,41 @@ def masked(weights: Weights, masks: Masks) -> dict[str, Any]:
     return {key: np.where(masks.get(key, True), array, np.float32(0.0)) for key, array in weights.items()}
 
 
-def _cells(network: Network, facts: ArrayFacts, units: Weights, share: float) -> Iterator[tuple[str, Any]]:
-    """Yield which cells stay: all but the smallest in `units` of all layers.
+def _cells(network: Network, facts: ArrayFacts, settings: Settings, needed: Weights) -> Iterator[tuple[str, Any]]:
+    """Yield which cells stay: all but those that are needed least, of all layers together."""
+    keys = sorted({op.weight.key.data for op in network.layers if op.label.data in facts.converters})
+    flat = [np.asarray(needed[key]).ravel() for key in keys]
+    bound = np.quantile(np.concatenate(flat), settings.prune) if flat else 0.0
+    yield from ((key, np.asarray(needed[key]) > bound) for key in keys)
 
-    Columns differ in scale, not in how much they are needed: in units of their mean |w| all are ranked together.
+
+def _needed(network: Network, settings: Settings, data: Data, seed: int) -> Weights:
+    """Return of every weight how far answers move, to second order, when it becomes zero.
+
+    That is its square times the mean squared gradient of the likelihood of answers that the network itself gives, the
+    diagonal of Fisher's information (LeCun et al., Optimal Brain Damage, 1989; Theis et al., arXiv 1801.05787).
     """
-    keys = {op.weight.key.data for op in network.layers if op.label.data in facts.converters}
-    sizes = {key: np.abs(network.weights[key] / units[key]) for key in sorted(keys)}
-    bound = np.quantile(np.concatenate([size.ravel() for size in sizes.values()]), share) if sizes else 0.0
-    yield from ((key, size > bound) for key, size in sizes.items())
+    squares = jax.jit(partial(_squares, network, settings.objective))
+    total = jax.tree.map(jnp.zeros_like, dict(network.weights))
+    for first in range(0, ANSWERS, AT_ONCE):
+        rows = data.rows(np.arange(first, first + AT_ONCE) % data.count)
+        key = jax.random.fold_in(jax.random.key(seed), first)
+        total = jax.tree.map(jnp.add, total, squares(network.weights, rows.inputs, key))
+    return jax.tree.map(lambda weight, square: jnp.square(weight) * square, dict(network.weights), total)
+
+
+def _squares(
+    network: Network, objective: str, weights: Weights, inputs: Mapping[str, Array], key: Array
+) -> dict[str, Array]:
+    def likelihood(weights: Weights) -> Array:
+        found = network.values(weights, inputs)[network.logits]
+        logits = found.reshape(len(found), -1)
+        if objective == "classes":
+            answers = jax.lax.stop_gradient(jax.random.categorical(key, logits))
+            return jax.nn.log_softmax(logits)[jnp.arange(len(logits)), answers].sum()
+        return (logits * jax.random.normal(key, logits.shape)).sum()
+
+    return jax.tree.map(jnp.square, jax.grad(likelihood)(dict(weights)))
 
 
 def _columns(network: Network, facts: ArrayFacts, share: float) -> Iterator[tuple[str, Any]]:

@@ -44,7 +44,7 @@ def small_run(settings: Settings, columns: int = 0) -> tuple[Run, Any]:
     found = facts(perceptron(12, 4), data, columns=columns)
     targets = np.arange(509, dtype=np.float32)
     table = DeviceTable(0.7 * targets, 5.0 + 0.05 * targets)
-    masks = kept(network, found, settings)
+    masks = kept(network, found, settings, Data(data), 5)
     learning = Learning(network, settings, masked(network.weights, masks), found, ranges_read(network.graph, SMALL))
     return Run(learning, Data(data), 5, [table], lambda weights, ranges: found, masks), learning.units
 
@@ -97,10 +97,22 @@ def test_what_is_pruned_stays_zero_and_the_rest_learns() -> None:
     assert zeros == sum(run.network.weights[op.weight.key.data].size for op in run.network.layers) // 2
 
 
+@pytest.mark.parametrize("objective", ["classes", "values"])
+def test_what_no_answer_needs_is_pruned_however_large_it_is(objective: str) -> None:
+    network = Network(perceptron(12, 4))
+    (key,) = [op.weight.key.data for op in network.layers]
+    network.weights[key] = np.where(np.arange(12)[:, None] == 3, np.float32(100.0), network.weights[key])
+    data = {name: array * (np.arange(12) != 3) for name, array in samples(60, 12).items()}
+    settings = Settings(prune=1 / 12, objective=objective)
+    masks = kept(network, facts(perceptron(12, 4), data), settings, Data(data), 5)
+    assert (masks[key].all(axis=-1) == (np.arange(12) != 3)).all()
+    assert not masks[key][3].any()
+
+
 def test_of_pruned_columns_nothing_is_left() -> None:
     network, data = Network(perceptron(12, 6, 4)), samples(60, 12)
     found = facts(perceptron(12, 6, 4), data)
-    masks = kept(network, found, Settings(prune_columns=0.5))
+    masks = kept(network, found, Settings(prune_columns=0.5), Data(data), 5)
     assert sorted(masks) == ["bias", "weight", "weight.1"]
     assert masks["bias"].sum() == 3
     assert (masks["weight"] == masks["bias"]).all()
