@@ -55,7 +55,7 @@ def _needed(network: Network, settings: Settings, data: Data, seed: int) -> Weig
         rows = data.rows(np.arange(first, first + AT_ONCE) % data.count)
         key = jax.random.fold_in(jax.random.key(seed), first)
         total = jax.tree.map(jnp.add, total, squares(network.weights, rows.inputs, key))
-    return jax.tree.map(lambda weight, square: jnp.square(weight) * square, dict(network.weights), total)
+    return {key: jnp.square(weight) * total[key] for key, weight in network.weights.items()}
 
 
 def _squares(
@@ -69,7 +69,7 @@ def _squares(
             return jax.nn.log_softmax(logits)[jnp.arange(len(logits)), answers].sum()
         return (logits * jax.random.normal(key, logits.shape)).sum()
 
-    return jax.tree.map(jnp.square, jax.grad(likelihood)(dict(weights)))
+    return {key: jnp.square(slope) for key, slope in jax.grad(likelihood)(dict(weights)).items()}
 
 
 def _columns(network: Network, facts: ArrayFacts, share: float) -> Iterator[tuple[str, Any]]:
