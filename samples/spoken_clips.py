@@ -13,12 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from cepstra import BINS, FILTERS, RATE, WINDOW, Array, cosines, spectra, triangles
 
-Array = NDArray[Any]
-
-RATE, WINDOW, HOP, FRAMES = 8000, 320, 160, 49
-FILTERS, COEFFICIENTS, BINS = 40, 10, 512
 LOWEST_HZ, HIGHEST_HZ = 20, 4000
 FLOOR = 1e-6
 """Added to magnitudes before the logarithm; sounds have a peak of 1."""
@@ -51,10 +47,7 @@ def _among_noise(said: Array, random: np.random.Generator) -> Array:
 def mel_filters() -> Array:
     """Return triangles over the spectrum [BINS / 2 + 1, FILTERS], evenly spaced and straight in mel."""
     edges = np.linspace(_mel(LOWEST_HZ), _mel(HIGHEST_HZ), FILTERS + 2)
-    bins = _mel(np.linspace(0, RATE / 2, BINS // 2 + 1))[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return np.asarray(np.clip(np.minimum(rising, falling), 0, None))
+    return triangles(edges, _mel(np.linspace(0, RATE / 2, BINS // 2 + 1)))
 
 
 def _mel(hertz: Any) -> Array:
@@ -63,11 +56,9 @@ def _mel(hertz: Any) -> Array:
 
 def cepstrum(sound: Array, filters: Array) -> Array:
     """Return the first coefficients [FRAMES, COEFFICIENTS] of the cosine transform of log mel magnitudes."""
-    frames = np.lib.stride_tricks.sliding_window_view(sound, WINDOW)[::HOP][:FRAMES]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi / WINDOW * np.arange(WINDOW))
-    magnitudes = np.abs(np.fft.rfft(frames * hann, BINS)) * (16000 / RATE)  # as sums over samples at 16 kHz are
-    angles = np.pi / FILTERS * np.outer(np.arange(FILTERS) + 0.5, np.arange(COEFFICIENTS))
-    return np.asarray(np.log(magnitudes @ filters + FLOOR) @ np.cos(angles) * np.sqrt(2 / FILTERS))
+    magnitudes = spectra(sound, hann) * (16000 / RATE)  # as sums over samples at 16 kHz are
+    return cosines(np.log(magnitudes @ filters + FLOOR))
 
 
 def main() -> None:

@@ -18,18 +18,13 @@ import jax.numpy as jnp
 import numpy as np
 import onnx
 import optax
+from cepstra import BINS, COEFFICIENTS, FILTERS, FRAMES, RATE, WINDOW, Array, cosines, spectra, triangles
 from float_training import constant, fitted, network
-from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from cimc.training.batches import Data, batch
 from cimc.training.settings import Settings
 
-Array = NDArray[Any]
-
-RATE, WINDOW, HOP, FRAMES = 8000, 320, 160, 49
-"""One second in frames of 40 ms every 20 ms."""
-FILTERS, COEFFICIENTS, BINS = 40, 10, 512
 Layers = tuple[tuple[int, int, int], ...]
 LAYERS: Mapping[str, Layers] = {
     "half": ((1, 32, 2), (32, 64, 2), (64, 96, 2), (96, 96, 1), (96, 128, 1)),
@@ -54,18 +49,13 @@ def mel_filters() -> Array:
     """Triangles over the spectrum [BINS / 2 + 1, FILTERS], evenly spaced in mel from 20 Hz to half the rate."""
     mel = np.linspace(2595 * np.log10(1 + 20 / 700), 2595 * np.log10(1 + RATE / 2 / 700), FILTERS + 2)
     edges = 700 * (10 ** (mel / 2595) - 1)
-    bins = np.linspace(0, RATE / 2, BINS // 2 + 1)[:, None]
-    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
-    return np.asarray(np.clip(np.minimum(rising, falling), 0, None))
+    return triangles(edges, np.linspace(0, RATE / 2, BINS // 2 + 1))
 
 
 def cepstrum(sound: Array, filters: Array) -> Array:
     """Return the first coefficients [FRAMES, COEFFICIENTS] of the cosine transform of log mel energies."""
-    frames = np.lib.stride_tricks.sliding_window_view(sound, WINDOW)[::HOP][:FRAMES]
-    energies = np.log(np.square(np.abs(np.fft.rfft(frames * np.hanning(WINDOW), BINS))) @ filters + 1e-4)
-    angles = np.pi / FILTERS * np.outer(np.arange(FILTERS) + 0.5, np.arange(COEFFICIENTS))
-    return np.asarray(energies @ np.cos(angles) * np.sqrt(2 / FILTERS), np.float32)
+    energies = np.log(np.square(spectra(sound, np.hanning(WINDOW))) @ filters + 1e-4)
+    return np.asarray(cosines(energies), np.float32)
 
 
 def parts(path: Path) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
