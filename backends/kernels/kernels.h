@@ -209,21 +209,33 @@ INLINE TARGET Floats LEVEL(codes)(Ints sum, const Part *part, const int wider) {
 
 INLINE TARGET Floats LEVEL(magnitude)(Floats a) { return (Floats)((Ints)a & INT32_MAX); }
 
+/* The whole numbers between which noise lies that is estimated to be `added`, at most `wrong` off; return whether floats
+ * tell them. */
+INLINE TARGET int LEVEL(between)(Ints limits[2], Floats added, Floats wrong) {
+    const Floats magic = LEVEL(all)(0x1.8p23);
+    limits[0] = (Ints)(added - wrong + magic) - (Ints)magic, limits[1] = (Ints)(added + wrong + magic) - (Ints)magic;
+    return !LEVEL(any_reaches)(LEVEL(magnitude)(added) + wrong, LEVEL(all)(0x1p22));
+}
+
+/* The sums of row r of a tile and LANES columns with their noise, made of the variables z. */
+INLINE TARGET Ints LEVEL(disturbed)(const Step *s, const Tile *tile, int r, const Part *part, int column, Ints sum, Ints z) {
+    const Tile row = {.place = {tile->place[r]}, .rows = 1};
+    Ints disturbed[ROWS][VECTORS] = {{sum}}, drawn[ROWS][VECTORS] = {{z}};
+    LEVEL(disturb)(disturbed, drawn, s, &row, part, column / BLOCK, column % BLOCK, 1, 1);
+    return disturbed[0][0];
+}
+
 /* The codes of row r of a tile and LANES columns, some of them in doubt; their noise, in codes, is estimated to be
  * `added`, at most `wrong` off. Most are told by the whole numbers that the noise may be; the others are made again. */
 APART TARGET Floats LEVEL(settled)(const Step *s, const Tile *tile, int r, const Part *part, int column, Ints sum, Ints z,
                                    Floats added, Floats wrong, int wider) {
-    const Floats magic = LEVEL(all)(0x1.8p23), unit = LEVEL(all)(1 / part->factor);
-    const Floats noise = added * unit, error = wrong * unit;
-    if (!LEVEL(any_reaches)(LEVEL(magnitude)(noise) + error, LEVEL(all)(0x1p22))) {
-        const Ints least = (Ints)(noise - error + magic) - (Ints)magic, most = (Ints)(noise + error + magic) - (Ints)magic;
-        const Floats low = LEVEL(codes)(sum + least, part, wider), high = LEVEL(codes)(sum + most, part, wider);
+    const Floats unit = LEVEL(all)(1 / part->factor);
+    Ints noise[2];
+    if (LEVEL(between)(noise, added * unit, wrong * unit)) {
+        const Floats low = LEVEL(codes)(sum + noise[0], part, wider), high = LEVEL(codes)(sum + noise[1], part, wider);
         if (!LEVEL(any)((Ints)(low != high))) return low;
     }
-    const Tile row = {.place = {tile->place[r]}, .rows = 1};
-    Ints disturbed[ROWS][VECTORS] = {{sum}}, drawn[ROWS][VECTORS] = {{z}};
-    LEVEL(disturb)(disturbed, drawn, s, &row, part, column / BLOCK, column % BLOCK, 1, 1);
-    return LEVEL(codes)(disturbed[0][0], part, wider);
+    return LEVEL(codes)(LEVEL(disturbed)(s, tile, r, part, column, sum, z), part, wider);
 }
 
 /* What the estimated variances of a tile's columns sum to at most in a row, in the block that vector v is of; behind the
@@ -239,34 +251,51 @@ INLINE TARGET Floats LEVEL(block_most)(Ints variance[ROWS][VECTORS], int v, cons
     return LEVEL(all)(LEVEL(floats_sum)(sum));
 }
 
+/* The noise of sums in codes: estimated to be `added`, at most `wrong` off. */
+typedef struct {
+    Floats added, wrong;
+} LEVEL(Guess);
+#define Guess LEVEL(Guess)
+
+/* A variance V wrong by d has a root wrong by at most d / sqrt(V), however large d is. */
+INLINE TARGET Guess LEVEL(guess)(Ints variance, Ints z, Floats spreads, Floats inaccuracy, Floats off) {
+    const Floats variances = __builtin_convertvector(variance, Floats);
+    const Floats slope = LEVEL(inverse_root)(variances) * (__builtin_convertvector(z, Floats) * spreads);
+    return (Guess){slope * variances, LEVEL(magnitude)(slope) * LEVEL(fused)(variances, inaccuracy, off)};
+}
+
+/* What the codes of a tile's columns are estimated from: sums, normal variables, and variances in the units of their
+ * columns. */
+INLINE TARGET void LEVEL(noisy_sums)(Ints sum[ROWS][VECTORS], Ints z[ROWS][VECTORS], Ints variance[ROWS][VECTORS],
+                                     const Step *s, const Tile *tile, const Part *part, int block, const Batch *b,
+                                     const int vectors, const int rows) {
+    const int64_t size = (int64_t)part->pairs * BLOCK * 2;
+    LEVEL(dots)(sum, tile, part, part->weights + block * size, 0, vectors, rows);
+    LEVEL(dots)(variance, tile, part, part->noise->estimates + block * size, (int64_t)s->room * 2, vectors, rows);
+    LEVEL(draw)(z, part->noise, s, tile, block, b, vectors);
+}
+
 /* The codes of sums with fresh noise: estimated in floats, and settled where one's estimate is too close to the
- * middle between two. A variance V wrong by d has a root wrong by at most d / sqrt(V), however large d is. */
+ * middle between two. */
 INLINE TARGET void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
                                       int block, const Batch *b, const int vectors, const int rows, const int wider) {
     const Noise *noise = part->noise;
-    const int64_t size = (int64_t)part->pairs * BLOCK * 2;
     const Floats magic = LEVEL(all)(0x1.8p23), factor = LEVEL(all)(part->factor);
     const Floats lowest = LEVEL(all)(part->low - wider), highest = LEVEL(all)(part->high + wider);
     const Floats inaccuracy = LEVEL(all)(noise->error + ROOT_ERROR), certain = LEVEL(all)(noise->certain);
     Ints sum[ROWS][VECTORS], z[ROWS][VECTORS], variance[ROWS][VECTORS];
-    LEVEL(dots)(sum, tile, part, part->weights + block * size, 0, vectors, rows);
-    LEVEL(dots)(variance, tile, part, noise->estimates + block * size, (int64_t)s->room * 2, vectors, rows);
-    LEVEL(draw)(z, noise, s, tile, block, b, vectors);
+    LEVEL(noisy_sums)(sum, z, variance, s, tile, part, block, b, vectors, rows);
     for (int v = 0; v < vectors; v++) {
         const int column = block * BLOCK + v * LANES;
         const Floats spreads = LEVEL(floats)(noise->spreads + column);
         const Floats off = LEVEL(floats)(noise->shares + column) * LEVEL(block_most)(variance, v, vectors, rows);
         for (int r = 0; r < tile->rows; r++) {
-            const Floats variances = __builtin_convertvector(variance[r][v], Floats);
-            const Floats sums = __builtin_convertvector(sum[r][v], Floats);
-            const Floats slope = LEVEL(inverse_root)(variances) * (__builtin_convertvector(z[r][v], Floats) * spreads);
-            const Floats added = slope * variances;
-            Floats code = LEVEL(fused)(sums, factor, added);
+            const Guess guess = LEVEL(guess)(variance[r][v], z[r][v], spreads, inaccuracy, off);
+            Floats code = LEVEL(fused)(__builtin_convertvector(sum[r][v], Floats), factor, guess.added);
             code = LEVEL(least)(LEVEL(most)(code, lowest), highest);
             codes[r][v] = code + magic - magic;
-            const Floats wrong = LEVEL(magnitude)(slope) * LEVEL(fused)(variances, inaccuracy, off);
-            if (LEVEL(any_reaches)(LEVEL(magnitude)(code - codes[r][v]) + wrong, certain))
-                codes[r][v] = LEVEL(settled)(s, tile, r, part, column, sum[r][v], z[r][v], added, wrong, wider);
+            if (LEVEL(any_reaches)(LEVEL(magnitude)(code - codes[r][v]) + guess.wrong, certain))
+                codes[r][v] = LEVEL(settled)(s, tile, r, part, column, sum[r][v], z[r][v], guess.added, guess.wrong, wider);
         }
     }
 }
@@ -517,6 +546,62 @@ INLINE TARGET void LEVEL(product)(const Step *s, const Tile *tile, int block, co
     LEVEL(end)(s, tile, block, b, total, vectors, rows, noisy, estimated);
 }
 
+/* Results of LANES columns of sums that are codes themselves, of one part, in doubles. */
+INLINE TARGET Ints LEVEL(wide_results)(const Step *s, int column, Ints code) {
+    const double *multipliers = s->parts->multipliers + column, *offsets = s->offsets + column;
+    const int half = LANES / 2;
+    const Doubles low = LEVEL(low_wide)(code) * LEVEL(doubles)(multipliers) + LEVEL(doubles)(offsets);
+    const Doubles high = LEVEL(high_wide)(code) * LEVEL(doubles)(multipliers + half) + LEVEL(doubles)(offsets + half);
+    return LEVEL(rounded)(LEVEL(clip)(low, s->low, s->high), LEVEL(clip)(high, s->low, s->high));
+}
+
+/* Make the results of row r of a tile and LANES columns again, as `settled` does codes: of one part, whose sums are codes
+ * themselves. */
+APART TARGET void LEVEL(settle)(const Step *s, const Tile *tile, int r, int column, Ints sum, Ints z, Guess guess) {
+    const int left = s->columns - column, count = left < LANES ? left : LANES;
+    uint8_t *out = tile->out[r] + column * bytes_of(s->out_type);
+    Ints noise[2];
+    if (LEVEL(between)(noise, guess.added, guess.wrong)) {
+        const Ints results = LEVEL(wide_results)(s, column, sum + noise[0]);
+        if (!LEVEL(any)(results != LEVEL(wide_results)(s, column, sum + noise[1]))) {
+            LEVEL(store)(out, s->out_type, results, count);
+            return;
+        }
+    }
+    sum = LEVEL(disturbed)(s, tile, r, s->parts, column, sum, z);
+    LEVEL(store)(out, s->out_type, LEVEL(wide_results)(s, column, sum), count);
+}
+
+/* A tile of a PRODUCT of one part whose sums with fresh noise are codes themselves: floats estimate the results, and those
+ * too close to the middle between two are made again. */
+INLINE TARGET void LEVEL(noisy_results)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors) {
+    const Part *part = s->parts;
+    const Noise *noise = part->noise;
+    const Ending end = LEVEL(ending)(s);
+    const Floats magic = LEVEL(all)(0x1.8p23), certain = LEVEL(all)(s->certain);
+    const Floats inaccuracy = LEVEL(all)(noise->error + ROOT_ERROR);
+    Ints sum[ROWS][VECTORS], z[ROWS][VECTORS], variance[ROWS][VECTORS];
+    LEVEL(noisy_sums)(sum, z, variance, s, tile, part, block, b, vectors, ROWS);
+    for (int v = 0; v < vectors; v++) {
+        const int column = block * BLOCK + v * LANES;
+        if (column >= end.columns) break;
+        const Floats multipliers = LEVEL(floats)(part->narrow + column), slopes = LEVEL(magnitude)(multipliers);
+        const Floats offsets = LEVEL(floats)(s->narrow_offsets + column), spreads = LEVEL(floats)(noise->spreads + column);
+        const Floats off = LEVEL(floats)(noise->shares + column) * LEVEL(block_most)(variance, v, vectors, ROWS);
+        for (int r = 0; r < tile->rows; r++) {
+            const Guess guess = LEVEL(guess)(variance[r][v], z[r][v], spreads, inaccuracy, off);
+            const Floats code = __builtin_convertvector(sum[r][v], Floats) + guess.added;
+            Floats result = LEVEL(fused)(code, multipliers, offsets);
+            result = LEVEL(least)(LEVEL(most)(result, end.low), end.high);
+            const Floats shifted = result + magic;
+            LEVEL(put_whole)(&end, tile->out[r], column, shifted);
+            const Floats beside = LEVEL(magnitude)(result - (shifted - magic));
+            if (LEVEL(any_reaches)(LEVEL(fused)(guess.wrong, slopes, beside), certain))
+                LEVEL(settle)(s, tile, r, column, sum[r][v], z[r][v], guess);
+        }
+    }
+}
+
 INLINE TARGET void LEVEL(tile_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
                                        const int rows, const enum Told told, const int noisy) {
     if (FLOAT_IS_EXACT && s->certain == 1) LEVEL(product)(s, tile, block, b, vectors, rows, told, noisy, 0);
@@ -534,6 +619,12 @@ APART TARGET void LEVEL(row_product)(const Step *s, const Tile *tile, int block,
 APART TARGET void LEVEL(estimated_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (full) LEVEL(product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 0, 1);
     else LEVEL(product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 0, 1);
+}
+
+/* The same of one part whose sums have fresh noise. */
+APART TARGET void LEVEL(estimated_noisy_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (full) LEVEL(noisy_results)(s, tile, block, b, VECTORS);
+    else LEVEL(noisy_results)(s, tile, block, b, VECTORS / 2);
 }
 
 /* A tile of any rows whose codes are summed for an observer. */
@@ -562,10 +653,11 @@ APART TARGET void LEVEL(noisy_product)(const Step *s, const Tile *tile, int bloc
 INLINE TARGET void LEVEL(dispatch)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (b->tally && b->tally->clips && s->squares) LEVEL(counted_noisy_product)(s, tile, block, b, full);
     else if (b->tally && b->tally->clips) LEVEL(counted_product)(s, tile, block, b, full);
+    else if (FLOAT_IS_EXACT && s->squares && is_estimated(s)) LEVEL(estimated_noisy_product)(s, tile, block, b, full);
     else if (s->squares) LEVEL(noisy_product)(s, tile, block, b, full);
     else if (b->tally) LEVEL(tallied_product)(s, tile, block, b, full);
     else if (tile->rows == 1) LEVEL(row_product)(s, tile, block, b, full);
-    else if (FLOAT_IS_EXACT && s->certain > 0 && s->certain < 1) LEVEL(estimated_product)(s, tile, block, b, full);
+    else if (FLOAT_IS_EXACT && is_estimated(s)) LEVEL(estimated_product)(s, tile, block, b, full);
     else if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 0);
     else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 0);
 }
@@ -847,6 +939,7 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
 #undef Tile
 #undef Walk
 #undef Ending
+#undef Guess
 #undef LEVEL
 #undef TARGET
 #undef LANES

@@ -130,13 +130,13 @@ def _require(condition: bool) -> None:
 
 def _product(result: Lowered, write: Write, compute: Mvm, constants: Array) -> None:
     stream, e, step = compute.stream, compute.epilogue, result.step
-    bounds = [
-        _largest(m, each.codes.magnitude)
-        for m, r in zip(e.multipliers, stream.reads, strict=True)
-        for each in r.conversions
-    ]
+    conversions = [(each, m) for m, r in zip(e.multipliers, stream.reads, strict=True) for each in r.conversions]
+    bounds = [_largest(m, each.bound if _is_whole(each) else each.codes.magnitude) for each, m in conversions]
     _results(result, write, e, stream.reads[0].columns, bounds)
-    certain = _certain(step, e, bounds, True, fused=True)
+    with_noise = sum(
+        bound for bound, (each, _) in zip(bounds, conversions, strict=True) if each.noise and _is_whole(each)
+    )
+    certain = _certain(step, e, bounds, not with_noise, min(with_noise, _unclipped(step, e)), fused=True)
     step.certain = certain if certain >= LEAST_CERTAIN_OF_ROWS else 0.0
     _parts(result, write, stream, e.multipliers, constants)
 
@@ -170,7 +170,8 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
         _part(result, part, each, source.elements[read.rows], CodeRange(stream.low, stream.high).magnitude)
         part.multipliers = result.pointer(_pad(table, columns), np.float64)
         part.narrow = result.pointer(_pad(table, columns), np.float32)
-    step.certain = _certain_of_parts(step, list(parts), [each.bound for _, each, _ in conversions])
+    largest = [_largest(table, 1) for _, _, table in conversions]
+    step.certain = _certain_of_parts(step, list(parts), [each.bound for _, each, _ in conversions], largest)
     step.parts = ctypes.addressof(parts)
     is_plain = state.type == "i8" and not (step.signs or step.squares)
     if result.tiled and is_plain and tiles.suit([each.matrix for _, each, _ in conversions]):
@@ -180,20 +181,23 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
     result.tallied = None if conversions[0][1].noise else source  # a chip's noise is in every read
 
 
-def _certain_of_parts(step: NativeStep, parts: Sequence[Part], bounds: list[int]) -> float:
+def _certain_of_parts(step: NativeStep, parts: Sequence[Part], bounds: list[int], largest: list[float]) -> float:
     """Return how certain results of a product remain, whose sums reach `bounds`: 1 only where floats round all codes.
 
-    Sums that are codes themselves, whatever their size, are for the form that estimates results, certain up to 0.5.
+    Sums that are codes themselves, whatever their size, are for the form that estimates results, certain up to 0.5; of
+    one part alone with noise: estimates of it are not whole, and off by up to half of the `largest` multiplier.
     """
     rounded = all(part.narrow_sums and not part.converter for part in parts)
+    if step.squares and rounded and all(map(_is_estimated, parts)):
+        return float(step.certain == 1)
+    held = [part.whole and bound < FLOAT32_LIMIT for part, bound in zip(parts, bounds, strict=True)]
     if step.squares:
-        return float(step.certain == 1 and rounded and all(map(_is_estimated, parts)))
+        certain = min(float(step.certain), 0.5) - 0.5001 * largest[0]
+        return certain if held == [True] and certain >= LEAST_CERTAIN else 0.0
     if rounded:
         return float(step.certain)
-    held = (
-        part.narrow_sums or (part.whole and bound < FLOAT32_LIMIT) for part, bound in zip(parts, bounds, strict=True)
-    )
-    return min(float(step.certain), 0.5) if all(held) and not any(part.converter for part in parts) else 0.0
+    estimated = all(part.narrow_sums or whole for part, whole in zip(parts, held, strict=True))
+    return min(float(step.certain), 0.5) if estimated and not any(part.converter for part in parts) else 0.0
 
 
 def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit: int) -> None:
@@ -209,9 +213,15 @@ def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit:
     part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
     part.factor, part.low, part.high = read.adc.factor, read.adc.low, read.adc.high
     part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and _largest_code(read.adc) < LARGEST
-    part.whole = not read.noise and read.adc.factor == 1 and read.bound <= min(-read.adc.low, read.adc.high)
+    part.whole = _is_whole(read)
     part.floor = read.adc.floor
     part.negative = read.phase.inputs < 0
+
+
+def _is_whole(read: Conversion) -> bool:
+    """Return whether the codes of a block are its sums, with noise or without."""
+    is_perfect = not (read.noise and read.noise.converter)
+    return is_perfect and read.adc.factor == 1 and read.bound <= min(-read.adc.low, read.adc.high)
 
 
 def _tile(result: Lowered, part: Part, elements: Array, matrix: Array) -> None:
@@ -480,7 +490,7 @@ def _certain(
         return 1.0
     offset, limit, largest = float(np.abs(e.offsets).max()), max(-step.low, step.high), sum(bounds)
     near = min(limit + 1, largest + offset)
-    last = min(largest, near + offset)
+    last = min(largest, _unclipped(step, e))
     terms = bounds if len(bounds) > 1 else [last]
     lone = fused and len(bounds) == 1
     rounded = [before, near] if lone else [before, *np.cumsum(bounds[:-1]), last, near if offset else 0.0]
@@ -489,6 +499,11 @@ def _certain(
     rounded += [] if _is_float(e.offsets) else [offset]
     certain = 0.5 - 1.01 * sum(rounded) / FLOAT32_LIMIT
     return certain if certain >= LEAST_CERTAIN and limit < LARGEST else 0.0
+
+
+def _unclipped(step: NativeStep, e: Epilogue) -> float:
+    """Return the largest magnitude of a sum of terms that is not clipped with B added to it."""
+    return float(max(-step.low, step.high) + 1 + np.abs(e.offsets).max())
 
 
 def _is_float(table: Array) -> bool:

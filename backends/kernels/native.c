@@ -116,6 +116,9 @@ static int64_t images_of(const Batch *b, int64_t image_bytes, int64_t others) {
     return images < 1 ? 1 : images > b->images ? b->images : images;
 }
 
+/* Whether floats estimate the results of a product, and leave some in doubt. */
+static inline int is_estimated(const Step *s) { return s->certain > 0 && s->certain < 1; }
+
 /* What is told of a product besides its results: nothing, or what a Tally asks for. */
 enum Told { NOTHING, SUMS, CLIPS };
 

@@ -515,6 +515,28 @@ def test_codes_with_noise_that_whole_numbers_do_not_tell(new):
 
 
 @pytest.mark.parametrize(
+    ("blocks", "shift", "gain", "estimated"),
+    [
+        ([72], 21, (32768, 15), True),
+        ([72], 28, (32768, 15), True),
+        ([72], 16, (32768, 15), False),
+        ([40, 32], 21, (32768, 15), False),
+        ([72], 21, (40001, 15), False),
+    ],
+)
+@pytest.mark.parametrize("columns", [1, 16, 33, 70])
+def test_results_with_noise_that_floats_leave_in_doubt(new, blocks, shift, gain, estimated, columns):
+    """Where sums are codes, of one block, floats estimate results: where a unit of the sum is below 0.06 of one."""
+    window = {"kernel": (3, 3), "out": (7, 7), "dilation": (1, 1), "stride": (1, 1), "pad": (0, 0)}
+    layer = (1, 9, 9, 8), window, columns, blocks
+    program = product(new, layer, columns, gain=gain, shift=shift, adc={"bits": 28})
+    for kernels in COMPILED:
+        (run,) = Interpreter(program, executor=kernels, noise=CYCLE)._executor.runs
+        assert (0.47 < run.lowered[0].step.certain < 0.5) == estimated
+    require_same(program, codes(2, (40, 9, 9, 8), -60, 60), CYCLE)
+
+
+@pytest.mark.parametrize(
     ("blocks", "biases", "narrow"), [(2, 1 << 24, 1), (3, 1 << 22, 1), (3, 1 << 24, 0), (4, 1 << 22, 0)]
 )
 @pytest.mark.parametrize("noise", [None, CYCLE])
