@@ -32,8 +32,8 @@ WHOLE_LIMIT = 32767
 """The largest 16-bit code: whole numbers are their own codes."""
 LARGEST, LEAST = 1e30, 1e-34
 """Real values that codes may stand for at their ends: beyond them float32 loses what the passes reckon with."""
-AT_ONCE = 1 << 20
-"""Values looked at at once where many have to be copied."""
+AT_ONCE = 1 << 16
+"""Values looked at at once where many have to be copied: they stay in the processor's second cache."""
 DAC_BITS = 8
 """Bits of the DACs where no target says them."""
 

@@ -90,15 +90,19 @@ class Evaluator:
     def arrays(self, inputs: Mapping[str, Array]) -> Iterator[tuple[str, Array]]:
         """Yield name and array of what is requested, chunk by chunk: those of each name in the order of the samples.
 
-        Samples of many elements are computed side by side, part by part, and may come in turns.
+        Samples of many elements are computed side by side, part by part, and may come in turns; the next part is
+        computed while the caller looks at one.
         """
         if self._abreast == 1:
             yield from arrays_of(chain.from_iterable(self.chunks(inputs)))
-            return
+        else:
+            yield from arrays_of(_ahead(self._side_by_side(inputs), self._abreast))
+
+    def _side_by_side(self, inputs: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
         chunks = self._chunks(inputs)
         with ThreadPoolExecutor(self._abreast) as pool:
             while together := list(islice(chunks, self._abreast)):
-                yield from arrays_of(self._in_parts(together, pool))
+                yield from self._in_parts(together, pool)
 
     def _chunks(self, inputs: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
         feeds = {name: self._checked(inputs, name) for name in self._shapes}
@@ -167,6 +171,15 @@ def arrays_of(parts: Iterable[dict[str, Array]]) -> Iterator[tuple[str, Array]]:
     for part in parts:
         for name in list(part):
             yield name, part.pop(name)
+
+
+def _ahead(parts: Iterator[dict[str, Array]], count: int) -> Iterator[dict[str, Array]]:
+    """Yield what comes in parts; a thread has the next `count` of them computed meanwhile."""
+    with ThreadPoolExecutor(1) as thread:
+        pending = deque(thread.submit(next, parts, None) for _ in range(count))
+        while (part := pending.popleft().result()) is not None:
+            pending.append(thread.submit(next, parts, None))
+            yield part
 
 
 def _inputs(parts: Sequence[Part]) -> set[str]:

@@ -12,6 +12,8 @@ from cimc.ir.types import shape_of
 
 ELEMENTS_AT_ONCE = 1 << 23
 """Elements of all values of a chunk, unless one sample has more: 32 MiB of float32."""
+ELEMENTS_ABREAST = 1 << 24
+"""Elements of all values of a part of samples computed side by side: 64 MiB, as much again computed ahead."""
 MOST_AT_ONCE = 32
 """Samples evaluated at once: more of them gain little, even where the network is small."""
 
@@ -22,8 +24,8 @@ def samples_at_once(graph: Graph) -> int:
 
 
 def abreast(parts: Sequence[int]) -> int:
-    """Return how many samples that come in parts of so many elements keep each part within ELEMENTS_AT_ONCE."""
-    return max(ELEMENTS_AT_ONCE // max(*parts, 1), 1)
+    """Return how many samples that come in parts of so many elements keep each part within ELEMENTS_ABREAST."""
+    return max(ELEMENTS_ABREAST // max(*parts, 1), 1)
 
 
 def elements(graph: Graph) -> int:

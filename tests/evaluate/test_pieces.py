@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from frontend.onnx_models import samples
 from frontend.random_graphs import random_model
 
 from cimc.driving.driver import Request, compile_to_stage
-from cimc.evaluate import Evaluator, given_name, pieces, sizes, swapped
+from cimc.evaluate import Evaluator, given_name, pieces, session, sizes, swapped
 from cimc.ir import nn, xbar
 from cimc.ir.graph import Graph
 from cimc.ir.nn import Computed
@@ -118,6 +119,27 @@ def test_samples_of_many_elements_go_side_by_side(cores: int, tmp_path: Path, mo
     assert_same({label: np.concatenate([array for name, array in found if name == label]) for label in labels}, want)
     names = [name for name, _ in found]
     assert names[:cores] == [names[0]] * cores and names[cores] != names[0]
+
+
+def test_the_next_part_is_computed_while_one_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "random.onnx"
+    path.write_bytes(random_model(4).SerializeToString())
+    graph = compile_to_stage(path, Request(load_target("ideal")), "import")
+    labels = [op.label.data for op in graph.operations if isinstance(op, Computed)]
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(sizes, "ELEMENTS_AT_ONCE", sizes.elements(graph))
+    monkeypatch.setattr(pieces, "LARGEST", 1)
+    evaluator, behind, run = Evaluator(graph, labels, 1), Event(), session.Part.run
+
+    def noticed(part: session.Part, known: Any) -> Any:
+        if part is evaluator._parts[1]:
+            behind.set()
+        return run(part, known)
+
+    monkeypatch.setattr(session.Part, "run", noticed)
+    arrays = evaluator.arrays(samples(graph))
+    next(arrays)
+    assert behind.wait(60)
 
 
 @pytest.mark.parametrize("longest", [1, 3, 100])
