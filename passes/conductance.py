@@ -10,7 +10,7 @@ from xdsl.rewriter import Rewriter
 
 from cimc.diagnostics import fail
 from cimc.ir.attributes import int_value, integer, integers
-from cimc.ir.facts import GAIN, PEAKS, SHARED_RANGE
+from cimc.ir.facts import APART, GAIN, PEAKS, SHARED_RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
@@ -18,6 +18,7 @@ from cimc.ir.xbar import AddOp, MvmOp
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, SUM_BITS, SUM_LIMIT
 from cimc.isa.phases import reach
 from cimc.passes.column_ranges import full_scale_blocks, largest_weights
+from cimc.passes.dither import drive
 from cimc.passes.gains import full_scale
 from cimc.passes.read_phases import phases_of
 from cimc.passes.requantise import multipliers, offsets, rounding_of
@@ -70,8 +71,12 @@ class Conductance:
             levels[:, rows, cols] = np.rint(block, out=block)
             sums[:, number, cols] = block.sum(axis=1)
             magnitudes[:, number, cols] = np.abs(block, out=block).sum(axis=1)
+        constant = np.zeros(sums.shape, np.int64)
+        if APART.get(op) is not None:
+            constant = drive(graph, op, levels, full_scale(1, gain), full)
         op.properties["conductance"] = graph.weights.add(f"{op.label.data}.conductance", levels)
-        return _Product(op, largest / (full * factor), gain, sums.astype(np.int64), magnitudes.astype(np.int64))
+        step = largest / (full * factor)
+        return _Product(op, step, gain, sums.astype(np.int64), magnitudes.astype(np.int64), constant)
 
     def _range_factors(self, peaks: NDArray[np.generic], gain: tuple[int, int]) -> NDArray[np.float64]:
         scale = full_scale(self.target.adc_range.high, gain)
@@ -108,7 +113,8 @@ class Conductance:
         """Set scale, offset and ADC of a product; a partial sum has the zero point of `y` in its addition."""
         op, gain = product.op, product.gain
         label, x = op.label.data, code_of(op.x)
-        zeros = np.rint(x.zero.data * (product.sums / product.code_value * scale).sum(axis=1)).astype(np.int64).ravel()
+        still = x.zero.data * product.sums + product.constant
+        zeros = np.rint((still / product.code_value * scale).sum(axis=1)).astype(np.int64).ravel()
         offset = offsets(_added(graph, op, y), shift, label) - zeros
         low, high = self.target.adc_range
         phases = int(self.target.constants["read_phases"])
@@ -165,7 +171,8 @@ class Conductance:
 class _Product:
     """A programmed product; `step` (group, row block, column): weight for each unit of conductance.
 
-    `sums` and `magnitudes` are those of the conductances of each column.
+    `sums` and `magnitudes` are those of the conductances of each column but for its constant row, which adds `constant`
+    to the array sum.
     """
 
     op: MvmOp
@@ -173,6 +180,7 @@ class _Product:
     gain: tuple[int, int]
     sums: NDArray[np.int64]
     magnitudes: NDArray[np.int64]
+    constant: NDArray[np.int64]
 
     @property
     def code_value(self) -> float:
@@ -183,7 +191,8 @@ class _Product:
     def largest_sum(self) -> int:
         """The largest |array sum| of any block and column."""
         code = code_of(self.op.x)
-        return int(self.magnitudes.max(initial=0)) * max(abs(code.low.data), abs(code.high.data))
+        most = max(abs(code.low.data), abs(code.high.data))
+        return int((self.magnitudes * most + np.abs(self.constant)).max(initial=0))
 
 
 def _added(graph: Graph, op: MvmOp, y: CodeType) -> NDArray[np.float64]:

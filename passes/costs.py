@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cimc.ir.attributes import int_values
-from cimc.ir.facts import ROWS
+from cimc.ir.facts import APART, ROWS
 from cimc.ir.graph import Graph
 from cimc.ir.loop import runs_of
 from cimc.ir.nn import Layer
@@ -126,8 +126,13 @@ def free_cells(target: Target, graph: Graph) -> float:
     if target.tiles is None:
         return math.inf
     dense = [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
-    taken = sum(math.prod(op.weight.dims) * (ROWS.get(op) or 1) for op in dense)
-    return target.tiles * target.rows * target.columns - taken
+    return target.tiles * target.rows * target.columns - sum(_rows_taken(op) * op.weight.dims[-1] for op in dense)
+
+
+def _rows_taken(op: Layer) -> int:
+    """Return the rows of a layer's matrix: as often as they stand, and a constant one for each tap (dither.py)."""
+    *taps, channels, _ = op.weight.dims
+    return math.prod(taps) * (channels * (ROWS.get(op) or 1) + (APART.get(op) is not None))
 
 
 def channels_together(target: Target, taps: int, channels: int, multiplier: int) -> int:

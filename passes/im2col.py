@@ -10,15 +10,16 @@ from numpy.typing import NDArray
 from xdsl.ir import Operation
 
 from cimc.ir.attributes import Ints, int_value, int_values, integer, text
-from cimc.ir.facts import AVERAGED, ROWS, SKIP_ZEROS
+from cimc.ir.facts import APART, AVERAGED, ROWS, SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
-from cimc.ir.nn import ConvOp, DenseOp, Layer
+from cimc.ir.nn import Computed, ConvOp, DenseOp, Layer
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.choices import require_choice
 from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price, free_cells
 from cimc.passes.dac_range import fit_digits, fit_inputs
+from cimc.passes.dither import with_constant_row
 from cimc.passes.layer_bits import FULL, lowered_weights, raised_bits
 from cimc.passes.requantise import clamp_of, multipliers_and_offsets
 from cimc.passes.row_copies import spread
@@ -81,10 +82,10 @@ class Im2col:
         if digits or coarse:
             replace(op, in_slices(graph, whole, digits, coarse))
             whole.erase()
-        elif (count := ROWS.get(op)) is not None:
-            replace(op, spread(graph, whole, count))
-        else:
-            replace(op, [whole])
+            return
+        count, copies = ROWS.get(op), APART.get(op)
+        made: list[Computed] = [whole] if count is None else spread(graph, whole, count)
+        replace(op, made if copies is None else with_constant_row(graph, made, copies, self.target))
 
     def _depthwise(self, graph: Graph, op: ConvOp) -> Sequence[Operation]:
         """Return a layer of the digital unit: once where the model's own taps have 8 bits or no more are asked for."""

@@ -8,8 +8,10 @@ import numpy as np
 from cimc.ir.attributes import int_values, text
 from cimc.ir.facts import GAIN, PEAKS
 from cimc.ir.graph import Graph
+from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.choices import require_choice
+from cimc.passes.dither import constant_channels, strongest
 
 WAYS = ("none", "equal")
 
@@ -35,6 +37,7 @@ class Reuse:
                         graph.weights.digest(op.weight),
                         int_values(op.row_cuts),
                         int_values(op.col_cuts),
+                        constant_channels(op) and strongest(code_of(op.x)),
                     )
                     families.setdefault(key, []).append(op)
             for family in families.values():

@@ -17,7 +17,7 @@ from cimc.diagnostics import fail
 from cimc.ir import build, nn
 from cimc.ir.attributes import int_value, text
 from cimc.ir.build import Window, again
-from cimc.ir.facts import AVERAGED, SKIP_ZEROS
+from cimc.ir.facts import APART, AVERAGED, SKIP_ZEROS
 from cimc.ir.graph import Graph
 from cimc.ir.location import replace
 from cimc.ir.types import WeightRef, shape_of
@@ -31,6 +31,10 @@ MOST_COLUMNS = 64
 """Of one column: an average pool over so many is exact."""
 
 
+ROUNDINGS = ("alike", "apart")
+"""What the option `rounding` may say."""
+
+
 @dataclass(frozen=True)
 class WeightMapping:
     """Map the weights of dense layers and convolutions; depthwise layers stay as they are.
@@ -39,7 +43,8 @@ class WeightMapping:
     offset, and a further column of offsets is subtracted from every output (layers of one group); sliced: `slices`
     differential columns hold digits of the 8-bit weight, joined behind their ADCs by powers of two; averaged: each
     column stands `columns` times, and the mean of what their ADCs give counts (layers of one group, of at most `rows`
-    rows where that is not 0: few rows average few errors).
+    rows where that is not 0: few rows average few errors). With rounding=apart a constant row shifts what each copy
+    converts by a part of an ADC code, so that the mean has `columns` times as fine steps (passes/dither.py).
     """
 
     name: ClassVar[str] = "weight-mapping"
@@ -47,9 +52,11 @@ class WeightMapping:
     slices: int = 2
     columns: int = 2
     rows: int = 0
+    rounding: str = "alike"
 
     def __call__(self, graph: Graph) -> Graph:
         require_choice(self.name, "weights", self.weights, WAYS)
+        require_choice(self.name, "rounding", self.rounding, ROUNDINGS)
         for option, most in (("slices", WEIGHT_BITS), ("columns", MOST_COLUMNS)):
             if not 1 <= (found := getattr(self, option)) <= most:
                 raise fail("CIM0305", f"weight-mapping{{{option}}} is {found}", hint=f"1 to {most} are possible")
@@ -93,6 +100,8 @@ def _averaged(graph: Graph, op: nn.Layer, how: WeightMapping) -> None:
     held, bias = _repeated(graph, op.weight, count), op.bias and _repeated(graph, op.bias, count)
     columns = _layer(op, columns_of(label), held, bias, (*shape[:-1], count * outputs))
     AVERAGED.note(columns, label)
+    if how.rounding == "apart":
+        APART.note(columns, count)
     apart = build.reshape(columns.out, (math.prod(shape[:-1]), count, outputs), f"{label}.apart")
     mean = build.avg_pool(apart.out, Window((1, count), (1, count)), (0, 0, 0, 0), f"{label}.mean")
     if op.clamp is not None:

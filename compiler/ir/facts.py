@@ -79,6 +79,8 @@ SKIP_ZEROS = Fact[bool]("cim.skip_zeros", _mark, lambda attribute: True)
 """On a layer: devices with target zero stay unprogrammed. Weight mapping asks for it, im2col makes it a property."""
 AVERAGED = Fact[str]("cim.averaged", text, lambda attribute: _as(StringAttr, attribute).data)
 """On a layer whose columns stand several times: the label of their means, which was its own before weight mapping."""
+APART = Fact[int]("cim.apart", integer, lambda attribute: int_value(_as(IntegerAttr, attribute)))
+"""On a layer, then on its mvm with a constant row: how many copies of each column round apart (passes/dither.py)."""
 ROWS = Fact[int]("cim.rows", integer, lambda attribute: int_value(_as(IntegerAttr, attribute)))
 """On a layer, then on its mvm: how often each row stands, the input's code spread over them (passes/row_copies.py)."""
 EXACT = Fact[bool]("cim.exact", _mark, lambda attribute: True)

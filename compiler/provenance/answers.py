@@ -13,9 +13,16 @@ from cimc.isa.program import Program
 from cimc.isa.region import blocks_streamed
 from cimc.provenance.cells import COLUMNS, NOWHERE, Places
 from cimc.provenance.chip import Chip
-from cimc.provenance.coding import EMPTY, OFFSET
+from cimc.provenance.coding import CONSTANT, EMPTY, OFFSET, SEVERAL
 
 QUESTION = re.compile(r"(?P<name>.+?)(?:\[(?P<index>\s*\d+(?:\s*,\s*\d+)*\s*)\])?")
+NO_WEIGHT = {
+    EMPTY: "a zero that fills a matrix",
+    SEVERAL: "made of several weights",
+    OFFSET: "an offset",
+    CONSTANT: "a part of a constant row",
+}
+"""What is said of places that hold no weight, by what stands for its number."""
 HEAD = ("initialiser", "index", "kind", "layer", *COLUMNS[2:], "side", "target_us", "real", "float")
 """Columns of the table of all places."""
 
@@ -56,10 +63,10 @@ class Answers:
         return "never programmed" if not owners else "one owner" if owners == 1 else f"shared by {owners} layers"
 
     def owner(self, row: int) -> str:
-        """Return what a place holds: the weight by name and index, an offset, a zero that fills a matrix."""
+        """Return what a place holds: the weight by name and index, or what else it is."""
         number = int(self.places.numbers["owner"][row])
         if number < 0:
-            return {EMPTY: "a zero that fills a matrix", OFFSET: "an offset"}.get(number, "made of several weights")
+            return NO_WEIGHT[number]
         name, index = self.places.weights.name_of(number)
         return f"{name}[{', '.join(map(str, index))}]"
 

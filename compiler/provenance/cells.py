@@ -18,10 +18,11 @@ from cimc.ir.types import shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.isa.program import Program
 from cimc.isa.table import TAP_BITS
+from cimc.passes.dither import constant_channels, with_channels
 from cimc.passes.im2col import block_diagonal, side_by_side
 from cimc.passes.row_copies import repeated
 from cimc.proof.programs import request_of
-from cimc.provenance.coding import EMPTY, OFFSET, Weights, owners
+from cimc.provenance.coding import CONSTANT, EMPTY, OFFSET, Weights, owners
 
 Array = NDArray[Any]
 
@@ -72,7 +73,8 @@ class _Rows:
         shape = np.shape(owner)
         table = [np.broadcast_to(given.get(name, NOWHERE), shape).ravel() for name in COLUMNS]
         self.numbers.append(np.stack(table).astype(np.int64))
-        for column, values in ((self.steps, _step(code, exact)), (self.exact, exact), (self.offsets, offset)):
+        step = _step(np.where(owner == CONSTANT, 0, code), exact)
+        for column, values in ((self.steps, step), (self.exact, exact), (self.offsets, offset)):
             column.append(np.broadcast_to(values, shape).ravel())
 
     def places(self, weights: Weights, layers: tuple[str, ...]) -> Places:
@@ -140,6 +142,7 @@ def _owners_of(known: Mapping[str, Array], seen: _Mapped, op: MvmOp) -> Array:
     if label not in known and label.endswith(".raw"):
         numbers = np.concatenate([numbers, np.full((*numbers.shape[:-1], 1), OFFSET)], axis=-1)
     numbers = repeated(np.tile(numbers, seen.times(label, known)), ROWS.get(op) or 1)
+    numbers = with_channels(numbers, constant_channels(op), CONSTANT)
     is_convolution, group = seen.groups[label]
     if op.diagonal is not None:
         return block_diagonal(numbers, group, int_value(op.diagonal), EMPTY)
@@ -153,8 +156,8 @@ def _add_matrix(
 
     Columns that stand several `times`, and rows that do, are replicas too.
     """
-    copies = ROWS.get(op) or 1
-    channels = shape_of(op.x)[-1] // copies
+    copies, all_channels = ROWS.get(op) or 1, shape_of(op.x)[-1]
+    channels = (all_channels - constant_channels(op)) // copies
     assert home.conductance is not None and home.first_block is not None
     levels, weight = graph.weights.get(home.conductance), seen.matrices[op.label.data]
     spots, number = int_values(home.blocks), 0
@@ -165,7 +168,7 @@ def _add_matrix(
             lines, columns = np.indices(code.shape)
             at = {"tile": tile, "row": row + lines, "col": col + columns, "block": int_value(home.first_block) + number}
             replica = copy * times + (c.start + columns) // (owner.shape[-1] // times)
-            replica = replica * copies + (r.start + lines) // channels % copies
+            replica = replica * copies + (r.start + lines) % all_channels // channels % copies
             about = {"layer": layer, "slice": slice_of(op.label.data)[1], "replica": replica}
             offset = np.where(owner[group, r, c] >= 0, _offset(owner[group, r], weight[group, r]), 0.0)
             rows.add(owner[group, r, c], code, exact, offset, **at, **about)

@@ -11,13 +11,14 @@ from cimc.diagnostics import fail
 from cimc.driving.driver import Request, run_pipeline
 from cimc.ir import nn
 from cimc.ir.attributes import int_values
-from cimc.ir.facts import AVERAGED, GAIN, PEAKS, ROWS
+from cimc.ir.facts import APART, AVERAGED, GAIN, PEAKS, ROWS
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.types import code_of
+from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp
 from cimc.passes.calibrate import ranges_read
 from cimc.passes.chosen import Chosen
+from cimc.passes.dither import constant_channels, driven
 from cimc.passes.layer_bits import FULL
 from cimc.passes.pipeline import behind_stage, bits_budget, up_to_pass
 from cimc.passes.row_copies import code_read
@@ -36,7 +37,8 @@ class Converters(NamedTuple):
 
     `peak` (row block, column) is the largest |array sum| that a column's conductance range has room for, codes x
     conductance at full conductance; `gain` is the ADC's. Columns that stand several times lie copy by copy, and give
-    codes `averaged`, of which the mean is taken. Where each row stands `rows` times, a code is spread over them.
+    codes `averaged`, of which the mean is taken; a constant row adds `apart` (columns) ADC codes to what each converts.
+    Where each row stands `rows` times, a code is spread over them.
     """
 
     scale: Any
@@ -47,6 +49,7 @@ class Converters(NamedTuple):
     gain: Any
     averaged: Codes | None = None
     rows: Any = np.float32(1.0)
+    apart: Any = np.float32(0.0)
 
     def copies(self, outputs: int) -> int:
         """Return how often each column of a layer with so many outputs stands."""
@@ -92,7 +95,7 @@ def measured(graph: Graph, request: Request) -> ArrayFacts:
     layers = [op for op in found.operations if isinstance(op, MvmOp)]
     _require_products(wanted, found)
     return ArrayFacts(
-        {_layer_of(op): _converters(found, op) for op in layers},
+        {_layer_of(op): _converters(found, op, target.full_conductance) for op in layers},
         {_layer_of(op): _cuts(op) for op in layers},
         {_layer_of(op): Product(op.label.data, op.matrix[0]) for op in layers},
         {_layer_of(op): _reach(op) for op in found.operations if isinstance(op, MvmOp | DepthwiseOp)},
@@ -150,12 +153,14 @@ def _up_to(pipeline: str) -> str:
 
 
 def _cuts(op: MvmOp) -> tuple[tuple[int, int], ...]:
-    """Return the first row of each row block, and the one behind it; rows that stand several times are in one block."""
-    count = ROWS.get(op) or 1
-    return tuple((first // count, last // count) for first, last in pairwise(int_values(op.row_cuts)))
+    """Return the first row of each row block, and the one behind it; with further rows of its own, all are in one."""
+    channels, count = shape_of(op.x)[-1], ROWS.get(op) or 1
+    given = channels - constant_channels(op)
+    cuts = [cut * given // (channels * count) for cut in int_values(op.row_cuts)]
+    return tuple(pairwise(cuts))
 
 
-def _converters(graph: Graph, op: MvmOp) -> Converters:
+def _converters(graph: Graph, op: MvmOp, full: int) -> Converters:
     """Return the converters of a layer; its gain is its tile's, or that of the whole chip."""
     code = code_read(op)
     multiplier, shift = GAIN.get(op) or GAIN.of(graph.module)
@@ -164,9 +169,18 @@ def _converters(graph: Graph, op: MvmOp) -> Converters:
     outputs = np.moveaxis(peaks, 1, 0).reshape(peaks.shape[1], -1)
     scale, zero, low, high = (np.float32(one.data) for one in (code.scale, code.zero, code.low, code.high))
     averaged = _codes(op) if AVERAGED.get(op) else None
-    return Converters(
-        scale, zero, low, high, outputs.astype(np.float32), np.float32(gain), averaged, np.float32(ROWS.get(op) or 1)
-    )
+    rows = np.float32(ROWS.get(op) or 1)
+    peak, gain_of_adc = outputs.astype(np.float32), np.float32(gain)
+    return Converters(scale, zero, low, high, peak, gain_of_adc, averaged, rows, _apart(op, gain, full))
+
+
+def _apart(op: MvmOp, gain: float, full: int) -> Any:
+    """Return what a constant row adds to each column, in ADC codes; 0 where there is none."""
+    copies = APART.get(op)
+    if copies is None:
+        return np.float32(0.0)
+    drive, held = driven(copies, code_of(op.x), 1.0 / gain, full)
+    return np.repeat(drive * held * gain, op.matrix[2] // copies).astype(np.float32)
 
 
 def _codes(op: MvmOp) -> Codes:

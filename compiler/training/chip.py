@@ -45,11 +45,13 @@ class DeviceTable(NamedTuple):
 class Cells(NamedTuple):
     """A row block on a chip: real weights, of the layer's shape, and the real value (columns) of an ADC code.
 
-    Where columns stand several times the layer's outputs come copy by copy.
+    `constant` (columns) is the real value that a constant row adds, whose devices have no errors. Where columns stand
+    several times the layer's outputs come copy by copy.
     """
 
     weight: Array
     step: Array
+    constant: Array
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Chip:
         for number, (first, last) in enumerate(self.facts.cuts[op.label.data]):
             made = self._block(flat[first:last], at, number, jax.random.fold_in(key, number))
             whole = jnp.zeros_like(flat).at[first:last].set(made.weight)
-            found.append(Cells(whole.reshape(*weight.shape[:-1], -1), made.step))
+            found.append(made._replace(weight=whole.reshape(*weight.shape[:-1], -1)))
         return found
 
     def _block(self, weight: Array, at: Converters, number: int, key: Array) -> Cells:
@@ -81,7 +83,8 @@ class Chip:
         unit = jnp.where(largest > 0.0, largest, 1.0) / (self.facts.full * share)
         wanted = fixed / jax.lax.stop_gradient(unit)
         conducted, factor = self._conducted(jnp.rint(wanted), at, key)
-        return Cells(weight + (conducted * factor - wanted) * unit, unit * at.scale * factor / at.gain)
+        code = unit * at.scale / at.gain
+        return Cells(weight + (conducted * factor - wanted) * unit, code * factor, code * at.apart)
 
     def _conducted(self, targets: Array, at: Converters, key: Array) -> tuple[Array, Array]:
         """Return what cells conduct, and the drift factor of every column.
@@ -134,8 +137,8 @@ def read(x: Array, at: Converters) -> Array:
 
 
 def converted(op: nn.Layer, x: Array, cells: Cells, at: Converters, adc: tuple[int, int]) -> Array:
-    """Return the real sums of a row block behind its ADCs; what the zero point adds passes them as well."""
+    """Return the real sums of a row block behind its ADCs; what the zero point and a constant row add passes them."""
     columns = tuple(range(cells.weight.ndim - 1))
-    shift = at.zero * at.scale * jax.lax.stop_gradient(cells.weight.sum(axis=columns))
+    shift = at.zero * at.scale * jax.lax.stop_gradient(cells.weight.sum(axis=columns)) + cells.constant
     code = jnp.clip((product(op, x, cells.weight) + shift) / cells.step, *adc)
     return jnp.asarray(through(code, jnp.rint(code)) * cells.step - shift)

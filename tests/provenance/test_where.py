@@ -20,7 +20,7 @@ from cimc.passes.pipeline import DEFAULT, with_options
 from cimc.provenance.answers import Answers
 from cimc.provenance.cells import NOWHERE, Places, places
 from cimc.provenance.chip import Chip
-from cimc.provenance.coding import EMPTY, OFFSET, SEVERAL
+from cimc.provenance.coding import CONSTANT, EMPTY, OFFSET, SEVERAL
 from cimc.targets import load_target
 
 IMAGE = {"x": ("N", 4, 6, 6)}
@@ -52,6 +52,7 @@ CASES = {
     "offsets": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=offset"}),
     "slices": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=sliced"}),
     "averaged": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=averaged"}),
+    "averaged apart": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=averaged rounding=apart"}),
     "rows": (convolution((6, 4, 3, 3)), {"mixed-precision": "budget=200.0 lower=activations rows=4"}),
     "replicas": (convolution((6, 4, 3, 3)), {"replicate": "tiles=-1"}),
     "offsets and replicas": (
@@ -62,7 +63,7 @@ CASES = {
 }
 
 
-QUICK = ("depthwise in the array", "offsets and replicas", "recurrence")
+QUICK = ("averaged apart", "depthwise in the array", "offsets and replicas", "recurrence")
 """Cases of every run; the others come at night."""
 PARAMS = [pytest.param(name, marks=() if name in QUICK else pytest.mark.nightly) for name in CASES]
 
@@ -165,9 +166,10 @@ def test_mapped_weights_are_the_models_own_times_a_factor_of_their_output(case):
 def test_replicas_are_places_of_their_own(case):
     name, _, found = case
     counts = np.bincount(found.numbers["owner"][found.numbers["owner"] >= 0])
-    assert (counts.max() > 1) == ("replicas" in name or name in ("slices", "averaged", "rows"))
+    assert (counts.max() > 1) == ("replicas" in name or name in ("slices", "averaged", "averaged apart", "rows"))
     if "offsets" in name:
         assert (found.numbers["owner"] == OFFSET).sum() > 0
+    assert (found.numbers["owner"] == CONSTANT).any() == ("apart" in name)
 
 
 def test_answers(case):

@@ -20,11 +20,14 @@ SMALL = chip(array__tiles=30, array__rows=16, array__columns=12)
 """A chip on which the layers of small networks have several row blocks."""
 
 
-def request(data: dict[str, Any], target: Target = SMALL, columns: int = 0, rows: int = 1) -> Request:
+def request(
+    data: dict[str, Any], target: Target = SMALL, columns: int = 0, rows: int = 1, rounding: str = "alike"
+) -> Request:
     """Return what compiles a network; columns stand so many times, rows up to so many where bits are lowered."""
     pipeline = with_options(DEFAULT, f"mixed-precision{{rows={rows}}}")
     if columns:
-        pipeline = with_options(pipeline, f"weight-mapping{{weights=averaged columns={columns}}}")
+        mapping = f"weights=averaged columns={columns} rounding={rounding}"
+        pipeline = with_options(pipeline, f"weight-mapping{{{mapping}}}")
     return Request(target, pipeline, data=lambda shapes: data)
 
 

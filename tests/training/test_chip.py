@@ -27,6 +27,7 @@ from cimc.ir.xbar import MvmOp
 from cimc.isa.errors import CimcError
 from cimc.passes.calibrate import ranges_read
 from cimc.passes.chosen import Chosen
+from cimc.passes.dither import constant_channels
 from cimc.passes.pipeline import DEFAULT, behind_stage, with_options
 from cimc.passes.ranges import Ranges
 
@@ -66,8 +67,16 @@ LOWERED = {
 
 
 @pytest.mark.parametrize(
-    ("columns", "learnt", "lowered", "rows"),
-    [(0, False, False, 1), (3, False, False, 1), (0, True, False, 1), (0, False, True, 1), (0, False, True, 4)],
+    ("columns", "rounding", "learnt", "lowered", "rows"),
+    [
+        (0, "alike", False, False, 1),
+        (3, "alike", False, False, 1),
+        (3, "apart", False, False, 1),
+        (0, "alike", True, False, 1),
+        (0, "alike", False, True, 1),
+        (0, "alike", False, True, 4),
+        (2, "apart", False, True, 4),
+    ],
 )
 @pytest.mark.parametrize(
     ("name", "graph", "shape"),
@@ -75,15 +84,18 @@ LOWERED = {
     ids=["perceptron", "residual"],
 )
 def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(
-    name: str, graph: Any, shape: tuple[int, ...], columns: int, learnt: bool, lowered: bool, rows: int
+    name: str, graph: Any, shape: tuple[int, ...], columns: int, rounding: str, learnt: bool, lowered: bool, rows: int
 ) -> None:
     """Each layer reads the integer graph's codes. Wide codes are finer than its multipliers of 16 bits: off by one.
 
-    Where rows stand several times, a layer reads what its parts add up to.
+    Where rows stand several times, a layer reads what its parts add up to; a constant channel is no part of a layer.
     """
     data, network = samples(100, *shape), Network(graph)
-    asked = request(data, SMALL if rows == 1 else chip_of(), columns, rows)
-    asked = replace(asked, chosen=Chosen(LOWERED[name])) if lowered else asked
+    apart = rounding == "apart"
+    target = chip_of(adc__bits=4) if apart else SMALL if rows == 1 else chip_of()
+    asked = request(data, target, columns, rows, rounding)
+    bits = {f"{label}.columns" if columns else label: bits for label, bits in LOWERED[name].items()}
+    asked = replace(asked, chosen=Chosen(bits)) if lowered else asked
     asked = asked.learnt(halved(graph, asked)) if learnt else asked
     found = measured(network.with_weights(network.weights), asked)
     tiles = run_pipeline(network.with_weights(network.weights), replace(
@@ -94,6 +106,7 @@ def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(
     read = evaluate(tiles, data, sorted({label_of(op.x) for op in layers.values()}))
     meaning = silent(found)
     assert any(ROWS.get(op) == rows for op in layers.values()) or rows == 1
+    assert any(constant_channels(op) for op in layers.values()) == apart
 
     def product(op: Any, codes: Any) -> Any:
         weight = network.weights[op.weight.key.data].astype(np.float64)
@@ -107,6 +120,7 @@ def test_without_noise_every_layer_gives_the_codes_of_the_integer_graph(
             continue
         given, code = code_of(mvm.x), code_of(results[op.label.data])
         x = (read[label_of(mvm.x)].astype(np.float64) - given.zero.data) * given.scale.data
+        x = x[..., : x.shape[-1] - constant_channels(mvm)]
         x = x.reshape(*x.shape[:-1], ROWS.get(mvm) or 1, -1).sum(axis=-2)
         with jax.enable_x64():
             real = np.asarray(jax.jit(partial(product, op))(x))
@@ -221,7 +235,7 @@ def test_gradients_pass_the_adc_inside_its_range_and_end_outside() -> None:
 
     op = next(op for op in perceptron(4, 3).operations if isinstance(op, nn.DenseOp))
     at = chip.Converters(*(np.float32(x) for x in (1.0, 0.0, -127.0, 127.0)), np.ones((1, 3)), np.float32(1.0))
-    cells = chip.Cells(np.eye(4, 3, dtype=np.float32), np.full(3, 0.5, np.float32))
+    cells = chip.Cells(np.eye(4, 3, dtype=np.float32), np.full(3, 0.5, np.float32), np.zeros(3, np.float32))
 
     def sums(x: Any) -> Any:
         return chip.converted(op, x, cells, at, (-127, 127)).sum()

@@ -70,7 +70,7 @@ def test_the_gradient_of_a_column_s_range_is_the_slope_over_whole_steps() -> Non
     at = Converters(*np.float32([1.0, 0.0, -127.0, 127.0]), np.ones((1, 1)), np.float32(1.0))
 
     def value(step: Any, x: float = 1.0) -> Any:
-        cells = Cells(np.ones((1, 1), np.float32), step[None])
+        cells = Cells(np.ones((1, 1), np.float32), step[None], np.zeros(1, np.float32))
         return converted(op, np.float32([[x]]), cells, at, (-127, 127))[0, 0]
 
     first, second = (np.float32(1.0 / steps) for steps in (30.3, 31.3))
