@@ -24,7 +24,7 @@ from cimc.ir.nn import Layer
 Array = NDArray[Any]
 
 EMPTY, SEVERAL, OFFSET, CONSTANT = -1, -2, -3, -4
-"""In place of a weight's number: a zero that fills a matrix, made of several weights, an offset, a constant row's cell."""
+"""In place of a weight's number: a zero that fills a matrix, made of several weights, an offset, in a constant row."""
 BASE = 32
 """Digits are below this: small enough for weights of 8 bits."""
 VARIETY = 7

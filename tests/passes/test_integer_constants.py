@@ -249,4 +249,4 @@ def test_what_an_accumulator_reaches_counts_every_code_of_its_adcs() -> None:
 def test_the_largest_sum_is_of_the_largest_magnitude_of_a_code(low: int, high: int, largest: int) -> None:
     reader: Any = SimpleNamespace(x=GraphBuilder().input((2,), codes(low, high)))
     magnitudes = np.array([5, 3])
-    assert _Product(reader, np.ones(2), (1 << 15, 15), magnitudes, magnitudes).largest_sum == largest
+    assert _Product(reader, np.ones(2), (1 << 15, 15), magnitudes, magnitudes, 0 * magnitudes).largest_sum == largest
