@@ -1,9 +1,9 @@
 """Calibrate columns: the largest array sum of every column on data, and the one ADC gain that suits all layers."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from cimc.diagnostics import fail
 from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.ir.attributes import int_values
+from cimc.ir.cores import on_cores, shares
 from cimc.ir.facts import GAIN, PEAKS, SHARED_RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
@@ -144,27 +145,41 @@ def _share(op: MvmOp, peaks: dict[str, NDArray[np.int64]], gains: dict[str, Gain
 
 def largest_weights(op: MvmOp, weight: NDArray[np.generic], shared: bool) -> Reals:
     """Return w_max (group, row block, column): of each column of each block, with `shared` of its largest column."""
-    parts = [weight[:, a:b] for a, b in pairwise(int_values(op.row_cuts))]
-    largest = np.abs(np.stack([np.maximum(part.max(axis=1), -part.min(axis=1)) for part in parts], axis=1))
+
+    def largest_of(cuts: tuple[int, int]) -> NDArray[np.generic]:
+        part = weight[:, slice(*cuts)]
+        return np.asarray(np.maximum(part.max(axis=1), -part.min(axis=1)))
+
+    largest = np.abs(np.stack(on_cores(largest_of, pairwise(int_values(op.row_cuts)), weight.nbytes), axis=1))
     found: Reals = largest.astype(np.float64)
     return _of_largest_column(found) if shared else found
 
 
-def full_scale_blocks(
-    op: MvmOp, weight: NDArray[np.generic], largest: Reals, full: int
-) -> Iterator[tuple[int, slice, slice, Reals]]:
-    """Yield W / w_max * full, unrounded, block by block of a tile's size: number of the row block, rows, columns.
+def on_full_scale_blocks(
+    work: Callable[[int, slice, slice, Reals], None],
+    op: MvmOp,
+    weight: NDArray[np.generic],
+    largest: Reals,
+    full: int,
+) -> None:
+    """Do work on W / w_max * full, unrounded, of each block of a tile's size: number of the row block, rows, columns.
 
-    The values are the caller's to change, and are there until the next block: all lie in the same memory.
+    The values are the work's to change while it lasts: blocks lie in the same memory. Those of large layers are dealt
+    out to the cores, by rows.
     """
     row_cuts, col_cuts = int_values(op.row_cuts), int_values(op.col_cuts)
-    memory = np.empty(len(weight) * int(np.diff(row_cuts).max() * np.diff(col_cuts).max()))
-    for number, (a, b) in enumerate(pairwise(row_cuts)):
-        for c, d in pairwise(col_cuts):
+    most_cells = len(weight) * int(np.diff(row_cuts).max() * np.diff(col_cuts).max())
+
+    def on_rows(numbers: range) -> None:
+        memory = np.empty(most_cells)
+        for number, (c, d) in product(numbers, pairwise(col_cuts)):
+            a, b = row_cuts[number : number + 2]
             most, block = largest[:, number, np.newaxis, c:d], weight[:, a:b, c:d]
             real = memory[: block.size].reshape(block.shape)
             np.divide(block, np.where(most > 0.0, most, 1.0) / full, out=real, dtype=np.float64)
-            yield number, slice(a, b), slice(c, d), real
+            work(number, slice(a, b), slice(c, d), real)
+
+    on_cores(on_rows, shares(len(row_cuts) - 1), weight.nbytes)
 
 
 def _of_largest_column(values: Reals) -> Reals:
@@ -189,8 +204,11 @@ class Statistics:
         largest = largest_weights(op, weight, shared)
         self.shared = shared
         self.matrix = np.empty(op.matrix, np.float32)
-        for _, rows, cols, scaled in full_scale_blocks(op, weight, largest, full):
+
+        def fill(_: int, rows: slice, cols: slice, scaled: Reals) -> None:
             self.matrix[:, rows, cols] = np.rint(scaled)
+
+        on_full_scale_blocks(fill, op, weight, largest, full)
         self.step = largest / full
         self.targets = self._mean_targets()
         self.largest = np.zeros(_peak_shape(op))

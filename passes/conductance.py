@@ -17,7 +17,7 @@ from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.ir.xbar import AddOp, MvmOp
 from cimc.isa.limits import ACCUMULATOR_BITS, ACCUMULATOR_LIMIT, SUM_BITS, SUM_LIMIT
 from cimc.isa.phases import reach
-from cimc.passes.column_ranges import full_scale_blocks, largest_weights
+from cimc.passes.column_ranges import largest_weights, on_full_scale_blocks
 from cimc.passes.dither import drive
 from cimc.passes.gains import full_scale
 from cimc.passes.read_phases import phases_of
@@ -66,11 +66,14 @@ class Conductance:
             factor = self._whole(factor, largest, graph.weights.get(op.steps))
         levels = np.empty(weight.shape, np.int16)
         sums, magnitudes = np.zeros(factor.shape), np.zeros(factor.shape)
-        for number, rows, cols, block in full_scale_blocks(op, weight, largest, full):
+
+        def fill(number: int, rows: slice, cols: slice, block: NDArray[np.float64]) -> None:
             block *= factor[:, number, np.newaxis, cols]
             levels[:, rows, cols] = np.rint(block, out=block)
             sums[:, number, cols] = block.sum(axis=1)
             magnitudes[:, number, cols] = np.abs(block, out=block).sum(axis=1)
+
+        on_full_scale_blocks(fill, op, weight, largest, full)
         constant = np.zeros(sums.shape, np.int64)
         if APART.get(op) is not None:
             constant = drive(graph, op, levels, full_scale(1, gain), full)

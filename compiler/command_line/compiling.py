@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -170,14 +171,17 @@ def _compile_program(options: argparse.Namespace, request: Request) -> int:
     if wrong:
         print("\n".join(f"FAILED: float graph: {one}" for one in wrong))
         return FAILED
-    save(compilation.emission.program, options.output)
+    with ThreadPoolExecutor(1) as beside:
+        saved = beside.submit(save, compilation.emission.program, options.output)
+        facts = summarise(compilation, request.target)
+        saved.result()
     if options.write_ranges:
         write_ranges(options.write_ranges, compilation.ranges)
     if options.json:
-        print(json.dumps(summarise(compilation, request.target) | facts_of(found)))
+        print(json.dumps(facts | facts_of(found)))
     else:
         most = None if options.all_layers else SHOWN_LAYERS
-        print(render_summary(compilation, request.target, options.output, terminal_width(), most))
+        print(render_summary(compilation, facts, request.target, options.output, terminal_width(), most))
         print_lines(found)
     warn_without_data(request, request.pipeline)
     return judged(found, options)

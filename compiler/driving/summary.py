@@ -69,10 +69,17 @@ def summarise(compilation: Compilation, target: Target) -> dict[str, Any]:
 
 
 def render_summary(
-    compilation: Compilation, target: Target, output: str, width: int | None = None, most: int | None = SHOWN_LAYERS
+    compilation: Compilation,
+    facts: Mapping[str, Any],
+    target: Target,
+    output: str,
+    width: int | None = None,
+    most: int | None = SHOWN_LAYERS,
 ) -> str:
-    """Return the summary for people; its table fits into `width` characters and shows `most` layers (None: all)."""
-    facts = summarise(compilation, target)
+    """Return what `summarise` has found, for people.
+
+    The table fits into `width` characters and shows `most` layers (None: all).
+    """
     layers = [op for op in compilation.graph.operations if isinstance(op, MvmOp)]
     tiles = "unbounded" if target.tiles is None else str(target.tiles)
     lines = [

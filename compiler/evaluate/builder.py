@@ -11,7 +11,7 @@ from xdsl.ir import Operation, SSAValue
 
 from cimc.ir.fresh_names import FreshNames
 from cimc.ir.types import WeightRef
-from cimc.ir.weights import WeightStore, digest
+from cimc.ir.weights import WeightStore, digest, in_order
 
 Array = NDArray[Any]
 
@@ -68,10 +68,11 @@ class Builder:
             name = self.fresh(f"fed:{self.label}")
             self.fed[name] = np.ascontiguousarray(array)
             return name
+        array = in_order(array)
         content = digest(array)
         if content not in self._by_digest:
             name = self.fresh(f"constant:{content}")
-            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array).reshape(array.shape), name))
+            self.constants.append(numpy_helper.from_array(array, name))
             self._by_digest[content] = name
         return self._by_digest[content]
 

@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.diagnostics import fail
-from cimc.evaluate.allocation import give_back
+from cimc.evaluate.allocation import give_back, share_freed
 from cimc.evaluate.sizes import abreast, elements, elements_of, is_large
 from cimc.inference import session
+from cimc.ir.cores import on_cores
 from cimc.ir.graph import Graph
 from cimc.ir.nn import OutputOp
 
@@ -26,6 +27,8 @@ Batch = Mapping[str, NDArray[np.float32]]
 
 ELEMENTS_IN_FLIGHT = 1 << 25
 """Elements of all values of the chunks that are computed or wait to be read, unless one chunk has more: 128 MiB."""
+VALUE_BYTES = 4
+"""Bytes of an element."""
 
 
 class Evaluator:
@@ -42,8 +45,15 @@ class Evaluator:
         from cimc.evaluate.lower import output_name, value_name
         from cimc.evaluate.pieces import pieces
 
+        large = is_large(graph)
+        if large:
+            share_freed()
         cut = list(pieces(graph, values, given))
-        self._parts = [Part(piece.lowered(), piece.handed, lean=len(cut) > 1) for piece in cut]
+        self._parts = on_cores(
+            lambda piece: Part(piece.lowered(), piece.handed, lean=len(cut) > 1), cut, VALUE_BYTES * elements(graph)
+        )
+        if large:
+            give_back()
         self._read_after = [_inputs(self._parts[number:]) for number in range(1, len(self._parts) + 1)]
         handed = {name for part in self._parts for name in part.handed.values()}
         shapes = {name: shape for part in self._parts for name, shape in part.shapes.items()}
@@ -51,9 +61,6 @@ class Evaluator:
         self._names = {value_name(label): label for label in values or ()}
         self._names |= {output_name(op): op.label.data for op in graph.module.ops if isinstance(op, OutputOp)}
         self._batch = batch
-        large = is_large(graph)
-        if large:
-            give_back()
         most = ELEMENTS_IN_FLIGHT // max(batch * elements(graph), 1) - 1
         cores = os.cpu_count() or 1
         self._ahead = 0 if large else min(cores, most)
@@ -77,6 +84,7 @@ class Evaluator:
         chunks = self._chunks(inputs)
         if self._ahead < 1:
             yield from (self._in_parts([chunk]) for chunk in chunks)
+            give_back()
             return
         pending: deque[Future[list[dict[str, Array]]]] = deque()
         with ThreadPoolExecutor(self._ahead) as pool:
@@ -97,6 +105,7 @@ class Evaluator:
             yield from arrays_of(chain.from_iterable(self.chunks(inputs)))
         else:
             yield from arrays_of(_ahead(self._side_by_side(inputs), self._abreast))
+            give_back()
 
     def _side_by_side(self, inputs: Mapping[str, Array]) -> Iterator[dict[str, Array]]:
         chunks = self._chunks(inputs)

@@ -4,9 +4,7 @@ Most arrays live for a pass or two. So they are put in order and hashed where th
 """
 
 import hashlib
-import os
 from collections.abc import Set
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +12,13 @@ from numpy.typing import NDArray
 from xdsl.dialects.builtin import StringAttr
 
 from cimc.ir.attributes import text
+from cimc.ir.cores import on_cores
 from cimc.ir.types import WeightRef
 
 Array = NDArray[np.generic]
 
 BLOCK = 64
 """Columns that are copied at once: their lines of memory stay in the processor's nearest cache."""
-LARGE_BYTES = 1 << 24
-"""An array of so many bytes is copied by a thread for each core."""
 ROWS = 1024
 """Rows of two arrays that are compared at once: different arrays mostly differ in the first ones."""
 UNSTATED = StringAttr("")
@@ -47,13 +44,7 @@ def in_order(array: Array) -> Array:
     def copy(start: int) -> None:
         found[..., start : start + BLOCK] = array[..., start : start + BLOCK]
 
-    starts = range(0, array.shape[-1], BLOCK)
-    if array.nbytes < LARGE_BYTES:  # threads take longer to start than it takes to copy
-        for start in starts:
-            copy(start)
-        return found
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(copy, starts))
+    on_cores(copy, range(0, array.shape[-1], BLOCK), array.nbytes)
     return found
 
 
