@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise, product
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from cimc.diagnostics import fail
 from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.ir.attributes import int_values
-from cimc.ir.cores import on_cores, shares
+from cimc.ir.cores import on_cores
 from cimc.ir.facts import GAIN, PEAKS, SHARED_RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
@@ -164,22 +164,22 @@ def on_full_scale_blocks(
 ) -> None:
     """Do work on W / w_max * full, unrounded, of each block of a tile's size: number of the row block, rows, columns.
 
-    The values are the work's to change while it lasts: blocks lie in the same memory. Those of large layers are dealt
-    out to the cores, by rows.
+    The values are the work's to change while it lasts: blocks of the same rows lie in the same memory. Large layers
+    are worked on by all cores, each at other rows.
     """
     row_cuts, col_cuts = int_values(op.row_cuts), int_values(op.col_cuts)
-    most_cells = len(weight) * int(np.diff(row_cuts).max() * np.diff(col_cuts).max())
+    widest = int(np.diff(col_cuts).max())
 
-    def on_rows(numbers: range) -> None:
-        memory = np.empty(most_cells)
-        for number, (c, d) in product(numbers, pairwise(col_cuts)):
-            a, b = row_cuts[number : number + 2]
+    def on_rows(number: int) -> None:
+        a, b = row_cuts[number : number + 2]
+        memory = np.empty(len(weight) * (b - a) * widest)
+        for c, d in pairwise(col_cuts):
             most, block = largest[:, number, np.newaxis, c:d], weight[:, a:b, c:d]
             real = memory[: block.size].reshape(block.shape)
             np.divide(block, np.where(most > 0.0, most, 1.0) / full, out=real, dtype=np.float64)
             work(number, slice(a, b), slice(c, d), real)
 
-    on_cores(on_rows, shares(len(row_cuts) - 1), weight.nbytes)
+    on_cores(on_rows, range(len(row_cuts) - 1), weight.nbytes)
 
 
 def _of_largest_column(values: Reals) -> Reals:

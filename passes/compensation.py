@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cimc.ir.attributes import int_value, int_values
+from cimc.ir.cores import on_cores
 from cimc.ir.graph import Graph
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
@@ -47,9 +48,14 @@ class Compensation:
         if excess > 1.0:
             vectors = np.rint(vectors / excess).astype(np.int64)
             sums = [_sums(op, phase, vectors, levels) for phase in phases]
-        codes = sum(phase.sign * _codes(op, one) for phase, one in zip(phases, sums, strict=True))
+
+        def reference(number: int) -> NDArray[np.int64]:
+            codes = [phase.sign * _codes(op, one[:, number]) for phase, one in zip(phases, sums, strict=True)]
+            return np.asarray(np.abs(sum(codes)).sum(axis=1))
+
+        found = np.stack(on_cores(reference, range(sums[0].shape[1]), levels.nbytes), axis=1)
         op.properties["vectors"] = graph.weights.add(f"{label}.vectors", vectors.astype(np.int8))
-        op.properties["reference"] = graph.weights.add(f"{label}.reference", np.abs(codes).sum(axis=2))
+        op.properties["reference"] = graph.weights.add(f"{label}.reference", found)
 
 
 def _random_codes(op: MvmOp, count: int, active: float) -> NDArray[np.int64]:
@@ -67,11 +73,15 @@ def _sums(op: MvmOp, phase: Phase, vectors: NDArray[np.int64], levels: NDArray[n
     group, _, cols = levels.shape
     rows = list(pairwise(int_values(op.row_cuts)))
     sums = np.empty((group, len(rows), len(vectors), cols), np.int64)
-    for number, (a, b) in enumerate(rows):
+
+    def add_up(number: int) -> None:
+        a, b = rows[number]
         part = vectors[:, a:b].astype(np.float64)
         for c, d in pairwise(int_values(op.col_cuts)):
             # In double, which is exact here (sums stay far below 2^53) and runs on BLAS.
             sums[:, number, :, c:d] = part @ levels[:, a:b, c:d].astype(np.float64)
+
+    on_cores(add_up, range(len(rows)), levels.nbytes)
     return sums
 
 

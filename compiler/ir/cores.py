@@ -12,12 +12,6 @@ LARGE_BYTES = 1 << 24
 """For work on fewer bytes, threads take longer to start than it does."""
 
 
-def shares(count: int) -> list[range]:
-    """Return the numbers below `count`, dealt out to the cores: what is done for a share can use the same memory."""
-    cores = min(os.cpu_count() or 1, count)
-    return [range(first, count, cores) for first in range(cores)]
-
-
 def on_cores(work: Callable[[Item], Result], items: Iterable[Item], size: int) -> list[Result]:
     """Return what the work makes of each item, in order; `size` are the bytes of all.
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from xdsl.dialects.builtin import StringAttr
 
-from cimc.ir import weights
+from cimc.ir import cores
 from cimc.ir.types import WeightRef
 from cimc.ir.weights import Array, WeightStore
 
@@ -17,7 +17,7 @@ from cimc.ir.weights import Array, WeightStore
 def test_arrays_are_kept_in_order_whatever_theirs_was(
     shape: tuple[int, ...], large: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "LARGE_BYTES", large)
+    monkeypatch.setattr(cores, "LARGE_BYTES", large)
     straight = np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
     turned = np.asfortranarray(straight)
     store = WeightStore()

@@ -1,5 +1,6 @@
 """split, column-ranges, conductance and compensation: from real weights to device targets."""
 
+import os
 from itertools import pairwise
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from targets.stages import SAME, Array, chip, emitted, layers, lowered, normal, perceptron
 
 from cimc.evaluate import Evaluator
-from cimc.ir import nn
+from cimc.ir import cores, nn
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.facts import GAIN, PEAKS
 from cimc.ir.graph import Graph
@@ -147,6 +148,14 @@ def test_errors_of_devices_ask_for_a_wider_range_of_the_converters() -> None:
 def test_some_column_uses_the_whole_device_range() -> None:
     graph = lowered(network(), DATA, "conductance", SMALL)
     assert max(np.abs(graph.weights.get(op.conductance)).max() for op in layers(graph)) == 508
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_layers_dealt_out_to_cores_give_the_same_program(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    want = emitted(lowered(network(), DATA, target=SMALL), SMALL).program
+    monkeypatch.setattr(cores, "LARGE_BYTES", 0)
+    monkeypatch.setattr(os, "cpu_count", lambda: count)
+    assert emitted(lowered(network(), DATA, target=SMALL), SMALL).program == want
 
 
 @pytest.mark.parametrize("options", [{}, {"calibrate": "inputs=full", "quantise": "one_sided=offset"}])
