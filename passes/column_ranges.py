@@ -13,7 +13,7 @@ from cimc.diagnostics import fail
 from cimc.evaluate import Batch, Evaluator, samples_at_once
 from cimc.ir.attributes import int_values
 from cimc.ir.cores import on_cores
-from cimc.ir.facts import GAIN, PEAKS, SHARED_RANGE
+from cimc.ir.facts import APART, GAIN, PEAKS, SHARED_RANGE
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
 from cimc.ir.loop import scan_of
@@ -199,6 +199,7 @@ class Statistics:
         self, op: MvmOp, weight: NDArray[np.generic], full: int, shared: bool, phases: Sequence[Phase] = ONE
     ) -> None:
         self.phases = phases
+        self.apart = APART.get(op) or 1
         self.zero = code_of(op.x).zero.data
         self.cuts = int_values(op.row_cuts)
         largest = largest_weights(op, weight, shared)
@@ -267,11 +268,13 @@ class Statistics:
 
         First resolution, ADC rounding in each read phase, which grows with the full scale; then conductance, the
         rounding and error of conductances, which grows where columns have to be made smaller for sums not to clip.
+        Of n copies that round apart the mean has steps of 1 / n, errors of n devices, and conductances rounded alike.
         """
         factor = np.minimum(1.0, full_scale / np.maximum(self.largest, 1.0))
         step = self.step / factor
-        converter = len(self.phases) * np.square(full_scale / adc_high * step).sum()
-        conductance = ((1.0 + 12.0 * error.variance(self.targets * factor)) * self._power(step)).sum()
+        converter = len(self.phases) * np.square(full_scale / adc_high / self.apart * step).sum()
+        variance = error.variance(self.targets * factor) / self.apart
+        conductance = ((1.0 + 12.0 * variance) * self._power(step)).sum()
         return self._shares(converter, conductance)
 
     def rounding_shares(self) -> tuple[float, float]:

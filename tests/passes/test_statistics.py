@@ -8,6 +8,7 @@ import pytest
 from targets.stages import Array, chip, layers, lowered, normal, perceptron
 
 from cimc.ir.attributes import int_values
+from cimc.ir.facts import APART
 from cimc.ir.types import code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.phases import READ_PHASES
@@ -88,6 +89,18 @@ def test_what_a_full_scale_costs(layer: tuple[MvmOp, Array], phases: int) -> Non
         conductance += float((variance * np.square(step / factor)).sum() * np.square(x - zero).sum(axis=1).mean())
     wanted = (converter / 12 / signal(layer), conductance / 12 / signal(layer))
     assert found.noise_shares(SCALE, ADC_HIGH, ERROR) == pytest.approx(wanted, rel=1e-5)
+
+
+def test_copies_that_round_apart_have_finer_steps_and_more_devices(layer: tuple[MvmOp, Array]) -> None:
+    op, weight = layer
+    single, exact = collected(layer), DeviceError(0.0, 0.0)
+    copies = op.clone()
+    APART.note(copies, 4)
+    apart = collected((copies, weight))
+    alone, rounding = (single.noise_shares(SCALE, ADC_HIGH, error) for error in (ERROR, exact))
+    found = apart.noise_shares(SCALE, ADC_HIGH, ERROR)
+    assert found[0] == pytest.approx(alone[0] / 16.0)
+    assert found[1] == pytest.approx(rounding[1] + (alone[1] - rounding[1]) / 4.0)
 
 
 @pytest.mark.parametrize("shared", [False, True])
