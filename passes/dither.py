@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from cimc.ir.attributes import int_values, integer, text
 from cimc.ir.facts import APART
 from cimc.ir.graph import Graph
-from cimc.ir.loop import scan_of
 from cimc.ir.nn import Computed
 from cimc.ir.types import CodeType, WeightRef, code_of, code_tensor, shape_of
 from cimc.ir.xbar import ConcatOp, ConstantOp, MvmOp
@@ -26,14 +25,14 @@ def with_constant_row(graph: Graph, made: list[Computed], copies: int, target: T
     """Return the operations of a product, the last of `made`, with a further channel of its input, which is constant.
 
     The rows of this channel hold nothing yet. Left as they are: products that would then need several blocks of rows,
-    whose taps all read padding somewhere, or that are read in several phases, each of which rounds; and those in loops.
+    whose taps all read padding somewhere, or that are read in several phases, each of which rounds.
     """
     *before, op = made
     assert isinstance(op, MvmOp) and op.weight is not None
     _, rows, cols = op.matrix
-    taps = _taps(op)
+    taps = math.prod(int_values(op.window)[:2])
     fits = rows + taps <= target.rows and int(target.constants["read_phases"]) == 1
-    if not fits or scan_of(op) or _inner_tap(op) is None:
+    if not fits or _inner_tap(op) is None:
         return made
     shape, code, label = shape_of(op.x), code_of(op.x), op.label.data
     constant = ConstantOp.create(
@@ -100,11 +99,6 @@ def strongest(code: CodeType) -> int:
 
 def _constant(graph: Graph, label: str, shape: tuple[int, ...], code: int) -> WeightRef:
     return graph.weights.add(f"{label}.constant", np.full((*shape[:-1], 1), code, np.int8))
-
-
-def _taps(op: MvmOp) -> int:
-    window = int_values(op.window)
-    return window[0] * window[1] if window else 1
 
 
 def _inner_tap(op: MvmOp) -> int | None:

@@ -1,18 +1,23 @@
 """Copies of columns that round apart: finer means, exact sums, the bits of all executors, and what stays alike."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from evaluate.graphs import GraphBuilder
+from frontend.onnx_models import canonical, written
+from frontend.recurrent_models import recurrent
 from targets.stages import SAME, WINDOW, between, chip, emitted, layers, normal, perceptron, residual, through
 
 from cimc.backends.interpreter import Interpreter
 from cimc.evaluate import Evaluator, evaluate
+from cimc.frontend import load
 from cimc.ir import nn
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.facts import APART, ROWS
-from cimc.ir.graph import Graph
+from cimc.ir.graph import Graph, label_of
+from cimc.ir.loop import scan_of
 from cimc.ir.types import CodeType, code_of
 from cimc.ir.xbar import MvmOp
 from cimc.isa.errors import CimcError
@@ -129,6 +134,20 @@ def test_rows_that_stand_several_times_have_one_constant_row_for_each_tap() -> N
     op = layers(graph)[0]
     assert ROWS.get(op) == 4 and op.matrix[1] == 9 * (4 * 3 + 1)
     assert len(int_values(op.row_cuts)) == 2
+
+
+def test_layers_in_loops_round_apart_too(tmp_path: Path) -> None:
+    data = {"x": normal(8, 5, 4), "h": normal(8, 1, 6)}
+    mapping = "weights=averaged columns=2 rounding=apart"
+    passes = between("weight-mapping", "schedule", Setting(FEW, data), weight_mapping=mapping)
+    graph = through(canonical(load(written(recurrent("RNN"), tmp_path))), *passes)
+    products = [op for op in graph.operations if isinstance(op, MvmOp)]
+    assert any(scan_of(op) for op in products) and all(APART.get(op) == 2 for op in products)
+    ends = {op.label.data: label_of(op.x) for op in graph.operations if isinstance(op, nn.OutputOp)}
+    codes = Evaluator(graph, [*data, *ends.values()]).run(data)
+    found = Interpreter(emitted(graph, FEW).program).run({name: codes[name] for name in data})
+    for name, label in ends.items():
+        np.testing.assert_array_equal(found[name].ravel(), codes[label].ravel())
 
 
 def corner() -> Graph:
