@@ -134,15 +134,15 @@ def _unique(buffers: dict[SSAValue, _Buffer]) -> list[_Buffer]:
 
 def _assign(buffers: list[_Buffer]) -> None:
     """Place large buffers first, each at the lowest address free during its whole life."""
-    placed = np.zeros((4, len(buffers)), np.int64)  # address, end, first and last moment, by address
+    starts, ends = np.zeros((2, len(buffers)), np.int64)
+    lives = np.zeros((2, len(buffers)), np.int32)
     for count, buffer in enumerate(sorted(buffers, key=lambda b: (-b.size, b.first))):
-        starts, ends, first, last = placed[:, :count]
+        first, last = lives[:, :count]
         rivals = np.flatnonzero((first <= buffer.last) & (last >= buffer.first))
+        rivals = rivals[starts[rivals].argsort()]
         buffer.address = _lowest(starts[rivals], ends[rivals], buffer.size)
-        end = -(-(buffer.address + buffer.size) // ALIGNMENT) * ALIGNMENT
-        place = int(np.searchsorted(starts, buffer.address))
-        placed[:, place + 1 : count + 1] = placed[:, place:count]
-        placed[:, place] = buffer.address, end, buffer.first, buffer.last
+        starts[count], ends[count] = buffer.address, -(-(buffer.address + buffer.size) // ALIGNMENT) * ALIGNMENT
+        lives[:, count] = buffer.first, buffer.last
 
 
 def _lowest(starts: Bytes, ends: Bytes, size: int) -> int:
