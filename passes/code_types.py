@@ -2,6 +2,8 @@
 
 from cimc.ir.types import CodeType
 
+BYTE = 8
+"""Bits of the codes that the digital unit reads at least, and that take a byte of activation memory."""
 WIDE_BITS = 16
 """The widest codes that activation memory holds."""
 FINEST = 1 << 15

@@ -63,7 +63,7 @@ class Im2col:
         ways = self._ways(graph)
         layers = [op for op in graph.operations if isinstance(op, Layer) and ways.get(op) != "digital"]
         sliced = fit_digits(graph, layers, self.target)
-        fit_inputs(graph, [op for op in layers if op not in sliced], self.target)
+        fit_inputs(graph, [op for op in layers if op not in sliced and ROWS.get(op) is None], self.target)
         for op in graph.operations:
             if isinstance(op, ConvOp) and ways.get(op) == "digital":
                 replace(op, self._depthwise(graph, op))

@@ -21,7 +21,6 @@ from cimc.passes.code_types import bounds, input_type, narrowed
 from cimc.passes.layer_bits import FULL, is_raised
 from cimc.passes.ranges import Ranges
 from cimc.passes.rounding import rounded_taps, rounded_weights
-from cimc.passes.row_copies import COUNTS, repeat_rows, require_rows
 from cimc.passes.shared_codes import followers, same_codes
 from cimc.passes.tap_bias import Means, correct_bias, measured_means
 from cimc.targets import Target
@@ -68,8 +67,7 @@ class MixedPrecision:
     `budget` is the loss, in dB, of the outputs' signal-to-noise ratio against the float model, on the first 64 samples
     of the calibration data, compared with 8 bits everywhere; 0 changes nothing. The ADC is not part of it. `lower` is
     both, weights or activations, or taps: the weights of depthwise layers, to 4 bits, and nothing else. Bits of
-    stored `ranges` win over those `chosen`, and these over data. With `rows` the rows of layers that read fewer bits
-    stand up to so often (a power of two), where cells are free, and codes are spread over them (row_copies.py).
+    stored `ranges` win over those `chosen`, and these over data.
     """
 
     name: ClassVar[str] = "mixed-precision"
@@ -79,16 +77,12 @@ class MixedPrecision:
     budget: float = 0.0
     lower: str = "both"
     least: int = LEAST
-    rows: int = 1
     chosen: Chosen = field(default_factory=Chosen, repr=False)
 
     def __call__(self, graph: Graph) -> Graph:
         if self.lower not in ("both", "weights", "activations", "taps"):
             hint = "it lowers both, weights, activations or taps"
             raise fail("CIM0305", f"mixed-precision cannot lower {self.lower!r}", hint=hint)
-        if self.rows not in COUNTS:
-            hint = f"rows stand {', '.join(map(str, COUNTS))} times at most"
-            raise fail("CIM0305", f"mixed-precision{{rows}} is {self.rows}", hint=hint)
         choice = _stored(graph, self.chosen.bits if self.ranges is None else self.ranges.bits)
         if not choice and self.ranges is None and self.budget > 0.0:
             choice = self._found(graph)
@@ -101,18 +95,7 @@ class MixedPrecision:
             for layer, before in zip(lowered, taps, strict=True):
                 if layer.label.data in means:
                     correct_bias(graph, layer, before, means)
-        self._repeat_rows(graph, choice)
         return graph
-
-    def _repeat_rows(self, graph: Graph, choice: Choice) -> None:
-        """Let rows stand as often as stored ranges say, or as there is room up to the option or what is chosen."""
-        layers = _reading_fewer(graph, choice)
-        if self.ranges is None:
-            most = {op.label.data: max(self.rows, self.chosen.rows.get(op.label.data, 1)) for op in layers}
-            repeat_rows(graph, layers, most, self.target)
-        else:
-            repeat_rows(graph, layers, self.ranges.rows, self.target)
-            require_rows(graph, self.ranges.rows)
 
     def _means(self, graph: Graph, lowered: Sequence[Layer]) -> Means:
         """Return the means of what layers read: those stored, else those of the data; none of files that have none."""

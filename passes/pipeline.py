@@ -31,6 +31,7 @@ from cimc.passes.quantise import Quantise
 from cimc.passes.ranges import Ranges
 from cimc.passes.replicate import Replicate
 from cimc.passes.reuse import Reuse
+from cimc.passes.row_copies import RowCopies
 from cimc.passes.schedule import Schedule
 from cimc.passes.split import Split
 from cimc.passes.weight_mapping import WeightMapping
@@ -119,6 +120,12 @@ PASSES = (
     Row(
         MixedPrecision,
         "takes bits from codes that are there, while layers still have real weights",
+        ("quantise",),
+        keeps=Keeps.SIGNAL,
+    ),
+    Row(
+        RowCopies,
+        "makes codes of few bits finer when it is known which have few, before they are fitted to the DAC",
         ("quantise",),
         keeps=Keeps.SIGNAL,
     ),

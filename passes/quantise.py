@@ -36,6 +36,7 @@ from cimc.ir.types import CodeType, code_of, code_tensor, integer_type, shape_of
 from cimc.passes.casts import align, cast_before
 from cimc.passes.chosen import Chosen
 from cimc.passes.code_types import (
+    BYTE,
     WIDE_BITS,
     code_type,
     input_type,
@@ -58,7 +59,9 @@ LEAST_BITS = {Reads.WEIGHTS: 13, Reads.TABLE: 12, Reads.NARROW: 0, Reads.INDEX: 
 
 @dataclass(frozen=True)
 class Quantise:
-    """Give every value codes: `bits` wide (default: the target's DAC), 16 where only outputs and sums read it.
+    """Give every value codes: `bits` wide, 16 where only outputs and sums read it.
+
+    Without `bits` those that layers of the crossbar read have as many as the target's DAC, others 8 at least.
 
     States of loops have 16 bits. A reader that takes fewer gets them requantised, as does every function in a loop.
 
@@ -134,8 +137,16 @@ class Quantise:
             return known.get(user, WIDE_BITS)
         if raised_bits(user)[0] > FULL:
             return WIDE_BITS
-        least = 0 if _is_product(user) or reads is Reads.INDEX else self.digital_bits
+        least = 0 if self._is_driven(user) or reads is Reads.INDEX else self._least_digital()
         return WIDE_BITS if reads is Reads.WIDE else max(LEAST_BITS[reads], self._narrow(), least)
+
+    def _is_driven(self, user: Operation) -> bool:
+        """Return whether the DACs of an array are driven with what this user reads."""
+        return _is_product(user) or (isinstance(user, Layer) and not self.target.constants["digital.depthwise"])
+
+    def _least_digital(self) -> int:
+        """Return the bits that the digital unit reads at least: bytes where nothing else is asked for."""
+        return max(self.bits or BYTE, self.digital_bits)
 
     def _carried(self, graph: Graph) -> dict[Operation, CodeType]:
         """Return the codes of every state, and of the operations that can give them to its next and initial value."""

@@ -6,7 +6,8 @@ ADC as those of so many more bits, where all layers have one gain; and errors of
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,11 @@ from cimc.ir.loop import scan_of
 from cimc.ir.nn import Canonical, Computed, ConvOp, Layer
 from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.ir.xbar import AffineOp, ConcatOp, MvmOp
+from cimc.passes.chosen import Chosen
+from cimc.passes.code_types import BYTE
 from cimc.passes.costs import free_cells
+from cimc.passes.layer_bits import FULL, raised_bits
+from cimc.passes.ranges import Ranges
 from cimc.passes.requantise import clamp_of, rounding_of
 from cimc.passes.shared_codes import followers, same_codes
 from cimc.targets import Target
@@ -29,24 +34,37 @@ COUNTS = (1, 2, 4, 8, 16, 32, 64)
 """How often rows may stand: a part is then a shift of the code."""
 
 
-def whole_code(part: CodeType, count: int) -> CodeType:
-    """Return the codes that are sums of `count` codes of `part`, worth the same each."""
-    low, high = part.low.data * count, part.high.data * count
-    return CodeType.of(max(-low, high).bit_length() + 1, low, high, part.zero.data * count, part.scale.data)
+@dataclass(frozen=True)
+class RowCopies:
+    """Let rows of layers whose inputs have fewer than 8 bits stand up to `most` times (a power of two): `cim.rows`.
 
-
-def code_read(op: MvmOp) -> CodeType:
-    """Return the codes that a product reads: where its rows stand several times, those that are spread over them."""
-    count = ROWS.get(op)
-    return code_of(op.x) if count is None else whole_code(code_of(op.x), count)
-
-
-def repeat_rows(graph: Graph, layers: Sequence[Layer], most: Mapping[str, int], target: Target) -> None:
-    """Let rows of layers stand as often as `most` says by label, and make the codes that they read so much finer.
-
-    A layer still takes the phases that it took: its rows stay within a tile's. The finer code is one that the DAC has,
-    and cells are free for the further rows, the first layers' first. Layers of groups or in loops stay as they are.
+    The code that such a layer reads is then as many times finer, of 8 bits at most, and spread over the rows. A layer
+    takes the phases that it took: its rows stay within a tile's. Cells must be free for the further rows, the first
+    layers' first. Layers of groups, in loops or in slices stay as they are. Stored `ranges` win over what is `chosen`.
     """
+
+    name: ClassVar[str] = "row-copies"
+    target: Target
+    ranges: Ranges | None = field(default=None, repr=False)
+    most: int = 1
+    chosen: Chosen = field(default_factory=Chosen, repr=False)
+
+    def __call__(self, graph: Graph) -> Graph:
+        if self.most not in COUNTS:
+            hint = f"rows stand {', '.join(map(str, COUNTS))} times at most"
+            raise fail("CIM0305", f"row-copies{{most}} is {self.most}", hint=hint)
+        layers = [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
+        if self.ranges is None:
+            most = {op.label.data: max(self.most, self.chosen.rows.get(op.label.data, 1)) for op in layers}
+            _repeat_rows(graph, layers, most, self.target)
+        else:
+            _repeat_rows(graph, layers, self.ranges.rows, self.target)
+            _require_rows(graph, self.ranges.rows)
+        return graph
+
+
+def _repeat_rows(graph: Graph, layers: Sequence[Layer], most: Mapping[str, int], target: Target) -> None:
+    """Let rows of layers stand as often as `most` says by label, and make the codes that they read so much finer."""
     read: dict[Canonical, list[Layer]] = {}
     for layer in layers:
         for root in same_codes(layer)[:1]:
@@ -60,7 +78,7 @@ def repeat_rows(graph: Graph, layers: Sequence[Layer], most: Mapping[str, int], 
             Rewriter.replace_value_with_new_type(one.out, code_tensor(shape_of(one.out), _finer(code, count)))
 
 
-def require_rows(graph: Graph, stored: Mapping[str, int]) -> None:
+def _require_rows(graph: Graph, stored: Mapping[str, int]) -> None:
     """Refuse stored ranges that let rows stand otherwise than they do. Raises CimcError CIM0204."""
     found = {op.label.data: ROWS.get(op) or 1 for op in graph.operations if isinstance(op, Layer)}
     for label, count in stored.items():
@@ -71,7 +89,8 @@ def require_rows(graph: Graph, stored: Mapping[str, int]) -> None:
 
 
 def _most(layers: Sequence[Layer], code: CodeType, most: int, target: Target, free: float) -> int:
-    if any(scan_of(layer) or (isinstance(layer, ConvOp) and int_value(layer.group) > 1) for layer in layers):
+    """Return how often rows of the layers that read a code stand."""
+    if not target.drives(code.low.data, code.high.data) or not all(map(_may_stand_often, layers)):
         return 1
     rows = max(math.prod(layer.weight.dims[:-1]) for layer in layers)
     cells = sum(math.prod(layer.weight.dims) for layer in layers)
@@ -81,9 +100,26 @@ def _most(layers: Sequence[Layer], code: CodeType, most: int, target: Target, fr
         if count <= most
         and count * rows <= target.rows
         and (count - 1) * cells <= free
-        and target.drives(count * code.low.data, count * code.high.data)
+        and whole_code(code, count).bits.data <= BYTE
     )
     return max(fitting, default=1)
+
+
+def _may_stand_often(layer: Layer) -> bool:
+    grouped = isinstance(layer, ConvOp) and int_value(layer.group) > 1
+    return not grouped and not scan_of(layer) and raised_bits(layer) == (FULL, FULL)
+
+
+def whole_code(part: CodeType, count: int) -> CodeType:
+    """Return the codes that are sums of `count` codes of `part`, worth the same each."""
+    low, high = part.low.data * count, part.high.data * count
+    return CodeType.of(max(-low, high).bit_length() + 1, low, high, part.zero.data * count, part.scale.data)
+
+
+def code_read(op: MvmOp) -> CodeType:
+    """Return the codes that a product reads: where its rows stand several times, those that are spread over them."""
+    count = ROWS.get(op)
+    return code_of(op.x) if count is None else whole_code(code_of(op.x), count)
 
 
 def _finer(code: CodeType, count: int) -> CodeType:

@@ -23,7 +23,7 @@ class Reads(Enum):
     TABLE = auto()
     """As NARROW, but with as many bits at least as a table needs that is steep or runs again and again."""
     NARROW = auto()
-    """The bits of the target's DAC."""
+    """The bits of the target's DAC; in the digital unit those of a byte at least."""
     INDEX = auto()
     """As NARROW, but more bits stay as they are: rounded numbers would mean other rows."""
     PASSED = auto()

@@ -39,7 +39,7 @@ def decibels(found: Mapping[str, NDArray[np.generic]], wanted: Mapping[str, NDAr
 
 def measured(model: Path, request: Request, data: Batch, wanted: Mapping[str, NDArray[np.generic]]) -> str:
     """Return the two last cells of a line: by codes alone, with ADCs."""
-    codes = evaluate(compile_to_pass(model, request, "mixed-precision"), data)
+    codes = evaluate(compile_to_pass(model, request, "row-copies"), data)
     program = compile_model(model, request).emission.program
     chips = real_outputs(program, chunks(program, data, None, 1))
     return f"{decibels(codes, wanted):.1f} | {decibels(chips, wanted):.1f} |"
@@ -61,7 +61,7 @@ def main() -> None:
         for path in (options.calib, options.data)
     )
     wanted = evaluate(graph.copy(), data)
-    pipeline = with_options(DEFAULT, f"mixed-precision{{rows={options.rows}}}")
+    pipeline = with_options(DEFAULT, f"row-copies{{most={options.rows}}}")
     if options.noise:
         pipeline = aimed_at(pipeline, target, Noise(load_profile(options.noise), time_s=DAY))
     reads = ranges_read(graph, target)

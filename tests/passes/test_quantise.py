@@ -236,6 +236,23 @@ def test_the_digital_unit_may_read_more_bits_than_the_crossbar(option: str, bits
     assert read == {"deep": bits[0], "table": bits[0], "dense": bits[1]}
 
 
+@pytest.mark.parametrize(
+    ("target", "option", "bits"),
+    [
+        (chip(dac__bits=4), "bits=0", 8),
+        (chip(dac__bits=4), "bits=6", 6),
+        (chip(dac__bits=4, digital__depthwise=False), "bits=0", 4),
+        (chip(dac__bits=6), "digital_bits=12", 12),
+    ],
+    ids=["bytes", "as asked for", "on the array", "more"],
+)
+def test_depthwise_layers_read_bytes_where_no_dac_of_fewer_bits_is_driven(target, option: str, bits: int) -> None:
+    b = GraphBuilder()
+    x = b.op(nn.ClampOp, [b.input((4, 4, 3))], (4, 4, 3), label="x1", low=-1.0, high=1.0)
+    b.output(b.op(nn.ConvOp, [x], (4, 4, 3), label="deep", weight=normal(3, 3, 1, 3), group=3, **SAME))
+    assert types(lowered(b.graph(), {"x": normal(16, 4, 4, 3)}, "quantise", target, quantise=option))["x1"][0] == bits
+
+
 def test_the_digital_unit_reads_no_more_bits_than_memory_holds() -> None:
     with pytest.raises(CimcError, match=r"CIM0305.*quantise\{digital_bits\} is 17"):
         through(depthwise_beside_a_convolution(), Quantise(chip(), digital_bits=17))

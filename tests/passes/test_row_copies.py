@@ -46,7 +46,7 @@ def built(
     ranges: Ranges | None = None,
 ) -> Graph:
     setting = Setting(target or chip(), {} if ranges else DATA, ranges, Chosen(bits))
-    return through(network(), *between("calibrate", last, setting, mixed_precision=f"rows={rows}"))
+    return through(network(), *between("calibrate", last, setting, row_copies=f"most={rows}"))
 
 
 def copies(graph: Graph) -> dict[str, int]:
@@ -56,7 +56,7 @@ def copies(graph: Graph) -> dict[str, int]:
 
 @pytest.mark.parametrize("rows", [2, 4, 16])
 def test_sums_of_spread_codes_are_those_of_the_codes(rows: int) -> None:
-    whole, parts = built("mixed-precision", rows), built("im2col", rows)
+    whole, parts = built("row-copies", rows), built("im2col", rows)
     assert copies(whole) == copies(parts) and max(copies(parts).values()) == rows
     labels = ["first", "second", "scores"]
     before, after = Evaluator(whole, labels).run(DATA), Evaluator(parts, labels).run(DATA)
@@ -89,7 +89,11 @@ def _spreading(graph: Graph, op: xbar.MvmOp) -> list[nn.Computed]:
     return [*(part.owner for part in joined.parts), joined]  # type: ignore[list-item]
 
 
-@pytest.mark.parametrize("target", [chip(), chip(adc__gain="tile", array__tiles=4)], ids=["one gain", "gains of tiles"])
+@pytest.mark.parametrize(
+    "target",
+    [chip(), chip(adc__gain="tile", array__tiles=4), chip(dac__bits=4, adc__bits=4)],
+    ids=["one gain", "gains of tiles", "few bits"],
+)
 def test_integer_graph_and_interpreter_have_the_same_bits(target: Target) -> None:
     graph = built("schedule", 4, target=target)
     labels = [op.label.data for op in graph.operations if isinstance(op, nn.Computed)]
@@ -102,7 +106,7 @@ def test_codes_are_as_fine_as_so_many_more_bits_would_make_them() -> None:
     """Two bits are 12 dB, for what layers read and for the sum that reads it as well."""
     exact = evaluate(network(), DATA)["out"]
     few, more = (
-        float(np.square(evaluate(built("mixed-precision", rows, FEW), DATA)["out"] - exact).mean()) for rows in (1, 4)
+        float(np.square(evaluate(built("row-copies", rows, FEW), DATA)["out"] - exact).mean()) for rows in (1, 4)
     )
     assert 10.0 * np.log10(few / more) == pytest.approx(12.0, abs=3.0)
 
@@ -132,8 +136,40 @@ def test_layers_take_the_phases_that_they_took(rows: int) -> None:
 def test_layers_of_all_bits_and_of_groups_stay_single() -> None:
     """`both` has two groups and reads what `depth` does; of the rest only `stem` is lowered."""
     setting = Setting(chip(), {"x": normal(40, 6, 6, 3)}, None, Chosen({"stem": (4, 8), "both": (4, 8)}))
-    graph = through(residual(), *between("calibrate", "im2col", setting, mixed_precision="rows=8"))
+    graph = through(residual(), *between("calibrate", "im2col", setting, row_copies="most=8"))
     assert copies(graph) == {"stem": 8}
+
+
+NARROW = chip(dac__bits=4)
+
+
+def test_on_a_dac_of_few_bits_all_layers_read_bytes_and_drive_parts_that_it_takes() -> None:
+    whole, parts = built("row-copies", 16, {}, NARROW), built("im2col", 16, {}, NARROW)
+    assert copies(whole) == copies(parts) == {"first": 16, "second": 16, "scores": 16}
+    for op in layers(parts):
+        assert code_of(op.x).bits.data == 4
+        assert NARROW.drives(code_of(op.x).low.data, code_of(op.x).high.data)
+        assert code_of(_spreading(parts, op)[0].operands[0]).bits.data == 8
+
+
+def test_a_depthwise_layer_on_the_array_reads_codes_of_its_own() -> None:
+    """The byte that `after` spreads over rows is none that its DACs take."""
+    b = GraphBuilder()
+    x = b.input((6, 6, 3))
+    stem = b.op(nn.ConvOp, [x], (6, 6, 4), label="stem", weight=normal(3, 3, 3, 4, seed=1), group=1, **SAME)
+    deep = b.op(nn.ConvOp, [stem], (6, 6, 4), label="deep", weight=normal(3, 3, 1, 4, seed=2), group=4, **SAME)
+    after = b.op(nn.DenseOp, [stem], (6, 6, 4), label="after", weight=normal(4, 4, seed=3))
+    b.output(b.op(nn.AddOp, [deep, after], (6, 6, 4), label="added"))
+    setting = Setting(NARROW, {"x": normal(40, 6, 6, 3)})
+    graph = through(b.graph(), *between("calibrate", "im2col", setting, row_copies="most=8", im2col="depthwise=array"))
+    read = {op.label.data: code_of(op.x) for op in layers(graph)}
+    assert copies(graph) == {"stem": 8, "after": 8}
+    assert all(NARROW.drives(code.low.data, code.high.data) for code in read.values())
+
+
+def test_layers_in_slices_stay_single() -> None:
+    raised = {"first": (8, 12), "second": (12, 8)}
+    assert copies(built("row-copies", 4, raised, NARROW)) == {"scores": 4}
 
 
 def test_without_rows_and_without_fewer_bits_nothing_changes() -> None:
@@ -142,7 +178,7 @@ def test_without_rows_and_without_fewer_bits_nothing_changes() -> None:
 
 def test_stored_ranges_give_the_same_graph() -> None:
     graph, ranges = network(), Ranges()
-    for one in between("calibrate", "schedule", Setting(chip(), DATA, None, Chosen(LOWERED)), mixed_precision="rows=4"):
+    for one in between("calibrate", "schedule", Setting(chip(), DATA, None, Chosen(LOWERED)), row_copies="most=4"):
         graph = one(graph)
         ranges = ranges.noted(graph)
     assert ranges.bits == LOWERED
@@ -163,7 +199,7 @@ def test_what_was_chosen_gives_the_same_graph_on_the_same_data() -> None:
 def test_stored_rows_that_do_not_fit_are_refused(rows: dict[str, int], told: str) -> None:
     known = Ranges(dict.fromkeys(("x", "first", "second", "added", "scores"), (-1.0, 1.0)), bits=LOWERED)
     with pytest.raises(CimcError, match=rf"CIM0204.*{told}"):
-        built("mixed-precision", 1, {}, ranges=replace(known, rows=rows))
+        built("row-copies", 1, {}, ranges=replace(known, rows=rows))
 
 
 @pytest.mark.parametrize("count", [2.5, "2", [2], None])
@@ -174,8 +210,8 @@ def test_damaged_rows_are_refused(count: object) -> None:
 
 @pytest.mark.parametrize("rows", [0, 3, -2, 128])
 def test_rows_that_are_no_power_of_two_are_refused(rows: int) -> None:
-    with pytest.raises(CimcError, match=rf"CIM0305.*rows}} is {rows}"):
-        built("mixed-precision", rows)
+    with pytest.raises(CimcError, match=rf"CIM0305.*most}} is {rows}"):
+        built("row-copies", rows)
 
 
 def test_cells_of_the_further_rows_are_told() -> None:

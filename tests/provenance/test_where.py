@@ -53,7 +53,7 @@ CASES = {
     "slices": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=sliced"}),
     "averaged": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=averaged"}),
     "averaged apart": (convolution((6, 4, 3, 3)), {"weight-mapping": "weights=averaged rounding=apart"}),
-    "rows": (convolution((6, 4, 3, 3)), {"mixed-precision": "budget=200.0 lower=activations rows=4"}),
+    "rows": (convolution((6, 4, 3, 3)), {"mixed-precision": "budget=200.0 lower=activations", "row-copies": "most=4"}),
     "replicas": (convolution((6, 4, 3, 3)), {"replicate": "tiles=-1"}),
     "offsets and replicas": (
         convolution((6, 4, 3, 3)),

@@ -24,7 +24,7 @@ def request(
     data: dict[str, Any], target: Target = SMALL, columns: int = 0, rows: int = 1, rounding: str = "alike"
 ) -> Request:
     """Return what compiles a network; columns stand so many times, rows up to so many where bits are lowered."""
-    pipeline = with_options(DEFAULT, f"mixed-precision{{rows={rows}}}")
+    pipeline = with_options(DEFAULT, f"row-copies{{most={rows}}}")
     if columns:
         mapping = f"weights=averaged columns={columns} rounding={rounding}"
         pipeline = with_options(pipeline, f"weight-mapping{{{mapping}}}")
