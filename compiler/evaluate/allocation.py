@@ -13,8 +13,8 @@ LARGE_BYTES = 1 << 25
 def share_freed() -> None:
     """Let this process keep what is freed, for all threads alike, until `give_back`.
 
-    Fresh memory costs the system as much time as it takes to compute what lies in it. Left alone, each thread keeps
-    what it has freed for itself, and they come to three times what they hold.
+    Fresh memory takes time: the system clears each page. Left alone, each thread keeps what it has freed for itself,
+    and they come to three times what they hold.
     """
     for setting, value in ((M_ARENA_MAX, 1), (M_MMAP_THRESHOLD, LARGE_BYTES), (M_TRIM_THRESHOLD, 2 * LARGE_BYTES)):
         _call("mallopt", ctypes.c_int(setting), ctypes.c_int(value))
