@@ -100,7 +100,7 @@ def _averaged(graph: Graph, op: nn.Layer, how: WeightMapping) -> None:
     held, bias = _repeated(graph, op.weight, count), op.bias and _repeated(graph, op.bias, count)
     columns = _layer(op, columns_of(label), held, bias, (*shape[:-1], count * outputs))
     AVERAGED.note(columns, label)
-    if how.rounding == "apart":
+    if how.rounding == "apart" and count > 1:
         APART.note(columns, count)
     apart = build.reshape(columns.out, (math.prod(shape[:-1]), count, outputs), f"{label}.apart")
     mean = build.avg_pool(apart.out, Window((1, count), (1, count)), (0, 0, 0, 0), f"{label}.mean")

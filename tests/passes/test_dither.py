@@ -189,6 +189,10 @@ def test_layers_share_blocks_where_the_same_codes_drive_their_rows(clamp: dict[s
     assert np.array_equal(*held) or not shared
 
 
+def test_a_single_column_needs_no_constant_row() -> None:
+    assert not any(APART.get(op) for op in layers(built(strided(), 1)))
+
+
 def test_other_words_are_refused() -> None:
     with pytest.raises(CimcError, match="alike or apart"):
         WeightMapping(weights="averaged", rounding="both")(strided())
