@@ -63,7 +63,6 @@ def train_command(options: argparse.Namespace) -> int:
 
 def _plan(options: argparse.Namespace, checkpoint: Path) -> "Plan":
     from cimc.training.fit import Plan
-    from cimc.training.shells import in_shells
 
     noises, target = noises_of(options), target_of_options(options)
     settings, pipeline = _settings(options.set)
@@ -75,8 +74,6 @@ def _plan(options: argparse.Namespace, checkpoint: Path) -> "Plan":
     graph = compile_to_stage(Path(options.model), request, "graph")
     _require_writable(graph, Path(options.output))
     data = _data(options, graph_intakes(graph, stated_of(options)))
-    if settings.shells > 1:
-        graph = in_shells(graph, settings.shells, data.inputs)
     if keeps:
         _require_lasting(graph, request, Path(options.output))
     bound = options.most_lost / 100.0

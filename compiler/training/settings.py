@@ -30,12 +30,10 @@ class Settings:
     The share `prune` of the array's weights, those that answers need least, is zero and stays so, and so does the share
     `prune_columns` of columns, with the rows that read them (pruning.py). `learn` is all, or columns: of each a factor
     and its bias; or ranges, alone or behind one of them and a comma: those of values that layers read, and of columns.
-    Layers that read an input of the model read it in so many `shells`, for converters of few bits (shells.py).
     Facts of the compiler are measured anew every `measure` steps. The share `hold` of the data is kept back, and
     `chips` chips judge on it.
     """
 
-    shells: int = 1
     equalise: int = 0
     runs: int = 1
     steps: int = 600
@@ -83,7 +81,7 @@ class Settings:
 
 
 BOUNDS = {
-    "shells": (1, 64), "equalise": (0, 10**5), "runs": (1, 1000),
+    "equalise": (0, 10**5), "runs": (1, 1000),
     "steps": (1, 10**7), "batch": (2, 10**5), "rate": (1e-9, 1.0),
     "noise": (0.0, 100.0), "feature": (0.0, 1e6), "clean": (0.0, 1e6), "labels": (0.0, 1e6), "mix": (0.0, 1.0),
     "shift": (0, 10**4), "across": (0, 10**4), "flip": (0, 1), "jitter": (0.0, 100.0), "offset": (0.0, 100.0),

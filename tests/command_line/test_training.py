@@ -18,7 +18,6 @@ from cimc.command_line.graph_files import read_graph
 from cimc.command_line.main import main
 from cimc.driving.driver import Request, compile_to_stage
 from cimc.evaluate import to_onnx
-from cimc.ir import nn
 from cimc.ir.text import print_graph
 from cimc.isa.container import load_program
 from cimc.isa.errors import CimcError
@@ -100,17 +99,6 @@ def test_ranges_are_not_learnt_without_a_file_for_them(tmp_path: Path, capsys: p
     given = ("train", "m.onnx", "--data", "d.npz", "--noise", "pcm", "-o", str(tmp_path / "t.onnx"))
     assert main([*given, "--set", "learn=all,ranges"]) == 2
     assert "error[CIM0003]: --set learn=ranges without --ranges-out" in capsys.readouterr().err
-
-
-def test_shells_are_in_the_network_before_it_is_trained(tmp_path: Path) -> None:
-    model, data = tmp_path / "m.onnx", tmp_path / "d.npz"
-    model.write_bytes(to_onnx(perceptron(12, 5, 4)).SerializeToString())
-    np.savez(data, x=normal(16, 12))
-    given = ["--data", str(data), "--noise", "pcm", "-o", str(tmp_path / "t.onnx")]
-    parser = BY_NAME["train"].parser()
-    plan = _plan(parser.parse_args([str(model), *given, "--set", "shells=3"]), tmp_path / "kept.npz")
-    first = next(op for op in plan.graph.operations if isinstance(op, nn.Layer))
-    assert first.weight.dims == (36, 5)
 
 
 @pytest.mark.parametrize(
