@@ -126,13 +126,15 @@ def free_cells(target: Target, graph: Graph) -> float:
     if target.tiles is None:
         return math.inf
     dense = [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
-    return target.tiles * target.rows * target.columns - sum(_rows_taken(op) * op.weight.dims[-1] for op in dense)
+    return target.tiles * target.rows * target.columns - sum(
+        rows_taken(op, ROWS.get(op) or 1) * op.weight.dims[-1] for op in dense
+    )
 
 
-def _rows_taken(op: Layer) -> int:
-    """Return the rows of a layer's matrix: as often as they stand, and a constant one for each tap (dither.py)."""
+def rows_taken(op: Layer, count: int) -> int:
+    """Return the rows of a layer's matrix that stand `count` times, with a constant one for each tap (dither.py)."""
     *taps, channels, _ = op.weight.dims
-    return math.prod(taps) * (channels * (ROWS.get(op) or 1) + (APART.get(op) is not None))
+    return math.prod(taps) * (channels * count + (APART.get(op) is not None))
 
 
 def channels_together(target: Target, taps: int, channels: int, multiplier: int) -> int:

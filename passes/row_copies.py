@@ -23,7 +23,7 @@ from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.ir.xbar import AffineOp, ConcatOp, MvmOp
 from cimc.passes.chosen import Chosen
 from cimc.passes.code_types import BYTE
-from cimc.passes.costs import free_cells
+from cimc.passes.costs import free_cells, rows_taken
 from cimc.passes.layer_bits import FULL, raised_bits
 from cimc.passes.ranges import Ranges
 from cimc.passes.requantise import clamp_of, rounding_of
@@ -92,13 +92,12 @@ def _most(layers: Sequence[Layer], code: CodeType, most: int, target: Target, fr
     """Return how often rows of the layers that read a code stand."""
     if not target.drives(code.low.data, code.high.data) or not all(map(_may_stand_often, layers)):
         return 1
-    rows = max(math.prod(layer.weight.dims[:-1]) for layer in layers)
     cells = sum(math.prod(layer.weight.dims) for layer in layers)
     fitting = (
         count
         for count in COUNTS
         if count <= most
-        and count * rows <= target.rows
+        and all(rows_taken(layer, count) <= target.rows for layer in layers)
         and (count - 1) * cells <= free
         and whole_code(code, count).bits.data <= BYTE
     )

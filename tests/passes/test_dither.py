@@ -130,7 +130,7 @@ def test_codes_below_zero_drive_the_row_where_there_are_no_others() -> None:
 
 def test_rows_that_stand_several_times_have_one_constant_row_for_each_tap() -> None:
     chosen = Chosen({"first.columns": (6, 8)})
-    graph = built(strided(), 2, chosen=chosen, mixed_precision="rows=4")
+    graph = built(strided(), 2, chosen=chosen, row_copies="most=4")
     op = layers(graph)[0]
     assert ROWS.get(op) == 4 and op.matrix[1] == 9 * (4 * 3 + 1)
     assert len(int_values(op.row_cuts)) == 2
@@ -148,6 +148,16 @@ def test_layers_in_loops_round_apart_too(tmp_path: Path) -> None:
     found = Interpreter(emitted(graph, FEW).program).run({name: codes[name] for name in data})
     for name, label in ends.items():
         np.testing.assert_array_equal(found[name].ravel(), codes[label].ravel())
+
+
+@pytest.mark.parametrize(("columns", "count"), [(1, 4), (2, 2)])
+def test_rows_stand_only_as_often_as_leaves_a_constant_row_its_room(columns: int, count: int) -> None:
+    """Four times 27 rows fill a tile of 108."""
+    chosen, target = Chosen({"first.columns": (6, 8)}), chip(adc__bits=4, array__rows=108)
+    graph = built(strided(), columns, "im2col", target, chosen=chosen, row_copies="most=4")
+    op = layers(graph)[0]
+    assert ROWS.get(op) == count
+    assert (APART.get(op) is not None) == (columns > 1)
 
 
 def corner() -> Graph:
