@@ -22,6 +22,7 @@ typedef struct {
     int rows;                   /* in use; the others repeat the last */
     const Made *made;           /* [parts]: where tile registers have made the sums, from `row` on; else NULL */
     int row;
+    const Draws *draws;         /* [parts]: how the noise of these columns is drawn; NULL: without noise */
 } LEVEL(Tile);
 #define Tile LEVEL(Tile)
 
@@ -124,22 +125,25 @@ INLINE TARGET Ints LEVEL(normals)(const uint32_t *cells, Ints words) {
     return (((cell >> FALL_BITS) - (both >> half)) ^ sign) - sign;
 }
 
+/* Begin the draws of a tile's columns from block `block` on. */
+INLINE Draws LEVEL(begun)(const Noise *noise, const Step *s, int block, const int vectors) {
+    const int left = s->columns - block * BLOCK;
+    return draws_of(noise, noise->column + block * BLOCK, left < vectors * LANES ? left : vectors * LANES);
+}
+
 /* Draw the normal variables of a tile's columns; what those behind the last get means nothing. The next words are drawn
  * before these become normal variables: the processor works on both at once. */
-INLINE TARGET void LEVEL(draw)(Ints z[ROWS][VECTORS], const Noise *noise, const Step *s, const Tile *tile, int block,
+INLINE TARGET void LEVEL(draw)(Ints z[ROWS][VECTORS], const Noise *noise, const Draws *draws, const Tile *tile,
                                const Batch *b, const int vectors) {
-    const int left = s->columns - block * BLOCK;
-    const int columns = left < vectors * LANES ? left : vectors * LANES;
-    const Draws draws = draws_of(noise, noise->column + block * BLOCK, columns);
     const uint64_t first = noise->vector + (uint64_t)way(noise->moves, b), sample = (uint64_t)b->sample;
     uint32_t words[2][DRAWN][MOST_WORDS]; /* not cleared, which would take longer than drawing them: any word will do */
     for (int r = -DRAWN; r < tile->rows; r += DRAWN) {
         const int next = r + DRAWN;
         if (next < tile->rows)
-            LEVEL(drawn)(&draws, sample, first, tile->image + next, tile->vector + next, words[next / DRAWN & 1]);
+            LEVEL(drawn)(draws, sample, first, tile->image + next, tile->vector + next, words[next / DRAWN & 1]);
         for (int n = 0; r >= 0 && n < DRAWN; n++)
             for (int v = 0; v < vectors; v++)
-                z[r + n][v] = LEVEL(normals)(noise->normals, LEVEL(ints)(words[r / DRAWN & 1][n] + draws.start + v * LANES));
+                z[r + n][v] = LEVEL(normals)(noise->normals, LEVEL(ints)(words[r / DRAWN & 1][n] + draws->start + v * LANES));
     }
 }
 
@@ -174,7 +178,7 @@ INLINE TARGET void LEVEL(disturb)(Ints sum[ROWS][VECTORS], Ints z[ROWS][VECTORS]
 TARGET static void LEVEL(disturb_tile)(Ints sum[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
                                        int block, const Batch *b, const int vectors) {
     Ints z[ROWS][VECTORS];
-    LEVEL(draw)(z, part->noise, s, tile, block, b, vectors);
+    LEVEL(draw)(z, part->noise, tile->draws + (part - s->parts), tile, b, vectors);
     LEVEL(disturb)(sum, z, s, tile, part, block, 0, vectors, ROWS);
 }
 
@@ -218,7 +222,7 @@ INLINE TARGET int LEVEL(between)(Ints limits[2], Floats added, Floats wrong) {
 }
 
 /* The sums of row r of a tile and LANES columns with their noise, made of the variables z. */
-INLINE TARGET Ints LEVEL(disturbed)(const Step *s, const Tile *tile, int r, const Part *part, int column, Ints sum, Ints z) {
+APART TARGET Ints LEVEL(disturbed)(const Step *s, const Tile *tile, int r, const Part *part, int column, Ints sum, Ints z) {
     const Tile row = {.place = {tile->place[r]}, .rows = 1};
     Ints disturbed[ROWS][VECTORS] = {{sum}}, drawn[ROWS][VECTORS] = {{z}};
     LEVEL(disturb)(disturbed, drawn, s, &row, part, column / BLOCK, column % BLOCK, 1, 1);
@@ -272,7 +276,7 @@ INLINE TARGET void LEVEL(noisy_sums)(Ints sum[ROWS][VECTORS], Ints z[ROWS][VECTO
     const int64_t size = (int64_t)part->pairs * BLOCK * 2;
     LEVEL(dots)(sum, tile, part, part->weights + block * size, 0, vectors, rows);
     LEVEL(dots)(variance, tile, part, part->noise->estimates + block * size, (int64_t)s->room * 2, vectors, rows);
-    LEVEL(draw)(z, part->noise, s, tile, block, b, vectors);
+    LEVEL(draw)(z, part->noise, tile->draws + (part - s->parts), tile, b, vectors);
 }
 
 /* The codes of sums with fresh noise: estimated in floats, and settled where one's estimate is too close to the
@@ -298,6 +302,50 @@ INLINE TARGET void LEVEL(noisy_codes)(Floats codes[ROWS][VECTORS], const Step *s
                 codes[r][v] = LEVEL(settled)(s, tile, r, part, column, sum[r][v], z[r][v], guess.added, guess.wrong, wider);
         }
     }
+}
+
+/* The variances of a tile's products in floats, digit by digit: each is off by less than 5 * 2^-24 of it. */
+INLINE TARGET void LEVEL(variances)(Floats variance[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
+                                    int block, const int vectors) {
+    const Noise *noise = part->noise;
+    const int64_t size = (int64_t)part->pairs * BLOCK * 2, blocks = (s->columns + BLOCK - 1) / BLOCK;
+    float unit = 1;
+    for (int d = 0; d < noise->count; d++, unit *= (float)(1 << noise->bits)) {
+        Ints sum[ROWS][VECTORS];
+        LEVEL(dots)(sum, tile, part, noise->digits + (d * blocks + block) * size, (int64_t)s->room * 2, vectors, ROWS);
+        for (int r = 0; r < ROWS; r++)
+            for (int v = 0; v < vectors; v++) {
+                const Floats digit = __builtin_convertvector((Words)sum[r][v], Floats);
+                variance[r][v] = d ? LEVEL(fused)(digit, LEVEL(all)(unit), variance[r][v]) : digit;
+            }
+    }
+}
+
+/* The codes of sums with fresh noise that are codes themselves: floats tell which whole number the noise is, but where it
+ * is too close to the middle between two. The root is an estimate, improved once; it and two products round. */
+INLINE TARGET void LEVEL(whole_codes)(Floats codes[ROWS][VECTORS], const Step *s, const Tile *tile, const Part *part,
+                                      int block, const Batch *b, const int vectors) {
+    const Floats magic = LEVEL(all)(0x1.8p23), scale = LEVEL(all)(part->noise->scale), certain = LEVEL(all)(0.5 - 0x1p-22);
+    const Floats inaccuracy = LEVEL(all)(0x1p-21 + ROOT_ERROR * ROOT_ERROR);
+    const int64_t size = (int64_t)part->pairs * BLOCK * 2;
+    Ints sum[ROWS][VECTORS], z[ROWS][VECTORS];
+    Floats variance[ROWS][VECTORS];
+    LEVEL(dots)(sum, tile, part, part->weights + block * size, 0, vectors, ROWS);
+    LEVEL(variances)(variance, s, tile, part, block, vectors);
+    LEVEL(draw)(z, part->noise, tile->draws + (part - s->parts), tile, b, vectors);
+    for (int v = 0; v < vectors; v++)
+        for (int r = 0; r < tile->rows; r++) {
+            const Floats inverse = LEVEL(inverse_root)(variance[r][v]), near = inverse * variance[r][v];
+            const Floats root = LEVEL(fused)(LEVEL(fused)(-near, near, variance[r][v]), inverse * 0.5f, near);
+            const Floats added = root * (__builtin_convertvector(z[r][v], Floats) * scale), whole = added + magic - magic;
+            codes[r][v] = __builtin_convertvector(sum[r][v], Floats) + whole;
+            const Floats size = LEVEL(magnitude)(added), beside = LEVEL(magnitude)(added - whole);
+            if (LEVEL(any_reaches)(LEVEL(fused)(size, inaccuracy, beside), certain)) {
+                const int column = block * BLOCK + v * LANES;
+                const Ints disturbed = LEVEL(disturbed)(s, tile, r, part, column, sum[r][v], z[r][v]);
+                codes[r][v] = __builtin_convertvector(disturbed, Floats);
+            }
+        }
 }
 
 /* The largest whole doubles up to a, for magnitudes below 2^51. */
@@ -416,11 +464,12 @@ INLINE TARGET void LEVEL(part_codes)(Floats codes[ROWS][VECTORS], const Step *s,
     const Part *part = s->parts + t;
     const int wider = told == CLIPS, made = noisy ? tile->rows : rows, whole = estimated && part->whole;
     Ints sum[ROWS][VECTORS], magnitudes = {0};
-    if (noisy) LEVEL(noisy_codes)(codes, s, tile, part, block, b, vectors, rows, wider);
+    if (noisy && estimated) LEVEL(whole_codes)(codes, s, tile, part, block, b, vectors);
+    else if (noisy) LEVEL(noisy_codes)(codes, s, tile, part, block, b, vectors, rows, wider);
     else LEVEL(sums)(sum, tile, s, t, block, vectors, rows);
     for (int v = 0; v < vectors; v++)
         for (int r = 0; r < made; r++) {
-            if (whole) codes[r][v] = __builtin_convertvector(sum[r][v], Floats);
+            if (whole && !noisy) codes[r][v] = __builtin_convertvector(sum[r][v], Floats);
             else if (!noisy) codes[r][v] = LEVEL(codes)(sum[r][v], part, wider);
             if (told == CLIPS) codes[r][v] = LEVEL(counted)(codes[r][v], part, LEVEL(clips)(tile, r, b));
             if (told == SUMS && r < tile->rows) magnitudes += LEVEL(magnitudes)(codes[r][v]);
@@ -460,7 +509,10 @@ INLINE TARGET void LEVEL(wide_product)(const Step *s, const Tile *tile, int bloc
         Ints z[ROWS][VECTORS];
         if (part->converter) {
             memset(z, 0, sizeof z);
-            if (part->converter->noise) LEVEL(draw)(z, part->converter->noise, s, tile, block, b, vectors);
+            if (part->converter->noise) {
+                const Draws draws = LEVEL(begun)(part->converter->noise, s, block, vectors);
+                LEVEL(draw)(z, part->converter->noise, &draws, tile, b, vectors);
+            }
         }
         for (int v = 0; v < vectors; v++) {
             const int at = column + v * LANES;
@@ -491,8 +543,20 @@ APART TARGET void LEVEL(wide_row)(const Step *s, const Tile *row, int block, con
     else LEVEL(wide_product)(s, row, block, b, VECTORS / 2, 1, NOTHING, 0);
 }
 
+/* Make the results of row r of a tile again. */
+APART TARGET void LEVEL(make_again)(const Step *s, const Tile *tile, int r, int block, const Batch *b, int full) {
+    const Tile row = {.place = {tile->place[r]}, .out = {tile->out[r]}, .rows = 1, .made = tile->made, .row = tile->row + r};
+    LEVEL(wide_row)(s, &row, block, b, full);
+}
+
 /* Whether floats estimate the results of a product of one part: then B is added as its codes are multiplied. */
 INLINE int LEVEL(is_lone)(const Step *s, const int estimated) { return estimated && s->count == 1; }
+
+/* How far results are from the nearest whole number, those within limits. */
+INLINE TARGET Floats LEVEL(beside)(const Ending *end, Floats result) {
+    result = LEVEL(least)(LEVEL(most)(result, end->low), end->high);
+    return LEVEL(magnitude)(result - LEVEL(nearest)(result));
+}
 
 /* End a tile of a PRODUCT in floats: `vectors` vectors of columns from those of block `block` on. Where floats estimate
  * the results, a row with one too close to the middle between two is made again. Rows that repeat the last store the same
@@ -500,27 +564,25 @@ INLINE int LEVEL(is_lone)(const Step *s, const int estimated) { return estimated
 INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const Batch *b, Floats total[ROWS][VECTORS],
                               const int vectors, const int rows, const int noisy, const int estimated) {
     const Ending end = LEVEL(ending)(s);
-    const Floats magic = LEVEL(all)(0x1.8p23), certain = LEVEL(all)(s->certain);
-    Floats off[ROWS], farthest = {0};
-    for (int r = 0; r < rows; r++) off[r] = (Floats){0};
+    const Floats certain = LEVEL(all)(s->certain);
+    Floats farthest = {0};
     for (int v = 0; v < vectors; v++) {
         const int at = block * BLOCK + v * LANES;
         if (at >= end.columns) break;
         const Floats offsets = LEVEL(is_lone)(s, estimated) ? (Floats){0} : LEVEL(floats)(s->narrow_offsets + at);
         for (int r = 0; r < (noisy ? tile->rows : rows); r++) {
-            const Floats result = total[r][v] + offsets;
-            const Floats clipped = LEVEL(least)(LEVEL(most)(result, end.low), end.high), shifted = clipped + magic;
-            LEVEL(put_whole)(&end, tile->out[r], at, shifted);
-            if (estimated) off[r] = LEVEL(most)(off[r], LEVEL(magnitude)(clipped - (shifted - magic)));
+            total[r][v] += offsets;
+            LEVEL(put)(&end, tile->out[r], at, total[r][v]);
+            if (estimated) farthest = LEVEL(most)(farthest, LEVEL(beside)(&end, total[r][v]));
         }
     }
-    if (!estimated) return;
-    for (int r = 0; r < rows; r++) farthest = LEVEL(most)(farthest, off[r]);
-    if (!LEVEL(any_reaches)(farthest, certain)) return;
+    if (!estimated || !LEVEL(any_reaches)(farthest, certain)) return;
     for (int r = 0; r < tile->rows; r++) {
-        if (!LEVEL(any_reaches)(off[r], certain)) continue;
-        const Tile row = {.place = {tile->place[r]}, .out = {tile->out[r]}, .rows = 1, .made = tile->made, .row = tile->row + r};
-        LEVEL(wide_row)(s, &row, block, b, vectors == VECTORS);
+        Floats off = {0};
+        for (int v = 0; v < vectors && block * BLOCK + v * LANES < end.columns; v++)
+            off = LEVEL(most)(off, LEVEL(beside)(&end, total[r][v]));
+        if (!LEVEL(any_reaches)(off, certain)) continue;
+        LEVEL(make_again)(s, tile, r, block, b, vectors == VECTORS);
     }
 }
 
@@ -608,6 +670,54 @@ INLINE TARGET void LEVEL(tile_product)(const Step *s, const Tile *tile, int bloc
     else LEVEL(wide_product)(s, tile, block, b, vectors, rows, told, noisy);
 }
 
+/* A tile of any rows whose sums have fresh noise. */
+APART TARGET void LEVEL(noisy_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 1);
+    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 1);
+}
+
+/* End a tile of a PRODUCT whose results are `whole` numbers and what lies `beside` them, summed apart. */
+INLINE TARGET void LEVEL(end_split)(const Step *s, const Tile *tile, int block, const Batch *b, Floats whole[ROWS][VECTORS],
+                                    Floats beside[ROWS][VECTORS], const int vectors, const int noisy) {
+    const Ending end = LEVEL(ending)(s);
+    Floats farthest = {0};
+    for (int v = 0; v < vectors; v++) {
+        const int at = block * BLOCK + v * LANES;
+        if (at >= end.columns) break;
+        const Floats offsets = LEVEL(floats)(s->narrow_offsets + at), rests = LEVEL(floats)(s->rests + at);
+        for (int r = 0; r < (noisy ? tile->rows : ROWS); r++) {
+            const Floats rest = beside[r][v] + rests, nearest = LEVEL(nearest)(rest);
+            LEVEL(put)(&end, tile->out[r], at, whole[r][v] + offsets + nearest);
+            farthest = LEVEL(most)(farthest, LEVEL(magnitude)(rest - nearest));
+        }
+    }
+    if (!LEVEL(any_reaches)(farthest, LEVEL(all)(s->certain))) return;
+    if (noisy) LEVEL(noisy_product)(s, tile, block, b, vectors == VECTORS);
+    for (int r = 0; !noisy && r < tile->rows; r++) LEVEL(make_again)(s, tile, r, block, b, vectors == VECTORS);
+}
+
+/* A tile of a PRODUCT from block `block` on. Of each term of its results the nearest whole number, which floats sum
+ * without an error, is apart from the rest: that is as small as its errors are. */
+INLINE TARGET void LEVEL(split_product)(const Step *s, const Tile *tile, int block, const Batch *b, const int vectors,
+                                        const int noisy) {
+    Floats codes[ROWS][VECTORS], whole[ROWS][VECTORS], beside[ROWS][VECTORS];
+    for (int t = 0; t < s->count; t++) {
+        const Part *part = s->parts + t;
+        LEVEL(part_codes)(codes, s, tile, t, block, b, vectors, ROWS, NOTHING, noisy, 1);
+        for (int v = 0; v < vectors; v++) {
+            const int at = block * BLOCK + v * LANES;
+            const Floats multipliers = LEVEL(floats)(part->narrow + at), rests = LEVEL(floats)(part->rests + at);
+            for (int r = 0; r < ROWS; r++) {
+                const Floats code = codes[r][v], term = LEVEL(nearest)(code * multipliers);
+                const Floats rest = LEVEL(fused)(code, rests, LEVEL(fused)(code, multipliers, -term));
+                whole[r][v] = t ? whole[r][v] + term : term;
+                beside[r][v] = t ? beside[r][v] + rest : rest;
+            }
+        }
+    }
+    LEVEL(end_split)(s, tile, block, b, whole, beside, vectors, noisy);
+}
+
 /* A tile of one row, apart as well. */
 APART TARGET void LEVEL(row_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (!FLOAT_IS_EXACT || s->certain != 1) LEVEL(wide_row)(s, tile, block, b, full);
@@ -621,7 +731,17 @@ APART TARGET void LEVEL(estimated_product)(const Step *s, const Tile *tile, int 
     else LEVEL(product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 0, 1);
 }
 
-/* The same of one part whose sums have fresh noise. */
+/* A tile of any rows whose results are split, and the same where sums have fresh noise. */
+APART TARGET void LEVEL(split_tile)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (full) LEVEL(split_product)(s, tile, block, b, VECTORS, 0);
+    else LEVEL(split_product)(s, tile, block, b, VECTORS / 2, 0);
+}
+APART TARGET void LEVEL(split_noisy_tile)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (full) LEVEL(split_product)(s, tile, block, b, VECTORS, 1);
+    else LEVEL(split_product)(s, tile, block, b, VECTORS / 2, 1);
+}
+
+/* A tile of one part whose sums have fresh noise and whose results floats estimate. */
 APART TARGET void LEVEL(estimated_noisy_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (full) LEVEL(noisy_results)(s, tile, block, b, VECTORS);
     else LEVEL(noisy_results)(s, tile, block, b, VECTORS / 2);
@@ -643,33 +763,37 @@ APART TARGET void LEVEL(counted_noisy_product)(const Step *s, const Tile *tile, 
     else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, CLIPS, 1);
 }
 
-/* A tile of any rows whose sums have fresh noise. */
-APART TARGET void LEVEL(noisy_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
-    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 1);
-    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 1);
+/* A tile of any rows without noise, of which nothing is told. */
+APART TARGET void LEVEL(plain_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+    if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 0);
+    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 0);
 }
 
 /* Make the results of a tile from block `block` on; `full`: more columns are left than half of its vectors hold. */
 INLINE TARGET void LEVEL(dispatch)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (b->tally && b->tally->clips && s->squares) LEVEL(counted_noisy_product)(s, tile, block, b, full);
     else if (b->tally && b->tally->clips) LEVEL(counted_product)(s, tile, block, b, full);
+    else if (FLOAT_IS_EXACT && s->squares && s->split) LEVEL(split_noisy_tile)(s, tile, block, b, full);
     else if (FLOAT_IS_EXACT && s->squares && is_estimated(s)) LEVEL(estimated_noisy_product)(s, tile, block, b, full);
     else if (s->squares) LEVEL(noisy_product)(s, tile, block, b, full);
     else if (b->tally) LEVEL(tallied_product)(s, tile, block, b, full);
     else if (tile->rows == 1) LEVEL(row_product)(s, tile, block, b, full);
+    else if (FLOAT_IS_EXACT && s->split) LEVEL(split_tile)(s, tile, block, b, full);
     else if (FLOAT_IS_EXACT && is_estimated(s)) LEVEL(estimated_product)(s, tile, block, b, full);
-    else if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 0);
-    else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 0);
+    else LEVEL(plain_product)(s, tile, block, b, full);
 }
 
 /* Where half of the vectors of a tile hold the columns left, they are all that is summed. */
 TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
     const int blocks = (s->columns + BLOCK - 1) / BLOCK, step = VECTORS * LANES / BLOCK;
+    Draws draws[s->squares ? s->count : 1];
     for (int block = 0; block < blocks; block += step) {
         const int full = s->columns - block * BLOCK > VECTORS * LANES / 2;
+        for (int t = 0; s->squares && t < s->count; t++)
+            draws[t] = LEVEL(begun)(s->parts[t].noise, s, block, full ? VECTORS : VECTORS / 2);
         Walk walk = LEVEL(walk)(s, b, first, image_bytes, 2);
         for (int64_t left = images * s->vectors; left > 0; left -= ROWS) {
-            Tile tile = {.made = NULL};
+            Tile tile = {.made = NULL, .draws = draws};
             LEVEL(next)(&tile, &walk, s, b, left);
             LEVEL(dispatch)(s, &tile, block, b, full);
         }
@@ -934,6 +1058,7 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
 #include "moments.h"
 
 #undef Ints
+#undef Words
 #undef Floats
 #undef Doubles
 #undef Tile

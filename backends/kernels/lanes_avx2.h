@@ -11,9 +11,11 @@
 #define ROOT_ERROR 0x1.8p-12 /* of inverse_root, relative */
 
 typedef int32_t LEVEL(Ints) __attribute__((vector_size(32)));
+typedef uint32_t LEVEL(Words) __attribute__((vector_size(32)));
 typedef float LEVEL(Floats) __attribute__((vector_size(32)));
 typedef double LEVEL(Doubles) __attribute__((vector_size(32)));
 #define Ints LEVEL(Ints)
+#define Words LEVEL(Words)
 #define Floats LEVEL(Floats)
 #define Doubles LEVEL(Doubles)
 
@@ -49,10 +51,12 @@ INLINE TARGET Doubles LEVEL(high_wide)(Ints a) {
     return (Doubles)_mm256_cvtepi32_pd(_mm256_extracti128_si256((__m256i)a, 1));
 }
 INLINE TARGET Doubles LEVEL(root)(Doubles a) { return (Doubles)_mm256_sqrt_pd(a); }
-/* An estimate of 1 / sqrt(a), of a number from 1 on; something finite for 0. */
+/* An estimate of 1 / sqrt(a), of a number from 1 on; 0 for 0. */
 INLINE TARGET Floats LEVEL(inverse_root)(Floats a) {
-    return (Floats)_mm256_rsqrt_ps(_mm256_max_ps((__m256)a, _mm256_set1_ps(1)));
+    return (Floats)((Ints)_mm256_rsqrt_ps((__m256)a) & (Ints)(a > 0));
 }
+/* The nearest whole numbers, ties to even. */
+INLINE TARGET Floats LEVEL(nearest)(Floats a) { return (Floats)_mm256_round_ps((__m256)a, _MM_FROUND_TO_NEAREST_INT); }
 INLINE TARGET float LEVEL(floats_sum)(Floats a) {
     const __m128 four = _mm_add_ps(_mm256_castps256_ps128((__m256)a), _mm256_extractf128_ps((__m256)a, 1));
     const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));

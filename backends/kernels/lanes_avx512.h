@@ -9,9 +9,11 @@
 #define ROOT_ERROR 0x1p-14 /* of inverse_root, relative */
 
 typedef int32_t LEVEL(Ints) __attribute__((vector_size(64)));
+typedef uint32_t LEVEL(Words) __attribute__((vector_size(64)));
 typedef float LEVEL(Floats) __attribute__((vector_size(64)));
 typedef double LEVEL(Doubles) __attribute__((vector_size(64)));
 #define Ints LEVEL(Ints)
+#define Words LEVEL(Words)
 #define Floats LEVEL(Floats)
 #define Doubles LEVEL(Doubles)
 
@@ -103,10 +105,12 @@ INLINE TARGET Doubles LEVEL(high_wide)(Ints a) {
     return (Doubles)_mm512_cvtepi32_pd(_mm512_extracti32x8_epi32((__m512i)a, 1));
 }
 INLINE TARGET Doubles LEVEL(root)(Doubles a) { return (Doubles)_mm512_sqrt_pd(a); }
-/* An estimate of 1 / sqrt(a), of a number from 1 on; something finite for 0. */
+/* An estimate of 1 / sqrt(a), of a number from 1 on; 0 for 0. */
 INLINE TARGET Floats LEVEL(inverse_root)(Floats a) {
-    return (Floats)_mm512_rsqrt14_ps(_mm512_max_ps((__m512)a, _mm512_set1_ps(1)));
+    return (Floats)_mm512_maskz_rsqrt14_ps(_mm512_cmp_ps_mask((__m512)a, _mm512_setzero_ps(), _CMP_GT_OQ), (__m512)a);
 }
+/* The nearest whole numbers, ties to even. */
+INLINE TARGET Floats LEVEL(nearest)(Floats a) { return (Floats)_mm512_roundscale_ps((__m512)a, _MM_FROUND_TO_NEAREST_INT); }
 INLINE TARGET float LEVEL(floats_sum)(Floats a) { return _mm512_reduce_add_ps((__m512)a); }
 INLINE TARGET int LEVEL(any)(Ints lanes) { return _mm512_movepi32_mask((__m512i)lanes); }
 INLINE TARGET int LEVEL(any_reaches)(Floats a, Floats b) {

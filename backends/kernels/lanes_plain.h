@@ -11,9 +11,11 @@
 #define ROOT_ERROR 0
 
 typedef int32_t LEVEL(Ints) __attribute__((vector_size(16)));
+typedef uint32_t LEVEL(Words) __attribute__((vector_size(16)));
 typedef float LEVEL(Floats) __attribute__((vector_size(16)));
 typedef double LEVEL(Doubles) __attribute__((vector_size(16)));
 #define Ints LEVEL(Ints)
+#define Words LEVEL(Words)
 #define Floats LEVEL(Floats)
 #define Doubles LEVEL(Doubles)
 
@@ -49,9 +51,11 @@ static inline Doubles LEVEL(low_wide)(Ints a) { return (Doubles){a[0], a[1]}; }
 static inline Doubles LEVEL(high_wide)(Ints a) { return (Doubles){a[2], a[3]}; }
 static inline Doubles LEVEL(root)(Doubles a) { return (Doubles){__builtin_sqrt(a[0]), __builtin_sqrt(a[1])}; }
 static inline Floats LEVEL(inverse_root)(Floats a) {
-    for (int i = 0; i < LANES; i++) a[i] = 1 / __builtin_sqrtf(a[i] < 1 ? 1 : a[i]);
+    for (int i = 0; i < LANES; i++) a[i] = a[i] > 0 ? 1 / __builtin_sqrtf(a[i]) : 0;
     return a;
 }
+/* The nearest whole numbers below 2^22, ties to even. */
+static inline Floats LEVEL(nearest)(Floats a) { return a + 0x1.8p23f - 0x1.8p23f; }
 static inline float LEVEL(floats_sum)(Floats a) { return a[0] + a[1] + a[2] + a[3]; }
 static inline int LEVEL(any)(Ints lanes) { return lanes[0] | lanes[1] | lanes[2] | lanes[3]; }
 static inline int LEVEL(any_reaches)(Floats a, Floats b) { return LEVEL(any)((Ints)(a >= b)); }

@@ -98,6 +98,7 @@ class Part(ctypes.Structure):
         ("run", _address),
         ("multipliers", _address),
         ("narrow", _address),
+        ("rests", _address),
         ("factor", _double),
         ("low", _double),
         ("high", _double),
@@ -157,6 +158,7 @@ class NativeStep(ctypes.Structure):
         ("offsets", _address),
         ("narrow_multipliers", _address),
         ("narrow_offsets", _address),
+        ("rests", _address),
         ("low", _double),
         ("high", _double),
         ("numerator", _int64),
@@ -170,6 +172,7 @@ class NativeStep(ctypes.Structure):
         ("packed", _int32),
         ("moving", _int32),
         ("direct", _int32),
+        ("split", _int32),
         ("certain", ctypes.c_float),
         ("out_moves", _moves),
     )

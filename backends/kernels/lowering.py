@@ -65,8 +65,8 @@ MOST_COLUMNS = 1024
 
 LEAST_CERTAIN = 0.47
 """Floats estimate codes and results where at most 6 in 100 lie so near the middle between two that they do not tell."""
-LEAST_CERTAIN_OF_ROWS = 0.497
-"""The same of products, 6 in 1000: a row of two blocks of columns is made again for one of them."""
+LEAST_CERTAIN_OF_ROWS = 0.4995
+"""The same of products, 1 in 1000: a row of two blocks of columns is made again for one of them."""
 
 
 class Unsuitable(Exception):
@@ -138,7 +138,46 @@ def _product(result: Lowered, write: Write, compute: Mvm, constants: Array) -> N
     )
     certain = _certain(step, e, bounds, not with_noise, min(with_noise, _unclipped(step, e)), fused=True)
     step.certain = certain if certain >= LEAST_CERTAIN_OF_ROWS else 0.0
-    _parts(result, write, stream, e.multipliers, constants)
+    parts = _parts(result, write, stream, e.multipliers, constants)
+    if step.certain == 0 and _can_split(step, e, bounds, parts, [each for each, _ in conversions]):
+        _split(result, e, parts, [m * each.phase.sign for each, m in conversions])
+
+
+def _can_split(
+    step: NativeStep, e: Epilogue, bounds: list[float], parts: list[Part], conversions: list[Conversion]
+) -> bool:
+    """Return whether floats hold codes, the whole numbers in terms of up to `bounds`, their sums, and what they leave.
+
+    Those of one term alone may be larger: what they round is clipped. With noise, floats tell the whole number it is.
+    """
+    held = [part.whole and each.bound < FLOAT32_LIMIT for part, each in zip(parts, conversions, strict=True)]
+    if step.squares:
+        peaks = [each.noise.peak for each in conversions if each.noise]
+        if not all(held) or max(peaks) >= LARGEST:
+            return False
+    elif any(part.converter for part in parts) or not all(p.narrow_sums or h for p, h in zip(parts, held, strict=True)):
+        return False
+    offset = float(np.abs(e.offsets).max())
+    summed = (sum(bounds) if len(bounds) > 1 else 0.0) + offset
+    tables = [m.astype(np.float64) for m in e.multipliers]
+    is_left = all(_is_float(m - m.astype(np.float32)) for m in tables)
+    return is_left and summed < FLOAT32_LIMIT / 2 and max(-step.low, step.high) < LARGEST
+
+
+def _split(result: Lowered, e: Epilogue, parts: list[Part], tables: list[Array]) -> None:
+    """Fill in what makes the results of a product of whole numbers and of what lies beside them.
+
+    That is below 1.25 for each term, whose last steps round, and at most 0.5 for B; sums of so many of them round, too.
+    """
+    step, count = result.step, len(parts)
+    offsets = np.broadcast_to(e.offsets.astype(np.float64).ravel(), step.columns)
+    for part, table in zip(parts, tables, strict=True):
+        rests = np.broadcast_to(table.astype(np.float64) - table.astype(np.float32), step.columns)
+        part.rests = result.pointer(_pad(rests, step.columns), np.float32)
+    step.narrow_offsets = result.pointer(_pad(np.rint(offsets), step.columns), np.float32)
+    step.rests = result.pointer(_pad(offsets - np.rint(offsets), step.columns), np.float32)
+    step.split = True
+    step.certain = 0.5 - (count + 1) * (count + 2) / FLOAT32_LIMIT
 
 
 def _capture(result: Lowered, write: Write, compute: Capture, constants: Array) -> None:
@@ -152,7 +191,10 @@ def _capture(result: Lowered, write: Write, compute: Capture, constants: Array) 
     _parts(result, write, compute.stream, (one,), constants)
 
 
-def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Array, ...], constants: Array) -> None:
+def _parts(
+    result: Lowered, write: Write, stream: Stream, multipliers: tuple[Array, ...], constants: Array
+) -> list[Part]:
+    """Fill in a product but for its epilogue; return its parts."""
     step, state, columns = result.step, stream.source, stream.reads[0].columns
     conversions = [
         (read, each, table * each.phase.sign)
@@ -179,6 +221,7 @@ def _parts(result: Lowered, write: Write, stream: Stream, multipliers: tuple[Arr
             _tile(result, part, source.elements[read.rows], np.asarray(each.matrix))
         step.packed = sum(part.depth for part in parts) * TILE_BYTES
     result.tallied = None if conversions[0][1].noise else source  # a chip's noise is in every read
+    return list(parts)
 
 
 def _certain_of_parts(step: NativeStep, parts: Sequence[Part], bounds: list[int], largest: list[float]) -> float:

@@ -71,6 +71,7 @@ typedef struct {
     const Run *run;             /* [runs]: what is packed of a vector for tile registers, to 64 * depth bytes */
     const double *multipliers;  /* [columns]: M / 2^shift */
     const float *narrow;        /* the same */
+    const float *rests;         /* [columns]: what floats leave of it; of split results */
     double factor;              /* m / 2^k */
     double low, high;           /* of the codes */
     const Noise *noise;         /* NULL: none */
@@ -115,6 +116,7 @@ typedef struct {
     const double *multipliers;  /* of SUM, ADD and MULTIPLY: M / 2^shift [columns], of ADD one such row a source */
     const double *offsets;      /* [columns]: B / 2^shift */
     const float *narrow_multipliers, *narrow_offsets;
+    const float *rests;         /* [columns]: what whole offsets leave, where results are split */
     double low, high;           /* of the results */
     int64_t numerator, zero;    /* of SOFTMAX; zero is also the first code of a LOOKUP */
     int64_t out_base, out_step; /* bytes: where the results lie, and from one vector's to the next's */
@@ -125,6 +127,7 @@ typedef struct {
     int32_t packed;             /* of PRODUCT: bytes of a vector packed for tile registers; 0: not for these */
     int32_t moving;             /* whether sources or results move on in the turns of loops */
     int32_t direct;             /* whether sources are read where they lie, without rectangles */
+    int32_t split;              /* of PRODUCT: whether the whole numbers in its terms are summed apart from what lies beside */
     float certain;              /* of PRODUCT, SUM and ADD: a result in float this near a whole number rounds to the exact one; 0: none does */
     int64_t out_moves[DEPTH];
 } Step;

@@ -51,6 +51,15 @@ def require_same(program, images, noise=None, native=True):
         assert interpreter.run({"x": images}, first=40)["y"].tolist() == wanted.tolist(), device
 
 
+def require_form(program, noise, form):
+    """Fail unless floats estimate the results of a product, sum whole numbers apart, or doubles make them."""
+    for kernels in COMPILED:
+        (run,) = Interpreter(program, executor=kernels, noise=noise)._executor.runs
+        step = run.lowered[0].step
+        assert (form != "doubles") == (0.47 < step.certain < 0.5)
+        assert step.split == (form == "split")
+
+
 def codes(seed, shape, low=-127, high=127):
     return np.random.default_rng(seed).integers(low, high, shape, np.int8, endpoint=True)
 
@@ -225,20 +234,24 @@ def test_vectors_packed_one_behind_the_other(new, kernel, channels, blocks, colu
 
 
 @pytest.mark.parametrize(
-    ("channels", "blocks", "out_type", "shift"),
-    [(7, [63], "i16", 18), (7, [30, 33], "i8", 24), (16, [144], "i16", 18), (16, [70, 74], "i8", 24)],
+    ("channels", "blocks", "out_type", "shift", "form"),
+    [
+        (7, [63], "i16", 18, "split"),
+        (7, [30, 33], "i8", 24, "estimated"),
+        (7, [30, 33], "i16", 18, "split"),
+        (16, [144], "i16", 18, "split"),
+        (16, [70, 74], "i8", 26, "estimated"),
+    ],
 )
 @pytest.mark.parametrize("columns", [1, 16, 33, 70])
-def test_products_that_floats_leave_in_doubt(new, channels, blocks, out_type, shift, columns):
+def test_products_that_floats_leave_in_doubt(new, channels, blocks, out_type, shift, form, columns):
     """Results lie as near the middle between two as floats err; the wider layers are for tile registers."""
     window = {"kernel": (3, 3), "out": (9, 15), "dilation": (1, 1), "stride": (1, 1), "pad": (1, 1)}
     layer, ends = ((1, 9, 15, channels), window, columns, blocks), {"i8": (-127, 127), "i16": (-32767, 32767)}
     whole = {"gain": (32768, 15), "adc": {"bits": 28}}
     program = product(new, layer, columns, shift=shift, out_type=out_type, limits=ends[out_type], **whole)
     images = codes(3, (5, *layer[0][1:]), -40, 40)
-    for kernels in COMPILED:
-        (run,) = Interpreter(program, executor=kernels)._executor.runs
-        assert lowering.LEAST_CERTAIN_OF_ROWS <= run.lowered[0].step.certain < 1
+    require_form(program, None, form)
     require_same(program, images)
 
 
@@ -515,25 +528,37 @@ def test_codes_with_noise_that_whole_numbers_do_not_tell(new):
 
 
 @pytest.mark.parametrize(
-    ("blocks", "shift", "gain", "estimated"),
+    ("blocks", "shift", "gain", "form"),
     [
-        ([72], 21, (32768, 15), True),
-        ([72], 28, (32768, 15), True),
-        ([72], 16, (32768, 15), False),
-        ([40, 32], 21, (32768, 15), False),
-        ([72], 21, (40001, 15), False),
+        ([72], 21, (32768, 15), "estimated"),
+        ([72], 28, (32768, 15), "estimated"),
+        ([72], 16, (32768, 15), "split"),
+        ([40, 32], 21, (32768, 15), "split"),
+        ([40, 32], 14, (32768, 15), "doubles"),
+        ([72], 21, (40001, 15), "doubles"),
     ],
 )
 @pytest.mark.parametrize("columns", [1, 16, 33, 70])
-def test_results_with_noise_that_floats_leave_in_doubt(new, blocks, shift, gain, estimated, columns):
+def test_results_with_noise_that_floats_leave_in_doubt(new, blocks, shift, gain, form, columns):
     """Where sums are codes, of one block, floats estimate results: where a unit of the sum is below 0.06 of one."""
     window = {"kernel": (3, 3), "out": (7, 7), "dilation": (1, 1), "stride": (1, 1), "pad": (0, 0)}
     layer = (1, 9, 9, 8), window, columns, blocks
     program = product(new, layer, columns, gain=gain, shift=shift, adc={"bits": 28})
-    for kernels in COMPILED:
-        (run,) = Interpreter(program, executor=kernels, noise=CYCLE)._executor.runs
-        assert (0.47 < run.lowered[0].step.certain < 0.5) == estimated
+    require_form(program, CYCLE, form)
     require_same(program, codes(2, (40, 9, 9, 8), -60, 60), CYCLE)
+
+
+@pytest.mark.parametrize("blocks", [[72], [40, 32]])
+@pytest.mark.parametrize("columns", [16, 70])
+@pytest.mark.parametrize("noise", [None, CYCLE])
+def test_results_in_the_middle_between_two_whole_numbers(new, blocks, columns, noise):
+    """Units of results are 2^-6: one of 64 lies so, and is rounded to the even one."""
+    window = {"kernel": (3, 3), "out": (7, 7), "dilation": (1, 1), "stride": (1, 1), "pad": (0, 0)}
+    layer, sizes = ((1, 9, 9, 8), window, columns, blocks), {"shift": 6, "scales": 63, "biases": 1 << 10}
+    whole = {"gain": (32768, 15), "adc": {"bits": 28}, "limits": (-32767, 32767), "out_type": "i16"}
+    program = product(new, layer, columns, **sizes, **whole)
+    require_form(program, noise, "split")
+    require_same(program, codes(2, (5, 9, 9, 8), -5, 5), noise)
 
 
 @pytest.mark.parametrize(
