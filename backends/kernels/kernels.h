@@ -552,37 +552,32 @@ APART TARGET void LEVEL(make_again)(const Step *s, const Tile *tile, int r, int 
 /* Whether floats estimate the results of a product of one part: then B is added as its codes are multiplied. */
 INLINE int LEVEL(is_lone)(const Step *s, const int estimated) { return estimated && s->count == 1; }
 
-/* How far results are from the nearest whole number, those within limits. */
-INLINE TARGET Floats LEVEL(beside)(const Ending *end, Floats result) {
-    result = LEVEL(least)(LEVEL(most)(result, end->low), end->high);
-    return LEVEL(magnitude)(result - LEVEL(nearest)(result));
-}
-
 /* End a tile of a PRODUCT in floats: `vectors` vectors of columns from those of block `block` on. Where floats estimate
  * the results, a row with one too close to the middle between two is made again. Rows that repeat the last store the same
  * again; with fresh noise they have no results. */
 INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const Batch *b, Floats total[ROWS][VECTORS],
                               const int vectors, const int rows, const int noisy, const int estimated) {
     const Ending end = LEVEL(ending)(s);
-    const Floats certain = LEVEL(all)(s->certain);
-    Floats farthest = {0};
+    const Floats magic = LEVEL(all)(0x1.8p23), certain = LEVEL(all)(s->certain);
+    Floats off[ROWS], farthest = {0};
     for (int v = 0; v < vectors; v++) {
         const int at = block * BLOCK + v * LANES;
         if (at >= end.columns) break;
         const Floats offsets = LEVEL(is_lone)(s, estimated) ? (Floats){0} : LEVEL(floats)(s->narrow_offsets + at);
         for (int r = 0; r < (noisy ? tile->rows : rows); r++) {
-            total[r][v] += offsets;
-            LEVEL(put)(&end, tile->out[r], at, total[r][v]);
-            if (estimated) farthest = LEVEL(most)(farthest, LEVEL(beside)(&end, total[r][v]));
+            const Floats result = total[r][v] + offsets;
+            const Floats clipped = LEVEL(least)(LEVEL(most)(result, end.low), end.high), shifted = clipped + magic;
+            LEVEL(put_whole)(&end, tile->out[r], at, shifted);
+            if (!estimated) continue;
+            total[r][v] = LEVEL(magnitude)(clipped - (shifted - magic));
+            farthest = LEVEL(most)(farthest, total[r][v]);
         }
     }
     if (!estimated || !LEVEL(any_reaches)(farthest, certain)) return;
     for (int r = 0; r < tile->rows; r++) {
-        Floats off = {0};
-        for (int v = 0; v < vectors && block * BLOCK + v * LANES < end.columns; v++)
-            off = LEVEL(most)(off, LEVEL(beside)(&end, total[r][v]));
-        if (!LEVEL(any_reaches)(off, certain)) continue;
-        LEVEL(make_again)(s, tile, r, block, b, vectors == VECTORS);
+        off[r] = total[r][0];
+        for (int v = 1; v < vectors; v++) off[r] = LEVEL(most)(off[r], total[r][v]);
+        if (LEVEL(any_reaches)(off[r], certain)) LEVEL(make_again)(s, tile, r, block, b, vectors == VECTORS);
     }
 }
 
@@ -764,7 +759,7 @@ APART TARGET void LEVEL(counted_noisy_product)(const Step *s, const Tile *tile, 
 }
 
 /* A tile of any rows without noise, of which nothing is told. */
-APART TARGET void LEVEL(plain_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
+INLINE TARGET void LEVEL(plain_product)(const Step *s, const Tile *tile, int block, const Batch *b, int full) {
     if (full) LEVEL(tile_product)(s, tile, block, b, VECTORS, ROWS, NOTHING, 0);
     else LEVEL(tile_product)(s, tile, block, b, VECTORS / 2, ROWS, NOTHING, 0);
 }
@@ -783,21 +778,29 @@ INLINE TARGET void LEVEL(dispatch)(const Step *s, const Tile *tile, int block, c
     else LEVEL(plain_product)(s, tile, block, b, full);
 }
 
-/* Where half of the vectors of a tile hold the columns left, they are all that is summed. */
-TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
+/* Where half of the vectors of a tile hold the columns left, they are all that is summed. With fresh noise `draws` has
+ * room for those of each part. */
+TARGET static void LEVEL(products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes,
+                                   Draws *draws) {
     const int blocks = (s->columns + BLOCK - 1) / BLOCK, step = VECTORS * LANES / BLOCK;
-    Draws draws[s->squares ? s->count : 1];
     for (int block = 0; block < blocks; block += step) {
         const int full = s->columns - block * BLOCK > VECTORS * LANES / 2;
-        for (int t = 0; s->squares && t < s->count; t++)
+        for (int t = 0; draws && t < s->count; t++)
             draws[t] = LEVEL(begun)(s->parts[t].noise, s, block, full ? VECTORS : VECTORS / 2);
         Walk walk = LEVEL(walk)(s, b, first, image_bytes, 2);
         for (int64_t left = images * s->vectors; left > 0; left -= ROWS) {
-            Tile tile = {.made = NULL, .draws = draws};
+            Tile tile; /* `next` fills in the rest: clearing it first takes as long as a few columns */
+            tile.made = NULL, tile.draws = draws;
             LEVEL(next)(&tile, &walk, s, b, left);
             LEVEL(dispatch)(s, &tile, block, b, full);
         }
     }
+}
+
+/* The same with fresh noise, apart: room whose size is not known takes a register of the others. */
+APART TARGET void LEVEL(noisy_products)(const Step *s, const Batch *b, int64_t first, int64_t images, int64_t image_bytes) {
+    Draws draws[s->count];
+    LEVEL(products)(s, b, first, images, image_bytes, draws);
 }
 
 /* Elements of a type that lie one behind the other; what those behind the first `count` are means nothing. */
@@ -1047,7 +1050,8 @@ TARGET static int LEVEL(perform)(const Step *s, const Batch *b) {
         const int64_t images = b->images - first < group ? b->images - first : group;
         for (int64_t i = 0; i < images; i++)
             if (LEVEL(filled)(s, b, b->memory + (first + i) * b->pitch, b->scratch + i * image_bytes)) return 1;
-        if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes);
+        if (s->kind == PRODUCT && s->squares) LEVEL(noisy_products)(s, b, first, images, image_bytes);
+        else if (s->kind == PRODUCT) LEVEL(products)(s, b, first, images, image_bytes, NULL);
         else if (s->kind == SUM || s->kind == MAXIMUM) LEVEL(taps)(s, b, first, images, image_bytes);
         else if (s->kind == SOFTMAX) softmax(s, b, first);
         else if (LEVEL(elements)(s, b, first)) return 1;

@@ -111,7 +111,8 @@ TARGET static void LEVEL(tiled_products)(const Step *s, const Batch *b, int64_t 
                 const int rows = count - n < GROUP ? (int)(count - n) : GROUP;
                 LEVEL(make)(made, s, block, used, packed + n * s->packed, rows);
                 for (int row = 0; row < rows; row += ROWS) {
-                    Tile tile = {.made = made, .row = row};
+                    Tile tile;
+                    tile.made = made, tile.row = row, tile.draws = NULL;
                     LEVEL(next)(&tile, &again, s, b, rows - row);
                     LEVEL(dispatch)(s, &tile, block, b, full);
                 }

@@ -534,7 +534,7 @@ def test_codes_with_noise_that_whole_numbers_do_not_tell(new):
         ([72], 28, (32768, 15), "estimated"),
         ([72], 16, (32768, 15), "split"),
         ([40, 32], 21, (32768, 15), "split"),
-        ([40, 32], 14, (32768, 15), "doubles"),
+        ([40, 32], 9, (32768, 15), "doubles"),
         ([72], 21, (40001, 15), "doubles"),
     ],
 )
