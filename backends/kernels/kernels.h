@@ -462,14 +462,14 @@ INLINE TARGET void LEVEL(part_codes)(Floats codes[ROWS][VECTORS], const Step *s,
                                      const Batch *b, const int vectors, const int rows, const enum Told told,
                                      const int noisy, const int estimated) {
     const Part *part = s->parts + t;
-    const int wider = told == CLIPS, made = noisy ? tile->rows : rows, whole = estimated && part->whole;
+    const int wider = told == CLIPS, made = noisy ? tile->rows : rows, whole = estimated && !noisy && part->whole;
     Ints sum[ROWS][VECTORS], magnitudes = {0};
     if (noisy && estimated) LEVEL(whole_codes)(codes, s, tile, part, block, b, vectors);
     else if (noisy) LEVEL(noisy_codes)(codes, s, tile, part, block, b, vectors, rows, wider);
     else LEVEL(sums)(sum, tile, s, t, block, vectors, rows);
     for (int v = 0; v < vectors; v++)
         for (int r = 0; r < made; r++) {
-            if (whole && !noisy) codes[r][v] = __builtin_convertvector(sum[r][v], Floats);
+            if (whole) codes[r][v] = __builtin_convertvector(sum[r][v], Floats);
             else if (!noisy) codes[r][v] = LEVEL(codes)(sum[r][v], part, wider);
             if (told == CLIPS) codes[r][v] = LEVEL(counted)(codes[r][v], part, LEVEL(clips)(tile, r, b));
             if (told == SUMS && r < tile->rows) magnitudes += LEVEL(magnitudes)(codes[r][v]);
@@ -559,7 +559,7 @@ INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const 
                               const int vectors, const int rows, const int noisy, const int estimated) {
     const Ending end = LEVEL(ending)(s);
     const Floats magic = LEVEL(all)(0x1.8p23), certain = LEVEL(all)(s->certain);
-    Floats off[ROWS], farthest = {0};
+    Floats farthest = {0};
     for (int v = 0; v < vectors; v++) {
         const int at = block * BLOCK + v * LANES;
         if (at >= end.columns) break;
@@ -575,9 +575,9 @@ INLINE TARGET void LEVEL(end)(const Step *s, const Tile *tile, int block, const 
     }
     if (!estimated || !LEVEL(any_reaches)(farthest, certain)) return;
     for (int r = 0; r < tile->rows; r++) {
-        off[r] = total[r][0];
-        for (int v = 1; v < vectors; v++) off[r] = LEVEL(most)(off[r], total[r][v]);
-        if (LEVEL(any_reaches)(off[r], certain)) LEVEL(make_again)(s, tile, r, block, b, vectors == VECTORS);
+        Floats off = total[r][0];
+        for (int v = 1; v < vectors; v++) off = LEVEL(most)(off, total[r][v]);
+        if (LEVEL(any_reaches)(off, certain)) LEVEL(make_again)(s, tile, r, block, b, vectors == VECTORS);
     }
 }
 

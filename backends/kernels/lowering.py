@@ -1,13 +1,23 @@
 """From a planned instruction to a native step: the same arithmetic, with every exactness proved once more."""
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from cimc.backends.kernels import quads, tiles
+from cimc.backends.kernels.certainty import (
+    LARGEST,
+    LEAST_CERTAIN_OF_ROWS,
+    can_split,
+    certainty,
+    certainty_of_parts,
+    is_float,
+    is_whole,
+    unclipped,
+)
 from cimc.backends.kernels.layout import Rectangle, even_step, filled, joined, rectangle
 from cimc.backends.kernels.library import (
     ADD,
@@ -51,8 +61,6 @@ LINE = 64
 """Bytes of a cache line: tables that begin one are loaded a line at a time."""
 SLACK = BLOCK
 """Elements behind a rectangle; kernels read up to the end of a block that begins in it, and nothing comes of them."""
-LARGEST = 1 << 22
-"""Results up to this magnitude are rounded in float."""
 SUM32_LIMIT = 1 << 31
 LARGEST_WEIGHT = (1 << 15) - 1
 LARGEST_DIVIDE = 38
@@ -62,11 +70,6 @@ MOST_READS = 3
 """Windows that read each element so often, on average, read it where it lies."""
 MOST_COLUMNS = 1024
 """Elements of a line are taken up to so many at a time."""
-
-LEAST_CERTAIN = 0.47
-"""Floats estimate codes and results where at most 6 in 100 lie so near the middle between two that they do not tell."""
-LEAST_CERTAIN_OF_ROWS = 0.4995
-"""The same of products, 1 in 1000: a row of two blocks of columns is made again for one of them."""
 
 
 class Unsuitable(Exception):
@@ -131,37 +134,16 @@ def _require(condition: bool) -> None:
 def _product(result: Lowered, write: Write, compute: Mvm, constants: Array) -> None:
     stream, e, step = compute.stream, compute.epilogue, result.step
     conversions = [(each, m) for m, r in zip(e.multipliers, stream.reads, strict=True) for each in r.conversions]
-    bounds = [_largest(m, each.bound if _is_whole(each) else each.codes.magnitude) for each, m in conversions]
+    bounds = [_largest(m, each.bound if is_whole(each) else each.codes.magnitude) for each, m in conversions]
     _results(result, write, e, stream.reads[0].columns, bounds)
     with_noise = sum(
-        bound for bound, (each, _) in zip(bounds, conversions, strict=True) if each.noise and _is_whole(each)
+        bound for bound, (each, _) in zip(bounds, conversions, strict=True) if each.noise and is_whole(each)
     )
-    certain = _certain(step, e, bounds, not with_noise, min(with_noise, _unclipped(step, e)), fused=True)
+    certain = certainty(step, e, bounds, not with_noise, min(with_noise, unclipped(step, e)), fused=True)
     step.certain = certain if certain >= LEAST_CERTAIN_OF_ROWS else 0.0
     parts = _parts(result, write, stream, e.multipliers, constants)
-    if step.certain == 0 and _can_split(step, e, bounds, parts, [each for each, _ in conversions]):
+    if step.certain == 0 and can_split(step, e, bounds, parts, [each for each, _ in conversions]):
         _split(result, e, parts, [m * each.phase.sign for each, m in conversions])
-
-
-def _can_split(
-    step: NativeStep, e: Epilogue, bounds: list[float], parts: list[Part], conversions: list[Conversion]
-) -> bool:
-    """Return whether floats hold codes, the whole numbers in terms of up to `bounds`, their sums, and what they leave.
-
-    Those of one term alone may be larger: what they round is clipped. With noise, floats tell the whole number it is.
-    """
-    held = [part.whole and each.bound < FLOAT32_LIMIT for part, each in zip(parts, conversions, strict=True)]
-    if step.squares:
-        peaks = [each.noise.peak for each in conversions if each.noise]
-        if not all(held) or max(peaks) >= LARGEST:
-            return False
-    elif any(part.converter for part in parts) or not all(p.narrow_sums or h for p, h in zip(parts, held, strict=True)):
-        return False
-    offset = float(np.abs(e.offsets).max())
-    summed = (sum(bounds) if len(bounds) > 1 else 0.0) + offset
-    tables = [m.astype(np.float64) for m in e.multipliers]
-    is_left = all(_is_float(m - m.astype(np.float32)) for m in tables)
-    return is_left and summed < FLOAT32_LIMIT / 2 and max(-step.low, step.high) < LARGEST
 
 
 def _split(result: Lowered, e: Epilogue, parts: list[Part], tables: list[Array]) -> None:
@@ -213,7 +195,7 @@ def _parts(
         part.multipliers = result.pointer(_pad(table, columns), np.float64)
         part.narrow = result.pointer(_pad(table, columns), np.float32)
     largest = [_largest(table, 1) for _, _, table in conversions]
-    step.certain = _certain_of_parts(step, list(parts), [each.bound for _, each, _ in conversions], largest)
+    step.certain = certainty_of_parts(step, list(parts), [each.bound for _, each, _ in conversions], largest)
     step.parts = ctypes.addressof(parts)
     is_plain = state.type == "i8" and not (step.signs or step.squares)
     if result.tiled and is_plain and tiles.suit([each.matrix for _, each, _ in conversions]):
@@ -222,25 +204,6 @@ def _parts(
         step.packed = sum(part.depth for part in parts) * TILE_BYTES
     result.tallied = None if conversions[0][1].noise else source  # a chip's noise is in every read
     return list(parts)
-
-
-def _certain_of_parts(step: NativeStep, parts: Sequence[Part], bounds: list[int], largest: list[float]) -> float:
-    """Return how certain results of a product remain, whose sums reach `bounds`: 1 only where floats round all codes.
-
-    Sums that are codes themselves, whatever their size, are for the form that estimates results, certain up to 0.5; of
-    one part alone with noise: estimates of it are not whole, and off by up to half of the `largest` multiplier.
-    """
-    rounded = all(part.narrow_sums and not part.converter for part in parts)
-    if step.squares and rounded and all(map(_is_estimated, parts)):
-        return float(step.certain == 1)
-    held = [part.whole and bound < FLOAT32_LIMIT for part, bound in zip(parts, bounds, strict=True)]
-    if step.squares:
-        certain = min(float(step.certain), 0.5) - 0.5001 * largest[0]
-        return certain if held == [True] and certain >= LEAST_CERTAIN else 0.0
-    if rounded:
-        return float(step.certain)
-    estimated = all(part.narrow_sums or whole for part, whole in zip(parts, held, strict=True))
-    return min(float(step.certain), 0.5) if estimated and not any(part.converter for part in parts) else 0.0
 
 
 def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit: int) -> None:
@@ -256,15 +219,9 @@ def _part(result: Lowered, part: Part, read: Conversion, elements: Array, limit:
     part.offsets, part.weights = result.pointer(offsets, np.int32), result.pointer(weights, np.int16)
     part.factor, part.low, part.high = read.adc.factor, read.adc.low, read.adc.high
     part.narrow_sums = read.bound < FLOAT32_LIMIT and not read.adc.floor and _largest_code(read.adc) < LARGEST
-    part.whole = _is_whole(read)
+    part.whole = is_whole(read)
     part.floor = read.adc.floor
     part.negative = read.phase.inputs < 0
-
-
-def _is_whole(read: Conversion) -> bool:
-    """Return whether the codes of a block are its sums, with noise or without."""
-    is_perfect = not (read.noise and read.noise.converter)
-    return is_perfect and read.adc.factor == 1 and read.bound <= min(-read.adc.low, read.adc.high)
 
 
 def _tile(result: Lowered, part: Part, elements: Array, matrix: Array) -> None:
@@ -363,11 +320,6 @@ def rounded_variances(variances: Array, largest_square: int) -> tuple[Array, Arr
     return rounded, units, 1.001 * (errors / np.maximum(blocks, 1)).max(axis=0)
 
 
-def _is_estimated(part: Part) -> bool:
-    """Return whether floats estimate a block's codes, and leave few of them in doubt."""
-    return bool(part.noise) and NativeNoise.from_address(part.noise).certain >= LEAST_CERTAIN
-
-
 def _digits(variances: Array, largest_square: int) -> tuple[list[Array], int]:
     """Return the fewest digits of variances, and their bits, whose sums stay below 2^32."""
     for count in range(1, 6):
@@ -418,7 +370,7 @@ def _sum(result: Lowered, write: Write, state: StreamState, weights: Array, e: E
     largest = _largest(e.multipliers[0], bound)
     _results(result, write, e, channels, [largest])
     is_exact = bound < FLOAT32_LIMIT
-    step.certain = _certain(step, e, [largest], is_exact, 0.0 if is_exact else (len(weights) + 1) * largest)
+    step.certain = certainty(step, e, [largest], is_exact, 0.0 if is_exact else (len(weights) + 1) * largest)
     source = _rectangles(result, [state], constants)
     step.direct = _lies_ready(step, state, write.out)
     step.taps = result.pointer(source.elements[::channels], np.int32)
@@ -512,46 +464,11 @@ def _elementwise(
     repeated = replace(e, offsets=np.resize(e.offsets, columns))
     _results(result, write, repeated, columns, [sum(bounds)])
     step.kind, step.count = ADD, len(states)
-    step.certain = _certain(step, e, bounds, sum(bounds) * 2.0**e.rounding.shift < FLOAT32_LIMIT)
+    step.certain = certainty(step, e, bounds, sum(bounds) * 2.0**e.rounding.shift < FLOAT32_LIMIT)
     multipliers = np.stack([_pad(np.resize(table, columns), columns) for table in tables])
     step.multipliers = result.pointer(multipliers, np.float64)
     step.narrow_multipliers = result.pointer(multipliers, np.float32)
     _side_by_side(result, states, write.out, columns, constants)
-
-
-def _certain(
-    step: NativeStep, e: Epilogue, bounds: list[float], is_exact: bool, before: float = 0.0, fused: bool = False
-) -> float:
-    """Return how near a whole number results in floats tell the exact ones: 1 where they always do, 0 where too seldom.
-
-    `bounds` are the largest terms, summed in order before B is added; `is_exact`: floats hold them and their sums where
-    they hold all else. Otherwise each rounding is off by at most 2^-24 of what is rounded: `before` in all before the
-    terms; the tables where floats do not hold them; products that are not `fused` with their addition; every sum. The
-    last sums matter only where the result is not clipped anyway. Of a lone fused product the only sum is the result.
-    """
-    if step.certain == 1 and is_exact:
-        return 1.0
-    offset, limit, largest = float(np.abs(e.offsets).max()), max(-step.low, step.high), sum(bounds)
-    near = min(limit + 1, largest + offset)
-    last = min(largest, _unclipped(step, e))
-    terms = bounds if len(bounds) > 1 else [last]
-    lone = fused and len(bounds) == 1
-    rounded = [before, near] if lone else [before, *np.cumsum(bounds[:-1]), last, near if offset else 0.0]
-    rounded += [] if fused else terms[1:]
-    rounded += [] if all(map(_is_float, e.multipliers)) else terms
-    rounded += [] if _is_float(e.offsets) else [offset]
-    certain = 0.5 - 1.01 * sum(rounded) / FLOAT32_LIMIT
-    return certain if certain >= LEAST_CERTAIN and limit < LARGEST else 0.0
-
-
-def _unclipped(step: NativeStep, e: Epilogue) -> float:
-    """Return the largest magnitude of a sum of terms that is not clipped with B added to it."""
-    return float(max(-step.low, step.high) + 1 + np.abs(e.offsets).max())
-
-
-def _is_float(table: Array) -> bool:
-    """Return whether floats hold every number of a table."""
-    return bool(np.all(table.astype(np.float32) == table))
 
 
 def _side_by_side(result: Lowered, states: list[StreamState], out: StreamState, columns: int, constants: Array) -> None:
@@ -642,7 +559,7 @@ def _results(result: Lowered, write: Write, e: Epilogue, columns: int, bounds: l
     before_last = max(*bounds, sum(bounds[:-1]))
     clips = sum(bounds) * unit < FLOAT32_LIMIT or (limit + offset) * unit < FLOAT32_LIMIT
     holds = before_last * unit < FLOAT32_LIMIT and limit * unit <= FLOAT32_LIMIT and limit < LARGEST
-    step.certain = float(_is_float(offsets) and holds and clips)
+    step.certain = float(is_float(offsets) and holds and clips)
     step.offsets, step.narrow_offsets = result.pointer(offsets, np.float64), result.pointer(offsets, np.float32)
 
 

@@ -103,6 +103,7 @@ GROUPS: Mapping[str, Mapping[str, str]] = {
     },
     "kernels' lowering": {
         "backends/kernels/lowering.py": f"{KERNELS} tests/backends/test_accumulators.py",
+        "backends/kernels/certainty.py": KERNELS,
         "backends/kernels/layout.py": KERNELS,
     },
     "proof": {

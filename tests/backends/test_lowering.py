@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cimc.backends.interpreter import Interpreter, on_processor
-from cimc.backends.kernels import lowering, tiles
+from cimc.backends.kernels import certainty, lowering, tiles
 from cimc.backends.kernels.layout import even_step, rectangle
 from cimc.backends.kernels.library import ADD, COPY, PRODUCT, SUM, NativeStep
 from cimc.backends.plan.exact import Epilogue, Rounding
@@ -214,7 +214,7 @@ def test_floats_err_by_what_they_round(
             np.dtype(np.float64), tuple(np.array([m]) for m in multipliers), np.array([bias]), Rounding(0, 0, 0)
         )
         step = NativeStep(low=low, high=high)
-        found = lowering._certain(step, e, bounds, True, before, fused)
+        found = certainty.certainty(step, e, bounds, True, before, fused)
         assert found == pytest.approx(0.5 - 1.01 * rounded / 2**24, abs=1e-12)
 
 
@@ -235,9 +235,9 @@ def test_floats_estimate_where_few_results_are_left_in_doubt(
 ) -> None:
     e = Epilogue(np.dtype(np.float64), (np.ones(1),), np.zeros(1), Rounding(0, 0, 0))
     step = NativeStep(certain=held, low=-limit, high=limit)
-    found = lowering._certain(step, e, [1.0], is_exact, before)
+    found = certainty.certainty(step, e, [1.0], is_exact, before)
     assert (found == 1) == bool(held and is_exact)
-    assert (found >= lowering.LEAST_CERTAIN) == certain
+    assert (found >= certainty.LEAST_CERTAIN) == certain
     assert found in (0, 1) or certain
 
 
