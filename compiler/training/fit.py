@@ -25,7 +25,7 @@ from cimc.training.judging import Candidate, Judge, Verdict, chosen
 from cimc.training.learnt import Learning, Parameters, real
 from cimc.training.network import Network, Weights
 from cimc.training.optimise import Run, State
-from cimc.training.pruning import kept, masked
+from cimc.training.pruning import pruned
 from cimc.training.settings import Settings
 
 AT_ONCE = 256
@@ -80,10 +80,10 @@ def train(plan: Plan, progress: Callable[[int, float], None]) -> Trained:
     tables = _tables(plan, measure(came.weights).skips)
     network = _equalised(came, plan.settings, given, tables[0], measure)
     facts = measure(network.weights)
-    masks = kept(network, facts, plan.settings, given, plan.seed)
+    left = pruned(network, facts, plan.settings, given, plan.seed)
     reads = ranges_read(network.graph, request.target)
-    learning = Learning(network, plan.settings, masked(network.weights, masks), facts, reads)
-    run, units = Run(learning, given, plan.seed, tables, measure, masks), learning.units
+    learning = Learning(network, plan.settings, left.weights, facts, reads)
+    run, units = Run(learning, given, plan.seed, tables, measure, left.kept), learning.units
     state = _through(run, plan, units, progress)
     judge = Judge(network, request, plan.settings, plan.noises, held, given, _taught(network, held))
     candidates = {"start": Candidate(came.weights), **_candidates(learning, state.done, units)}

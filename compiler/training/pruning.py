@@ -1,75 +1,73 @@
 """Pruning: which weights of the array stay. The others are zero, and their cells need no devices."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 from numpy.typing import NDArray
 
 from cimc.passes.channels import Course, courses
 from cimc.training.array_facts import ArrayFacts
 from cimc.training.batches import Data
+from cimc.training.curvature import Blocks, blocks, curvature
 from cimc.training.network import Network, Weights
 from cimc.training.settings import Settings
+from cimc.training.surgeon import made_up, removal_costs
 
 Masks = Mapping[str, NDArray[np.bool_]]
 """Of weights of which some are pruned: those that stay."""
-ANSWERS, AT_ONCE = 1024, 8
-"""Answers that gradients are taken of, and how many of them are summed before they are squared."""
+MOST = 0.9
+"""The share of a column that may go while other columns keep more."""
 
 
-def kept(network: Network, facts: ArrayFacts, settings: Settings, data: Data, seed: int) -> Masks:
-    """Return what stays when shares of the array's cells, or of its columns, are pruned; `data` say what is needed."""
-    found = dict(_cells(network, facts, settings, _needed(network, settings, data, seed))) if settings.prune else {}
+class Pruned(NamedTuple):
+    """Weights: those that the masks `kept` leave out are zero, and others of their column make up for them."""
+
+    weights: Weights
+    kept: Masks
+
+
+def pruned(network: Network, facts: ArrayFacts, settings: Settings, data: Data, seed: int) -> Pruned:
+    """Return what is left when shares of the array's cells, or of its columns, are pruned; `data` say which."""
+    weights: dict[str, Any] = dict(network.weights)
+    kept: dict[str, Any] = {}
+    for key, found, mask in _cells(network, facts, settings, data, seed) if settings.prune else ():
+        weights[key], kept[key] = found, mask
     for key, mask in _columns(network, facts, settings.prune_columns) if settings.prune_columns else ():
-        found[key] = found.get(key, True) & mask
-    return found
+        kept[key] = kept.get(key, True) & mask
+    left = {key: np.where(kept.get(key, True), weight, np.float32(0.0)) for key, weight in weights.items()}
+    return Pruned(left, kept)
 
 
-def masked(weights: Weights, masks: Masks) -> dict[str, Any]:
-    """Return weights with those that are pruned set to zero."""
-    return {key: np.where(masks.get(key, True), array, np.float32(0.0)) for key, array in weights.items()}
-
-
-def _cells(network: Network, facts: ArrayFacts, settings: Settings, needed: Weights) -> Iterator[tuple[str, Any]]:
-    """Yield which cells stay: all but those that are needed least, of all layers together."""
+def _cells(
+    network: Network, facts: ArrayFacts, settings: Settings, data: Data, seed: int
+) -> Iterator[tuple[str, NDArray[Any], NDArray[np.bool_]]]:
+    """Yield weights without those that cost least to remove, of all layers together, and which of them stay."""
     keys = sorted({op.weight.key.data for op in network.layers if op.label.data in facts.converters})
-    flat = [np.asarray(needed[key]).ravel() for key in keys]
-    bound = np.quantile(np.concatenate(flat), settings.prune) if flat else 0.0
-    yield from ((key, np.asarray(needed[key]) > bound) for key in keys)
+    curves = curvature(network, keys, settings, data, seed)
+    most = max(MOST, settings.prune)
+    costs = {
+        key: _each(curves[key], lambda w, curve: removal_costs(w, curve, int(most * len(w))), network.weights[key])
+        for key in keys
+    }
+    ladder = np.sort(np.concatenate([cost.ravel() for cost in costs.values()])) if keys else np.zeros(1)
+    bound = ladder[int(settings.prune * len(ladder))]
+    for key in keys:
+        stays = costs[key] >= bound
+        yield key, _each(curves[key], made_up, network.weights[key], stays).astype(np.float32), stays
 
 
-def _needed(network: Network, settings: Settings, data: Data, seed: int) -> Weights:
-    """Return of every weight how far answers move, to second order, when it becomes zero.
-
-    That is its square times the mean squared gradient of the likelihood of answers that the network itself gives, the
-    diagonal of Fisher's information (LeCun et al., Optimal Brain Damage, 1989; Theis et al., arXiv 1801.05787).
-    """
-    squares = jax.jit(partial(_squares, network, settings.objective))
-    total = jax.tree.map(jnp.zeros_like, dict(network.weights))
-    for first in range(0, ANSWERS, AT_ONCE):
-        rows = data.rows(np.arange(first, first + AT_ONCE) % data.count)
-        key = jax.random.fold_in(jax.random.key(seed), first)
-        total = jax.tree.map(jnp.add, total, squares(network.weights, rows.inputs, key))
-    return {key: jnp.square(weight) * total[key] for key, weight in network.weights.items()}
-
-
-def _squares(
-    network: Network, objective: str, weights: Weights, inputs: Mapping[str, Array], key: Array
-) -> dict[str, Array]:
-    def likelihood(weights: Weights) -> Array:
-        found = network.values(weights, inputs)[network.logits]
-        logits = found.reshape(len(found), -1)
-        if objective == "classes":
-            answers = jax.lax.stop_gradient(jax.random.categorical(key, logits))
-            return jax.nn.log_softmax(logits)[jnp.arange(len(logits)), answers].sum()
-        return (logits * jax.random.normal(key, logits.shape)).sum()
-
-    return {key: jnp.square(slope) for key, slope in jax.grad(likelihood)(dict(weights)).items()}
+def _each(
+    curves: Blocks, function: Callable[..., NDArray[Any]], weight: NDArray[Any], *others: NDArray[Any]
+) -> NDArray[Any]:
+    """Return what a function of one column's weights in a block, their curvature and more makes of all of them."""
+    arrays = [array.reshape(-1, weight.shape[-1]) for array in (weight, *others)]
+    found = np.empty(arrays[0].shape)
+    for rows, curve in zip(blocks(len(found)), curves, strict=True):
+        for column in range(found.shape[1]):
+            own, *more = (array[rows, column] for array in arrays)
+            found[rows, column] = function(own, curve[column], *more)
+    return found.reshape(weight.shape)
 
 
 def _columns(network: Network, facts: ArrayFacts, share: float) -> Iterator[tuple[str, Any]]:

@@ -26,7 +26,7 @@ from cimc.training.fit import Plan, train  # noqa: E402
 from cimc.training.learnt import Learning, real  # noqa: E402
 from cimc.training.network import Network  # noqa: E402
 from cimc.training.optimise import Run  # noqa: E402
-from cimc.training.pruning import kept, masked  # noqa: E402
+from cimc.training.pruning import pruned  # noqa: E402
 
 SETTINGS = Settings(steps=6, batch=8, rate=0.02, modes="column", measure=2, chips=1, feature=0.5)
 
@@ -44,9 +44,9 @@ def small_run(settings: Settings, columns: int = 0) -> tuple[Run, Any]:
     found = facts(perceptron(12, 4), data, columns=columns)
     targets = np.arange(509, dtype=np.float32)
     table = DeviceTable(0.7 * targets, 5.0 + 0.05 * targets)
-    masks = kept(network, found, settings, Data(data), 5)
-    learning = Learning(network, settings, masked(network.weights, masks), found, ranges_read(network.graph, SMALL))
-    return Run(learning, Data(data), 5, [table], lambda weights, ranges: found, masks), learning.units
+    left = pruned(network, found, settings, Data(data), 5)
+    learning = Learning(network, settings, left.weights, found, ranges_read(network.graph, SMALL))
+    return Run(learning, Data(data), 5, [table], lambda weights, ranges: found, left.kept), learning.units
 
 
 class Stopped(Exception):
@@ -95,28 +95,6 @@ def test_what_is_pruned_stays_zero_and_the_rest_learns() -> None:
         assert ((learnt == 0.0) == (begun == 0.0)).all()
         assert not np.array_equal(learnt, begun / units.weights[key])
     assert zeros == sum(run.network.weights[op.weight.key.data].size for op in run.network.layers) // 2
-
-
-@pytest.mark.parametrize("objective", ["classes", "values"])
-def test_what_no_answer_needs_is_pruned_however_large_it_is(objective: str) -> None:
-    network = Network(perceptron(12, 4))
-    (key,) = [op.weight.key.data for op in network.layers]
-    network.weights[key] = np.where(np.arange(12)[:, None] == 3, np.float32(100.0), network.weights[key])
-    data = {name: array * (np.arange(12) != 3) for name, array in samples(60, 12).items()}
-    settings = Settings(prune=1 / 12, objective=objective)
-    masks = kept(network, facts(perceptron(12, 4), data), settings, Data(data), 5)
-    assert (masks[key].all(axis=-1) == (np.arange(12) != 3)).all()
-    assert not masks[key][3].any()
-
-
-def test_of_pruned_columns_nothing_is_left() -> None:
-    network, data = Network(perceptron(12, 6, 4)), samples(60, 12)
-    found = facts(perceptron(12, 6, 4), data)
-    masks = kept(network, found, Settings(prune_columns=0.5), Data(data), 5)
-    assert sorted(masks) == ["bias", "weight", "weight.1"]
-    assert masks["bias"].sum() == 3
-    assert (masks["weight"] == masks["bias"]).all()
-    assert (masks["weight.1"] == masks["bias"][:, None]).all()
 
 
 def test_columns_alone_learn_a_factor_and_a_bias() -> None:

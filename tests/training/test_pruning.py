@@ -1,0 +1,118 @@
+"""Pruning: what goes is what costs least, and what stays makes up for it."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from targets.stages import perceptron
+from training.networks import facts, samples
+
+from cimc.training.batches import Data
+from cimc.training.settings import Settings
+from cimc.training.surgeon import made_up, removal_costs
+
+jax = pytest.importorskip("jax", reason="the extra `train` is not installed")
+
+from cimc.training import curvature as curves  # noqa: E402
+from cimc.training.curvature import curvature  # noqa: E402
+from cimc.training.network import Network  # noqa: E402
+from cimc.training.pruning import pruned  # noqa: E402
+
+
+def loss(change: np.ndarray, curve: np.ndarray) -> float:
+    return float(change @ curve @ change)
+
+
+def drawn(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights, and a curvature that is that of more samples than weights."""
+    stream = np.random.default_rng(seed)
+    slopes = stream.normal(size=(3 * size, size)) @ stream.normal(size=(size, size))
+    return stream.normal(size=size), slopes.T @ slopes
+
+
+@given(st.integers(0, 10**6), st.integers(2, 6))
+def test_the_first_to_go_is_the_one_that_costs_least(seed: int, size: int) -> None:
+    weights, curve = drawn(seed, size)
+    costs = removal_costs(weights, curve, 1)
+    each = [loss(made_up(weights, curve, np.arange(size) != gone) - weights, curve) for gone in range(size)]
+    assert np.isfinite(costs).sum() == 1
+    assert costs.argmin() == np.argmin(each)
+    assert costs.min() == pytest.approx(min(each), rel=1e-6)
+
+
+@given(st.integers(0, 10**6), st.integers(2, 6))
+def test_costs_add_up_to_what_is_lost_and_no_change_of_the_rest_loses_less(seed: int, size: int) -> None:
+    weights, curve = drawn(seed, size)
+    stays = ~np.isfinite(removal_costs(weights, curve, size // 2))
+    left = made_up(weights, curve, stays)
+    assert stays.sum() == size - size // 2
+    assert not left[~stays].any()
+    slope = 2.0 * curve @ (left - weights)
+    assert np.abs(slope[stays]).max(initial=0.0) <= 1e-7 * np.abs(curve).max()
+
+
+def test_weights_that_stand_for_each_other_do_not_go_together() -> None:
+    """Two inputs that are nearly alike: one of their weights is cheap, and the other then carries both."""
+    slopes = np.array([[1.0, 1.0, 0.0], [0.0, 0.01, 0.0], [0.0, 0.0, 0.4]])
+    weights, curve = np.array([1.0, 1.0, 1.0]), slopes.T @ slopes
+    costs = removal_costs(weights, curve, 2)
+    stays = costs > np.sort(costs)[0]
+    np.testing.assert_allclose(np.abs(made_up(weights, curve, stays)[:2]).max(), 2.0, rtol=1e-3)
+    assert np.isfinite(costs[:2]).sum() == 1
+
+
+@given(st.integers(0, 10**6))
+def test_one_by_one_is_no_better_than_all_choices(seed: int) -> None:
+    weights, curve = drawn(seed, 5)
+    stays = ~np.isfinite(removal_costs(weights, curve, 2))
+    found = loss(made_up(weights, curve, stays) - weights, curve)
+    choices = [~np.isin(np.arange(5), gone) for gone in combinations(range(5), 2)]
+    least = min(loss(made_up(weights, curve, choice) - weights, curve) for choice in choices)
+    assert found >= least * (1.0 - 1e-9)
+
+
+@pytest.mark.parametrize("objective", ["classes", "values"])
+def test_what_no_answer_needs_is_pruned_however_large_it_is(objective: str) -> None:
+    network = Network(perceptron(12, 4))
+    (key,) = [op.weight.key.data for op in network.layers]
+    network.weights[key] = np.where(np.arange(12)[:, None] == 3, np.float32(100.0), network.weights[key])
+    data = {name: array * (np.arange(12) != 3) for name, array in samples(60, 12).items()}
+    settings = Settings(prune=1 / 12, objective=objective)
+    left, masks = pruned(network, facts(perceptron(12, 4), data), settings, Data(data), 5)
+    assert (masks[key].all(axis=-1) == (np.arange(12) != 3)).all()
+    assert not masks[key][3].any()
+    np.testing.assert_allclose(left[key], np.where(masks[key], network.weights[key], 0.0), rtol=1e-6)
+
+
+def test_of_pruned_columns_nothing_is_left() -> None:
+    network, data = Network(perceptron(12, 6, 4)), samples(60, 12)
+    found = facts(perceptron(12, 6, 4), data)
+    _, masks = pruned(network, found, Settings(prune_columns=0.5), Data(data), 5)
+    assert sorted(masks) == ["bias", "weight", "weight.1"]
+    assert masks["bias"].sum() == 3
+    assert (masks["weight"] == masks["bias"]).all()
+    assert (masks["weight.1"] == masks["bias"][:, None]).all()
+
+
+def test_what_stays_makes_up_for_what_went() -> None:
+    """Inputs stand twice and half of the weights go: the others add up to what pairs of them were."""
+    network = Network(perceptron(12, 4))
+    (key,) = [op.weight.key.data for op in network.layers]
+    data = {name: array[:, np.arange(12) // 2] for name, array in samples(60, 12).items()}
+    left, masks = pruned(network, facts(perceptron(12, 4), data), Settings(prune=0.5), Data(data), 5)
+    pairs = network.weights[key].reshape(6, 2, 4).sum(axis=1)
+    assert masks[key].sum() == 24
+    np.testing.assert_allclose(left[key].reshape(6, 2, 4).sum(axis=1), pairs, atol=0.1)
+
+
+def test_curvature_of_columns_cut_in_blocks_is_that_of_whole_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, data = Network(perceptron(12, 4)), Data(samples(60, 12))
+    (key,) = [op.weight.key.data for op in network.layers]
+    (whole,) = curvature(network, [key], Settings(), data, 5)[key]
+    monkeypatch.setattr(curves, "BLOCK", 8)
+    first, second = curvature(network, [key], Settings(), data, 5)[key]
+    assert whole.shape == (4, 12, 12)
+    np.testing.assert_allclose(whole[:, :8, :8], first, rtol=1e-5)
+    np.testing.assert_allclose(whole[:, 8:, 8:], second, rtol=1e-5)
