@@ -48,6 +48,7 @@ def train_command(options: argparse.Namespace) -> int:
     keep_inputs(options, [options.output, options.ranges_out, checkpoint])
     plan = _plan(options, Path(checkpoint))
     progress = Progress("training", plan.settings.all_steps)
+    progress.at(0)
     trained = train(plan, lambda done, loss: progress.at(done))
     progress.done()
     print("\n".join(_table(trained)))
