@@ -27,9 +27,10 @@ class Settings:
     along the whole first axis. The share `others` of a batch is drawn from the unlabelled inputs, where such are given.
     Weights are averaged with the factor `average` a step. `runs` runs of `steps` steps
     follow each other, each from the mean of where the first began and the runs before; their mean is what was trained.
-    The share `prune` of the array's weights, those that cost least to remove, is zero and stays so, and so does the share
-    `prune_columns` of columns, with the rows that read them (pruning.py). `learn` is all, or columns: of each a factor
-    and its bias; or ranges, alone or behind one of them and a comma: those of values that layers read, and of columns.
+    The share `prune` of the array's weights, those that cost least to remove, is zero and stays so, and so does the
+    share `prune_columns` of columns, with the rows that read them (pruning.py). `learn` is all, or columns: of each a
+    factor and its bias; or ranges, alone or behind one of them and a comma: those of values that layers read, and of
+    columns.
     Facts of the compiler are measured anew every `measure` steps. The share `hold` of the data is kept back, and
     `chips` chips judge on it.
     """
