@@ -1,6 +1,6 @@
 """Pruning: which weights of the array stay. The others are zero, and their cells need no devices."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,7 +12,7 @@ from cimc.training.batches import Data
 from cimc.training.curvature import Blocks, blocks, curvature
 from cimc.training.network import Network, Weights
 from cimc.training.settings import Settings
-from cimc.training.surgeon import made_up, removal_costs
+from cimc.training.surgeon import Left, cell_costs, group_costs, made_up
 
 Masks = Mapping[str, NDArray[np.bool_]]
 """Of weights of which some are pruned: those that stay."""
@@ -29,32 +29,42 @@ class Pruned(NamedTuple):
 
 def pruned(network: Network, facts: ArrayFacts, settings: Settings, data: Data, seed: int) -> Pruned:
     """Return what is left when shares of the array's cells, or of its columns, are pruned; `data` say which."""
-    weights: dict[str, Any] = dict(network.weights)
-    kept: dict[str, Any] = {}
-    for key, found, mask in _cells(network, facts, settings, data, seed) if settings.prune else ():
-        weights[key], kept[key] = found, mask
-    for key, mask in _columns(network, facts, settings.prune_columns) if settings.prune_columns else ():
-        kept[key] = kept.get(key, True) & mask
-    left = {key: np.where(kept.get(key, True), weight, np.float32(0.0)) for key, weight in weights.items()}
-    return Pruned(left, kept)
-
-
-def _cells(
-    network: Network, facts: ArrayFacts, settings: Settings, data: Data, seed: int
-) -> Iterator[tuple[str, NDArray[Any], NDArray[np.bool_]]]:
-    """Yield weights without those that cost least to remove, of all layers together, and which of them stay."""
-    keys = sorted({op.weight.key.data for op in network.layers if op.label.data in facts.converters})
-    curves = curvature(network, keys, settings, data, seed)
-    most = max(MOST, settings.prune)
-    costs = {
-        key: _each(curves[key], lambda w, curve: removal_costs(w, curve, int(most * len(w))), network.weights[key])
-        for key in keys
+    if not settings.prunes:
+        return Pruned(network.weights, {})
+    curves = curvature(network, sorted({op.weight.key.data for op in network.layers}), settings, data, seed)
+    array = {
+        op.weight.key.data: curves[op.weight.key.data] for op in network.layers if op.label.data in facts.converters
     }
-    ladder = np.sort(np.concatenate([cost.ravel() for cost in costs.values()])) if keys else np.zeros(1)
-    bound = ladder[int(settings.prune * len(ladder))]
-    for key in keys:
-        stays = costs[key] >= bound
-        yield key, _each(curves[key], made_up, network.weights[key], stays).astype(np.float32), stays
+    kept = dict(_cells(network, array, settings.prune)) if settings.prune else {}
+    for key, mask in _columns(network, facts, curves, settings.prune_columns) if settings.prune_columns else ():
+        kept[key] = kept.get(key, True) & mask
+    return Pruned({key: _left(weight, kept.get(key), curves.get(key)) for key, weight in network.weights.items()}, kept)
+
+
+def _left(weight: NDArray[Any], kept: NDArray[np.bool_] | None, curves: Blocks | None) -> NDArray[Any]:
+    """Return a weight of which some went; those of its columns that stay make up for them."""
+    if kept is None:
+        return weight
+    if curves is None:
+        return np.where(kept, weight, np.float32(0.0))
+    return _each(curves, made_up, weight, kept).astype(np.float32)
+
+
+def _cells(network: Network, curves: Mapping[str, Blocks], share: float) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield which weights stay: all but those that cost least to remove, of all layers together."""
+
+    def costs(weights: NDArray[Any], curve: NDArray[Any]) -> NDArray[Any]:
+        return cell_costs(weights, curve, int(max(MOST, share) * len(weights)))
+
+    found = {key: _each(blocks, costs, network.weights[key]) for key, blocks in curves.items()}
+    bound = _bound([cost.ravel() for cost in found.values()], share)
+    yield from ((key, cost >= bound) for key, cost in found.items())
+
+
+def _bound(costs: Sequence[NDArray[Any]], share: float) -> float:
+    """Return what stays costs at least; infinite where there is nothing."""
+    ladder = np.sort(np.concatenate([*costs, [np.inf]]))
+    return float(ladder[int(share * (len(ladder) - 1))])
 
 
 def _each(
@@ -70,30 +80,30 @@ def _each(
     return found.reshape(weight.shape)
 
 
-def _columns(network: Network, facts: ArrayFacts, share: float) -> Iterator[tuple[str, Any]]:
-    """Yield which columns stay, with the biases and the rows that are theirs: of each layer one at least."""
+def _columns(
+    network: Network, facts: ArrayFacts, curves: Mapping[str, Blocks], share: float
+) -> Iterator[tuple[str, NDArray[np.bool_]]]:
+    """Yield which columns stay, with the biases and the rows that are theirs: of each layer one at least.
+
+    Those go whose rows cost least, where the other rows of what reads them make up for them.
+    """
     found = [course for course in courses(network.graph) if course.layer.label.data in facts.converters]
-    sizes = [_sizes(network, course) for course in found]
-    bound = np.quantile(np.concatenate(sizes), share) if sizes else 0.0
-    for course, size in zip(found, sizes, strict=True):
-        yield from _of_course(network, course, size >= min(bound, size.max()))
+    costs = [_channel_costs(network, curves, course) for course in found]
+    bound = _bound(costs, share)
+    for course, cost in zip(found, costs, strict=True):
+        yield from _of_course(network, course, cost >= bound)
 
 
-def _sizes(network: Network, course: Course) -> NDArray[Any]:
-    """Return how much each channel is worth beside the others: the size of its columns times that of its rows."""
-    made = [_norms(network.weights[op.weight.key.data], range(len(op.weight.dims) - 1)) for op in course.made]
-    read = [_rows_read(network, course, op.weight.key.data) for op in course.readers]
-    size = np.prod(made, axis=0) * (np.sum(read, axis=0) if read else 1.0)
-    return np.asarray(size / max(float(size.mean()), 1e-30))
-
-
-def _rows_read(network: Network, course: Course, key: str) -> NDArray[Any]:
-    weight = network.weights[key]
-    return _norms(weight.reshape(-1, course.channels, weight.shape[-1]), (0, 2))
-
-
-def _norms(weight: NDArray[Any], axes: Iterable[int]) -> NDArray[Any]:
-    return np.asarray(np.sqrt(np.square(weight).sum(axis=tuple(axes))))
+def _channel_costs(network: Network, curves: Mapping[str, Blocks], course: Course) -> NDArray[Any]:
+    """Return what each channel costs, of all that read it."""
+    parts, groups = list[Left](), list[NDArray[Any]]()
+    for key in sorted({op.weight.key.data for op in course.readers}):
+        weight = network.weights[key].reshape(-1, network.weights[key].shape[-1])
+        channels = np.arange(len(weight)) % course.channels
+        for rows, curve in zip(blocks(len(weight)), curves[key], strict=True):
+            parts.append(Left.of(weight[rows].T, curve))
+            groups.append(channels[rows])
+    return group_costs(parts, groups, course.channels)
 
 
 def _of_course(network: Network, course: Course, mask: NDArray[np.bool_]) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from training.networks import facts, samples
 
 from cimc.training.batches import Data
 from cimc.training.settings import Settings
-from cimc.training.surgeon import made_up, removal_costs
+from cimc.training.surgeon import Left, cell_costs, group_costs, made_up
 
 jax = pytest.importorskip("jax", reason="the extra `train` is not installed")
 
@@ -35,7 +35,7 @@ def drawn(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 @given(st.integers(0, 10**6), st.integers(2, 6))
 def test_the_first_to_go_is_the_one_that_costs_least(seed: int, size: int) -> None:
     weights, curve = drawn(seed, size)
-    costs = removal_costs(weights, curve, 1)
+    costs = cell_costs(weights, curve, 1)
     each = [loss(made_up(weights, curve, np.arange(size) != gone) - weights, curve) for gone in range(size)]
     assert np.isfinite(costs).sum() == 1
     assert costs.argmin() == np.argmin(each)
@@ -45,7 +45,7 @@ def test_the_first_to_go_is_the_one_that_costs_least(seed: int, size: int) -> No
 @given(st.integers(0, 10**6), st.integers(2, 6))
 def test_costs_add_up_to_what_is_lost_and_no_change_of_the_rest_loses_less(seed: int, size: int) -> None:
     weights, curve = drawn(seed, size)
-    stays = ~np.isfinite(removal_costs(weights, curve, size // 2))
+    stays = ~np.isfinite(cell_costs(weights, curve, size // 2))
     left = made_up(weights, curve, stays)
     assert stays.sum() == size - size // 2
     assert not left[~stays].any()
@@ -53,11 +53,31 @@ def test_costs_add_up_to_what_is_lost_and_no_change_of_the_rest_loses_less(seed:
     assert np.abs(slope[stays]).max(initial=0.0) <= 1e-7 * np.abs(curve).max()
 
 
+@given(st.integers(0, 10**6), st.integers(2, 3))
+def test_groups_go_one_after_the_other_each_for_what_it_costs_then(seed: int, count: int) -> None:
+    """Two parts, of which each has its own weights in every group."""
+    pairs, groups = [drawn(seed + part, 6) for part in (0, 1)], np.arange(6) % count
+
+    def lost(gone: list[int]) -> float:
+        stays = ~np.isin(groups, gone)
+        return sum(loss(made_up(weights, curve, stays) - weights, curve) for weights, curve in pairs)
+
+    costs = group_costs([Left.of(*pair) for pair in pairs], [groups, groups], count)
+    order = list(np.argsort(costs))
+    assert np.isinf(costs[order[-1]])
+    first = [lost([group]) for group in range(count)]
+    assert order[0] == np.argmin(first)
+    assert costs[order[0]] == pytest.approx(min(first), rel=1e-6)
+    if count > 2:
+        second = lost(order[:2]) - lost(order[:1])
+        assert costs[order[1]] == pytest.approx(max(second, costs[order[0]]), rel=1e-6)
+
+
 def test_weights_that_stand_for_each_other_do_not_go_together() -> None:
     """Two inputs that are nearly alike: one of their weights is cheap, and the other then carries both."""
     slopes = np.array([[1.0, 1.0, 0.0], [0.0, 0.01, 0.0], [0.0, 0.0, 0.4]])
     weights, curve = np.array([1.0, 1.0, 1.0]), slopes.T @ slopes
-    costs = removal_costs(weights, curve, 2)
+    costs = cell_costs(weights, curve, 2)
     stays = costs > np.sort(costs)[0]
     np.testing.assert_allclose(np.abs(made_up(weights, curve, stays)[:2]).max(), 2.0, rtol=1e-3)
     assert np.isfinite(costs[:2]).sum() == 1
@@ -66,7 +86,7 @@ def test_weights_that_stand_for_each_other_do_not_go_together() -> None:
 @given(st.integers(0, 10**6))
 def test_one_by_one_is_no_better_than_all_choices(seed: int) -> None:
     weights, curve = drawn(seed, 5)
-    stays = ~np.isfinite(removal_costs(weights, curve, 2))
+    stays = ~np.isfinite(cell_costs(weights, curve, 2))
     found = loss(made_up(weights, curve, stays) - weights, curve)
     choices = [~np.isin(np.arange(5), gone) for gone in combinations(range(5), 2)]
     least = min(loss(made_up(weights, curve, choice) - weights, curve) for choice in choices)
@@ -94,6 +114,19 @@ def test_of_pruned_columns_nothing_is_left() -> None:
     assert masks["bias"].sum() == 3
     assert (masks["weight"] == masks["bias"]).all()
     assert (masks["weight.1"] == masks["bias"][:, None]).all()
+
+
+def test_columns_go_that_others_can_stand_in_for() -> None:
+    """Of three columns that say the same two go, and what read them reads the third; and one that says little goes."""
+    network, data = Network(perceptron(12, 6, 4)), Data(samples(60, 12))
+    for key in ("weight", "bias"):
+        network.weights[key] = network.weights[key].copy()
+        network.weights[key][..., [1, 4]] = np.array([3.0, 5.0]) * network.weights[key][..., [2]]
+    left, masks = pruned(network, facts(perceptron(12, 6, 4), data.inputs), Settings(prune_columns=0.5), data, 5)
+    factors, rows = np.array([0.0, 3.0, 1.0, 0.0, 5.0, 0.0]), network.weights["weight.1"]
+    (stays,) = np.flatnonzero((factors > 0.0) & masks["bias"])
+    assert masks["bias"].sum() == 3
+    np.testing.assert_allclose(left["weight.1"][stays], factors @ rows / factors[stays], atol=0.02)
 
 
 def test_what_stays_makes_up_for_what_went() -> None:
