@@ -12,10 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from cimc.ir.attributes import int_values
-from cimc.ir.facts import APART, ROWS
-from cimc.ir.graph import Graph
 from cimc.ir.loop import runs_of
-from cimc.ir.nn import Layer
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import MvmOp
 from cimc.passes.packing import Block, blocks_of
@@ -119,22 +116,6 @@ def depthwise_price(target: Target, taps: int, channels: int, multiplier: int, p
         sum(block.rows * block.cols for block in blocks),
         used,
     )
-
-
-def free_cells(target: Target, graph: Graph) -> float:
-    """Return the cells that are left when all layers but the depthwise ones lie in the tiles."""
-    if target.tiles is None:
-        return math.inf
-    dense = [op for op in graph.operations if isinstance(op, Layer) and not op.is_depthwise]
-    return target.tiles * target.rows * target.columns - sum(
-        rows_taken(op, ROWS.get(op) or 1) * op.weight.dims[-1] for op in dense
-    )
-
-
-def rows_taken(op: Layer, count: int) -> int:
-    """Return the rows of a layer's matrix that stand `count` times, with a constant one for each tap (dither.py)."""
-    *taps, channels, _ = op.weight.dims
-    return math.prod(taps) * (channels * count + (APART.get(op) is not None))
 
 
 def channels_together(target: Target, taps: int, channels: int, multiplier: int) -> int:

@@ -30,9 +30,8 @@ def with_constant_row(graph: Graph, made: list[Computed], copies: int, target: T
     *before, op = made
     assert isinstance(op, MvmOp) and op.weight is not None
     _, rows, cols = op.matrix
-    taps = math.prod(int_values(op.window)[:2])
-    fits = rows + taps <= target.rows and int(target.constants["read_phases"]) == 1
-    if not fits or _inner_tap(op) is None:
+    taps = constant_rows(rows, int_values(op.window), shape_of(op.x), target)
+    if not taps:
         return made
     shape, code, label = shape_of(op.x), code_of(op.x), op.label.data
     constant = ConstantOp.create(
@@ -50,6 +49,16 @@ def with_constant_row(graph: Graph, made: list[Computed], copies: int, target: T
     op.operands[0] = joined.out
     APART.note(op, copies)
     return [*before, constant, joined, op]
+
+
+def constant_rows(rows: int, window: tuple[int, ...], shape: tuple[int, ...], target: Target) -> int:
+    """Return how many rows a constant channel adds to a product of so many: one for each tap, or none.
+
+    `shape` is that of the input; without a window there is one tap.
+    """
+    taps = math.prod(window[:2])
+    fits = rows + taps <= target.rows and int(target.constants["read_phases"]) == 1
+    return taps if fits and _inner_tap(window, shape) is not None else 0
 
 
 def constant_channels(op: MvmOp) -> int:
@@ -76,7 +85,8 @@ def drive(graph: Graph, op: MvmOp, levels: NDArray[np.int16], code_value: float,
     assert isinstance(constant, ConstantOp)
     constant.properties["table"] = _constant(graph, op.label.data, shape_of(op.x), code)
     columns = np.repeat(held, levels.shape[2] // len(held))
-    levels[0, (_inner_tap(op) or 0) * shape_of(op.x)[-1] + shape_of(op.x)[-1] - 1] = columns
+    shape = shape_of(op.x)
+    levels[0, (_inner_tap(int_values(op.window), shape) or 0) * shape[-1] + shape[-1] - 1] = columns
     return (code * columns).reshape(1, 1, -1)
 
 
@@ -101,12 +111,11 @@ def _constant(graph: Graph, label: str, shape: tuple[int, ...], code: int) -> We
     return graph.weights.add(f"{label}.constant", np.full((*shape[:-1], 1), code, np.int8))
 
 
-def _inner_tap(op: MvmOp) -> int | None:
+def _inner_tap(window: tuple[int, ...], shape: tuple[int, ...]) -> int | None:
     """Return the first tap that reads no padding wherever the window stands; None where there is no such tap."""
-    window = int_values(op.window)
     if not window:
         return 0
-    height, width = (_inner(window[axis:10:2], shape_of(op.x)[axis]) for axis in (0, 1))
+    height, width = (_inner(window[axis:10:2], shape[axis]) for axis in (0, 1))
     return height[0] * window[1] + width[0] if height and width else None
 
 

@@ -17,11 +17,12 @@ from cimc.ir.nn import Computed, ConvOp, DenseOp, Layer
 from cimc.ir.types import code_of, shape_of
 from cimc.ir.xbar import DepthwiseOp, MvmOp, window_of
 from cimc.passes.choices import require_choice
-from cimc.passes.costs import DepthwisePrice, channels_together, depthwise_price, free_cells
+from cimc.passes.costs import depthwise_price
 from cimc.passes.dac_range import fit_digits, fit_inputs
 from cimc.passes.dither import with_constant_row
-from cimc.passes.layer_bits import FULL, lowered_weights, raised_bits
+from cimc.passes.layer_bits import FULL, in_two_matrices, lowered_weights
 from cimc.passes.requantise import clamp_of, multipliers_and_offsets
+from cimc.passes.room import Alternative, blocks_for, first_fitting, matrix_of
 from cimc.passes.row_copies import spread
 from cimc.passes.slices import Digits, digits_of, in_slices
 from cimc.passes.taps import fine_taps, run_of_taps
@@ -42,9 +43,9 @@ class Im2col:
     """nn.conv and nn.dense -> xbar.mvm (rows = kernel rows x kernel columns x channels), depthwise -> xbar.depthwise.
 
     `depthwise` is digital, array (as many channels as a tile holds in one block-diagonal matrix), channels (a matrix
-    for each), or auto: array where energy times delay is less there, or the target has no depthwise unit, and the cells
-    are free; else digital. `tap_bits` are those of the digital unit's taps: of more than 8, layers run twice there, on
-    the high and on the low digits of their taps. With zeros=skip devices that have nothing to conduct are not
+    for each), or auto: array where energy times delay is less there and the packing has room, or the target has no
+    depthwise unit; else digital. `tap_bits` are those of the digital unit's taps: of more than 8, layers run twice
+    there, on the high and on the low digits of their taps. With zeros=skip devices that have nothing to conduct are not
     programmed: both sides of a weight that is zero, and the other side of one that is not.
     """
 
@@ -78,7 +79,7 @@ class Im2col:
 
     def _lower(self, graph: Graph, op: Layer, whole: MvmOp, digits: Digits | None) -> None:
         """Put a product in a layer's place, in slices or on repeated rows where earlier passes say so."""
-        coarse = raised_bits(op)[1] > FULL and op.steps is None
+        coarse = in_two_matrices(op)
         if digits or coarse:
             replace(op, in_slices(graph, whole, digits, coarse))
             whole.erase()
@@ -95,20 +96,24 @@ class Im2col:
 
     def _ways(self, graph: Graph) -> dict[Operation, str]:
         """Return where each depthwise layer goes: digital, array or channels."""
-        free, ways = free_cells(self.target, graph), dict[Operation, str]()
-        for op in graph.operations:
-            if isinstance(op, ConvOp) and op.is_depthwise:
-                price = depthwise_price(self.target, *_facts(op))
-                ways[op] = self._way(price, free)
-                free -= price.cells if ways[op] == "array" else 0
-        return ways
-
-    def _way(self, price: DepthwisePrice, free: float) -> str:
+        layers = [op for op in graph.operations if isinstance(op, Layer)]
+        depthwise = [op for op in layers if isinstance(op, ConvOp) and op.is_depthwise]
         if self.depthwise != "auto":
-            return self.depthwise
+            return dict.fromkeys(depthwise, self.depthwise)
         if not self.target.constants["digital.depthwise"]:
-            return "array"
-        return "array" if price.array.product < price.digital.product and price.cells <= free else "digital"
+            return dict.fromkeys(depthwise, "array")
+        cheaper = [op for op in depthwise if _is_cheaper_on_array(op, self.target)]
+        choices: list[list[Alternative]] = [[[blocks_for(op, self.target)], []] for op in cheaper]
+        dense = [blocks_for(op, self.target, ROWS.get(op) or 1) for op in layers if not op.is_depthwise]
+        *found, _ = first_fitting([*choices, [dense]], self.target)
+        held = {op for op, number in zip(cheaper, found, strict=True) if number == 0}
+        return {op: "array" if op in held else "digital" for op in depthwise}
+
+
+def _is_cheaper_on_array(op: ConvOp, target: Target) -> bool:
+    """Return whether energy times delay of a depthwise layer is less on the array than in the digital unit."""
+    price = depthwise_price(target, *_facts(op))
+    return price.array.product < price.digital.product
 
 
 def _facts(op: ConvOp) -> tuple[int, int, int, int]:
@@ -128,8 +133,8 @@ def _convolution(graph: Graph, op: ConvOp) -> MvmOp:
 
 def _diagonal(graph: Graph, op: ConvOp, target: Target) -> MvmOp:
     """Return a depthwise layer as groups of channels, each group one block-diagonal matrix."""
-    taps, channels, multiplier, _ = _facts(op)
-    held = channels_together(target, taps, channels, multiplier)
+    channels = int_value(op.group)
+    held = channels // matrix_of(op, target)[0]
     matrix = block_diagonal(graph.weights.get(op.weight), channels, held)
     made = _mvm(graph, op, matrix, window_of(op, (op.weight.dims[0], op.weight.dims[1])))
     made.properties |= {"diagonal": integer(held), "skip_zeros": integer(1)}

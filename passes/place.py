@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cimc.diagnostics import DiagnosticError, fail
-from cimc.ir.attributes import int_value, integer, ints
+from cimc.ir.attributes import integer, ints
 from cimc.ir.graph import Graph
 from cimc.ir.location import names_of
-from cimc.ir.nn import Computed, ConvOp, Layer
+from cimc.ir.nn import Computed, Layer
 from cimc.ir.xbar import MvmOp
 from cimc.isa.limits import PLACES_MOST
 from cimc.passes.choices import require_choice
-from cimc.passes.packing import ENDS, WAYS, Block, blocks_in, blocks_of, gains_of, pack, pack_layers, tiles_of
-from cimc.passes.split import balanced_cuts
+from cimc.passes.packing import ENDS, WAYS, Block, blocks_of, gains_of, pack, pack_layers, tiles_of
+from cimc.passes.room import blocks_for, matrix_of
 from cimc.targets import Target
 
 
@@ -119,11 +119,7 @@ def require_cells(graph: Graph, target: Target) -> None:
 
 
 def _imported(op: Layer, target: Target) -> Needed:
-    dims = op.weight.dims
-    group = int_value(op.group) if isinstance(op, ConvOp) else 1
-    matrix = group, math.prod(dims[:-1]), dims[-1] // group
-    blocks = blocks_in(group, balanced_cuts(matrix[1], target.rows), balanced_cuts(matrix[2], target.columns))
-    return Needed(_name(op), matrix, list(blocks))
+    return Needed(_name(op), matrix_of(op, target), blocks_for(op, target))
 
 
 def _needed(op: MvmOp) -> Needed:

@@ -4,8 +4,7 @@ A part has the few bits of a short phase, all parts together have `count` times 
 ADC as those of so many more bits, where all layers have one gain; and errors of devices average over the rows.
 """
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -23,10 +22,10 @@ from cimc.ir.types import CodeType, code_of, code_tensor, shape_of
 from cimc.ir.xbar import AffineOp, ConcatOp, MvmOp
 from cimc.passes.chosen import Chosen
 from cimc.passes.code_types import BYTE
-from cimc.passes.costs import free_cells, rows_taken
 from cimc.passes.layer_bits import FULL, raised_bits
 from cimc.passes.ranges import Ranges
 from cimc.passes.requantise import clamp_of, rounding_of
+from cimc.passes.room import Alternative, blocks_for, constant_rows_of, first_fitting, matrix_of
 from cimc.passes.shared_codes import followers, same_codes
 from cimc.targets import Target
 
@@ -39,8 +38,9 @@ class RowCopies:
     """Let rows of layers whose inputs have fewer than 8 bits stand up to `most` times (a power of two): `cim.rows`.
 
     The code that such a layer reads is then as many times finer, of 8 bits at most, and spread over the rows. A layer
-    takes the phases that it took: its rows stay within a tile's. Cells must be free for the further rows, the first
-    layers' first. Layers of groups, in loops or in slices stay as they are. Stored `ranges` win over what is `chosen`.
+    takes the phases that it took: its rows stay within a tile's. The packing must have room for the further rows, the
+    first layers' first. Layers of groups, in loops or in slices stay as they are. Stored `ranges` win over what is
+    `chosen`.
     """
 
     name: ClassVar[str] = "row-copies"
@@ -69,13 +69,41 @@ def _repeat_rows(graph: Graph, layers: Sequence[Layer], most: Mapping[str, int],
     for layer in layers:
         for root in same_codes(layer)[:1]:
             read.setdefault(root, []).append(layer)
-    for root, readers in read.items():
-        code, free = code_of(root.out), free_cells(target, graph)
-        count = _most(readers, code, min(most.get(layer.label.data, 1) for layer in readers), target, free)
-        for layer in readers if count > 1 else ():
-            ROWS.note(layer, count)
-        for one in followers(root):
-            Rewriter.replace_value_with_new_type(one.out, code_tensor(shape_of(one.out), _finer(code, count)))
+    wanted = {
+        root: _counts(readers, code_of(root.out), min(most.get(layer.label.data, 1) for layer in readers), target)
+        for root, readers in read.items()
+    }
+    if all(counts == [1] for counts in wanted.values()):
+        return
+    choices = [[_taken(read[root], target, count) for count in counts] for root, counts in wanted.items()]
+    found = first_fitting([*choices, [_taken(_others(graph, read, target), target)]], target)
+    for (root, counts), number in zip(wanted.items(), found[:-1], strict=True):
+        _stand(root, read[root], counts[number])
+
+
+def _stand(root: Canonical, readers: Sequence[Layer], count: int) -> None:
+    """Let rows of all that read a value stand so often, and make its codes so much finer."""
+    finer = _finer(code_of(root.out), count)
+    for layer in readers if count > 1 else ():
+        ROWS.note(layer, count)
+    for one in followers(root):
+        Rewriter.replace_value_with_new_type(one.out, code_tensor(shape_of(one.out), finer))
+
+
+def _taken(layers: Iterable[Layer], target: Target, count: int = 1) -> Alternative:
+    """Return the blocks of layers whose rows stand so many times."""
+    return [blocks_for(layer, target, count) for layer in layers]
+
+
+def _others(graph: Graph, read: Mapping[Canonical, Sequence[Layer]], target: Target) -> list[Layer]:
+    """Return the layers of the array whose rows cannot stand several times, which need their room anyway.
+
+    Depthwise ones are among them where nothing else computes them; else they take what is left (im2col).
+    """
+    known = {layer for readers in read.values() for layer in readers}
+    digital = bool(target.constants["digital.depthwise"])
+    layers = (op for op in graph.operations if isinstance(op, Layer) and op not in known)
+    return [op for op in layers if not (op.is_depthwise and digital)]
 
 
 def _require_rows(graph: Graph, stored: Mapping[str, int]) -> None:
@@ -88,20 +116,24 @@ def _require_rows(graph: Graph, stored: Mapping[str, int]) -> None:
             raise fail("CIM0204", message, hint="they belong to another model, target or version")
 
 
-def _most(layers: Sequence[Layer], code: CodeType, most: int, target: Target, free: float) -> int:
-    """Return how often rows of the layers that read a code stand."""
+def _counts(layers: Sequence[Layer], code: CodeType, most: int, target: Target) -> list[int]:
+    """Return how often rows of the layers that read a code may stand, most often first, once last."""
     if not target.drives(code.low.data, code.high.data) or not all(map(_may_stand_often, layers)):
-        return 1
-    cells = sum(math.prod(layer.weight.dims) for layer in layers)
-    fitting = (
+        return [1]
+    further = [
         count
-        for count in COUNTS
+        for count in reversed(COUNTS[1:])
         if count <= most
-        and all(rows_taken(layer, count) <= target.rows for layer in layers)
-        and (count - 1) * cells <= free
+        and all(_stays_in_a_tile(layer, count, target) for layer in layers)
         and whole_code(code, count).bits.data <= BYTE
-    )
-    return max(fitting, default=1)
+    ]
+    return [*further, 1]
+
+
+def _stays_in_a_tile(layer: Layer, count: int, target: Target) -> bool:
+    """Return whether a layer's rows fit into one tile so many times, and its constant row, if it has one, with them."""
+    constant = constant_rows_of(layer, target, count) == constant_rows_of(layer, target)
+    return constant and matrix_of(layer, target, count)[1] <= target.rows
 
 
 def _may_stand_often(layer: Layer) -> bool:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 from evaluate.graphs import GraphBuilder
-from targets.stages import Array, chip, layers, lowered, normal
+from targets.stages import SAME, Array, chip, layers, lowered, normal
 
 from cimc.evaluate import Evaluator
 from cimc.ir import nn, xbar
@@ -138,10 +138,25 @@ DEAR_ARRAY = {"timing__phase": 1e6}
     ({**DEAR_UNIT, "array__rows": 9, "array__columns": 4}, "auto", False),
 ])  # fmt: skip
 def test_where_a_depthwise_layer_goes(facts: dict[str, Any], option: str, digital: bool) -> None:
-    """By cost, where the target does not decide and the cells are free: four channels of 9 rows take 36."""
+    """By cost, where the target does not decide and there is room: four channels of 9 rows take 36."""
     graph, _ = convolution("depthwise")
     lower = lowered(graph, {"x": normal(2, 7, 8, 4)}, "im2col", chip(**facts), im2col=f"depthwise={option}")
     assert bool(layers(lower)) is not digital
+
+
+@pytest.mark.parametrize(("columns", "wanted"), [(8, 0), (10, 1), (13, 2)])
+def test_depthwise_layers_lie_on_the_array_where_the_packing_has_room(columns: int, wanted: int) -> None:
+    """Blocks of 36 rows, as the tile has, and 4 columns, beside others of 5 columns; cells are free for one more."""
+    b = GraphBuilder()
+    x = b.input((6, 6, 4))
+    deep = [{"weight": normal(3, 3, 1, 4, seed=seed), "group": 4, **SAME} for seed in (1, 2)]
+    first = b.op(nn.ConvOp, [x], (6, 6, 4), label="first", **deep[0])
+    second = b.op(nn.ConvOp, [first], (6, 6, 4), label="second", **deep[1])
+    five = b.op(nn.DenseOp, [second], (6, 6, 5), label="five", weight=normal(4, 5, seed=3))
+    b.output(b.op(nn.DenseOp, [five], (6, 6, 5), label="scores", weight=normal(5, 5, seed=3)))
+    target = chip(**DEAR_UNIT, array__rows=36, array__columns=columns)
+    placed = lowered(b.graph(), {"x": normal(2, 6, 6, 4)}, "place", target)
+    assert len(layers(placed)) == 2 + wanted
 
 
 def test_a_pointwise_layer_needs_no_window() -> None:

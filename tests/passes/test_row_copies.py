@@ -6,7 +6,7 @@ from math import prod
 import numpy as np
 import pytest
 from evaluate.graphs import GraphBuilder
-from targets.stages import SAME, between, chip, emitted, layers, normal, residual, through
+from targets.stages import SAME, between, chip, emitted, layers, normal, perceptron, residual, through
 
 from cimc.backends.interpreter import Interpreter
 from cimc.evaluate import Evaluator, evaluate
@@ -117,13 +117,23 @@ def test_codes_are_as_fine_as_so_many_more_bits_would_make_them() -> None:
         (chip(), {"first": 4, "second": 16, "scores": 4}),
         (chip(array__rows=144), {"first": 4, "second": 4, "scores": 4}),
         (chip(array__rows=32, array__tiles=20), {"first": 1, "second": 1, "scores": 4}),
-        (chip(array__rows=72, array__columns=8), {"first": 4, "second": 1, "scores": 4}),
+        (chip(array__rows=36, array__columns=14), {"first": 2, "second": 1, "scores": 4}),
+        (chip(array__rows=72, array__columns=8), {"first": 2, "second": 1, "scores": 4}),
     ],
-    ids=["codes of the DAC end it", "rows of a tile", "row blocks", "cells"],
+    ids=["codes of the DAC end it", "rows of a tile", "row blocks", "cells", "packing"],
 )
-def test_rows_stand_as_often_as_codes_tiles_and_cells_have_room(target: Target, wanted: dict[str, int]) -> None:
-    found = copies(built("im2col", 64, target=target))
+def test_rows_stand_as_often_as_codes_tiles_and_the_packing_have_room(target: Target, wanted: dict[str, int]) -> None:
+    """In the last case cells are free for `first` four times, but no place beside it that is as wide as `scores`."""
+    found = copies(built("place", 64, target=target))
     assert found == {label: count for label, count in wanted.items() if count > 1}
+
+
+def test_rows_leave_room_for_the_constant_rows_of_columns_that_round_apart() -> None:
+    """Four layers of 4 rows and 8 columns: 16 rows of a tile hold 4 and 8 beside two constant ones, not 8 and 8."""
+    setting = Setting(chip(array__rows=16, array__columns=16, dac__bits=7), {"x": normal(48, 4)})
+    mapped = {"weight_mapping": "weights=averaged columns=2 rounding=apart", "row_copies": "most=2"}
+    graph = through(perceptron(4, 4, 4, 4, 4), *between("weight-mapping", "place", setting, **mapped))
+    assert copies(graph) == {"d0.columns": 2, "d1.columns": 2}
 
 
 @pytest.mark.parametrize("rows", [1, 2, 16])
