@@ -96,15 +96,17 @@ class Im2col:
 
     def _ways(self, graph: Graph) -> dict[Operation, str]:
         """Return where each depthwise layer goes: digital, array or channels."""
-        layers = [op for op in graph.operations if isinstance(op, Layer)]
+        layers = {op: place for place, op in enumerate(graph.operations) if isinstance(op, Layer)}
         depthwise = [op for op in layers if isinstance(op, ConvOp) and op.is_depthwise]
         if self.depthwise != "auto":
             return dict.fromkeys(depthwise, self.depthwise)
         if not self.target.constants["digital.depthwise"]:
             return dict.fromkeys(depthwise, "array")
         cheaper = [op for op in depthwise if _is_cheaper_on_array(op, self.target)]
-        choices: list[list[Alternative]] = [[[blocks_for(op, self.target)], []] for op in cheaper]
-        dense = [blocks_for(op, self.target, ROWS.get(op) or 1) for op in layers if not op.is_depthwise]
+        choices: list[list[Alternative]] = [[{layers[op]: blocks_for(op, self.target)}, {}] for op in cheaper]
+        dense = {
+            place: blocks_for(op, self.target, ROWS.get(op) or 1) for op, place in layers.items() if not op.is_depthwise
+        }
         *found, _ = first_fitting([*choices, [dense]], self.target)
         held = {op for op, number in zip(cheaper, found, strict=True) if number == 0}
         return {op: "array" if op in held else "digital" for op in depthwise}

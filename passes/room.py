@@ -1,10 +1,12 @@
 """Room in the tiles: the blocks that layers will take before they are mapped, and which choices the packing then holds.
 
-What is chosen here is what `place` is asked for later, so the packing itself is asked, not only free cells counted.
+What is chosen here is what `place` is asked for later, so the packing itself is asked, not only free cells counted: by
+the default options of `split`, `reuse` and `place`, whose other options may need more room.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 
 from cimc.ir.attributes import int_value, int_values
 from cimc.ir.facts import APART
@@ -13,13 +15,13 @@ from cimc.ir.types import shape_of
 from cimc.ir.xbar import window_of
 from cimc.passes.costs import channels_together
 from cimc.passes.dither import constant_rows
-from cimc.passes.layer_bits import in_two_matrices
+from cimc.passes.layer_bits import FULL, in_two_matrices, raised_bits
 from cimc.passes.packing import Block, blocks_in, pack_layers
 from cimc.passes.split import balanced_cuts
 from cimc.targets import Target
 
-Alternative = Sequence[Sequence[Block]]
-"""What one way to map some layers takes: the blocks of each."""
+Alternative = Mapping[int, Sequence[Block]]
+"""What one way to map some layers takes: the blocks of each, by its place among the graph's operations."""
 Matrix = tuple[int, int, int]
 """Groups, rows and columns."""
 
@@ -36,7 +38,7 @@ def matrix_of(op: Layer, target: Target, count: int = 1) -> Matrix:
 
 def constant_rows_of(op: Layer, target: Target, count: int = 1) -> int:
     """Return how many rows a constant channel adds to a layer whose rows stand `count` times."""
-    if APART.get(op) is None:
+    if APART.get(op) is None or raised_bits(op) != (FULL, FULL):
         return 0
     *taps, channels, _ = op.weight.dims
     window = int_values(window_of(op, (taps[0], taps[1]))) if isinstance(op, ConvOp) else ()
@@ -53,9 +55,9 @@ def blocks_for(op: Layer, target: Target, count: int = 1) -> list[Block]:
 def first_fitting(choices: Sequence[Sequence[Alternative]], target: Target) -> list[int]:
     """Return the number of the alternative that each choice takes: the first one that fits, the first choices' first.
 
-    The last alternative of each choice is what it takes anyway. The packing is asked once where cells that are free
-    have room enough, else choice by choice. Where tiles have gains of their own, which layers then share is not known
-    yet: none is taken to share its tiles.
+    The last alternative of each choice is what it takes anyway. The packing is asked once where it holds what free
+    cells allow, else choice by choice; in the order of the graph, as `place` asks it. Where tiles have gains of their
+    own, which layers then share is not known yet: none is taken to share its tiles.
     """
     least = [len(alternatives) - 1 for alternatives in choices]
     if target.tiles is None:
@@ -67,7 +69,8 @@ def first_fitting(choices: Sequence[Sequence[Alternative]], target: Target) -> l
         return sum(of[number] for of, number in zip(cells, taken, strict=True)) <= free
 
     def packs(taken: Sequence[int]) -> bool:
-        layers = [blocks for of, number in zip(choices, taken, strict=True) for blocks in of[number] if blocks]
+        held = dict(chain.from_iterable(of[number].items() for of, number in zip(choices, taken, strict=True)))
+        layers = [held[place] for place in sorted(held) if held[place]]
         gains = range(len(layers)) if target.constants["adc.gain"] == "tile" else [0] * len(layers)
         return has_cells(taken) and pack_layers(layers, [1] * len(layers), gains, target) is not None
 
@@ -89,4 +92,4 @@ def _in_turn(
 
 
 def _cells(alternative: Alternative) -> int:
-    return sum(block.rows * block.cols for blocks in alternative for block in blocks)
+    return sum(block.rows * block.cols for blocks in alternative.values() for block in blocks)

@@ -75,8 +75,13 @@ def _repeat_rows(graph: Graph, layers: Sequence[Layer], most: Mapping[str, int],
     }
     if all(counts == [1] for counts in wanted.values()):
         return
-    choices = [[_taken(read[root], target, count) for count in counts] for root, counts in wanted.items()]
-    found = first_fitting([*choices, [_taken(_others(graph, read, target), target)]], target)
+    places = {op: place for place, op in enumerate(graph.operations)}
+
+    def taken(layers: Iterable[Layer], count: int = 1) -> Alternative:
+        return {places[layer]: blocks_for(layer, target, count) for layer in layers}
+
+    choices = [[taken(read[root], count) for count in counts] for root, counts in wanted.items()]
+    found = first_fitting([*choices, [taken(_others(graph, read, target))]], target)
     for (root, counts), number in zip(wanted.items(), found[:-1], strict=True):
         _stand(root, read[root], counts[number])
 
@@ -90,15 +95,11 @@ def _stand(root: Canonical, readers: Sequence[Layer], count: int) -> None:
         Rewriter.replace_value_with_new_type(one.out, code_tensor(shape_of(one.out), finer))
 
 
-def _taken(layers: Iterable[Layer], target: Target, count: int = 1) -> Alternative:
-    """Return the blocks of layers whose rows stand so many times."""
-    return [blocks_for(layer, target, count) for layer in layers]
-
-
 def _others(graph: Graph, read: Mapping[Canonical, Sequence[Layer]], target: Target) -> list[Layer]:
     """Return the layers of the array whose rows cannot stand several times, which need their room anyway.
 
-    Depthwise ones are among them where nothing else computes them; else they take what is left (im2col).
+    Depthwise ones are among them where nothing else computes them; else they take what is left, unless an option of
+    im2col puts them on the array.
     """
     known = {layer for readers in read.values() for layer in readers}
     digital = bool(target.constants["digital.depthwise"])

@@ -27,8 +27,19 @@ RAISED = Chosen({"scores": (8, 12)})
         (chip(array__rows=28), APART, Chosen()),
         (chip(read_phases=4), APART, Chosen()),
         (chip(), "", RAISED),
+        (chip(), APART, RAISED),
+        (chip(), APART, Chosen({"scores": (12, 8)})),
     ],
-    ids=["whole", "cut", "constant rows", "too few rows for them", "several phases", "two matrices"],
+    ids=[
+        "whole",
+        "cut",
+        "constant rows",
+        "too few rows for them",
+        "several phases",
+        "two matrices",
+        "no constant rows beside two matrices",
+        "none beside two phases",
+    ],
 )
 def test_layers_get_the_blocks_that_they_are_said_to_take(target: Target, mapping: str, chosen: Chosen) -> None:
     setting = Setting(target, {"x": normal(48, 6, 6, 3)}, None, chosen)
@@ -43,8 +54,13 @@ def _layers(graph: Graph) -> list[Layer]:
     return [op for op in graph.operations if isinstance(op, Layer)]
 
 
-TALL, WIDE, HALF = [[Block(4, 2)]], [[Block(2, 4)]], [[Block(2, 2)]]
-NONE: Alternative = []
+TALL, WIDE, HALF = ([Block(4, 2)], [Block(2, 4)], [Block(2, 2)])
+NONE: list[Block] = []
+
+
+def choices_of(blocks: Sequence[Sequence[Sequence[Block]]]) -> list[list[Alternative]]:
+    """Return choices of which each is one layer's, in the order of the graph."""
+    return [[{place: one} for one in alternatives] for place, alternatives in enumerate(blocks)]
 
 
 @pytest.mark.parametrize(
@@ -60,19 +76,28 @@ NONE: Alternative = []
     ids=["all", "what packs", "what cells hold", "the second", "nothing to choose", "no room at all"],
 )
 def test_each_choice_takes_the_first_alternative_that_the_packing_has_room_for(
-    choices: Sequence[Sequence[Alternative]], wanted: list[int], asked: int, monkeypatch: pytest.MonkeyPatch
+    choices: Sequence[Sequence[Sequence[Block]]], wanted: list[int], asked: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On one tile of 4 x 4 cells; `asked` is how often the packing is."""
     questions, pack = [], room.pack_layers
     monkeypatch.setattr(room, "pack_layers", lambda *given: questions.append(given) or pack(*given))
-    assert first_fitting(choices, chip(array__rows=4, array__columns=4)) == wanted
+    assert first_fitting(choices_of(choices), chip(array__rows=4, array__columns=4)) == wanted
     assert len(questions) == asked
 
 
 def test_layers_share_no_tiles_where_each_has_a_gain_of_its_own() -> None:
     target = chip(array__rows=4, array__columns=4, array__tiles=2, adc__gain="tile")
-    assert first_fitting([[HALF, NONE], [HALF, NONE], [HALF, NONE]], target) == [0, 0, 1]
+    assert first_fitting(choices_of([[HALF, NONE]] * 3), target) == [0, 0, 1]
 
 
 def test_without_an_end_of_tiles_every_first_alternative_fits() -> None:
-    assert first_fitting([[TALL, HALF]] * 9, chip(array__tiles="unbounded")) == [0] * 9
+    assert first_fitting(choices_of([[TALL, HALF]] * 9), chip(array__tiles="unbounded")) == [0] * 9
+
+
+def test_the_packing_is_asked_in_the_order_of_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`place` asks in that order, and a packing may hold blocks in one order and not in another."""
+    asked, pack = list[object](), room.pack_layers
+    monkeypatch.setattr(room, "pack_layers", lambda layers, *given: asked.append(layers) or pack(layers, *given))
+    choices: list[list[Alternative]] = [[{2: TALL}, {2: HALF}], [{1: HALF, 3: NONE}, {1: NONE}], [{0: HALF}]]
+    first_fitting(choices, chip(array__rows=4, array__columns=4))
+    assert asked[0] == [HALF, HALF, TALL]
