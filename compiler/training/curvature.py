@@ -1,7 +1,8 @@
-"""How a network's loss curves with the weights of the array, column by column: Fisher's information."""
+"""How a network's loss curves with the weights of layers, column by column: Fisher's information."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -10,6 +11,7 @@ import numpy as np
 from jax import Array
 from numpy.typing import NDArray
 
+from cimc.passes.split import balanced_cuts
 from cimc.training.batches import Data, batch
 from cimc.training.network import Network, Weights
 from cimc.training.settings import Settings
@@ -17,11 +19,11 @@ from cimc.training.settings import Settings
 ANSWERS = 8192
 """Answers that curvature is the sum over, at least."""
 BLOCK = 1024
-"""Rows of a column whose curvature is reckoned together, at most: so many floats are kept for each weight."""
+"""Rows of a column whose curvature is reckoned together, at most: so many numbers are kept for each weight."""
 DAMPING = 0.01
 """The share of itself that the diagonal is made larger by: answers are too few to tell every direction."""
 LEAST = 1e-12
-"""What is added along the diagonal where no answer needs a weight, as a share of its mean."""
+"""What the diagonal is at least, for weights that no answer needs, as a share of its mean."""
 
 Blocks = Sequence[NDArray[Any]]
 """Of a layer's weight: arrays [columns, rows, rows], one for each block of rows."""
@@ -29,11 +31,11 @@ Blocks = Sequence[NDArray[Any]]
 
 def blocks(rows: int) -> list[slice]:
     """Return the blocks that a layer's rows are cut into."""
-    return [slice(first, min(first + BLOCK, rows)) for first in range(0, rows, BLOCK)]
+    return [slice(*ends) for ends in pairwise(balanced_cuts(rows, BLOCK))]
 
 
 def curvature(network: Network, keys: Sequence[str], settings: Settings, data: Data, seed: int) -> Mapping[str, Blocks]:
-    """Return how the loss curves with the weights of `keys`, each a positive definite matrix.
+    """Return how the loss curves with the weights of `keys`: of each column of a block a positive definite matrix.
 
     That is the sum of the gradient, times itself, of the likelihood of answers that the network itself gives (Theis et
     al., arXiv 1801.05787, who keep the diagonal), on batches as training has them.

@@ -111,7 +111,8 @@ def _tables(plan: Plan, skips: bool) -> list[DeviceTable]:
 
 def _through(run: Run, plan: Plan, units: Parameters, progress: Callable[[int, float], None]) -> State:
     """Return the state behind the last step."""
-    mark = checkpoint.identity(_facts(plan), plan.data.arrays)
+    kept = {f"kept\n{key}": mask for key, mask in run.kept.items()}
+    mark = checkpoint.identity(_facts(plan), {**plan.data.arrays, **kept})
     begun = run.begin(units)
     state = checkpoint.restored(plan.kept, begun, mark) if plan.resume else begun
     for behind, loss in run.steps(state, units):

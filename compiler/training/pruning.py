@@ -16,8 +16,6 @@ from cimc.training.surgeon import Left, cell_costs, group_costs, made_up
 
 Masks = Mapping[str, NDArray[np.bool_]]
 """Of weights of which some are pruned: those that stay."""
-MOST = 0.9
-"""The share of a column that may go while other columns keep more."""
 
 
 class Pruned(NamedTuple):
@@ -31,12 +29,13 @@ def pruned(network: Network, facts: ArrayFacts, settings: Settings, data: Data, 
     """Return what is left when shares of the array's cells, or of its columns, are pruned; `data` say which."""
     if not settings.prunes:
         return Pruned(network.weights, {})
-    curves = curvature(network, sorted({op.weight.key.data for op in network.layers}), settings, data, seed)
-    array = {
-        op.weight.key.data: curves[op.weight.key.data] for op in network.layers if op.label.data in facts.converters
-    }
-    kept = dict(_cells(network, array, settings.prune)) if settings.prune else {}
-    for key, mask in _columns(network, facts, curves, settings.prune_columns) if settings.prune_columns else ():
+    on_array = [op for op in network.layers if op.label.data in facts.converters]
+    cells = {op.weight.key.data for op in on_array if settings.prune}
+    found = [one for one in courses(network.graph) if one.layer in on_array and settings.prune_columns]
+    keys = cells | {op.weight.key.data for course in found for op in course.readers}
+    curves = curvature(network, sorted(keys), settings, data, seed)
+    kept = dict(_cells(network, {key: curves[key] for key in sorted(cells)}, settings.prune))
+    for key, mask in _columns(network, found, curves, settings.prune_columns):
         kept[key] = kept.get(key, True) & mask
     return Pruned({key: _left(weight, kept.get(key), curves.get(key)) for key, weight in network.weights.items()}, kept)
 
@@ -52,11 +51,7 @@ def _left(weight: NDArray[Any], kept: NDArray[np.bool_] | None, curves: Blocks |
 
 def _cells(network: Network, curves: Mapping[str, Blocks], share: float) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     """Yield which weights stay: all but those that cost least to remove, of all layers together."""
-
-    def costs(weights: NDArray[Any], curve: NDArray[Any]) -> NDArray[Any]:
-        return cell_costs(weights, curve, int(max(MOST, share) * len(weights)))
-
-    found = {key: _each(blocks, costs, network.weights[key]) for key, blocks in curves.items()}
+    found = {key: _each(curve, cell_costs, network.weights[key]) for key, curve in curves.items()}
     bound = _bound([cost.ravel() for cost in found.values()], share)
     yield from ((key, cost >= bound) for key, cost in found.items())
 
@@ -81,13 +76,12 @@ def _each(
 
 
 def _columns(
-    network: Network, facts: ArrayFacts, curves: Mapping[str, Blocks], share: float
+    network: Network, found: Sequence[Course], curves: Mapping[str, Blocks], share: float
 ) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """Yield which columns stay, with the biases and the rows that are theirs: of each layer one at least.
+    """Yield which columns of courses stay, with the biases and the rows that are theirs: of each layer one at least.
 
     Those go whose rows cost least, where the other rows of what reads them make up for them.
     """
-    found = [course for course in courses(network.graph) if course.layer.label.data in facts.converters]
     costs = [_channel_costs(network, curves, course) for course in found]
     bound = _bound(costs, share)
     for course, cost in zip(found, costs, strict=True):

@@ -42,14 +42,11 @@ class Left:
         return np.asarray(self.inverse[..., gone[:, None], gone])
 
 
-def cell_costs(weights: Array, curvature: Array, most: int) -> Array:
-    """Return what each of the weights [n] costs when its turn comes, or more, so that costs rise from turn to turn.
-
-    Infinite for those that are left when `most` of them are gone.
-    """
-    left, costs, cost = Left.of(weights, curvature), np.full(len(weights), np.inf), 0.0
+def cell_costs(weights: Array, curvature: Array) -> Array:
+    """Return what each of the weights [n] costs when its turn comes, or more, so that costs rise from turn to turn."""
+    left, costs, cost = Left.of(weights, curvature), np.zeros(len(weights)), 0.0
     stays = np.ones(len(weights), bool)
-    for _ in range(most):
+    for _ in weights:
         each = np.square(left.weights) / np.where(stays, left.inverse.diagonal(), 1.0)
         gone = int(np.where(stays, each, np.inf).argmin())
         cost = max(float(np.nextafter(cost, np.inf)), float(each[gone]))
@@ -66,7 +63,7 @@ def group_costs(parts: Sequence[Left], groups: Sequence[Array], count: int) -> A
     costs, cost = np.full(count, np.inf), 0.0
     for _ in range(count - 1):
         staying = np.flatnonzero(np.isinf(costs))
-        each = [_group_cost(parts, groups, group) for group in staying]
+        each = [_group_cost(parts, groups, int(group)) for group in staying]
         gone = staying[int(np.argmin(each))]
         costs[gone] = cost = max(float(np.nextafter(cost, np.inf)), min(each))
         for part, group in zip(parts, groups, strict=True):
@@ -74,7 +71,7 @@ def group_costs(parts: Sequence[Left], groups: Sequence[Array], count: int) -> A
     return costs
 
 
-def _group_cost(parts: Sequence[Left], groups: Sequence[Array], number: Any) -> float:
+def _group_cost(parts: Sequence[Left], groups: Sequence[Array], number: int) -> float:
     return sum(
         float(part.cost(np.flatnonzero(group == number)).sum()) for part, group in zip(parts, groups, strict=True)
     )
