@@ -1,10 +1,12 @@
 """What bytes for the digital unit change where DACs have fewer bits: a program's outputs beside the float model's.
 
     python samples/bench/digital_bytes.py MODEL.onnx CALIB.npz IMAGES.npz [--target aon-cim-6b] [--scale S] [--halves N]
+        [--limit N]
 
 A line for all of CALIB, and one for each of so many random halves that calibrate alone. Programs read codes of the
 DAC's bits in the digital unit, or bytes; both run without noise and without labels, on 32 random crops of each image of
-CALIB that did not calibrate (of all in the first line), and on the first 2,000 of IMAGES, enlarged to the model's size.
+CALIB that did not calibrate (of all in the first line), and on IMAGES, enlarged to the model's size; at most so many of
+each file are read (2,000).
 The same top-1 as the float model in %, and the signal over the noise of the outputs in dB, the DAC's bits first.
 """
 
